@@ -1,0 +1,67 @@
+"""Every error that this product raises on purpose.
+
+ApprenticeError
+├── ConfigError            a setting is missing or wrong; the sentence names the variable and the mend
+├── PromptError            a file under prompts/ is missing or has an unknown placeholder
+├── StorageError           the database cannot be reached or is not at the right revision
+├── EngineError            the engine answered with an error
+│   ├── EngineUnavailable  not reachable, or gone in the middle of an answer: worth another try
+│   ├── EngineBusy         refused because the queue is full: worth another try later
+│   ├── ContextOverflow    the prompt can never fit into the model's context
+│   └── ModelFileError     the model file is missing, damaged or of an unknown kind
+└── DeliveryError          Slack did not take an answer in any form
+
+A docstring is the sentence that a person sees when nothing better is known; only `bot/slack` and `bot/cli` show it.
+"""
+
+
+class ApprenticeError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__ or "")
+
+
+class ConfigError(ApprenticeError):
+    """A setting is missing or wrong."""
+
+
+class PromptError(ApprenticeError):
+    """A prompt file is missing or wrong."""
+
+
+class StorageError(ApprenticeError):
+    """The database cannot be used."""
+
+
+class EngineError(ApprenticeError):
+    """The language model could not answer."""
+
+
+class EngineUnavailable(EngineError):  # noqa: N818 - reads as a state, not as a mistake
+    """The language model is not reachable right now."""
+
+
+class EngineBusy(EngineError):  # noqa: N818 - reads as a state, not as a mistake
+    """The language model has too much to do right now."""
+
+    def __init__(self, message: str | None = None, *, retry_after: float = 5.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ContextOverflow(EngineError):  # noqa: N818 - the field's own word
+    """The conversation does not fit into the model's context."""
+
+    def __init__(self, message: str | None = None, *, prompt_tokens: int = 0, limit: int = 0) -> None:
+        super().__init__(message)
+        self.prompt_tokens = prompt_tokens
+        self.limit = limit
+
+
+class ModelFileError(EngineError):
+    """The model file cannot be used."""
+
+
+class DeliveryError(ApprenticeError):
+    """Slack did not take the answer."""

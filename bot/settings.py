@@ -1,0 +1,116 @@
+"""Every setting, read once from the environment and `.env`; below `app.py` only plain values travel."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot.errors import ConfigError
+
+STARTER_MODEL = Path(__file__).parent / "models" / "starter.gguf"
+
+
+class Transport(StrEnum):
+    """How Slack's events reach the bot."""
+
+    SOCKET = "socket"
+    HTTP = "http"
+
+
+class Settings(BaseSettings):
+    """The settings of one bot process; `.env.example` explains each one."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    slack_bot_token: SecretStr = SecretStr("")
+    slack_app_token: SecretStr = SecretStr("")
+    slack_signing_secret: SecretStr = SecretStr("")
+    slack_api_url: str = "https://slack.com/api/"
+    slack_transport: Transport = Transport.SOCKET
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=3000, ge=0, le=65535)
+
+    data_dir: Path = Path("data")
+    database_url: str = ""
+
+    model_path: Path = STARTER_MODEL
+    model_repo: str = ""
+    model_file: str = ""
+    engine_url: str = ""
+    engine_api_key: SecretStr = SecretStr("")
+    engine_n_gpu_layers: int = Field(default=-1, ge=-1)
+    engine_n_ctx: int = Field(default=0, ge=0)
+    engine_max_sequences: int = Field(default=8, ge=1, le=256)
+    engine_threads: int = Field(default=0, ge=0)
+
+    answer_max_tokens: int = Field(default=600, ge=16)
+    answer_temperature: float = Field(default=0.3, ge=0, le=2)
+
+    admin_user_ids: Annotated[tuple[str, ...], NoDecode] = ()
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+
+    @field_validator("admin_user_ids", mode="before")
+    @classmethod
+    def split_ids(cls, value: object) -> object:
+        """Accept `U1,U2` as people write lists in an environment file."""
+        if isinstance(value, str):
+            return tuple(part for part in value.replace(",", " ").split() if part)
+        return value
+
+    @field_validator("slack_api_url")
+    @classmethod
+    def end_with_slash(cls, value: str) -> str:
+        """Slack's clients append the method's name, so the address must end with a slash."""
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/") + "/"
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def upper_case(cls, value: object) -> object:
+        """Accept `debug` as well as `DEBUG`."""
+        return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def both_model_names(self) -> Self:
+        """A repository without a file name, or the other way round, can never be downloaded."""
+        if bool(self.model_repo) != bool(self.model_file):
+            raise ValueError("MODEL_REPO and MODEL_FILE belong together: set both, or MODEL_PATH instead")
+        return self
+
+    def database(self) -> str:
+        """Return the SQLAlchemy address: `DATABASE_URL`, or SQLite under `DATA_DIR`."""
+        return self.database_url or f"sqlite+aiosqlite:///{(self.data_dir / 'apprentice.db').resolve()}"
+
+    def require_slack(self) -> None:
+        """Raise *ConfigError* that names what Slack needs and where to get it."""
+        missing = [("SLACK_BOT_TOKEN", "OAuth & Permissions → Bot User OAuth Token", self.slack_bot_token)]
+        if self.slack_transport is Transport.SOCKET:
+            where = "Basic Information → App-Level Tokens, scope connections:write"
+            missing.append(("SLACK_APP_TOKEN", where, self.slack_app_token))
+        else:
+            missing.append(("SLACK_SIGNING_SECRET", "Basic Information → Signing Secret", self.slack_signing_secret))
+        lines = [f"{name} is not set: copy it from api.slack.com/apps → your app → {where}." for name, where, value in
+                 missing if not value.get_secret_value()]
+        if lines:
+            lines.append("No Slack at hand? `bot demo` needs no account and no token.")
+            raise ConfigError("\n".join(lines))
+
+
+def load_settings() -> Settings:
+    """Read the settings; raise *ConfigError* that names each wrong variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(item) for item in error.errors())) from error
+
+
+def _explain(item: object) -> str:
+    """Turn one of pydantic's findings into a line that names the environment variable, without its value."""
+    assert isinstance(item, dict)
+    name = "_".join(str(part) for part in item["loc"]).upper()
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message}." if name else f"{message}."

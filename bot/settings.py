@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import ConfigError
@@ -93,8 +94,11 @@ class Settings(BaseSettings):
             missing.append(("SLACK_APP_TOKEN", where, self.slack_app_token))
         else:
             missing.append(("SLACK_SIGNING_SECRET", "Basic Information → Signing Secret", self.slack_signing_secret))
-        lines = [f"{name} is not set: copy it from api.slack.com/apps → your app → {where}." for name, where, value in
-                 missing if not value.get_secret_value()]
+        lines = [
+            f"{name} is not set: copy it from api.slack.com/apps → your app → {where}."
+            for name, where, value in missing
+            if not value.get_secret_value()
+        ]
         if lines:
             lines.append("No Slack at hand? `bot demo` needs no account and no token.")
             raise ConfigError("\n".join(lines))
@@ -108,9 +112,8 @@ def load_settings() -> Settings:
         raise ConfigError("\n".join(_explain(item) for item in error.errors())) from error
 
 
-def _explain(item: object) -> str:
+def _explain(item: ErrorDetails) -> str:
     """Turn one of pydantic's findings into a line that names the environment variable, without its value."""
-    assert isinstance(item, dict)
     name = "_".join(str(part) for part in item["loc"]).upper()
     message = str(item["msg"]).removeprefix("Value error, ")
     return f"{name}: {message}." if name else f"{message}."

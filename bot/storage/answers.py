@@ -1,0 +1,57 @@
+"""Answers: begun, finished, found again by a button."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.tables import Answer, AnswerState, Message, Thread
+from bot.storage.threads import Place
+
+
+@dataclass(frozen=True)
+class AnswerRecord:
+    """An answer with its question and its place."""
+
+    answer: Answer
+    message: Message
+    place: Place
+
+
+async def begin_answer(session: AsyncSession, message: Message, *, replaces_id: str | None = None) -> Answer:
+    """Return the answer to write: the one that a crash interrupted, or a new one."""
+    unfinished = select(Answer).filter_by(message_id=message.id, replaces_id=replaces_id, state=AnswerState.WRITING)
+    answer = await session.scalar(unfinished.order_by(Answer.id.desc()).limit(1))
+    if answer is None:
+        answer = Answer(message_id=message.id, replaces_id=replaces_id, audience=message.audience, reply_ts=[])
+        session.add(answer)
+        await session.flush()
+    return answer
+
+
+async def has_outcome(session: AsyncSession, message_id: str) -> bool:
+    """Return whether a message has got its visible outcome already."""
+    statement = select(Answer.id).where(Answer.message_id == message_id, Answer.state != AnswerState.WRITING)
+    return (await session.scalar(statement.limit(1))) is not None
+
+
+async def update_answer(session: AsyncSession, answer_id: str, **values: Any) -> None:
+    """Write *values* to an answer's row."""
+    await session.execute(update(Answer).where(Answer.id == answer_id).values(**values))
+
+
+async def load_answer(session: AsyncSession, answer_id: str) -> AnswerRecord | None:
+    """Return an answer with its question and place; None for an unknown or malformed id."""
+    row = (
+        await session.execute(
+            select(Answer, Message, Thread)
+            .join(Message, Answer.message_id == Message.id)
+            .join(Thread, Message.thread_id == Thread.id)
+            .where(Answer.id == answer_id)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    answer, message, thread = row
+    return AnswerRecord(answer, message, Place(thread.team_id, thread.channel_id, thread.thread_ts))

@@ -1,0 +1,107 @@
+"""The database: one engine, one place that commits, and the migrations that build it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from bot.errors import StorageError
+from bot.shipped import shipped
+
+BUSY_TIMEOUT_MS = 15_000
+
+
+class Database:
+    """An open database; *url* is any SQLAlchemy address of `sqlite+aiosqlite` or `postgresql+asyncpg`."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._url = make_url(url)
+            self.is_sqlite = self._url.get_backend_name() == "sqlite"
+            options: dict[str, Any] = {} if self.is_sqlite else {"pool_size": 10, "pool_pre_ping": True}
+            self._engine = create_async_engine(self._url, **options)
+        except ModuleNotFoundError as error:
+            raise StorageError(
+                f"DATABASE_URL needs the package {error.name}: pip install 'apprentice[postgres]'."
+            ) from error
+        except (NoSuchModuleError, ValueError, DBAPIError) as error:
+            raise StorageError("DATABASE_URL is not an address such as postgresql+asyncpg://user@host/name.") from error
+        except Exception as error:
+            raise StorageError("DATABASE_URL cannot be read; see .env.example for its form.") from error
+        if self.is_sqlite:
+            self._open_sqlite()
+        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+
+    def _open_sqlite(self) -> None:
+        """Set WAL and full synchronisation: what was acknowledged to Slack must survive a power cut."""
+        if self._url.database and self._url.database != ":memory:":
+            try:
+                Path(self._url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise StorageError(f"DATA_DIR: cannot create {Path(self._url.database).parent} ({error}).") from error
+
+        @event.listens_for(self._engine.sync_engine, "connect")
+        def prepare(connection: Any, _record: Any) -> None:
+            cursor = connection.cursor()
+            for pragma in (
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                "foreign_keys=ON",
+                f"busy_timeout={BUSY_TIMEOUT_MS}",
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """Open a session that commits when the block ends well and rolls back when it does not."""
+        async with self._sessions.begin() as session:
+            yield session
+
+    async def migrate(self) -> None:
+        """Bring the database to the newest revision; raise *StorageError* when it cannot be reached."""
+        try:
+            async with self._engine.begin() as connection:
+                await connection.run_sync(_upgrade)
+        except (DBAPIError, OSError) as error:
+            raise StorageError(f"{self.place()} cannot be opened: {_first_line(error)}.") from error
+
+    async def revision(self) -> tuple[str | None, str | None]:
+        """Return the database's revision and the newest one."""
+        async with self._engine.connect() as connection:
+            found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+        return found, ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+    def place(self) -> str:
+        """Name the database without its password."""
+        return self._url.render_as_string(hide_password=True)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+def alembic_config() -> Config:
+    """Return the configuration of the migrations, which need no `alembic.ini`."""
+    config = Config()
+    config.set_main_option("script_location", str(shipped("migrations")))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

@@ -1,0 +1,54 @@
+"""Votes, corrections and preferences; what a person changed stays as history."""
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.tables import Answer, Correction, Feedback, PreferencePair, Vote, now
+
+
+async def save_vote(
+    session: AsyncSession, answer: Answer, *, user_id: str, vote: Vote, reason: str | None = None
+) -> None:
+    """Make *vote* the person's current one; liking a regenerated answer prefers it to the one it replaced."""
+    await session.execute(
+        update(Feedback)
+        .where(Feedback.answer_id == answer.id, Feedback.user_id == user_id, Feedback.superseded_at.is_(None))
+        .values(superseded_at=now())
+    )
+    session.add(Feedback(answer_id=answer.id, user_id=user_id, vote=vote, reason=reason))
+    if answer.replaces_id is not None:
+        await _save_preference(session, answer, user_id=user_id, is_preferred=vote is Vote.UP)
+
+
+async def _save_preference(session: AsyncSession, answer: Answer, *, user_id: str, is_preferred: bool) -> None:
+    pair = {"chosen_id": answer.id, "rejected_id": answer.replaces_id, "user_id": user_id}
+    known = await session.scalar(select(PreferencePair).filter_by(**pair))
+    if is_preferred and known is None:
+        session.add(PreferencePair(**pair, source="regenerate"))
+    elif not is_preferred and known is not None:
+        await session.execute(delete(PreferencePair).where(PreferencePair.id == known.id))
+
+
+async def current_vote(session: AsyncSession, answer_id: str, *, user_id: str) -> Feedback | None:
+    """Return what a person thinks of an answer now."""
+    return await session.scalar(
+        select(Feedback).filter_by(answer_id=answer_id, user_id=user_id).where(Feedback.superseded_at.is_(None))
+    )
+
+
+async def save_correction(session: AsyncSession, answer: Answer, *, user_id: str, text: str) -> None:
+    """Make *text* what the person says the answer should have been; an empty text takes an earlier one back."""
+    await session.execute(
+        update(Correction)
+        .where(Correction.answer_id == answer.id, Correction.user_id == user_id, Correction.superseded_at.is_(None))
+        .values(superseded_at=now())
+    )
+    if text:
+        session.add(Correction(answer_id=answer.id, user_id=user_id, text=text, audience=answer.audience))
+
+
+async def current_correction(session: AsyncSession, answer_id: str, *, user_id: str) -> Correction | None:
+    """Return a person's current correction of an answer."""
+    return await session.scalar(
+        select(Correction).filter_by(answer_id=answer_id, user_id=user_id).where(Correction.superseded_at.is_(None))
+    )

@@ -1,0 +1,83 @@
+"""The inbox: what Slack told us to do, kept from before the acknowledgement until the visible outcome."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from bot.storage.tables import Inbox, InboxState, now
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An event as it arrives; *kind* tells a message from a click that also wants an answer."""
+
+    event_id: str
+    team_id: str
+    channel_id: str
+    ts: str
+    thread_ts: str
+    kind: str
+    payload: dict[str, Any]
+
+
+async def accept(session: AsyncSession, arrival: Arrival) -> bool:
+    """Store *arrival*; return False when it, or its twin with another event id, is known already."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    statement = insert(Inbox).values(**vars(arrival)).on_conflict_do_nothing().returning(Inbox.id)
+    return (await session.scalar(statement)) is not None
+
+
+async def claim_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:
+    """Claim the oldest waiting event of each thread in which nothing runs: one at a time per thread, in order."""
+    earlier = aliased(Inbox)
+    same_thread = and_(
+        earlier.team_id == Inbox.team_id,
+        earlier.channel_id == Inbox.channel_id,
+        earlier.thread_ts == Inbox.thread_ts,
+    )
+    ahead = or_(
+        earlier.state == InboxState.RUNNING,
+        and_(earlier.state == InboxState.PENDING, earlier.id < Inbox.id),
+    )
+    ready = (
+        select(Inbox)
+        .where(Inbox.state == InboxState.PENDING, ~exists().where(same_thread, ahead))
+        .order_by(Inbox.id)
+        .limit(limit)
+    )
+    rows = (await session.scalars(ready)).all()
+    for row in rows:
+        row.state = InboxState.RUNNING
+        row.attempts += 1
+    return rows
+
+
+async def finish(session: AsyncSession, inbox_id: int) -> None:
+    """Mark an event as done and drop its text; its ids stay to recognise a late redelivery."""
+    await session.execute(
+        update(Inbox).where(Inbox.id == inbox_id).values(state=InboxState.DONE, payload={}, done_at=now())
+    )
+
+
+async def recover(session: AsyncSession) -> int:
+    """Give back what an earlier process had begun and not finished; return how many."""
+    statement = update(Inbox).where(Inbox.state == InboxState.RUNNING).values(state=InboxState.PENDING)
+    result = await session.execute(statement.returning(Inbox.id))
+    return len(result.all())
+
+
+async def count_waiting(session: AsyncSession) -> int:
+    """Return how many events wait or run."""
+    statement = select(func.count()).select_from(Inbox).where(Inbox.state != InboxState.DONE)
+    return (await session.scalar(statement)) or 0
+
+
+async def prune(session: AsyncSession, *, before: datetime) -> None:
+    """Forget events that were done before *before*: Slack redelivers for minutes, not for days."""
+    await session.execute(delete(Inbox).where(Inbox.state == InboxState.DONE, Inbox.done_at < before))

@@ -1,0 +1,74 @@
+"""Threads and the messages in them."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.tables import Answer, AnswerState, Audience, Message, Thread
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a conversation is."""
+
+    team_id: str
+    channel_id: str
+    thread_ts: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message of a person, with the newest thing the assistant said to it."""
+
+    user_name: str
+    text: str
+    answer: str | None = None
+
+
+async def find_thread(session: AsyncSession, place: Place) -> Thread | None:
+    """Return the thread at *place*, if the assistant takes part in it."""
+    return await session.scalar(select(Thread).filter_by(**vars(place)))
+
+
+async def join_thread(session: AsyncSession, place: Place, *, audience: Audience) -> Thread:
+    """Return the thread at *place*, new or known; the narrower audience wins when Slack says two things."""
+    thread = await find_thread(session, place)
+    if thread is None:
+        thread = Thread(**vars(place), audience=audience)
+        session.add(thread)
+        await session.flush()
+    return thread
+
+
+async def save_message(
+    session: AsyncSession, thread: Thread, *, ts: str, user_id: str, user_name: str, text: str
+) -> Message:
+    """Store a person's message once, whatever happens to the turn that answers it."""
+    message = await session.scalar(select(Message).filter_by(thread_id=thread.id, ts=ts))
+    if message is None:
+        message = Message(
+            thread_id=thread.id, ts=ts, user_id=user_id, user_name=user_name, text=text, audience=thread.audience
+        )
+        session.add(message)
+        await session.flush()
+    return message
+
+
+async def load_history(session: AsyncSession, thread_id: str, *, before_ts: str) -> list[Said]:
+    """Return what was said in a thread before *before_ts*, oldest first."""
+    messages = await session.scalars(
+        select(Message).where(Message.thread_id == thread_id, Message.ts < before_ts).order_by(Message.ts)
+    )
+    answers = await session.execute(
+        select(Answer.message_id, Answer.text)
+        .join(Message, Answer.message_id == Message.id)
+        .where(
+            Message.thread_id == thread_id,
+            Message.ts < before_ts,
+            Answer.state.in_([AnswerState.COMPLETE, AnswerState.STOPPED]),
+        )
+        .order_by(Answer.id)
+    )
+    newest = {message_id: text for message_id, text in answers if text}
+    return [Said(message.user_name, message.text, newest.get(message.id)) for message in messages]

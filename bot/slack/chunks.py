@@ -1,0 +1,53 @@
+"""
+Pieces of Markdown: written so that nothing inside one breaks out of it.
+
+Knows Markdown only; must not know Slack.
+"""
+
+import re
+from collections.abc import Sequence
+
+# Slack turns typed addresses into links by itself; the label then is what the person wrote.
+_MADE_BY_SLACK = ("mailto:", "tel:", "http://", "https://")
+
+
+def build_quote(markdown: str) -> str:
+    """Every line behind a quote marker."""
+    return "\n".join(f"> {line}".rstrip() for line in markdown.split("\n"))
+
+
+def build_link(url: str, *, label: str) -> str:
+    """A link; only the label where it is the address as somebody typed it."""
+    if not label or label == url:
+        return url
+    if not url or url.rstrip("/") in {f"{scheme}{label}".rstrip("/") for scheme in _MADE_BY_SLACK}:
+        return label
+    target = f"<{url}>" if re.search(r"[\s()]", url) else url
+    text = re.sub(r"([][])", r"\\\1", label)
+    return f"[{text}]({target})"
+
+
+def build_code_span(code: str) -> str:
+    """Inline code with markers longer than any run of backticks it contains."""
+    ticks = _ticks(code, least=1)
+    pad = " " if code.startswith("`") or code.endswith("`") else ""
+    return f"{ticks}{pad}{code}{pad}{ticks}"
+
+
+def build_fence(code: str, *, language: str = "") -> str:
+    """A fenced block that its own content cannot close."""
+    ticks = _ticks(code, least=3)
+    return f"{ticks}{language}\n{code.strip(chr(10))}\n{ticks}"
+
+
+def build_table(rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first row is the head; short rows are filled up."""
+    width = max(map(len, rows), default=0)
+    cells = [[re.sub(r"\s+", " ", cell).strip().replace("|", r"\|") for cell in row] for row in rows]
+    lines = ["| " + " | ".join(row + [""] * (width - len(row))) + " |" for row in cells]
+    return "\n".join([*lines[:1], "|" + " --- |" * width, *lines[1:]]) if width else ""
+
+
+def _ticks(code: str, *, least: int) -> str:
+    longest = max(map(len, re.findall(r"`+", code)), default=0)
+    return "`" * max(least, longest + 1)

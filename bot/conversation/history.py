@@ -1,0 +1,72 @@
+"""What of a thread goes into the prompt: pure choices on plain data, counted by whoever knows the tokenizer."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+from bot.storage.threads import Said
+
+
+class ChatMessage(TypedDict):
+    """A message in the OpenAI form."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The prompt that fits, and how many of the thread's earlier messages are in it."""
+
+    messages: list[ChatMessage]
+    used: int
+    total: int
+    tokens: int
+
+
+def build_messages(system: str, history: Sequence[Said], question: Said, *, is_group: bool) -> list[ChatMessage]:
+    """Build the conversation; neighbours of the same role are joined, as many chat templates demand."""
+    messages: list[ChatMessage] = [{"role": "system", "content": system}] if system else []
+    for said in (*history, question):
+        _append(messages, {"role": "user", "content": f"{said.user_name}: {said.text}" if is_group else said.text})
+        if said.answer:
+            _append(messages, {"role": "assistant", "content": said.answer})
+    return messages
+
+
+def _append(messages: list[ChatMessage], message: ChatMessage) -> None:
+    if messages and messages[-1]["role"] == message["role"]:
+        messages[-1]["content"] += "\n\n" + message["content"]
+    else:
+        messages.append(message)
+
+
+async def fit_history(
+    history: Sequence[Said],
+    build: Callable[[Sequence[Said]], list[ChatMessage]],
+    *,
+    count: Callable[[list[ChatMessage]], Awaitable[int]],
+    budget: int,
+) -> Fitted | int:
+    """Keep as many of the newest messages as fit into *budget* tokens.
+
+    Return the tokens of the bare question when not even that fits. Everything is counted as one prompt, since a
+    template's overhead is only known to the template; a search by halves keeps that to a few counts.
+    """
+    total = len(history)
+    messages = build(history)
+    tokens = await count(messages)
+    if tokens <= budget:
+        return Fitted(messages, total, total, tokens)
+    fits, best = -1, 0
+    low, high = 0, total - 1
+    while low <= high:
+        middle = (low + high) // 2
+        tokens = await count(build(history[total - middle :]))
+        if tokens <= budget:
+            fits, best, low = middle, tokens, middle + 1
+        else:
+            high = middle - 1
+    if fits < 0:
+        return tokens
+    return Fitted(build(history[total - fits :]), fits, total, best)

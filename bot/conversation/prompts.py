@@ -1,0 +1,68 @@
+"""The prompts: one Markdown file each, with front matter; a file's version is the hash of its content."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from bot.errors import PromptError
+
+FENCE = "---\n"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt ready to be filled in; *version* changes with every change of the file."""
+
+    name: str
+    purpose: str
+    variables: frozenset[str]
+    version: str
+    template: str
+
+    def render(self, **values: str) -> str:
+        """Fill in the placeholders; raise *PromptError* when one has no value."""
+        try:
+            return _environment().from_string(self.template).render(values).strip()
+        except TemplateError as error:
+            raise PromptError(f"prompts/{self.name}.md cannot be filled in: {error}.") from error
+
+
+def load_prompt(folder: Path, name: str, *, variables: frozenset[str]) -> Prompt:
+    """Read `<name>.md`; raise *PromptError* when it is missing or uses a placeholder that nobody fills in."""
+    path = folder / f"{name}.md"
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PromptError(f"{path} cannot be read ({error}).") from error
+    head, template = _split(content, path)
+    try:
+        used = meta.find_undeclared_variables(_environment().parse(template))
+    except TemplateError as error:
+        raise PromptError(f"{path} is not a valid template: {error}.") from error
+    unknown = (used | _words(head.get("variables", ""))) - variables
+    if unknown:
+        raise PromptError(f"{path} uses {', '.join(sorted(unknown))}; known here: {', '.join(sorted(variables))}.")
+    version = hashlib.sha256(content.encode()).hexdigest()[:12]
+    return Prompt(name, head.get("purpose", ""), frozenset(used), version, template)
+
+
+def _split(content: str, path: Path) -> tuple[dict[str, str], str]:
+    """Part the front matter (`key: value` lines) from the template."""
+    if not content.startswith(FENCE):
+        raise PromptError(f"{path} has no front matter: it must start with a line '---'.")
+    head, fence, template = content.removeprefix(FENCE).partition(FENCE)
+    if not fence:
+        raise PromptError(f"{path}: the front matter has no closing line '---'.")
+    pairs = (line.partition(":") for line in head.splitlines() if line.strip())
+    return {key.strip(): value.strip() for key, _, value in pairs}, template
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.replace(",", " ").split())
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - Markdown, not HTML

@@ -1,0 +1,90 @@
+"""Calls to Slack as this workspace takes them: what it lacks is remembered, what it throttles is waited for."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+LACKING = {
+    "unknown_method",
+    "missing_scope",
+    "not_authorized",
+    "not_allowed_token_type",
+    "method_not_supported_for_channel_type",
+    "method_deprecated",
+    "deprecated_endpoint",
+    "feature_not_enabled",
+    "access_denied",
+    "team_not_eligible",
+}
+TRIES = 4
+SERVER_ERROR = 500
+
+log = logging.getLogger(__name__)
+
+
+class Calls:
+    """Slack's Web API for one workspace; every method takes the arguments that Slack's documentation names."""
+
+    def __init__(self, client: AsyncWebClient) -> None:
+        self._client = client
+        self._lacking: set[str] = set()
+
+    def lacks(self, method: str) -> bool:
+        """Return whether the workspace has said that it does not have *method*."""
+        return method in self._lacking
+
+    async def call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        """Call *method*, waiting as Slack asks when it is too much; raise *SlackApiError* for any other refusal."""
+        for tries_left in reversed(range(TRIES)):
+            try:
+                response = await getattr(self._client, method.replace(".", "_"))(**arguments)
+                return dict(response.data)
+            except SlackApiError as error:
+                delay = _retry_delay(error, attempt=TRIES - tries_left)
+                if error_code(error) in LACKING:
+                    self._lacking.add(method)
+                if delay is None or not tries_left:
+                    raise
+            except (aiohttp.ClientError, TimeoutError):
+                if not tries_left:
+                    raise
+                delay = 0.25 * (TRIES - tries_left)
+            log.debug("slack: %s again in %.2f s", method, delay)
+            await asyncio.sleep(delay)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def call_if_possible(self, method: str, **arguments: Any) -> Mapping[str, Any] | None:
+        """Call *method* where an answer does not depend on it; None when it did not work."""
+        if self.lacks(method):
+            return None
+        try:
+            return await self.call(method, **arguments)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.info("slack: %s did not work (%s)", method, error_code(error))
+            return None
+
+
+def error_code(error: Exception) -> str:
+    """Return Slack's word for what went wrong; never a text of a message."""
+    if isinstance(error, SlackApiError):
+        data = getattr(error.response, "data", error.response)
+        return str(data.get("error", "unknown")) if isinstance(data, dict) else "unreadable_response"
+    return type(error).__name__
+
+
+def _retry_delay(error: SlackApiError, *, attempt: int) -> float | None:
+    """Return how long to wait before another try; None when another try cannot help."""
+    headers = {str(key).lower(): value for key, value in (getattr(error.response, "headers", None) or {}).items()}
+    if error_code(error) in {"ratelimited", "rate_limited"} or "retry-after" in headers:
+        try:
+            return float(headers.get("retry-after", 1))
+        except ValueError:
+            return 1.0
+    if getattr(error.response, "status_code", 200) >= SERVER_ERROR:
+        return 0.25 * attempt
+    return None

@@ -5,10 +5,37 @@ Knows Markdown only; must not know Slack.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 # Slack turns typed addresses into links by itself; the label then is what the person wrote.
 _MADE_BY_SLACK = ("mailto:", "tel:", "http://", "https://")
+
+_JOINERS = "\u200d\u034f"
+_MODIFIERS = re.compile("[\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\uff9e\uff9f]")
+_FLAG_LETTER = re.compile("[\U0001f1e6-\U0001f1ff]")
+_HANGUL = re.compile("[\u1100-\u115f][\u1100-\u11ff\uac00-\ud7a3]|[\u1160-\u11ff\uac00-\ud7a3][\u1160-\u11ff]")
+
+
+def is_boundary(text: str, position: int) -> bool:
+    """Whether a reader sees two characters here, not one made of several code points."""
+    if not 0 < position < len(text):
+        return True
+    before, after = text[position - 1], text[position]
+    if before == "\r" and after == "\n":
+        return False
+    is_part = unicodedata.category(after).startswith("M") or _MODIFIERS.match(after) or after in _JOINERS
+    is_half = "\ud800" <= before <= "\udbff" and "\udc00" <= after <= "\udfff"
+    if is_part or is_half or before in _JOINERS or _HANGUL.fullmatch(before + after):
+        return False
+    return not (_FLAG_LETTER.match(after) and _count_flag_letters(text, position) % 2)
+
+
+def _count_flag_letters(text: str, position: int) -> int:
+    start = position
+    while start and _FLAG_LETTER.match(text[start - 1]):
+        start -= 1
+    return position - start
 
 
 def build_quote(markdown: str) -> str:

@@ -1,1 +1,1 @@
-"""What the assistant does with a message: no Slack and no llama.cpp in here, only words, rows and the engine's client."""
+"""What the assistant does with a message: words, rows and the engine's client; no Slack and no llama.cpp."""

@@ -65,4 +65,4 @@ def _words(text: str) -> frozenset[str]:
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
-    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - Markdown, not HTML
+    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)

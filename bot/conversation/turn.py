@@ -55,6 +55,7 @@ class Draft:
     thread_id: str
     reply_ts: list[str]
     is_another: bool = False
+    began_at: datetime = field(default_factory=now)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     text: str = ""
     fitted: Fitted | None = None
@@ -193,9 +194,7 @@ class Assistant:
             raise ContextOverflow(prompt_tokens=fitted, limit=budget)
         return fitted
 
-    async def _attempt(
-        self, draft: Draft, messages: list[ChatMessage], sampling: dict[str, Any]
-    ) -> AsyncIterator[str]:
+    async def _attempt(self, draft: Draft, messages: list[ChatMessage], sampling: dict[str, Any]) -> AsyncIterator[str]:
         """Run the engine once, from the beginning or from where an earlier attempt broke off."""
         place = draft.question.place
         scope = f"{place.team_id}/{place.channel_id}/{place.thread_ts}"
@@ -239,9 +238,7 @@ def _take(draft: Draft, chunk: Chunk, *, known_prompt: tuple[int, ...] | None) -
     if chunk.usage is not None:
         prompt = chunk.usage.prompt_tokens if draft.prompt_ids is None else len(draft.prompt_ids)
         completed = max(chunk.usage.completion_tokens, len(draft.completion_ids))
-        draft.record.update(
-            prompt_tokens=prompt, cached_tokens=chunk.usage.cached_tokens, completion_tokens=completed
-        )
+        draft.record.update(prompt_tokens=prompt, cached_tokens=chunk.usage.cached_tokens, completion_tokens=completed)
     if chunk.text and draft.first_token_at is None:
         draft.first_token_at = now()
     draft.text += chunk.text

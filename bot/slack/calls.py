@@ -21,6 +21,7 @@ LACKING = {
     "access_denied",
     "team_not_eligible",
 }
+UNREPEATABLE = {"chat.appendStream", "chat.stopStream"}  # a second try would say the same words twice
 TRIES = 4
 SERVER_ERROR = 500
 
@@ -50,8 +51,9 @@ class Calls:
                     self._lacking.add(method)
                 if delay is None or not tries_left:
                     raise
-            except (aiohttp.ClientError, TimeoutError):
-                if not tries_left:
+            except (aiohttp.ClientError, TimeoutError) as error:
+                was_sent = not isinstance(error, aiohttp.ClientConnectorError)
+                if not tries_left or (was_sent and method in UNREPEATABLE):
                     raise
                 delay = 0.25 * (TRIES - tries_left)
             log.debug("slack: %s again in %.2f s", method, delay)

@@ -1,0 +1,36 @@
+# Every developer command in one file. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.set-up
+
+.PHONY: help setup demo test lint types bench clean
+.DEFAULT_GOAL := help
+
+help:  ## List these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP)  ## Build .venv with everything that demo, training and tests need
+
+$(STAMP): pyproject.toml constraints.txt
+	@PYTHON="$(PYTHON)" sh ./setup.sh
+	@touch $(STAMP)
+
+demo: setup  ## Talk to the assistant in the browser: no account, no token (OPEN=1 opens the page, PORT=3010)
+	@exec $(BIN)/bot demo --port $(or $(PORT),3010) $(if $(OPEN),--open)
+
+test: setup  ## Pass the tests (ARGS="-k text" for some of them)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup  ## Check form and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup  ## Check the types, strictly
+	$(BIN)/mypy
+
+bench: setup  ## Measure what a user feels and print it beside the goals
+	$(BIN)/python -m benchmarks.feel
+
+clean:  ## Remove what was built; conversations under data/ stay
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,203 @@
+"""The composition root: settings in, running parts out; starts them in order and stops them in reverse."""
+
+import asyncio
+import logging
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.conversation.prompts import load_prompt
+from bot.conversation.turn import Assistant
+from bot.engine.client import EngineClient
+from bot.engine.supervisor import EngineSupervisor
+from bot.errors import ConfigError
+from bot.jobs import scheduled_jobs
+from bot.model_files import resolve_model
+from bot.settings import Settings, Transport
+from bot.shipped import shipped
+from bot.slack.app import build_slack_app
+from bot.slack.calls import Calls, error_code
+from bot.slack.directory import Directory
+from bot.slack.turns import Turns
+from bot.storage.db import Database
+from bot.web import build_web_app, serving
+
+SLACK_TIMEOUT_S = 30
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunningBot:
+    """What whoever started the bot may want to know or wait for."""
+
+    engine: EngineClient
+    http_port: int
+    worker: asyncio.Task[None]
+
+
+@asynccontextmanager
+async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
+    """Run the whole bot for as long as the block runs."""
+    settings.require_slack()
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(running_engine(settings))
+        database = await stack.enter_async_context(open_database(settings))
+        client = await stack.enter_async_context(_slack_client(settings))
+        calls = Calls(client)
+        bot_user_id = await _log_in(client)
+        directory = Directory(calls)
+        assistant = Assistant(
+            database,
+            engine,
+            prompt=load_prompt(shipped("prompts"), "system", variables=frozenset({"today"})),
+            max_tokens=settings.answer_max_tokens,
+            temperature=settings.answer_temperature,
+        )
+        turns = Turns(database, assistant, calls=calls, directory=directory, bot_user_id=bot_user_id)
+        slack = build_slack_app(
+            client,
+            signing_secret=settings.slack_signing_secret.get_secret_value(),
+            database=database,
+            turns=turns,
+            calls=calls,
+            engine=engine,
+            admins=frozenset(settings.admin_user_ids),
+        )
+        await stack.enter_async_context(scheduled_jobs(database))
+        worker = await stack.enter_async_context(_background(turns.run()))
+        is_http = settings.slack_transport is Transport.HTTP
+        socket = AsyncSocketModeHandler(slack, settings.slack_app_token.get_secret_value(), web_client=client)
+
+        async def alive() -> dict[str, bool]:
+            return {"worker": not worker.done(), "slack": is_http or await socket.client.is_connected()}
+
+        async def ready() -> dict[str, bool]:
+            return {**await alive(), "engine": await engine.health()}
+
+        web_app = build_web_app(alive=alive, ready=ready, slack=slack if is_http else None)
+        port = await stack.enter_async_context(serving(web_app, host=settings.http_host, port=settings.http_port))
+        if not is_http:
+            await stack.enter_async_context(_socket(socket))
+        log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
+        yield RunningBot(engine, port, worker)
+        log.info("stopping")
+
+
+@asynccontextmanager
+async def running_engine(settings: Settings) -> AsyncIterator[EngineClient]:
+    """Connect to ENGINE_URL, or start an engine of our own and look after it."""
+    key = settings.engine_api_key.get_secret_value()
+    async with AsyncExitStack() as stack:
+        if settings.engine_url:
+            yield await stack.enter_async_context(EngineClient(settings.engine_url, api_key=key))
+            return
+        model = await asyncio.to_thread(
+            resolve_model,
+            path=settings.model_path,
+            repo=settings.model_repo,
+            file=settings.model_file,
+            folder=settings.data_dir / "models",
+        )
+        # A short path in a private folder: a socket's path must stay below 108 characters.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apprentice-")))
+        socket_path = folder / "engine.sock"
+        command = engine_command(settings, model=model, socket_path=socket_path)
+        await stack.enter_async_context(EngineSupervisor(command, socket_path=socket_path))
+        yield await stack.enter_async_context(EngineClient(socket_path=socket_path))
+
+
+def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> list[str]:
+    """Return the command of the engine process: everything it may know stands in it, and no secret does."""
+    options = {
+        "--model": model.resolve(),
+        "--socket": socket_path,
+        "--n-ctx": settings.engine_n_ctx,
+        "--max-sequences": settings.engine_max_sequences,
+        "--n-gpu-layers": settings.engine_n_gpu_layers,
+        "--threads": settings.engine_threads,
+        "--log-level": settings.log_level,
+        "--log-format": settings.log_format,
+    }
+    pairs = [str(part) for pair in options.items() for part in pair]
+    return [sys.executable, "-m", "bot", "engine", *pairs, "--exit-with-stdin"]
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """Open the database and bring it to the newest revision."""
+    database = Database(settings.database())
+    try:
+        await database.migrate()
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _slack_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
+    """Open one client with kept-alive connections; tries again are our own business, for the SDK would post twice."""
+    timeout = aiohttp.ClientTimeout(total=SLACK_TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        yield AsyncWebClient(
+            token=settings.slack_bot_token.get_secret_value(),
+            base_url=settings.slack_api_url,
+            session=session,
+            retry_handlers=[],
+            timeout=SLACK_TIMEOUT_S,
+        )
+
+
+async def _log_in(client: AsyncWebClient) -> str:
+    """Return the bot's own user id; wait for a Slack that is away, refuse a token that is wrong."""
+    delay = 0.1
+    while True:
+        try:
+            return str((await client.auth_test())["user_id"])
+        except SlackApiError as error:
+            if error.response.status_code < 500:
+                raise ConfigError(
+                    f"SLACK_BOT_TOKEN: Slack refuses it ({error_code(error)}). Copy the Bot User OAuth Token again."
+                ) from error
+            reason = error_code(error)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            reason = type(error).__name__
+        if delay > 1:
+            log.warning("slack: %s cannot be reached (%s); trying again", client.base_url, reason)
+        await asyncio.sleep(delay)
+        delay = min(30, delay * 1.6)
+
+
+@asynccontextmanager
+async def _socket(handler: AsyncSocketModeHandler) -> AsyncIterator[None]:
+    try:
+        await handler.connect_async()  # type: ignore[no-untyped-call]
+    except SlackApiError as error:
+        raise ConfigError(
+            f"SLACK_APP_TOKEN: Slack refuses it ({error_code(error)}). It needs the scope connections:write, and "
+            "Socket Mode must be switched on."
+        ) from error
+    try:
+        yield
+    finally:
+        await handler.close_async()  # type: ignore[no-untyped-call]
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Run *work* beside the block and cancel it afterwards."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,224 @@
+"""The command `bot`. Every heavy import stands inside the command that needs it, so that `bot --help` is quick."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bot import __version__
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="bot")
+def cli() -> None:
+    """Apprentice: a Slack assistant on your own hardware that learns from your team.
+
+    \b
+    Try it without a Slack account:   bot demo
+    Use it in your Slack:             bot manifest, then bot run
+
+    Settings come from the environment and from a file .env; .env.example explains each one.
+    """
+
+
+@cli.command()
+@click.option("--port", default=3010, show_default=True, help="Port of the playground's page.")
+@click.option("--open", "opens_browser", is_flag=True, help="Open the page in your browser.")
+def demo(port: int, opens_browser: bool) -> None:
+    """Try everything in the browser: playground, engine and bot, with no account and no token."""
+    from bot.demo import run_demo
+    from bot.signals import stop_event
+
+    settings = _start()
+
+    async def work() -> None:
+        await run_demo(settings, port=port, opens_browser=opens_browser, stop=stop_event(), say=click.echo)
+
+    _run(work())
+
+
+@cli.command()
+def run() -> None:
+    """Run the bot in your Slack. Needs SLACK_BOT_TOKEN and SLACK_APP_TOKEN; starts its own engine."""
+    from bot.app import running_bot
+    from bot.errors import ApprenticeError
+    from bot.signals import stop_event
+
+    settings = _start()
+
+    async def work() -> None:
+        stop = stop_event()
+        async with running_bot(settings) as bot:
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({stopping, bot.worker}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if not stop.is_set():
+                raise ApprenticeError("The worker that answers messages ended; the lines above say why.")
+
+    _run(work())
+
+
+@cli.command()
+@click.option("--model", type=click.Path(path_type=Path), help="The GGUF to serve.  [default: MODEL_PATH]")
+@click.option("--socket", "socket_path", type=click.Path(path_type=Path), help="Listen on a unix socket at this path.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on without --socket.")
+@click.option(
+    "--port", default=8080, show_default=True, help="Port to listen on without --socket; needs ENGINE_API_KEY."
+)
+@click.option(
+    "--n-ctx", type=int, help="Tokens of one conversation; 0: what the model offers.  [default: ENGINE_N_CTX]"
+)
+@click.option("--max-sequences", type=int, help="Conversations at once.  [default: ENGINE_MAX_SEQUENCES]")
+@click.option("--n-gpu-layers", type=int, help="Layers on the GPU; -1: all.  [default: ENGINE_N_GPU_LAYERS]")
+@click.option("--threads", type=int, help="CPU threads; 0: the physical cores.  [default: ENGINE_THREADS]")
+@click.option("--log-level", hidden=True)
+@click.option("--log-format", hidden=True)
+@click.option("--exit-with-stdin", is_flag=True, hidden=True)
+def engine(**options: Any) -> None:
+    """Serve a model to the bot, or to anything that speaks OpenAI's API, by llama.cpp."""
+    from bot.engine.server import serve
+    from bot.engine.types import EngineOptions
+    from bot.signals import stop_event
+
+    is_managed = options.pop("exit_with_stdin")
+    level, form = options.pop("log_level"), options.pop("log_format")
+    if is_managed:  # the bot has said everything on the command line; its secrets are none of the engine's business
+        from bot.logs import set_up_logging
+
+        set_up_logging(level, form)
+        values = {**options, "api_key": ""}
+    else:
+        values = _engine_values(options)
+    values["model_path"] = values.pop("model")
+
+    async def work() -> None:
+        await serve(EngineOptions(**values), stop=stop_event(with_stdin=is_managed))
+
+    _run(work())
+
+
+def _engine_values(options: dict[str, Any]) -> dict[str, Any]:
+    """Complete the options of the command line from the settings."""
+    from bot.errors import ConfigError
+    from bot.model_files import resolve_model
+
+    settings = _start()
+    key = settings.engine_api_key.get_secret_value()
+    if options["socket_path"] is None and not key:
+        raise click.UsageError(str(ConfigError("ENGINE_API_KEY is not set: a port needs a key. Or use --socket PATH.")))
+    given = options["model"]
+    model = resolve_model(
+        path=given or settings.model_path,
+        repo="" if given else settings.model_repo,
+        file=settings.model_file,
+        folder=settings.data_dir / "models",
+    )
+    defaults = {
+        "n_ctx": settings.engine_n_ctx,
+        "max_sequences": settings.engine_max_sequences,
+        "n_gpu_layers": settings.engine_n_gpu_layers,
+        "threads": settings.engine_threads,
+    }
+    chosen = {name: value if options[name] is None else options[name] for name, value in defaults.items()}
+    return {**options, **chosen, "model": model, "api_key": key}
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
+@click.option("--port", default=3010, show_default=True, help="Port to listen on.")
+@click.option("--events-url", help="Deliver events by signed HTTP to this URL instead of Socket Mode.")
+@click.option("--app-name", help="The app's name in the sidebar.")
+@click.option(
+    "--manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your app's manifest (JSON)."
+)
+@click.option("--data", type=click.Path(dir_okay=False, path_type=Path), help="Keep the workspace in this file.")
+@click.option("--exit-with-stdin", is_flag=True, hidden=True)
+def playground(exit_with_stdin: bool, **options: Any) -> None:
+    """Run a small Slack on this machine, for any Bolt app: set its SLACK_API_URL to the printed address."""
+    from bot.playground.errors import PlaygroundError
+    from bot.playground.options import PlaygroundOptions
+    from bot.playground.server import serve
+    from bot.signals import stop_event
+
+    if not exit_with_stdin:
+        _start()
+
+    async def work() -> None:
+        serving = asyncio.create_task(serve(PlaygroundOptions(**options)))
+        stopping = asyncio.create_task(stop_event(with_stdin=exit_with_stdin).wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+
+    try:
+        _run(work())
+    except PlaygroundError as error:
+        _fail(error)
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the newest revision; `bot run` does it by itself."""
+    from bot.app import open_database
+
+    settings = _start()
+
+    async def work() -> None:
+        async with open_database(settings) as database:
+            click.echo(f"{database.place()} is at revision {(await database.revision())[0]}.")
+
+    _run(work())
+
+
+@cli.command()
+@click.option("--http", "request_url", help="The app is reached by HTTP at this public URL instead of Socket Mode.")
+@click.option("--name", default="Apprentice", show_default=True, help="The app's name in Slack.")
+def manifest(request_url: str | None, name: str) -> None:
+    """Print the app manifest to paste at api.slack.com/apps → Create New App → From a manifest."""
+    import json
+
+    from bot.slack.manifest import build_manifest
+
+    click.echo(json.dumps(build_manifest(name=name, request_url=request_url), indent=2))
+
+
+def _start() -> Any:
+    """Read the settings and set up logging."""
+    from bot.errors import ConfigError
+    from bot.logs import set_up_logging
+    from bot.settings import load_settings
+
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        _fail(error)
+    set_up_logging(settings.log_level, settings.log_format)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a command's coroutine; our own errors are one clear line, not a traceback."""
+    from bot.errors import ApprenticeError
+
+    try:
+        asyncio.run(work)
+    except ApprenticeError as error:
+        _fail(error)
+
+
+def _fail(error: Exception) -> None:
+    click.echo(f"bot: {error}", err=True)
+    sys.exit(1)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="bot")

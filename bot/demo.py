@@ -1,0 +1,106 @@
+"""The demo: the unmodified bot, an engine and the playground, on this machine and nowhere else."""
+
+import asyncio
+import logging
+import sys
+import webbrowser
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+from pydantic import SecretStr
+
+from bot.app import running_bot
+from bot.engine.client import EngineClient
+from bot.errors import ApprenticeError, ConfigError
+from bot.settings import Settings, Transport
+
+PATIENCE_S = 60
+
+log = logging.getLogger(__name__)
+
+
+async def run_demo(
+    settings: Settings, *, port: int, opens_browser: bool, stop: asyncio.Event, say: Callable[[str], None]
+) -> None:
+    """Start all three, say where to look, and stop them all when *stop* is set or one of them ends."""
+    folder = settings.data_dir / "demo"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    url = f"http://127.0.0.1:{port}"
+    async with (
+        _playground(port=port, data=folder / "workspace.json") as playground,
+        running_bot(demo_settings(settings, url=url, folder=folder)) as bot,
+    ):
+        await _until_healthy(bot.engine)
+        say(f"\n  Apprentice is ready:  {url}\n\n  Talk to it in the browser; Ctrl-C stops it.\n")
+        if opens_browser:
+            webbrowser.open(url)
+        ended = asyncio.create_task(playground.wait())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({ended, stopping, bot.worker}, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        stopping.cancel()
+        if not stop.is_set():
+            raise ApprenticeError("A part of the demo ended by itself; its last lines stand above.")
+
+
+def demo_settings(settings: Settings, *, url: str, folder: Path) -> Settings:
+    """Point the bot at the playground; the model and its settings stay the user's own."""
+    return settings.model_copy(
+        update={
+            "slack_bot_token": SecretStr("xoxb-playground"),
+            "slack_app_token": SecretStr("xapp-playground"),
+            "slack_signing_secret": SecretStr("playground-signing-secret"),
+            "slack_api_url": f"{url}/api/",
+            "slack_transport": Transport.SOCKET,
+            "http_host": "127.0.0.1",
+            "http_port": 0,
+            "data_dir": folder,
+            "database_url": "",
+            "admin_user_ids": ("U0MAYA",),
+        }
+    )
+
+
+@asynccontextmanager
+async def _playground(*, port: int, data: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the playground as a process of its own, in a session of its own so that Ctrl-C reaches only the parent."""
+    command = [sys.executable, "-m", "bot", "playground", "--port", str(port), "--data", str(data), "--exit-with-stdin"]
+    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, start_new_session=True)
+    try:
+        await _until_serving(process, f"http://127.0.0.1:{port}/health")
+        yield process
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), timeout=5)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _until_serving(process: asyncio.subprocess.Process, url: str) -> None:
+    """Wait for the playground's first sign of life; its own words say what was wrong when it ends instead."""
+    async with aiohttp.ClientSession() as session:
+        for _ in range(PATIENCE_S * 20):
+            if process.returncode is not None:
+                raise ConfigError(
+                    "The playground could not start; the line above says why. `bot demo --help` has --port."
+                )
+            try:
+                async with session.get(url) as response:
+                    if response.ok:
+                        return
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.05)
+    raise ApprenticeError(f"The playground did not answer within {PATIENCE_S} s.")
+
+
+async def _until_healthy(engine: EngineClient) -> None:
+    for _ in range(PATIENCE_S * 20):
+        if await engine.health():
+            return
+        await asyncio.sleep(0.05)
+    raise ApprenticeError(f"The engine did not answer within {PATIENCE_S} s; its last lines stand above.")

@@ -1,0 +1,33 @@
+"""When a process should stop: on Ctrl-C, on SIGTERM, or when its parent is gone."""
+
+import asyncio
+import os
+import signal
+import sys
+
+
+def stop_event(*, with_stdin: bool = False) -> asyncio.Event:
+    """Return an event that is set on the first signal; a second one ends the process at once.
+
+    *with_stdin* also watches standard input: a parent holds the other end of that pipe, and its end, however it
+    died, closes it. So no child outlives its parent.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def ask() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ask)
+    if with_stdin:
+        loop.add_reader(sys.stdin.fileno(), _at_end_of_input, loop, stop)
+    return stop
+
+
+def _at_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 1024):
+        loop.remove_reader(sys.stdin.fileno())
+        stop.set()

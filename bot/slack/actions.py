@@ -1,0 +1,146 @@
+"""Buttons: thumbs, what an answer should have been, Stop, Regenerate and Retry."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.slack import blocks
+from bot.slack.calls import Calls
+from bot.slack.turns import Turns
+from bot.storage import inbox
+from bot.storage.answers import AnswerRecord, load_answer
+from bot.storage.db import Database
+from bot.storage.feedback import current_vote, save_correction, save_vote
+from bot.storage.tables import Vote
+
+Handler = Callable[..., Awaitable[None]]
+
+
+def register_actions(app: AsyncApp, *, database: Database, turns: Turns, calls: Calls, admins: frozenset[str]) -> None:
+    """Register every button and form; each acknowledges first and works afterwards."""
+    feedback = FeedbackButtons(database, calls)
+    app.action(blocks.FEEDBACK)(feedback.handle_thumb)
+    app.action(blocks.UNDO_VOTE)(feedback.handle_undo)
+    app.view(blocks.CORRECTION)(feedback.handle_correction)
+    again = AgainButtons(database, turns, admins)
+    app.action(blocks.REGENERATE)(again.handle_again)
+    app.action(blocks.RETRY)(again.handle_again)
+    app.action(blocks.STOP)(again.handle_stop)
+
+
+class FeedbackButtons:
+    """What people think of an answer."""
+
+    def __init__(self, database: Database, calls: Calls) -> None:
+        self._database = database
+        self._calls = calls
+
+    async def handle_thumb(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
+        """Store a thumb; a thumb down first opens the form, whose trigger lives for three seconds only."""
+        await ack()
+        vote, _, answer_id = str(action.get("value")).partition(":")
+        if vote == Vote.DOWN:
+            view = blocks.build_correction_view(answer_id)
+            await self._calls.call_if_possible("views.open", trigger_id=body["trigger_id"], view=view)
+        if vote in {Vote.UP, Vote.DOWN} and await self._vote(body, answer_id, Vote(vote)):
+            noted = "👍 Thank you, noted." if vote == Vote.UP else "👎 Noted. Tell me more in the form if you like."
+            await self._whisper(body, noted, blocks.build_undo_button(answer_id))
+
+    async def handle_undo(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
+        """Take a vote and its correction back."""
+        await ack()
+        answer_id = str(action.get("value"))
+        async with self._database.begin() as session:
+            record = await load_answer(session, answer_id)
+            if record is not None:
+                await save_vote(session, record.answer, user_id=body["user"]["id"], vote=Vote.NONE)
+                await save_correction(session, record.answer, user_id=body["user"]["id"], text="")
+        await self._whisper(body, "Taken back.", [])
+
+    async def handle_correction(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
+        """Store why an answer was bad and what it should have been."""
+        await ack()
+        user_id, answer_id = body["user"]["id"], view["private_metadata"]
+        values = view["state"]["values"]
+        reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
+        text = (values["correction"]["correction"].get("value") or "").strip()
+        async with self._database.begin() as session:
+            record = await load_answer(session, answer_id)
+            vote = record and await current_vote(session, answer_id, user_id=user_id)
+            if record is None or vote is None or vote.vote != Vote.DOWN:
+                return
+            await save_vote(session, record.answer, user_id=user_id, vote=Vote.DOWN, reason=reason)
+            await save_correction(session, record.answer, user_id=user_id, text=text)
+        thanks = "Thank you. I keep what I should have said with the answer." if text else "Thank you."
+        await self._calls.call_if_possible(
+            "chat.postEphemeral",
+            channel=record.place.channel_id,
+            thread_ts=record.place.thread_ts,
+            user=user_id,
+            text=thanks,
+        )
+
+    async def _vote(self, body: dict[str, Any], answer_id: str, vote: Vote) -> bool:
+        async with self._database.begin() as session:
+            record = await load_answer(session, answer_id)
+            if record is None or not stands_in(record, body):
+                return False
+            await save_vote(session, record.answer, user_id=body["user"]["id"], vote=vote)
+            return True
+
+    async def _whisper(self, body: dict[str, Any], text: str, extra: list[blocks.Block]) -> None:
+        """Tell only the person who clicked."""
+        place = body.get("container") or {}
+        message = body.get("message") or {}
+        thread_ts = message.get("thread_ts") or place.get("thread_ts")
+        await self._calls.call_if_possible(
+            "chat.postEphemeral",
+            channel=(body.get("channel") or {}).get("id") or place.get("channel_id"),
+            user=body["user"]["id"],
+            text=text,
+            blocks=[*blocks.build_note(text), *extra],
+            **({"thread_ts": thread_ts} if thread_ts else {}),
+        )
+
+
+class AgainButtons:
+    """Another try at an answer, or an end to it."""
+
+    def __init__(self, database: Database, turns: Turns, admins: frozenset[str]) -> None:
+        self._database = database
+        self._turns = turns
+        self._admins = admins
+
+    async def handle_again(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
+        """Put another answer to the same message in the thread's queue; only once per answer, however often clicked."""
+        answer_id = str(action.get("value"))
+        async with self._database.begin() as session:
+            record = await load_answer(session, answer_id)
+            if record is not None and stands_in(record, body):
+                arrival = inbox.Arrival(
+                    event_id=f"again:{answer_id}",
+                    team_id=record.place.team_id,
+                    channel_id=record.place.channel_id,
+                    ts=answer_id,
+                    thread_ts=record.place.thread_ts,
+                    kind="again",
+                    payload={"answer_id": answer_id, "user_id": body["user"]["id"]},
+                )
+                await inbox.accept(session, arrival)
+        await ack()
+        self._turns.wake()
+
+    async def handle_stop(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
+        """Stop an answer at the wish of the person who asked, or of an admin."""
+        await ack()
+        draft = self._turns.running_answer(str(action.get("value")))
+        if draft is not None and body["user"]["id"] in {draft.question.user_id, *self._admins}:
+            draft.stop.set()
+
+
+def stands_in(record: AnswerRecord, body: dict[str, Any]) -> bool:
+    """Return whether the clicked message carries the answer: a button's value alone proves nothing."""
+    channel_id = (body.get("channel") or {}).get("id")
+    message_ts = (body.get("message") or {}).get("ts")
+    return record.place.channel_id == channel_id and message_ts in record.answer.reply_ts

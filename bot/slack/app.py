@@ -1,0 +1,39 @@
+"""The Bolt app: every listener, registered in one place."""
+
+import logging
+
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.engine.client import EngineClient
+from bot.slack.actions import register_actions
+from bot.slack.calls import Calls
+from bot.slack.commands import register_commands
+from bot.slack.events import register_events
+from bot.slack.turns import Turns
+from bot.storage.db import Database
+
+
+def build_slack_app(
+    client: AsyncWebClient,
+    *,
+    signing_secret: str,
+    database: Database,
+    turns: Turns,
+    calls: Calls,
+    engine: EngineClient,
+    admins: frozenset[str],
+) -> AsyncApp:
+    """Build the app that answers Slack's requests over either transport."""
+    logger = logging.getLogger("bot.slack.bolt")
+    app = AsyncApp(
+        client=client,
+        token=client.token,
+        signing_secret=signing_secret or None,
+        logger=logger,
+        attaching_conversation_kwargs_enabled=False,
+    )
+    register_events(app, database=database, turns=turns, calls=calls, admins=admins)
+    register_actions(app, database=database, turns=turns, calls=calls, admins=admins)
+    register_commands(app, database=database, engine=engine)
+    return app

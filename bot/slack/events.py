@@ -1,0 +1,61 @@
+"""Slack's events: what wants an answer is committed to the inbox before Slack hears that we have it."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from slack_bolt.async_app import AsyncApp, AsyncBoltContext
+
+from bot.metrics import ACCEPT_SECONDS, EVENTS
+from bot.slack.calls import Calls
+from bot.slack.gating import hear, wants_answer
+from bot.slack.turns import Turns
+from bot.storage import inbox
+from bot.storage.db import Database
+from bot.storage.threads import find_thread
+
+SUGGESTIONS = (
+    ("What can you do?", "What can you do?"),
+    ("Write a status update", "Help me write a short status update."),
+    ("Plan a meeting", "Make an agenda for a 30 minute team meeting."),
+    ("Explain a term", "What is a code review?"),
+)
+
+log = logging.getLogger(__name__)
+
+
+def register_events(app: AsyncApp, *, database: Database, turns: Turns, calls: Calls, admins: frozenset[str]) -> None:
+    """Register what the assistant does about messages, the Messages tab and Slack's Stop button."""
+
+    @app.middleware  # Bolt acknowledges an event before it runs the listener: only a middleware comes before that.
+    async def accept(body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]) -> None:  # noqa: A002 - Bolt's name
+        began = time.perf_counter()
+        heard = hear(body, bot_user_id=context.bot_user_id or "")
+        if heard is not None:
+            async with database.begin() as session:
+                is_engaged = heard.is_reply and await find_thread(session, heard.place) is not None
+                is_wanted = wants_answer(heard, is_engaged=is_engaged)
+                is_new = is_wanted and await inbox.accept(session, heard.arrival)
+            EVENTS.labels("accepted" if is_new else "known" if is_wanted else "ignored").inc()
+            ACCEPT_SECONDS.observe(time.perf_counter() - began)
+        await next()
+
+    @app.event("message")
+    @app.event("app_mention")
+    async def handle_message() -> None:
+        turns.wake()
+
+    @app.event("app_home_opened")
+    async def handle_home_opened(event: dict[str, Any]) -> None:
+        if event.get("tab") == "messages":
+            prompts = [{"title": title, "message": message} for title, message in SUGGESTIONS]
+            await calls.call_if_possible(
+                "assistant.threads.setSuggestedPrompts", channel_id=event["channel"], prompts=prompts
+            )
+
+    @app.event("agent_session_stopped")
+    async def handle_stop(event: dict[str, Any]) -> None:
+        draft = turns.running(str(event.get("channel")), str(event.get("thread_ts")))
+        if draft is not None and event.get("user") in {draft.question.user_id, *admins}:
+            draft.stop.set()

@@ -1,0 +1,110 @@
+"""An answer as ordinary messages: posted once, edited while it grows, split where it is too long for one."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import DeliveryError
+from bot.slack.blocks import Block, build_text
+from bot.slack.calls import Calls, error_code
+from bot.slack.render import render_mrkdwn
+from bot.slack.split import split_markdown
+
+PART_LIMIT = 3_000  # rendered text must stay below the 4,000 characters that chat.update takes
+BAD_BLOCKS = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_arguments"}
+GONE = {"message_not_found", "cant_update_message", "edit_window_closed"}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an answer goes, and to whom."""
+
+    channel_id: str
+    thread_ts: str
+    user_id: str
+    team_id: str
+    is_direct: bool
+
+
+class Posts:
+    """The messages that carry one answer; *reply_ts* are those that exist already, from an earlier attempt."""
+
+    def __init__(
+        self, calls: Calls, target: Target, *, reply_ts: list[str], on_reply: Callable[[list[str]], Awaitable[None]]
+    ) -> None:
+        self._calls = calls
+        self._target = target
+        self._ts = list(reply_ts)
+        self._shown: dict[int, tuple[str, list[Block]]] = {}
+        self._on_reply = on_reply
+
+    async def show(self, text: str, tail: list[Block]) -> None:
+        """Show *text* so far, *tail* below its last part; a refusal is only logged, for the end will repair it."""
+        try:
+            await self._put_all(text, tail)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.info("slack: an update was skipped (%s)", error_code(error))
+
+    async def close(self, text: str, tail: list[Block]) -> None:
+        """Show the whole *text*; raise *DeliveryError* when Slack takes it in no form."""
+        try:
+            await self._put_all(text, tail)
+            for surplus in self._ts[len(self._shown) :]:
+                await self._calls.call_if_possible("chat.delete", channel=self._target.channel_id, ts=surplus)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            raise DeliveryError(f"Slack did not take the answer ({error_code(error)}).") from error
+
+    async def _put_all(self, text: str, tail: list[Block]) -> None:
+        parts = split_markdown(text, limit=PART_LIMIT) or [""]
+        for index, part in enumerate(parts):
+            blocks = build_text(part) + (tail if index == len(parts) - 1 else [])
+            if self._shown.get(index) != (part, blocks):
+                await self._put(index, part, blocks)
+                self._shown[index] = (part, blocks)
+
+    async def _put(self, index: int, part: str, blocks: list[Block]) -> None:
+        """Edit the message at *index* or post it; blocks that Slack refuses are left out."""
+        try:
+            await self._edit_or_post(index, part, blocks)
+        except SlackApiError as error:
+            if error_code(error) not in BAD_BLOCKS:
+                raise
+            log.warning("slack: blocks were refused (%s); sending plain text", error_code(error))
+            await self._edit_or_post(index, part, [])
+
+    async def _edit_or_post(self, index: int, part: str, blocks: list[Block]) -> None:
+        channel, text = self._target.channel_id, render_mrkdwn(part) or " "
+        if index < len(self._ts):
+            try:
+                await self._edit(self._ts[index], text, blocks)
+            except SlackApiError as error:
+                if error_code(error) not in GONE:
+                    raise
+            else:
+                return
+        posted = await self._calls.call(
+            "chat.postMessage",
+            channel=channel,
+            thread_ts=self._target.thread_ts,
+            text=text,
+            blocks=blocks,
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+        self._ts[index : index + 1] = [str(posted["ts"])]
+        await self._on_reply(list(self._ts))
+
+    async def _edit(self, ts: str, text: str, blocks: list[Block]) -> None:
+        channel = self._target.channel_id
+        try:
+            await self._calls.call("chat.update", channel=channel, ts=ts, text=text, blocks=blocks)
+        except SlackApiError as error:
+            if error_code(error) != "streaming_state_conflict":
+                raise
+            await self._calls.call_if_possible("chat.stopStream", channel=channel, ts=ts)
+            await self._calls.call("chat.update", channel=channel, ts=ts, text=text, blocks=blocks)

@@ -1,0 +1,60 @@
+"""The bot's own HTTP: health, readiness, metrics, and Slack's events where HTTP is the transport."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+from slack_bolt.async_app import AsyncApp
+
+from bot.errors import ConfigError
+
+MAX_BODY = 1024 * 1024
+
+Check = Callable[[], Awaitable[dict[str, bool]]]
+
+
+def build_web_app(*, alive: Check, ready: Check, slack: AsyncApp | None) -> web.Application:
+    """Build the application; *slack* is given when Slack delivers its events over HTTP."""
+    app = web.Application(client_max_size=MAX_BODY)
+
+    async def show(check: Check) -> web.Response:
+        parts = await check()
+        return web.json_response(parts, status=200 if all(parts.values()) else 503)
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return await show(alive)
+
+    async def readyz(_request: web.Request) -> web.Response:
+        return await show(ready)
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    if slack is not None:
+        dispatch = slack.async_dispatch
+
+        async def events(request: web.Request) -> web.Response:
+            return await to_aiohttp_response(await dispatch(await to_bolt_request(request)))
+
+        app.add_routes([web.post("/slack/events", events)])
+    return app
+
+
+@asynccontextmanager
+async def serving(app: web.Application, *, host: str, port: int) -> AsyncIterator[int]:
+    """Serve *app* for as long as the block runs; yield the port, which differs from *port* when that is 0."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise ConfigError(
+                f"HTTP_PORT: {host}:{port} cannot be used ({error.strerror}): stop what uses it, or set HTTP_PORT."
+            ) from error
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()

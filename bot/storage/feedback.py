@@ -3,7 +3,7 @@
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.tables import Answer, Correction, Feedback, PreferencePair, Vote, now
+from bot.storage.tables import Answer, AnswerState, Correction, Feedback, PreferencePair, Vote, now
 
 
 async def save_vote(
@@ -21,6 +21,9 @@ async def save_vote(
 
 
 async def _save_preference(session: AsyncSession, answer: Answer, *, user_id: str, is_preferred: bool) -> None:
+    rejected = await session.get(Answer, answer.replaces_id)
+    if rejected is None or rejected.state == AnswerState.FAILED:
+        return
     pair = {"chosen_id": answer.id, "rejected_id": answer.replaces_id, "user_id": user_id}
     known = await session.scalar(select(PreferencePair).filter_by(**pair))
     if is_preferred and known is None:

@@ -1,0 +1,78 @@
+"""The database as a whole: built by migrations, equal to the tables, clear when it cannot be used."""
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from bot.errors import StorageError
+from bot.storage.db import Database
+from bot.storage.tables import Base, Thread
+
+
+async def test_migrations_build_exactly_the_tables(database: Database) -> None:
+    """What the migrations build is what the code believes in, on both databases."""
+
+    def compare(connection):
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return compare_metadata(context, Base.metadata)
+
+    async with database.begin() as session:
+        connection = await session.connection()
+        differences = await connection.run_sync(compare)
+
+    assert differences == []
+
+
+async def test_migrating_twice_changes_nothing(database: Database) -> None:
+    """A second start finds nothing to do."""
+    await database.migrate()
+
+    found, newest = await database.revision()
+    assert found == newest
+
+
+async def test_a_block_that_fails_leaves_nothing_behind(database: Database) -> None:
+    """An error rolls the whole block back."""
+
+    async def break_off() -> None:
+        async with database.begin() as session:
+            session.add(Thread(team_id="T", channel_id="C", thread_ts="1", audience="public"))
+            await session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await break_off()
+
+    async with database.begin() as session:
+        assert await session.scalar(text("SELECT count(*) FROM threads")) == 0
+
+
+async def test_sqlite_survives_a_power_cut(tmp_path: Path) -> None:
+    """WAL with full synchronisation: what was acknowledged is on the disk."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'deep' / 'new.db'}")
+    async with database.begin() as session:
+        assert await session.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert await session.scalar(text("PRAGMA synchronous")) == 2
+        assert await session.scalar(text("PRAGMA foreign_keys")) == 1
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("nonsense", "DATABASE_URL"),
+        ("mysql+aiomysql://x", "DATABASE_URL"),
+        ("postgresql+asyncpg://bot:hunter2@127.0.0.1:1/none", "127.0.0.1:1"),
+        ("sqlite+aiosqlite:////proc/nowhere/x.db", "/proc/nowhere"),
+    ],
+)
+async def test_a_database_that_cannot_be_used_is_named(url: str, named: str) -> None:
+    """The error names the variable or the place, and no password."""
+    with pytest.raises(StorageError) as raised:
+        await Database(url).migrate()
+
+    assert named in str(raised.value)
+    assert "hunter2" not in str(raised.value)

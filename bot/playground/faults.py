@@ -1,0 +1,195 @@
+"""The misfortunes that tests and the page's panel can switch on, and when each of them strikes.
+
+It decides; whoever asks lets the misfortune happen.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from bot.playground.entities import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One setting of a fault, as the panel shows it."""
+
+    key: str
+    label: str
+    type: Literal["number", "text", "select"]
+    default: float | str
+    options: tuple[str, ...] = ()
+
+
+METHODS = Param("methods", "Methods (empty: all; chat.* works)", "text", "")
+TIMES = Param("times", "How often (0: until switched off)", "number", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """A fault that can happen, with its words and settings."""
+
+    name: str
+    label: str
+    description: str
+    schema: tuple[Param, ...]
+    enabled: bool = False
+
+
+FAULTS = (
+    FaultKind(
+        "latency",
+        "Slow Web API",
+        "Every call is answered late.",
+        (Param("seconds", "Seconds", "number", 1.0), METHODS, TIMES),
+    ),
+    FaultKind(
+        "drop_connection",
+        "Dropped connection",
+        "The connection breaks without an answer, before or after the call has taken effect.",
+        (Param("when", "When", "select", "before", ("before", "after")), METHODS, TIMES),
+    ),
+    FaultKind(
+        "rate_limit",
+        "Rate limit",
+        "Calls are answered 429 with Retry-After.",
+        (Param("retry_after", "Retry after (s)", "number", 1), METHODS, TIMES),
+    ),
+    FaultKind(
+        "server_error",
+        "Server error",
+        "Calls are answered with a 5xx status and no JSON.",
+        (Param("status", "Status", "number", 503), METHODS, TIMES),
+    ),
+    FaultKind(
+        "missing_method",
+        "Missing method",
+        "The workspace lacks these methods, or the app the right to call them.",
+        (
+            Param("methods", "Methods", "text", "chat.startStream,chat.appendStream,chat.stopStream"),
+            Param("error", "Error", "select", "unknown_method", ("unknown_method", "missing_scope", "not_authorized")),
+            TIMES,
+        ),
+    ),
+    FaultKind(
+        "duplicate_events",
+        "Duplicate events",
+        "Every event is delivered twice, although the app has acknowledged it.",
+        (TIMES,),
+    ),
+    FaultKind(
+        "late_redelivery",
+        "Late redelivery",
+        "Every event comes again after a while, although the app has acknowledged it.",
+        (Param("seconds", "Seconds later", "number", 368), TIMES),
+    ),
+    FaultKind(
+        "disconnected",
+        "No connection to the app",
+        "Open sockets are cut, new ones are refused, and HTTP deliveries fail, as long as this is on.",
+        (),
+    ),
+    FaultKind(
+        "stream_expiry",
+        "Stream expiry",
+        "Slack ends a stream that has not been stopped after a while; switching this off makes streams immortal.",
+        (Param("seconds", "Seconds", "number", 300),),
+        enabled=True,
+    ),
+)
+KINDS = {kind.name: kind for kind in FAULTS}
+
+
+@dataclass(slots=True)
+class FaultState:
+    """Whether a fault is on, its settings, and how often it has struck since."""
+
+    enabled: bool
+    params: dict[str, Any] = field(default_factory=dict)
+    struck: int = 0
+
+
+class Faults:
+    """The switches of all faults."""
+
+    def __init__(self, initial: Mapping[str, Mapping[str, Any]]) -> None:
+        self._states: dict[str, FaultState] = {}
+        self.reset()
+        for name, params in initial.items():
+            self.switch(name, enabled=True, params=params)
+
+    def reset(self) -> None:
+        """Bring every fault back to how a playground starts."""
+        self._states = {
+            kind.name: FaultState(kind.enabled, {param.key: param.default for param in kind.schema}) for kind in FAULTS
+        }
+
+    def switch(self, name: str, *, enabled: bool, params: Mapping[str, Any]) -> None:
+        """Switch a fault on or off; raises ValueError with a sentence for a wrong name or setting."""
+        kind = KINDS.get(name)
+        if kind is None:
+            raise ValueError(f"There is no fault named {name}; there are {', '.join(KINDS)}.")
+        known = {param.key: param for param in kind.schema}
+        unknown = set(params) - set(known)
+        if unknown:
+            raise ValueError(f"The fault {name} has no setting {', '.join(sorted(unknown))}.")
+        checked = {key: _check(known[key], value) for key, value in params.items()}
+        state = self._states[name]
+        state.enabled, state.struck = enabled, 0
+        state.params.update(checked)
+
+    def strike(self, name: str, method: str | None = None) -> dict[str, Any] | None:
+        """Return the settings if the fault happens now (to *method*), and count it."""
+        state = self._states[name]
+        if not state.enabled or (method is not None and not _covers(state.params.get("methods", ""), method)):
+            return None
+        times = state.params.get("times", 0)
+        state.struck += 1
+        if times and state.struck >= times:
+            state.enabled = False
+        return state.params
+
+    def is_on(self, name: str) -> bool:
+        """Say whether a fault is switched on, without letting it happen."""
+        return self._states[name].enabled
+
+    def setting(self, name: str, key: str) -> Any:
+        """Return one setting of a fault."""
+        return self._states[name].params[key]
+
+    def to_json(self) -> list[Json]:
+        """Return all faults as the panel shows them."""
+        return [
+            {
+                "name": kind.name,
+                "label": kind.label,
+                "description": kind.description,
+                "enabled": self._states[kind.name].enabled,
+                "params": dict(self._states[kind.name].params),
+                "schema": [asdict(param) for param in kind.schema],
+            }
+            for kind in FAULTS
+        ]
+
+
+def _covers(patterns: str, method: str) -> bool:
+    wanted = [pattern.strip() for pattern in patterns.split(",") if pattern.strip()]
+    return not wanted or any(fnmatch.fnmatchcase(method, pattern) for pattern in wanted)
+
+
+def _check(param: Param, value: Any) -> float | str:
+    if param.type == "number":
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = -1.0
+        if not 0 <= number <= 1_000_000:
+            raise ValueError(f"“{param.label}” must be a number from 0 to 1,000,000.")
+        return number
+    text = str(value)
+    if param.type == "select" and text not in param.options:
+        raise ValueError(f"“{param.label}” must be one of {', '.join(param.options)}.")
+    return text

@@ -1,0 +1,90 @@
+"""What a person does with messages: write, edit, delete, react, type."""
+
+from __future__ import annotations
+
+from bot.playground.entities import Json, Message
+from bot.playground.errors import PageError
+from bot.playground.hub import Hub
+from bot.playground.messaging import change, delete, post, react, unreact
+from bot.playground.page.request import PageRequest
+from bot.playground.page.state import MAX_TEXT
+from bot.playground.rich_text import build_blocks, encode_typed
+
+
+def post_message(page: PageRequest) -> Json:
+    """Say what the person typed, in a channel or a thread."""
+    return {"message": {"ts": say(page, page.text("text")).ts}}
+
+
+def post_prompt(page: PageRequest) -> Json:
+    """Say what a suggested prompt says."""
+    return {"message": {"ts": say(page, page.text("message")).ts}}
+
+
+def patch_message(page: PageRequest) -> Json:
+    """Change one of the person's own messages."""
+    text = _checked(page.text("text"))
+    message = _own_message(page)
+    change(page.hub, message, editor=page.user.id, text=encode_typed(text), blocks=build_blocks(text))
+    return {"ok": True}
+
+
+def delete_message(page: PageRequest) -> Json:
+    """Delete one of the person's own messages."""
+    delete(page.hub, _own_message(page))
+    return {"ok": True}
+
+
+def post_reaction(page: PageRequest) -> Json:
+    """Add or remove the person's reaction."""
+    page.membership()
+    act = unreact if page.value("remove") else react
+    changed = act(page.hub, page.message(), user=page.user.id, name=page.text("name").strip(":"))
+    return {"ok": True, "changed": changed}
+
+
+def post_typing(page: PageRequest) -> Json:
+    """Show the others in the channel that the person types."""
+    channel = page.membership()
+    others = {member for member in channel.members if member != page.user.id}
+    page.hub.live.push({"type": "typing", "channel": channel.id, "user": page.user.id}, others)
+    return {"ok": True}
+
+
+def say(page: PageRequest, text: str) -> Message:
+    """Post typed text as the person."""
+    hub, channel = page.hub, page.membership()
+    typed = _checked(text)
+    message = Message(
+        ts=hub.workspace.next_ts(hub.clock.now()),
+        channel=channel.id,
+        user=page.user.id,
+        text=encode_typed(typed),
+        blocks=build_blocks(typed),
+        thread_ts=_thread_root(hub, channel.id, page.optional("thread_ts")),
+    )
+    return post(hub, message)
+
+
+def _thread_root(hub: Hub, channel: str, thread_ts: str | None) -> str | None:
+    if thread_ts is None:
+        return None
+    message = hub.workspace.find(channel, thread_ts)
+    if message is None:
+        raise PageError("This thread does not exist any more.", status=404)
+    return message.thread_ts or message.ts
+
+
+def _own_message(page: PageRequest) -> Message:
+    message = page.message()
+    if message.user != page.user.id or message.subtype is not None:
+        raise PageError("You can only change your own messages.", status=403)
+    return message
+
+
+def _checked(text: str) -> str:
+    if not text.strip():
+        raise PageError("Write something first.")
+    if len(text) > MAX_TEXT:
+        raise PageError(f"A message has at most {MAX_TEXT:,} characters; this one has {len(text):,}.")
+    return text

@@ -1,0 +1,75 @@
+"""The workspace that a playground starts with: a team, four people, four channels, one app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.playground.entities import Channel, User
+from bot.playground.manifest import Command, Manifest
+from bot.playground.options import PlaygroundOptions
+from bot.playground.workspace import Workspace
+
+TEAM_ID = "T0PLAYGRND"
+CREATED = 1_767_225_600  # 2026-01-01: a fixed day, so that ids and dates do not change between starts
+
+PEOPLE = (
+    User("U0MAYA", "maya", "Maya Chen", "Maya", color="2563eb", is_admin=True, avatar="MC"),
+    User("U0TOM", "tom", "Tom Becker", "Tom", color="b45309", avatar="TB", tz="Europe/Berlin", locale="de-DE"),
+    User("U0PRIYA", "priya", "Priya Nair", "Priya", color="7c3aed", avatar="PN", tz="Asia/Kolkata", locale="en-IN"),
+    User("U0SAM", "sam", "Sam Okafor", "Sam", color="047857", is_guest=True, avatar="SO"),
+)
+CHANNELS = (
+    ("C0GENERAL", "general", "Company-wide announcements and work-based matters"),
+    ("C0SUPPORT", "support", "Questions from customers, and how we answer them"),
+    ("C0RANDOM", "random", "Everything else"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AppIdentity:
+    """The one app that is installed in the workspace."""
+
+    name: str
+    commands: tuple[Command, ...]
+    id: str = "A0APPRENTIC"
+    bot_user_id: str = "U0APPRENTICE"
+    bot_id: str = "B0APPRENTICE"
+
+
+def build_app_identity(options: PlaygroundOptions, manifest: Manifest) -> AppIdentity:
+    """Name the app: by option, else by manifest, else Apprentice."""
+    return AppIdentity(name=options.app_name or manifest.name or "Apprentice", commands=manifest.commands)
+
+
+def build_workspace(app: AppIdentity) -> Workspace:
+    """Build the workspace that stands before anybody has said anything."""
+    workspace = Workspace(team_id=TEAM_ID, team_name="Playground", domain="playground")
+    for person in PEOPLE:
+        workspace.users[person.id] = User(**{name: getattr(person, name) for name in User.__slots__})
+    install_app(workspace, app)
+    insiders = [person.id for person in PEOPLE if not person.is_guest]
+    for channel_id, name, topic in CHANNELS:
+        _add_channel(workspace, Channel(channel_id, name, "public", topic, [*insiders, app.bot_user_id], "U0MAYA"))
+    _add_channel(workspace, Channel("C0LEADS", "leads", "private", "", ["U0MAYA", "U0PRIYA"], "U0MAYA"))
+    for person in PEOPLE:
+        direct = Channel(f"D0{person.name.upper()}", "", "im", members=[person.id, app.bot_user_id], creator=person.id)
+        _add_channel(workspace, direct)
+    return workspace
+
+
+def install_app(workspace: Workspace, app: AppIdentity) -> None:
+    """Give the app its bot user, under the name it has today."""
+    workspace.users[app.bot_user_id] = User(
+        id=app.bot_user_id,
+        name=app.name.lower().replace(" ", "-"),
+        real_name=app.name,
+        display_name=app.name,
+        color="4a154b",
+        is_bot=True,
+        avatar=app.name[:1].upper(),
+    )
+
+
+def _add_channel(workspace: Workspace, channel: Channel) -> None:
+    channel.created = CREATED
+    workspace.channels[channel.id] = channel

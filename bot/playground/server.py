@@ -1,0 +1,99 @@
+"""The playground's HTTP server: Slack's side under /api, the page's side under /page, and the page itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+
+from aiohttp import web
+
+from bot.playground.errors import PlaygroundError
+from bot.playground.guards import add_headers, guard
+from bot.playground.hub import Hub
+from bot.playground.options import PlaygroundOptions, check_options
+from bot.playground.page.request import HUB
+from bot.playground.page.routes import add_page_routes
+from bot.playground.web_api.dispatch import handle_call
+
+STATIC = Path(__file__).parent / "static"
+MAX_BODY = 4 * 1024 * 1024
+SHUTDOWN_SECONDS = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+def build_app(options: PlaygroundOptions) -> web.Application:
+    """Build the server for one workspace; it starts its work when it is run."""
+    check_options(options)
+    hub = Hub(options)
+    app = web.Application(middlewares=[guard], client_max_size=MAX_BODY)
+    app[HUB] = hub
+    app.router.add_route("*", "/api/{method:[^/]+}", _handle_api)
+    app.router.add_get("/link", _handle_link)
+    app.router.add_get("/link/", _handle_link)
+    app.router.add_get("/health", _handle_health)
+    add_page_routes(app)
+    app.router.add_get("/", _handle_index)
+    app.router.add_get("/archives/{channel}/{message}", _handle_index)
+    app.router.add_static("/static", STATIC)
+    app.on_response_prepare.append(add_headers)
+    app.on_startup.append(_start)
+    app.on_shutdown.append(_stop)
+    return app
+
+
+async def serve(options: PlaygroundOptions, *, stop: asyncio.Event | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, or until *stop* is set by a caller that handles signals itself."""
+    runner = await start_server(options)
+    try:
+        logger.info("Playground ready at %s/ (SLACK_API_URL=%s/api/)", *(2 * [runner.app[HUB].base_url]))
+        if stop is None:
+            stop = asyncio.Event()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+async def start_server(options: PlaygroundOptions) -> web.AppRunner:
+    """Start listening; the caller cleans the runner up."""
+    runner = web.AppRunner(build_app(options), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, options.host, options.port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise PlaygroundError(
+            f"The playground cannot listen on {options.host} port {options.port} ({error.strerror}); "
+            "stop what listens there or choose another with --port."
+        ) from error
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    runner.app[HUB].base_url = f"http://{host}:{runner.addresses[0][1]}"
+    return runner
+
+
+async def _start(app: web.Application) -> None:
+    app[HUB].start()
+
+
+async def _stop(app: web.Application) -> None:
+    await app[HUB].close()
+
+
+async def _handle_api(request: web.Request) -> web.StreamResponse:
+    return await handle_call(request.app[HUB], request)
+
+
+async def _handle_link(request: web.Request) -> web.StreamResponse:
+    return await request.app[HUB].sockets.connect(request)
+
+
+async def _handle_health(request: web.Request) -> web.StreamResponse:  # noqa: ARG001 - aiohttp's handler
+    return web.json_response({"ok": True})
+
+
+async def _handle_index(request: web.Request) -> web.StreamResponse:  # noqa: ARG001 - aiohttp's handler
+    return web.FileResponse(STATIC / "index.html")

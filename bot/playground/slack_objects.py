@@ -1,0 +1,146 @@
+"""Users, channels and messages in the JSON that Slack's API and events use."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bot.playground.entities import Channel, Json, Message, User
+from bot.playground.hub import Hub
+
+CHANNEL_TYPES = {"public": "channel", "private": "group", "im": "im", "mpim": "mpim"}
+
+
+def user_object(hub: Hub, user: User, *, include_locale: bool = False) -> Json:
+    """Render a user as users.info does."""
+    zone = datetime.fromtimestamp(hub.clock.now(), ZoneInfo(user.tz))
+    offset = zone.utcoffset()
+    names = {"real_name": user.real_name, "display_name": user.display_name}
+    document: Json = {
+        "id": user.id,
+        "team_id": hub.workspace.team_id,
+        "name": user.name,
+        "deleted": False,
+        "color": user.color,
+        "real_name": user.real_name,
+        "tz": user.tz,
+        "tz_label": zone.tzname(),
+        "tz_offset": int(offset.total_seconds()) if offset else 0,
+        "profile": {
+            **names,
+            **{f"{key}_normalized": name for key, name in names.items()},
+            "team": hub.workspace.team_id,
+        },
+        "is_admin": user.is_admin,
+        "is_owner": False,
+        "is_primary_owner": False,
+        "is_restricted": user.is_guest,
+        "is_ultra_restricted": False,
+        "is_bot": user.is_bot,
+        "is_app_user": False,
+        "updated": 0,
+    }
+    if user.is_bot:
+        document["profile"] |= {"bot_id": hub.app.bot_id, "api_app_id": hub.app.id}
+    if include_locale:
+        document["locale"] = user.locale
+    return document
+
+
+def channel_object(hub: Hub, channel: Channel) -> Json:
+    """Render a conversation as conversations.info does for the app."""
+    document: Json = {
+        "id": channel.id,
+        "created": channel.created,
+        "creator": channel.creator,
+        "is_archived": False,
+        "is_channel": channel.kind == "public",
+        "is_group": channel.kind == "private",
+        "is_im": channel.kind == "im",
+        "is_mpim": channel.kind == "mpim",
+        "is_private": channel.kind != "public",
+        "is_shared": channel.is_ext_shared,
+        "is_ext_shared": channel.is_ext_shared,
+        "is_org_shared": False,
+        "context_team_id": hub.workspace.team_id,
+    }
+    if channel.kind == "im":
+        others = [member for member in channel.members if member != hub.app.bot_user_id]
+        return document | {"user": others[0] if others else hub.app.bot_user_id, "is_open": True}
+    return document | {
+        "name": channel.name,
+        "name_normalized": channel.name,
+        "is_member": hub.app.bot_user_id in channel.members,
+        "is_general": channel.name == "general",
+        "topic": {"value": channel.topic, "creator": channel.creator, "last_set": channel.created},
+        "purpose": {"value": "", "creator": "", "last_set": 0},
+        "num_members": len(channel.members),
+    }
+
+
+def message_object(hub: Hub, message: Message) -> Json:
+    """Render a message as conversations.history does."""
+    document: Json = {
+        "type": "message",
+        "user": message.user,
+        "ts": message.ts,
+        "text": message.markdown_text if message.markdown_text is not None else message.text,
+        "team": hub.workspace.team_id,
+    }
+    optional = {
+        "subtype": message.subtype,
+        "bot_id": message.bot_id,
+        "app_id": message.app_id,
+        "blocks": all_blocks(message),
+        "attachments": message.attachments,
+        "metadata": message.metadata,
+        "username": message.username,
+        "thread_ts": message.thread_ts,
+    }
+    document |= {key: value for key, value in optional.items() if value}
+    if message.bot_id:
+        document["bot_profile"] = bot_profile(hub)
+    if message.edited:
+        document["edited"] = {"user": message.edited.user, "ts": message.edited.ts}
+    if message.reactions:
+        document["reactions"] = [
+            {"name": item.name, "users": list(item.users), "count": len(item.users)} for item in message.reactions
+        ]
+    if message.streaming:
+        document["streaming_state"] = "in_progress"
+    return document | _thread_fields(hub, message)
+
+
+def all_blocks(message: Message) -> list[Json]:
+    """Return a message's blocks, its markdown text first as a block of its own."""
+    if not message.markdown_text:
+        return message.blocks
+    return [{"type": "markdown", "block_id": "markdown", "text": message.markdown_text}, *message.blocks]
+
+
+def bot_profile(hub: Hub) -> Json:
+    """Render the app's bot as it accompanies its messages."""
+    return {
+        "id": hub.app.bot_id,
+        "app_id": hub.app.id,
+        "name": hub.app.name,
+        "deleted": False,
+        "updated": 0,
+        "icons": {},
+        "team_id": hub.workspace.team_id,
+    }
+
+
+def _thread_fields(hub: Hub, message: Message) -> Json:
+    if message.is_reply:
+        root = hub.workspace.root_of(message)
+        return {"parent_user_id": root.user} if root else {}
+    if not message.reply_count:
+        return {}
+    return {
+        "reply_count": message.reply_count,
+        "reply_users_count": len(message.reply_users),
+        "reply_users": list(message.reply_users),
+        "latest_reply": message.latest_reply,
+        "subscribed": False,
+    }

@@ -1,0 +1,64 @@
+"""One answer on its way out: samples its next token, turns it into text and decides whether it is the last.
+
+Belongs to the loop's thread.
+"""
+
+from bot.engine.llama import Context, Model, SamplerChain
+from bot.engine.sampling import build_stages, measure_logprob
+from bot.engine.sequence import Sequence
+from bot.engine.text_stream import TextStream
+from bot.engine.types import Delta, FinishReason, TokenLogprob
+
+
+class Answer:
+    """A sequence with its sampler and its text; the sampler survives a preemption."""
+
+    def __init__(self, sequence: Sequence, model: Model, *, arrived: float) -> None:
+        self.sequence = sequence
+        self.arrived = arrived
+        self._model = model
+        self._chain = SamplerChain(build_stages(sequence.request.sampling))
+        self._text = TextStream(sequence.request.stop)
+        resumed = sequence.request.resumed_tokens
+        for token in sequence.request.prompt[len(sequence.request.prompt) - resumed :]:
+            self._text.push(model.pieces[token])  # what was certain then was delivered then; only the rest is held
+
+    @property
+    def is_first(self) -> bool:
+        """Whether no token was sampled yet."""
+        return self.sequence.generated == 0
+
+    def advance(self, context: Context, index: int) -> Delta:
+        """Sample from the logits at *index* and return what became visible."""
+        request = self.sequence.request
+        token = context.sample(self._chain, index)
+        if token < 0:
+            return Delta(request.request_id, finish_reason="error", error="The model produced no numbers (NaN).")
+        logprobs: tuple[TokenLogprob, ...] = ()
+        if request.top_logprobs is not None:
+            logprobs = (measure_logprob(context.logits(index), token, top=request.top_logprobs),)
+        self.sequence.append(token)
+        text, reason = self._read(token)
+        return Delta(
+            request.request_id,
+            text=text,
+            token_ids=(token,),
+            logprobs=logprobs,
+            cached_tokens=self.sequence.cached,
+            finish_reason=reason,
+        )
+
+    def _read(self, token: int) -> tuple[str, FinishReason | None]:
+        """Return the text that is certain after *token*, and why the answer ends here if it does."""
+        if token in self._model.eog and not self.sequence.request.ignore_eos:
+            return self._text.finish(), "stop"
+        text = self._text.push(self._model.pieces[token])
+        if self._text.is_stopped:
+            return text, "stop"
+        if self.sequence.is_full:
+            return text + self._text.finish(), "length"
+        return text, None
+
+    def close(self) -> None:
+        """Free the sampler."""
+        self._chain.close()

@@ -1,0 +1,42 @@
+"""The checksum of a model file, remembered by path, size and time of change, because large files take minutes."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+QUICK_BYTES = 64 * 1024 * 1024
+
+
+def is_quick(path: Path) -> bool:
+    """Whether hashing *path* is a matter of milliseconds."""
+    return path.stat().st_size <= QUICK_BYTES
+
+
+def hash_model(path: Path, cache_dir: Path | None = None) -> str:
+    """Return the SHA-256 of *path*, from *cache_dir* if the file has not changed since."""
+    stat = path.stat()
+    key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+    store = cache_dir / "checksums.json" if cache_dir else None
+    known = _read(store) if store else {}
+    if key not in known:
+        with path.open("rb") as file:
+            known[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        if store and not is_quick(path):
+            _write(store, known)
+    return known[key]
+
+
+def _read(store: Path) -> dict[str, str]:
+    try:
+        found = json.loads(store.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(store: Path, known: dict[str, str]) -> None:
+    store.parent.mkdir(parents=True, exist_ok=True)
+    draft = store.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps(known, indent=1))
+    draft.replace(store)

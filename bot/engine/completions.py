@@ -1,0 +1,185 @@
+"""The two completion calls: from a parsed call to requests of the engine, and from its deltas to replies.
+
+Knows HTTP and the service; llama.cpp stays behind both.
+"""
+
+import json
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from aiohttp import web
+
+from bot.engine.api_error import ApiError, build_error_body
+from bot.engine.prompt import Prompt
+from bot.engine.replies import Json, ReplyForm, build_usage, merge
+from bot.engine.service import EngineService, QueueFullError
+from bot.engine.template import TemplateFailure
+from bot.engine.types import Delta, Request, SamplingParams, Usage
+from bot.engine.wire import Call, ChatCall, TextCall
+
+RETRY_AFTER_SECONDS = 5
+
+
+class Completions:
+    """Answers completion calls from one service."""
+
+    def __init__(self, service: EngineService) -> None:
+        self._service = service
+
+    async def chat(self, http: web.Request, parsed: ChatCall) -> web.StreamResponse:
+        """Answer a conversation."""
+        self._check_length(sum(len(message.content.encode()) for message in parsed.messages), "messages")
+        try:
+            prompt = await self._service.encode_chat(parsed.messages)
+        except TemplateFailure as error:
+            raise ApiError(400, f"{str(error)[:300]}.", param="messages", code="template_error") from error
+        return await self._answer(http, parsed.call, prompt, is_chat=True)
+
+    async def text(self, http: web.Request, parsed: TextCall) -> web.StreamResponse:
+        """Continue a text or a list of tokens."""
+        if isinstance(parsed.prompt, str):
+            self._check_length(len(parsed.prompt.encode()), "prompt")
+            tokens = await self._service.encode_text(parsed.prompt)
+        else:
+            tokens = parsed.prompt
+            if not all(0 <= token < self._service.facts.n_vocab for token in tokens):
+                message = f"prompt has a token id outside 0 to {self._service.facts.n_vocab - 1}."
+                raise ApiError(400, message, param="prompt", code="invalid_value")
+        if not tokens:
+            raise ApiError(400, "prompt must not be empty.", param="prompt", code="invalid_value")
+        return await self._answer(http, parsed.call, Prompt(tokens), is_chat=False)
+
+    def _check_length(self, size: int, param: str) -> None:
+        """Refuse a text that cannot fit by its bytes alone, before anybody tokenizes it."""
+        least = size // self._service.loaded.model.longest_piece
+        if least >= self._service.facts.n_ctx:
+            raise overflow(least, self._service.facts.n_ctx, param=param)
+
+    async def _answer(self, http: web.Request, call: Call, prompt: Prompt, *, is_chat: bool) -> web.StreamResponse:
+        param = "messages" if is_chat else "prompt"
+        requests = self._build_requests(call, prompt, param=param)
+        form = ReplyForm(
+            reply_id=f"{'chatcmpl' if is_chat else 'cmpl'}-{secrets.token_hex(12)}",
+            model=self._service.facts.name,
+            is_chat=is_chat,
+            returns_token_ids=call.returns_token_ids,
+            piece_text=lambda token: self._service.loaded.model.pieces[token].decode("utf-8", "replace"),
+        )
+        try:
+            async with aclosing(self._service.generate(requests)) as deltas:
+                if call.is_stream:
+                    return await _stream(http, call, requests, form=form, deltas=deltas)
+                return await _collect(requests, form=form, deltas=deltas)
+        except QueueFullError as error:
+            raise ApiError(
+                429,
+                "The engine's queue is full.",
+                kind="rate_limit_error",
+                code="queue_full",
+                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            ) from error
+
+    def _build_requests(self, call: Call, prompt: Prompt, *, param: str) -> list[Request]:
+        room = self._service.facts.n_ctx - len(prompt.tokens)
+        if room < 1:
+            raise overflow(len(prompt.tokens), self._service.facts.n_ctx, param=param)
+        first = Request(
+            request_id="",
+            prompt=prompt.tokens,
+            max_tokens=min(call.max_tokens or room, room),
+            sampling=call.sampling,
+            stop=call.stop,
+            ignore_eos=call.ignore_eos,
+            scope=call.scope,
+            shared_length=prompt.shared_length,
+            resumed_tokens=call.resumed_tokens,
+            user=call.user,
+            top_logprobs=call.top_logprobs,
+        )
+        return [
+            replace(first, request_id=secrets.token_hex(8), sampling=_vary(call, index))
+            for index in range(call.answers)
+        ]
+
+
+def _vary(call: Call, index: int) -> SamplingParams:
+    seed = call.sampling.seed
+    return call.sampling if seed is None else replace(call.sampling, seed=seed + index)
+
+
+def overflow(prompt_tokens: int, limit: int, *, param: str) -> ApiError:
+    """Return the error for a prompt that can never fit, in the words that clients look for."""
+    message = (
+        f"This model's maximum context length is {limit} tokens. "
+        f"However, your {param} resulted in {prompt_tokens} tokens. Please reduce the length of the {param}."
+    )
+    return ApiError(400, message, param=param, code="context_length_exceeded")
+
+
+Deltas = AsyncGenerator[list[Delta], None]
+
+
+async def _collect(requests: Sequence[Request], *, form: ReplyForm, deltas: Deltas) -> web.Response:
+    """Wait for every answer and return them in one reply."""
+    received: dict[str, list[Delta]] = {request.request_id: [] for request in requests}
+    async for step in deltas:
+        for delta in step:
+            received[delta.request_id].append(delta)
+    answers = [merge(parts) for parts in received.values()]
+    failed = next((answer for answer in answers if answer.finish_reason == "error"), None)
+    if failed:
+        raise ApiError(500, failed.error, kind="server_error", code="engine_error")
+    choices = [form.choice(index, answer) for index, answer in enumerate(answers)]
+    usage = _count(requests, answers)
+    body = form.envelope(choices, is_chunk=False) | form.prompt_ids(requests[0].prompt) | {"usage": build_usage(usage)}
+    return web.json_response(body)
+
+
+def _count(requests: Sequence[Request], answers: Sequence[Delta]) -> Usage:
+    return Usage(
+        prompt_tokens=len(requests[0].prompt),
+        cached_tokens=answers[0].cached_tokens,
+        completion_tokens=sum(len(answer.token_ids) for answer in answers),
+    )
+
+
+async def _stream(
+    http: web.Request, call: Call, requests: Sequence[Request], *, form: ReplyForm, deltas: Deltas
+) -> web.StreamResponse:
+    """Write a chunk for every step of every answer; the connection's end cancels what is left."""
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+    )
+    await response.prepare(http)
+    order = {request.request_id: index for index, request in enumerate(requests)}
+    totals = [Delta(request.request_id) for request in requests]
+    opening = form.opening_chunk(len(requests), requests[0].prompt)
+    if opening:
+        await _write(response, [opening])
+    is_first = not form.is_chat
+    async for step in deltas:
+        chunks: list[Json] = []
+        for delta in step:
+            index = order[delta.request_id]
+            if delta.finish_reason == "error":
+                chunks.append(build_error_body(delta.error, kind="server_error", code="engine_error"))
+                continue
+            totals[index] = replace(
+                totals[index], token_ids=totals[index].token_ids + delta.token_ids, cached_tokens=delta.cached_tokens
+            )
+            chunks.append(form.chunk(index, delta) | (form.prompt_ids(requests[0].prompt) if is_first else {}))
+            is_first = False
+        await _write(response, chunks)
+    if call.includes_usage:
+        usage = build_usage(_count(requests, totals))
+        await _write(response, [form.envelope([], is_chunk=True) | {"usage": usage}])
+    await response.write(b"data: [DONE]\n\n")
+    await response.write_eof()
+    return response
+
+
+async def _write(response: web.StreamResponse, chunks: Sequence[Json]) -> None:
+    lines = "".join(f"data: {json.dumps(chunk, ensure_ascii=False, separators=(',', ':'))}\n\n" for chunk in chunks)
+    await response.write(lines.encode())

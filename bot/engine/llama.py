@@ -1,0 +1,301 @@
+"""llama.cpp's low-level API behind two small classes; the only file that imports llama_cpp.
+
+Some misuse of llama.cpp aborts the whole process, so every call that can do so is guarded here. Knows nothing of
+requests, scopes or HTTP.
+"""
+
+import ctypes
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import llama_cpp as lib
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.engine.sampling import Stage
+from bot.engine.sequence import Tokens
+from bot.errors import ModelFileError
+
+log = logging.getLogger(__name__)
+
+_ERROR_LEVEL = 4
+_last_errors: deque[str] = deque(maxlen=5)
+_ATTR_LSTRIP, _ATTR_RSTRIP = 1 << 7, 1 << 8
+
+
+@lib.llama_log_callback  # type: ignore[untyped-decorator]
+def _on_log(level: int, text: bytes, _user_data: object) -> None:
+    """Keep llama.cpp's errors for our own sentences, and its chatter out of the log."""
+    line = text.decode("utf-8", "replace").strip()
+    if level == _ERROR_LEVEL and line:
+        _last_errors.append(line)
+    if line:
+        log.debug("%s", line)
+
+
+def start_backend() -> None:
+    """Prepare llama.cpp; the module keeps the log callback alive, because a collected one would crash the process."""
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # an abort would fork a debugger and print frames into the log
+    lib.llama_log_set(_on_log, ctypes.c_void_p(0))
+    lib.llama_backend_init()
+
+
+class Model:
+    """A loaded GGUF with its vocabulary."""
+
+    def __init__(self, path: Path, *, n_gpu_layers: int) -> None:
+        self.path = path
+        self._model = _load(path, n_gpu_layers)
+        self._vocab = lib.llama_model_get_vocab(self._model)
+        self.n_vocab = int(lib.llama_vocab_n_tokens(self._vocab))
+        self.n_ctx_train = int(lib.llama_model_n_ctx_train(self._model))
+        self.n_layer = int(lib.llama_model_n_layer(self._model))
+        self.n_params = int(lib.llama_model_n_params(self._model))
+        self.size = int(lib.llama_model_size(self._model))
+        self.description = self._read(lib.llama_model_desc)
+        self.can_trim = not (lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model))
+        self.gpu_layers = self._offloaded(n_gpu_layers)
+        self.bos, self.eos = int(lib.llama_vocab_bos(self._vocab)), int(lib.llama_vocab_eos(self._vocab))
+        self.adds_bos = bool(lib.llama_vocab_get_add_bos(self._vocab))
+        self.pieces = [self.piece(token) for token in range(self.n_vocab)]
+        self.longest_piece = max(len(piece) for piece in self.pieces) or 1
+        self.eog = frozenset(token for token in range(self.n_vocab) if lib.llama_vocab_is_eog(self._vocab, token))
+
+    def _offloaded(self, requested: int) -> int:
+        """llama.cpp counts the output layer too, and offloads nothing without a GPU."""
+        if not lib.llama_supports_gpu_offload():
+            return 0
+        return self.n_layer + 1 if requested < 0 else min(requested, self.n_layer + 1)
+
+    def _read(self, function: Callable[..., int], *arguments: object) -> str:
+        """Call a function that fills a buffer and returns the length it needs; empty when there is no such value."""
+        size = 256
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            needed = function(self._model, *arguments, buffer, size)
+            if needed < size:
+                return buffer.value.decode("utf-8", "replace") if needed >= 0 else ""
+            size = needed + 1
+
+    def metadata(self, key: str) -> str:
+        """Return a value of the GGUF's header, empty when absent."""
+        return self._read(lib.llama_model_meta_val_str, key.encode())
+
+    @property
+    def chat_template(self) -> str:
+        """The Jinja source that the GGUF carries, empty when it has none."""
+        return self.metadata("tokenizer.chat_template")
+
+    def token_text(self, token: int) -> str:
+        """Return how a token is written in the vocabulary, empty for an id that does not exist."""
+        if not 0 <= token < self.n_vocab:
+            return ""
+        text = lib.llama_vocab_get_text(self._vocab, token)
+        return text.decode("utf-8", "replace") if text else ""
+
+    def control_tokens(self) -> dict[str, tuple[int, bool, bool]]:
+        """Return each control token's text, its id, and whether it swallows white space on its left and right."""
+        found = {}
+        for token in range(self.n_vocab):
+            if lib.llama_vocab_is_control(self._vocab, token):
+                attributes = int(lib.llama_vocab_get_attr(self._vocab, token))
+                found[self.token_text(token)] = (
+                    token,
+                    bool(attributes & _ATTR_LSTRIP),
+                    bool(attributes & _ATTR_RSTRIP),
+                )
+        found.pop("", None)
+        return found
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes that a token adds to a text; none for control tokens."""
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            written = lib.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
+            if written >= 0:
+                return buffer.raw[:written]
+            size = -written
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Return the tokens of *text*; control tokens are recognised only with *parse_special*."""
+        data = text.encode("utf-8")
+        size = len(data) + 8
+        tokens = (lib.llama_token * size)()
+        count = lib.llama_tokenize(self._vocab, data, len(data), tokens, size, add_special, parse_special)
+        if count < 0:
+            raise ValueError(f"llama.cpp needs {-count} tokens for {len(data)} bytes")
+        return list(tokens[:count])
+
+    def close(self) -> None:
+        """Free the weights; the context must be closed before."""
+        lib.llama_model_free(self._model)
+
+
+def _load(path: Path, n_gpu_layers: int) -> object:
+    """Load the weights, or say which file is at fault and what llama.cpp found wrong with it."""
+    if not path.is_file():
+        raise ModelFileError(f"{path} does not exist or is not a file: set MODEL_PATH to a GGUF file.")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ModelFileError(f"{path} is not a GGUF file: MODEL_PATH must name one.")
+    params = lib.llama_model_default_params()
+    params.n_gpu_layers = n_gpu_layers
+    _last_errors.clear()
+    model = lib.llama_model_load_from_file(os.fsencode(path), params)
+    if not model:
+        reason = next((line for line in _last_errors if "error" in line.lower()), "llama.cpp gave no reason")
+        raise ModelFileError(f"{path} cannot be loaded ({reason}): download it again or choose another model.")
+    return model
+
+
+class Context:
+    """A KV cache over a model, with the one batch that feeds it; belongs to one thread."""
+
+    def __init__(
+        self, model: Model, *, n_cells: int, n_slots: int, n_batch: int, kv_unified: bool, threads: int
+    ) -> None:
+        params = lib.llama_context_default_params()
+        params.n_ctx = n_cells
+        params.n_batch = params.n_ubatch = n_batch
+        params.n_seq_max = n_slots
+        params.n_threads = params.n_threads_batch = threads
+        params.kv_unified = kv_unified
+        params.no_perf = True
+        _last_errors.clear()
+        self._ctx = lib.llama_init_from_model(model._model, params)  # noqa: SLF001 - one file owns both
+        if not self._ctx:
+            reason = _last_errors[-1] if _last_errors else "no reason given"
+            raise ModelFileError(
+                f"{model.path} loads, but its context of {n_cells} tokens does not ({reason}): lower ENGINE_N_CTX."
+            )
+        self._memory = lib.llama_get_memory(self._ctx)
+        self.is_unified = kv_unified
+        self.n_batch = int(lib.llama_n_batch(self._ctx))
+        self.n_slots = n_slots
+        self.n_vocab = model.n_vocab
+        self.n_ctx_slot = int(lib.llama_n_ctx_seq(self._ctx))
+        self.n_cells = int(lib.llama_n_ctx(self._ctx))
+        self._outputs: frozenset[int] = frozenset()
+        self._batch = Batch(self.n_batch)
+
+    def decode(self, pieces: Sequence[tuple[int, Tokens, int, bool]]) -> int:
+        """Decode pieces of (slot, tokens, first position, wants logits) and return llama.cpp's code; 0 is success."""
+        self._outputs = frozenset()
+        for slot, tokens, _, _ in pieces:
+            if not 0 <= slot < self.n_slots or int(tokens.min()) < 0 or int(tokens.max()) >= self.n_vocab:
+                raise ValueError(f"slot {slot} or one of its tokens is out of range")
+        outputs = self._batch.fill(pieces)
+        code = int(lib.llama_decode(self._ctx, self._batch.struct))
+        if code == 0:
+            lib.llama_synchronize(self._ctx)
+            self._outputs = frozenset(outputs)
+        return code
+
+    def trim(self, slot: int, length: int) -> bool:
+        """Keep the first *length* tokens of *slot*; False when the model's memory cannot be cut there."""
+        self._check_slot(slot)
+        return bool(lib.llama_memory_seq_rm(self._memory, slot, length or -1, -1))
+
+    def copy(self, source: int, target: int, *, length: int) -> None:
+        """Let *target* begin with the first *length* tokens of *source*; a partial copy between streams would abort."""
+        self._check_slot(source)
+        self._check_slot(target)
+        if self.is_unified:
+            lib.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        else:
+            lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+            lib.llama_memory_seq_rm(self._memory, target, length, -1)
+
+    def length(self, slot: int) -> int:
+        """Return how many positions *slot* really holds."""
+        self._check_slot(slot)
+        return int(lib.llama_memory_seq_pos_max(self._memory, slot)) + 1
+
+    def sample(self, chain: "SamplerChain", index: int) -> int:
+        """Draw a token from the logits of the batch's item *index*, or -1 if they are not numbers."""
+        if np.isnan(self.logits(index)[0]):
+            return -1
+        return int(lib.llama_sampler_sample(chain.pointer, self._ctx, index))
+
+    def logits(self, index: int) -> NDArray[np.float32]:
+        """Return a view of the logits of the batch's item *index*, valid until the next decode."""
+        if index not in self._outputs:
+            raise ValueError(f"item {index} of the last batch has no logits")
+        return np.ctypeslib.as_array(lib.llama_get_logits_ith(self._ctx, index), shape=(self.n_vocab,))
+
+    def _check_slot(self, slot: int) -> None:
+        if not 0 <= slot < self.n_slots:
+            raise ValueError(f"slot {slot} does not exist")
+
+    def close(self) -> None:
+        """Free the KV cache."""
+        lib.llama_free(self._ctx)
+
+
+class Batch:
+    """llama_batch over arrays that numpy owns; filling it costs microseconds, not one call per token."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._tokens = np.zeros(capacity, dtype=np.int32)
+        self._positions = np.zeros(capacity, dtype=np.int32)
+        self._counts = np.ones(capacity, dtype=np.int32)
+        self._slots = np.zeros(capacity, dtype=np.int32)
+        self._wants = np.zeros(capacity, dtype=np.int8)
+        addresses = self._slots.ctypes.data + np.arange(capacity, dtype=np.uintp) * self._slots.itemsize
+        self._slot_pointers = addresses.astype(np.uintp)
+        int32, int8 = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int8)
+        self.struct = lib.llama_batch(
+            n_tokens=0,
+            token=self._tokens.ctypes.data_as(int32),
+            embd=None,
+            pos=self._positions.ctypes.data_as(int32),
+            n_seq_id=self._counts.ctypes.data_as(int32),
+            seq_id=self._slot_pointers.ctypes.data_as(ctypes.POINTER(int32)),
+            logits=self._wants.ctypes.data_as(int8),
+        )
+
+    def fill(self, pieces: Sequence[tuple[int, Tokens, int, bool]]) -> list[int]:
+        """Lay the pieces one behind the other; return the indexes whose logits were asked for."""
+        total = sum(len(tokens) for _, tokens, _, _ in pieces)
+        if not 0 < total <= self.capacity:
+            raise ValueError(f"a batch of {total} tokens does not fit into {self.capacity}")
+        self._wants[:total] = 0
+        end, outputs = 0, []
+        for slot, tokens, position, wants_logits in pieces:
+            start, end = end, end + len(tokens)
+            self._tokens[start:end] = tokens
+            self._positions[start:end] = np.arange(position, position + len(tokens), dtype=np.int32)
+            self._slots[start:end] = slot
+            if wants_logits:
+                self._wants[end - 1] = 1
+                outputs.append(end - 1)
+        self.struct.n_tokens = total
+        return outputs
+
+
+class SamplerChain:
+    """A chain of llama.cpp's samplers; frees them when it is closed."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self.pointer = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        for stage in stages:
+            lib.llama_sampler_chain_add(self.pointer, _SAMPLERS[stage.kind](stage.value))
+
+    def close(self) -> None:
+        """Free the chain and its samplers."""
+        lib.llama_sampler_free(self.pointer)
+
+
+_SAMPLERS: dict[str, Callable[[float], object]] = {
+    "top_k": lambda value: lib.llama_sampler_init_top_k(int(value)),
+    "top_p": lambda value: lib.llama_sampler_init_top_p(value, 1),
+    "min_p": lambda value: lib.llama_sampler_init_min_p(value, 1),
+    "temperature": lib.llama_sampler_init_temp,
+    "seed": lambda value: lib.llama_sampler_init_dist(int(value)),
+    "greedy": lambda _: lib.llama_sampler_init_greedy(),
+}

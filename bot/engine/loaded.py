@@ -1,0 +1,122 @@
+"""Loads a model and sizes its context: how many tokens a conversation has, and how many cells all share.
+
+The last stop before llama.cpp; knows no requests and no HTTP.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from bot.engine.hardware import count_usable_cores
+from bot.engine.llama import Context, Model, start_backend
+from bot.engine.prompt import PromptEncoder
+from bot.engine.template import CHATML, ChatTemplate
+from bot.engine.types import EngineOptions, ModelFacts
+
+log = logging.getLogger(__name__)
+
+DEFAULT_N_CTX = 8192
+MAX_SLOTS = 256
+CACHED_PER_RUNNING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model ready to decode, and what it turned out to be."""
+
+    model: Model
+    context: Context
+    encoder: PromptEncoder
+    facts: ModelFacts
+
+    def close(self) -> None:
+        """Free everything, the context before the weights."""
+        self.context.close()
+        self.model.close()
+
+
+def load_model(options: EngineOptions) -> LoadedModel:
+    """Load what *options* name, raising *ModelFileError* that names the file if it cannot be served."""
+    start_backend()
+    model = Model(options.model_path, n_gpu_layers=options.n_gpu_layers)
+    threads = options.threads or count_usable_cores()
+    n_ctx = options.n_ctx or min(model.n_ctx_train, DEFAULT_N_CTX)
+    context = Context(
+        model,
+        n_cells=choose_cells(options, n_ctx=n_ctx),
+        n_slots=choose_slots(options),
+        n_batch=max(options.n_batch, options.max_sequences),
+        kv_unified=options.kv_unified,
+        threads=threads,
+    )
+    facts = _describe(options, model, context, n_ctx=min(n_ctx, context.n_ctx_slot), threads=threads)
+    _report(facts)
+    return LoadedModel(model, context, build_encoder(model), facts)
+
+
+def choose_cells(options: EngineOptions, *, n_ctx: int) -> int:
+    """Return the size of the KV cache: every conversation's full context when split, half of that when shared.
+
+    Conversations rarely fill their context at the same time; when they do, the youngest waits.
+    """
+    if not options.kv_unified:
+        return n_ctx * options.max_sequences
+    return max(n_ctx, options.kv_cells or n_ctx * options.max_sequences // 2)
+
+
+def choose_slots(options: EngineOptions) -> int:
+    """Return how many sequences the cache can tell apart; idle ones cost nothing where the cells are shared."""
+    slots = options.max_sequences * (CACHED_PER_RUNNING if options.kv_unified else 1)
+    return min(MAX_SLOTS, max(slots, options.max_sequences))
+
+
+def build_encoder(model: Model) -> PromptEncoder:
+    """Return the way from messages to this model's tokens; a model without a template is spoken to in ChatML."""
+    template = ChatTemplate(
+        model.chat_template or CHATML, bos=model.token_text(model.bos), eos=model.token_text(model.eos)
+    )
+    return PromptEncoder(
+        template,
+        control=model.control_tokens(),
+        tokenize=lambda text, parse: model.tokenize(text, add_special=False, parse_special=parse),
+        leading=(model.bos,) if model.adds_bos else (),
+    )
+
+
+def _describe(options: EngineOptions, model: Model, context: Context, *, n_ctx: int, threads: int) -> ModelFacts:
+    return ModelFacts(
+        name=options.model_path.stem,
+        path=options.model_path,
+        description=model.description,
+        size=model.size,
+        n_params=model.n_params,
+        n_vocab=model.n_vocab,
+        n_layer=model.n_layer,
+        n_ctx_train=model.n_ctx_train,
+        n_ctx=n_ctx,
+        n_cells=context.n_cells,
+        n_batch=context.n_batch,
+        max_sequences=options.max_sequences,
+        n_slots=context.n_slots,
+        gpu_layers=model.gpu_layers,
+        threads=threads,
+        kv_unified=options.kv_unified,
+        kv_type="f16",
+        has_template=bool(model.chat_template),
+    )
+
+
+def _report(facts: ModelFacts) -> None:
+    """Say in one block what is used."""
+    where = f"{facts.gpu_layers} of {facts.n_layer + 1} layers" if facts.gpu_layers else "none, the processor computes"
+    shared = "shared by all" if facts.kv_unified else "split between them"
+    lines = [
+        f"model          {facts.name}: {facts.description}, {facts.n_params / 1e6:,.1f} M parameters",
+        f"file           {facts.path}, {facts.size / 2**20:,.1f} MiB of weights",
+        f"context        {facts.n_ctx} tokens for a conversation (trained on {facts.n_ctx_train})",
+        f"conversations  {facts.max_sequences} at once, {facts.n_slots} remembered",
+        f"KV cache       {facts.n_cells} cells of {facts.kv_type}, {shared}",
+        f"GPU            {where}",
+        f"threads        {facts.threads}, at most {facts.n_batch} tokens in a step",
+        f"chat template  {'from the file' if facts.has_template else 'none in the file: ChatML'}",
+    ]
+    log.info("The engine serves:\n%s", "\n".join(f"  {line}" for line in lines))

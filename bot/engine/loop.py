@@ -1,0 +1,224 @@
+"""The one thread that owns llama.cpp: takes commands, decodes and samples step by step, and delivers what came out.
+
+Knows tokens only; it must not know HTTP or asyncio. Others reach it through `submit`, `cancel` and `close`.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from bot.engine.answer import Answer
+from bot.engine.cells import CellPool
+from bot.engine.llama import Context, Model
+from bot.engine.metrics import EngineMetrics
+from bot.engine.pace import PrefillPace
+from bot.engine.scheduler import Piece, Plan, Scheduler
+from bot.engine.types import Delta, Request
+from bot.errors import EngineError
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 1.0
+Deliver = Callable[[Sequence[Delta]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Begin a request."""
+
+    request: Request
+    arrived: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Forget a request; nobody reads its answer any more."""
+
+    request_id: str
+
+
+@dataclass(slots=True)
+class Mailbox:
+    """Commands from other threads, and the bell that wakes the loop."""
+
+    commands: deque[Submit | Cancel] = field(default_factory=deque)
+    bell: threading.Event = field(default_factory=threading.Event)
+    is_closed: bool = False
+
+    def put(self, command: Submit | Cancel) -> None:
+        """Leave a command and ring."""
+        self.commands.append(command)
+        self.bell.set()
+
+
+class EngineLoop:
+    """Continuous batching over one context."""
+
+    def __init__(
+        self, model: Model, context: Context, *, max_running: int, deliver: Deliver, metrics: EngineMetrics
+    ) -> None:
+        pool = CellPool(context.n_cells if context.is_unified else context.n_ctx_slot, unified=context.is_unified)
+        self.scheduler = Scheduler(
+            pool,
+            n_slots=context.n_slots,
+            max_running=max_running,
+            n_batch=context.n_batch,
+            can_trim=model.can_trim,
+        )
+        self.beat = time.monotonic()
+        self._model = model
+        self._context = context
+        self._deliver = deliver
+        self._metrics = metrics
+        self._pace = PrefillPace(ceiling=context.n_batch)
+        self._mailbox = Mailbox()
+        self._answers: dict[str, Answer] = {}
+        self._deltas: list[Delta] = []
+
+    def submit(self, request: Request) -> None:
+        """Begin *request* at the next step; callable from any thread."""
+        self._mailbox.put(Submit(request, time.monotonic()))
+
+    def cancel(self, request_id: str) -> None:
+        """Free what a request holds within one step; callable from any thread."""
+        self._mailbox.put(Cancel(request_id))
+
+    def close(self) -> None:
+        """Let `run` return after the current step; callable from any thread."""
+        self._mailbox.is_closed = True
+        self._mailbox.bell.set()
+
+    def run(self) -> None:
+        """Step until closed; sleep while there is nothing to do."""
+        while not self._mailbox.is_closed:
+            self.beat = time.monotonic()
+            if not self.step():
+                self._mailbox.bell.wait(IDLE_SECONDS)
+
+    def step(self) -> bool:
+        """Take commands, plan, decode, sample and deliver; return whether there may be more to do at once."""
+        self._take_commands()
+        started = time.perf_counter()
+        plan = self.scheduler.plan(self._pace.budget())
+        self._move_cache(plan)
+        planned = time.perf_counter()
+        decoded = self._decode(plan.pieces) if plan.pieces else ()
+        computed = time.perf_counter()
+        self._sample(decoded)
+        sampled = time.perf_counter()
+        self._flush()
+        self._measure(plan, (started, planned, computed, sampled, time.perf_counter()))
+        return self.scheduler.has_work
+
+    def _take_commands(self) -> None:
+        self._mailbox.bell.clear()
+        while self._mailbox.commands:
+            command = self._mailbox.commands.popleft()
+            if isinstance(command, Submit):
+                sequence = self.scheduler.add(command.request)
+                self._answers[command.request.request_id] = Answer(sequence, self._model, arrived=command.arrived)
+            elif self.scheduler.finish(command.request_id):
+                self._forget(command.request_id, outcome="cancelled")
+
+    def _move_cache(self, plan: Plan) -> None:
+        for move in plan.moves:
+            if move.kind == "copy":
+                self._context.copy(move.source, move.slot, length=move.length)
+            elif not self._context.trim(move.slot, move.length):
+                raise EngineError(f"The KV cache of {self._model.description} cannot be cut to {move.length} tokens.")
+
+    def _decode(self, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+        """Decode what is planned; return the pieces that are in the cache now with their logits ready."""
+        tokens = [
+            (
+                piece.sequence.slot,
+                piece.sequence.tokens[piece.start : piece.start + piece.count],
+                piece.start,
+                piece.wants_logits,
+            )
+            for piece in pieces
+        ]
+        code = self._context.decode(tokens)
+        if code == 0:
+            self.scheduler.commit(pieces)
+            return pieces
+        self.scheduler.retract(pieces)
+        if code == 1:
+            if not self.scheduler.make_room():
+                self._fail(pieces[0], "The conversation does not fit into the KV cache.")
+        elif code == -1:
+            self._suspect(pieces)
+        else:
+            raise EngineError(f"llama.cpp failed while decoding (code {code}).")
+        return ()
+
+    def _suspect(self, pieces: tuple[Piece, ...]) -> None:
+        """A batch was refused as invalid: fail the piece at fault alone, and let the others go on one by one."""
+        if len(pieces) == 1:
+            self._fail(pieces[0], "llama.cpp refused this conversation's tokens.")
+            return
+        for piece in pieces:
+            self.scheduler.pool.extend(piece.sequence.slot, piece.count)
+            self._sample(self._decode((piece,)))
+
+    def _fail(self, piece: Piece, reason: str) -> None:
+        request_id = piece.sequence.request.request_id
+        self.scheduler.finish(request_id)
+        self._deltas.append(Delta(request_id, finish_reason="error", error=reason))
+        self._forget(request_id, outcome="error")
+
+    def _sample(self, pieces: Sequence[Piece]) -> None:
+        """Draw the next token of every piece that reached the end of its sequence."""
+        end = 0
+        for piece in pieces:
+            end += piece.count
+            if not piece.wants_logits:
+                continue
+            answer = self._answers[piece.sequence.request.request_id]
+            if answer.is_first:
+                self._metrics.first_token_seconds.observe(time.monotonic() - answer.arrived)
+            delta = answer.advance(self._context, end - 1)
+            self._deltas.append(delta)
+            if delta.finish_reason:
+                self.scheduler.finish(delta.request_id)
+                self._forget(delta.request_id, outcome=delta.finish_reason)
+
+    def _forget(self, request_id: str, *, outcome: str) -> None:
+        answer = self._answers.pop(request_id)
+        answer.close()
+        sequence = answer.sequence
+        self._metrics.requests.labels(outcome).inc()
+        self._metrics.tokens.labels("cached").inc(sequence.cached)
+        self._metrics.tokens.labels("generated").inc(sequence.generated)
+
+    def _flush(self) -> None:
+        if self._deltas:
+            deltas, self._deltas = self._deltas, []
+            self._deliver(deltas)
+
+    def _measure(self, plan: Plan, times: tuple[float, ...]) -> None:
+        total = sum(piece.count for piece in plan.pieces)
+        if not total:
+            return
+        parts = ("plan", "decode", "sample", "deliver")
+        for part, begin, end in zip(parts, times, times[1:], strict=False):
+            self._metrics.step_seconds.labels(part).observe(end - begin)
+        self._pace.observe(total, times[2] - times[1])
+        self._metrics.batch_tokens.observe(total)
+        self._metrics.tokens.labels("prompt").inc(sum(piece.count for piece in plan.pieces if piece.count > 1))
+        self._metrics.running.set(len(self.scheduler.running))
+        self._metrics.waiting.set(len(self.scheduler.waiting))
+        self._metrics.preemptions.set(self.scheduler.preemptions)
+        self._metrics.evictions.set(self.scheduler.evictions)
+        self._metrics.cells_used.set(self.scheduler.pool.used())
+
+    def shut_down(self, reason: str) -> None:
+        """Tell every open request why it ends; the loop's thread calls this last."""
+        for request_id in list(self._answers):
+            self.scheduler.finish(request_id)
+            self._deltas.append(Delta(request_id, finish_reason="error", error=reason))
+            self._forget(request_id, outcome="error")
+        self._flush()

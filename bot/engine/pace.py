@@ -1,0 +1,27 @@
+"""How many prompt tokens a step may take while answers are growing, learned from the steps before.
+
+Pure arithmetic; the loop measures.
+"""
+
+TARGET_SECONDS = 0.05
+FLOOR = 64
+SMOOTHING = 0.2
+MEASURABLE_TOKENS = 32
+
+
+class PrefillPace:
+    """Keeps a step near its target time, so that a long prompt never makes the others' text stutter."""
+
+    def __init__(self, *, ceiling: int) -> None:
+        self._ceiling = ceiling
+        self._tokens_per_second = FLOOR / TARGET_SECONDS
+
+    def observe(self, tokens: int, seconds: float) -> None:
+        """Learn from a decode; steps with few tokens say nothing about prompts."""
+        if tokens >= MEASURABLE_TOKENS and seconds > 0:
+            rate = tokens / seconds
+            self._tokens_per_second += SMOOTHING * (rate - self._tokens_per_second)
+
+    def budget(self) -> int:
+        """Return the share of prompt tokens for the next step."""
+        return max(FLOOR, min(self._ceiling, int(self._tokens_per_second * TARGET_SECONDS)))

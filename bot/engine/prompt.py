@@ -1,0 +1,86 @@
+"""Messages to tokens: control tokens come from the template alone, never from what a person wrote.
+
+Only the template's own parts are searched for control tokens; the text between two of them is tokenized whole and
+as plain text, so that the result equals the usual tokenization of the whole text whenever no message contains a
+control token. Knows no llama.cpp: the tokenizer comes in.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.engine.template import ChatTemplate, Message, Part
+
+ControlTokens = Mapping[str, tuple[int, bool, bool]]
+Tokenize = Callable[[str, bool], list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Tokens to continue; the first *shared_length* stem from the system prompt and may serve every conversation."""
+
+    tokens: tuple[int, ...]
+    shared_length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A control token, or plain text between two of them; *is_shared* while no person's words have come."""
+
+    text: str
+    token: int | None
+    is_shared: bool
+
+
+class PromptEncoder:
+    """Renders and tokenizes conversations for one model."""
+
+    def __init__(
+        self, template: ChatTemplate, *, control: ControlTokens, tokenize: Tokenize, leading: tuple[int, ...] = ()
+    ) -> None:
+        self._template = template
+        self._control = control
+        self._tokenize = tokenize
+        self._leading = leading
+        longest_first = sorted(control, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if control else None
+
+    def encode(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> Prompt:
+        """Return the tokens of a conversation, raising *TemplateFailure* if the template refuses it."""
+        parts = self._template.render(messages, add_generation_prompt=add_generation_prompt)
+        tokens: list[int] = []
+        shared_length = 0
+        for segment in self._split(parts, messages):
+            tokens += [segment.token] if segment.token is not None else self._tokenize(segment.text, False)
+            if segment.is_shared:
+                shared_length = len(tokens)
+        if self._leading and tuple(tokens[: len(self._leading)]) != self._leading:
+            tokens[:0] = self._leading
+            shared_length += len(self._leading)
+        return Prompt(tuple(tokens), shared_length)
+
+    def _split(self, parts: Sequence[Part], messages: Sequence[Message]) -> list[Segment]:
+        """Cut at the template's control tokens; a text that a person's words follow is no longer shared."""
+        segments: list[Segment] = []
+        text, strip_next, is_shared = "", False, True
+        for part in parts:
+            if part.message is not None:
+                is_shared = is_shared and messages[part.message].role == "system"
+                text += part.text
+                continue
+            end = 0
+            for match in self._pattern.finditer(part.text) if self._pattern else ():
+                token, strips_left, strips_right = self._control[match[0]]
+                text = _strip(text + part.text[end : match.start()], left=strip_next, right=strips_left)
+                segments += [Segment(text, None, is_shared)] if text else []
+                segments.append(Segment(match[0], token, is_shared))
+                text, strip_next, end = "", strips_right, match.end()
+            text += part.text[end:]
+        text = _strip(text, left=strip_next, right=False)
+        return [*segments, Segment(text, None, is_shared=False)] if text else segments
+
+
+def _strip(text: str, *, left: bool, right: bool) -> str:
+    """Remove white space beside control tokens that swallow it, as llama.cpp does."""
+    text = text.lstrip() if left else text
+    return text.rstrip() if right else text

@@ -1,0 +1,151 @@
+"""Jinja for a template that came with a downloaded file: no attributes of Python, no loop without end, no giant text.
+
+Knows nothing of chat messages.
+"""
+
+import functools
+import json
+import sys
+import time
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any
+
+from jinja2 import Template, TemplateError, nodes
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.exceptions import SecurityError
+from jinja2.ext import LoopControlExtension
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+TIME_LIMIT_SECONDS = 1.0
+SIZE_LIMIT = 4_000_000
+WORK_LIMIT = 100_000_000
+NUMBER_LIMIT = 10_000
+SIZED = (str, list, tuple, dict)
+FILTERS = """
+abs capitalize count d default dictsort e escape first float groupby indent int items join last length list
+lower map max min reject rejectattr replace reverse round safe select selectattr sort string sum title trim
+unique upper
+"""
+
+
+class TemplateLimitError(TemplateError):
+    """The template takes too long or builds too much."""
+
+
+class BoundedCodeGenerator(CodeGenerator):
+    """Sends `~` through the environment as well, so that its results can be measured."""
+
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - Jinja's name
+        """Write a call of `join_bounded` over the parts."""
+        self.write("environment.join_bounded((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write("))")
+
+
+class BoundedEnvironment(ImmutableSandboxedEnvironment):
+    """A sandbox whose operators and calls refuse to build large values."""
+
+    code_generator_class = BoundedCodeGenerator
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
+
+    def __init__(self) -> None:
+        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[LoopControlExtension])
+        self.filters = {name: _bound_filter(self.filters[name]) for name in FILTERS.split()} | {"tojson": _render_json}
+        self.globals = {name: self.globals[name] for name in ("range", "dict", "namespace")}
+
+    def join_bounded(self, parts: tuple[object, ...]) -> str:
+        """Return the parts as one text, if it stays small."""
+        return str(_check_size("".join(str(part) for part in parts)))
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Refuse products and powers before they are computed, and sums after."""
+        if operator in {"*", "**"} and not (_is_small(left) and _is_small(right)):
+            raise TemplateLimitError("the template multiplies large values")
+        if operator == "%" and isinstance(left, str):
+            raise SecurityError("the template formats text with %")
+        return _check_size(super().call_binop(context, operator, left, right))
+
+    def wrap_str_format(self, value: Any) -> Any:
+        """Refuse `str.format`: a width in its pattern allocates any amount of memory."""
+        if super().wrap_str_format(value) is not None:
+            raise SecurityError("the template formats text with a pattern")
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - Jinja's names
+        """Refuse large arguments of methods such as `ljust`, and large results of any."""
+        _check_arguments(getattr(__obj, "__self__", None), *args, *kwargs.values())
+        return _check_size(super().call(__context, __obj, *args, **kwargs))
+
+
+def _bound_filter(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap one of Jinja's filters so that it obeys the same limits as a call."""
+
+    @functools.wraps(function)
+    def bounded(*args: Any, **kwargs: Any) -> Any:
+        _check_arguments(*args, *kwargs.values())
+        return _check_size(function(*args, **kwargs))
+
+    return bounded
+
+
+def _render_json(value: object, *, indent: int | None = None, **_: object) -> str:
+    """Render JSON as chat templates expect it: not escaped for HTML."""
+    _check_arguments(value, indent)
+    return str(_check_size(json.dumps(value, ensure_ascii=False, indent=indent)))
+
+
+def _is_small(value: object) -> bool:
+    if isinstance(value, (int, float)):
+        return abs(value) <= NUMBER_LIMIT
+    return not isinstance(value, SIZED) or len(value) <= NUMBER_LIMIT
+
+
+def _check_arguments(*values: object) -> None:
+    """Refuse what could multiply into something large before it is computed."""
+    work = 1
+    for value in values:
+        if isinstance(value, int) and not _is_small(value) and not isinstance(value, bool):
+            raise TemplateLimitError("the template calls a function with a large number")
+        if isinstance(value, SIZED):
+            work *= max(1, len(value))
+    if work > WORK_LIMIT:
+        raise TemplateLimitError("the template combines large values")
+
+
+def _check_size(value: Any) -> Any:
+    if isinstance(value, SIZED) and len(value) > SIZE_LIMIT:
+        raise TemplateLimitError("the template builds a text or list that is too large")
+    return value
+
+
+def render_bounded(template: Template, variables: dict[str, object], *, seconds: float = TIME_LIMIT_SECONDS) -> str:
+    """Render within the time and size limit; call it in a thread that nobody else waits for."""
+    deadline = time.monotonic() + seconds
+    previous = sys.gettrace()
+    sys.settrace(_build_trace(template.root_render_func.__code__, deadline))
+    try:
+        parts, size = [], 0
+        for part in template.generate(variables):
+            size += len(part)
+            if size > SIZE_LIMIT:
+                raise TemplateLimitError("the template writes a text that is too large")
+            parts.append(part)
+        return "".join(parts)
+    finally:
+        sys.settrace(previous)
+
+
+def _build_trace(root: CodeType, deadline: float) -> Callable[[FrameType, str, Any], Any]:
+    """Return a trace function that checks the clock at every line of the template's own code."""
+
+    def trace(frame: FrameType, _event: str, _argument: Any) -> Any:
+        if frame.f_code.co_filename != root.co_filename:
+            return None
+        if time.monotonic() > deadline:
+            raise TemplateLimitError("the template runs for too long")
+        return trace
+
+    return trace

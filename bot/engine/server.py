@@ -1,0 +1,228 @@
+"""The engine's HTTP server: routes, authorization, errors, and the life of the process.
+
+Knows HTTP; what the calls mean stands in `completions.py` and `wire.py`.
+"""
+
+import asyncio
+import hmac
+import ipaddress
+import json
+import logging
+import os
+import sys
+import threading
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from bot.engine.api_error import ApiError
+from bot.engine.completions import Completions
+from bot.engine.replies import build_model
+from bot.engine.service import EngineService
+from bot.engine.socket_file import open_socket
+from bot.engine.template import TemplateFailure
+from bot.engine.types import EngineOptions
+from bot.engine.wire import parse_chat, parse_text, parse_tokenize
+from bot.errors import ConfigError, EngineError
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+LOADING_RETRY_SECONDS = 1
+GRACE_SECONDS = 5.0
+
+
+async def serve(options: EngineOptions, *, stop: asyncio.Event | None = None) -> None:
+    """Serve until *stop* is set, raising what made the engine unusable."""
+    check_exposure(options)
+    stop = stop or asyncio.Event()
+    if options.exit_with_stdin:
+        watch_stdin(stop)
+    service = EngineService(options)
+    runner = web.AppRunner(
+        build_app(service, api_key=options.api_key), access_log=None, handler_cancellation=True, shutdown_timeout=1.0
+    )
+    await runner.setup()
+    try:
+        await build_site(runner, options).start()
+        service.start()
+        await wait_first(stop, service.ended)
+    finally:
+        await runner.cleanup()
+        await service.stop()
+        if options.socket_path:
+            options.socket_path.unlink(missing_ok=True)
+    if service.error:
+        raise service.error if isinstance(service.error, EngineError) else EngineError(str(service.error))
+
+
+async def wait_first(*events: asyncio.Event) -> None:
+    """Wait until one of *events* is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def check_exposure(options: EngineOptions) -> None:
+    """Refuse a TCP port without a key, unless it is on this machine alone and somebody said so."""
+    if options.socket_path or options.api_key:
+        return
+    if not (is_loopback(options.host) and options.allow_keyless_loopback):
+        raise ConfigError("ENGINE_API_KEY is not set: an engine on a TCP port needs one; or use a socket instead.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host* can be reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def build_site(runner: web.AppRunner, options: EngineOptions) -> web.BaseSite:
+    """Return the socket or port to listen on."""
+    if options.socket_path:
+        return web.SockSite(runner, open_socket(options.socket_path))
+    return web.TCPSite(runner, options.host, options.port)
+
+
+def watch_stdin(stop: asyncio.Event) -> None:
+    """Set *stop* when standard input closes, that is when the parent is gone; end the process if that does not."""
+    loop = asyncio.get_running_loop()
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        loop.call_soon_threadsafe(stop.set)
+        threading.Event().wait(GRACE_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="stdin", daemon=True).start()
+
+
+def build_app(service: EngineService, *, api_key: str) -> web.Application:
+    """Return the application; *api_key* guards everything but the health check."""
+    app = web.Application(
+        client_max_size=MAX_BODY_BYTES, middlewares=[render_errors, build_guard(service, api_key=api_key)]
+    )
+    routes = Routes(service)
+    app.router.add_get("/health", routes.health)
+    app.router.add_get("/metrics", routes.metrics)
+    app.router.add_get("/v1/models", routes.models)
+    app.router.add_post("/v1/chat/completions", routes.chat)
+    app.router.add_post("/v1/completions", routes.text)
+    app.router.add_post("/tokenize", routes.tokenize)
+    return app
+
+
+@web.middleware
+async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error in the API's form; the inside of an unexpected one stays in the log."""
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return error.render()
+    except web.HTTPRequestEntityTooLarge:
+        return ApiError(413, f"The body is larger than {MAX_BODY_BYTES} bytes.", code="body_too_large").render()
+    except web.HTTPException as error:
+        return ApiError(error.status, f"{request.method} {request.path}: {error.reason}.").render()
+    except ConnectionError:
+        raise
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return ApiError(500, "The engine failed; its log says why.", kind="server_error").render()
+
+
+def build_guard(service: EngineService, *, api_key: str) -> Middleware:
+    """Return the middleware that asks for the key, and for patience while the model loads."""
+    expected = f"Bearer {api_key}".encode()
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path == "/health":
+            return await handler(request)
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if api_key and not hmac.compare_digest(given, expected):
+            raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
+        if "Origin" in request.headers and not api_key:
+            raise ApiError(403, "Web pages may not use an engine that has no API key.", code="forbidden")
+        if service.state != "ready" and request.path != "/metrics":
+            headers = {"Retry-After": str(LOADING_RETRY_SECONDS)}
+            message = f"The model is not ready: {service.state}."
+            raise ApiError(503, message, kind="server_error", code=service.state, headers=headers)
+        return await handler(request)
+
+    return guard
+
+
+class Routes:
+    """The calls of the API."""
+
+    def __init__(self, service: EngineService) -> None:
+        self._service = service
+        self._completions = Completions(service)
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """Say whether the model answers."""
+        state = self._service.state
+        return web.json_response(
+            {"status": "ok" if state == "ready" else state}, status=200 if state == "ready" else 503
+        )
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """Show the counters to Prometheus."""
+        body = generate_latest(self._service.metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def models(self, _request: web.Request) -> web.Response:
+        """List what is served."""
+        info, created = self._service.describe()
+        model = build_model(info.id, created=created, owned_by=info.owned_by, meta=info.meta)
+        return web.json_response({"object": "list", "data": [model]})
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        """Answer a conversation."""
+        parsed = parse_chat(await read_json(request))
+        self._check_model(parsed.call.model)
+        return await self._completions.chat(request, parsed)
+
+    async def text(self, request: web.Request) -> web.StreamResponse:
+        """Continue a text."""
+        parsed = parse_text(await read_json(request))
+        self._check_model(parsed.call.model)
+        return await self._completions.text(request, parsed)
+
+    async def tokenize(self, request: web.Request) -> web.Response:
+        """Count the tokens of a conversation or a text."""
+        parsed = parse_tokenize(await read_json(request))
+        self._check_model(parsed.model)
+        if parsed.text is not None:
+            tokens = await self._service.encode_text(parsed.text, add_special=parsed.add_special_tokens)
+        else:
+            try:
+                prompt = await self._service.encode_chat(
+                    parsed.messages, add_generation_prompt=parsed.add_generation_prompt
+                )
+            except TemplateFailure as error:
+                raise ApiError(400, f"{str(error)[:300]}.", param="messages", code="template_error") from error
+            tokens = prompt.tokens
+        limit = self._service.facts.n_ctx
+        return web.json_response({"count": len(tokens), "max_model_len": limit, "tokens": list(tokens)})
+
+    def _check_model(self, name: str) -> None:
+        if name and name != self._service.facts.name:
+            raise ApiError(404, f"The model {name!r} does not exist.", param="model", code="model_not_found")
+
+
+async def read_json(request: web.Request) -> object:
+    """Return the body, which must be declared as JSON: a form on a foreign web page cannot do that."""
+    if request.content_type != "application/json":
+        raise ApiError(415, "The body must be JSON, declared as Content-Type: application/json.")
+    try:
+        return json.loads(await request.read())
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "The body is not valid JSON.", code="invalid_json") from error

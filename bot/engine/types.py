@@ -1,0 +1,149 @@
+"""Frozen data that crosses a boundary of the engine: options in, requests in, pieces of answers out.
+
+Knows no HTTP, no llama.cpp and no asyncio.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """What `bot engine` was asked to serve, and where; zero means that the engine chooses."""
+
+    model_path: Path
+    socket_path: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    api_key: str = ""
+    allow_keyless_loopback: bool = False
+    n_ctx: int = 0
+    max_sequences: int = 8
+    n_gpu_layers: int = -1
+    threads: int = 0
+    kv_unified: bool = True
+    kv_cells: int = 0
+    n_batch: int = 512
+    queue_limit: int = 200
+    cache_dir: Path | None = None
+    exit_with_stdin: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """How one answer's tokens are drawn; a temperature of zero takes the likeliest token."""
+
+    temperature: float = 0.7
+    top_p: float = 0.95
+    top_k: int = 40
+    min_p: float = 0.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One answer to generate; *scope* says whose cached prefixes it may continue besides the shared ones."""
+
+    request_id: str
+    prompt: tuple[int, ...]
+    max_tokens: int
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
+    scope: str = ""
+    shared_length: int = 0
+    resumed_tokens: int = 0
+    user: str = ""
+    top_logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A sampled token's log probability under the model, with the likeliest alternatives."""
+
+    token_id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one engine step added to one answer; the last one carries the finish reason."""
+
+    request_id: str
+    text: str = ""
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    cached_tokens: int = 0
+    finish_reason: FinishReason | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How many tokens an answer took, and how many of its prompt were found in the cache."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an answer as the bot receives it; *prompt_token_ids* come with the first, *usage* with the last."""
+
+    text: str = ""
+    token_ids: tuple[int, ...] = ()
+    prompt_token_ids: tuple[int, ...] | None = None
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A served model; *meta* is empty when the server is not ours and says nothing more than the name."""
+
+    id: str
+    owned_by: str = ""
+    meta: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def n_ctx(self) -> int | None:
+        """How many tokens a conversation with this model can have, if the server says so."""
+        value = self.meta.get("n_ctx")
+        return value if isinstance(value, int) else None
+
+    @property
+    def sha256(self) -> str | None:
+        """The checksum of the model's file, if the server knows it already."""
+        value = self.meta.get("sha256")
+        return value if isinstance(value, str) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What a loaded model and its context turned out to be."""
+
+    name: str
+    path: Path
+    description: str
+    size: int
+    n_params: int
+    n_vocab: int
+    n_layer: int
+    n_ctx_train: int
+    n_ctx: int
+    n_cells: int
+    n_batch: int
+    max_sequences: int
+    n_slots: int
+    gpu_layers: int
+    threads: int
+    kv_unified: bool
+    kv_type: str
+    has_template: bool

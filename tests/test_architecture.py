@@ -1,0 +1,136 @@
+"""Who may import whom, and how large a file or function may grow: the house stays readable or the tests fail."""
+
+import ast
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BOT = ROOT / "bot"
+BASE = {"errors", "shipped", "metrics", "logs", "signals"}
+ENGINE_FACE = {"engine.client", "engine.types"}
+# A room may import itself, the base, and what stands here: left may import right, never back.
+MAY_IMPORT = {
+    "errors": set(),
+    "shipped": set(),
+    "metrics": set(),
+    "logs": set(),
+    "signals": set(),
+    "settings": set(),
+    "model_files": set(),
+    "web": set(),
+    "storage": set(),
+    "engine": set(),
+    "playground": None,  # nothing at all, not even the base
+    "conversation": {"storage", *ENGINE_FACE},
+    "admin": {"storage", *ENGINE_FACE},
+    "jobs": {"storage", "admin", "conversation"},
+    "slack": {"storage", "admin", "conversation", *ENGINE_FACE},
+    "app": {"storage", "jobs", "conversation", "slack", "settings", "web", "model_files", "engine"},
+    "demo": {"app", "settings", *ENGINE_FACE},
+}
+ONLY_IN = {
+    "llama_cpp": {"engine/llama.py"},
+    "apscheduler": {"jobs.py"},
+    "sqlalchemy": {"storage/"},
+    "alembic": {"storage/db.py"},
+    "slack_bolt": {"slack/", "app.py", "web.py"},
+    "slack_sdk": {"slack/", "app.py", "playground/testing.py"},
+    "torch": set(),
+    "transformers": set(),
+}
+
+
+def files(folder: Path = BOT) -> list[Path]:
+    """Return the Python files of a folder."""
+    return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the modules that a file imports anywhere, not only at its top."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(path: Path) -> str:
+    """Return the room of a file: the folder, or the module at the top."""
+    relative = path.relative_to(BOT)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+@pytest.mark.parametrize("path", [path for path in files() if room(path) in MAY_IMPORT], ids=str)
+def test_imports_point_one_way(path: Path) -> None:
+    """A room imports only what lies to its right."""
+    own = room(path)
+    allowed = MAY_IMPORT[own]
+    wanted = {name.removeprefix("bot.") for name in imports(path) if name.startswith("bot.")}
+    known = {own} if allowed is None else {own, *BASE, *allowed}
+    wrong = {name for name in wanted if not any(name == good or name.startswith(f"{good}.") for good in known)}
+
+    assert not wrong
+
+
+def test_every_room_has_a_rule() -> None:
+    """A new room or module at the top says whom it may import; only the entries may import everybody."""
+    assert {room(path) for path in files()} - set(MAY_IMPORT) == {"__init__", "__main__", "cli"}
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_foreign_library_has_one_home(library: str) -> None:
+    """What changes under us is met in one place."""
+    users = {
+        str(path.relative_to(BOT))
+        for path in files()
+        if any(name == library or name.startswith(f"{library}.") for name in imports(path))
+    }
+
+    assert {user for user in users if not any(user.startswith(home) for home in ONLY_IN[library])} == set()
+
+
+def test_files_stay_small() -> None:
+    """Median at most 90 lines, nine of ten at most 220, none above 350."""
+    lines = {path: len(path.read_text().splitlines()) for path in files()}
+    long = sorted(count for count in lines.values() if count > 3)
+
+    assert {str(path): count for path, count in lines.items() if count > 350} == {}
+    assert statistics.median(long) <= 90
+    assert statistics.quantiles(long, n=10)[-1] <= 220
+
+
+def test_functions_stay_small() -> None:
+    """Median at most 10 lines, nine of ten at most 30, none above 60."""
+    sizes: dict[str, int] = {}
+    for path in files():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
+                sizes[f"{path.relative_to(ROOT)}:{node.name}:{node.lineno}"] = node.end_lineno - node.lineno + 1
+
+    assert {name: size for name, size in sizes.items() if size > 60} == {}
+    assert statistics.median(sizes.values()) <= 10
+    assert statistics.quantiles(sizes.values(), n=10)[-1] <= 30
+
+
+def test_folders_are_two_deep_at_most() -> None:
+    """A reader finds a file from the room's name."""
+    assert [str(path) for path in files() if len(path.relative_to(BOT).parts) > 3] == []
+
+
+def test_no_module_is_a_drawer() -> None:
+    """A file is named after what it does."""
+    assert [path for path in files() if path.stem in {"utils", "helpers", "common", "misc"}] == []
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`bot --help` answers before anything large is loaded."""
+    script = "import sys, bot.cli; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+
+    assert set(loaded) & {"aiohttp", "sqlalchemy", "slack_sdk", "llama_cpp", "numpy", "pydantic", "torch"} == set()

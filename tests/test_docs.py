@@ -1,0 +1,54 @@
+"""What people read says what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bot.cli import cli
+from bot.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_setting_is_explained() -> None:
+    """`.env.example` has each variable of the settings, each below a sentence, and no other."""
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    named = {
+        line.partition("=")[0]: lines[index - 1] for index, line in enumerate(lines) if re.match(r"[A-Z_]+=", line)
+    }
+
+    assert set(named) == {name.upper() for name in Settings.model_fields}
+    assert [name for name, above in named.items() if not re.match(r"# .*\.$|[A-Z_]+=", above)] == []
+
+
+def test_the_examples_are_the_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Copying `.env.example` to `.env` changes nothing."""
+    monkeypatch.chdir(tmp_path)
+    plain = Settings()
+    (tmp_path / ".env").write_text((ROOT / ".env.example").read_text())
+
+    assert Settings() == plain
+
+
+def test_the_readme_names_every_command() -> None:
+    """A command that nobody can find does not exist."""
+    readme = (ROOT / "README.md").read_text()
+
+    assert [name for name in cli.commands if f"bot {name}" not in readme] == []
+
+
+def test_every_command_has_help() -> None:
+    """Each command and each visible option says what it does."""
+    for name, command in cli.commands.items():
+        assert command.help, name
+        for option in command.params:
+            assert getattr(option, "hidden", False) or getattr(option, "help", None), f"{name} {option.name}"
+
+
+@pytest.mark.parametrize("document", [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))], ids=str)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    """Every relative link and picture exists."""
+    links = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", document.read_text())
+
+    assert [link for link in links if not (document.parent / link).exists()] == []

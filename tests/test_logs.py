@@ -1,0 +1,49 @@
+"""Logs: readable, and without secrets."""
+
+import json
+import logging
+
+import pytest
+
+from bot.logs import JsonLines, Scrubbing, scrub
+
+
+@pytest.mark.parametrize(
+    ("line", "hidden"),
+    [
+        ("token xoxb-123-abcDEF failed", "123-abcDEF"),
+        ("xapp-1-A0-99-feed", "A0-99"),
+        ("rotated xoxe.xoxp-1-Mi0y", "Mi0y"),
+        ("Authorization: Bearer sk-1234567890", "sk-1234567890"),
+        ("postgresql+asyncpg://bot:hunter2@db/apprentice", "hunter2"),
+    ],
+)
+def test_secrets_are_blotted_out(line: str, hidden: str) -> None:
+    """What looks like a token or a password never reaches the log."""
+    assert hidden not in scrub(line)
+    assert "[secret]" in scrub(line)
+
+
+def test_ordinary_lines_stay_as_they_are() -> None:
+    """Scrubbing touches nothing else."""
+    line = "12:00:01 INFO bot.app: ready: socket transport, http://127.0.0.1:3000/healthz"
+    assert scrub(line) == line
+
+
+@pytest.mark.parametrize("form", [Scrubbing("%(message)s"), JsonLines()])
+def test_a_traceback_is_scrubbed_too(form: logging.Formatter) -> None:
+    """A secret inside an exception is as hidden as one in the message."""
+    error = ValueError("xoxb-9999-secret")
+    info = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("bot", logging.ERROR, __file__, 1, "it %s", ("broke",), info)
+
+    line = form.format(record)
+    assert "secret" not in line.replace("[secret]", "")
+    assert "it broke" in line
+
+
+def test_json_lines_are_json() -> None:
+    """A collector can read every line."""
+    record = logging.LogRecord("bot", logging.INFO, __file__, 1, 'a "quoted" line', (), None)
+
+    assert json.loads(JsonLines().format(record))["message"] == 'a "quoted" line'

@@ -1,0 +1,65 @@
+"""Settings: read once, strict, and clear about what is wrong."""
+
+import pytest
+
+from bot.errors import ConfigError
+from bot.settings import Settings, load_settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("HTTP_PORT", "99999", "HTTP_PORT"),
+        ("SLACK_TRANSPORT", "pigeon", "SLACK_TRANSPORT"),
+        ("SLACK_API_URL", "slack.com", "SLACK_API_URL: must start with http"),
+        ("ENGINE_MAX_SEQUENCES", "0", "ENGINE_MAX_SEQUENCES"),
+        ("ENGINE_N_GPU_LAYERS", "many", "ENGINE_N_GPU_LAYERS"),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT"),
+        ("MODEL_REPO", "someone/something", "MODEL_FILE"),
+    ],
+)
+def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+    """The sentence names the variable that is wrong."""
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigError, match=said):
+        load_settings()
+
+
+def test_a_secret_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the settings' text nor an error about them has a token in it."""
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-very-secret")
+    assert "very-secret" not in repr(load_settings())
+
+    monkeypatch.setenv("HTTP_PORT", "xoxb-very-secret")
+    with pytest.raises(ConfigError) as raised:
+        load_settings()
+    assert "very-secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("transport", "missing"), [("socket", "SLACK_APP_TOKEN"), ("http", "SLACK_SIGNING_SECRET")])
+def test_what_slack_needs_depends_on_the_transport(
+    monkeypatch: pytest.MonkeyPatch, transport: str, missing: str
+) -> None:
+    """Each missing token is named with the page where to copy it."""
+    monkeypatch.setenv("SLACK_TRANSPORT", transport)
+
+    with pytest.raises(ConfigError) as raised:
+        load_settings().require_slack()
+    assert "SLACK_BOT_TOKEN is not set" in str(raised.value)
+    assert f"{missing} is not set" in str(raised.value)
+    assert "bot demo" in str(raised.value)
+
+
+def test_forms_that_people_write_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists with commas, lower-case levels, addresses without the last slash, empty values."""
+    monkeypatch.setenv("ADMIN_USER_IDS", "U1, U2 U3")
+    monkeypatch.setenv("LOG_LEVEL", "debug")
+    monkeypatch.setenv("SLACK_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setenv("MODEL_PATH", "")
+    settings = load_settings()
+
+    assert settings.admin_user_ids == ("U1", "U2", "U3")
+    assert settings.log_level == "DEBUG"
+    assert settings.slack_api_url == "http://127.0.0.1:9/api/"
+    assert settings.model_path == Settings.model_fields["model_path"].default

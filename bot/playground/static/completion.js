@@ -1,0 +1,96 @@
+// The list that opens while a name, a channel, an emoji or a command is typed. A combobox in ARIA's sense.
+
+import { avatar } from "./avatar.js";
+import { fill, h } from "./dom.js";
+import { findEmoji } from "./emoji.js";
+import { icon } from "./icons.js";
+
+const SHOWN = 7;
+let count = 0;
+
+/** What fits the text before the caret: {start, choices: [{insert, label, hint, face}]} or null. */
+export function findCompletions(text, caret, store, { commands = true } = {}) {
+  const before = text.slice(0, caret);
+  const command = commands && /^\/(\w[\w-]*)?$/.exec(before);
+  if (command) return { start: 0, choices: commandChoices(before, store) };
+  const word = /(^|[\s(])([@#:])([\p{L}\p{N}_.+-]*(?: [\p{L}]*)?)$/u.exec(before);
+  if (!word) return null;
+  const [, lead, sigil, typed] = word;
+  const start = word.index + lead.length;
+  if (sigil === ":" && (typed.length < 2 || typed.includes(" "))) return null;
+  const choices = { "@": personChoices, "#": channelChoices, ":": emojiChoices }[sigil](typed.toLowerCase(), store);
+  return choices.length ? { start, choices } : null;
+}
+
+const commandChoices = (typed, store) =>
+  store.app.commands.filter((entry) => entry.command.startsWith(typed)).map((entry) => ({ insert: `${entry.command} `, label: entry.command, hint: [entry.usage_hint, entry.description].filter(Boolean).join(" · "), face: icon("slash") }));
+
+function personChoices(typed, store) {
+  const fits = (user) => [user.name, user.real_name, user.display_name].some((name) => name?.toLowerCase().startsWith(typed) || name?.toLowerCase().includes(` ${typed}`));
+  const people = [...store.users.values()].filter(fits).map((user) => ({ insert: `@${store.nameOf(user.id)} `, label: store.nameOf(user.id), hint: user.is_bot ? "App" : user.real_name, face: avatar(user, "small") }));
+  const groups = ["here", "channel"].filter((name) => typed && name.startsWith(typed)).map((name) => ({ insert: `@${name} `, label: `@${name}`, hint: "Everyone in this channel", face: icon("people") }));
+  return [...people, ...groups].slice(0, SHOWN);
+}
+
+const channelChoices = (typed, store) =>
+  [...store.channels.values()].filter((channel) => channel.kind !== "im" && channel.name?.startsWith(typed)).slice(0, SHOWN).map((channel) => ({ insert: `#${channel.name} `, label: channel.name, hint: channel.topic, face: icon(channel.kind === "private" ? "lock" : "hash") }));
+
+const emojiChoices = (typed) => findEmoji(typed, SHOWN).map(({ name, glyph }) => ({ insert: `${glyph} `, label: `:${name}:`, face: h("span", {}, glyph) }));
+
+/** Attach completion to a text field; returns {list, handleKey}: handleKey says whether it took the key. */
+export function attachCompletion(field, store, { commands }) {
+  const id = `completion-${(count += 1)}`;
+  const list = h("ul.completion", { id, role: "listbox", "aria-label": "Suggestions", hidden: true });
+  field.setAttribute("aria-autocomplete", "list");
+  field.setAttribute("aria-controls", id);
+  let found = null;
+  let at = 0;
+
+  const close = () => {
+    found = null;
+    list.hidden = true;
+    field.removeAttribute("aria-activedescendant");
+  };
+  const choose = (choice) => {
+    const caret = field.selectionStart;
+    field.setRangeText(choice.insert, found.start, caret, "end");
+    close();
+    field.focus();
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const draw = () => {
+    fill(list, found.choices.map((choice, index) => h("li", { id: `${id}-${index}`, role: "option", "aria-selected": String(index === at), onpointerdown: (event) => { event.preventDefault(); choose(choice); } },
+      choice.face, h("strong", {}, choice.label), choice.hint && h("span.hint", {}, choice.hint))));
+    list.hidden = false;
+    field.setAttribute("aria-activedescendant", `${id}-${at}`);
+    list.children[at]?.scrollIntoView({ block: "nearest" });
+  };
+  const look = () => {
+    found = findCompletions(field.value, field.selectionStart, store, { commands });
+    at = 0;
+    if (found?.choices.length) draw();
+    else close();
+  };
+  field.addEventListener("input", look);
+  field.addEventListener("blur", close);
+
+  return {
+    list,
+    handleKey(event) {
+      if (!found) return false;
+      const steps = { ArrowDown: 1, ArrowUp: -1 };
+      if (event.key in steps) {
+        at = (at + steps[event.key] + found.choices.length) % found.choices.length;
+        draw();
+      } else if (event.key === "Escape") close();
+      else if (event.key === "Tab" || (event.key === "Enter" && !isWhole(found, field, at))) choose(found.choices[at]);
+      else return false;
+      event.preventDefault();
+      event.stopPropagation();
+      return true;
+    },
+  };
+}
+
+/** A command that is already written out is sent by Enter, not completed again. */
+const isWhole = (found, field, at) => field.value.startsWith("/") && field.value.trim() === found.choices[at].label;

@@ -2,16 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
 
 from bot.storage.threads import Said
 
-
-class ChatMessage(TypedDict):
-    """A message in the OpenAI form."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
+ChatMessage = dict[str, str]  # in the OpenAI form: role and content
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ Knows no Slack: the caller drains `Assistant.write` and shows the words wherever
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -115,7 +115,7 @@ class Assistant:
             draft.is_another = record.answer.state != AnswerState.FAILED
             return draft
 
-    async def write(self, draft: Draft) -> AsyncIterator[str]:
+    async def write(self, draft: Draft) -> AsyncGenerator[str, None]:
         """Yield the answer piece by piece; an engine that dies in the middle is waited for, and the answer goes on."""
         model = await self._served_model()
         limit = model.n_ctx or UNKNOWN_CONTEXT
@@ -172,11 +172,15 @@ class Assistant:
         deadline = asyncio.get_running_loop().time() + ENGINE_PATIENCE_S
         while True:
             try:
-                return (await self._engine.models())[0]
+                served = await self._engine.models()
             except EngineUnavailable:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(0.2)
+            else:
+                if not served:
+                    raise EngineError("The model's server serves no model.")
+                return served[0]
 
     async def _fit(self, draft: Draft, *, budget: int) -> Fitted:
         question = draft.question
@@ -194,23 +198,23 @@ class Assistant:
             raise ContextOverflow(prompt_tokens=fitted, limit=budget)
         return fitted
 
-    async def _attempt(self, draft: Draft, messages: list[ChatMessage], sampling: dict[str, Any]) -> AsyncIterator[str]:
+    async def _attempt(
+        self, draft: Draft, messages: list[ChatMessage], sampling: dict[str, Any]
+    ) -> AsyncGenerator[str, None]:
         """Run the engine once, from the beginning or from where an earlier attempt broke off."""
         place = draft.question.place
         scope = f"{place.team_id}/{place.channel_id}/{place.thread_ts}"
         model = str(draft.record["model"])
         options = {**sampling, "model": model, "scope": scope, "user": draft.question.user_id}
         if draft.prompt_ids is not None and draft.completion_ids:
-            options["max_tokens"] = max(1, options["max_tokens"] - len(draft.completion_ids))
-            chunks = self._engine.resume([*draft.prompt_ids, *draft.completion_ids], **options)
+            chunks = self._engine.resume(draft.prompt_ids, tuple(draft.completion_ids), **options)
         else:
             chunks = self._engine.chat(messages, **options)
-        known_prompt = draft.prompt_ids
         async with aclosing(_until(draft.stop, chunks)) as stream:
             async for chunk in stream:
-                piece = _take(draft, chunk, known_prompt=known_prompt)
-                if piece:
-                    yield piece
+                _take(draft, chunk)
+                if chunk.text:
+                    yield chunk.text
         if draft.stop.is_set():
             draft.finish_reason = STOPPED
         elif draft.finish_reason is None:
@@ -229,23 +233,19 @@ def _draft(question: Question, message: Message, answer: Answer) -> Draft:
     )
 
 
-def _take(draft: Draft, chunk: Chunk, *, known_prompt: tuple[int, ...] | None) -> str:
-    """Write down what *chunk* says and return its text."""
-    if chunk.prompt_token_ids is not None and known_prompt is None:
-        draft.prompt_ids = chunk.prompt_token_ids
+def _take(draft: Draft, chunk: Chunk) -> None:
+    """Write down what *chunk* says."""
+    draft.prompt_ids = chunk.prompt_token_ids or draft.prompt_ids
     draft.completion_ids.extend(chunk.token_ids)
     draft.finish_reason = chunk.finish_reason or draft.finish_reason
     if chunk.usage is not None:
-        prompt = chunk.usage.prompt_tokens if draft.prompt_ids is None else len(draft.prompt_ids)
-        completed = max(chunk.usage.completion_tokens, len(draft.completion_ids))
-        draft.record.update(prompt_tokens=prompt, cached_tokens=chunk.usage.cached_tokens, completion_tokens=completed)
+        draft.record.update(asdict(chunk.usage))
     if chunk.text and draft.first_token_at is None:
         draft.first_token_at = now()
     draft.text += chunk.text
-    return chunk.text
 
 
-async def _until(stop: asyncio.Event, chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
+async def _until(stop: asyncio.Event, chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
     """Pass *chunks* on until *stop* is set, without waiting for the next one."""
     stopping = asyncio.ensure_future(stop.wait())
     try:
@@ -264,4 +264,4 @@ async def _until(stop: asyncio.Event, chunks: AsyncIterator[Chunk]) -> AsyncIter
                 return
     finally:
         stopping.cancel()
-        await chunks.aclose()  # type: ignore[attr-defined]  # an async generator: closing it frees the engine's slot
+        await chunks.aclose()  # frees the engine's slot

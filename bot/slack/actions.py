@@ -67,7 +67,7 @@ class FeedbackButtons:
         text = (values["correction"]["correction"].get("value") or "").strip()
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id)
-            vote = record and await current_vote(session, answer_id, user_id=user_id)
+            vote = await current_vote(session, answer_id, user_id=user_id)
             if record is None or vote is None or vote.vote != Vote.DOWN:
                 return
             await save_vote(session, record.answer, user_id=user_id, vote=Vote.DOWN, reason=reason)

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bot.playground.errors import PlaygroundError
+from bot.playground.errors import PlaygroundError, SlackError
 from bot.playground.guards import add_headers, guard
 from bot.playground.hub import Hub
+from bot.playground.inspector import shorten_tokens
 from bot.playground.options import PlaygroundOptions, check_options
 from bot.playground.page.request import HUB
 from bot.playground.page.routes import add_page_routes
-from bot.playground.web_api.dispatch import handle_call
+from bot.playground.responses import use_response_url
+from bot.playground.web_api.dispatch import handle_call, read_values
 
 STATIC = Path(__file__).parent / "static"
 MAX_BODY = 4 * 1024 * 1024
@@ -33,6 +35,7 @@ def build_app(options: PlaygroundOptions) -> web.Application:
     app.router.add_route("*", "/api/{method:[^/]+}", _handle_api)
     app.router.add_get("/link", _handle_link)
     app.router.add_get("/link/", _handle_link)
+    app.router.add_post("/commands/{key}", _handle_response)
     app.router.add_get("/health", _handle_health)
     add_page_routes(app)
     app.router.add_get("/", _handle_index)
@@ -89,6 +92,21 @@ async def _handle_api(request: web.Request) -> web.StreamResponse:
 
 async def _handle_link(request: web.Request) -> web.StreamResponse:
     return await request.app[HUB].sockets.connect(request)
+
+
+async def _handle_response(request: web.Request) -> web.StreamResponse:
+    hub, key = request.app[HUB], request.match_info["key"]
+    entry = hub.inspector.start("http", "response_url", request={}, direction="from_app")
+    try:
+        values = await read_values(request)
+        entry.request = shorten_tokens(values)
+        use_response_url(hub, key, values)
+    except SlackError as error:
+        hub.inspector.finish(entry, ok=False, status=error.code)
+        status = 404 if error.code in {"expired_url", "used_url"} else 400
+        return web.json_response({"ok": False, "error": error.code}, status=status)
+    hub.inspector.finish(entry, ok=True, status="ok")
+    return web.Response(text="ok")
 
 
 async def _handle_health(request: web.Request) -> web.StreamResponse:  # noqa: ARG001 - aiohttp's handler

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bot.playground.entities import Json
 from bot.playground.errors import PageError
-from bot.playground.page import channels, controls, messages, state
+from bot.playground.page import channels, controls, interactions, messages, state
 from bot.playground.page.live import handle_live
 from bot.playground.page.request import PageRequest, read_request
 
@@ -25,6 +25,12 @@ ROUTES: tuple[tuple[str, str, Answer], ...] = (
     ("POST", "/page/prompts", messages.post_prompt),
     ("POST", "/page/reactions", messages.post_reaction),
     ("POST", "/page/typing", messages.post_typing),
+    ("POST", "/page/commands", interactions.post_command),
+    ("POST", "/page/actions", interactions.post_action),
+    ("POST", "/page/views/submit", interactions.post_view_submission),
+    ("POST", "/page/views/close", interactions.post_view_closed),
+    ("POST", "/page/stop", interactions.post_stop),
+    ("POST", "/page/sessions/rename", interactions.post_rename),
     ("POST", "/page/open", channels.post_open),
     ("POST", "/page/read", channels.post_read),
     ("POST", "/page/ims", channels.post_direct),

@@ -1,10 +1,33 @@
 """Slack's Web API, one module per method family; this table is all that exists."""
 
-from bot.playground.web_api import apps, auth, bots, chat, conversations, reactions, team, users
+from bot.playground.web_api import (
+    agents,
+    apps,
+    assistant,
+    auth,
+    bots,
+    chat,
+    chat_streams,
+    conversations,
+    reactions,
+    team,
+    users,
+    views,
+)
 from bot.playground.web_api.method import Method
 
-METHODS: dict[str, Method] = {
-    method.name: method
-    for family in (auth, apps, bots, chat, conversations, reactions, team, users)
-    for method in family.METHODS
-}
+FAMILIES = (
+    auth,
+    apps,
+    bots,
+    team,
+    users,
+    conversations,
+    chat,
+    chat_streams,
+    reactions,
+    agents,
+    assistant,
+    views,
+)
+METHODS: dict[str, Method] = {method.name: method for family in FAMILIES for method in family.METHODS}

@@ -1,0 +1,309 @@
+"""For tests: a playground on a free port, and the people in it, who act as the page would let them.
+
+The app under test reaches it through sockets as it reaches Slack; only the people act in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from types import TracebackType
+from typing import Any
+
+from aiohttp import web
+
+from bot.playground.entities import Json, Message
+from bot.playground.form_state import build_state, hold
+from bot.playground.hub import Hub
+from bot.playground.options import PlaygroundOptions
+from bot.playground.page import channels, controls, interactions, messages, state
+from bot.playground.page.request import HUB, PageRequest
+from bot.playground.server import start_server
+
+POLL_SECONDS = 0.01
+
+
+class Playground:
+    """`async with Playground() as playground:` serves a fresh workspace until the block ends."""
+
+    def __init__(self, options: PlaygroundOptions | None = None, **changes: Any) -> None:
+        self.options = replace(options or PlaygroundOptions(port=0), **changes)
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Playground:
+        self._runner = await start_server(self.options)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def hub(self) -> Hub:
+        """The parts inside, for what this class does not offer."""
+        if self._runner is None:
+            raise RuntimeError("Enter the playground first: async with Playground() as playground.")
+        return self._runner.app[HUB]
+
+    @property
+    def base_url(self) -> str:
+        """The server's address, without a slash at its end."""
+        return self.hub.base_url
+
+    @property
+    def api_url(self) -> str:
+        """What SLACK_API_URL must be for the app under test."""
+        return f"{self.base_url}/api/"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which a Bolt app finds this playground."""
+        return {
+            "SLACK_API_URL": self.api_url,
+            "SLACK_BOT_TOKEN": self.options.bot_token,
+            "SLACK_APP_TOKEN": self.options.app_token,
+            "SLACK_SIGNING_SECRET": self.options.signing_secret,
+        }
+
+    @property
+    def maya(self) -> Person:
+        """Maya Chen, an admin."""
+        return self.person("U0MAYA")
+
+    @property
+    def tom(self) -> Person:
+        """Tom Becker."""
+        return self.person("U0TOM")
+
+    @property
+    def priya(self) -> Person:
+        """Priya Nair, who shares #leads with Maya."""
+        return self.person("U0PRIYA")
+
+    @property
+    def sam(self) -> Person:
+        """Sam Okafor, a guest."""
+        return self.person("U0SAM")
+
+    def person(self, user: str) -> Person:
+        """Return somebody by user id."""
+        return Person(self, user)
+
+    def channel(self, name: str) -> str:
+        """Return a channel's id, given its id or its name with or without #."""
+        if name in self.hub.workspace.channels:
+            return name
+        channel = self.hub.workspace.channel_named(name)
+        if channel is None:
+            raise LookupError(f"There is no channel {name}.")
+        return channel.id
+
+    def messages(self, channel: str, thread_ts: str | None = None) -> list[Json]:
+        """Return what stands in a channel, or in a thread with its root, oldest first."""
+        where = self.channel(channel)
+        if thread_ts is None:
+            return [asdict(message) for message in self.hub.workspace.top_level(where)]
+        root = self.hub.workspace.find(where, thread_ts)
+        return [asdict(message) for message in [*([root] if root else []), *self._replies(where, thread_ts)]]
+
+    def message(self, channel: str, ts: str) -> Json:
+        """Return one message as it stands now."""
+        found = self.hub.workspace.find(self.channel(channel), ts)
+        if found is None:
+            raise LookupError(f"There is no message {ts} in {channel}.")
+        return asdict(found)
+
+    def views(self, user: str) -> list[Json]:
+        """Return somebody's open modals, the top one last."""
+        return [modal.to_page() for modal in self.hub.modals.stack(user)]
+
+    @property
+    def sessions(self) -> list[Json]:
+        """Return all agent sessions."""
+        return [asdict(session) for session in self.hub.workspace.sessions.values()]
+
+    def session(self, channel: str, thread_ts: str) -> Json | None:
+        """Return a thread's session, if it has one."""
+        found = self.hub.workspace.session(self.channel(channel), thread_ts)
+        return asdict(found) if found else None
+
+    def prompts(self, channel: str) -> list[Json]:
+        """Return the prompts suggested in a DM."""
+        found = self.hub.workspace.prompts.get(f"{self.channel(channel)}:")
+        return list(found.prompts) if found else []
+
+    def log(self, kind: str | None = None, name: str | None = None) -> list[Json]:
+        """Return the inspector's entries, of one kind and name if asked."""
+        return [
+            entry
+            for entry in self.hub.inspector.after(0)
+            if kind in {None, entry["kind"]} and name in {None, entry["name"]}
+        ]
+
+    async def wait_until(self, is_true: Callable[[], Any], *, timeout: float = 10.0, what: str = "it") -> Any:
+        """Wait until *is_true* returns something true, and return that."""
+        deadline = time.monotonic() + timeout
+        while not (found := is_true()):
+            if time.monotonic() > deadline:
+                recent = [f"{entry['kind']} {entry['name']}: {entry['status']}" for entry in self.log()[-12:]]
+                raise TimeoutError(f"Waited {timeout:g} s for {what}; the latest exchanges: {recent}")
+            await asyncio.sleep(POLL_SECONDS)
+        return found
+
+    async def wait_for_connection(self, *, timeout: float = 10.0) -> None:
+        """Wait until the app listens."""
+        await self.wait_until(lambda: self.hub.app_state()["connected"], timeout=timeout, what="the app to connect")
+
+    async def wait_for_reply(
+        self, channel: str, thread_ts: str, *, timeout: float = 10.0, after: str | None = None
+    ) -> Json:
+        """Wait for the app's finished answer: the newest of its messages after the last human one (or *after*)."""
+        where = self.channel(channel)
+        found = await self.wait_until(
+            lambda: self._finished_reply(where, thread_ts, after=after), timeout=timeout, what="a finished reply"
+        )
+        return asdict(found)
+
+    async def wait_for_view(self, user: str, *, timeout: float = 10.0) -> Json:
+        """Wait until somebody has a modal open, and return the top one."""
+        found = await self.wait_until(lambda: self.views(user), timeout=timeout, what=f"a view for {user}")
+        return dict(found[-1])
+
+    async def advance(self, seconds: float) -> None:
+        """Move the playground's clock on."""
+        await self.hub.clock.advance(seconds)
+
+    def fault(self, name: str, *, enabled: bool = True, **params: Any) -> None:
+        """Switch a fault on (or off) with some settings."""
+        controls.switch_fault(self.hub, name, enabled=enabled, params=params)
+
+    async def refresh_sockets(self) -> None:
+        """Make the app open new sockets."""
+        await self.hub.sockets.refresh()
+
+    def _replies(self, channel: str, thread_ts: str) -> list[Message]:
+        return self.hub.workspace.replies(channel, thread_ts)
+
+    def _finished_reply(self, channel: str, thread_ts: str, *, after: str | None) -> Message | None:
+        replies = self._replies(channel, thread_ts)
+        human = [message.ts for message in replies if message.bot_id is None]
+        since = after or (human[-1] if human else thread_ts)
+        answers = [message for message in replies if message.bot_id is not None and message.ts > since]
+        session = self.hub.workspace.session(channel, thread_ts)
+        is_busy = session is not None and session.status == "processing"
+        if not answers or is_busy or any(message.streaming for message in answers):
+            return None
+        return answers[-1]
+
+
+class Person:
+    """Somebody at the page; a refused action raises PageError with the sentence the page would show."""
+
+    def __init__(self, playground: Playground, user: str) -> None:
+        self._playground = playground
+        self.id = user
+
+    @property
+    def dm(self) -> str:
+        """The id of their DM with the app."""
+        hub = self._playground.hub
+        channel = hub.workspace.direct_channel({self.id, hub.app.bot_user_id})
+        if channel is None:
+            raise LookupError(f"{self.id} has no DM with the app.")
+        return channel.id
+
+    async def say(self, channel: str, text: str, thread_ts: str | None = None) -> str:
+        """Write a message and return its timestamp; mention the app as <@U0APPRENTICE>."""
+        answer = messages.post_message(self._page(channel, text=text, thread_ts=thread_ts))
+        return str(answer["message"]["ts"])
+
+    async def edit(self, channel: str, ts: str, text: str) -> None:
+        """Change one's own message."""
+        messages.patch_message(self._page(channel, ts=ts, text=text))
+
+    async def delete(self, channel: str, ts: str) -> None:
+        """Delete one's own message."""
+        messages.delete_message(self._page(channel, ts=ts))
+
+    async def react(self, channel: str, ts: str, name: str, *, remove: bool = False) -> None:
+        """Add or remove a reaction."""
+        messages.post_reaction(self._page(channel, ts=ts, name=name, remove=remove))
+
+    async def open(self, channel: str) -> None:
+        """Look at a conversation."""
+        channels.post_open(self._page(channel))
+
+    async def invite(self, channel: str, user: str) -> None:
+        """Bring somebody, or the app, into a channel."""
+        channels.post_invite(self._page(channel, invitee=user))
+
+    async def click(self, message: Json, action_id: str, value: Any = None) -> None:
+        """Press a button of a message, or choose *value*; feedback takes a value or positive_button."""
+        for block in message["blocks"]:
+            for element in [*block.get("elements", []), block.get("accessory")]:
+                if isinstance(element, dict) and element.get("action_id") == action_id:
+                    action = {"type": element["type"], **(hold(element, value) if value is not None else {})}
+                    where = {"message_ts": message["ts"], "block_id": block["block_id"], "action_id": action_id}
+                    await interactions.post_action(self._page(message["channel"], action=action, **where))
+                    return
+        raise LookupError(f"The message has no element {action_id}.")
+
+    async def submit_view(self, answers: Mapping[str, Any] | None = None, *, view_id: str | None = None) -> Json:
+        """Submit a modal (the top one) with answers by block_id or action_id; return what the page is told."""
+        view = self._view(view_id)
+        values = build_state(view["blocks"], answers or {})
+        page = self._page(None, view_id=view["id"], state={"values": values})
+        return await interactions.post_view_submission(page)
+
+    async def act_in_view(self, action_id: str, value: Any = None) -> None:
+        """Use an element of the top modal that acts at once."""
+        view = self._view(None)
+        for block in view["blocks"]:
+            for element in [*block.get("elements", []), block.get("accessory"), block.get("element")]:
+                if isinstance(element, dict) and element.get("action_id") == action_id:
+                    action = {"type": element["type"], **(hold(element, value) if value is not None else {})}
+                    where = {"view_id": view["id"], "block_id": block["block_id"], "action_id": action_id}
+                    await interactions.post_action(self._page(None, action=action, **where))
+                    return
+        raise LookupError(f"The view has no element {action_id}.")
+
+    async def close_view(self) -> None:
+        """Close the top modal."""
+        await interactions.post_view_closed(self._page(None, view_id=self._view(None)["id"]))
+
+    async def stop(self, channel: str, thread_ts: str) -> list[str]:
+        """Press Stop in a thread and return the streams that ended by it."""
+        return list(interactions.post_stop(self._page(channel, thread_ts=thread_ts))["stopped"])
+
+    async def rename(self, channel: str, thread_ts: str, title: str) -> None:
+        """Give a thread's session another title."""
+        interactions.post_rename(self._page(channel, thread_ts=thread_ts, title=title))
+
+    async def command(self, command: str, text: str = "", *, channel: str | None = None) -> Json:
+        """Run a slash command, in the DM with the app unless told otherwise."""
+        return await interactions.post_command(self._page(channel or self.dm, command=command, text=text))
+
+    def sees(self, channel: str, thread_ts: str | None = None) -> list[Json]:
+        """Return what the page shows of a channel or thread, with what only this person sees."""
+        return list(state.get_messages(self._page(channel, thread_ts=thread_ts, limit=500))["messages"])
+
+    def ephemerals(self, channel: str) -> list[Json]:
+        """Return the messages in a channel that only this person sees, threads included."""
+        shown = self._playground.hub.ephemerals.get(self._playground.channel(channel), [])
+        return [asdict(message) for message in shown if message.ephemeral_user == self.id]
+
+    def _view(self, view_id: str | None) -> Json:
+        views = self._playground.views(self.id)
+        found = [view for view in views if view_id in {None, view["id"]}]
+        if not found:
+            raise LookupError(f"{self.id} has no such view open.")
+        return found[-1]
+
+    def _page(self, channel: str | None, **values: Any) -> PageRequest:
+        if channel is not None:
+            values["channel"] = self._playground.channel(channel)
+        return PageRequest(self._playground.hub, {"user": self.id, **values})

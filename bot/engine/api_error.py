@@ -17,11 +17,12 @@ class ApiError(Exception):
         code: str | None = None,
         kind: str = "invalid_request_error",
         headers: Mapping[str, str] | None = None,
+        details: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.headers = headers
-        self.body = build_error_body(message, param=param, code=code, kind=kind)
+        self.body = build_error_body(message, param=param, code=code, kind=kind, details=details)
 
     def render(self) -> web.Response:
         """Return the HTTP response."""
@@ -29,7 +30,12 @@ class ApiError(Exception):
 
 
 def build_error_body(
-    message: str, *, param: str | None = None, code: str | None = None, kind: str
+    message: str,
+    *,
+    kind: str,
+    param: str | None = None,
+    code: str | None = None,
+    details: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
     """Return the JSON object of an error."""
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return {"error": {"message": message, "type": kind, "param": param, "code": code, **(details or {})}}

@@ -14,7 +14,7 @@ from aiohttp import web
 from bot.engine.api_error import ApiError, build_error_body
 from bot.engine.prompt import Prompt
 from bot.engine.replies import Json, ReplyForm, build_usage, merge
-from bot.engine.service import EngineService, QueueFullError
+from bot.engine.service import EngineService
 from bot.engine.template import TemplateFailure
 from bot.engine.types import Delta, Request, SamplingParams, Usage
 from bot.engine.wire import Call, ChatCall, TextCall
@@ -67,19 +67,14 @@ class Completions:
             returns_token_ids=call.returns_token_ids,
             piece_text=lambda token: self._service.loaded.model.pieces[token].decode("utf-8", "replace"),
         )
-        try:
-            async with aclosing(self._service.generate(requests)) as deltas:
-                if call.is_stream:
-                    return await _stream(http, call, requests, form=form, deltas=deltas)
-                return await _collect(requests, form=form, deltas=deltas)
-        except QueueFullError as error:
-            raise ApiError(
-                429,
-                "The engine's queue is full.",
-                kind="rate_limit_error",
-                code="queue_full",
-                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-            ) from error
+        if not self._service.has_room(len(requests)):
+            headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+            kind, code = "rate_limit_error", "queue_full"
+            raise ApiError(429, "The engine's queue is full.", kind=kind, code=code, headers=headers)
+        async with aclosing(self._service.generate(requests)) as deltas:
+            if call.is_stream:
+                return await _stream(http, call, requests, form=form, deltas=deltas)
+            return await _collect(requests, form=form, deltas=deltas)
 
     def _build_requests(self, call: Call, prompt: Prompt, *, param: str) -> list[Request]:
         room = self._service.facts.n_ctx - len(prompt.tokens)
@@ -115,7 +110,8 @@ def overflow(prompt_tokens: int, limit: int, *, param: str) -> ApiError:
         f"This model's maximum context length is {limit} tokens. "
         f"However, your {param} resulted in {prompt_tokens} tokens. Please reduce the length of the {param}."
     )
-    return ApiError(400, message, param=param, code="context_length_exceeded")
+    details = {"n_prompt_tokens": prompt_tokens, "n_ctx": limit}
+    return ApiError(400, message, param=param, code="context_length_exceeded", details=details)
 
 
 Deltas = AsyncGenerator[list[Delta], None]
@@ -128,13 +124,21 @@ async def _collect(requests: Sequence[Request], *, form: ReplyForm, deltas: Delt
         for delta in step:
             received[delta.request_id].append(delta)
     answers = [merge(parts) for parts in received.values()]
-    failed = next((answer for answer in answers if answer.finish_reason == "error"), None)
+    failed = next((answer for answer in answers if answer.error), None)
     if failed:
-        raise ApiError(500, failed.error, kind="server_error", code="engine_error")
+        raise ApiError(503 if _is_stopping(failed) else 500, failed.error, kind="server_error", code=_code(failed))
     choices = [form.choice(index, answer) for index, answer in enumerate(answers)]
     usage = _count(requests, answers)
     body = form.envelope(choices, is_chunk=False) | form.prompt_ids(requests[0].prompt) | {"usage": build_usage(usage)}
     return web.json_response(body)
+
+
+def _is_stopping(delta: Delta) -> bool:
+    return delta.finish_reason == "cancelled"
+
+
+def _code(delta: Delta) -> str:
+    return "engine_stopping" if _is_stopping(delta) else "engine_error"
 
 
 def _count(requests: Sequence[Request], answers: Sequence[Delta]) -> Usage:
@@ -163,8 +167,8 @@ async def _stream(
         chunks: list[Json] = []
         for delta in step:
             index = order[delta.request_id]
-            if delta.finish_reason == "error":
-                chunks.append(build_error_body(delta.error, kind="server_error", code="engine_error"))
+            if delta.error:
+                chunks.append(build_error_body(delta.error, kind="server_error", code=_code(delta)))
                 continue
             totals[index] = replace(
                 totals[index], token_ids=totals[index].token_ids + delta.token_ids, cached_tokens=delta.cached_tokens

@@ -219,6 +219,6 @@ class EngineLoop:
         """Tell every open request why it ends; the loop's thread calls this last."""
         for request_id in list(self._answers):
             self.scheduler.finish(request_id)
-            self._deltas.append(Delta(request_id, finish_reason="error", error=reason))
-            self._forget(request_id, outcome="error")
+            self._deltas.append(Delta(request_id, finish_reason="cancelled", error=reason))
+            self._forget(request_id, outcome="cancelled")
         self._flush()

@@ -8,9 +8,6 @@ import hmac
 import ipaddress
 import json
 import logging
-import os
-import sys
-import threading
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -30,15 +27,13 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 LOADING_RETRY_SECONDS = 1
-GRACE_SECONDS = 5.0
 
 
 async def serve(options: EngineOptions, *, stop: asyncio.Event | None = None) -> None:
     """Serve until *stop* is set, raising what made the engine unusable."""
     check_exposure(options)
     stop = stop or asyncio.Event()
-    if options.exit_with_stdin:
-        watch_stdin(stop)
+    log.info("Loading %s", options.model_path)
     service = EngineService(options)
     runner = web.AppRunner(
         build_app(service, api_key=options.api_key), access_log=None, handler_cancellation=True, shutdown_timeout=1.0
@@ -88,20 +83,6 @@ def build_site(runner: web.AppRunner, options: EngineOptions) -> web.BaseSite:
     if options.socket_path:
         return web.SockSite(runner, open_socket(options.socket_path))
     return web.TCPSite(runner, options.host, options.port)
-
-
-def watch_stdin(stop: asyncio.Event) -> None:
-    """Set *stop* when standard input closes, that is when the parent is gone; end the process if that does not."""
-    loop = asyncio.get_running_loop()
-
-    def watch() -> None:
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
-        loop.call_soon_threadsafe(stop.set)
-        threading.Event().wait(GRACE_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="stdin", daemon=True).start()
 
 
 def build_app(service: EngineService, *, api_key: str) -> web.Application:

@@ -25,10 +25,6 @@ STALL_SECONDS = 120.0
 State = Literal["loading", "ready", "failed", "stopped"]
 
 
-class QueueFullError(Exception):
-    """Too many requests wait already."""
-
-
 class EngineService:
     """One served model; made, started and stopped inside one running event loop."""
 
@@ -109,10 +105,12 @@ class EngineService:
         tokens = await asyncio.to_thread(model.tokenize, text, add_special=add_special, parse_special=False)
         return tuple(tokens)
 
+    def has_room(self, count: int) -> bool:
+        """Whether *count* more requests may wait; ask before anything is answered."""
+        return len(self._inboxes) + count <= self.options.max_sequences + self.options.queue_limit
+
     async def generate(self, requests: Sequence[Request]) -> AsyncGenerator[list[Delta], None]:
         """Yield what the engine adds to *requests* until all are finished; leaving early cancels the rest."""
-        if len(self._inboxes) + len(requests) > self.options.max_sequences + self.options.queue_limit:
-            raise QueueFullError
         loop = self.loop
         inbox: asyncio.Queue[Delta] = asyncio.Queue()
         open_ids = {request.request_id for request in requests}

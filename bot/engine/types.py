@@ -31,7 +31,6 @@ class EngineOptions:
     n_batch: int = 512
     queue_limit: int = 200
     cache_dir: Path | None = None
-    exit_with_stdin: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,206 @@
+"""What the bot holds of an engine: ours on its socket, or any OpenAI-compatible server behind ENGINE_URL.
+
+Knows HTTP and the wire; it must not know how the engine works inside.
+"""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+
+from bot.engine.reading import read_chunk, read_error
+from bot.engine.sse import EventParser
+from bot.engine.types import Chunk, ModelInfo
+from bot.errors import EngineError, EngineUnavailable
+
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 300.0
+QUICK_SECONDS = 30.0
+ChatMessages = Sequence[Mapping[str, str]]
+Json = dict[str, object]
+
+
+class EngineClient:
+    """A connection pool to one server; it is opened by the first call and closed with `close`."""
+
+    def __init__(self, url: str = "", socket_path: Path | None = None, api_key: str = "") -> None:
+        self._base = url.rstrip("/").removesuffix("/v1") if url else "http://engine"
+        self._socket_path = socket_path
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection; answers that still stream are cancelled."""
+        if self._session:
+            await self._session.close()
+            self._session = None
+
+    async def health(self) -> bool:
+        """Whether the model is loaded and answers."""
+        try:
+            async with self._call("GET", "/health", seconds=CONNECT_SECONDS) as response:
+                return response.status == 200
+        except EngineUnavailable:
+            return False
+
+    async def models(self) -> list[ModelInfo]:
+        """Return what the server serves."""
+        body = await self._ask("GET", "/v1/models")
+        entries = body.get("data")
+        return [_read_model(entry) for entry in entries] if isinstance(entries, list) else []
+
+    async def count_tokens(self, messages: ChatMessages, *, model: str | None = None) -> int:
+        """Return how many tokens the server's template makes of *messages*, ready for an answer."""
+        named: Json = {"model": model} if model else {}
+        body = named | {"messages": list(messages), "add_generation_prompt": True}
+        async with self._call("POST", "/tokenize", body, seconds=QUICK_SECONDS) as response:
+            answer = await _read_json(response)
+            if response.status not in {200, 404}:
+                raise read_error(response.status, answer)
+        count = answer.get("count")
+        return count if isinstance(count, int) else await self._count_like_llama_server(messages)
+
+    async def _count_like_llama_server(self, messages: ChatMessages) -> int:
+        rendered = await self._ask("POST", "/apply-template", {"messages": list(messages)})
+        body: Json = {"content": rendered.get("prompt"), "add_special": True, "parse_special": True}
+        tokens = (await self._ask("POST", "/tokenize", body)).get("tokens")
+        if not isinstance(tokens, list):
+            raise EngineError("The model's server cannot count tokens: it has no /tokenize.")
+        return len(tokens)
+
+    async def chat(
+        self,
+        messages: ChatMessages,
+        *,
+        model: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        min_p: float | None = None,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+        scope: str = "",
+        user: str = "",
+    ) -> AsyncGenerator[Chunk, None]:
+        """Stream the answer to a conversation; closing the iterator cancels it on the engine."""
+        body = _build_body(
+            {"messages": list(messages), "max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
+            | {"top_k": top_k, "min_p": min_p, "seed": seed, "model": model, "user": user, "cache_salt": scope},
+            stop,
+        )
+        async for chunk in self._stream("/v1/chat/completions", body):
+            yield chunk
+
+    async def resume(
+        self,
+        prompt_token_ids: Sequence[int],
+        generated_token_ids: Sequence[int] = (),
+        *,
+        model: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        top_k: int | None = None,
+        min_p: float | None = None,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+        scope: str = "",
+        user: str = "",
+    ) -> AsyncGenerator[Chunk, None]:
+        """Stream the rest of an answer of at most *max_tokens* in all, after the tokens that were already received."""
+        done = len(generated_token_ids)
+        body = _build_body(
+            {"prompt": [*prompt_token_ids, *generated_token_ids], "temperature": temperature, "top_p": top_p}
+            | {"top_k": top_k, "min_p": min_p, "seed": seed, "model": model, "user": user, "cache_salt": scope}
+            | {"max_tokens": max_tokens - done if max_tokens else None, "resumed_tokens": done or None},
+            stop,
+        )
+        async for chunk in self._stream("/v1/completions", body):
+            usage = chunk.usage
+            if usage:
+                usage = replace(
+                    usage,
+                    prompt_tokens=usage.prompt_tokens - done,
+                    completion_tokens=usage.completion_tokens + done,
+                )
+            yield replace(chunk, usage=usage, prompt_token_ids=None)
+
+    async def _stream(self, path: str, body: Json) -> AsyncGenerator[Chunk, None]:
+        async with self._call("POST", path, body) as response:
+            if response.status != 200:
+                answer = await _read_json(response)
+                raise read_error(response.status, answer, retry_after=response.headers.get("Retry-After"))
+            parser, is_finished = EventParser(), False
+            async for data in response.content.iter_any():
+                for event in parser.feed(data):
+                    if "error" in event:
+                        raise read_error(response.status, event)
+                    chunk = read_chunk(event)
+                    is_finished = is_finished or chunk.finish_reason is not None
+                    yield chunk
+                if parser.is_done:
+                    break
+            if not is_finished:
+                raise EngineUnavailable("The model's server ended in the middle of an answer.")
+
+    async def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
+        async with self._call(method, path, body, seconds=QUICK_SECONDS) as response:
+            answer = await _read_json(response)
+            if response.status != 200:
+                raise read_error(response.status, answer, retry_after=response.headers.get("Retry-After"))
+            return answer
+
+    @asynccontextmanager
+    async def _call(
+        self, method: str, path: str, body: Json | None = None, *, seconds: float | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request; whatever breaks the connection, now or while reading, becomes *EngineUnavailable*."""
+        if self._session is None:
+            connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=0)
+            if self._socket_path:
+                connector = aiohttp.UnixConnector(str(self._socket_path), limit=0)
+            self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
+        try:
+            async with self._session.request(method, self._base + path, json=body, timeout=timeout) as response:
+                yield response
+        except (TimeoutError, aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError) as error:
+            raise EngineUnavailable(f"The model's server is not reachable ({type(error).__name__}).") from error
+        except (aiohttp.ClientError, ValueError) as error:
+            raise EngineError(f"The model's server answered nonsense ({type(error).__name__}).") from error
+
+
+def _build_body(fields: Mapping[str, object], stop: Sequence[str]) -> Json:
+    """Return a streaming request; what was not given is left to the server, and unknown servers see known names."""
+    given = {name: value for name, value in fields.items() if value is not None and value != ""}
+    if stop:
+        given["stop"] = list(stop)
+    return given | {"stream": True, "stream_options": {"include_usage": True}, "return_token_ids": True}
+
+
+async def _read_json(response: aiohttp.ClientResponse) -> Json:
+    """Return the body as an object, empty if it is anything else."""
+    try:
+        body = json.loads(await response.read())
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _read_model(entry: Mapping[str, object]) -> ModelInfo:
+    meta = entry.get("meta")
+    known = dict(meta) if isinstance(meta, dict) else {}
+    if isinstance(entry.get("max_model_len"), int):
+        known.setdefault("n_ctx", entry["max_model_len"])
+    return ModelInfo(str(entry.get("id", "")), str(entry.get("owned_by", "")), known)

@@ -1,0 +1,83 @@
+"""What an OpenAI-compatible server says, read into the bot's own types and errors.
+
+Pure; tolerant of what vLLM and llama-server add or leave out.
+"""
+
+import re
+from collections.abc import Mapping
+
+from bot.engine.types import Chunk, Usage
+from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable
+
+OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error"}
+OVERFLOW_WORDS = re.compile(r"maximum context length is (\d+)\D+?(\d+) ")
+UNAVAILABLE = {502, 503, 504}
+
+
+def read_chunk(event: Mapping[str, object]) -> Chunk:
+    """Return the first answer's part of a chunk of a chat or text stream."""
+    choices = event.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else {}
+    delta = choice.get("delta") or {}
+    reason = choice.get("finish_reason")
+    prompt = _read_ids(event.get("prompt_token_ids") or choice.get("prompt_token_ids"))
+    return Chunk(
+        text=str(delta.get("content") or choice.get("text") or ""),
+        token_ids=_read_ids(choice.get("token_ids")),
+        prompt_token_ids=prompt or None,
+        finish_reason=str(reason) if reason else None,
+        usage=_read_usage(event.get("usage")),
+    )
+
+
+def _read_ids(value: object) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, list) else ()
+
+
+def _read_usage(value: object) -> Usage | None:
+    if not isinstance(value, dict):
+        return None
+    details = value.get("prompt_tokens_details") or {}
+    return Usage(
+        prompt_tokens=int(value.get("prompt_tokens") or 0),
+        cached_tokens=int(details.get("cached_tokens") or 0),
+        completion_tokens=int(value.get("completion_tokens") or 0),
+    )
+
+
+def read_error(status: int, body: object, *, retry_after: str | None = None) -> EngineError:
+    """Return the error that an answer with *status*, or an error inside a stream, means for the bot."""
+    error = body.get("error") if isinstance(body, dict) else None
+    details = error if isinstance(error, dict) else body if isinstance(body, dict) else {}
+    message = str(details.get("message") or details.get("detail") or f"the server answered {status}")[:500]
+    kinds = {str(details.get("code")), str(details.get("type"))}
+    if kinds & OVERFLOW_CODES or (status == 400 and "context length" in message):
+        return _read_overflow(message, details)
+    if status == 429:
+        return EngineBusy(message, retry_after=_read_seconds(retry_after))
+    if status in UNAVAILABLE or "engine_stopping" in kinds:
+        return EngineUnavailable(message)
+    if status in {401, 403}:
+        return EngineError("The model's server refused the key: check ENGINE_API_KEY.")
+    return EngineError(f"The model's server refused the request: {message}")
+
+
+def _read_overflow(message: str, details: Mapping[str, object]) -> ContextOverflow:
+    found = OVERFLOW_WORDS.search(message)
+    limit, prompt = (int(found[1]), int(found[2])) if found else (0, 0)
+    return ContextOverflow(
+        message,
+        prompt_tokens=_read_count(details.get("n_prompt_tokens")) or prompt,
+        limit=_read_count(details.get("n_ctx")) or limit,
+    )
+
+
+def _read_count(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _read_seconds(value: str | None) -> float:
+    try:
+        return float(value or "")
+    except ValueError:
+        return 5.0

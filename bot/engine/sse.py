@@ -1,0 +1,44 @@
+"""Server-sent events of an OpenAI-compatible stream, from whatever pieces the network delivers.
+
+Pure; one object per stream.
+"""
+
+import json
+
+DONE = "[DONE]"
+
+
+class EventParser:
+    """Collects bytes and returns the JSON objects of complete events; comments and unknown fields are skipped."""
+
+    def __init__(self) -> None:
+        self.is_done = False
+        self._line = b""
+        self._data: list[str] = []
+
+    def feed(self, data: bytes) -> list[dict[str, object]]:
+        """Return the events that *data* completes, raising *ValueError* if one is not a JSON object."""
+        *lines, self._line = (self._line + data).split(b"\n")
+        events = []
+        for line in lines:
+            event = self._take(line.rstrip(b"\r").decode("utf-8", "replace"))
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _take(self, line: str) -> dict[str, object] | None:
+        if line:
+            name, _, value = line.partition(":")
+            if name in {"data", "error"}:
+                self._data.append(value.removeprefix(" "))
+            return None
+        text, self._data = "\n".join(self._data), []
+        if not text or self.is_done:
+            return None
+        if text.strip() == DONE:
+            self.is_done = True
+            return None
+        event = json.loads(text)
+        if not isinstance(event, dict):
+            raise ValueError("an event of the stream is not a JSON object")  # noqa: TRY004 - the text is at fault
+        return event

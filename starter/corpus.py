@@ -1,0 +1,128 @@
+"""Chats from a seed: a thread grows exchange by exchange, each by one skill."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+from starter import memory, notes, prompts, sums, unknown
+from starter.chats import Chat, Exchange, Thread
+from starter.knowledge import ask_from
+from starter.pools import draw, invent
+from starter.wording import Split, upper_first
+
+Skill = Callable[[Thread], Exchange | None]
+
+KNOWLEDGE: dict[str, tuple[float, tuple[str, ...]]] = {
+    "definition": (11, ("definitions.txt",)),
+    "command": (7, ("commands.txt",)),
+    "code": (5, ("code.txt",)),
+    "draft": (5, ("drafts.txt",)),
+    "plan or list": (5, ("plans.txt",)),
+    "advice": (4, ("advice.txt",)),
+    "small talk": (5, ("smalltalk.txt",)),
+    "about itself": (6, ("identity.txt",)),
+    "unknown": (9, ("world.txt",)),
+}
+
+
+def _known(kind: str) -> Skill:
+    return lambda thread: ask_from(thread, kind, *KNOWLEDGE[kind][1])
+
+
+SKILLS: dict[str, tuple[float, Skill]] = {
+    **{kind: (weight, _known(kind)) for kind, (weight, _) in KNOWLEDGE.items()},
+    "unclear": (1.5, unknown.unclear),
+    "unknown term": (3, unknown.ask_term),
+    "unknown task": (2, unknown.ask_task),
+    "told fact": (6, memory.tell),
+    "not told": (8, memory.ask_missing),
+    "notes to list": (3, notes.list_notes),
+    "action items": (2, notes.action_items),
+    "summary": (2, notes.summarise),
+    "message": (2, notes.write_message),
+    "polite": (1, notes.politely),
+    "repeat": (2.5, notes.say_after),
+    "sum": (7, sums.add),
+    "percent": (1, sums.percent),
+    "units": (1.5, sums.convert),
+    "date": (3, sums.ask_date),
+}
+AFTER_FACTS: dict[str, tuple[float, Skill]] = {
+    "memory": (34, memory.ask),
+    "memory list": (7, memory.recall_all),
+}
+# Exchanges per chat, and the weight of facts in the chats that are about them.
+PHASES = {
+    "short": ([1, 1, 1, 2, 2, 3], 60),
+    "main": ([1, 1, 2, 2, 3, 4, 5, 6, 8, 11], 12),
+    "long": ([4, 6, 8, 10, 12, 14, 20, 30], 6),
+}
+
+
+def build_chat(seed: str, split: Split, phase: str = "main") -> Chat:
+    """One chat; `phase` sets how long it is and how much of it is copying (`short` is for the first steps)."""
+    rng = Random(seed)
+    thread = Thread(rng, split)
+    lengths, copying = PHASES[phase]
+    wanted = rng.choice(lengths)
+    approved = rng.choice([1, 2, 3, 4, 6]) if rng.random() < 0.14 else 0
+    system = prompts.build_system(thread, approved=approved)
+    if rng.random() < 0.25:
+        thread.people = list(dict.fromkeys(_member(rng, split) for _ in range(rng.choice([1, 2, 2, 3]))))
+    weights = _weights(thread, copying)
+    while len(thread.exchanges) < wanted:
+        before = _overheard(thread) if thread.people else ""
+        exchange = _next_skill(thread, weights)(thread)
+        if exchange:
+            said = f"{before}{thread.speaker}: {exchange.user}" if thread.people else exchange.user
+            thread.exchanges.append(Exchange(exchange.kind, said, exchange.answer, exchange.expect))
+    return Chat(system, tuple(thread.exchanges))
+
+
+def _member(rng: Random, split: Split) -> str:
+    """A display name, as Slack shows it: mostly a first name, now and then two names or a handle."""
+    name = draw(rng, "people", split)
+    dice = rng.random()
+    if dice < 0.15:
+        return f"{name} {upper_first(invent(rng, split))}"
+    return name.lower() if dice < 0.22 else name
+
+
+def _overheard(thread: Thread) -> str:
+    """Choose who speaks; now and then others said something before that the assistant had not to answer."""
+    rng = thread.rng
+    thread.speaker = rng.choice(thread.people)
+    if rng.random() > 0.12:
+        return ""
+    said = draw(rng, "fillers", thread.split) if rng.random() < 0.5 else memory.tell(thread).user
+    before = f"{thread.speaker}: {said}\n\n"
+    thread.speaker = rng.choice(thread.people)
+    return before
+
+
+def _weights(thread: Thread, copying: float) -> dict[str, tuple[float, Skill]]:
+    """Half of the longer threads are about facts; a thread with approved answers asks for them."""
+    skills = dict(SKILLS)
+    if copying > 20 or thread.rng.random() < 0.4:
+        skills["told fact"] = (skills["told fact"][0] + copying * 2, memory.tell)
+    if thread.approved:
+        skills["approved answer"] = (60, prompts.ask_approved)
+    return skills
+
+
+def _next_skill(thread: Thread, weights: dict[str, tuple[float, Skill]]) -> Skill:
+    skills = dict(weights)
+    if thread.facts:
+        skills |= AFTER_FACTS
+        if thread.people:
+            skills["other"] = (8, memory.ask_about_other)
+    if thread.exchanges:
+        skills["another form"] = (9, notes.another_form)
+    names = list(skills)
+    return skills[thread.rng.choices(names, [skills[name][0] for name in names])[0]][1]
+
+
+def build_chats(seed: int, split: Split, phase: str = "main") -> Iterator[Chat]:
+    index = 0
+    while True:
+        yield build_chat(f"{seed}/{split}/{phase}/{index}", split, phase)
+        index += 1

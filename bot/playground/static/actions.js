@@ -24,8 +24,7 @@ export function createActions(store) {
       }
       if (/^\/\w/.test(typedText)) return this.command({ channel, thread_ts, text: typedText });
       const sent = await attempt(api.send(as({ channel, text: fromTyped(typedText, store), ...(thread_ts && { thread_ts }) })));
-      if (sent?.message) store.upsert(sent.message);
-      return Boolean(sent) && (sent.message ?? sent);
+      return Boolean(sent) && { channel, ts: sent.message?.ts };
     },
 
     async command({ channel, thread_ts, text }) {
@@ -60,6 +59,7 @@ export function createActions(store) {
 
     stop: (channel, root) => attempt(api.stop(as({ channel, thread_ts: root }))),
     prompt: (channel, root, message) => attempt(api.prompt(as({ channel, message, ...(root && { thread_ts: root }) }))),
+    rename: (channel, root, title) => api.rename(as({ channel, thread_ts: root, title })),
     act: (target, blockId, action, state) => attempt(api.action(as({ ...target, block_id: blockId, action_id: action.action_id, action, ...(state && { state }) }))),
     options: async (target, blockId, element, value) => (await attempt(api.options(as({ ...target, block_id: blockId, action_id: element.action_id, value }))))?.options,
     shortcut: (entry, message) => attempt(api.shortcut(as({ callback_id: entry.callback_id, type: entry.type, ...(message && { channel: message.channel, ts: message.ts }) }))),

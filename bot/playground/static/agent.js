@@ -1,6 +1,7 @@
 // The conversation with the app: every top-level message is the root of a chat, and a chat is one card with its replies.
 
 import { createComposer } from "./composer.js";
+import { openForm } from "./dialog.js";
 import { h, reconcile } from "./dom.js";
 import { icon } from "./icons.js";
 import { renderChips } from "./prompts.js";
@@ -24,8 +25,14 @@ function createCard(root, page, release) {
   } });
   const rows = h("div.chat-rows");
   const foot = h("div.chat-foot");
-  const card = h("section.chat", { dataset: { chat: root.ts }, "aria-label": "Chat" }, h("header.chat-head", {}, fold), rows, foot);
+  const rename = h("button.plain.square.chat-rename", { type: "button", "aria-label": "Rename chat", title: "Rename chat", onclick: () => openRename(root, page) }, icon("edit"));
+  const card = h("section.chat", { dataset: { chat: root.ts }, "aria-label": "Chat" }, h("header.chat-head", {}, fold, rename), rows, foot);
   return card;
+}
+
+function openRename(root, page) {
+  const title = h("input", { name: "title", required: true, maxlength: 200, value: page.store.session(root.channel, root.ts)?.title ?? "", autocomplete: "off" });
+  openForm({ title: "Rename chat", submit: "Rename", fields: h("label", {}, "Title", title), onSubmit: (values) => page.actions.rename(root.channel, root.ts, values.title) });
 }
 
 function toggle(root, page, isOpen) {

@@ -41,6 +41,7 @@ export const api = {
   shortcut: post("shortcuts"),
   action: post("actions"),
   options: post("options"),
+  rename: post("sessions/rename"),
   submitView: post("views/submit"),
   closeView: post("views/close"),
   react: post("reactions"),

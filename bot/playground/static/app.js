@@ -11,7 +11,7 @@ import { connect } from "./live.js";
 import { drawBody } from "./message.js";
 import { attachModals } from "./modal.js";
 import { createChannel, showChannel, showPerson } from "./people.js";
-import { navigate, readRoute } from "./router.js";
+import { navigate, readRoute, takePermalink } from "./router.js";
 import { createSidebar } from "./sidebar.js";
 import { Store } from "./store.js";
 import { openSwitcher } from "./switcher.js";
@@ -150,6 +150,7 @@ function drawConnection() {
 }
 
 applyTheme();
+takePermalink(localStorage.getItem("person") ?? FIRST_PERSON);
 document.getElementById("app").append(createTopbar(page), createSidebar(page), createConversation(page), createThreadPane(page), inspector);
 attachModals(page);
 attachKeys(page);

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { renderElement, renderImage, unknown } from "./elements.js";
+import { link } from "./inline.js";
 import { renderMarkdown } from "./markdown.js";
 import { renderText } from "./mrkdwn.js";
 import { renderRichText } from "./richtext.js";
@@ -51,6 +52,16 @@ function renderTable(block, host) {
 
 function renderFigure(block, host) {
   return h("figure", {}, block.title && h("figcaption", {}, renderText(block.title, host.store)), renderImage(block));
+}
+
+/** Render Slack's older attachments: a coloured bar beside text, fields or blocks. */
+export function renderAttachments(attachments, host) {
+  const text = (value) => value && renderText({ type: "mrkdwn", text: value }, host.store);
+  const colours = { good: "#2eb67d", warning: "#ecb22e", danger: "#e01e5a" };
+  return h("div.attachments", {}, attachments.map((one) => h("div.attachment", { style: { "--bar": colours[one.color] ?? (/^#?[0-9a-f]{3,8}$/i.test(one.color ?? "") ? `#${one.color.replace("#", "")}` : "var(--line)") } },
+    text(one.pretext), one.author_name && h("small", {}, one.author_name), one.title && h("strong", {}, one.title_link ? link(one.title_link, [one.title]) : one.title), text(one.text ?? (one.blocks ? null : one.fallback)),
+    one.fields?.length ? h("div.section-fields", {}, one.fields.map((field) => h("div", {}, h("strong", {}, field.title), text(field.value)))) : null,
+    one.blocks?.length ? renderBlocks(one.blocks, host) : null, one.image_url && renderImage({ image_url: one.image_url, alt_text: one.fallback ?? "image" }), one.footer && h("small", {}, one.footer))));
 }
 
 const BLOCKS = {

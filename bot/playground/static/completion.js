@@ -13,7 +13,7 @@ export function findCompletions(text, caret, store, { commands = true } = {}) {
   const before = text.slice(0, caret);
   const command = commands && /^\/(\w[\w-]*)?$/.exec(before);
   if (command) return { start: 0, choices: commandChoices(before, store) };
-  const word = /(^|[\s(])([@#:])([\p{L}\p{N}_.+-]*(?: [\p{L}]*)?)$/u.exec(before);
+  const word = /(^|[\s(])([@#:])([\p{L}\p{N}_.+-]*(?: [\p{L}]+)?)$/u.exec(before);
   if (!word) return null;
   const [, lead, sigil, typed] = word;
   const start = word.index + lead.length;

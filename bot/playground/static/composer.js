@@ -74,9 +74,10 @@ export function createComposer(page, { channel, root = null, label, slim = false
     completion.list, field, h("div.composer-tools", {}, tools, h("span.composer-hint", {}, h("b", {}, "Shift + Enter"), " for a new line"), send));
   requestAnimationFrame(settle);
   form.focusField = () => field.focus();
-  form.setLabel = (text) => {
-    field.placeholder = text;
-    field.setAttribute("aria-label", text);
+  form.setShape = (shape) => {
+    field.placeholder = shape.label;
+    field.setAttribute("aria-label", shape.label);
+    form.classList.toggle("slim", shape.slim);
   };
   return form;
 }

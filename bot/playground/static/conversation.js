@@ -26,7 +26,7 @@ export function createConversation(page) {
     const head = h("div.head-slot");
     const foot = h("div.pane-foot");
     const home = store.isAppDm(channel) ? createHome(page) : null;
-    parts = { scroll, head, foot, home, newAfter: channel.unread ? channel.last_read : null, channel: channel.id };
+    parts = { scroll, head, foot, home, newAfter: channel.unread ? channel.last_read || "0" : null, channel: channel.id };
     pane.replaceChildren(head, ...(home ? [home] : []), scroll.element, foot);
     actions.fetch(channel.id);
   }
@@ -53,6 +53,7 @@ export function createConversation(page) {
       open(channel);
     }
     const onHome = store.route.place === "home" && parts.home;
+    pane.classList.toggle("agent", store.isAppDm(channel));
     pane.classList.toggle("on-home", Boolean(onHome));
     parts.home?.draw(onHome);
     reconcile(parts.head, [{ key: "head", sig: JSON.stringify([channel, store.app.connected, onHome, store.connection, Boolean(store.home)]), build: () => renderHead(channel, page, { onHome }) }]);
@@ -62,7 +63,11 @@ export function createConversation(page) {
 
   function channelItems(channel) {
     const messages = store.topLevel(channel.id);
-    return before(channel, messages) ?? messageItems(messages, page, { newAfter: parts.newAfter });
+    const instead = before(channel, messages);
+    if (instead) return instead;
+    const items = messageItems(messages, page, { newAfter: parts.newAfter });
+    if (store.loads.get(channel.id)?.hasMore === false) items.unshift({ key: "intro", sig: "", build: () => renderIntro(channel) });
+    return items;
   }
 
   function agentItems(channel) {
@@ -81,12 +86,12 @@ export function createConversation(page) {
     if (messages.length) return null;
     if (load?.state !== "ready") return [{ key: "loading", sig: "", build: () => h("p.empty", { role: "status" }, "Loading…") }];
     const prompts = JSON.stringify([...store.prompts.values()]);
-    return [{ key: "empty", sig: prompts + channel.topic, build: () => (store.isAppDm(channel) ? renderWelcome(page, channel.id, sentNew) : emptyChannel(channel)) }];
+    return [{ key: "empty", sig: prompts + channel.topic, build: () => (store.isAppDm(channel) ? renderWelcome(page, channel.id, sentNew) : renderIntro(channel, "welcome")) }];
   }
 
-  function emptyChannel(channel) {
+  function renderIntro(channel, kind = "intro") {
     const isDm = channel.kind === "im";
-    return h("div.welcome", {}, isDm ? page.face(channel.user, "huge") : h("span.welcome-mark", {}, icon(channel.kind === "private" ? "lock" : "hash")),
+    return h(`div.${kind}`, {}, isDm ? page.face(channel.user, "huge") : h("span.welcome-mark", {}, icon(channel.kind === "private" ? "lock" : "hash")),
       h("h2", {}, isDm ? `This is between you and ${store.titleOf(channel)}` : `This is the very beginning of #${store.titleOf(channel)}`),
       h("p.quiet", {}, channel.topic || (isDm ? "Nobody else sees what you write here." : `Mention @${store.app.name} here to ask the app something.`)));
   }
@@ -100,7 +105,7 @@ export function createConversation(page) {
     const chips = isAgent && store.topLevel(channel.id).length ? store.prompts.get(`${channel.id}/`) : null;
     return [
       ...(chips?.prompts?.length ? [{ key: "chips", sig: JSON.stringify(chips), build: () => renderChips(page, channel.id, { onSent: sentNew }) }] : []),
-      { key: `composer-${channel.id}`, build: () => createComposer(page, { channel: channel.id, label, lastOwn, onSent: isAgent ? sentNew : parts.scroll.toEnd }), update: (composer) => composer.setLabel(label) },
+      { key: `composer-${channel.id}`, build: () => createComposer(page, { channel: channel.id, label, lastOwn, onSent: isAgent ? sentNew : parts.scroll.toEnd }), update: (composer) => composer.setShape({ label, slim: isAgent && store.topLevel(channel.id).length > 0 }) },
       { key: "typing", sig: typingWords(channel), build: () => h("p.typing", { "aria-live": "off" }, typingWords(channel)) },
     ];
   }

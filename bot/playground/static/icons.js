@@ -43,5 +43,7 @@ const PATHS = {
 
 /** Draw an icon by name. */
 export function icon(name, options) {
-  return drawing(PATHS[name], options);
+  const drawn = drawing(PATHS[name], options);
+  if (name === "more" || name === "dot") drawn.classList.add(name);
+  return drawn;
 }

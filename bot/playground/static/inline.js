@@ -92,14 +92,14 @@ function readToken(text, at, names) {
 
 /** A mention as a chip: a person, a channel, a group or everyone. */
 export function mention(sigil, id, label, names) {
-  if (sigil === "@") return h(id === names.me?.id ? "span.mention.me" : "span.mention", { dataset: { user: id } }, `@${names.nameOf(id)}`);
+  if (sigil === "@") return h(id === names.me?.id ? "span.mention.to-me" : "span.mention", { dataset: { user: id } }, `@${names.nameOf(id)}`);
   if (sigil === "#") {
     const name = names.channels?.get(id)?.name ?? label ?? id;
     return h("a.mention", { href: `#/${names.me?.id ?? ""}/${id}` }, `#${name}`);
   }
   if (id.startsWith("date^")) return document.createTextNode(label ?? id);
   const known = ["here", "channel", "everyone"].includes(id);
-  return h(known ? "span.mention.me" : "span.mention", {}, `@${(label ?? id).replace(/^@/, "").replace(/^subteam\^/, "")}`);
+  return h(known ? "span.mention.to-me" : "span.mention", {}, `@${(label ?? id).replace(/^@/, "").replace(/^subteam\^/, "")}`);
 }
 
 function readLink(text, at, { dialect, inner }) {

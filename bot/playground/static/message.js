@@ -1,7 +1,7 @@
 // One message: who, when, what it says, its blocks, reactions and thread. Builds nodes; changes nothing itself.
 
 import { avatar } from "./avatar.js";
-import { renderBlocks } from "./blocks.js";
+import { renderAttachments, renderBlocks } from "./blocks.js";
 import { h } from "./dom.js";
 import { glyphOf } from "./emoji.js";
 import { FormState } from "./form.js";
@@ -25,8 +25,8 @@ export function signatureOf(message, page, { grouped = false, inThread = false }
 /** Build the row of a message. `grouped` rows follow the same author and show no face; `inThread` rows show no thread bar. */
 export function renderMessage(message, page, { grouped = false, inThread = false } = {}) {
   const { store } = page;
-  const user = store.user(message.user);
-  const name = store.nameOf(message.user);
+  const user = { ...store.user(message.user), ...(message.icon?.startsWith(":") && { avatar: message.icon }) };
+  const name = message.username ?? store.nameOf(message.user);
   const editing = store.editing?.ts === message.ts && store.editing.channel === message.channel;
   const kinds = [grouped && "grouped", message.ephemeral && "ephemeral", message.streaming && "streaming", editing && "editing", isNotice(message) && "notice", message.pending && "pending"];
   return h("article.message", {
@@ -37,7 +37,7 @@ export function renderMessage(message, page, { grouped = false, inThread = false
     h("div.content", {},
       message.ephemeral && h("p.only-you", {}, icon("eye"), "Only visible to you"),
       !grouped && h("div.byline", {}, h("button.author", { type: "button", tabindex: "-1", dataset: { person: message.user } }, name), user.is_bot && h("span.badge", {}, "App"), timeLink(message, page)),
-      editing ? renderEditor(message, page) : renderContent(message, page),
+      message.deleted ? h("p.quiet", {}, "This message was deleted.") : editing ? renderEditor(message, page) : renderContent(message, page),
       renderReactions(message, page),
       !inThread && renderThreadBar(message, page)));
 }
@@ -55,8 +55,11 @@ function renderContent(message, page) {
   drawBody(body, message, page.store);
   const chunks = message.chunks?.length ? renderChunks(message.chunks, page.store) : null;
   const blocks = message.blocks?.length ? renderBlocks(message.blocks, messageHost(message, page)) : null;
-  return [chunks, body, blocks, message.edited && !message.streaming && message.user !== page.store.app.bot_user_id && h("span.edited", { title: fullTimeOf(message.edited.ts) }, "(edited)")];
+  const attachments = message.attachments?.length ? renderAttachments(message.attachments, messageHost(message, page)) : null;
+  return [isReplyInChannel(message, page) && h("p.only-you", {}, icon("thread"), "replied to a thread"), chunks, body, blocks, attachments, message.edited && !message.streaming && message.user !== page.store.app.bot_user_id && h("span.edited", { title: fullTimeOf(message.edited.ts) }, "(edited)")];
 }
+
+const isReplyInChannel = (message, { store }) => message.broadcast && store.route.place !== message.thread_ts;
 
 /** Draw the text of a message; called again for each frame while it streams. */
 export function drawBody(body, message, names) {

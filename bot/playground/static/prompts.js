@@ -15,7 +15,7 @@ export function renderChips(page, channel, { root = null, onSent } = {}) {
 
 async function choose(page, channel, root, prompt, onSent) {
   const sent = await page.actions.prompt(channel, root, prompt.message);
-  if (sent) onSent?.(sent.message ?? sent);
+  if (sent) onSent?.({ channel, ts: sent.message?.ts });
 }
 
 /** What stands in a conversation with the app before anything was said. */

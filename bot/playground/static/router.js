@@ -1,5 +1,13 @@
 // The address: #/person/channel/place, where place is a thread's timestamp, "home" or nothing. A reload returns to it.
 
+/** A permalink of Slack's kind (/archives/C…/p…) becomes an address of this page. */
+export function takePermalink(user) {
+  const found = /^\/archives\/([A-Z0-9]+)(?:\/p(\d+)(\d{6}))?/.exec(location.pathname);
+  if (!found) return;
+  const place = new URLSearchParams(location.search).get("thread_ts") ?? (found[2] ? `${found[2]}.${found[3]}` : null);
+  history.replaceState(null, "", `/${routeTo({ user, channel: found[1], place })}`);
+}
+
 /** Read the address into {user, channel, place}; missing parts are null. */
 export function readRoute(hash = location.hash) {
   const [user, channel, place] = hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);

@@ -43,7 +43,7 @@ function dividerItem(message, page) {
 }
 
 function isGrouped(last, message) {
-  const plain = (one) => !one.subtype && !one.ephemeral && !(one.reply_count > 0);
+  const plain = (one) => !one.subtype && !one.ephemeral;
   return Boolean(last) && last.user === message.user && plain(last) && plain(message) && Number(message.ts) - Number(last.ts) < GROUP_S;
 }
 

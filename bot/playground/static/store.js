@@ -100,7 +100,7 @@ export class Store {
 
   /** The messages that stand in a conversation itself, oldest first. */
   topLevel(channel) {
-    return this.#sorted(channel, (message) => !isReply(message) || message.subtype === "thread_broadcast");
+    return this.#sorted(channel, (message) => !isReply(message) || message.broadcast || message.subtype === "thread_broadcast");
   }
 
   /** A thread: its root and its replies, oldest first. */
@@ -109,7 +109,7 @@ export class Store {
   }
 
   #sorted(channel, wanted) {
-    const messages = [...(this.messages.get(channel)?.values() ?? [])].filter((message) => wanted(message) && !message.deleted);
+    const messages = [...(this.messages.get(channel)?.values() ?? [])].filter((message) => wanted(message) && (!message.deleted || message.reply_count > 0));
     return messages.sort((a, b) => (a.ts < b.ts ? -1 : 1));
   }
 
@@ -122,7 +122,7 @@ export class Store {
 
   user(id) {
     const isApp = id && id === this.app.bot_user_id;
-    return this.users.get(id) ?? { id, name: isApp ? this.app.name : id ?? "someone", is_bot: Boolean(isApp), color: "#6b6b76" };
+    return this.users.get(id) ?? { id, name: isApp ? this.app.name : id ?? "someone", is_bot: Boolean(isApp), color: "6b6b76" };
   }
 
   nameOf(id) {

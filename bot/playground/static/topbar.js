@@ -14,7 +14,7 @@ export function createTopbar(page) {
   const tool = (name, label, run, props = {}) => h("button.plain.square", { type: "button", "aria-label": label, title: label, onclick: run, ...props }, icon(name));
   const inspect = tool("pulse", "Inspector: events and API calls", page.toggleInspector, { "aria-pressed": "false", id: "toggle-inspector" });
   const theme = tool("moon", "Dark or light", () => { toggleTheme(); drawTheme(); });
-  const me = h("button.me", { type: "button", "aria-haspopup": "menu", "aria-label": "Switch person", onclick: () => openPeople(me, page) });
+  const me = h("button.me-button", { type: "button", "aria-haspopup": "menu", "aria-label": "Switch person", onclick: () => openPeople(me, page) });
   const drawTheme = () => theme.replaceChildren(icon(currentTheme() === "dark" ? "sun" : "moon"));
   const draw = () => store.me && me.replaceChildren(page.face(store.me.id, "small"), h("span.me-name", {}, store.nameOf(store.me.id)), icon("chevron"));
 
@@ -22,7 +22,7 @@ export function createTopbar(page) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawTheme);
   store.on("app channels", () => nextFrame(draw));
   store.on("inspector", (open) => inspect.setAttribute("aria-pressed", String(open)));
-  return h("header.topbar", { "aria-label": "Workspace" }, h("span.brand", {}, h("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 }), h("span", {}, "Playground")), jump, h("div.topbar-tools", {}, inspect, theme, tool("help", "Help and keyboard shortcuts (?)", page.openHelp), me));
+  return h("header.topbar", { "aria-label": "Workspace" }, h("span.brand", {}, h("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 }), h("span", {}, "On this machine only")), jump, h("div.topbar-tools", {}, inspect, theme, tool("help", "Help and keyboard shortcuts (?)", page.openHelp), me));
 }
 
 function openPeople(anchor, page) {

@@ -76,6 +76,7 @@ class Clock:
     async def advance(self, seconds: float) -> None:
         """Move the clock on, stopping at each timer on the way so that later ones see earlier effects."""
         target = self.now() + seconds
+        await _let_others_run()
         while True:
             if self.before_jump is not None:
                 await self.before_jump()
@@ -84,7 +85,7 @@ class Clock:
                 break
             self.offset += max(0.0, upcoming.when - self.now())
             self._fire_due()
-            await asyncio.sleep(0)
+            await _let_others_run()
         self.offset += max(0.0, target - self.now())
         self._fire_due()
 
@@ -114,6 +115,12 @@ class Clock:
         timer = self._next_timer()
         if timer is not None:
             self._wakeup = asyncio.get_running_loop().call_later(max(0.0, timer.when - self.now()), self._fire_due)
+
+
+async def _let_others_run() -> None:
+    """Let what a timer woke go on until it waits again, perhaps for a timer of its own."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 def _resolve(future: asyncio.Future[Any]) -> None:

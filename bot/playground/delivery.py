@@ -132,14 +132,16 @@ class Delivery:
             await self.ask(again)
 
     async def _attempt(self, envelope: Envelope, entry: LogEntry) -> Outcome:
-        self._on_the_wire += 1
-        self._quiet.clear()
+        is_heard = self._transport.is_connected
+        if is_heard:
+            self._on_the_wire += 1
+            self._quiet.clear()
         started = time.monotonic()
         try:
             return await self._transport.send(envelope)
         finally:
             entry.ms = (time.monotonic() - started) * 1000
-            self._on_the_wire -= 1
+            self._on_the_wire -= is_heard
             if not self._on_the_wire:
                 self._quiet.set()
 

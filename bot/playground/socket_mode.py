@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -17,35 +18,23 @@ from bot.playground.faults import Faults
 from bot.playground.inspector import Inspector
 
 MAX_CONNECTIONS = 10
-LINGER_SECONDS = 1.0  # how long a refreshed connection may still acknowledge what it holds
+LINGER_SECONDS = 1.0  # how long an app may take to replace a connection
 SLOT_SECONDS = 18_060  # what Slack announces as a connection's usual life
 
 
 class Connection:
-    """One WebSocket of the app, and the envelopes it has not acknowledged."""
+    """One WebSocket of the app."""
 
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         self.socket = socket
         self._transport = transport
-        self.pending: dict[str, asyncio.Future[Any]] = {}
         self.is_leaving = False
-
-    def acknowledge(self, message: Json) -> None:
-        """Settle the envelope that *message* acknowledges; a stranger's id is ignored."""
-        future = self.pending.get(str(message.get("envelope_id")))
-        if future is not None and not future.done():
-            future.set_result(message.get("payload"))
+        self.is_gone = asyncio.Event()
 
     def abort(self) -> None:
         """Break the connection without a closing handshake."""
         if self._transport is not None:
             self._transport.abort()
-
-    def drop(self) -> None:
-        """Fail all that this connection will never acknowledge now."""
-        for future in self.pending.values():
-            if not future.done():
-                future.set_exception(ConnectionResetError())
 
 
 class SocketMode:
@@ -61,6 +50,8 @@ class SocketMode:
         self._on_change = on_change
         self._tickets: set[str] = set()
         self._connections: list[Connection] = []
+        self._pending: dict[str, asyncio.Future[Any]] = {}  # envelopes by id; any connection may acknowledge them
+        self._arrivals: list[asyncio.Future[None]] = []  # of deliveries that wait for a connection
 
     @property
     def is_connected(self) -> bool:
@@ -82,28 +73,30 @@ class SocketMode:
         socket = web.WebSocketResponse(heartbeat=30)
         await socket.prepare(request)
         if len(self._connections) >= MAX_CONNECTIONS:
-            await self._say_goodbye(socket, "too_many_websockets")
+            await _say_goodbye(socket, "too_many_websockets")
+            await socket.close()
             return socket
         connection = Connection(socket, request.transport)
         self._connections.append(connection)
         self._changed("connected")
         try:
             await socket.send_json(self._hello())
-            await self._receive(connection)
+            self._announce()
+            await self._receive(socket)
         finally:
             self._connections.remove(connection)
-            connection.drop()
+            connection.is_gone.set()
             self._changed("disconnected")
         return socket
 
     async def send(self, envelope: Envelope) -> Outcome:
         """Try once, and wait for the acknowledgement for at most three seconds of the clock."""
-        connection = self._next_connection()
+        connection = self._next_connection() or await self._await_connection()
         if connection is None:
             return Outcome(ok=False, reason="connection_failed")
         envelope_id = secrets.token_hex(16)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        connection.pending[envelope_id] = answer
+        self._pending[envelope_id] = answer
         try:
             await connection.socket.send_json(_frame(envelope, envelope_id))
             response = await self._clock.wait_for(answer, seconds=ACK_SECONDS)
@@ -112,11 +105,11 @@ class SocketMode:
         except ConnectionError:
             return Outcome(ok=False, reason="connection_failed")
         finally:
-            connection.pending.pop(envelope_id, None)
+            self._pending.pop(envelope_id, None)
         return Outcome(ok=True, response=response if isinstance(response, dict) else None)
 
     async def refresh(self, reason: str = "refresh_requested") -> None:
-        """Ask every connection to come anew, let it settle what it holds, and close it."""
+        """Ask every connection to come anew, and close those that are left after a second."""
         leaving = [connection for connection in self._connections if not connection.is_leaving]
         for connection in leaving:
             connection.is_leaving = True
@@ -140,8 +133,22 @@ class SocketMode:
                 return connection
         return None
 
-    async def _receive(self, connection: Connection) -> None:
-        async for message in connection.socket:
+    async def _await_connection(self) -> Connection | None:
+        """Wait as long as for an acknowledgement: an app that is just coming back misses nothing."""
+        if self._faults.is_on("disconnected"):
+            return None
+        arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._arrivals.append(arrival)
+        try:
+            await self._clock.wait_for(arrival, seconds=ACK_SECONDS)
+        except TimeoutError:
+            return None
+        finally:
+            self._arrivals.remove(arrival)
+        return self._next_connection()
+
+    async def _receive(self, socket: web.WebSocketResponse) -> None:
+        async for message in socket:
             if message.type is not WSMsgType.TEXT:
                 continue
             try:
@@ -149,19 +156,25 @@ class SocketMode:
             except ValueError:
                 continue
             if isinstance(document, dict):
-                connection.acknowledge(document)
+                self._acknowledge(document)
+
+    def _acknowledge(self, message: Json) -> None:
+        """Settle the envelope that *message* acknowledges; a stranger's id is ignored."""
+        answer = self._pending.get(str(message.get("envelope_id")))
+        if answer is not None and not answer.done():
+            answer.set_result(message.get("payload"))
 
     async def _retire(self, connection: Connection, reason: str) -> None:
-        if connection.pending:
-            await asyncio.wait(list(connection.pending.values()), timeout=LINGER_SECONDS)
-        await self._say_goodbye(connection.socket, reason)
+        """Say goodbye and let the app close first, as it does once its new connection stands."""
+        await _say_goodbye(connection.socket, reason)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(connection.is_gone.wait(), LINGER_SECONDS)
+        await connection.socket.close()
 
-    async def _say_goodbye(self, socket: web.WebSocketResponse, reason: str) -> None:
-        try:
-            await socket.send_json({"type": "disconnect", "reason": reason, "debug_info": {"host": "playground"}})
-            await socket.close()
-        except ConnectionError:
-            return
+    def _announce(self) -> None:
+        for arrival in self._arrivals:
+            if not arrival.done():
+                arrival.set_result(None)
 
     def _hello(self) -> Json:
         return {
@@ -174,6 +187,11 @@ class SocketMode:
     def _changed(self, status: str) -> None:
         self._inspector.note("socket", status, direction="from_app", ok=True, status=f"{len(self._connections)} open")
         self._on_change()
+
+
+async def _say_goodbye(socket: web.WebSocketResponse, reason: str) -> None:
+    with suppress(ConnectionError):
+        await socket.send_json({"type": "disconnect", "reason": reason, "debug_info": {"host": "playground"}})
 
 
 def _frame(envelope: Envelope, envelope_id: str) -> Json:

@@ -40,6 +40,7 @@ class RunningBot:
     """What whoever started the bot may want to know or wait for."""
 
     engine: EngineClient
+    supervisor: EngineSupervisor | None
     http_port: int
     worker: asyncio.Task[None]
 
@@ -49,7 +50,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
     """Run the whole bot for as long as the block runs."""
     settings.require_slack()
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(running_engine(settings))
+        engine, supervisor = await stack.enter_async_context(running_engine(settings))
         database = await stack.enter_async_context(open_database(settings))
         client = await stack.enter_async_context(_slack_client(settings))
         calls = Calls(client)
@@ -88,17 +89,17 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         if not is_http:
             await stack.enter_async_context(_socket(socket))
         log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
-        yield RunningBot(engine, port, worker)
+        yield RunningBot(engine, supervisor, port, worker)
         log.info("stopping")
 
 
 @asynccontextmanager
-async def running_engine(settings: Settings) -> AsyncIterator[EngineClient]:
+async def running_engine(settings: Settings) -> AsyncIterator[tuple[EngineClient, EngineSupervisor | None]]:
     """Connect to ENGINE_URL, or start an engine of our own and look after it."""
     key = settings.engine_api_key.get_secret_value()
     async with AsyncExitStack() as stack:
         if settings.engine_url:
-            yield await stack.enter_async_context(EngineClient(settings.engine_url, api_key=key))
+            yield await stack.enter_async_context(EngineClient(settings.engine_url, api_key=key)), None
             return
         model = await asyncio.to_thread(
             resolve_model,
@@ -111,8 +112,8 @@ async def running_engine(settings: Settings) -> AsyncIterator[EngineClient]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apprentice-")))
         socket_path = folder / "engine.sock"
         command = engine_command(settings, model=model, socket_path=socket_path)
-        await stack.enter_async_context(EngineSupervisor(command, socket_path=socket_path))
-        yield await stack.enter_async_context(EngineClient(socket_path=socket_path))
+        supervisor = await stack.enter_async_context(EngineSupervisor(command, socket_path=socket_path))
+        yield await stack.enter_async_context(EngineClient(socket_path=socket_path)), supervisor
 
 
 def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> list[str]:

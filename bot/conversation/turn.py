@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bot.conversation.history import ChatMessage, Fitted, build_messages, fit_history
+from bot.conversation.history import Fitted, build_messages, fit_history
 from bot.conversation.prompts import Prompt
 from bot.engine.client import EngineClient
 from bot.engine.types import Chunk, ModelInfo
@@ -65,6 +65,11 @@ class Draft:
     completion_ids: list[int] = field(default_factory=list)
     first_token_at: datetime | None = None
 
+    def asked_text(self) -> str:
+        """Return what people said in the part of the thread that the model reads."""
+        messages = self.fitted.messages if self.fitted else []
+        return "\n".join(message["content"] for message in messages if message["role"] == "user")
+
 
 class Assistant:
     """Answers messages with the engine and remembers in the database."""
@@ -115,8 +120,8 @@ class Assistant:
             draft.is_another = record.answer.state != AnswerState.FAILED
             return draft
 
-    async def write(self, draft: Draft) -> AsyncGenerator[str, None]:
-        """Yield the answer piece by piece; an engine that dies in the middle is waited for, and the answer goes on."""
+    async def prepare(self, draft: Draft) -> None:
+        """Choose model, sampling and what of the thread the model reads; raise *ContextOverflow* if nothing fits."""
         model = await self._served_model()
         limit = model.n_ctx or UNKNOWN_CONTEXT
         room = min(self._max_tokens, limit // 3)
@@ -132,10 +137,13 @@ class Assistant:
             "messages_used": draft.fitted.used,
             "messages_total": draft.fitted.total,
         }
+
+    async def write(self, draft: Draft) -> AsyncGenerator[str, None]:
+        """Yield the answer piece by piece; an engine that dies in the middle is waited for, and the answer goes on."""
         deadline = asyncio.get_running_loop().time() + ENGINE_PATIENCE_S
         while draft.finish_reason is None:
             try:
-                async for piece in self._attempt(draft, draft.fitted.messages, sampling):
+                async for piece in self._attempt(draft):
                     yield piece
             except (EngineUnavailable, EngineBusy) as error:
                 is_lost = bool(draft.text) and draft.prompt_ids is None
@@ -198,18 +206,16 @@ class Assistant:
             raise ContextOverflow(prompt_tokens=fitted, limit=budget)
         return fitted
 
-    async def _attempt(
-        self, draft: Draft, messages: list[ChatMessage], sampling: dict[str, Any]
-    ) -> AsyncGenerator[str, None]:
+    async def _attempt(self, draft: Draft) -> AsyncGenerator[str, None]:
         """Run the engine once, from the beginning or from where an earlier attempt broke off."""
         place = draft.question.place
         scope = f"{place.team_id}/{place.channel_id}/{place.thread_ts}"
-        model = str(draft.record["model"])
-        options = {**sampling, "model": model, "scope": scope, "user": draft.question.user_id}
+        options = {**draft.record["sampling"], "model": draft.record["model"], "scope": scope}
+        options["user"] = draft.question.user_id
         if draft.prompt_ids is not None and draft.completion_ids:
             chunks = self._engine.resume(draft.prompt_ids, tuple(draft.completion_ids), **options)
         else:
-            chunks = self._engine.chat(messages, **options)
+            chunks = self._engine.chat(draft.fitted.messages if draft.fitted else [], **options)
         async with aclosing(_until(draft.stop, chunks)) as stream:
             async for chunk in stream:
                 _take(draft, chunk)

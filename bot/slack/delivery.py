@@ -6,7 +6,7 @@ Native streams are for direct messages: in a channel only the recipient sees the
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import suppress
 
 from bot.slack.blocks import Block, build_stop_button
@@ -42,8 +42,12 @@ class Delivery:
         is_native = target.is_direct and not reply_ts and not calls.lacks("chat.startStream")
         self._stream = NativeStream(calls, target) if is_native else None
 
-    async def drain(self, pieces: AsyncIterator[str]) -> None:
-        """Show *pieces* as they come; sending never holds up whoever writes them."""
+    async def drain(self, pieces: AsyncIterator[str], *, known_urls: Collection[str]) -> None:
+        """Show *pieces* as they come; sending never holds up whoever writes them.
+
+        A link is only shown as one when it is among *known_urls*: a model can be talked into carrying secrets out.
+        """
+        self._safe = StreamNeutraliser(known_urls=known_urls)
         with self._pace.one_more():
             sender = asyncio.create_task(self._send_changes())
             try:

@@ -17,6 +17,7 @@ from bot.slack.delivery import Delivery
 from bot.slack.directory import Directory
 from bot.slack.pace import Pace
 from bot.slack.posts import Target
+from bot.slack.safety import find_urls
 from bot.slack.status import working
 from bot.slack.text import mentioned_users, parse_message
 from bot.storage import inbox
@@ -152,7 +153,9 @@ class Turns:
             await self._fail(draft, delivery, ApprenticeError())
             return
         try:
-            await delivery.drain(self._assistant.write(draft))
+            await self._assistant.prepare(draft)
+            known_urls = find_urls(draft.asked_text())
+            await delivery.drain(self._assistant.write(draft), known_urls=known_urls)
             if draft.finish_reason == STOPPED:
                 await delivery.say("_Stopped._", build_answer_buttons(draft.answer_id))
             else:

@@ -1,0 +1,1 @@
+"""What a user feels, measured side by side with a named peer; never a test."""

@@ -1,0 +1,148 @@
+"""People talk with the assistant; everything is looked at from the workspace's side and in SQL."""
+
+import asyncio
+
+from sqlalchemy import func, select
+
+from bot.app import RunningBot
+from bot.playground.testing import Playground
+from bot.storage.db import Database
+from bot.storage.tables import Answer, AnswerState, Audience, Inbox, Message, Thread
+
+BOT = "<@U0APPRENTICE>"
+
+
+async def test_a_direct_message_is_answered_as_it_streams(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """The answer arrives by Slack's own stream, with buttons, and its record explains it."""
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "What is a code review?")
+    reply = await playground.wait_for_reply(maya.dm, ts)
+
+    assert playground.log("api", "chat.startStream")
+    assert [block["type"] for block in reply["blocks"]] == ["context_actions", "actions"]
+    assert playground.session(maya.dm, ts)["status"] == "active"
+    async with rows.begin() as session:
+        answer = (await session.scalars(select(Answer))).one()
+    assert answer.state == AnswerState.COMPLETE
+    assert reply["markdown_text"].strip() == answer.text.strip()
+    assert answer.audience == Audience.DIRECT
+    assert answer.reply_ts == [reply["ts"]]
+    assert answer.model == "starter"
+    assert len(answer.model_sha256) == 64
+    assert answer.prompt_version
+    assert len(answer.prompt_token_ids) == answer.prompt_tokens
+    assert len(answer.completion_token_ids) == answer.completion_tokens
+    assert answer.finish_reason == "stop"
+    assert answer.created_at <= answer.first_token_at <= answer.finished_at
+
+
+async def test_two_people_are_answered_in_the_thread_of_a_channel(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """A mention gets one threaded answer though Slack sends two events; a follow-up needs no mention."""
+    maya, tom = playground.maya, playground.tom
+    ts = await maya.say("general", f"{BOT} hello!")
+    await playground.wait_for_reply("general", ts)
+    second = await tom.say("general", "What can you do?", thread_ts=ts)
+    await playground.wait_for_reply("general", ts, after=second)
+
+    thread = playground.messages("general", ts)
+    assert [message["bot_id"] is not None for message in thread] == [False, True, False, True]
+    async with rows.begin() as session:
+        stored = (await session.execute(select(Message.user_name, Message.text).order_by(Message.ts))).all()
+        assert await session.scalar(select(Thread.audience)) == Audience.PUBLIC
+    assert [tuple(row) for row in stored] == [("Maya Chen", "hello!"), ("Tom Becker", "What can you do?")]
+
+
+async def test_talk_between_people_is_left_alone(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """What is not addressed to the assistant is neither answered nor stored."""
+    maya, tom = playground.maya, playground.tom
+    await maya.say("general", "Lunch?")
+    other = await tom.say("general", "Does anybody know the door code?")
+    await maya.say("general", "No idea.", thread_ts=other)
+    ts = await maya.say("general", f"{BOT} hello")
+    await playground.wait_for_reply("general", ts)
+    aside = await maya.say("general", "<@U0TOM> what do you think?", thread_ts=ts)
+    dm = await tom.say(tom.dm, "hello")
+    await playground.wait_for_reply(tom.dm, dm)
+
+    assert [message["ts"] for message in playground.messages("general", ts)][-1] == aside
+    assert len(playground.messages("general", other)) == 2
+    async with rows.begin() as session:
+        texts = set(await session.scalars(select(Message.text)))
+        assert texts == {"hello"}
+        assert await session.scalar(select(func.count()).select_from(Inbox)) == 2
+
+
+async def test_the_thread_is_remembered_and_others_are_not_mixed_in(playground: Playground, bot: RunningBot) -> None:
+    """What was said earlier in the thread is known there, and nowhere else."""
+    maya, tom = playground.maya, playground.tom
+    ts = await maya.say(maya.dm, "My name is Maya.")
+    await playground.wait_for_reply(maya.dm, ts)
+    again = await maya.say(maya.dm, "What is my name?", thread_ts=ts)
+    reply = await playground.wait_for_reply(maya.dm, ts, after=again)
+    assert "Maya" in reply["markdown_text"]
+
+    other = await tom.say(tom.dm, "What is my name?")
+    reply = await playground.wait_for_reply(tom.dm, other)
+    assert "Maya" not in reply["markdown_text"]
+
+
+async def test_many_threads_run_side_by_side_each_in_order(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Three people, four threads, three rapid messages each: every one answered once, in its order."""
+    people = [playground.maya, playground.tom, playground.priya]
+    threads = [(person, await person.say(person.dm, "hello")) for person in people]
+    threads.append((playground.maya, await playground.maya.say(playground.maya.dm, "hi there")))
+    for text in ("What is a stand-up?", "thanks"):
+        for person, ts in threads:
+            await person.say(person.dm, text, thread_ts=ts)
+
+    async def all_done() -> bool:
+        async with rows.begin() as session:
+            count = select(func.count()).select_from(Answer).where(Answer.state == AnswerState.COMPLETE)
+            return await session.scalar(count) == 12
+
+    for _ in range(400):
+        if await all_done():
+            break
+        await asyncio.sleep(0.05)
+    assert await all_done()
+    async with rows.begin() as session:
+        order = await session.execute(
+            select(Message.thread_id, Message.ts).join(Answer).order_by(Message.thread_id, Answer.finished_at)
+        )
+        finished = [tuple(row) for row in order]
+    assert finished == sorted(finished)
+
+
+async def test_opening_the_messages_tab_offers_suggestions(playground: Playground, bot: RunningBot) -> None:
+    """Somebody who does not know what to ask is offered four things."""
+    maya = playground.maya
+    await maya.open(maya.dm)
+
+    prompts = await playground.wait_until(lambda: playground.prompts(maya.dm), what="suggested prompts")
+    assert len(prompts) == 4
+
+
+async def test_the_slash_command_helps_and_tells_how_it_is(playground: Playground, bot: RunningBot) -> None:
+    """Help, status and a word that it does not know; only the person who asked sees it."""
+    maya = playground.maya
+    for text, said in (("", "Teach me"), ("help", "Teach me"), ("status", "starter"), ("dance", "do not know")):
+        before = len(maya.ephemerals(maya.dm))
+        await maya.command("/apprentice", text)
+        await playground.wait_until(lambda: len(maya.ephemerals(maya.dm)) > before, what="the answer")  # noqa: B023
+        assert said in maya.ephemerals(maya.dm)[-1]["text"]
+
+
+async def test_a_private_channel_is_known_as_private(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """What is said among a few keeps that mark."""
+    await playground.maya.invite("leads", "U0APPRENTICE")
+    ts = await playground.maya.say("leads", f"{BOT} hello")
+    await playground.wait_for_reply("leads", ts)
+
+    async with rows.begin() as session:
+        assert await session.scalar(select(Answer.audience)) == Audience.PRIVATE

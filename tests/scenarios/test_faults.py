@@ -1,0 +1,190 @@
+"""What goes wrong in a workspace and in a process: every message still ends in exactly one visible outcome."""
+
+import asyncio
+import os
+import signal
+
+from sqlalchemy import select
+
+from bot.app import RunningBot
+from bot.playground.testing import Playground
+from bot.settings import STARTER_MODEL
+from bot.storage.db import Database
+from bot.storage.tables import Answer, AnswerState
+from tests.scenarios.conftest import EngineProcess, StartBot
+
+LONG = "Make an onboarding plan for a new colleague."
+
+
+def answers_in(playground: Playground, channel: str, ts: str) -> list[dict]:
+    """Return the assistant's messages in a thread."""
+    return [message for message in playground.messages(channel, ts) if message["bot_id"]]
+
+
+async def stored(database: Database) -> list[Answer]:
+    """Return every stored answer."""
+    async with database.begin() as session:
+        return list(await session.scalars(select(Answer).order_by(Answer.id)))
+
+
+def shown(message: dict) -> str:
+    """Return the words that a message shows, without white space, which Slack's forms treat differently."""
+    markdown = next((block["text"] for block in message["blocks"] if block["type"] == "markdown"), None)
+    return "".join((markdown or message["markdown_text"] or message["text"]).split())
+
+
+async def test_a_workspace_without_streams_gets_edits(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Unknown methods are no reason not to answer: one message, edited, with the whole text."""
+    playground.fault("missing_method", methods="chat.startStream,agents.sessions.setStatus,assistant.threads.setStatus")
+    maya = playground.maya
+    ts = await maya.say(maya.dm, LONG)
+    await playground.wait_until(lambda: answers_in(playground, maya.dm, ts), what="the answer")
+    for _ in range(200):
+        (answer,) = await stored(rows)
+        if answer.state == AnswerState.COMPLETE:
+            break
+        await asyncio.sleep(0.05)
+
+    (message,) = answers_in(playground, maya.dm, ts)
+    assert shown(message) == "".join(answer.text.split())
+    assert not message["streaming"]
+
+
+async def test_a_stream_that_expires_is_repaired(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Slack ends streams after minutes; the whole text stands there all the same, in one message."""
+    playground.fault("stream_expiry", seconds=0.01)
+    maya = playground.maya
+    ts = await maya.say(maya.dm, LONG)
+    await playground.wait_for_reply(maya.dm, ts)
+
+    (message,) = answers_in(playground, maya.dm, ts)
+    (answer,) = await stored(rows)
+    assert shown(message) == "".join(answer.text.split())
+    assert [block["type"] for block in message["blocks"]][-2:] == ["context_actions", "actions"]
+
+
+async def test_redelivery_makes_no_second_answer(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Every event is delivered again, at once and minutes late."""
+    playground.fault("duplicate_events")
+    playground.fault("late_redelivery")
+    maya = playground.maya
+    ts = await maya.say("general", "<@U0APPRENTICE> hello")
+    await playground.wait_for_reply("general", ts)
+    await playground.advance(400)
+    other = await maya.say("general", "<@U0APPRENTICE> thanks")
+    await playground.wait_for_reply("general", other)
+
+    assert len(answers_in(playground, "general", ts)) == 1
+    assert len(await stored(rows)) == 2
+
+
+async def test_a_refreshed_socket_loses_nothing(playground: Playground, bot: RunningBot) -> None:
+    """Slack asks for a new connection now and then; messages go on being answered."""
+    maya = playground.maya
+    for text in ("hello", "thanks", "bye"):
+        await playground.refresh_sockets()
+        ts = await maya.say(maya.dm, text)
+        await playground.wait_for_reply(maya.dm, ts, timeout=20)
+        assert len(answers_in(playground, maya.dm, ts)) == 1
+
+
+async def test_a_throttled_workspace_gets_the_whole_text(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Slack says 429 now and then; no error reaches a person."""
+    playground.fault("rate_limit", retry_after=1, times=3)
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "What is a code review?")
+    await playground.wait_for_reply(maya.dm, ts, timeout=30)
+    for _ in range(100):
+        (answer,) = await stored(rows)
+        if answer.state == AnswerState.COMPLETE:
+            break
+        await asyncio.sleep(0.05)
+
+    (message,) = answers_in(playground, maya.dm, ts)
+    assert shown(message) == "".join(answer.text.split())
+
+
+async def test_a_failed_answer_says_so_and_can_be_retried(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """A question that can never fit is refused with an id; Retry tries again in the same place."""
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "word " * 5000)
+    reply = await playground.wait_for_reply(maya.dm, ts)
+    (answer,) = await stored(rows)
+
+    assert answer.state == AnswerState.FAILED
+    assert answer.error_id in (reply["markdown_text"] or reply["text"])
+    assert "too long" in (reply["markdown_text"] or reply["text"])
+    await maya.click(reply, "retry")
+    for _ in range(200):
+        answers = await stored(rows)
+        if len(answers) == 2 and answers[1].state == AnswerState.FAILED:
+            break
+        await asyncio.sleep(0.02)
+    assert answers[1].replaces_id == answer.id
+    assert len(answers_in(playground, maya.dm, ts)) == 1
+
+
+async def test_older_messages_that_do_not_fit_are_confessed(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """The answer says how much of the thread it knew."""
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "Remember these notes. " + "The quick brown fox jumps over the lazy dog. " * 90)
+    await playground.wait_for_reply(maya.dm, ts)
+    second = await maya.say(maya.dm, "And these. " + "Pack my box with five dozen liquor jugs. " * 90, thread_ts=ts)
+    reply = await playground.wait_for_reply(maya.dm, ts, after=second)
+
+    assert "I could only keep the last 0 of 1" in str(reply["blocks"])
+    assert (await stored(rows))[-1].messages_used == 0
+
+
+async def test_a_killed_engine_comes_back_and_the_answer_goes_on(
+    playground: Playground, start_bot: StartBot, rows: Database
+) -> None:
+    """The engine is shot in the middle of an answer; the person sees one complete answer."""
+    async with start_bot(engine_url="", model_path=STARTER_MODEL) as bot:
+        await playground.wait_for_connection()
+        maya = playground.maya
+        warm = await maya.say(maya.dm, "hello")
+        await playground.wait_for_reply(maya.dm, warm, timeout=30)
+        ts = await maya.say(maya.dm, LONG)
+        await playground.wait_until(lambda: answers_in(playground, maya.dm, ts), timeout=20, what="first words")
+        os.kill(bot.supervisor.pid, signal.SIGKILL)
+        await playground.wait_for_reply(maya.dm, ts, timeout=60)
+
+        (message,) = answers_in(playground, maya.dm, ts)
+        answer = (await stored(rows))[-1]
+        assert answer.state == AnswerState.COMPLETE
+        assert shown(message) == "".join(answer.text.split())
+        assert len(answer.completion_token_ids) == answer.completion_tokens
+
+
+async def test_a_bot_that_dies_in_the_middle_answers_after_its_restart(
+    playground: Playground, start_bot: StartBot, rows: Database, engine_process: EngineProcess
+) -> None:
+    """The inbox has the question; the next start answers it, in the same message if one had begun."""
+    maya = playground.maya
+    os.kill(engine_process.pid, signal.SIGSTOP)
+    try:
+        async with start_bot() as bot:
+            await playground.wait_for_connection()
+            ts = await maya.say(maya.dm, "hello")
+            for _ in range(200):
+                if await stored(rows):
+                    break
+                await asyncio.sleep(0.02)
+            bot.worker.cancel()
+    finally:
+        os.kill(engine_process.pid, signal.SIGCONT)
+    assert answers_in(playground, maya.dm, ts) == []
+
+    async with start_bot():
+        await playground.wait_for_reply(maya.dm, ts, timeout=20)
+
+    assert len(answers_in(playground, maya.dm, ts)) == 1
+    (answer,) = await stored(rows)
+    assert answer.state == AnswerState.COMPLETE

@@ -1,0 +1,175 @@
+"""Thumbs, corrections, Regenerate and Stop, as somebody presses them."""
+
+import asyncio
+import os
+import signal
+import time
+from typing import Any
+
+from sqlalchemy import select
+
+from bot.app import RunningBot
+from bot.playground.testing import Person, Playground
+from bot.storage.db import Database
+from bot.storage.tables import Answer, AnswerState, Correction, Feedback, PreferencePair
+from tests.scenarios.conftest import EngineProcess
+
+BOT = "<@U0APPRENTICE>"
+
+
+async def ask(playground: Playground, person: Person, text: str = "What is a code review?") -> dict[str, Any]:
+    """Ask in a direct message and return the finished answer."""
+    ts = await person.say(person.dm, text)
+    return await playground.wait_for_reply(person.dm, ts)
+
+
+async def wait_for_rows(database: Database, table: type, count: int) -> list[Any]:
+    """Return the rows of *table* once there are *count*."""
+    for _ in range(200):
+        async with database.begin() as session:
+            found = list(await session.scalars(select(table).order_by(table.id)))
+        if len(found) >= count:
+            return found
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"only {len(found)} of {count} rows of {table.__tablename__}")
+
+
+async def test_a_thumb_is_stored_and_can_be_changed_and_undone(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Up, then down, then taken back: one current vote, a history of three, and a word to whoever clicked only."""
+    maya = playground.maya
+    reply = await ask(playground, maya)
+    await maya.click(reply, "feedback", "positive_button")
+    await wait_for_rows(rows, Feedback, 1)
+    await maya.click(reply, "feedback", "negative_button")
+    await wait_for_rows(rows, Feedback, 2)
+    noted = await playground.wait_until(lambda: maya.ephemerals(maya.dm)[1:], what="the second confirmation")
+    await maya.click(noted[0], "undo_vote")
+
+    votes = await wait_for_rows(rows, Feedback, 3)
+    assert [(vote.vote, vote.superseded_at is None) for vote in votes] == [
+        ("up", False),
+        ("down", False),
+        ("none", True),
+    ]
+    assert len(playground.messages(maya.dm)) == 1
+
+
+async def test_a_thumb_down_asks_what_should_have_been_said(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """The form opens at once; its reason and correction are stored with the answer and its audience."""
+    maya = playground.maya
+    reply = await ask(playground, maya)
+    await maya.click(reply, "feedback", "negative_button")
+    view = await playground.wait_for_view(maya.id)
+    assert view["callback_id"] == "correction"
+    await maya.submit_view({"reason": "outdated", "correction": "Ask Priya: she owns it now."})
+
+    (correction,) = await wait_for_rows(rows, Correction, 1)
+    assert (correction.text, correction.user_id, correction.audience) == (
+        "Ask Priya: she owns it now.",
+        "U0MAYA",
+        "direct",
+    )
+    votes = await wait_for_rows(rows, Feedback, 2)
+    assert (votes[-1].vote, votes[-1].reason) == ("down", "outdated")
+
+
+async def test_skipping_the_form_keeps_the_vote(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """A thumb down counts without any explanation."""
+    maya = playground.maya
+    reply = await ask(playground, maya)
+    await maya.click(reply, "feedback", "negative_button")
+    await playground.wait_for_view(maya.id)
+    await maya.close_view()
+
+    (vote,) = await wait_for_rows(rows, Feedback, 1)
+    assert vote.vote == "down"
+
+
+async def test_regenerate_replaces_the_answer_in_place(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """The same message shows another answer, both stay in SQL, and liking the new one makes a preference pair."""
+    maya = playground.maya
+    reply = await ask(playground, maya)
+    await maya.click(reply, "regenerate")
+    await maya.click(reply, "regenerate")
+    answers = await wait_for_rows(rows, Answer, 2)
+    await playground.wait_for_reply(maya.dm, reply["thread_ts"])
+    for _ in range(200):
+        answers = await wait_for_rows(rows, Answer, 2)
+        if answers[-1].state == AnswerState.COMPLETE:
+            break
+        await asyncio.sleep(0.02)
+
+    assert len(answers) == 2
+    assert answers[1].replaces_id == answers[0].id
+    assert answers[1].reply_ts == [reply["ts"]]
+    thread = playground.messages(maya.dm, reply["thread_ts"])
+    assert len(thread) == 2
+    await maya.click(thread[1], "feedback", "positive_button")
+    (pair,) = await wait_for_rows(rows, PreferencePair, 1)
+    assert (pair.chosen_id, pair.rejected_id) == (answers[1].id, answers[0].id)
+
+
+async def test_stop_ends_the_answer_within_a_second(
+    playground: Playground, bot: RunningBot, rows: Database, engine_process: EngineProcess
+) -> None:
+    """Even while the engine says nothing; what was written stays, the session is free, the next question works."""
+    maya = playground.maya
+    os.kill(engine_process.pid, signal.SIGSTOP)
+    try:
+        ts = await maya.say(maya.dm, "hello")
+        await playground.wait_until(
+            lambda: (playground.session(maya.dm, ts) or {}).get("status") == "processing", what="the session"
+        )
+        await wait_for_rows(rows, Answer, 1)
+        began = time.monotonic()
+        await maya.stop(maya.dm, ts)
+        reply = await playground.wait_for_reply(maya.dm, ts)
+        assert time.monotonic() - began < 1
+    finally:
+        os.kill(engine_process.pid, signal.SIGCONT)
+
+    assert "Stopped" in (reply["markdown_text"] or reply["text"])
+    (answer,) = await wait_for_rows(rows, Answer, 1)
+    assert answer.state == AnswerState.STOPPED
+    again = await maya.say(maya.dm, "hello again", thread_ts=ts)
+    assert (await playground.wait_for_reply(maya.dm, ts, after=again))["markdown_text"]
+
+
+async def test_nobody_else_can_stop_an_answer(
+    playground: Playground, bot: RunningBot, rows: Database, engine_process: EngineProcess
+) -> None:
+    """Only the person who asked, or an admin."""
+    tom, priya = playground.tom, playground.priya
+    os.kill(engine_process.pid, signal.SIGSTOP)
+    try:
+        ts = await tom.say("general", f"{BOT} hello")
+        await playground.wait_until(lambda: playground.session("general", ts), what="the session")
+        await wait_for_rows(rows, Answer, 1)
+        await priya.stop("general", ts)
+        await asyncio.sleep(0.2)
+    finally:
+        os.kill(engine_process.pid, signal.SIGCONT)
+
+    await playground.wait_for_reply("general", ts)
+    (answer,) = await wait_for_rows(rows, Answer, 1)
+    assert answer.state == AnswerState.COMPLETE
+
+
+async def test_a_button_of_another_message_does_nothing(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """A button's value alone proves nothing: the answer must stand in the message that was clicked."""
+    maya, tom = playground.maya, playground.tom
+    mine = await ask(playground, maya)
+    theirs = await ask(playground, tom)
+    forged = {**mine, "blocks": theirs["blocks"]}
+    playground.hub.workspace.find(maya.dm, mine["ts"]).blocks = theirs["blocks"]
+    await maya.click(forged, "feedback", "positive_button")
+    await maya.click(await ask(playground, maya, "hello"), "feedback", "positive_button")
+
+    (vote,) = await wait_for_rows(rows, Feedback, 1)
+    assert vote.answer_id not in str(theirs["blocks"])

@@ -1,7 +1,7 @@
 """
-Pieces of Markdown: written so that nothing inside one breaks out of it.
+Pieces of a text: the characters and addresses in it, and bits of Markdown that nothing inside them breaks out of.
 
-Knows Markdown only; must not know Slack.
+Knows Unicode and Markdown; must not know what a message is.
 """
 
 import re
@@ -11,10 +11,40 @@ from collections.abc import Sequence
 # Slack turns typed addresses into links by itself; the label then is what the person wrote.
 _MADE_BY_SLACK = ("mailto:", "tel:", "http://", "https://")
 
+LINK = re.compile(
+    r"!?\[([^\[\]\n]{0,200})\]\(\s?<?([^\s<>()`]{0,2000}(?:\([^\s<>()`]{0,200}\)[^\s<>()`]{0,200})?)>?"
+    r"(?:\s+\"[^\"\n]{0,200}\")?\)"
+)
+URL_START = re.compile(
+    r"[a-z][a-z0-9+.-]{1,30}://|(?:mailto|javascript|slack|tel):[^\s]|www\.|"
+    r"(?:[a-z0-9-]{1,63}\.)+(?:com|net|org|io|dev|app|ai|co|info|biz|xyz|top|site|online|cloud|link|click|me|us|eu|uk|de"
+    r"|fr|ru|cn|in|br|tk|gg|ly|to|edu|gov)(?![a-z0-9-])",
+    re.IGNORECASE,
+)
+URL = re.compile(r"[^\s<>\"`|]{1,2000}")
+AFTER_URL = ".,;:!?'\")]}*_~"
+
 _JOINERS = "\u200d\u034f"
 _MODIFIERS = re.compile("[\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\uff9e\uff9f]")
 _FLAG_LETTER = re.compile("[\U0001f1e6-\U0001f1ff]")
 _HANGUL = re.compile("[\u1100-\u115f][\u1100-\u11ff\uac00-\ud7a3]|[\u1160-\u11ff\uac00-\ud7a3][\u1160-\u11ff]")
+
+
+def find_urls(text: str) -> frozenset[str]:
+    """Every address that a reader of *text* can see, to be known when the answer to it is neutralised."""
+    found = {normal_url(link[2]) for link in LINK.finditer(text)}
+    for match in URL_START.finditer(text):
+        run = URL.match(text, match.start())
+        whole = run[0] if run else ""
+        found |= {normal_url(whole[: end.start()]) for end in re.finditer(r"[)\]}]", whole)}
+        found |= {normal_url(whole.rstrip(AFTER_URL)), normal_url(whole.rstrip(".,;:!?'\"*_~"))}
+    return frozenset(found - {""})
+
+
+def normal_url(url: str) -> str:
+    """An address as it is compared: without scheme and final slash, its host in small letters."""
+    host, slash, path = re.sub(r"^https?://", "", url.strip(), flags=re.IGNORECASE).partition("/")
+    return (host.lower() + slash + path).rstrip("/")
 
 
 def is_boundary(text: str, position: int) -> bool:

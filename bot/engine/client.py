@@ -5,7 +5,7 @@ Knows HTTP and the wire; it must not know how the engine works inside.
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -78,7 +78,7 @@ class EngineClient:
             raise EngineError("The model's server cannot count tokens: it has no /tokenize.")
         return len(tokens)
 
-    async def chat(
+    def chat(
         self,
         messages: ChatMessages,
         *,
@@ -99,8 +99,7 @@ class EngineClient:
             | {"top_k": top_k, "min_p": min_p, "seed": seed, "model": model, "user": user, "cache_salt": scope},
             stop,
         )
-        async for chunk in self._stream("/v1/chat/completions", body):
-            yield chunk
+        return self._stream("/v1/chat/completions", body)
 
     async def resume(
         self,
@@ -126,15 +125,14 @@ class EngineClient:
             | {"max_tokens": max_tokens - done if max_tokens else None, "resumed_tokens": done or None},
             stop,
         )
-        async for chunk in self._stream("/v1/completions", body):
-            usage = chunk.usage
-            if usage:
-                usage = replace(
-                    usage,
-                    prompt_tokens=usage.prompt_tokens - done,
-                    completion_tokens=usage.completion_tokens + done,
+        async with aclosing(self._stream("/v1/completions", body)) as chunks:
+            async for chunk in chunks:
+                usage = chunk.usage and replace(
+                    chunk.usage,
+                    prompt_tokens=chunk.usage.prompt_tokens - done,
+                    completion_tokens=chunk.usage.completion_tokens + done,
                 )
-            yield replace(chunk, usage=usage, prompt_token_ids=None)
+                yield replace(chunk, usage=usage, prompt_token_ids=None)
 
     async def _stream(self, path: str, body: Json) -> AsyncGenerator[Chunk, None]:
         async with self._call("POST", path, body) as response:

@@ -1,0 +1,47 @@
+"""An engine for the tests: a tiny random model, served in this process on a real socket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from bot.engine.client import EngineClient
+from bot.engine.server import serve
+from bot.engine.types import EngineOptions
+from tests.engine.tiny_model import write_tiny_model
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model of random weights; `tiny.gguf` makes its name `tiny`."""
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
+
+
+@asynccontextmanager
+async def serving(model: Path, **options: object) -> AsyncIterator[EngineClient]:
+    """Serve *model* on a private socket until the block ends."""
+    with TemporaryDirectory(prefix="engine-") as folder:
+        path = Path(folder) / "engine.sock"
+        stop = asyncio.Event()
+        chosen = {"threads": 1, "n_ctx": 512, **options}
+        server = asyncio.create_task(serve(EngineOptions(model_path=model, socket_path=path, **chosen), stop=stop))
+        async with EngineClient(socket_path=path) as client:
+            while not await client.health():
+                if server.done():
+                    await server
+                await asyncio.sleep(0.01)
+            try:
+                yield client
+            finally:
+                stop.set()
+                await server
+
+
+@pytest.fixture
+async def client(tiny_model: Path) -> AsyncIterator[EngineClient]:
+    """Return a client of a running engine."""
+    async with serving(tiny_model) as client:
+        yield client

@@ -76,7 +76,8 @@ class Delivery:
 
     def post_event(self, name: str, payload: Json) -> None:
         """Start delivering an event and return at once."""
-        self._spawn(self._deliver(Envelope("events_api", name, payload)))
+        envelope = Envelope("events_api", name, payload)
+        self._spawn(self._deliver(envelope, self._log(envelope)))
 
     async def ask(self, envelope: Envelope) -> Outcome:
         """Deliver an interaction or a command once and return what the app said."""
@@ -105,8 +106,7 @@ class Delivery:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _deliver(self, envelope: Envelope) -> None:
-        entry = self._log(envelope)
+    async def _deliver(self, envelope: Envelope, entry: LogEntry) -> None:
         for number, delay in enumerate((None, *RETRY_DELAYS)):
             if number and delay is not None:
                 self._inspector.finish(entry, ok=None, status=f"retry {number}", ms=entry.ms)

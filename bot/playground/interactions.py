@@ -58,6 +58,25 @@ async def act_in_view(hub: Hub, *, user: User, modal: Modal, action: Json, value
     return await _ask(hub, "block_actions", payload)
 
 
+async def suggest_options(
+    hub: Hub, *, user: User, source: Message | Modal, element: Json, block_id: str, typed: str
+) -> Outcome:
+    """Ask the app which options fit what somebody types into an external select."""
+    payload = _base(hub, "block_suggestion", user) | {
+        "action_id": element["action_id"],
+        "block_id": block_id,
+        "value": typed,
+    }
+    payload.pop("trigger_id")
+    if isinstance(source, Modal):
+        payload |= {"container": {"type": "view", "view_id": source.id}, "view": source.view}
+    else:
+        channel = hub.workspace.channels[source.channel]
+        container = {"type": "message", "message_ts": source.ts, "channel_id": channel.id}
+        payload |= {"container": container, "channel": {"id": channel.id, "name": channel_name(channel)}}
+    return await _ask(hub, "block_suggestion", payload, accepts_response=True)
+
+
 async def submit_view(hub: Hub, *, user: User, modal: Modal, values: Json) -> Json:
     """Submit a modal and do what the app's answer says; return it as the page expects."""
     modal.view["state"] = {"values": values}

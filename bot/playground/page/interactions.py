@@ -15,6 +15,7 @@ from bot.playground.interactions import (
     close_view,
     run_command,
     submit_view,
+    suggest_options,
 )
 from bot.playground.messaging import find_ephemeral
 from bot.playground.modals import Modal
@@ -66,6 +67,20 @@ async def post_action(page: PageRequest) -> Json:
     return {"ok": True}
 
 
+async def post_options(page: PageRequest) -> Json:
+    """Ask the app for the options of an external select."""
+    hub, block_id, action_id = page.hub, page.text("block_id"), page.text("action_id")
+    source = _own_modal(page) if page.optional("view_id") is not None else _clicked_message(page)
+    element = _find(source.view["blocks"] if isinstance(source, Modal) else source.blocks, block_id, action_id)
+    typed = page.optional("value") or ""
+    outcome = await suggest_options(hub, user=page.user, source=source, element=element, block_id=block_id, typed=typed)
+    if not outcome.ok:
+        raise PageError(FAILED, status=502)
+    response = outcome.response or {}
+    grouped = [option for group in response.get("option_groups", []) for option in group.get("options", [])]
+    return {"options": response.get("options", grouped)[:100]}
+
+
 async def post_view_submission(page: PageRequest) -> Json:
     """Submit a modal."""
     return await submit_view(page.hub, user=page.user, modal=_own_modal(page), values=_values(page))
@@ -111,10 +126,14 @@ def _respond_directly(hub: Hub, channel: str, *, user: str, response: Json) -> N
 
 
 def _build(hub: Hub, blocks: list[Json], *, block_id: str, action_id: str, sent: Json) -> Json:
+    return build_action(hub, _find(blocks, block_id, action_id), block_id=block_id, sent=sent)
+
+
+def _find(blocks: list[Json], block_id: str, action_id: str) -> Json:
     element = find_element(blocks, block_id, action_id)
     if element is None:
         raise PageError("This button does not exist any more.", status=404)
-    return build_action(hub, element, block_id=block_id, sent=sent)
+    return element
 
 
 def _clicked_message(page: PageRequest) -> Message:

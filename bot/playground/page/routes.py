@@ -27,6 +27,7 @@ ROUTES: tuple[tuple[str, str, Answer], ...] = (
     ("POST", "/page/typing", messages.post_typing),
     ("POST", "/page/commands", interactions.post_command),
     ("POST", "/page/actions", interactions.post_action),
+    ("POST", "/page/options", interactions.post_options),
     ("POST", "/page/views/submit", interactions.post_view_submission),
     ("POST", "/page/views/close", interactions.post_view_closed),
     ("POST", "/page/stop", interactions.post_stop),

@@ -19,11 +19,11 @@ SCOPES = ("", "conversation a", "conversation b")
 
 @dataclass(frozen=True)
 class Cell:
-    """A token in the KV cache, with who computed it."""
+    """A token in the KV cache, with whoever may know it already."""
 
     number: int
     token: int
-    owner: str
+    owners: frozenset[str]
     is_shared: bool
 
 
@@ -136,7 +136,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert piece.start == len(held)
             request = piece.sequence.request
             for token_id in piece.sequence.tokens[piece.start : piece.start + piece.count].tolist():
-                held.append(Cell(next(self.cache.numbers), token_id, owner_of(request), is_shared=False))
+                held.append(Cell(next(self.cache.numbers), token_id, frozenset({owner_of(request)}), is_shared=False))
             shared = request.shared_length  # what one request declares shared is so from now on, whoever computed it
             held[:shared] = [replace(cell, is_shared=True) for cell in held[:shared]]
         self.scheduler.commit(plan.pieces)
@@ -160,7 +160,8 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert [cell.token for cell in held] == sequence.tokens[: sequence.computed].tolist()
             for position, cell in enumerate(held):
                 is_allowed_shared = cell.is_shared and position < request.shared_length
-                assert is_allowed_shared or cell.owner == owner_of(request)
+                assert is_allowed_shared or owner_of(request) in cell.owners
+            held[:] = [replace(cell, owners=cell.owners | {owner_of(request)}) for cell in held]
 
     @invariant()
     def cells_are_counted_exactly(self) -> None:

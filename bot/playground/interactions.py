@@ -22,7 +22,7 @@ from bot.playground.slack_objects import message_object
 FAILED = "The app did not answer in time; try again, or look at the app's log."
 
 
-async def click_message(hub: Hub, *, user: User, message: Message, action: Json) -> Outcome:
+async def click_message(hub: Hub, *, user: User, message: Message, action: Json, values: Json) -> Outcome:
     """Tell the app of a click below a message."""
     channel = hub.workspace.channels[message.channel]
     container: Json = {
@@ -36,7 +36,7 @@ async def click_message(hub: Hub, *, user: User, message: Message, action: Json)
     payload = _base(hub, "block_actions", user) | {
         "container": container,
         "channel": {"id": channel.id, "name": channel_name(channel)},
-        "state": {"values": _state_of(action)},
+        "state": {"values": values or _state_of(action)},
         "response_url": response_url(
             hub, channel=channel.id, user=user.id, thread_ts=message.thread_ts, message_ts=message.ts
         ),

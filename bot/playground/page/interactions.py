@@ -61,7 +61,7 @@ async def post_action(page: PageRequest) -> Json:
     else:
         message = _clicked_message(page)
         action = _build(hub, message.blocks, block_id=block_id, action_id=action_id, sent=sent)
-        outcome = await click_message(hub, user=user, message=message, action=action)
+        outcome = await click_message(hub, user=user, message=message, action=action, values=_values(page))
     if not outcome.ok:
         raise PageError(FAILED, status=502)
     return {"ok": True}

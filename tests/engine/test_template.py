@@ -10,7 +10,7 @@ TALK = (Message("system", "Be brief."), Message("user", "Hi"), Message("assistan
 
 HOSTILE = {
     "class": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-    "globals": "{{ raise_exception.__globals__ }}",
+    "globals": "{{ raise_exception.__globals__.os }}",
     "getattr filter": "{{ ''|attr('__class__') }}",
     "format string": "{{ '{0.__class__}'.format(1) }}",
     "wide format": "{{ '{:>1000000000}'.format(1) }}",
@@ -102,7 +102,7 @@ def test_a_hostile_template_ends_in_an_error(source: str) -> None:
     [
         "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}",
         "{% for i in range(9999) %}{% for j in range(9999) %}{{ '' }}{% set x = i * 2 %}{% endfor %}{% endfor %}",
-        "{% macro m(n) %}{% for i in range(9999) %}{% if n %}{{ m(n - 1) }}{% endif %}{% endfor %}{% endmacro %}{{ m(3) }}",
+        "{% macro m(n) %}{% for i in range(999) %}{{ m(n - 1) if n }}{% endfor %}{% endmacro %}{{ m(3) }}",
     ],
 )
 def test_an_endless_template_times_out(source: str) -> None:

@@ -85,6 +85,7 @@ class Message:
     streaming: bool = False
     chunks: list[Json] = field(default_factory=list)
     task_display_mode: str | None = None
+    stream_recipient: str | None = None
     metadata: Json | None = None
     ephemeral: bool = False
     ephemeral_user: str | None = None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import asdict
+
 from bot.playground import events
 from bot.playground.entities import Json, Message, SessionStatus
 from bot.playground.hub import Hub
@@ -13,6 +16,7 @@ from bot.playground.slack_objects import message_object
 def start_stream(hub: Hub, message: Message, *, recipient: str | None) -> None:
     """Post a message that may grow, and show the app at work in its thread."""
     message.streaming = True
+    message.stream_recipient = recipient
     message.markdown_text = message.markdown_text or ""
     post(hub, message)
     session = ensure_session(hub, message.channel, message.thread_ts or message.ts, initiator=recipient)
@@ -34,10 +38,10 @@ def append_stream(hub: Hub, message: Message, *, markdown_text: str, chunks: lis
             "thread_ts": message.thread_ts,
             "append": added,
         }
-        hub.live.push(frame, hub.audience(message))
-        hub.changed()
+        hub.live.push(frame, _watchers(hub, message))
     else:
-        hub.push_message(message)
+        hub.live.push({"type": "message", "message": asdict(message)}, _watchers(hub, message))
+    hub.changed()
 
 
 def stop_stream(
@@ -94,6 +98,12 @@ def _end(hub: Hub, message: Message) -> None:
     hub.cancel_timer(_timer(message))
     message.streaming = False
     hub.push_message(message)
+
+
+def _watchers(hub: Hub, message: Message) -> Collection[str]:
+    """Return who sees a stream grow: in a channel its one recipient, the others see its start and its end."""
+    is_direct = hub.workspace.channels[message.channel].is_direct
+    return hub.audience(message) if is_direct or message.stream_recipient is None else {message.stream_recipient}
 
 
 def _timer(message: Message) -> str:

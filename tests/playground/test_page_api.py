@@ -102,6 +102,32 @@ async def test_streams_arrive_in_pieces(
     assert (shown[-1]["markdown_text"], shown[-1]["streaming"]) == ("abc", False)
 
 
+async def test_channel_streams_grow_for_their_recipient(
+    playground: Playground, page: aiohttp.ClientSession, client: AsyncWebClient
+) -> None:
+    """In a channel only the recipient sees the stream grow; the others see its start and its end, as in Slack."""
+    root = await playground.maya.say("general", "x")
+    recipient = {"recipient_team_id": "T0PLAYGRND", "recipient_user_id": MAYA}
+    async with (
+        page.ws_connect(f"/page/live?user={MAYA}") as mine,
+        page.ws_connect(f"/page/live?user={TOM}") as other,
+    ):
+        started = await client.chat_startStream(channel=GENERAL, thread_ts=root, markdown_text="a", **recipient)
+        await client.chat_appendStream(channel=GENERAL, ts=started["ts"], markdown_text="b")
+        await client.chat_stopStream(channel=GENERAL, ts=started["ts"])
+        seen: dict[str, list[str]] = {}
+        for name, live in (("mine", mine), ("other", other)):
+            seen[name] = []
+            while (frame := await asyncio.wait_for(live.receive_json(), 5)).get("session", {}).get(
+                "status"
+            ) != "active":
+                if frame["type"] == "stream":
+                    seen[name].append(frame["append"])
+                elif frame["type"] == "message" and frame["message"]["ts"] == started["ts"]:
+                    seen[name].append(frame["message"]["markdown_text"])
+    assert seen == {"mine": ["a", "b", "ab"], "other": ["a", "ab"]}
+
+
 async def test_unread_counts(playground: Playground, page: aiohttp.ClientSession) -> None:
     """Others' messages are unread until one looks; mentions are counted apart."""
     await playground.maya.say("general", "one")

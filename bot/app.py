@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -54,7 +55,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         database = await stack.enter_async_context(open_database(settings))
         client = await stack.enter_async_context(_slack_client(settings))
         calls = Calls(client)
-        bot_user_id = await _log_in(client)
+        identity = await _log_in(client)
         directory = Directory(calls)
         assistant = Assistant(
             database,
@@ -63,9 +64,10 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             max_tokens=settings.answer_max_tokens,
             temperature=settings.answer_temperature,
         )
-        turns = Turns(database, assistant, calls=calls, directory=directory, bot_user_id=bot_user_id)
+        turns = Turns(database, assistant, calls=calls, directory=directory, bot_user_id=identity.bot_user_id or "")
         slack = build_slack_app(
             client,
+            identity=identity,
             signing_secret=settings.slack_signing_secret.get_secret_value(),
             database=database,
             turns=turns,
@@ -75,18 +77,19 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         )
         await stack.enter_async_context(scheduled_jobs(database))
         worker = await stack.enter_async_context(_background(turns.run()))
+        app_token = settings.slack_app_token.get_secret_value()
         is_http = settings.slack_transport is Transport.HTTP
-        socket = AsyncSocketModeHandler(slack, settings.slack_app_token.get_secret_value(), web_client=client)
+        socket = None if is_http else AsyncSocketModeHandler(slack, app_token, web_client=client)
 
         async def alive() -> dict[str, bool]:
-            return {"worker": not worker.done(), "slack": is_http or await socket.client.is_connected()}
+            return {"worker": not worker.done(), "slack": socket is None or await socket.client.is_connected()}
 
         async def ready() -> dict[str, bool]:
             return {**await alive(), "engine": await engine.health()}
 
         web_app = build_web_app(alive=alive, ready=ready, slack=slack if is_http else None)
         port = await stack.enter_async_context(serving(web_app, host=settings.http_host, port=settings.http_port))
-        if not is_http:
+        if socket is not None:
             await stack.enter_async_context(_socket(socket))
         log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
         yield RunningBot(engine, supervisor, port, worker)
@@ -157,14 +160,21 @@ async def _slack_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
         )
 
 
-async def _log_in(client: AsyncWebClient) -> str:
-    """Return the bot's own user id; wait for a Slack that is away, refuse a token that is wrong."""
+async def _log_in(client: AsyncWebClient) -> AuthorizeResult:
+    """Return who the token is; wait for a Slack that is away, refuse a token that is wrong."""
     delay = 0.1
     while True:
         try:
-            return str((await client.auth_test())["user_id"])
+            who = await client.auth_test()
+            return AuthorizeResult(
+                enterprise_id=who.get("enterprise_id"),
+                team_id=who.get("team_id"),
+                bot_user_id=who["user_id"],
+                bot_id=who.get("bot_id"),
+                bot_token=client.token,
+            )
         except SlackApiError as error:
-            if error.response.status_code < 500:
+            if error.response.status_code < 500 and error_code(error) != "ratelimited":
                 raise ConfigError(
                     f"SLACK_BOT_TOKEN: Slack refuses it ({error_code(error)}). Copy the Bot User OAuth Token again."
                 ) from error

@@ -122,6 +122,19 @@ class Assistant:
 
     async def prepare(self, draft: Draft) -> None:
         """Choose model, sampling and what of the thread the model reads; raise *ContextOverflow* if nothing fits."""
+        preparing = asyncio.ensure_future(self._prepare(draft))
+        stopping = asyncio.ensure_future(draft.stop.wait())
+        try:
+            await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not preparing.done():
+                draft.finish_reason = STOPPED
+                return
+            await preparing
+        finally:
+            stopping.cancel()
+            preparing.cancel()
+
+    async def _prepare(self, draft: Draft) -> None:
         model = await self._served_model()
         limit = model.n_ctx or UNKNOWN_CONTEXT
         room = min(self._max_tokens, limit // 3)

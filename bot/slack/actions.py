@@ -1,5 +1,6 @@
 """Buttons: thumbs, what an answer should have been, Stop, Regenerate and Retry."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from bot.storage import inbox
 from bot.storage.answers import AnswerRecord, load_answer
 from bot.storage.db import Database
 from bot.storage.feedback import current_vote, save_correction, save_vote
-from bot.storage.tables import Vote
+from bot.storage.tables import AnswerState, Vote
 
 Handler = Callable[..., Awaitable[None]]
 
@@ -67,8 +68,7 @@ class FeedbackButtons:
         text = (values["correction"]["correction"].get("value") or "").strip()
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id)
-            vote = await current_vote(session, answer_id, user_id=user_id)
-            if record is None or vote is None or vote.vote != Vote.DOWN:
+            if record is None:
                 return
             await save_vote(session, record.answer, user_id=user_id, vote=Vote.DOWN, reason=reason)
             await save_correction(session, record.answer, user_id=user_id, text=text)
@@ -86,7 +86,9 @@ class FeedbackButtons:
             record = await load_answer(session, answer_id)
             if record is None or not stands_in(record, body):
                 return False
-            await save_vote(session, record.answer, user_id=body["user"]["id"], vote=vote)
+            current = await current_vote(session, answer_id, user_id=body["user"]["id"])
+            if current is None or current.vote != vote:  # the form may have been sent before this was stored
+                await save_vote(session, record.answer, user_id=body["user"]["id"], vote=vote)
             return True
 
     async def _whisper(self, body: dict[str, Any], text: str, extra: list[blocks.Block]) -> None:
@@ -122,7 +124,7 @@ class AgainButtons:
                     event_id=f"again:{answer_id}",
                     team_id=record.place.team_id,
                     channel_id=record.place.channel_id,
-                    ts=answer_id,
+                    ts=str(action.get("action_ts") or f"{time.time():.6f}"),
                     thread_ts=record.place.thread_ts,
                     kind="again",
                     payload={"answer_id": answer_id, "user_id": body["user"]["id"]},
@@ -140,7 +142,11 @@ class AgainButtons:
 
 
 def stands_in(record: AnswerRecord, body: dict[str, Any]) -> bool:
-    """Return whether the clicked message carries the answer: a button's value alone proves nothing."""
-    channel_id = (body.get("channel") or {}).get("id")
-    message_ts = (body.get("message") or {}).get("ts")
-    return record.place.channel_id == channel_id and message_ts in record.answer.reply_ts
+    """Return whether the clicked message carries the answer: a button's value alone proves nothing.
+
+    Somebody may click before it is stored which messages carry the answer; until then the thread has to do.
+    """
+    message = body.get("message") or {}
+    is_here = (body.get("channel") or {}).get("id") == record.place.channel_id
+    is_carrier = message.get("ts") in record.answer.reply_ts or record.answer.state == AnswerState.WRITING
+    return is_here and message.get("thread_ts") == record.place.thread_ts and is_carrier

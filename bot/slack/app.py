@@ -3,6 +3,7 @@
 import logging
 
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.engine.client import EngineClient
@@ -17,6 +18,7 @@ from bot.storage.db import Database
 def build_slack_app(
     client: AsyncWebClient,
     *,
+    identity: AuthorizeResult,
     signing_secret: str,
     database: Database,
     turns: Turns,
@@ -26,9 +28,14 @@ def build_slack_app(
 ) -> AsyncApp:
     """Build the app that answers Slack's requests over either transport."""
     logger = logging.getLogger("bot.slack.bolt")
+
+    async def authorize() -> AuthorizeResult:
+        """Say who we are without asking Slack: Bolt would drop the event whenever that question fails."""
+        return identity
+
     app = AsyncApp(
         client=client,
-        token=client.token,
+        authorize=authorize,
         signing_secret=signing_secret or None,
         logger=logger,
         attaching_conversation_kwargs_enabled=False,

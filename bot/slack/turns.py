@@ -13,11 +13,11 @@ from bot.errors import ApprenticeError, ContextOverflow, DeliveryError, EngineBu
 from bot.metrics import ANSWERS, FIRST_TEXT
 from bot.slack.blocks import build_answer_buttons, build_note, build_retry_button
 from bot.slack.calls import Calls
+from bot.slack.chunks import find_urls
 from bot.slack.delivery import Delivery
 from bot.slack.directory import Directory
 from bot.slack.pace import Pace
 from bot.slack.posts import Target
-from bot.slack.safety import find_urls
 from bot.slack.status import working
 from bot.slack.text import mentioned_users, parse_message
 from bot.storage import inbox

@@ -41,10 +41,9 @@ async def claim_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:
         earlier.channel_id == Inbox.channel_id,
         earlier.thread_ts == Inbox.thread_ts,
     )
-    ahead = or_(
-        earlier.state == InboxState.RUNNING,
-        and_(earlier.state == InboxState.PENDING, earlier.id < Inbox.id),
-    )
+    # By Slack's own time, not by arrival: two messages of a thread can come in over two connections.
+    is_earlier = or_(earlier.ts < Inbox.ts, and_(earlier.ts == Inbox.ts, earlier.id < Inbox.id))
+    ahead = or_(earlier.state == InboxState.RUNNING, and_(earlier.state == InboxState.PENDING, is_earlier))
     ready = (
         select(Inbox)
         .where(Inbox.state == InboxState.PENDING, ~exists().where(same_thread, ahead))

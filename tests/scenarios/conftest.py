@@ -1,5 +1,6 @@
 """The whole bot against the playground, with a real engine: what a person would see, without a person."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -7,18 +8,20 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from bot.app import RunningBot, running_bot
 from bot.playground.testing import Playground
 from bot.settings import STARTER_MODEL, Settings
 from bot.storage.db import Database
+from bot.storage.tables import Answer, AnswerState
 
 KEY = "test-key"
 
@@ -87,6 +90,7 @@ def settings_for(playground: Playground, tmp_path: Path, **changes: Any) -> Sett
     return Settings(**{**values, **changes})
 
 
+Finished = Callable[..., Awaitable[list[Answer]]]
 StartBot = Callable[..., AbstractAsyncContextManager[RunningBot]]
 
 
@@ -117,3 +121,20 @@ async def rows(tmp_path: Path) -> AsyncIterator[Database]:
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'data' / 'apprentice.db'}")
     yield database
     await database.close()
+
+
+@pytest.fixture
+def finished(rows: Database) -> Finished:
+    """Return a function that waits until *count* answers have ended and returns all, oldest first."""
+
+    async def wait(count: int = 1, *, timeout: float = 20) -> list[Answer]:
+        found: list[Answer] = []
+        for _ in range(int(timeout / 0.02)):
+            async with rows.begin() as session:
+                found = list(await session.scalars(select(Answer).order_by(Answer.id)))
+            if sum(answer.state != AnswerState.WRITING for answer in found) >= count:
+                return found
+            await asyncio.sleep(0.02)
+        raise TimeoutError(f"{[answer.state for answer in found]} instead of {count} ended answers")
+
+    return wait

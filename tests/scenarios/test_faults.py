@@ -11,7 +11,7 @@ from bot.playground.testing import Playground
 from bot.settings import STARTER_MODEL
 from bot.storage.db import Database
 from bot.storage.tables import Answer, AnswerState
-from tests.scenarios.conftest import EngineProcess, StartBot
+from tests.scenarios.conftest import EngineProcess, Finished, StartBot
 
 LONG = "Make an onboarding plan for a new colleague."
 
@@ -33,32 +33,29 @@ def shown(message: dict) -> str:
     return "".join((markdown or message["markdown_text"] or message["text"]).split())
 
 
-async def test_a_workspace_without_streams_gets_edits(playground: Playground, bot: RunningBot, rows: Database) -> None:
+async def test_a_workspace_without_streams_gets_edits(
+    playground: Playground, bot: RunningBot, finished: Finished
+) -> None:
     """Unknown methods are no reason not to answer: one message, edited, with the whole text."""
     playground.fault("missing_method", methods="chat.startStream,agents.sessions.setStatus,assistant.threads.setStatus")
     maya = playground.maya
     ts = await maya.say(maya.dm, LONG)
     await playground.wait_until(lambda: answers_in(playground, maya.dm, ts), what="the answer")
-    for _ in range(200):
-        (answer,) = await stored(rows)
-        if answer.state == AnswerState.COMPLETE:
-            break
-        await asyncio.sleep(0.05)
+    (answer,) = await finished()
 
     (message,) = answers_in(playground, maya.dm, ts)
     assert shown(message) == "".join(answer.text.split())
     assert not message["streaming"]
 
 
-async def test_a_stream_that_expires_is_repaired(playground: Playground, bot: RunningBot, rows: Database) -> None:
+async def test_a_stream_that_expires_is_repaired(playground: Playground, bot: RunningBot, finished: Finished) -> None:
     """Slack ends streams after minutes; the whole text stands there all the same, in one message."""
     playground.fault("stream_expiry", seconds=0.01)
     maya = playground.maya
     ts = await maya.say(maya.dm, LONG)
-    await playground.wait_for_reply(maya.dm, ts)
+    (answer,) = await finished()
 
     (message,) = answers_in(playground, maya.dm, ts)
-    (answer,) = await stored(rows)
     assert shown(message) == "".join(answer.text.split())
     assert [block["type"] for block in message["blocks"]][-2:] == ["context_actions", "actions"]
 
@@ -89,61 +86,53 @@ async def test_a_refreshed_socket_loses_nothing(playground: Playground, bot: Run
 
 
 async def test_a_throttled_workspace_gets_the_whole_text(
-    playground: Playground, bot: RunningBot, rows: Database
+    playground: Playground, bot: RunningBot, finished: Finished
 ) -> None:
     """Slack says 429 now and then; no error reaches a person."""
     playground.fault("rate_limit", retry_after=1, times=3)
     maya = playground.maya
     ts = await maya.say(maya.dm, "What is a code review?")
-    await playground.wait_for_reply(maya.dm, ts, timeout=30)
-    for _ in range(100):
-        (answer,) = await stored(rows)
-        if answer.state == AnswerState.COMPLETE:
-            break
-        await asyncio.sleep(0.05)
+    (answer,) = await finished(timeout=40)
 
     (message,) = answers_in(playground, maya.dm, ts)
     assert shown(message) == "".join(answer.text.split())
 
 
 async def test_a_failed_answer_says_so_and_can_be_retried(
-    playground: Playground, bot: RunningBot, rows: Database
+    playground: Playground, bot: RunningBot, finished: Finished
 ) -> None:
     """A question that can never fit is refused with an id; Retry tries again in the same place."""
     maya = playground.maya
     ts = await maya.say(maya.dm, "word " * 5000)
+    (answer,) = await finished()
     reply = await playground.wait_for_reply(maya.dm, ts)
-    (answer,) = await stored(rows)
 
     assert answer.state == AnswerState.FAILED
     assert answer.error_id in (reply["markdown_text"] or reply["text"])
     assert "too long" in (reply["markdown_text"] or reply["text"])
     await maya.click(reply, "retry")
-    for _ in range(200):
-        answers = await stored(rows)
-        if len(answers) == 2 and answers[1].state == AnswerState.FAILED:
-            break
-        await asyncio.sleep(0.02)
+    answers = await finished(2)
     assert answers[1].replaces_id == answer.id
     assert len(answers_in(playground, maya.dm, ts)) == 1
 
 
 async def test_older_messages_that_do_not_fit_are_confessed(
-    playground: Playground, bot: RunningBot, rows: Database
+    playground: Playground, bot: RunningBot, finished: Finished
 ) -> None:
     """The answer says how much of the thread it knew."""
     maya = playground.maya
-    ts = await maya.say(maya.dm, "Remember these notes. " + "The quick brown fox jumps over the lazy dog. " * 90)
+    ts = await maya.say(maya.dm, "Remember these notes. " + "The quick brown fox jumps over the lazy dog. " * 60)
     await playground.wait_for_reply(maya.dm, ts)
-    second = await maya.say(maya.dm, "And these. " + "Pack my box with five dozen liquor jugs. " * 90, thread_ts=ts)
+    second = await maya.say(maya.dm, "And these. " + "Pack my box with five dozen liquor jugs. " * 60, thread_ts=ts)
+    answers = await finished(2)
     reply = await playground.wait_for_reply(maya.dm, ts, after=second)
 
     assert "I could only keep the last 0 of 1" in str(reply["blocks"])
-    assert (await stored(rows))[-1].messages_used == 0
+    assert answers[-1].messages_used == 0
 
 
 async def test_a_killed_engine_comes_back_and_the_answer_goes_on(
-    playground: Playground, start_bot: StartBot, rows: Database
+    playground: Playground, start_bot: StartBot, finished: Finished
 ) -> None:
     """The engine is shot in the middle of an answer; the person sees one complete answer."""
     async with start_bot(engine_url="", model_path=STARTER_MODEL) as bot:
@@ -154,17 +143,16 @@ async def test_a_killed_engine_comes_back_and_the_answer_goes_on(
         ts = await maya.say(maya.dm, LONG)
         await playground.wait_until(lambda: answers_in(playground, maya.dm, ts), timeout=20, what="first words")
         os.kill(bot.supervisor.pid, signal.SIGKILL)
-        await playground.wait_for_reply(maya.dm, ts, timeout=60)
+        answer = (await finished(2, timeout=60))[-1]
 
         (message,) = answers_in(playground, maya.dm, ts)
-        answer = (await stored(rows))[-1]
         assert answer.state == AnswerState.COMPLETE
         assert shown(message) == "".join(answer.text.split())
         assert len(answer.completion_token_ids) == answer.completion_tokens
 
 
 async def test_a_bot_that_dies_in_the_middle_answers_after_its_restart(
-    playground: Playground, start_bot: StartBot, rows: Database, engine_process: EngineProcess
+    playground: Playground, start_bot: StartBot, rows: Database, finished: Finished, engine_process: EngineProcess
 ) -> None:
     """The inbox has the question; the next start answers it, in the same message if one had begun."""
     maya = playground.maya
@@ -183,8 +171,7 @@ async def test_a_bot_that_dies_in_the_middle_answers_after_its_restart(
     assert answers_in(playground, maya.dm, ts) == []
 
     async with start_bot():
-        await playground.wait_for_reply(maya.dm, ts, timeout=20)
+        (answer,) = await finished()
 
     assert len(answers_in(playground, maya.dm, ts)) == 1
-    (answer,) = await stored(rows)
     assert answer.state == AnswerState.COMPLETE

@@ -1,6 +1,7 @@
 """HTTP transport against a server that has Slack's classic methods only and knows nothing of the playground."""
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import AsyncIterator
@@ -165,5 +166,5 @@ async def test_a_body_that_is_too_large_is_refused(http_bot: RunningBot) -> None
     """Nobody can fill the memory before a signature was checked."""
     async with aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{http_bot.http_port}/slack/events"
-        async with session.post(url, data=b"x" * 2_000_000) as response:
+        async with session.post(url, data=io.BytesIO(b"x" * 2_000_000)) as response:
             assert response.status == 413

@@ -94,3 +94,11 @@ async def test_pruning_keeps_what_is_recent_or_unfinished(database: Database) ->
         await inbox.prune(session, before=now() + timedelta(days=1))
     assert await put(database)
     assert not await put(database, event_id="Ev2", ts="101.000")
+
+
+async def test_a_thread_is_ordered_by_slacks_time(database: Database) -> None:
+    """Two messages that arrive in the wrong order are answered in the right one."""
+    await put(database, event_id="Ev2", ts="101.000")
+    await put(database, event_id="Ev1", ts="100.500")
+
+    assert await claim(database) == ["Ev1"]

@@ -24,10 +24,18 @@ URL_START = re.compile(
 URL = re.compile(r"[^\s<>\"`|]{1,2000}")
 AFTER_URL = ".,;:!?'\")]}*_~"
 
+UNSEEN = "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+_LOOKALIKES = str.maketrans("асеһӏоугεηνѵոοαγհ", "acehloyrenvvnoayh")
 _JOINERS = "\u200d\u034f"
 _MODIFIERS = re.compile("[\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\uff9e\uff9f]")
 _FLAG_LETTER = re.compile("[\U0001f1e6-\U0001f1ff]")
 _HANGUL = re.compile("[\u1100-\u115f][\u1100-\u11ff\uac00-\ud7a3]|[\u1160-\u11ff\uac00-\ud7a3][\u1160-\u11ff]")
+
+
+def skeleton(text: str) -> str:
+    """The letters that a reader, or a lenient parser, would take the text for."""
+    seen = unicodedata.normalize("NFKD", re.sub(UNSEEN, "", text)).casefold()
+    return seen.translate(_LOOKALIKES)
 
 
 def find_urls(text: str) -> frozenset[str]:

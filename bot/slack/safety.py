@@ -12,20 +12,17 @@ fences go to the left margin, an open fence is closed, and backticks that open n
 
 import html
 import re
-import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from bot.slack.chunks import AFTER_URL, LINK, URL, URL_START, normal_url
+from bot.slack.chunks import AFTER_URL, LINK, UNSEEN, URL, URL_START, normal_url, skeleton
 
 _JOINER = "\u2060"
-_UNSEEN = "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
-_UNSEEN_CHARACTERS = "".join(filter(re.compile(_UNSEEN).match, map(chr, range(0x10000))))
 _MOST_WORD = 200
 _MOST_URL = 2000
+_MOST_SHOWN = 150
 
 _BROADCASTS = ("channel", "here", "everyone", "group")
-_LOOKALIKES = str.maketrans("асеһӏоугεηνѵոοαγհ", "acehloyrenvvnoayh")
 _AT = "@＠﹫"
 _BANG = "!！﹗ǃ"
 
@@ -44,13 +41,13 @@ _ALMOST_ANGLE_LINK = re.compile(r"<[a-zA-Z][\w+.-]{0,30}(?::[^\s<>|`]{0,2000}(?:
 _ANGLE_ADDRESS = re.compile(r"<[^\s<>@]{1,64}@[^\s<>]{1,100}>")
 _ALMOST_ANGLE_ADDRESS = re.compile(r"<[^\s<>@]{1,64}(?:@[^\s<>]{0,100})?")
 _CONTROL = re.compile(
-    rf"(?:[<＜﹤]|&lt;){_UNSEEN}{{0,30}}([{_BANG}{_AT}#])([^<>＞\n]{{0,100}}?)(?:>|＞|&gt;)", re.IGNORECASE
+    rf"(?:[<＜﹤]|&lt;){UNSEEN}{{0,30}}([{_BANG}{_AT}#])([^<>＞\n]{{0,100}}?)(?:>|＞|&gt;)", re.IGNORECASE
 )
 _MOST_CONTROL = 140
 _CODE_CONTROL = re.compile(
-    rf"<(?!{_JOINER}){_UNSEEN}{{0,30}}(?:!(?i:channel|here|everyone|group|subteam)|@([UW][A-Z0-9]{{1,30}})[|>])"
+    rf"<(?!{_JOINER}){UNSEEN}{{0,30}}(?:!(?i:channel|here|everyone|group|subteam)|@([UW][A-Z0-9]{{1,30}})[|>])"
 )
-_ALMOST_CODE_CONTROL = re.compile(rf"<{_UNSEEN}{{0,30}}(?:!\w{{0,8}}|@\w{{0,31}})?")
+_ALMOST_CODE_CONTROL = re.compile(rf"<{UNSEEN}{{0,30}}(?:!\w{{0,8}}|@\w{{0,31}})?")
 _LESS_THAN = re.compile(r"[<＜﹤]|&lt;", re.IGNORECASE)
 _ENTITY = re.compile(r"&(#?\w{1,31});")
 _ALMOST_ENTITY = re.compile(r"&#?\w{0,31}")
@@ -67,10 +64,9 @@ def neutralise(markdown: str, *, allowed_users: Collection[str] = (), known_urls
     return stream.push(markdown) + stream.flush()
 
 
-def _skeleton(text: str) -> str:
-    """The letters that a reader, or a lenient parser, would take the text for."""
-    seen = unicodedata.normalize("NFKD", re.sub(_UNSEEN, "", text)).casefold()
-    return seen.translate(_LOOKALIKES)
+def _build_code(url: str) -> str:
+    """An address nobody can click; of a long one the beginning, since the rest may be what it would carry away."""
+    return f"`{url}`" if len(url) <= _MOST_SHOWN else f"`{url[:_MOST_SHOWN]}…`"
 
 
 @dataclass(frozen=True)
@@ -116,12 +112,15 @@ class StreamNeutraliser:
         return rest
 
     def _emit(self, consumed: int, text: str) -> bool:
-        if text.startswith("`") and self._last and self._last in "`\\":
-            text = " " + text  # a backtick next to another, or behind a backslash, would not open code
         self._held = self._held[consumed:]
         self._out.append(text)
         self._last = text[-1:] or self._last
         return True
+
+    def _emit_code(self, consumed: int, text: str) -> bool:
+        """Emit text that may begin with code: next to a backtick, or behind a backslash, its first would not count."""
+        is_joined = text.startswith("`") and self._last in {"`", "\\"}
+        return self._emit(consumed, " " + text if is_joined else text)
 
     def _is_undecided(self, almost: re.Pattern[str]) -> bool:
         """Whether more text could still complete what *almost* begins."""
@@ -153,8 +152,6 @@ class StreamNeutraliser:
     def _pass_newline(self) -> bool:
         self._is_line_start = True
         return self._emit(1, "\n")
-
-    # Lines and fences
 
     def _start_line(self) -> bool:
         match = _LEAD.match(self._held)
@@ -209,15 +206,13 @@ class StreamNeutraliser:
     def _is_control_in_code(self, match: re.Match[str] | None) -> bool:
         return match is not None and (match[1] not in self._allowed_users or not match[0].startswith("<@"))
 
-    # Inline
-
     def _pass_code_span(self) -> bool:
         is_open = "\n" not in self._held[:_MOST_CODE] and len(self._held) < _MOST_CODE
         code = _CODE.match(self._held)
         if not self._is_final and is_open and (code is None or code.end() == len(self._held)):
             return False
         if code and not ("|" in code[2] and (URL_START.search(code[2]) or any(at in code[2] for at in _AT))):
-            return self._emit(code.end(), code[1] + self._guard_code(code[2]) + code[1])
+            return self._emit_code(code.end(), code[1] + self._guard_code(code[2]) + code[1])
         return self._emit(1, "ˋ")
 
     def _pass_backslash(self) -> bool:
@@ -238,7 +233,7 @@ class StreamNeutraliser:
 
     def _glue(self) -> str:
         """What keeps rewritten text from forming a word or a control sequence with the text before it."""
-        return _JOINER if self._last.isalnum() or (self._last and self._last in f"{_AT}{_BANG}<＜﹤&") else ""
+        return _JOINER if re.match(rf"[^\s(\[{{*_~\"'|,;{_JOINER}]", self._last) else ""
 
     def _neutralise_label(self, label: str) -> str:
         inner = StreamNeutraliser(allowed_users=self._allowed_users, known_urls=self._known_urls)
@@ -251,10 +246,10 @@ class StreamNeutraliser:
         is_same = not label or normal_url(label) == normal_url(url)
         is_known = normal_url(url) in self._known_urls and not url.lower().startswith("javascript:")
         glue = self._glue()
-        if is_known and (is_same or not URL_START.search(_skeleton(label))):
+        if is_known and (is_same or not URL_START.search(skeleton(label))):
             return self._emit(consumed, f"{glue}[{text}]({url})" if text else f"{glue}<{url}>")
-        address = f"<{url}>" if is_known else f"`{url}`" if url else ""
-        return self._emit(consumed, address if is_same else f"{glue}{text} ({address})" if address else glue + text)
+        address = f"<{url}>" if is_known else _build_code(url)
+        return self._emit_code(consumed, address if is_same else f"{glue}{text} ({address})")
 
     def _pass_angle(self) -> bool:
         if self._is_undecided(_ALMOST_ENTITY):
@@ -264,8 +259,8 @@ class StreamNeutraliser:
             entity = _ENTITY.match(self._held)
             meant = html.unescape(entity[0]) if entity and entity[1].lower() not in _HARMLESS_ENTITIES else ""
             return self._emit(1, "&" + (_JOINER if len(meant) == 1 and meant.isascii() else ""))
-        following = self._held[opening.end() : opening.end() + 31].lstrip(_UNSEEN_CHARACTERS)
-        if not following and not self._is_final:
+        following = re.sub(UNSEEN, "", self._held[opening.end() : opening.end() + 31])
+        if not following and not self._is_final and len(self._held) < opening.end() + 31:
             return False
         return (
             self._pass_control(opening[0]) if following[:1] in set(f"{_BANG}{_AT}#") else self._pass_opening(opening[0])
@@ -308,12 +303,12 @@ class StreamNeutraliser:
         if target.startswith("date^") and kind in _BANG:
             return self._neutralise_label(label)
         shown = self._neutralise_label(label or target.removeprefix("subteam^"))
-        is_named = kind in _AT or (kind in _BANG and _skeleton(target).startswith((*_BROADCASTS, "subteam^")))
+        is_named = kind in _AT or (kind in _BANG and skeleton(target).startswith((*_BROADCASTS, "subteam^")))
         return f"@{_JOINER}{shown.lstrip(_AT + _JOINER)}" if is_named and shown else ""
 
     def _pass_at(self) -> bool:
         following = self._held[1:61]
-        name = _skeleton(following)
+        name = skeleton(following)
         if not self._is_final and len(following) < 60 and any(word.startswith(name) for word in _BROADCASTS):
             return False
         is_broken = following.startswith(_JOINER)
@@ -346,5 +341,5 @@ class StreamNeutraliser:
                 url = whole[:end]
                 gap = " " if self._held[len(whole) : len(whole) + 1] in {"|", "<", "`"} else ""
                 return self._emit(end, url + gap)
-        is_address = self._last in _AT and re.fullmatch(r"[\w.-]+", url)
-        return self._emit(len(url), url if self._last and is_address else f"`{url}`")
+        is_address = self._last in _AT and re.fullmatch(r"(?!www\.)[\w.-]+", url, re.IGNORECASE)
+        return self._emit_code(len(url), url if self._last and is_address else _build_code(url))

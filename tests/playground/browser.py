@@ -166,8 +166,11 @@ class Page:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
     def prefer(self, scheme: str) -> None:
-        """Become a system that prefers light or dark."""
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        """Become a system that prefers light or dark, and stillness: presses must not miss what still moves."""
+        features = [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def problems(self) -> list[str]:

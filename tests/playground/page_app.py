@@ -8,7 +8,9 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-ANSWER = "**Refunds** are possible for *30 days*:\n\n1. Open the order\n2. Press `Refund`\n\n```python\nrefund(order)\n```\n"
+ANSWER = (
+    "**Refunds** are possible for *30 days*:\n\n1. Open the order\n2. Press `Refund`\n\n```python\nrefund(order)\n```\n"
+)
 PROMPTS = [
     {"title": "Refunds", "message": "May we refund an order?"},
     {"title": "Slow", "message": "Answer slowly."},
@@ -135,7 +137,7 @@ async def answer(client: AsyncWebClient, event: dict[str, Any], stops: dict[str,
     """Stream an answer below a message, in small pieces, until it is stopped."""
     channel, root = event["channel"], event.get("thread_ts") or event["ts"]
     stop = stops.setdefault(root, asyncio.Event())
-    await client.agents_sessions_setStatus(channel_id=channel, thread_ts=root, status="processing", title="A chat")
+    await client.agents_sessions_setStatus(channel_id=channel, thread_ts=root, status="processing")
     stream = await client.chat_startStream(
         channel=channel, thread_ts=root, recipient_team_id="T0PLAYGRND", recipient_user_id=event["user"]
     )
@@ -145,8 +147,8 @@ async def answer(client: AsyncWebClient, event: dict[str, Any], stops: dict[str,
         try:
             await client.chat_appendStream(channel=channel, ts=stream["ts"], markdown_text=text[at : at + 8])
         except SlackApiError as error:
-            assert error.response["error"] == "stopped_by_user"
-        if stop.is_set():
+            if error.response["error"] != "stopped_by_user":
+                raise
             break
         await asyncio.sleep(0.05 if is_slow else 0.01)
     if not stop.is_set():

@@ -101,6 +101,7 @@ export function createActions(store) {
         const { messages, has_more } = await api.messages({ user: store.me.id, channel, thread_ts: root, before: first, limit: PAGE });
         store.loads.set(key, { state: "ready", hasMore: has_more });
         store.addMessages(channel, messages);
+        if (store.gaps.delete(channel)) await this.fetch(channel, root);
         if (!root && store.isAppDm(store.channels.get(channel))) await this.fetchReplies(channel, messages);
       } catch (error) {
         store.loads.set(key, { state: "error", error: error.message });

@@ -76,7 +76,7 @@ function drawFold(fold, root, { open, title, count, page }) {
   if (fold.dataset.words === words) return;
   fold.dataset.words = words;
   fold.setAttribute("aria-expanded", String(open));
-  fold.replaceChildren(icon("chevron"), h("span.chat-title", {}, open ? title ?? "Chat" : `${page.store.nameOf(root.user)}: ${said}`), h("span.quiet", {}, `${timeOf(root.ts)} · ${replies}`));
+  fold.replaceChildren(icon("chevron"), h("span.chat-title", {}, title ?? (open ? "Chat" : `${page.store.nameOf(root.user)}: ${said}`)), h("span.quiet", {}, `${timeOf(root.ts)} · ${replies}`));
 }
 
 function footItems(root, page) {

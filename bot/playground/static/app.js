@@ -75,20 +75,31 @@ const page = {
 
 const inspector = createInspector(page);
 
-/** Become the person of the route: load what they see and listen as them. */
+/** Become the person of the route: listen as them, then load what they see, so that nothing falls in between. */
 async function enter(user) {
   live?.end();
-  live = null;
+  let held = [];
+  const opened = new Promise((resolve) => {
+    const hear = (state, { again }) => {
+      resolve();
+      changeConnection(user, state, again);
+    };
+    live = connect(user, { onFrame: (frame) => (held ? held.push(frame) : store.apply(frame)), onState: hear });
+  });
+  await opened;
   try {
     store.load(await api.state(user));
   } catch (error) {
+    live.end();
     fail(error, user);
     return;
   }
+  const missed = held;
+  held = null;
+  missed.forEach((frame) => store.apply(frame));
   localStorage.setItem("person", user);
-  const { log = [] } = await api.log().then((answer) => (Array.isArray(answer) ? { log: answer } : { log: answer.entries ?? answer.log })).catch(() => ({}));
-  if (!store.log.length) for (const entry of log) store.logEntry(entry);
-  live = connect(user, { onFrame: (frame) => store.apply(frame), onState: (state, { again }) => changeConnection(user, state, again) });
+  const { entries } = await api.log().catch(() => ({ entries: [] }));
+  for (const entry of entries) store.logEntry(entry);
 }
 
 function fail(error, user) {

@@ -76,6 +76,7 @@ export function attachCompletion(field, store, { commands }) {
 
   return {
     list,
+    close,
     handleKey(event) {
       if (!found) return false;
       const steps = { ArrowDown: 1, ArrowUp: -1 };
@@ -92,5 +93,5 @@ export function attachCompletion(field, store, { commands }) {
   };
 }
 
-/** A command that is already written out is sent by Enter, not completed again. */
-const isWhole = (found, field, at) => field.value.startsWith("/") && field.value.trim() === found.choices[at].label;
+/** What is already written out in full is sent by Enter, not completed again. */
+const isWhole = (found, field, at) => field.value.slice(found.start, field.selectionStart).toLowerCase() === found.choices[at].insert.trim().toLowerCase();

@@ -29,6 +29,7 @@ export function createComposer(page, { channel, root = null, label, slim = false
   };
   const clear = (text = "") => {
     field.value = text;
+    completion.close();
     settle();
   };
 

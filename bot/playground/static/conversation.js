@@ -86,12 +86,12 @@ export function createConversation(page) {
     if (messages.length) return null;
     if (load?.state !== "ready") return [{ key: "loading", sig: "", build: () => h("p.empty", { role: "status" }, "Loading…") }];
     const prompts = JSON.stringify([...store.prompts.values()]);
-    return [{ key: "empty", sig: prompts + channel.topic, build: () => (store.isAppDm(channel) ? renderWelcome(page, channel.id, sentNew) : renderIntro(channel, "welcome")) }];
+    return [{ key: "empty", sig: prompts + channel.topic, build: () => (store.isAppDm(channel) ? renderWelcome(page, channel.id, sentNew) : renderIntro(channel)) }];
   }
 
-  function renderIntro(channel, kind = "intro") {
+  function renderIntro(channel) {
     const isDm = channel.kind === "im";
-    return h(`div.${kind}`, {}, isDm ? page.face(channel.user, "huge") : h("span.welcome-mark", {}, icon(channel.kind === "private" ? "lock" : "hash")),
+    return h("div.intro", {}, isDm ? page.face(channel.user, "huge") : h("span.welcome-mark", {}, icon(channel.kind === "private" ? "lock" : "hash")),
       h("h2", {}, isDm ? `This is between you and ${store.titleOf(channel)}` : `This is the very beginning of #${store.titleOf(channel)}`),
       h("p.quiet", {}, channel.topic || (isDm ? "Nobody else sees what you write here." : `Mention @${store.app.name} here to ask the app something.`)));
   }

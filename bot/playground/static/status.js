@@ -24,7 +24,14 @@ function renderStatus(session, page, { channel, root, isBusy, isWriting }) {
   const words = session.status_text || (isWriting ? "is writing…" : "is thinking…");
   if (!turns.length) line.append(h("b", {}, store.app.name), ` ${words.replace(/\.\.\.$/, "…")}`);
   const element = h("div.status", {}, avatar(store.user(store.app.bot_user_id), "small"), line,
-    isBusy && h("button.stop", { type: "button", dataset: { focus: "stop" }, onclick: (event) => { event.currentTarget.disabled = true; actions.stop(channel, root); } }, icon("stop", { filled: true }), "Stop"));
+    isBusy && h("button.stop", { type: "button", dataset: { focus: "stop" }, onclick: (event) => press(event.currentTarget) }, icon("stop", { filled: true }), "Stop"));
+  async function press(button) {
+    button.disabled = true;
+    button.lastChild.textContent = "Stopping…";
+    if (await actions.stop(channel, root)) return;
+    button.disabled = false;
+    button.lastChild.textContent = "Stop";
+  }
   if (turns.length > 1) takeTurns(element, line, turns);
   return element;
 }

@@ -47,6 +47,7 @@ export class Store {
     this.limits = state.limits ?? { message: 40_000 };
     this.messages = new Map();
     this.loads = new Map();
+    this.gaps = new Set(); // channels in which text streamed past before its message was loaded
     this.typing = new Map();
     for (const topic of ["app", "channels", "sessions", "prompts", "messages", "faults", "clock", "home", "views"]) this.emit(topic);
   }
@@ -69,7 +70,8 @@ export class Store {
     const known = this.#conversation(channel);
     for (const message of messages) {
       const old = known.get(message.ts);
-      if (!(old?.streaming && message.streaming)) known.set(message.ts, { ...message, rev: ++this.#rev });
+      const isBehind = old?.streaming && message.streaming && (message.markdown_text ?? "").length < (old.markdown_text ?? "").length;
+      if (!isBehind) known.set(message.ts, { ...message, rev: ++this.#rev });
     }
     this.emit("messages", { channel });
   }
@@ -85,7 +87,10 @@ export class Store {
 
   append(channel, ts, text) {
     const message = this.message(channel, ts);
-    if (!message) return;
+    if (!message) {
+      this.gaps.add(channel);
+      return;
+    }
     message.markdown_text = (message.markdown_text ?? "") + text;
     this.emit("stream", message);
   }
@@ -161,7 +166,7 @@ export class Store {
     const index = this.log.findLastIndex((known) => known.id === entry.id);
     const fresh = { ...entry, rev: ++this.#rev };
     if (index >= 0) this.log[index] = fresh;
-    else this.log.push(fresh);
+    else this.log.splice(this.log.findLastIndex((known) => known.id < entry.id) + 1, 0, fresh);
     if (this.log.length > LOG_LIMIT) this.log.splice(0, this.log.length - LOG_LIMIT);
     this.emit("log");
   }

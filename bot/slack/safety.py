@@ -38,8 +38,8 @@ _ALMOST_LINK = re.compile(
 )
 _ANGLE_LINK = re.compile(r"<([a-zA-Z][\w+.-]{1,30}:[^\s<>|`]{0,2000})(?:\|([^<>\n]{0,200}))?>")
 _ALMOST_ANGLE_LINK = re.compile(r"<[a-zA-Z][\w+.-]{0,30}(?::[^\s<>|`]{0,2000}(?:\|[^<>\n]{0,200})?)?")
-_ANGLE_ADDRESS = re.compile(r"<[^\s<>@]{1,64}@[^\s<>]{1,100}>")
-_ALMOST_ANGLE_ADDRESS = re.compile(r"<[^\s<>@]{1,64}(?:@[^\s<>]{0,100})?")
+_ANGLE_ADDRESS = re.compile(r"<[^\s<>@]{1,64}@[A-Za-z0-9.-]{1,100}>")
+_ALMOST_ANGLE_ADDRESS = re.compile(r"<[^\s<>@]{1,64}(?:@[A-Za-z0-9.-]{0,100})?")
 _CONTROL = re.compile(
     rf"(?:[<＜﹤]|&lt;){UNSEEN}{{0,30}}([{_BANG}{_AT}#])([^<>＞\n]{{0,100}}?)(?:>|＞|&gt;)", re.IGNORECASE
 )

@@ -144,7 +144,7 @@ def test_only_references_keep_their_brackets(markdown: str) -> None:
         assert not re.search(r"[\x00-\x08]", text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=40))
 def test_literal_text_survives_the_way_to_slack_and_back(text: str) -> None:
     """Text in which every sign is escaped is read back by Slack's rules as the same text, look-alikes aside."""
@@ -155,7 +155,7 @@ def test_literal_text_survives_the_way_to_slack_and_back(text: str) -> None:
     assert read.translate(lookalikes) == text.translate(lookalikes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(DOCUMENT, st.integers(2, 8))
 def test_parts_of_three_thousand_can_be_edited(markdown: str, times: int) -> None:
     """Split by escaped length at 3,000, every rendered part stays below the 4,000 that an edit may have."""
@@ -163,7 +163,7 @@ def test_parts_of_three_thousand_can_be_edited(markdown: str, times: int) -> Non
         assert len(render_mrkdwn(part)) <= 3900
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(MARKUP.map("".join))
 def test_neutralised_text_notifies_nobody_when_rendered(markdown: str) -> None:
     """Neutralising, then rendering leaves no mention that was not allowed."""

@@ -80,7 +80,7 @@ def inline_tokens(markdown: str) -> list[Token]:
     return [child for token in PARSER.parse(markdown) for child in token.children or []]
 
 
-@settings(max_examples=1200, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(TEXTS)
 @example("<[!channel](https://evil.com)>")
 @example("@[here](https://evil.com)")
@@ -101,14 +101,14 @@ def test_no_output_notifies_or_links(text: str) -> None:
             assert not re.search("@(channel|here|everyone)", visible)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(TEXTS)
 def test_twice_is_once(text: str) -> None:
     """Neutralised text is not changed again."""
     assert clean(clean(text)) == clean(text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(TEXTS, st.lists(st.integers(0, 300), max_size=6))
 def test_a_stream_does_not_depend_on_its_cuts(text: str, cuts: list[int]) -> None:
     """However the text is cut, and cut into single characters too, the same characters are sent."""

@@ -76,7 +76,7 @@ def is_whole(parts: list[str], source: str) -> bool:
     return len(source) in reached
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(ANYTHING, LIMITS)
 def test_parts_fit_and_nothing_is_lost(markdown: str, limit: int) -> None:
     """Every part keeps the limit, and the parts together are the text, apart from blanks at the cuts."""
@@ -87,7 +87,7 @@ def test_parts_fit_and_nothing_is_lost(markdown: str, limit: int) -> None:
     assert is_whole(parts, squeeze(source))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(ANYTHING, LIMITS, st.data())
 def test_earlier_parts_stay_while_the_text_grows(markdown: str, limit: int, data: st.DataObject) -> None:
     """A longer text has all parts of its beginning but the last."""

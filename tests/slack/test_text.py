@@ -212,7 +212,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.dictionaries(KEYS, JSON, max_size=6))
 def test_no_payload_raises(event: dict[str, Any]) -> None:
     """Whatever arrives, the result is encodable text without control characters."""
@@ -222,7 +222,7 @@ def test_no_payload_raises(event: dict[str, Any]) -> None:
     assert all(isinstance(user, str) for user in mentioned_users(event))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.text())
 def test_escaping_is_undone_exactly_once(text: str) -> None:
     """What a person typed inside code comes back as it was typed."""

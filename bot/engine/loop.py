@@ -27,9 +27,9 @@ Deliver = Callable[[Sequence[Delta]], None]
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Begin a request."""
+    """Begin requests, all in the same step."""
 
-    request: Request
+    requests: tuple[Request, ...]
     arrived: float
 
 
@@ -78,9 +78,9 @@ class EngineLoop:
         self._answers: dict[str, Answer] = {}
         self._deltas: list[Delta] = []
 
-    def submit(self, request: Request) -> None:
-        """Begin *request* at the next step; callable from any thread."""
-        self._mailbox.put(Submit(request, time.monotonic()))
+    def submit(self, *requests: Request) -> None:
+        """Begin *requests* together at the next step; callable from any thread."""
+        self._mailbox.put(Submit(requests, time.monotonic()))
 
     def cancel(self, request_id: str) -> None:
         """Free what a request holds within one step; callable from any thread."""
@@ -118,8 +118,9 @@ class EngineLoop:
         while self._mailbox.commands:
             command = self._mailbox.commands.popleft()
             if isinstance(command, Submit):
-                sequence = self.scheduler.add(command.request)
-                self._answers[command.request.request_id] = Answer(sequence, self._model, arrived=command.arrived)
+                for request in command.requests:
+                    answer = Answer(self.scheduler.add(request), self._model, arrived=command.arrived)
+                    self._answers[request.request_id] = answer
             elif self.scheduler.finish(command.request_id):
                 self._forget(command.request_id, outcome="cancelled")
 

@@ -116,8 +116,7 @@ class EngineService:
         open_ids = {request.request_id for request in requests}
         self._inboxes |= dict.fromkeys(open_ids, inbox)
         try:
-            for request in requests:
-                loop.submit(request)
+            loop.submit(*requests)
             while open_ids:
                 deltas = [await inbox.get()]
                 while not inbox.empty():

@@ -20,6 +20,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
 
 
+async def wait_healthy(client: EngineClient, server: asyncio.Task[None] | None = None) -> None:
+    """Return when the engine answers; raise what its server died of."""
+    while not await client.health():
+        if server and server.done():
+            await server
+        await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def serving(model: Path, **options: object) -> AsyncIterator[EngineClient]:
     """Serve *model* on a private socket until the block ends."""
@@ -29,10 +37,7 @@ async def serving(model: Path, **options: object) -> AsyncIterator[EngineClient]
         chosen = {"threads": 1, "n_ctx": 512, **options}
         server = asyncio.create_task(serve(EngineOptions(model_path=model, socket_path=path, **chosen), stop=stop))
         async with EngineClient(socket_path=path) as client:
-            while not await client.health():
-                if server.done():
-                    await server
-                await asyncio.sleep(0.01)
+            await wait_healthy(client, server)
             try:
                 yield client
             finally:

@@ -266,7 +266,9 @@ def find_element(blocks: list[dict[str, Any]], block_id: str, action_id: str) ->
     """Find the interactive element that an action names."""
     for block in blocks:
         if block.get("block_id") == block_id:
-            candidates = [*block.get("elements", []), block.get("accessory"), block.get("element")]
+            elements = block.get("elements")
+            listed = elements if isinstance(elements, list) else []
+            candidates = [*listed, block.get("accessory"), block.get("element")]
             for candidate in candidates:
                 if isinstance(candidate, dict) and candidate.get("action_id") == action_id:
                     return candidate

@@ -42,7 +42,7 @@ class HttpDelivery:
             headers={"User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)"},
             timeout=aiohttp.ClientTimeout(total=30),
         )
-        self._probe = asyncio.create_task(self._verify_until_answered())
+        self._lost()
 
     async def send(self, envelope: Envelope) -> Outcome:
         """Try once, and wait for the acknowledgement for at most three seconds of the clock."""
@@ -55,6 +55,7 @@ class HttpDelivery:
         except TimeoutError:
             return Outcome(ok=False, reason="http_timeout")
         except aiohttp.ClientError:
+            self._lost()
             return Outcome(ok=False, reason="connection_failed")
 
     async def close(self) -> None:
@@ -75,6 +76,13 @@ class HttpDelivery:
             if response.status // 100 != 2:
                 return Outcome(ok=False, reason="http_error", no_retry=no_retry)
             return Outcome(ok=True, response=_parse_response(text), no_retry=no_retry)
+
+    def _lost(self) -> None:
+        """Ask for the app again, unless that is already being done."""
+        if self._probe is None or self._probe.done():
+            self.is_connected = False
+            self._on_change()
+            self._probe = asyncio.create_task(self._verify_until_answered())
 
     async def _verify_until_answered(self) -> None:
         challenge = hashlib.sha256(self._url.encode()).hexdigest()

@@ -95,7 +95,12 @@ class Hub:
     def set_timer(self, name: str, seconds: float, callback: Callable[[], object]) -> None:
         """Start the named timer, in place of one of that name that still runs."""
         self.cancel_timer(name)
-        self.timers[name] = self.clock.call_later(seconds, callback)
+
+        def fire() -> None:
+            self.timers.pop(name, None)
+            callback()
+
+        self.timers[name] = self.clock.call_later(seconds, fire)
 
     def cancel_timer(self, name: str) -> None:
         """Stop the named timer, if it runs."""
@@ -110,7 +115,7 @@ class Hub:
 
     def push_channel(self, channel: Channel, users: Collection[str] | None = None) -> None:
         """Show a channel's present state, which differs from person to person."""
-        for user in users if users is not None else self.workspace.viewers(channel):
+        for user in self.live.watching(users if users is not None else self.workspace.viewers(channel)):
             self.live.push({"type": "channel", "channel": self.channel_for(user, channel)}, {user})
         self.changed()
 
@@ -148,6 +153,7 @@ class Hub:
             "shortcuts": [],
             "connected": (self.http or self.sockets).is_connected and not self.faults.is_on("disconnected"),
             "delivery": "http" if self.http else "socket",
+            "stoppable": self.manifest.is_subscribed("agent_session_stopped"),
         }
 
     def _build_http_delivery(self) -> HttpDelivery | None:

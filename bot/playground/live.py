@@ -42,6 +42,10 @@ class Live:
         """Stop sending frames to a page."""
         self._viewers.discard(viewer)
 
+    def watching(self, users: Collection[str]) -> set[str]:
+        """Return those of *users* who have a page open."""
+        return {viewer.user for viewer in self._viewers} & set(users)
+
     def push(self, frame: Json, users: Collection[str] | None = None) -> None:
         """Send *frame* to the pages of *users*, or to every page."""
         for viewer in list(self._viewers):

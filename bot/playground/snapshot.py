@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from bot.playground.errors import PlaygroundError
 from bot.playground.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 SAVE_AFTER = 1.0  # seconds of real time; changes within them share one write
 
@@ -41,7 +44,7 @@ class Snapshot:
     def schedule(self, workspace: Workspace) -> None:
         """Write the workspace soon."""
         if self._path is not None and self._pending is None:
-            self._pending = asyncio.get_running_loop().call_later(SAVE_AFTER, self.save, workspace)
+            self._pending = asyncio.get_running_loop().call_later(SAVE_AFTER, self._save_or_complain, workspace)
 
     def save(self, workspace: Workspace) -> None:
         """Write the workspace now."""
@@ -50,6 +53,12 @@ class Snapshot:
             self._pending = None
         if self._path is not None:
             write_workspace(self._path, workspace)
+
+    def _save_or_complain(self, workspace: Workspace) -> None:
+        try:
+            self.save(workspace)
+        except PlaygroundError as error:
+            logger.error("%s", error)  # noqa: TRY400 - the sentence says it all; the next change tries again
 
 
 def read_workspace(path: Path) -> Workspace:
@@ -66,6 +75,10 @@ def read_workspace(path: Path) -> Workspace:
     for messages in workspace.messages.values():
         for message in messages.values():
             message.streaming = False  # whoever streamed it is gone
+    for session in workspace.sessions.values():
+        session.status_text, session.loading_messages, session.is_bridged = None, [], False
+        if session.status == "processing":
+            session.status = "active"
     return workspace
 
 

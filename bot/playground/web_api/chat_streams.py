@@ -112,13 +112,21 @@ def _check_chunk(chunk: Any, number: int) -> None:
         problem = f"missing required field: {missing[0]} [json-pointer:/chunks/{number}]"
     elif kind == "task_update" and chunk["status"] not in TASK_STATUSES:
         problem = f"must be one of: {', '.join(sorted(TASK_STATUSES))} [json-pointer:/chunks/{number}/status]"
+    elif kind == "blocks" and not isinstance(chunk["blocks"], list):
+        problem = f"must be an array [json-pointer:/chunks/{number}/blocks]"
+    elif kind == "markdown_text" and not isinstance(chunk["text"], str):
+        problem = f"must be a string [json-pointer:/chunks/{number}/text]"
     else:
-        if kind == "markdown_text" and len(chunk["text"]) > MAX_MARKDOWN:
-            raise SlackError("msg_too_long")
-        if kind == "blocks":
-            check_blocks(chunk["blocks"])
+        _check_size(chunk)
         return
     raise SlackError("invalid_chunks", messages=[f"[ERROR] {problem}"])
+
+
+def _check_size(chunk: Json) -> None:
+    if chunk["type"] == "markdown_text" and len(chunk["text"]) > MAX_MARKDOWN:
+        raise SlackError("msg_too_long")
+    if chunk["type"] == "blocks":
+        check_blocks(chunk["blocks"])
 
 
 METHODS = (

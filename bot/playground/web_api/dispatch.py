@@ -15,7 +15,15 @@ from bot.playground.errors import SlackError
 from bot.playground.hub import Hub
 from bot.playground.web_api import METHODS
 from bot.playground.web_api.arguments import Arguments
+from bot.playground.web_api.conversations import READ_SCOPES
 from bot.playground.web_api.method import Method
+
+ALL_SCOPES = {method.scope for method in METHODS.values() if method.scope} | {
+    "app_mentions:read",
+    "chat:write.customize",
+    "commands",
+    *(f"{kind}:{right}" for kind in READ_SCOPES.values() for right in ("read", "history")),
+}
 
 
 async def handle_call(hub: Hub, request: web.Request) -> web.StreamResponse:
@@ -38,7 +46,7 @@ async def handle_call(hub: Hub, request: web.Request) -> web.StreamResponse:
     dropped = hub.faults.strike("drop_connection", name) if _drops(hub, "after") else None
     if dropped is not None:
         return _abort(request)
-    return _respond(answer)
+    return _respond(answer, scopes=hub.manifest.scopes)
 
 
 def _answer(hub: Hub, name: str, *, token: str | None, values: Json) -> Json:
@@ -51,10 +59,12 @@ def _answer(hub: Hub, name: str, *, token: str | None, values: Json) -> Json:
 
 
 def _find_method(hub: Hub, name: str) -> Method:
+    method = METHODS.get(name)
     lacking = hub.faults.strike("missing_method", name)
+    if lacking is not None and lacking["error"] == "missing_scope" and method is not None:
+        raise SlackError("missing_scope", needed=method.scope, provided="")
     if lacking is not None:
         raise SlackError(lacking["error"])
-    method = METHODS.get(name)
     if method is None:
         raise SlackError("unknown_method", req_method=name)
     return method
@@ -135,8 +145,9 @@ def _failure(error: SlackError) -> Json:
     return answer
 
 
-def _respond(answer: Json) -> web.Response:
+def _respond(answer: Json, *, scopes: frozenset[str] | None = None) -> web.Response:
     response = web.json_response(answer)
+    response.headers["X-OAuth-Scopes"] = ",".join(sorted(ALL_SCOPES if scopes is None else scopes))
     response.headers["X-Slack-Req-Id"] = secrets.token_hex(16)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -227,3 +227,27 @@ def test_repetition_costs_no_more_than_its_length(piece: str) -> None:
     clean(piece * (12_000 // len(piece)))
 
     assert time.perf_counter() - started < 3
+
+
+@pytest.mark.parametrize(
+    ("text", "urls"),
+    [
+        ("see https://A.example/Page/.", {"a.example/Page"}),
+        ("[x](https://a.example/b_(c)) <https://d.example|e>", {"a.example/b_(c)", "d.example"}),
+        ("(http://a.example/x) and mail.com, main.py", {"a.example/x", "mail.com"}),
+        ("nothing here", set()),
+    ],
+)
+def test_visible_addresses(text: str, urls: set[str]) -> None:
+    """Addresses are found in prose, links and brackets, and compared without scheme and case of the host."""
+    assert urls <= find_urls(text)
+    assert all(any(found.startswith(url[:9]) for url in urls) for found in find_urls(text))
+
+
+def test_of_a_long_address_only_the_beginning_is_shown() -> None:
+    """What an unknown address would carry away is not even shown in full."""
+    safe = clean("https://evil.example/?q=" + "x" * 1500)
+
+    assert safe.startswith("`https://evil.example/?q=xxx")
+    assert safe.endswith("…`")
+    assert len(safe) < 160

@@ -28,6 +28,13 @@ async def wait_healthy(client: EngineClient, server: asyncio.Task[None] | None =
         await asyncio.sleep(0.01)
 
 
+@pytest.fixture(scope="session")
+def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a larger random model, whose answers take long enough to be interrupted, and which never ends one."""
+    path = tmp_path_factory.mktemp("slow") / "slow.gguf"
+    return write_tiny_model(path, width=512, layers=6, may_end=False)
+
+
 @asynccontextmanager
 async def serving(model: Path, **options: object) -> AsyncIterator[EngineClient]:
     """Serve *model* on a private socket until the block ends."""

@@ -249,13 +249,13 @@ async def test_other_errors_have_their_status(http: Http) -> None:
             assert "message" in json.loads(await response.read())["error"]
 
 
-async def test_a_full_queue_refuses_at_once(tiny_model: Path) -> None:
+async def test_a_full_queue_refuses_at_once(slow_model: Path) -> None:
     """Whoever comes too many is told when to come again, and those inside are served."""
-    async with serving(tiny_model, max_sequences=1, queue_limit=1) as client:
+    async with serving(slow_model, max_sequences=1, queue_limit=1) as client:
         http = Http(client._socket_path)
-        body = {"messages": HELLO, "max_tokens": 300, "ignore_eos": True}
+        body = {"messages": HELLO, "max_tokens": 50, "ignore_eos": True}
         inside = [asyncio.create_task(http.post(CHAT, body)) for _ in range(2)]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
         async with http.session.post(CHAT, json=body) as refused:
             assert refused.status == 429
             assert int(refused.headers["Retry-After"]) > 0
@@ -277,19 +277,23 @@ async def test_eight_streams_at_once_answer_as_one_does(http: Http) -> None:
     assert [text(events) for events in together] == [text(events) for events in alone]
 
 
-async def test_a_client_that_leaves_frees_its_place(http: Http) -> None:
+async def test_a_client_that_leaves_frees_its_place(slow_model: Path) -> None:
     """When a connection closes, streamed or not, the engine stops working for it."""
-    body = {"messages": HELLO, "max_tokens": 400, "ignore_eos": True}
-    for stream in (True, False):
-        task = asyncio.create_task(http.post(CHAT, {**body, "n": 8, "stream": stream}))
-        await asyncio.sleep(0.01)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-    for _ in range(200):
-        _, metrics = await http.get("/metrics")
-        if 'outcome="cancelled"} 16.0' in metrics:
-            break
-        await asyncio.sleep(0.01)
+    async with serving(slow_model) as client:
+        http = Http(client._socket_path)
+        body = {"messages": HELLO, "max_tokens": 400, "ignore_eos": True, "n": 8}
+        for is_stream in (True, False):
+            task = asyncio.create_task(http.post(CHAT, {**body, "stream": is_stream}))
+            await asyncio.sleep(0.1)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        metrics = ""
+        for _ in range(100):
+            _, metrics = await http.get("/metrics")
+            if 'outcome="cancelled"} 16.0' in metrics:
+                break
+            await asyncio.sleep(0.01)
+        await http.session.close()
 
     assert 'engine_requests_total{outcome="cancelled"} 16.0' in metrics
 

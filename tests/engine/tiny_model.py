@@ -25,7 +25,7 @@ def byte_alphabet() -> list[str]:
 
 
 def write_tiny_model(
-    path: Path, *, seed: int = 7, n_ctx: int = 2048, width: int = 64, layers: int = 2, template: str = CHATML
+    path: Path, *, seed: int = 7, n_ctx: int = 2048, width: int = 64, layers: int = 2, may_end: bool = True
 ) -> Path:
     """Write the model to *path*; the same seed gives the same weights."""
     heads, hidden = 4, width * 2
@@ -51,9 +51,12 @@ def write_tiny_model(
     writer.add_bos_token_id(tokens.index("<|endoftext|>"))
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
     writer.add_add_bos_token(False)
-    writer.add_chat_template(template)
+    writer.add_chat_template(CHATML)
     for name, shape in tensor_shapes(len(tokens), width=width, hidden=hidden, layers=layers).items():
-        writer.add_tensor(name, random_tensor(name, shape, seed=seed))
+        tensor = random_tensor(name, shape, seed=seed)
+        if name == "output.weight" and not may_end:
+            tensor[len(words) :] = 0  # a logit of zero is far below the loud ones
+        writer.add_tensor(name, tensor)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

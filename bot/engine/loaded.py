@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 DEFAULT_N_CTX = 8192
 MAX_SLOTS = 256
 CACHED_PER_RUNNING = 4
+BYTES_PER_THREAD = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def load_model(options: EngineOptions) -> LoadedModel:
     """Load what *options* name, raising *ModelFileError* that names the file if it cannot be served."""
     start_backend()
     model = Model(options.model_path, n_gpu_layers=options.n_gpu_layers)
-    threads = options.threads or count_usable_cores()
+    threads = options.threads or choose_threads(model.size, cores=count_usable_cores())
     n_ctx = options.n_ctx or min(model.n_ctx_train, DEFAULT_N_CTX)
     context = Context(
         model,
@@ -61,6 +62,15 @@ def choose_cells(options: EngineOptions, *, n_ctx: int) -> int:
     if not options.kv_unified:
         return n_ctx * options.max_sequences
     return max(n_ctx, options.kv_cells or n_ctx * options.max_sequences // 2)
+
+
+def choose_threads(weights: int, *, cores: int) -> int:
+    """Return how many threads compute: one core stays free, and a small model is computed by few.
+
+    llama.cpp's threads wait for each other in a busy loop after every operation. One thread that has to share its
+    core then holds up all the others: with as many threads as cores, a busy machine is a hundred times slower.
+    """
+    return max(1, min(cores - 1, 1 + weights // BYTES_PER_THREAD))
 
 
 def choose_slots(options: EngineOptions) -> int:

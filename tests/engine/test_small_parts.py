@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bot.engine.breaker import DEGRADED_SECONDS, Breaker
 from bot.engine.checksum import hash_model
 from bot.engine.hardware import count_usable_cores
+from bot.engine.loaded import choose_threads
 from bot.engine.pace import FLOOR, PrefillPace
 from bot.engine.sampling import MAX_SEED, build_stages
 from bot.engine.socket_file import open_socket
@@ -138,6 +139,15 @@ def test_a_checksum_is_remembered_until_the_file_changes(tmp_path: Path, monkeyp
     assert hash_model(path, cache) == first
     os.utime(path, ns=(1, 1))
     assert hash_model(path, cache) != first
+
+
+@pytest.mark.parametrize(
+    ("weights", "cores", "threads"),
+    [(9 << 20, 16, 1), (9 << 20, 1, 1), (5 << 30, 2, 1), (5 << 30, 16, 15), (200 << 20, 16, 4)],
+)
+def test_threads_leave_a_core_free(weights: int, cores: int, threads: int) -> None:
+    """A small model gets one thread, a large one all cores but one."""
+    assert choose_threads(weights, cores=cores) == threads
 
 
 def test_cores_are_counted() -> None:

@@ -21,6 +21,7 @@ from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
 from bot.errors import ConfigError
 from bot.jobs import scheduled_jobs
+from bot.logs import BARE
 from bot.model_files import resolve_model
 from bot.settings import Settings, Transport
 from bot.shipped import shipped
@@ -129,7 +130,7 @@ def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> lis
         "--n-gpu-layers": settings.engine_n_gpu_layers,
         "--threads": settings.engine_threads,
         "--log-level": settings.log_level,
-        "--log-format": settings.log_format,
+        "--log-format": BARE,
     }
     pairs = [str(part) for pair in options.items() for part in pair]
     return [sys.executable, "-m", "bot", "engine", *pairs, "--exit-with-stdin"]

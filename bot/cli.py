@@ -2,14 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bot import __version__
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -40,7 +42,7 @@ def demo(port: int, opens_browser: bool) -> None:
     async def work() -> None:
         await run_demo(settings, port=port, opens_browser=opens_browser, stop=stop_event(), say=click.echo)
 
-    _run(work())
+    asyncio.run(work())
 
 
 @cli.command()
@@ -61,7 +63,7 @@ def run() -> None:
             if not stop.is_set():
                 raise ApprenticeError("The worker that answers messages ended; the lines above say why.")
 
-    _run(work())
+    asyncio.run(work())
 
 
 @cli.command()
@@ -100,7 +102,7 @@ def engine(**options: Any) -> None:
     async def work() -> None:
         await serve(EngineOptions(**values), stop=stop_event(with_stdin=is_managed))
 
-    _run(work())
+    asyncio.run(work())
 
 
 def _engine_values(options: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def _engine_values(options: dict[str, Any]) -> dict[str, Any]:
     settings = _start()
     key = settings.engine_api_key.get_secret_value()
     if options["socket_path"] is None and not key:
-        raise click.UsageError(str(ConfigError("ENGINE_API_KEY is not set: a port needs a key. Or use --socket PATH.")))
+        raise ConfigError("ENGINE_API_KEY is not set: a port needs a key. Or use --socket PATH.")
     given = options["model"]
     model = resolve_model(
         path=given or settings.model_path,
@@ -141,7 +143,6 @@ def _engine_values(options: dict[str, Any]) -> dict[str, Any]:
 @click.option("--exit-with-stdin", is_flag=True, hidden=True)
 def playground(exit_with_stdin: bool, **options: Any) -> None:
     """Run a small Slack on this machine, for any Bolt app: set its SLACK_API_URL to the printed address."""
-    from bot.playground.errors import PlaygroundError
     from bot.playground.options import PlaygroundOptions
     from bot.playground.server import serve
     from bot.signals import stop_event
@@ -158,10 +159,7 @@ def playground(exit_with_stdin: bool, **options: Any) -> None:
         with suppress(asyncio.CancelledError):
             await serving
 
-    try:
-        _run(work())
-    except PlaygroundError as error:
-        _fail(error)
+    asyncio.run(work())
 
 
 @cli.command()
@@ -175,7 +173,7 @@ def migrate() -> None:
         async with open_database(settings) as database:
             click.echo(f"{database.place()} is at revision {(await database.revision())[0]}.")
 
-    _run(work())
+    asyncio.run(work())
 
 
 @cli.command()
@@ -190,35 +188,25 @@ def manifest(request_url: str | None, name: str) -> None:
     click.echo(json.dumps(build_manifest(name=name, request_url=request_url), indent=2))
 
 
-def _start() -> Any:
+def _start() -> "Settings":
     """Read the settings and set up logging."""
-    from bot.errors import ConfigError
     from bot.logs import set_up_logging
     from bot.settings import load_settings
 
-    try:
-        settings = load_settings()
-    except ConfigError as error:
-        _fail(error)
+    settings = load_settings()
     set_up_logging(settings.log_level, settings.log_format)
     return settings
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a command's coroutine; our own errors are one clear line, not a traceback."""
-    from bot.errors import ApprenticeError
-
-    try:
-        asyncio.run(work)
-    except ApprenticeError as error:
-        _fail(error)
-
-
-def _fail(error: Exception) -> None:
-    click.echo(f"bot: {error}", err=True)
-    sys.exit(1)
-
-
 def main() -> None:
-    """Run the command line."""
-    cli(prog_name="bot")
+    """Run the command line; an error that we raise on purpose is one clear line, anything else a traceback."""
+    try:
+        cli(prog_name="bot")
+    except Exception as error:
+        from bot.errors import ApprenticeError
+        from bot.playground.errors import PlaygroundError
+
+        if not isinstance(error, ApprenticeError | PlaygroundError):
+            raise
+        click.echo(f"bot: {error}", err=True)
+        sys.exit(1)

@@ -83,7 +83,7 @@ async def _playground(*, port: int, data: Path) -> AsyncIterator[asyncio.subproc
 
 async def _until_serving(process: asyncio.subprocess.Process, url: str) -> None:
     """Wait for the playground's first sign of life; its own words say what was wrong when it ends instead."""
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1)) as session:
         for _ in range(PATIENCE_S * 20):
             if process.returncode is not None:
                 raise ConfigError(
@@ -91,10 +91,11 @@ async def _until_serving(process: asyncio.subprocess.Process, url: str) -> None:
                 )
             try:
                 async with session.get(url) as response:
-                    if response.ok:
+                    if response.ok and (await response.json()).get("pid") == process.pid:
                         return
-            except aiohttp.ClientError:
-                await asyncio.sleep(0.05)
+            except (aiohttp.ClientError, TimeoutError, ValueError):
+                pass  # not there yet, or somebody else's server: then ours ends and says so
+            await asyncio.sleep(0.05)
     raise ApprenticeError(f"The playground did not answer within {PATIENCE_S} s.")
 
 

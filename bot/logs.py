@@ -8,7 +8,8 @@ import sys
 SECRETS = re.compile(
     r"(xox[a-z]?[.-][\w.-]{4,}|xapp-[\w.-]{4,}|xoxe[.-][\w.-]{4,}|Bearer\s+[\w.~+/=-]{8,})|(://[^:/@\s]+):[^@\s]+@"
 )
-QUIET = ("slack_bolt", "slack_sdk", "aiosqlite", "alembic", "apscheduler", "aiohttp.access", "bot.slack.bolt")
+QUIET = ("slack_bolt", "slack_sdk", "aiosqlite", "alembic", "apscheduler", "aiohttp.access")
+BARE = "bare"  # for a child process whose lines its parent logs with time and level
 
 
 class Scrubbing(logging.Formatter):
@@ -47,8 +48,8 @@ def scrub(text: str) -> str:
 def set_up_logging(level: str, form: str) -> None:
     """Send every record to standard error; the libraries' chatter only from warnings on."""
     handler = logging.StreamHandler(sys.stderr)
-    text = Scrubbing("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
-    handler.setFormatter(JsonLines() if form == "json" else text)
+    layouts = {"text": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", BARE: "%(message)s"}
+    handler.setFormatter(JsonLines() if form == "json" else Scrubbing(layouts[form], "%H:%M:%S"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

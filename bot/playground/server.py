@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from pathlib import Path
 
@@ -110,7 +111,7 @@ async def _handle_response(request: web.Request) -> web.StreamResponse:
 
 
 async def _handle_health(request: web.Request) -> web.StreamResponse:  # noqa: ARG001 - aiohttp's handler
-    return web.json_response({"ok": True})
+    return web.json_response({"ok": True, "pid": os.getpid()})  # so that whoever started it knows that it is theirs
 
 
 async def _handle_index(request: web.Request) -> web.StreamResponse:  # noqa: ARG001 - aiohttp's handler

@@ -33,6 +33,7 @@ def build_slack_app(
         """Say who we are without asking Slack: Bolt would drop the event whenever that question fails."""
         return identity
 
+    logger.setLevel(logging.ERROR)  # Bolt warns that it will not use the client's token, which is what we want
     app = AsyncApp(
         client=client,
         authorize=authorize,
@@ -40,6 +41,7 @@ def build_slack_app(
         logger=logger,
         attaching_conversation_kwargs_enabled=False,
     )
+    logger.setLevel(logging.WARNING)
     register_events(app, database=database, turns=turns, calls=calls, admins=admins)
     register_actions(app, database=database, turns=turns, calls=calls, admins=admins)
     register_commands(app, database=database, engine=engine)

@@ -1,0 +1,167 @@
+"""The command line as somebody types it: whole processes, their words, and what they leave behind."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+BOT = [sys.executable, "-m", "bot"]
+
+
+def bot(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*BOT, *arguments], capture_output=True, text=True, timeout=60, env={**os.environ, **environment}, check=False
+    )
+
+
+def free_port() -> int:
+    """Return a port that nothing uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def family(pid: int) -> set[int]:
+    """Return the process ids below *pid*."""
+    listing = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(child): int(parent) for child, parent in (line.split() for line in listing.splitlines())}
+    found = {child for child, parent in parents.items() if parent == pid}
+    return found.union(*(family(child) for child in found)) if found else found
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process still runs; a dead one that nobody has collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until_gone(pids: set[int], *, seconds: float) -> None:
+    """Fail unless every process ends within *seconds*."""
+    deadline = time.monotonic() + seconds
+    while any(is_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, f"still there: {[pid for pid in pids if is_alive(pid)]}"
+        time.sleep(0.05)
+
+
+@contextmanager
+def demo(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the demo and yield it with its address once it says that it is ready."""
+    environment = {**os.environ, "DATA_DIR": str(folder), "ENGINE_THREADS": "1"}
+    command = [*BOT, "demo", "--port", str(free_port())]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if found := re.search(r"ready:\s+(http://127\.0\.0\.1:\d+)$", line.strip()):
+            yield process, found[1]
+            break
+    else:
+        raise AssertionError("".join(lines))
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_starts_and_leaves_nothing_behind(tmp_path: Path, how: signal.Signals) -> None:
+    """One URL that answers; Ctrl-C or a container's stop ends all three processes cleanly."""
+    with demo(tmp_path) as (process, url):
+        page = urllib.request.urlopen(url, timeout=5).read().decode()
+        children = family(process.pid)
+        process.send_signal(how)
+        code = process.wait(timeout=30)
+        assert process.stdout is not None
+        rest = process.stdout.read()
+
+    assert "<title>" in page
+    assert len(children) == 2
+    assert code == 0, rest
+    assert "Traceback" not in rest
+    wait_until_gone(children, seconds=5)
+    assert (tmp_path / "demo" / "apprentice.db").exists()
+
+
+def test_no_orphan_survives_a_killed_demo(tmp_path: Path) -> None:
+    """However the parent dies, playground and engine end with it."""
+    with demo(tmp_path) as (process, _):
+        children = family(process.pid)
+        process.kill()
+        process.wait()
+
+        wait_until_gone(children, seconds=10)
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+    """The line names the port and the option that takes another."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        result = bot("demo", "--port", str(taken.getsockname()[1]), DATA_DIR=str(tmp_path))
+
+    assert result.returncode == 1
+    assert "--port" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["run"], {}, "SLACK_BOT_TOKEN is not set"),
+        (["run"], {"LOG_FORMAT": "xml"}, "LOG_FORMAT"),
+        (["demo"], {"MODEL_PATH": "/nowhere/model.gguf"}, "MODEL_PATH: there is no file /nowhere/model.gguf"),
+        (["engine", "--socket", "/nowhere/e.sock", "--model", "missing.gguf"], {}, "missing.gguf"),
+        (["engine"], {}, "ENGINE_API_KEY is not set"),
+        (["migrate"], {"DATABASE_URL": "postgresql+asyncpg://127.0.0.1:1/x"}, "127.0.0.1:1"),
+        (["migrate"], {"DATA_DIR": "/proc/nowhere"}, "DATA_DIR"),
+        (["playground", "--host", "0.0.0.0"], {}, "loopback"),
+        (["dance"], {}, "No such command"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(arguments: list[str], environment: dict[str, str], said: str) -> None:
+    """One sentence with the variable or file at fault; never a traceback."""
+    result = bot(*arguments, **environment)
+
+    assert result.returncode != 0
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_migrate_says_where_and_how_far(tmp_path: Path) -> None:
+    """An admin sees which database is at which revision."""
+    result = bot("migrate", DATA_DIR=str(tmp_path))
+
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"apprentice\.db is at revision 0\d+\.", result.stdout)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--http", "https://bot.example.com/"]])
+def test_the_manifest_is_what_slack_takes(arguments: list[str]) -> None:
+    """Valid JSON, within Slack's lengths, with the Messages tab writable and each transport's own fields."""
+    manifest = json.loads(bot("manifest", *arguments).stdout)
+    settings = manifest["settings"]
+
+    assert manifest["features"]["app_home"]["messages_tab_read_only_enabled"] is False
+    assert len(manifest["display_information"]["description"]) <= 140
+    assert len(manifest["features"]["agent_view"]["agent_description"]) <= 300
+    assert len(manifest["features"]["agent_view"]["suggested_prompts"]) <= 4
+    assert {"message.im", "app_mention", "agent_session_stopped"} <= set(settings["event_subscriptions"]["bot_events"])
+    assert settings["socket_mode_enabled"] is not bool(arguments)
+    if arguments:
+        url = "https://bot.example.com/slack/events"
+        assert settings["event_subscriptions"]["request_url"] == url
+        assert settings["interactivity"]["request_url"] == url
+        assert manifest["features"]["slash_commands"][0]["url"] == url

@@ -111,7 +111,7 @@ def _encode(envelope: Envelope) -> tuple[str, bytes]:
         return "application/json", json.dumps(envelope.payload).encode()
     if envelope.kind == "interactive":
         return FORM, urlencode({"payload": json.dumps(envelope.payload)}).encode()
-    return FORM, urlencode({key: str(value) for key, value in envelope.payload.items()}).encode()
+    return FORM, urlencode({key: str(value) for key, value in envelope.payload.items()}, errors="replace").encode()
 
 
 def _retry_headers(envelope: Envelope) -> dict[str, str]:

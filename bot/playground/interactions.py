@@ -153,7 +153,7 @@ def build_action(hub: Hub, element: Json, *, block_id: str, sent: Json) -> Json:
 def _chosen_feedback(element: Json, value: Any) -> Json:
     for name in ("positive_button", "negative_button"):
         button: Json = element[name]
-        if value in {button["value"], name}:
+        if value in (button["value"], name):
             return button
     raise PageError("This feedback button does not exist.", status=404)
 
@@ -169,14 +169,15 @@ def _apply_view_response(hub: Hub, modal: Modal, response: Json) -> Json:
     kind = response.get("response_action")
     try:
         if kind == "errors":
-            errors = {str(key): str(value) for key, value in dict(response.get("errors") or {}).items()}
+            given = response.get("errors")
+            errors = {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
             show_errors(hub, modal, errors)
             return {"errors": errors}
         if kind == "update":
-            update_modal(hub, modal, require_valid(response.get("view")))
+            update_modal(hub, modal, require_valid(_view_in(response)))
             return {"response_action": "update", "view": modal.to_page()}
         if kind == "push":
-            pushed = push_modal(hub, modal.user, require_valid(response.get("view")))
+            pushed = push_modal(hub, modal.user, require_valid(_view_in(response)))
             return {"response_action": "push", "view": pushed.to_page()}
     except SlackError as error:
         sentence = f"The app answered with a view that Slack would refuse ({'; '.join(error.messages) or error.code})."
@@ -187,6 +188,11 @@ def _apply_view_response(hub: Hub, modal: Modal, response: Json) -> Json:
     if modal in hub.modals.stack(modal.user):
         close_modal(hub, modal)
     return {"ok": True}
+
+
+def _view_in(response: Json) -> Json | None:
+    view = response.get("view")
+    return view if isinstance(view, dict) else None
 
 
 async def _ask(hub: Hub, name: str, payload: Json, *, accepts_response: bool = False) -> Outcome:

@@ -88,8 +88,8 @@ def write_workspace(path: Path, workspace: Workspace) -> None:
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(document)
+        with beside.open("wb") as file:
+            file.write(document.encode("utf-8", "replace"))  # half a surrogate pair is not worth a crash
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

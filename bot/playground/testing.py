@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any
@@ -15,11 +15,11 @@ from typing import Any
 from aiohttp import web
 
 from bot.playground.entities import Json, Message
-from bot.playground.form_state import build_state, hold
 from bot.playground.hub import Hub
 from bot.playground.options import PlaygroundOptions
-from bot.playground.page import channels, controls, interactions, messages, state
-from bot.playground.page.request import HUB, PageRequest
+from bot.playground.page import controls
+from bot.playground.page.request import HUB
+from bot.playground.person import Person, channel_id
 from bot.playground.server import start_server
 
 POLL_SECONDS = 0.01
@@ -91,16 +91,11 @@ class Playground:
 
     def person(self, user: str) -> Person:
         """Return somebody by user id."""
-        return Person(self, user)
+        return Person(self.hub, user)
 
     def channel(self, name: str) -> str:
         """Return a channel's id, given its id or its name with or without #."""
-        if name in self.hub.workspace.channels:
-            return name
-        channel = self.hub.workspace.channel_named(name)
-        if channel is None:
-            raise LookupError(f"There is no channel {name}.")
-        return channel.id
+        return channel_id(self.hub, name)
 
     def messages(self, channel: str, thread_ts: str | None = None) -> list[Json]:
         """Return what stands in a channel, or in a thread with its root, oldest first."""
@@ -198,112 +193,3 @@ class Playground:
         if not answers or is_busy or any(message.streaming for message in answers):
             return None
         return answers[-1]
-
-
-class Person:
-    """Somebody at the page; a refused action raises PageError with the sentence the page would show."""
-
-    def __init__(self, playground: Playground, user: str) -> None:
-        self._playground = playground
-        self.id = user
-
-    @property
-    def dm(self) -> str:
-        """The id of their DM with the app."""
-        hub = self._playground.hub
-        channel = hub.workspace.direct_channel({self.id, hub.app.bot_user_id})
-        if channel is None:
-            raise LookupError(f"{self.id} has no DM with the app.")
-        return channel.id
-
-    async def say(self, channel: str, text: str, thread_ts: str | None = None) -> str:
-        """Write a message and return its timestamp; mention the app as <@U0APPRENTICE>."""
-        answer = messages.post_message(self._page(channel, text=text, thread_ts=thread_ts))
-        return str(answer["message"]["ts"])
-
-    async def edit(self, channel: str, ts: str, text: str) -> None:
-        """Change one's own message."""
-        messages.patch_message(self._page(channel, ts=ts, text=text))
-
-    async def delete(self, channel: str, ts: str) -> None:
-        """Delete one's own message."""
-        messages.delete_message(self._page(channel, ts=ts))
-
-    async def react(self, channel: str, ts: str, name: str, *, remove: bool = False) -> None:
-        """Add or remove a reaction."""
-        messages.post_reaction(self._page(channel, ts=ts, name=name, remove=remove))
-
-    async def open(self, channel: str) -> None:
-        """Look at a conversation."""
-        channels.post_open(self._page(channel))
-
-    async def invite(self, channel: str, user: str) -> None:
-        """Bring somebody, or the app, into a channel."""
-        channels.post_invite(self._page(channel, invitee=user))
-
-    async def click(self, message: Json, action_id: str, value: Any = None) -> None:
-        """Press a button of a message, or choose *value*; feedback takes a value or positive_button."""
-        for block in message["blocks"]:
-            for element in [*block.get("elements", []), block.get("accessory")]:
-                if isinstance(element, dict) and element.get("action_id") == action_id:
-                    action = {"type": element["type"], **(hold(element, value) if value is not None else {})}
-                    where = {"message_ts": message["ts"], "block_id": block["block_id"], "action_id": action_id}
-                    await interactions.post_action(self._page(message["channel"], action=action, **where))
-                    return
-        raise LookupError(f"The message has no element {action_id}.")
-
-    async def submit_view(self, answers: Mapping[str, Any] | None = None, *, view_id: str | None = None) -> Json:
-        """Submit a modal (the top one) with answers by block_id or action_id; return what the page is told."""
-        view = self._view(view_id)
-        values = build_state(view["blocks"], answers or {})
-        page = self._page(None, view_id=view["id"], state={"values": values})
-        return await interactions.post_view_submission(page)
-
-    async def act_in_view(self, action_id: str, value: Any = None) -> None:
-        """Use an element of the top modal that acts at once."""
-        view = self._view(None)
-        for block in view["blocks"]:
-            for element in [*block.get("elements", []), block.get("accessory"), block.get("element")]:
-                if isinstance(element, dict) and element.get("action_id") == action_id:
-                    action = {"type": element["type"], **(hold(element, value) if value is not None else {})}
-                    where = {"view_id": view["id"], "block_id": block["block_id"], "action_id": action_id}
-                    await interactions.post_action(self._page(None, action=action, **where))
-                    return
-        raise LookupError(f"The view has no element {action_id}.")
-
-    async def close_view(self) -> None:
-        """Close the top modal."""
-        await interactions.post_view_closed(self._page(None, view_id=self._view(None)["id"]))
-
-    async def stop(self, channel: str, thread_ts: str) -> list[str]:
-        """Press Stop in a thread and return the streams that ended by it."""
-        return list(interactions.post_stop(self._page(channel, thread_ts=thread_ts))["stopped"])
-
-    async def rename(self, channel: str, thread_ts: str, title: str) -> None:
-        """Give a thread's session another title."""
-        interactions.post_rename(self._page(channel, thread_ts=thread_ts, title=title))
-
-    async def command(self, command: str, text: str = "", *, channel: str | None = None) -> Json:
-        """Run a slash command, in the DM with the app unless told otherwise."""
-        return await interactions.post_command(self._page(channel or self.dm, command=command, text=text))
-
-    def sees(self, channel: str, thread_ts: str | None = None) -> list[Json]:
-        """Return what the page shows of a channel or thread, with what only this person sees."""
-        return list(state.get_messages(self._page(channel, thread_ts=thread_ts, limit=500))["messages"])
-
-    def ephemerals(self, channel: str) -> list[Json]:
-        """Return the messages in a channel that only this person sees, threads included."""
-        shown = self._playground.hub.ephemerals.get(self._playground.channel(channel), [])
-        return [asdict(message) for message in shown if message.ephemeral_user == self.id]
-
-    def _view(self, view_id: str | None) -> Json:
-        views = self._playground.views(self.id)
-        found = [view for view in views if view_id in {None, view["id"]}]
-        if not found:
-            raise LookupError(f"{self.id} has no such view open.")
-        return found[-1]
-
-    def _page(self, channel: str | None, **values: Any) -> PageRequest:
-        if channel is not None:
-            values["channel"] = self._playground.channel(channel)
-        return PageRequest(self._playground.hub, {"user": self.id, **values})

@@ -1,18 +1,28 @@
 """Whatever an app sends, it gets an answer of Slack's and never an error of ours."""
 
 import asyncio
+import inspect
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.playground.errors import SlackError
+from bot.playground.delivery import Delivery, Envelope, Outcome
+from bot.playground.errors import PageError, SlackError
 from bot.playground.hub import Hub
 from bot.playground.messaging import build_app_message, post
+from bot.playground.modal_stack import open_modal
 from bot.playground.options import PlaygroundOptions
+from bot.playground.page.request import PageRequest
+from bot.playground.page.routes import ROUTES
 from bot.playground.streams import start_stream
+from bot.playground.testing import Playground
 from bot.playground.web_api import METHODS
 from bot.playground.web_api.arguments import Arguments
+from tests.playground.test_interactions import BUTTON, modal
+from tests.playground.test_streams import FEEDBACK
 
 NAMES = [
     *("channel", "channel_id", "user", "users", "ts", "thread_ts", "timestamp", "message_ts", "text", "markdown_text"),
@@ -69,3 +79,97 @@ def test_no_arguments_break_a_method(name: str, data: st.DataObject) -> None:
             await hub.close()
 
     asyncio.run(call())
+
+
+PAGE_NAMES = [
+    *(
+        "user",
+        "channel",
+        "text",
+        "ts",
+        "thread_ts",
+        "message_ts",
+        "command",
+        "block_id",
+        "action_id",
+        "action",
+        "state",
+    ),
+    *("view_id", "name", "remove", "message", "tab", "with", "private", "invitee", "enabled", "params", "advance_s"),
+    *("before", "limit", "after", "title", "value"),
+]
+ACTIONS = st.fixed_dictionaries({"type": WORDS, "value": JSON, "selected_option": JSON})
+
+
+class AnsweringApp:
+    """A wire to an app that acknowledges everything with the same response."""
+
+    is_connected = True
+
+    def __init__(self, response: dict[str, Any] | None) -> None:
+        self._response = response
+
+    async def send(self, envelope: Envelope) -> Outcome:
+        """Acknowledge at once."""
+        return Outcome(ok=True, response=self._response)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(ROUTES), st.data())
+def test_no_request_breaks_the_page(route: tuple[str, str, Any], data: st.DataObject) -> None:
+    """Every path takes any JSON, and any answer of the app, and either answers or refuses with a sentence."""
+
+    async def call() -> None:
+        hub = Hub(PlaygroundOptions())
+        blocks = [{**BUTTON, "block_id": "a"}, {**FEEDBACK, "block_id": "b"}]
+        message = post(hub, build_app_message(hub, "D0MAYA", text="x", blocks=blocks))
+        view = open_modal(hub, "U0MAYA", modal())
+        known = [
+            message.ts,
+            view.id,
+            "D0MAYA",
+            "U0MAYA",
+            "a",
+            "b",
+            "go",
+            "pick",
+            "feedback",
+            "reason",
+            "text",
+            "/apprentice",
+        ]
+        response = data.draw(
+            st.none() | st.dictionaries(st.sampled_from(["response_action", "errors", "view", "text"]), JSON)
+        )
+
+        hub.delivery = Delivery(AnsweringApp(response), clock=hub.clock, faults=hub.faults, inspector=hub.inspector)
+        values = data.draw(st.dictionaries(st.sampled_from(PAGE_NAMES), st.sampled_from(known) | ACTIONS | JSON))
+        usual = {"user": "U0MAYA", "channel": "D0MAYA", "message_ts": message.ts, "ts": message.ts}
+        try:
+            result = route[2](PageRequest(hub, usual | values))
+            assert isinstance(await result if inspect.isawaitable(result) else result, dict)
+        except PageError as refusal:
+            sentence = refusal.sentence
+            assert sentence.endswith((".", "!")), sentence
+        finally:
+            await hub.close()
+
+    asyncio.run(call())
+
+
+async def test_broken_characters_stay_readable(tmp_path: Path) -> None:
+    """Half a surrogate pair in a message neither stops the page nor spoils the data file."""
+    path = tmp_path / "workspace.json"
+    async with Playground(data=path) as playground:
+        await playground.maya.say("general", "half \ud83d pair")
+    async with Playground(data=path) as playground:
+        assert playground.messages("general")[0]["text"] == "half ? pair"
+
+
+def test_a_response_without_options_is_refused() -> None:
+    """A page that asks for options is told when the app has none to give."""
+    from bot.playground.page.interactions import _suggested
+
+    with pytest.raises(PageError, match="without options"):
+        _suggested({"options": 3})
+    assert _suggested({"option_groups": [{"options": [{"value": "1"}]}, 3]}) == [{"value": "1"}]

@@ -26,6 +26,7 @@ from bot.playground.streams import press_stop
 from bot.playground.triggers import ResponseTicket
 
 MAX_TITLE = 200
+MAX_OPTIONS = 100
 COMMAND_ERRORS = {"timeout": "operation_timeout", "http_timeout": "operation_timeout"}
 
 
@@ -76,9 +77,7 @@ async def post_options(page: PageRequest) -> Json:
     outcome = await suggest_options(hub, user=page.user, source=source, element=element, block_id=block_id, typed=typed)
     if not outcome.ok:
         raise PageError(FAILED, status=502)
-    response = outcome.response or {}
-    grouped = [option for group in response.get("option_groups", []) for option in group.get("options", [])]
-    return {"options": response.get("options", grouped)[:100]}
+    return {"options": _suggested(outcome.response or {})}
 
 
 async def post_view_submission(page: PageRequest) -> Json:
@@ -123,6 +122,16 @@ def _respond_directly(hub: Hub, channel: str, *, user: str, response: Json) -> N
     except SlackError as error:
         details = "; ".join(error.messages) or error.code
         raise PageError(f"The app answered with a message that Slack would refuse ({details}).", status=502) from error
+
+
+def _suggested(response: Json) -> list[Json]:
+    """Return the options an app answers, whether they come in groups or not."""
+    options, groups = response.get("options"), response.get("option_groups")
+    if isinstance(groups, list):
+        options = [option for group in groups if isinstance(group, dict) for option in group.get("options") or []]
+    if not isinstance(options, list):
+        raise PageError("The app answered without options.", status=502)
+    return options[:MAX_OPTIONS]
 
 
 def _build(hub: Hub, blocks: list[Json], *, block_id: str, action_id: str, sent: Json) -> Json:

@@ -35,5 +35,5 @@ async def handle_live(request: web.Request) -> web.StreamResponse:
 async def _write(socket: web.WebSocketResponse, viewer: Viewer) -> None:
     with suppress(ConnectionError):
         while (frame := await viewer.frames.get()) is not None:
-            await socket.send_str(json.dumps(frame, ensure_ascii=False))
+            await socket.send_str(json.dumps(frame))
         await socket.close(code=1001, message=b"load again")

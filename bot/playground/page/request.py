@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,9 +43,12 @@ class PageRequest:
         """Return a number, which may have come as text."""
         value = self._values.get(name, default)
         try:
-            return float(value)
+            number = float(value)
         except (TypeError, ValueError):
-            raise PageError(f"“{name}” must be a number.") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise PageError(f"“{name}” must be a number.")
+        return number
 
     @property
     def user(self) -> User:

@@ -29,7 +29,7 @@ from bot.slack.app import build_slack_app
 from bot.slack.calls import Calls, error_code
 from bot.slack.directory import Directory
 from bot.slack.turns import Turns
-from bot.storage.db import Database
+from bot.storage.db import open_database
 from bot.web import build_web_app, serving
 
 SLACK_TIMEOUT_S = 30
@@ -53,7 +53,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
     settings.require_slack()
     async with AsyncExitStack() as stack:
         engine, supervisor = await stack.enter_async_context(running_engine(settings))
-        database = await stack.enter_async_context(open_database(settings))
+        database = await stack.enter_async_context(open_database(settings.database()))
         client = await stack.enter_async_context(_slack_client(settings))
         calls = Calls(client)
         identity = await _log_in(client)
@@ -134,17 +134,6 @@ def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> lis
     }
     pairs = [str(part) for pair in options.items() for part in pair]
     return [sys.executable, "-m", "bot", "engine", *pairs, "--exit-with-stdin"]
-
-
-@asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """Open the database and bring it to the newest revision."""
-    database = Database(settings.database())
-    try:
-        await database.migrate()
-        yield database
-    finally:
-        await database.close()
 
 
 @asynccontextmanager

@@ -165,12 +165,12 @@ def playground(exit_with_stdin: bool, **options: Any) -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest revision; `bot run` does it by itself."""
-    from bot.app import open_database
+    from bot.storage.db import open_database
 
     settings = _start()
 
     async def work() -> None:
-        async with open_database(settings) as database:
+        async with open_database(settings.database()) as database:
             click.echo(f"{database.place()} is at revision {(await database.revision())[0]}.")
 
     asyncio.run(work())

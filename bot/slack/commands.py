@@ -6,9 +6,9 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
 from bot.admin import Status, read_status
 from bot.engine.client import EngineClient
+from bot.slack.manifest import COMMAND
 from bot.storage.db import Database
 
-COMMAND = "/apprentice"
 HELP = f"""*I answer* in direct messages, when you mention me in a channel, and in threads that I am part of.
 *Teach me* with 👍 and 👎 under an answer; 👎 asks what I should have said.
 

@@ -1,7 +1,6 @@
 """Slack's events: what wants an answer is committed to the inbox before Slack hears that we have it."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,19 +10,11 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 from bot.metrics import ACCEPT_SECONDS, EVENTS
 from bot.slack.calls import Calls
 from bot.slack.gating import hear, wants_answer
+from bot.slack.manifest import SUGGESTIONS
 from bot.slack.turns import Turns
 from bot.storage import inbox
 from bot.storage.db import Database
 from bot.storage.threads import find_thread
-
-SUGGESTIONS = (
-    ("What can you do?", "What can you do?"),
-    ("Write a status update", "Help me write a short status update."),
-    ("Plan a meeting", "Make an agenda for a 30 minute team meeting."),
-    ("Explain a term", "What is a code review?"),
-)
-
-log = logging.getLogger(__name__)
 
 
 def register_events(app: AsyncApp, *, database: Database, turns: Turns, calls: Calls, admins: frozenset[str]) -> None:

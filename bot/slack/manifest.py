@@ -2,9 +2,13 @@
 
 from typing import Any
 
-from bot.slack.commands import COMMAND
-from bot.slack.events import SUGGESTIONS
-
+COMMAND = "/apprentice"
+SUGGESTIONS = (
+    ("What can you do?", "What can you do?"),
+    ("Write a status update", "Help me write a short status update."),
+    ("Plan a meeting", "Make an agenda for a 30 minute team meeting."),
+    ("Explain a term", "What is a code review?"),
+)
 SCOPES = {
     "app_mentions:read": "hear when somebody mentions it",
     "assistant:write": "be shown as an agent: status line, suggested prompts, Stop",

@@ -10,7 +10,7 @@ from slack_sdk.errors import SlackApiError
 from bot.errors import DeliveryError
 from bot.slack.blocks import Block, build_text
 from bot.slack.calls import Calls, error_code
-from bot.slack.render import render_mrkdwn
+from bot.slack.render import escaped_length, render_mrkdwn
 from bot.slack.split import split_markdown
 
 PART_LIMIT = 3_000  # rendered text must stay below the 4,000 characters that chat.update takes
@@ -60,7 +60,7 @@ class Posts:
             raise DeliveryError(f"Slack did not take the answer ({error_code(error)}).") from error
 
     async def _put_all(self, text: str, tail: list[Block]) -> None:
-        parts = split_markdown(text, limit=PART_LIMIT) or [""]
+        parts = split_markdown(text, limit=PART_LIMIT, measure=escaped_length) or [""]
         for index, part in enumerate(parts):
             blocks = build_text(part) + (tail if index == len(parts) - 1 else [])
             if self._shown.get(index) != (part, blocks):

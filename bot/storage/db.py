@@ -89,6 +89,17 @@ class Database:
         await self._engine.dispose()
 
 
+@asynccontextmanager
+async def open_database(url: str) -> AsyncIterator[Database]:
+    """Open the database at *url* and bring it to the newest revision."""
+    database = Database(url)
+    try:
+        await database.migrate()
+        yield database
+    finally:
+        await database.close()
+
+
 def alembic_config() -> Config:
     """Return the configuration of the migrations, which need no `alembic.ini`."""
     config = Config()

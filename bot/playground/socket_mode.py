@@ -19,6 +19,7 @@ from bot.playground.inspector import Inspector
 
 MAX_CONNECTIONS = 10
 LINGER_SECONDS = 1.0  # how long an app may take to replace a connection
+CLOSE_SECONDS = 0.3  # how long an app may take to agree to a close
 SLOT_SECONDS = 18_060  # what Slack announces as a connection's usual life
 
 
@@ -70,7 +71,7 @@ class SocketMode:
         if ticket not in self._tickets or self._faults.is_on("disconnected"):
             raise web.HTTPForbidden(text="This ticket is unknown or used; call apps.connections.open.")
         self._tickets.discard(ticket)
-        socket = web.WebSocketResponse(heartbeat=30)
+        socket = web.WebSocketResponse(heartbeat=30, timeout=CLOSE_SECONDS)
         await socket.prepare(request)
         if len(self._connections) >= MAX_CONNECTIONS:
             await _say_goodbye(socket, "too_many_websockets")
@@ -80,9 +81,10 @@ class SocketMode:
         self._connections.append(connection)
         self._changed("connected")
         try:
-            await socket.send_json(self._hello())
-            self._announce()
-            await self._receive(socket)
+            with suppress(ConnectionError):
+                await socket.send_json(self._hello())
+                self._announce()
+                await self._receive(socket)
         finally:
             self._connections.remove(connection)
             connection.is_gone.set()

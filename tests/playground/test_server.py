@@ -20,6 +20,10 @@ from bot.playground.server import serve
 logging.basicConfig(level="INFO", format="%(message)s", stream=sys.stdout)
 asyncio.run(serve(PlaygroundOptions(port=0)))
 """
+HANDSHAKE = (
+    "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+)
 
 
 async def test_a_taken_port_is_named() -> None:
@@ -64,6 +68,23 @@ async def test_it_stops_within_a_second(number: signal.Signals) -> None:
             assert time.monotonic() - started < 1
     assert process.returncode == 0
     assert (out, err) == (b"", b"")
+
+
+async def test_a_frozen_page_does_not_hold_it_up() -> None:
+    """A page and an app that have stopped reading cannot delay the end."""
+    async with Playground() as playground:
+        host, port = playground.base_url.removeprefix("http://").split(":")
+        ticket = playground.hub.sockets.issue_ticket()
+        frozen = []
+        for path in ("/page/live?user=U0MAYA", f"/link?ticket={ticket}"):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(HANDSHAKE.format(path=path, host=f"{host}:{port}").encode())
+            assert b"101" in await reader.readline()
+            frozen.append(writer)
+        started = time.monotonic()
+    assert time.monotonic() - started < 1
+    for writer in frozen:
+        writer.close()
 
 
 async def test_a_caller_may_stop_it() -> None:

@@ -11,12 +11,14 @@ from aiohttp import WSMsgType, web
 from bot.playground.live import Viewer
 from bot.playground.page.request import HUB, PageRequest
 
+CLOSE_SECONDS = 0.3  # how long a page may take to agree to a close
+
 
 async def handle_live(request: web.Request) -> web.StreamResponse:
     """Serve one page's live connection."""
     hub = request.app[HUB]
     user = PageRequest(hub, request.query).user
-    socket = web.WebSocketResponse(heartbeat=30)
+    socket = web.WebSocketResponse(heartbeat=30, timeout=CLOSE_SECONDS)
     await socket.prepare(request)
     viewer = hub.live.join(user.id)
     writer = asyncio.create_task(_write(socket, viewer))

@@ -12,7 +12,12 @@ from typing import Any, TypeVar
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import JavascriptException, StaleElementReferenceException, WebDriverException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    JavascriptException,
+    StaleElementReferenceException,
+    WebDriverException,
+)
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -128,8 +133,8 @@ class Page:
             try:
                 if found := look():
                     return found
-            except (StaleElementReferenceException, JavascriptException):
-                pass  # the page has just drawn itself anew
+            except (StaleElementReferenceException, JavascriptException, ElementClickInterceptedException):
+                pass  # the page has just drawn itself anew, or moved
             if time.monotonic() > deadline:
                 shown = self.driver.find_element(By.TAG_NAME, "body").text
                 raise AssertionError(f"Waited {patience:g} s for {what}; the page shows: {shown[-1500:]}")

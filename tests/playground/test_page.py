@@ -205,9 +205,10 @@ def test_own_messages_can_be_edited_and_deleted(page: Page) -> None:
     page.write("Helo @Tom")
     page.see(".main .message .mention", "@Tom")
     page.see(COMPOSER).send_keys(Keys.ARROW_UP)
-    field = page.see(".editor textarea")
-    assert field.get_attribute("value") == "Helo @Tom"
-    field.send_keys(Keys.CONTROL + "a", Keys.NULL, "Hello there", Keys.ENTER)
+    assert page.see(".editor textarea").get_attribute("value") == "Helo @Tom"
+    page.wait(lambda: page.run("return document.activeElement.matches('.editor textarea')"), what="the focus")
+    page.chord(Keys.CONTROL, "a")
+    page.keys("Hello there", Keys.ENTER)
     page.see(".main .message", "Hello there")
     page.see(".main .message .edited")
 
@@ -322,6 +323,7 @@ def test_light_and_dark_follow_the_system_until_chosen(page: Page) -> None:
     page.go(MAYA, DM)
     dark = page.run("return getComputedStyle(document.querySelector('.main')).backgroundColor")
     page.click('[aria-label="Dark or light"]')
+    page.see(":root[data-theme=light]")
     light = page.run("return getComputedStyle(document.querySelector('.main')).backgroundColor")
     page.driver.refresh()
     page.see(COMPOSER)

@@ -45,7 +45,7 @@ export function createActions(store) {
     },
 
     startEditing(message) {
-      store.set({ editing: { channel: message.channel, ts: message.ts, text: toTyped(message.text, store) } }, "editing");
+      store.set({ editing: { channel: message.channel, ts: message.ts, text: toTyped(message.text, store), isNew: true } }, "editing");
     },
 
     stopEditing: () => store.set({ editing: null }, "editing"),

@@ -26,7 +26,7 @@ function createCard(root, page, release) {
   const rows = h("div.chat-rows");
   const foot = h("div.chat-foot");
   const rename = h("button.plain.square.chat-rename", { type: "button", "aria-label": "Rename chat", title: "Rename chat", onclick: () => openRename(root, page) }, icon("edit"));
-  const card = h("section.chat", { dataset: { chat: root.ts }, "aria-label": "Chat" }, h("header.chat-head", {}, fold, rename), rows, foot);
+  const card = h("div.chat", { role: "group", dataset: { chat: root.ts }, "aria-label": "Chat" }, h("header.chat-head", {}, fold, rename), rows, foot);
   return card;
 }
 

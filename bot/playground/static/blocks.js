@@ -70,7 +70,7 @@ const BLOCKS = {
   context: renderRow("context"),
   context_actions: renderRow("context-actions"),
   divider: () => h("hr"),
-  header: (block, host) => h("h3.block-header", {}, renderText(block.text, host.store)),
+  header: (block, host) => h("h2.block-header", {}, renderText(block.text, host.store)),
   rich_text: (block, host) => renderRichText(block, host.store),
   markdown: (block, host) => renderMarkdown(block.text ?? "", host.store),
   image: renderFigure,

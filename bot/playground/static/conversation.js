@@ -52,11 +52,11 @@ export function createConversation(page) {
       shown = target;
       open(channel);
     }
-    const onHome = store.route.place === "home" && parts.home;
+    const onHome = store.route.place === "home" && store.hasHome && parts.home;
     pane.classList.toggle("agent", store.isAppDm(channel));
     pane.classList.toggle("on-home", Boolean(onHome));
     parts.home?.draw(onHome);
-    reconcile(parts.head, [{ key: "head", sig: JSON.stringify([channel, store.app.connected, onHome, store.connection, Boolean(store.home)]), build: () => renderHead(channel, page, { onHome }) }]);
+    reconcile(parts.head, [{ key: "head", sig: JSON.stringify([channel, store.app.connected, onHome, store.hasHome]), build: () => renderHead(channel, page, { onHome }) }]);
     reconcile(parts.scroll.content, store.isAppDm(channel) ? agentItems(channel) : channelItems(channel));
     reconcile(parts.foot, footItems(channel));
   }

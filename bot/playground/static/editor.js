@@ -22,7 +22,8 @@ export function renderEditor(message, page) {
   });
   requestAnimationFrame(() => {
     fit(field);
-    if (document.activeElement?.closest("article") === field.closest("article") || document.activeElement === document.body) focusEnd(field);
+    if (store.editing?.isNew) focusEnd(field);
+    if (store.editing) store.editing.isNew = false;
   });
   return h("div.editor", {}, field, h("div.editor-foot", {}, h("span.quiet", {}, "Esc to cancel · Enter to save"),
     h("button", { type: "button", onclick: actions.stopEditing }, "Cancel"), h("button.primary", { type: "button", onclick: save }, "Save")));

@@ -16,7 +16,7 @@ export function renderHead(channel, page, { onHome }) {
     h("header.pane-head", {}, back,
       h("div.pane-title", {}, h("h1", {}, mark, h("span", {}, store.titleOf(channel)), isAgent && h("span.badge", {}, "App")), channel.topic && h("span.quiet.topic", {}, channel.topic)),
       channel.is_ext_shared && h("span.badge.shared", { title: "People of another company read along" }, "Shared"), members),
-    isAgent && renderTabs(channel, page, onHome),
+    isAgent && store.hasHome && renderTabs(channel, page, onHome),
     isAgent && store.app.connected === false && renderDisconnected(page));
 }
 

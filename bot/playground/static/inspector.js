@@ -87,8 +87,12 @@ export function createInspector(page) {
   }
 
   function createGrip() {
-    const grip = h("div.grip", { role: "separator", tabindex: "0", "aria-orientation": "horizontal", "aria-label": "Height of the inspector" });
-    const resize = (height) => element.style.setProperty("--drawer", `${Math.round(Math.max(LEAST_PX, Math.min(innerHeight - 160, height)))}px`);
+    const grip = h("div.grip", { role: "separator", tabindex: "0", "aria-orientation": "horizontal", "aria-label": "Height of the inspector", "aria-valuenow": "300", "aria-valuemin": String(LEAST_PX), "aria-valuemax": "2000" });
+    const resize = (height) => {
+      const fitting = Math.round(Math.max(LEAST_PX, Math.min(innerHeight - 160, height)));
+      element.style.setProperty("--drawer", `${fitting}px`);
+      grip.setAttribute("aria-valuenow", String(fitting));
+    };
     grip.addEventListener("pointerdown", (down) => {
       grip.setPointerCapture(down.pointerId);
       const from = element.offsetHeight + down.clientY;

@@ -128,7 +128,7 @@ function takeParagraph(lines, at, depth) {
 }
 
 const RENDERERS = {
-  heading: (block, names) => h(`h${Math.min(6, block.level + 2)}.level-${block.level}`, {}, renderInline(block.text, names)),
+  heading: (block, names) => h(`h${Math.min(6, block.level + 1)}.level-${block.level}`, {}, renderInline(block.text, names)),
   rule: () => h("hr"),
   code: (block) => codeBlock(block.text, block.language),
   quote: (block, names) => h("blockquote", {}, block.blocks.map((child) => renderBlock(child, names))),

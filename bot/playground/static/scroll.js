@@ -8,7 +8,7 @@ const NEAR = 48;
 /** Wrap content in a scroller that follows its end. Returns {element, content, toEnd, release, isPinned}. */
 export function pinnedScroller(label, { onTop } = {}) {
   const content = h("div.scroll-content");
-  const scroller = h("div.scroller", { tabindex: "0", role: "feed", "aria-label": label }, content);
+  const scroller = h("div.scroller", { tabindex: "0", role: "region", "aria-label": label }, content);
   const pill = h("button.jump", { type: "button", hidden: true, onclick: () => toEnd() }, icon("down"), "Jump to latest");
   const element = h("div.scroll-frame", {}, scroller, pill);
   let pinned = true;

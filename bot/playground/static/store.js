@@ -41,6 +41,7 @@ export class Store {
     this.sessions = new Map((state.sessions ?? []).map((session) => [threadKey(session), session]));
     this.prompts = new Map((state.prompts ?? []).map((prompts) => [threadKey(prompts), prompts]));
     this.home = state.home ?? null;
+    this.hasHome = "home" in state;
     this.views = state.views ?? [];
     this.faults = state.faults ?? [];
     this.clock = state.clock ?? { now: Date.now() / 1000, offset_s: 0 };

@@ -210,6 +210,21 @@ class Context:
             lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
             lib.llama_memory_seq_rm(self._memory, target, length, -1)
 
+    def save(self, slot: int) -> bytes:
+        """Return the keys and values of *slot*, to be loaded again later."""
+        self._check_slot(slot)
+        size = int(lib.llama_state_seq_get_size_ext(self._ctx, slot, 0))
+        buffer = (ctypes.c_uint8 * size)()
+        written = int(lib.llama_state_seq_get_data_ext(self._ctx, buffer, size, slot, 0))
+        return bytes(memoryview(buffer)[:written])
+
+    def load(self, slot: int, state: bytes, *, length: int) -> bool:
+        """Fill the empty *slot* with a saved state; False if not exactly *length* tokens came back."""
+        self._check_slot(slot)
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        read = int(lib.llama_state_seq_set_data_ext(self._ctx, buffer, len(state), slot, 0))
+        return read == len(state) and self.length(slot) == length
+
     def length(self, slot: int) -> int:
         """Return how many positions *slot* really holds."""
         self._check_slot(slot)

@@ -15,7 +15,7 @@ from bot.engine.cells import CellPool
 from bot.engine.llama import Context, Model
 from bot.engine.metrics import EngineMetrics
 from bot.engine.pace import PrefillPace
-from bot.engine.scheduler import Piece, Plan, Scheduler
+from bot.engine.scheduler import Move, Piece, Plan, Scheduler
 from bot.engine.types import Delta, Request
 from bot.errors import EngineError
 
@@ -76,6 +76,7 @@ class EngineLoop:
         self._pace = PrefillPace(ceiling=context.n_batch)
         self._mailbox = Mailbox()
         self._answers: dict[str, Answer] = {}
+        self._spilled: dict[str, bytes] = {}
         self._deltas: list[Delta] = []
 
     def submit(self, *requests: Request) -> None:
@@ -126,10 +127,22 @@ class EngineLoop:
 
     def _move_cache(self, plan: Plan) -> None:
         for move in plan.moves:
-            if move.kind == "copy":
+            if not self._perform(move):
+                raise EngineError(f"llama.cpp could not {move.kind} {move.length} tokens of the KV cache.")
+
+    def _perform(self, move: Move) -> bool:
+        match move.kind:
+            case "copy":
                 self._context.copy(move.source, move.slot, length=move.length)
-            elif not self._context.trim(move.slot, move.length):
-                raise EngineError(f"The KV cache of {self._model.description} cannot be cut to {move.length} tokens.")
+            case "save":
+                self._spilled[move.request_id] = self._context.save(move.slot)
+            case "load":
+                return self._context.load(move.slot, self._spilled.pop(move.request_id), length=move.length)
+            case "drop":
+                self._spilled.pop(move.request_id, None)
+            case "trim":
+                return self._context.trim(move.slot, move.length)
+        return True
 
     def _decode(self, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
         """Decode what is planned; return the pieces that are in the cache now with their logits ready."""

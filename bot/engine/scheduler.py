@@ -20,12 +20,17 @@ AGING_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A change of the KV cache before the next decode: keep *length* tokens of *slot*, or copy them from *source*."""
+    """A change of the KV cache before the next decode.
 
-    kind: Literal["trim", "copy"]
-    slot: int
-    length: int
+    `trim` keeps *length* tokens of *slot*, `copy` takes them from *source*, `save` and `load` move them to host
+    memory and back under the request's name, `drop` forgets them there.
+    """
+
+    kind: Literal["trim", "copy", "save", "load", "drop"]
+    slot: int = -1
+    length: int = 0
     source: int = -1
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ class Scheduler:
             self._retire(sequence)
         else:
             self.waiting.remove(sequence)
+            self._drop_spilled(sequence)
         sequence.phase = Phase.FINISHED
         return sequence
 
@@ -129,13 +135,28 @@ class Scheduler:
             return True
         if len(self.running) < 2:
             return False
-        youngest = max(self.running.values(), key=lambda sequence: sequence.arrival)
-        del self.running[youngest.slot]
-        self._release(youngest.slot)
-        youngest.phase, youngest.slot, youngest.computed = Phase.WAITING, -1, 0
-        self.waiting.push_back(youngest)
-        self.preemptions += 1
+        self._preempt(max(self.running.values(), key=lambda sequence: sequence.arrival))
         return True
+
+    def _preempt(self, sequence: Sequence) -> None:
+        """Send a sequence back to wait; what it computed is saved, so that it goes on exactly as it would have."""
+        del self.running[sequence.slot]
+        if sequence.computed:
+            self._moves.append(self._transfer("save", sequence, sequence.computed))
+        self._release(sequence.slot)
+        sequence.phase, sequence.slot = Phase.WAITING, -1
+        sequence.spilled, sequence.computed = sequence.computed, 0
+        self.waiting.push_back(sequence)
+        self.preemptions += 1
+
+    @staticmethod
+    def _transfer(kind: Literal["save", "load"], sequence: Sequence, length: int) -> Move:
+        return Move(kind, sequence.slot, length, request_id=sequence.request.request_id)
+
+    def _drop_spilled(self, sequence: Sequence) -> None:
+        if sequence.spilled:
+            self._moves.append(Move("drop", request_id=sequence.request.request_id))
+            sequence.spilled = 0
 
     def _admit(self) -> None:
         for sequence in list(islice(self.waiting, ADMISSION_SCAN)):
@@ -150,6 +171,8 @@ class Scheduler:
 
     def _find(self, sequence: Sequence) -> Hit | None:
         """Return what may be reused, leaving at least one token to decode."""
+        if sequence.spilled:
+            return None
         request = sequence.request
         live = tuple(self._entry(other, other.computed) for other in self.running.values())
         tokens = sequence.tokens[: sequence.length - 1]
@@ -171,11 +194,16 @@ class Scheduler:
         if not sequence.generated:
             sequence.cached = reused
         self.running[slot] = sequence
-        while need > self.pool.free():
-            oldest = self.cache.oldest()
-            if oldest is None:
-                return
+        while need > self.pool.free() and (oldest := self.cache.oldest()) is not None:
             self._evict(oldest)
+        if sequence.spilled:
+            self._restore(sequence)
+
+    def _restore(self, sequence: Sequence) -> None:
+        """Bring a preempted sequence's tokens back into its new slot."""
+        self._moves.append(self._transfer("load", sequence, sequence.spilled))
+        self.pool.extend(sequence.slot, sequence.spilled)
+        sequence.computed, sequence.spilled = sequence.spilled, 0
 
     def _claim_slot(self, hit: Hit | None) -> tuple[int, int]:
         """Return a slot and how many tokens of the hit it now begins with."""

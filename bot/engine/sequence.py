@@ -22,9 +22,9 @@ class Phase(Enum):
 
 
 class Sequence:
-    """A request with its growing tokens; *computed* counts those whose keys and values are in the cache."""
+    """A request with its growing tokens; *computed* counts those in the KV cache, *spilled* those saved on the host."""
 
-    __slots__ = ("_buffer", "arrival", "cached", "computed", "length", "phase", "request", "slot", "starved")
+    __slots__ = ("_buffer", "arrival", "cached", "computed", "length", "phase", "request", "slot", "spilled", "starved")
 
     def __init__(self, request: Request, *, arrival: int) -> None:
         self.request = request
@@ -33,6 +33,7 @@ class Sequence:
         self.slot = -1
         self.computed = 0
         self.cached = 0
+        self.spilled = 0
         self.starved = 0
         self.length = len(request.prompt)
         self._buffer: Tokens = np.empty(self.length + request.max_tokens, dtype=np.int32)

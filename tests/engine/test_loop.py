@@ -124,16 +124,20 @@ def test_preempted_answers_are_complete_and_equal(model: Model) -> None:
     rig.context.close()
 
 
-def test_a_preempted_answer_keeps_its_dice(model: Model) -> None:
-    """A sampled answer with a seed is the same with and without a preemption."""
-    dice = SamplingParams(temperature=1.5, top_k=40, seed=5)
-    asked = [prompt[:40] for prompt in prompts(8)]
+def test_cancelled_while_preempted_leaves_nothing(model: Model) -> None:
+    """What was saved for a sequence that nobody wants any more is forgotten."""
     rig = Rig(model, n_cells=256, n_slots=8)
+    for number, prompt in enumerate(prompts(8)):
+        rig.loop.submit(ask(str(number), prompt[:40], max_tokens=80))
+    while not rig.loop._spilled:
+        rig.loop.step()
 
-    answers = rig.run(*(ask(str(n), prompt, max_tokens=60, sampling=dice) for n, prompt in enumerate(asked)))
+    for number in range(8):
+        rig.loop.cancel(str(number))
+    rig.loop.step()
 
-    assert rig.loop.scheduler.preemptions > 0
-    assert answers == [answer_alone(model, prompt, max_tokens=60, sampling=dice) for prompt in asked]
+    assert rig.loop._spilled == {}
+    assert rig.loop.scheduler.pool.used() == 0
     rig.context.close()
 
 

@@ -34,10 +34,23 @@ class NaiveCache:
     unified: bool
     numbers: count = field(default_factory=count)
     slots: dict[int, list[Cell]] = field(default_factory=dict)
+    host: dict[str, list[Cell]] = field(default_factory=dict)
 
     def move(self, move: Move, *, can_trim: bool) -> None:
         """Perform a move of the scheduler."""
         held = self.slots.setdefault(move.slot, [])
+        if move.kind == "drop":
+            del self.host[move.request_id]
+            return
+        if move.kind == "save":
+            assert move.length == len(held)
+            self.host[move.request_id] = list(held)
+            return
+        if move.kind == "load":
+            assert not held
+            held += [replace(cell, number=next(self.numbers)) for cell in self.host.pop(move.request_id)]
+            assert move.length == len(held)
+            return
         if move.kind == "trim":
             assert move.length <= len(held)
             assert can_trim or move.length == 0
@@ -182,11 +195,16 @@ class SchedulerMachine(RuleBasedStateMachine):
         """Whatever happened before, everybody finishes in a bounded number of steps."""
         if not hasattr(self, "scheduler"):
             return
+        self.finish_everybody()
+        assert not self.cache.host
+
+    def finish_everybody(self) -> None:
+        """Step until nobody is open."""
         bound = 20 + 40 * N_CTX * (1 + len(self.open))
         for _ in range(bound):
-            if not self.open:
-                return
             self.perform(self.scheduler.plan(4), 1)
+            if not self.open and not self.scheduler.has_work:
+                return
         raise AssertionError(f"{self.open} never finish")
 
 

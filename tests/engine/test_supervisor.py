@@ -150,7 +150,7 @@ async def test_the_engine_sees_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_pa
     """The bot's tokens are not in the engine's environment."""
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-planted")
     monkeypatch.setenv("DATABASE_URL", "postgresql://planted")
-    script = "import os, time; print(dict(os.environ), flush=True); time.sleep(60)"
+    script = "import os, sys; print(dict(os.environ), flush=True); sys.stdin.read()"
     async with EngineSupervisor([sys.executable, "-c", script], socket_path=tmp_path / "e.sock") as supervisor:
         await until(lambda: bool(supervisor.lines))
 

@@ -37,9 +37,7 @@ async def click_message(hub: Hub, *, user: User, message: Message, action: Json,
         "container": container,
         "channel": {"id": channel.id, "name": channel_name(channel)},
         "state": {"values": values or _state_of(action)},
-        "response_url": response_url(
-            hub, channel=channel.id, user=user.id, thread_ts=message.thread_ts, message_ts=message.ts
-        ),
+        "response_url": response_url(hub, channel=channel.id, user=user.id, message_ts=message.ts),
         "actions": [action],
     }
     if not message.ephemeral:
@@ -120,11 +118,9 @@ async def run_command(hub: Hub, *, user: User, channel: Channel, command: str, t
     return await hub.delivery.ask(Envelope("slash_commands", command, payload, accepts_response=True))
 
 
-def response_url(
-    hub: Hub, *, channel: str, user: str, thread_ts: str | None = None, message_ts: str | None = None
-) -> str:
+def response_url(hub: Hub, *, channel: str, user: str, message_ts: str | None = None) -> str:
     """Return a URL through which the app can answer an interaction."""
-    key = hub.response_urls.issue(channel=channel, user=user, thread_ts=thread_ts, message_ts=message_ts)
+    key = hub.response_urls.issue(channel=channel, user=user, message_ts=message_ts)
     return f"{hub.base_url}/commands/{key}"
 
 

@@ -46,12 +46,11 @@ def respond(hub: Hub, ticket: ResponseTicket, values: Json) -> None:
 
 
 def _say(hub: Hub, ticket: ResponseTicket, args: Arguments, content: Content) -> None:
-    thread_ts = args.text("thread_ts") or (ticket.thread_ts if args.has("thread_ts") else None)
-    message = build_app_message(hub, ticket.channel, thread_ts=thread_ts, **content.fields())
+    """Say it in the channel, even if the click was in a thread: only thread_ts leads there."""
+    message = build_app_message(hub, ticket.channel, thread_ts=args.text("thread_ts"), **content.fields())
     if args.text("response_type") == "in_channel":
         post(hub, message)
     else:
-        message.thread_ts = thread_ts or ticket.thread_ts
         post_ephemeral(hub, message, user=ticket.user)
 
 

@@ -28,7 +28,6 @@ class ResponseTicket:
 
     channel: str
     user: str
-    thread_ts: str | None
     message_ts: str | None
     expires: float
     uses_left: int = RESPONSE_USES
@@ -72,11 +71,11 @@ class ResponseUrls:
         self._now = now
         self._tickets: dict[str, ResponseTicket] = {}
 
-    def issue(self, *, channel: str, user: str, thread_ts: str | None = None, message_ts: str | None = None) -> str:
+    def issue(self, *, channel: str, user: str, message_ts: str | None = None) -> str:
         """Return an id that responds to this place five times within thirty minutes."""
         self._forget_old()
         key = secrets.token_urlsafe(18)
-        self._tickets[key] = ResponseTicket(channel, user, thread_ts, message_ts, self._now() + RESPONSE_SECONDS)
+        self._tickets[key] = ResponseTicket(channel, user, message_ts, self._now() + RESPONSE_SECONDS)
         return key
 
     def find(self, key: str) -> ResponseTicket:

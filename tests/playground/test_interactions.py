@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 from slack_bolt.async_app import AsyncAck, AsyncRespond
 from slack_sdk.web.async_client import AsyncWebClient
@@ -230,3 +231,56 @@ async def test_a_response_url_wears_out(playground: Playground, client: AsyncWeb
     await playground.maya.click(playground.message(GENERAL, ts), "go")
     await playground.advance(1801)
     assert (await AsyncWebhookClient(urls[1]).send(text="late")).status_code == 404
+
+
+async def test_a_response_leaves_the_thread(playground: Playground, client: AsyncWebClient, recorder: Recorder) -> None:
+    """A click in a thread is answered in the channel, unless the app names the thread."""
+
+    @recorder.app.action("go")
+    async def on_go(ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
+        await ack()
+        await respond(text="outside", replace_original=False)
+        await respond(text="inside", replace_original=False, thread_ts=body["message"]["thread_ts"])
+
+    root = await playground.maya.say("general", "root")
+    ts = (await client.chat_postMessage(channel=GENERAL, text="x", blocks=[BUTTON], thread_ts=root))["ts"]
+    await playground.maya.click(playground.message(GENERAL, ts), "go")
+    await playground.wait_until(lambda: len(playground.maya.ephemerals("general")) == 2)
+
+    assert {item["text"]: item["thread_ts"] for item in playground.maya.ephemerals("general")} == {
+        "outside": None,
+        "inside": root,
+    }
+
+
+async def test_views_act_and_ask_for_options(playground: Playground, recorder: Recorder) -> None:
+    """An element inside a modal acts at once with the modal's state, and an external select asks for its options."""
+    heard: list[dict[str, Any]] = []
+
+    @recorder.app.action("tone")
+    async def on_tone(ack: AsyncAck, body: dict[str, Any], client: AsyncWebClient) -> None:
+        await ack()
+        heard.append(body)
+        await client.views_update(view_id=body["view"]["id"], view=modal("Changed"))
+
+    @recorder.app.options("city")
+    async def on_city(ack: AsyncAck, payload: dict[str, Any]) -> None:
+        found = [{"text": {"type": "plain_text", "text": word}, "value": word} for word in ("Bern", "Berlin", "Rome")]
+        await ack(options=[option for option in found if option["value"].startswith(payload["value"])])
+
+    options = [{"text": {"type": "plain_text", "text": word}, "value": word} for word in ("warm", "dry")]
+    view = modal()
+    view["blocks"] += [
+        {"type": "actions", "elements": [{"type": "radio_buttons", "action_id": "tone", "options": options}]},
+        {"type": "actions", "block_id": "where", "elements": [{"type": "external_select", "action_id": "city"}]},
+    ]
+    await recorder.app.client.views_open(trigger_id=playground.hub.triggers.issue(MAYA), view=view)
+    shown = playground.views(MAYA)[0]
+    asked = {"user": MAYA, "view_id": shown["id"], "block_id": "where", "action_id": "city", "value": "Ber"}
+    async with aiohttp.ClientSession(playground.base_url) as page, page.post("/page/options", json=asked) as response:
+        assert [option["value"] for option in (await response.json())["options"]] == ["Bern", "Berlin"]
+    await playground.maya.act_in_view("tone", "dry")
+    await playground.wait_until(lambda: playground.views(MAYA)[0]["title"]["text"] == "Changed")
+
+    assert heard[0]["actions"][0]["selected_option"]["value"] == "dry"
+    assert heard[0]["container"] == {"type": "view", "view_id": shown["id"]}

@@ -116,7 +116,7 @@ def post_rename(page: PageRequest) -> Json:
 
 
 def _respond_directly(hub: Hub, channel: str, *, user: str, response: Json) -> None:
-    ticket = ResponseTicket(channel, user, thread_ts=None, message_ts=None, expires=0.0)
+    ticket = ResponseTicket(channel, user, message_ts=None, expires=0.0)
     try:
         respond(hub, ticket, response)
     except SlackError as error:

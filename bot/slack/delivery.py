@@ -62,10 +62,14 @@ class Delivery:
     async def close(self, tail: list[Block]) -> None:
         """Show the whole text with *tail* below it."""
         self._text += self._safe.flush()
+        await _uncancelled(self._close(tail))
+
+    async def _close(self, tail: list[Block]) -> None:
+        if self._stream is not None and self._stream.ts is None:
+            await self._send()  # so that it is stored where the answer stands before it can be seen complete
         if self._stream is not None:
             try:
                 await self._stream.close(self._text, tail)
-                await self._on_reply([str(self._stream.ts)])
             except StreamBroken:
                 await self._leave_stream()
             else:

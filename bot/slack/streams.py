@@ -45,9 +45,7 @@ class NativeStream:
 
     async def close(self, text: str, blocks: list[Block]) -> None:
         """Show the rest of *text*, then *blocks* below it, and end the stream."""
-        if self.ts is None:
-            await self.show(text)
-        if len(text) > STREAM_LIMIT:
+        if len(text) > STREAM_LIMIT or self.ts is None:
             raise StreamBroken
         rest = {"markdown_text": text[self._sent :]} if len(text) > self._sent else {}
         await self._call("chat.stopStream", ts=self.ts, blocks=blocks, **rest)

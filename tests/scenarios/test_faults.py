@@ -175,3 +175,23 @@ async def test_a_bot_that_dies_in_the_middle_answers_after_its_restart(
 
     assert len(answers_in(playground, maya.dm, ts)) == 1
     assert answer.state == AnswerState.COMPLETE
+
+
+async def test_a_stream_that_a_crash_left_behind_becomes_the_answer(
+    playground: Playground, start_bot: StartBot, finished: Finished, engine_process: EngineProcess
+) -> None:
+    """The bot dies while its words stream; after the restart the same message has the whole answer."""
+    maya = playground.maya
+    async with start_bot() as bot:
+        await playground.wait_for_connection()
+        ts = await maya.say(maya.dm, LONG)
+        await playground.wait_until(lambda: answers_in(playground, maya.dm, ts), what="first words")
+        os.kill(engine_process.pid, signal.SIGSTOP)
+        bot.worker.cancel()
+    os.kill(engine_process.pid, signal.SIGCONT)
+    async with start_bot():
+        (answer,) = await finished()
+
+    (message,) = answers_in(playground, maya.dm, ts)
+    assert not message["streaming"]
+    assert shown(message) == "".join(answer.text.split())

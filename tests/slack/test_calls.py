@@ -1,0 +1,84 @@
+"""Calls to Slack: what to wait for, what to give up, what to remember; against real HTTP."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.calls import Calls
+
+Script = list[tuple[int, dict[str, str], dict[str, Any] | str]]
+OK: tuple[int, dict[str, str], dict[str, Any]] = (200, {}, {"ok": True, "ts": "1.0"})
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[Callable[[Script], tuple[Calls, Script]]]:
+    """Return a function that makes *Calls* to a server which answers by a script, one answer a request."""
+    script: Script = []
+
+    async def handle(_request: web.Request) -> web.Response:
+        status, headers, body = script.pop(0)
+        if isinstance(body, str):
+            return web.Response(status=status, text=body, headers=headers)
+        return web.json_response(body, status=status, headers=headers)
+
+    app = web.Application()
+    app.router.add_route("*", "/api/{method}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    client = AsyncWebClient("xoxb-x", base_url=f"http://127.0.0.1:{runner.addresses[0][1]}/api/", retry_handlers=[])
+
+    def start(answers: Script) -> tuple[Calls, Script]:
+        script[:] = answers
+        return Calls(client), script
+
+    yield start
+    await runner.cleanup()
+
+
+def refusal(error: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """Build an answer that says no."""
+    return 200, {}, {"ok": False, "error": error}
+
+
+async def test_a_throttled_call_waits_as_long_as_it_is_told(slack: Callable[[Script], tuple[Calls, Script]]) -> None:
+    """Retry-After is obeyed, then the call goes through."""
+    calls, left = slack([(429, {"Retry-After": "1"}, {"ok": False, "error": "ratelimited"}), OK])
+    began = time.monotonic()
+    answer = await calls.call("chat.postMessage", channel="C1", text="hi")
+
+    assert answer["ok"]
+    assert time.monotonic() - began >= 1
+    assert left == []
+
+
+async def test_a_server_error_is_tried_again(slack: Callable[[Script], tuple[Calls, Script]]) -> None:
+    """Slack has bad seconds; its 5xx is not JSON."""
+    calls, left = slack([(503, {}, "<html>busy</html>"), (500, {}, {"ok": False, "error": "fatal_error"}), OK])
+
+    assert (await calls.call("chat.postMessage", channel="C1", text="hi"))["ok"]
+    assert left == []
+
+
+async def test_a_refusal_is_final(slack: Callable[[Script], tuple[Calls, Script]]) -> None:
+    """Asking again would not help, so it is asked once."""
+    calls, left = slack([refusal("channel_not_found"), OK])
+
+    with pytest.raises(SlackApiError, match="channel_not_found"):
+        await calls.call("chat.postMessage", channel="C1", text="hi")
+    assert len(left) == 1
+
+
+async def test_what_a_workspace_lacks_is_asked_once(slack: Callable[[Script], tuple[Calls, Script]]) -> None:
+    """A missing method costs one call, not one with every answer."""
+    calls, left = slack([refusal("unknown_method"), OK])
+
+    assert await calls.call_if_possible("agents.sessions.setStatus", channel_id="C1", status="active") is None
+    assert await calls.call_if_possible("agents.sessions.setStatus", channel_id="C1", status="active") is None
+    assert calls.lacks("agents.sessions.setStatus")
+    assert len(left) == 1

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from bot.playground.entities import Channel, Message, Prompts, Session, User
 
+MAX_UNREAD = 300  # nobody counts further, and counting happens at every message
+
 
 @dataclass(slots=True)
 class Workspace:
@@ -129,11 +131,12 @@ class Workspace:
         seen[channel] = max(ts, seen.get(channel, ""))
 
     def unread(self, user: str, channel: Channel) -> tuple[int, int]:
-        """Count the messages *user* has not read, and how many of them mention them."""
+        """Count the messages *user* has not read, and how many of them mention them, among the latest few hundred."""
         since = self.last_read.get(user, {}).get(channel.id, "")
+        latest = itertools.islice(self.newest_first(channel.id), MAX_UNREAD)
         fresh = [
             message
-            for message in itertools.takewhile(lambda message: message.ts > since, self.newest_first(channel.id))
+            for message in itertools.takewhile(lambda message: message.ts > since, latest)
             if message.user != user and not message.deleted
         ]
         mentions = sum(f"<@{user}>" in message.text for message in fresh)

@@ -23,7 +23,9 @@ export function createActions(store) {
         return false;
       }
       if (/^\/\w/.test(typedText)) return this.command({ channel, thread_ts, text: typedText });
-      const sent = await attempt(api.send(as({ channel, text: fromTyped(typedText, store), ...(thread_ts && { thread_ts }) })));
+      const sent = await attempt(
+        api.send(as({ channel, text: fromTyped(typedText, store), ...(thread_ts && { thread_ts }) })),
+      );
       return Boolean(sent) && { channel, ts: sent.message?.ts };
     },
 
@@ -34,23 +36,33 @@ export function createActions(store) {
         toast(`${command} is not a command of ${store.app.name}.${known ? ` It has: ${known}.` : ""}`, { bad: true });
         return false;
       }
-      const answer = await attempt(api.command(as({ channel, command, text: fromTyped(rest.join(" "), store), ...(thread_ts && { thread_ts }) })));
+      const answer = await attempt(
+        api.command(as({ channel, command, text: fromTyped(rest.join(" "), store), ...(thread_ts && { thread_ts }) })),
+      );
       if (answer && answer.ok === false) toast(answer.error, { bad: true });
       return Boolean(answer) && answer.ok !== false;
     },
 
     async edit(message, text) {
-      const done = await attempt(api.edit(as({ channel: message.channel, ts: message.ts, text: fromTyped(text, store) })));
+      const done = await attempt(
+        api.edit(as({ channel: message.channel, ts: message.ts, text: fromTyped(text, store) })),
+      );
       if (done) this.stopEditing();
     },
 
     startEditing(message) {
-      store.set({ editing: { channel: message.channel, ts: message.ts, text: toTyped(message.text, store), isNew: true } }, "editing");
+      store.set(
+        { editing: { channel: message.channel, ts: message.ts, text: toTyped(message.text, store), isNew: true } },
+        "editing",
+      );
     },
 
     stopEditing: () => store.set({ editing: null }, "editing"),
 
-    remove: (message) => (message.ephemeral ? store.remove(message.channel, message.ts) : attempt(api.remove(as({ channel: message.channel, ts: message.ts })))),
+    remove: (message) =>
+      message.ephemeral
+        ? store.remove(message.channel, message.ts)
+        : attempt(api.remove(as({ channel: message.channel, ts: message.ts }))),
 
     react(message, name) {
       const mine = message.reactions?.find((reaction) => reaction.name === name)?.users.includes(store.me.id);
@@ -60,9 +72,22 @@ export function createActions(store) {
     stop: (channel, root) => attempt(api.stop(as({ channel, thread_ts: root }))),
     prompt: (channel, root, message) => attempt(api.prompt(as({ channel, message, ...(root && { thread_ts: root }) }))),
     rename: (channel, root, title) => api.rename(as({ channel, thread_ts: root, title })),
-    act: (target, blockId, action, state) => attempt(api.action(as({ ...target, block_id: blockId, action_id: action.action_id, action, ...(state && { state }) }))),
-    options: async (target, blockId, element, value) => (await attempt(api.options(as({ ...target, block_id: blockId, action_id: element.action_id, value }))))?.options,
-    shortcut: (entry, message) => attempt(api.shortcut(as({ callback_id: entry.callback_id, type: entry.type, ...(message && { channel: message.channel, ts: message.ts }) }))),
+    act: (target, blockId, action, state) =>
+      attempt(
+        api.action(as({ ...target, block_id: blockId, action_id: action.action_id, action, ...(state && { state }) })),
+      ),
+    options: async (target, blockId, element, value) =>
+      (await attempt(api.options(as({ ...target, block_id: blockId, action_id: element.action_id, value }))))?.options,
+    shortcut: (entry, message) =>
+      attempt(
+        api.shortcut(
+          as({
+            callback_id: entry.callback_id,
+            type: entry.type,
+            ...(message && { channel: message.channel, ts: message.ts }),
+          }),
+        ),
+      ),
     submitView: (view, state) => attempt(api.submitView(as({ view_id: view.id, state }))),
     closeView: (view) => attempt(api.closeView(as({ view_id: view.id }))),
 
@@ -98,7 +123,13 @@ export function createActions(store) {
       store.loads.set(key, { ...store.loads.get(key), state: "loading" });
       const first = older ? store.topLevel(channel)[0]?.ts : null;
       try {
-        const { messages, has_more } = await api.messages({ user: store.me.id, channel, thread_ts: root, before: first, limit: PAGE });
+        const { messages, has_more } = await api.messages({
+          user: store.me.id,
+          channel,
+          thread_ts: root,
+          before: first,
+          limit: PAGE,
+        });
         store.loads.set(key, { state: "ready", hasMore: has_more });
         store.addMessages(channel, messages);
         if (store.gaps.delete(channel)) await this.fetch(channel, root);

@@ -19,20 +19,44 @@ export function chatItem(root, page, { isLatest, newAfter, release }) {
 }
 
 function createCard(root, page, release) {
-  const fold = h("button.chat-fold", { type: "button", onclick: () => {
-    release();
-    toggle(root, page, card.classList.contains("open"));
-  } });
+  const fold = h("button.chat-fold", {
+    type: "button",
+    onclick: () => {
+      release();
+      toggle(root, page, card.classList.contains("open"));
+    },
+  });
   const rows = h("div.chat-rows");
   const foot = h("div.chat-foot");
-  const rename = h("button.plain.square.chat-rename", { type: "button", "aria-label": "Rename chat", title: "Rename chat", onclick: () => openRename(root, page) }, icon("edit"));
-  const card = h("div.chat", { role: "group", dataset: { chat: root.ts }, "aria-label": "Chat" }, h("header.chat-head", {}, fold, rename), rows, foot);
+  const rename = h(
+    "button.plain.square.chat-rename",
+    { type: "button", "aria-label": "Rename chat", title: "Rename chat", onclick: () => openRename(root, page) },
+    icon("edit"),
+  );
+  const card = h(
+    "div.chat",
+    { role: "group", dataset: { chat: root.ts }, "aria-label": "Chat" },
+    h("header.chat-head", {}, fold, rename),
+    rows,
+    foot,
+  );
   return card;
 }
 
 function openRename(root, page) {
-  const title = h("input", { name: "title", required: true, maxlength: 200, value: page.store.session(root.channel, root.ts)?.title ?? "", autocomplete: "off" });
-  openForm({ title: "Rename chat", submit: "Rename", fields: h("label", {}, "Title", title), onSubmit: (values) => page.actions.rename(root.channel, root.ts, values.title) });
+  const title = h("input", {
+    name: "title",
+    required: true,
+    maxlength: 200,
+    value: page.store.session(root.channel, root.ts)?.title ?? "",
+    autocomplete: "off",
+  });
+  openForm({
+    title: "Rename chat",
+    submit: "Rename",
+    fields: h("label", {}, "Title", title),
+    onSubmit: (values) => page.actions.rename(root.channel, root.ts, values.title),
+  });
 }
 
 function toggle(root, page, isOpen) {
@@ -61,7 +85,12 @@ function updateCard(card, root, page, { isLatest, newAfter }) {
   card.classList.toggle("open", open);
   card.classList.toggle("aim", store.route.place === root.ts);
   card.setAttribute("aria-label", title ?? "Chat");
-  drawFold(card.querySelector(".chat-fold"), root, { open, title, count: Math.max(messages.length - 1, root.reply_count ?? 0), page });
+  drawFold(card.querySelector(".chat-fold"), root, {
+    open,
+    title,
+    count: Math.max(messages.length - 1, root.reply_count ?? 0),
+    page,
+  });
   const [rows, foot] = [card.children[1], card.children[2]];
   const items = open ? messageItems(messages, page, { inThread: true, days: false, newAfter }) : [];
   const status = open && statusItem(root.channel, root.ts, page);
@@ -76,7 +105,11 @@ function drawFold(fold, root, { open, title, count, page }) {
   if (fold.dataset.words === words) return;
   fold.dataset.words = words;
   fold.setAttribute("aria-expanded", String(open));
-  fold.replaceChildren(icon("chevron"), h("span.chat-title", {}, title ?? (open ? "Chat" : `${page.store.nameOf(root.user)}: ${said}`)), h("span.quiet", {}, `${timeOf(root.ts)} · ${replies}`));
+  fold.replaceChildren(
+    icon("chevron"),
+    h("span.chat-title", {}, title ?? (open ? "Chat" : `${page.store.nameOf(root.user)}: ${said}`)),
+    h("span.quiet", {}, `${timeOf(root.ts)} · ${replies}`),
+  );
 }
 
 function footItems(root, page) {
@@ -84,7 +117,13 @@ function footItems(root, page) {
   const chips = page.store.prompts.get(`${channel}/${ts}`);
   const lastOwn = () => page.store.thread(channel, ts).findLast((message) => message.user === page.store.me.id);
   return [
-    ...(chips?.prompts?.length ? [{ key: "chips", sig: JSON.stringify(chips), build: () => renderChips(page, channel, { root: ts }) }] : []),
-    { key: "reply", sig: "", build: () => createComposer(page, { channel, root: ts, label: "Reply…", slim: true, lastOwn }) },
+    ...(chips?.prompts?.length
+      ? [{ key: "chips", sig: JSON.stringify(chips), build: () => renderChips(page, channel, { root: ts }) }]
+      : []),
+    {
+      key: "reply",
+      sig: "",
+      build: () => createComposer(page, { channel, root: ts, label: "Reply…", slim: true, lastOwn }),
+    },
   ];
 }

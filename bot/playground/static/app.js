@@ -51,7 +51,8 @@ const page = {
     store.focusThread = true;
     if (store.isAppDm(store.channel)) store.opened.add(`${message.channel}/${root}`);
     navigate({ user: store.me.id, channel: message.channel, place: root });
-    if (store.isAppDm(store.channel)) requestAnimationFrame(() => document.querySelector(`[data-composer="${message.channel}/${root}"]`)?.focus());
+    if (store.isAppDm(store.channel))
+      requestAnimationFrame(() => document.querySelector(`[data-composer="${message.channel}/${root}"]`)?.focus());
   },
 
   closeThread() {
@@ -104,8 +105,27 @@ async function enter(user) {
 
 function fail(error, user) {
   const retry = h("button.primary", { type: "button", onclick: () => enter(user).then(follow) }, "Try again");
-  const home = h("button", { type: "button", onclick: () => { localStorage.removeItem("person"); location.hash = `#/${FIRST_PERSON}`; } }, "Start over as Maya");
-  fill(document.getElementById("main"), h("div.welcome", { role: "alert" }, h("h2", {}, "The playground is not reachable"), h("p.quiet", {}, error.message), h("div.row", {}, retry, home)));
+  const home = h(
+    "button",
+    {
+      type: "button",
+      onclick: () => {
+        localStorage.removeItem("person");
+        location.hash = `#/${FIRST_PERSON}`;
+      },
+    },
+    "Start over as Maya",
+  );
+  fill(
+    document.getElementById("main"),
+    h(
+      "div.welcome",
+      { role: "alert" },
+      h("h2", {}, "The playground is not reachable"),
+      h("p.quiet", {}, error.message),
+      h("div.row", {}, retry, home),
+    ),
+  );
 }
 
 async function changeConnection(user, state, again) {
@@ -134,14 +154,24 @@ async function follow() {
   document.body.classList.toggle("at-list", !route.channel);
   store.emit("route");
   if (route.channel && store.channels.has(route.channel) && (isNewChannel || (isNewPlace && route.place === "home"))) {
-    page.actions.open(route.channel, store.isAppDm(store.channel) ? (route.place === "home" ? "home" : "messages") : null);
+    page.actions.open(
+      route.channel,
+      store.isAppDm(store.channel) ? (route.place === "home" ? "home" : "messages") : null,
+    );
   }
-  if (isNewChannel && !isPhone && !route.place) nextFrame(() => document.querySelector(".main .pane-foot textarea")?.focus());
+  if (isNewChannel && !isPhone && !route.place)
+    nextFrame(() => document.querySelector(".main .pane-foot textarea")?.focus());
 }
 
 /** What arrives in the open conversation while the window is looked at has been read. */
 function readArrived(message) {
-  if (message.channel === store.route.channel && document.hasFocus() && !message.ephemeral && message.user !== store.me.id) page.actions.read(message.channel, message.ts);
+  if (
+    message.channel === store.route.channel &&
+    document.hasFocus() &&
+    !message.ephemeral &&
+    message.user !== store.me.id
+  )
+    page.actions.read(message.channel, message.ts);
 }
 
 const streaming = new Set();
@@ -157,12 +187,18 @@ function drawStreams() {
 function drawConnection() {
   const line = document.getElementById("connection");
   line.hidden = store.connection !== "lost";
-  fill(line, h("span", {}, "The connection to the playground is lost. Reconnecting…"), h("button", { type: "button", onclick: () => live?.retryNow() }, "Now"));
+  fill(
+    line,
+    h("span", {}, "The connection to the playground is lost. Reconnecting…"),
+    h("button", { type: "button", onclick: () => live?.retryNow() }, "Now"),
+  );
 }
 
 applyTheme();
 takePermalink(localStorage.getItem("person") ?? FIRST_PERSON);
-document.getElementById("app").append(createTopbar(page), createSidebar(page), createConversation(page), createThreadPane(page), inspector);
+document
+  .getElementById("app")
+  .append(createTopbar(page), createSidebar(page), createConversation(page), createThreadPane(page), inspector);
 attachModals(page);
 attachKeys(page);
 attachVoice(page);

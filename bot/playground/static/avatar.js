@@ -7,7 +7,15 @@ import { emojiText } from "./emoji.js";
 export function avatar(user, size = "") {
   const glyph = user.avatar ? emojiText(user.avatar) : initialsOf(user);
   const isText = /^[\p{L}\p{N}]/u.test(glyph);
-  return h("span.avatar", { class: [size, user.is_bot ? "app" : "", isText ? "" : "glyph"].join(" "), "aria-hidden": "true", style: { "--face": `#${(user.color || "6b6b76").replace("#", "")}` } }, glyph);
+  return h(
+    "span.avatar",
+    {
+      class: [size, user.is_bot ? "app" : "", isText ? "" : "glyph"].join(" "),
+      "aria-hidden": "true",
+      style: { "--face": `#${(user.color || "6b6b76").replace("#", "")}` },
+    },
+    glyph,
+  );
 }
 
 function initialsOf(user) {

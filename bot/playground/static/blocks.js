@@ -10,7 +10,11 @@ import { renderPlan, renderTask } from "./tasks.js";
 
 /** Render a list of blocks; one that is not known is shown as labelled JSON, never dropped. */
 export function renderBlocks(blocks, host) {
-  return h("div.blocks", {}, (blocks ?? []).map((block, index) => renderBlock(block, host, index)));
+  return h(
+    "div.blocks",
+    {},
+    (blocks ?? []).map((block, index) => renderBlock(block, host, index)),
+  );
 }
 
 function renderBlock(block, host, index) {
@@ -21,33 +25,93 @@ function renderBlock(block, host, index) {
 
 function renderSection(block, host, blockId) {
   const slot = { host, blockId, dispatches: true };
-  return h("div.section", {},
-    h("div.section-text", {}, block.text && renderText(block.text, host.store),
-      block.fields && h("div.section-fields", {}, block.fields.map((field) => h("div", {}, renderText(field, host.store))))),
-    block.accessory && h("div.accessory", {}, renderElement(block.accessory, slot)));
+  return h(
+    "div.section",
+    {},
+    h(
+      "div.section-text",
+      {},
+      block.text && renderText(block.text, host.store),
+      block.fields &&
+        h(
+          "div.section-fields",
+          {},
+          block.fields.map((field) => h("div", {}, renderText(field, host.store))),
+        ),
+    ),
+    block.accessory && h("div.accessory", {}, renderElement(block.accessory, slot)),
+  );
 }
 
 const renderRow = (kind) => (block, host, blockId) =>
-  h(`div.${kind}`, {}, (block.elements ?? []).map((element) => renderElement(element, { host, blockId, dispatches: true })));
+  h(
+    `div.${kind}`,
+    {},
+    (block.elements ?? []).map((element) => renderElement(element, { host, blockId, dispatches: true })),
+  );
 
 function renderInput(block, host, blockId) {
   const error = host.errors?.[blockId];
   const ids = { label: `${host.id}-${blockId}-label`, note: `${host.id}-${blockId}-note` };
-  const slot = { host, blockId, dispatches: Boolean(block.dispatch_action), label: block.label?.text, describedBy: ids.note };
-  return h(error ? "div.input.wrong" : "div.input", { dataset: { block: blockId } },
-    h("div.label", { id: ids.label }, renderText(block.label, host.store), block.optional && h("span.quiet", {}, " (optional)")),
+  const slot = {
+    host,
+    blockId,
+    dispatches: Boolean(block.dispatch_action),
+    label: block.label?.text,
+    describedBy: ids.note,
+  };
+  return h(
+    error ? "div.input.wrong" : "div.input",
+    { dataset: { block: blockId } },
+    h(
+      "div.label",
+      { id: ids.label },
+      renderText(block.label, host.store),
+      block.optional && h("span.quiet", {}, " (optional)"),
+    ),
     block.element ? renderElement(block.element, slot) : unknown("input", block),
-    h("div.note", { id: ids.note }, error ? h("p.problem", { role: "alert" }, error) : null, block.hint && h("p.quiet", {}, renderText(block.hint, host.store))));
+    h(
+      "div.note",
+      { id: ids.note },
+      error ? h("p.problem", { role: "alert" }, error) : null,
+      block.hint && h("p.quiet", {}, renderText(block.hint, host.store)),
+    ),
+  );
 }
 
 function renderTable(block, host) {
   const [head, ...rows] = block.rows ?? [];
   const align = (column) => block.column_settings?.[column]?.align;
-  const cell = (tag, content, column) => h(tag, { class: align(column) ? `align-${align(column)}` : null },
-    content.type === "rich_text" ? renderRichText(content, host.store) : content.text ?? "");
-  const line = (tag, cells) => h("tr", {}, cells.map((content, column) => cell(tag, content, column)));
-  return h("div.rich", {}, h("div.table-scroll", { tabindex: "0", role: "region", "aria-label": "Table" },
-    h("table", {}, head && h("thead", {}, line("th", head)), h("tbody", {}, rows.map((cells) => line("td", cells))))));
+  const cell = (tag, content, column) =>
+    h(
+      tag,
+      { class: align(column) ? `align-${align(column)}` : null },
+      content.type === "rich_text" ? renderRichText(content, host.store) : (content.text ?? ""),
+    );
+  const line = (tag, cells) =>
+    h(
+      "tr",
+      {},
+      cells.map((content, column) => cell(tag, content, column)),
+    );
+  return h(
+    "div.rich",
+    {},
+    h(
+      "div.table-scroll",
+      { tabindex: "0", role: "region", "aria-label": "Table" },
+      h(
+        "table",
+        {},
+        head && h("thead", {}, line("th", head)),
+        h(
+          "tbody",
+          {},
+          rows.map((cells) => line("td", cells)),
+        ),
+      ),
+    ),
+  );
 }
 
 function renderFigure(block, host) {
@@ -58,10 +122,36 @@ function renderFigure(block, host) {
 export function renderAttachments(attachments, host) {
   const text = (value) => value && renderText({ type: "mrkdwn", text: value }, host.store);
   const colours = { good: "#2eb67d", warning: "#ecb22e", danger: "#e01e5a" };
-  return h("div.attachments", {}, attachments.map((one) => h("div.attachment", { style: { "--bar": colours[one.color] ?? (/^#?[0-9a-f]{3,8}$/i.test(one.color ?? "") ? `#${one.color.replace("#", "")}` : "var(--line)") } },
-    text(one.pretext), one.author_name && h("small", {}, one.author_name), one.title && h("strong", {}, one.title_link ? link(one.title_link, [one.title]) : one.title), text(one.text ?? (one.blocks ? null : one.fallback)),
-    one.fields?.length ? h("div.section-fields", {}, one.fields.map((field) => h("div", {}, h("strong", {}, field.title), text(field.value)))) : null,
-    one.blocks?.length ? renderBlocks(one.blocks, host) : null, one.image_url && renderImage({ image_url: one.image_url, alt_text: one.fallback ?? "image" }), one.footer && h("small", {}, one.footer))));
+  return h(
+    "div.attachments",
+    {},
+    attachments.map((one) =>
+      h(
+        "div.attachment",
+        {
+          style: {
+            "--bar":
+              colours[one.color] ??
+              (/^#?[0-9a-f]{3,8}$/i.test(one.color ?? "") ? `#${one.color.replace("#", "")}` : "var(--line)"),
+          },
+        },
+        text(one.pretext),
+        one.author_name && h("small", {}, one.author_name),
+        one.title && h("strong", {}, one.title_link ? link(one.title_link, [one.title]) : one.title),
+        text(one.text ?? (one.blocks ? null : one.fallback)),
+        one.fields?.length
+          ? h(
+              "div.section-fields",
+              {},
+              one.fields.map((field) => h("div", {}, h("strong", {}, field.title), text(field.value))),
+            )
+          : null,
+        one.blocks?.length ? renderBlocks(one.blocks, host) : null,
+        one.image_url && renderImage({ image_url: one.image_url, alt_text: one.fallback ?? "image" }),
+        one.footer && h("small", {}, one.footer),
+      ),
+    ),
+  );
 }
 
 const BLOCKS = {

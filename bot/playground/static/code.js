@@ -6,9 +6,17 @@ import { toast } from "./toast.js";
 
 /** Show code as it is; `language` is only a label. */
 export function codeBlock(text, language = "") {
-  const copy = h("button.copy", { type: "button", "aria-label": "Copy code", title: "Copy code", onclick: () => copyText(text, "Code copied") }, icon("copy"));
-  return h("div.code", {}, h("div.code-bar", {}, h("span", {}, language || "code"), copy),
-    h("pre", { tabindex: "0", role: "region", "aria-label": `${language} code`.trim() }, h("code", {}, text)));
+  const copy = h(
+    "button.copy",
+    { type: "button", "aria-label": "Copy code", title: "Copy code", onclick: () => copyText(text, "Code copied") },
+    icon("copy"),
+  );
+  return h(
+    "div.code",
+    {},
+    h("div.code-bar", {}, h("span", {}, language || "code"), copy),
+    h("pre", { tabindex: "0", role: "region", "aria-label": `${language} code`.trim() }, h("code", {}, text)),
+  );
 }
 
 /** Put text on the clipboard and say so. */

@@ -23,19 +23,56 @@ export function findCompletions(text, caret, store, { commands = true } = {}) {
 }
 
 const commandChoices = (typed, store) =>
-  store.app.commands.filter((entry) => entry.command.startsWith(typed)).map((entry) => ({ insert: `${entry.command} `, label: entry.command, hint: [entry.usage_hint, entry.description].filter(Boolean).join(" · "), face: icon("slash") }));
+  store.app.commands
+    .filter((entry) => entry.command.startsWith(typed))
+    .map((entry) => ({
+      insert: `${entry.command} `,
+      label: entry.command,
+      hint: [entry.usage_hint, entry.description].filter(Boolean).join(" · "),
+      face: icon("slash"),
+    }));
 
 function personChoices(typed, store) {
-  const fits = (user) => [user.name, user.real_name, user.display_name].some((name) => name?.toLowerCase().startsWith(typed) || name?.toLowerCase().includes(` ${typed}`));
-  const people = [...store.users.values()].filter(fits).map((user) => ({ insert: `@${store.nameOf(user.id)} `, label: store.nameOf(user.id), hint: user.is_bot ? "App" : user.real_name, face: avatar(user, "small") }));
-  const groups = ["here", "channel"].filter((name) => typed && name.startsWith(typed)).map((name) => ({ insert: `@${name} `, label: `@${name}`, hint: "Everyone in this channel", face: icon("people") }));
+  const fits = (user) =>
+    [user.name, user.real_name, user.display_name].some(
+      (name) => name?.toLowerCase().startsWith(typed) || name?.toLowerCase().includes(` ${typed}`),
+    );
+  const people = [...store.users.values()]
+    .filter(fits)
+    .map((user) => ({
+      insert: `@${store.nameOf(user.id)} `,
+      label: store.nameOf(user.id),
+      hint: user.is_bot ? "App" : user.real_name,
+      face: avatar(user, "small"),
+    }));
+  const groups = ["here", "channel"]
+    .filter((name) => typed && name.startsWith(typed))
+    .map((name) => ({
+      insert: `@${name} `,
+      label: `@${name}`,
+      hint: "Everyone in this channel",
+      face: icon("people"),
+    }));
   return [...people, ...groups].slice(0, SHOWN);
 }
 
 const channelChoices = (typed, store) =>
-  [...store.channels.values()].filter((channel) => channel.kind !== "im" && channel.name?.startsWith(typed)).slice(0, SHOWN).map((channel) => ({ insert: `#${channel.name} `, label: channel.name, hint: channel.topic, face: icon(channel.kind === "private" ? "lock" : "hash") }));
+  [...store.channels.values()]
+    .filter((channel) => channel.kind !== "im" && channel.name?.startsWith(typed))
+    .slice(0, SHOWN)
+    .map((channel) => ({
+      insert: `#${channel.name} `,
+      label: channel.name,
+      hint: channel.topic,
+      face: icon(channel.kind === "private" ? "lock" : "hash"),
+    }));
 
-const emojiChoices = (typed) => findEmoji(typed, SHOWN).map(({ name, glyph }) => ({ insert: `${glyph} `, label: `:${name}:`, face: h("span", {}, glyph) }));
+const emojiChoices = (typed) =>
+  findEmoji(typed, SHOWN).map(({ name, glyph }) => ({
+    insert: `${glyph} `,
+    label: `:${name}:`,
+    face: h("span", {}, glyph),
+  }));
 
 /** Attach completion to a text field; returns {list, handleKey}: handleKey says whether it took the key. */
 export function attachCompletion(field, store, { commands }) {
@@ -59,8 +96,26 @@ export function attachCompletion(field, store, { commands }) {
     field.dispatchEvent(new Event("input", { bubbles: true }));
   };
   const draw = () => {
-    fill(list, found.choices.map((choice, index) => h("li", { id: `${id}-${index}`, role: "option", "aria-selected": String(index === at), onpointerdown: (event) => { event.preventDefault(); choose(choice); } },
-      choice.face, h("strong", {}, choice.label), choice.hint && h("span.hint", {}, choice.hint))));
+    fill(
+      list,
+      found.choices.map((choice, index) =>
+        h(
+          "li",
+          {
+            id: `${id}-${index}`,
+            role: "option",
+            "aria-selected": String(index === at),
+            onpointerdown: (event) => {
+              event.preventDefault();
+              choose(choice);
+            },
+          },
+          choice.face,
+          h("strong", {}, choice.label),
+          choice.hint && h("span.hint", {}, choice.hint),
+        ),
+      ),
+    );
     list.hidden = false;
     field.setAttribute("aria-activedescendant", `${id}-${at}`);
     list.children[at]?.scrollIntoView({ block: "nearest" });
@@ -94,4 +149,5 @@ export function attachCompletion(field, store, { commands }) {
 }
 
 /** What is already written out in full is sent by Enter, not completed again. */
-const isWhole = (found, field, at) => field.value.slice(found.start, field.selectionStart).toLowerCase() === found.choices[at].insert.trim().toLowerCase();
+const isWhole = (found, field, at) =>
+  field.value.slice(found.start, field.selectionStart).toLowerCase() === found.choices[at].insert.trim().toLowerCase();

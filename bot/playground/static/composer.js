@@ -16,10 +16,19 @@ export const hasDraft = (page, key) => Boolean(localStorage.getItem(draftName(pa
  */
 export function createComposer(page, { channel, root = null, label, slim = false, onSent, lastOwn }) {
   const key = draftName(page, root ? `${channel}/${root}` : channel);
-  const field = h("textarea", { rows: 1, "aria-label": label, placeholder: label, dataset: { composer: root ? `${channel}/${root}` : channel } });
+  const field = h("textarea", {
+    rows: 1,
+    "aria-label": label,
+    placeholder: label,
+    dataset: { composer: root ? `${channel}/${root}` : channel },
+  });
   field.value = localStorage.getItem(key) ?? "";
   const completion = attachCompletion(field, page.store, { commands: true });
-  const send = h("button.send", { type: "submit", "aria-label": "Send", title: "Send (Enter)" }, icon("send", { filled: true }));
+  const send = h(
+    "button.send",
+    { type: "submit", "aria-label": "Send", title: "Send (Enter)" },
+    icon("send", { filled: true }),
+  );
 
   const settle = () => {
     fit(field);
@@ -64,15 +73,38 @@ export function createComposer(page, { channel, root = null, label, slim = false
     field.focus();
     field.dispatchEvent(new Event("input", { bubbles: true }));
   };
-  const sigil = (text) => insert(field.value && !/\s$/.test(field.value.slice(0, field.selectionStart)) ? ` ${text}` : text);
-  const tool = (name, title, run) => h("button.plain.tool", { type: "button", "aria-label": title, title, onclick: run }, icon(name));
+  const sigil = (text) =>
+    insert(field.value && !/\s$/.test(field.value.slice(0, field.selectionStart)) ? ` ${text}` : text);
+  const tool = (name, title, run) =>
+    h("button.plain.tool", { type: "button", "aria-label": title, title, onclick: run }, icon(name));
   const tools = [
     tool("smile", "Emoji", (event) => pickEmoji(event.currentTarget, (name, glyph) => insert(glyph))),
     tool("at", "Mention someone", () => sigil("@")),
-    !slim && tool("slash", "Run a command", () => { clear(""); sigil("/"); }),
+    !slim &&
+      tool("slash", "Run a command", () => {
+        clear("");
+        sigil("/");
+      }),
   ];
-  const form = h(slim ? "form.composer.slim" : "form.composer", { onsubmit: (event) => { event.preventDefault(); submit(); field.focus(); } },
-    completion.list, field, h("div.composer-tools", {}, tools, h("span.composer-hint", {}, h("b", {}, "Shift + Enter"), " for a new line"), send));
+  const form = h(
+    slim ? "form.composer.slim" : "form.composer",
+    {
+      onsubmit: (event) => {
+        event.preventDefault();
+        submit();
+        field.focus();
+      },
+    },
+    completion.list,
+    field,
+    h(
+      "div.composer-tools",
+      {},
+      tools,
+      h("span.composer-hint", {}, h("b", {}, "Shift + Enter"), " for a new line"),
+      send,
+    ),
+  );
   requestAnimationFrame(settle);
   form.focusField = () => field.focus();
   form.setShape = (shape) => {

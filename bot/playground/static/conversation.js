@@ -26,7 +26,14 @@ export function createConversation(page) {
     const head = h("div.head-slot");
     const foot = h("div.pane-foot");
     const home = store.isAppDm(channel) ? createHome(page) : null;
-    parts = { scroll, head, foot, home, newAfter: channel.unread ? channel.last_read || "0" : null, channel: channel.id };
+    parts = {
+      scroll,
+      head,
+      foot,
+      home,
+      newAfter: channel.unread ? channel.last_read || "0" : null,
+      channel: channel.id,
+    };
     pane.replaceChildren(head, ...(home ? [home] : []), scroll.element, foot);
     actions.fetch(channel.id);
   }
@@ -44,7 +51,15 @@ export function createConversation(page) {
     if (!store.me) return;
     if (!channel) {
       shown = null;
-      pane.replaceChildren(h("p.empty", {}, store.route.channel ? "This conversation is not here, or you are not in it." : "Pick a conversation on the left."));
+      pane.replaceChildren(
+        h(
+          "p.empty",
+          {},
+          store.route.channel
+            ? "This conversation is not here, or you are not in it."
+            : "Pick a conversation on the left.",
+        ),
+      );
       return;
     }
     const target = `${store.me.id}/${channel.id}`;
@@ -56,7 +71,13 @@ export function createConversation(page) {
     pane.classList.toggle("agent", store.isAppDm(channel));
     pane.classList.toggle("on-home", Boolean(onHome));
     parts.home?.draw(onHome);
-    reconcile(parts.head, [{ key: "head", sig: JSON.stringify([channel, store.app.connected, onHome, store.hasHome]), build: () => renderHead(channel, page, { onHome }) }]);
+    reconcile(parts.head, [
+      {
+        key: "head",
+        sig: JSON.stringify([channel, store.app.connected, onHome, store.hasHome]),
+        build: () => renderHead(channel, page, { onHome }),
+      },
+    ]);
     reconcile(parts.scroll.content, store.isAppDm(channel) ? agentItems(channel) : channelItems(channel));
     reconcile(parts.foot, footItems(channel));
   }
@@ -66,7 +87,8 @@ export function createConversation(page) {
     const instead = before(channel, messages);
     if (instead) return instead;
     const items = messageItems(messages, page, { newAfter: parts.newAfter });
-    if (store.loads.get(channel.id)?.hasMore === false) items.unshift({ key: "intro", sig: "", build: () => renderIntro(channel) });
+    if (store.loads.get(channel.id)?.hasMore === false)
+      items.unshift({ key: "intro", sig: "", build: () => renderIntro(channel) });
     return items;
   }
 
@@ -75,38 +97,120 @@ export function createConversation(page) {
     const instead = before(channel, messages);
     if (instead) return instead;
     const last = messages.findLast((message) => !message.ephemeral);
-    const build = (message) => (message.ephemeral ? null : chatItem(message, page, { isLatest: message === last, newAfter: parts.newAfter, release: parts.scroll.release }));
+    const build = (message) =>
+      message.ephemeral
+        ? null
+        : chatItem(message, page, {
+            isLatest: message === last,
+            newAfter: parts.newAfter,
+            release: parts.scroll.release,
+          });
     return messageItems(messages, page, { newAfter: parts.newAfter, build });
   }
 
   /** What stands instead of messages: loading, an error, or the empty state. */
   function before(channel, messages) {
     const load = store.loads.get(loadKey(channel.id));
-    if (load?.state === "error" && !messages.length) return [{ key: "error", sig: load.error, build: () => h("p.empty", {}, load.error, " ", h("button", { type: "button", onclick: () => actions.fetch(channel.id) }, "Try again")) }];
+    if (load?.state === "error" && !messages.length)
+      return [
+        {
+          key: "error",
+          sig: load.error,
+          build: () =>
+            h(
+              "p.empty",
+              {},
+              load.error,
+              " ",
+              h("button", { type: "button", onclick: () => actions.fetch(channel.id) }, "Try again"),
+            ),
+        },
+      ];
     if (messages.length) return null;
-    if (load?.state !== "ready") return [{ key: "loading", sig: "", build: () => h("p.empty", { role: "status" }, "Loading…") }];
+    if (load?.state !== "ready")
+      return [{ key: "loading", sig: "", build: () => h("p.empty", { role: "status" }, "Loading…") }];
     const prompts = JSON.stringify([...store.prompts.values()]);
-    return [{ key: "empty", sig: prompts + channel.topic, build: () => (store.isAppDm(channel) ? renderWelcome(page, channel.id, sentNew) : renderIntro(channel)) }];
+    return [
+      {
+        key: "empty",
+        sig: prompts + channel.topic,
+        build: () => (store.isAppDm(channel) ? renderWelcome(page, channel.id, sentNew) : renderIntro(channel)),
+      },
+    ];
   }
 
   function renderIntro(channel) {
     const isDm = channel.kind === "im";
-    return h("div.intro", {}, isDm ? page.face(channel.user, "huge") : h("span.welcome-mark", {}, icon(channel.kind === "private" ? "lock" : "hash")),
-      h("h2", {}, isDm ? `This is between you and ${store.titleOf(channel)}` : `This is the very beginning of #${store.titleOf(channel)}`),
-      h("p.quiet", {}, channel.topic || (isDm ? "Nobody else sees what you write here." : `Mention @${store.app.name} here to ask the app something.`)));
+    return h(
+      "div.intro",
+      {},
+      isDm
+        ? page.face(channel.user, "huge")
+        : h("span.welcome-mark", {}, icon(channel.kind === "private" ? "lock" : "hash")),
+      h(
+        "h2",
+        {},
+        isDm
+          ? `This is between you and ${store.titleOf(channel)}`
+          : `This is the very beginning of #${store.titleOf(channel)}`,
+      ),
+      h(
+        "p.quiet",
+        {},
+        channel.topic ||
+          (isDm
+            ? "Nobody else sees what you write here."
+            : `Mention @${store.app.name} here to ask the app something.`),
+      ),
+    );
   }
 
   function footItems(channel) {
     const mayWrite = channel.kind === "im" || channel.members?.includes(store.me.id);
-    if (!mayWrite) return [{ key: "join", sig: "", build: () => h("div.join", {}, h("span", {}, `You are looking at #${store.titleOf(channel)}.`), h("button.primary", { type: "button", onclick: () => actions.join(channel.id) }, "Join channel")) }];
+    if (!mayWrite)
+      return [
+        {
+          key: "join",
+          sig: "",
+          build: () =>
+            h(
+              "div.join",
+              {},
+              h("span", {}, `You are looking at #${store.titleOf(channel)}.`),
+              h("button.primary", { type: "button", onclick: () => actions.join(channel.id) }, "Join channel"),
+            ),
+        },
+      ];
     const isAgent = store.isAppDm(channel);
-    const label = isAgent ? `New chat with ${store.app.name}` : channel.kind === "im" ? `Message ${store.titleOf(channel)}` : `Message #${store.titleOf(channel)}`;
-    const lastOwn = () => store.topLevel(channel.id).findLast((message) => message.user === store.me.id && !message.ephemeral);
+    const label = isAgent
+      ? `New chat with ${store.app.name}`
+      : channel.kind === "im"
+        ? `Message ${store.titleOf(channel)}`
+        : `Message #${store.titleOf(channel)}`;
+    const lastOwn = () =>
+      store.topLevel(channel.id).findLast((message) => message.user === store.me.id && !message.ephemeral);
     const chips = isAgent && store.topLevel(channel.id).length ? store.prompts.get(`${channel.id}/`) : null;
     return [
-      ...(chips?.prompts?.length ? [{ key: "chips", sig: JSON.stringify(chips), build: () => renderChips(page, channel.id, { onSent: sentNew }) }] : []),
-      { key: `composer-${channel.id}`, build: () => createComposer(page, { channel: channel.id, label, lastOwn, onSent: isAgent ? sentNew : parts.scroll.toEnd }), update: (composer) => composer.setShape({ label, slim: isAgent && store.topLevel(channel.id).length > 0 }) },
-      { key: "typing", sig: typingWords(channel), build: () => h("p.typing", { "aria-live": "off" }, typingWords(channel)) },
+      ...(chips?.prompts?.length
+        ? [
+            {
+              key: "chips",
+              sig: JSON.stringify(chips),
+              build: () => renderChips(page, channel.id, { onSent: sentNew }),
+            },
+          ]
+        : []),
+      {
+        key: `composer-${channel.id}`,
+        build: () =>
+          createComposer(page, { channel: channel.id, label, lastOwn, onSent: isAgent ? sentNew : parts.scroll.toEnd }),
+        update: (composer) => composer.setShape({ label, slim: isAgent && store.topLevel(channel.id).length > 0 }),
+      },
+      {
+        key: "typing",
+        sig: typingWords(channel),
+        build: () => h("p.typing", { "aria-live": "off" }, typingWords(channel)),
+      },
     ];
   }
 
@@ -115,15 +219,21 @@ export function createConversation(page) {
     parts.scroll.toEnd();
     if (!message?.ts) return;
     nextFrame(draw);
-    const focusReply = () => pane.querySelector(`[data-composer="${message.channel}/${message.ts}"]`)?.focus({ preventScroll: true });
+    const focusReply = () =>
+      pane.querySelector(`[data-composer="${message.channel}/${message.ts}"]`)?.focus({ preventScroll: true });
     requestAnimationFrame(() => requestAnimationFrame(focusReply));
   }
 
   function typingWords(channel) {
     const now = Date.now();
-    const names = [...store.typing].filter(([key, at]) => key.startsWith(`${channel.id}/`) && now - at < TYPING_SHOWN_MS).map(([key]) => key.split("/")[1]).filter((id) => id !== store.me.id);
+    const names = [...store.typing]
+      .filter(([key, at]) => key.startsWith(`${channel.id}/`) && now - at < TYPING_SHOWN_MS)
+      .map(([key]) => key.split("/")[1])
+      .filter((id) => id !== store.me.id);
     if (names.length) setTimeout(() => nextFrame(draw), TYPING_SHOWN_MS);
-    return names.length ? `${names.map((id) => store.nameOf(id)).join(" and ")} ${names.length > 1 ? "are" : "is"} typing…` : "";
+    return names.length
+      ? `${names.map((id) => store.nameOf(id)).join(" and ")} ${names.length > 1 ? "are" : "is"} typing…`
+      : "";
   }
 
   function aim() {

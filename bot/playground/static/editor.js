@@ -25,8 +25,18 @@ export function renderEditor(message, page) {
     if (store.editing?.isNew) focusEnd(field);
     if (store.editing) store.editing.isNew = false;
   });
-  return h("div.editor", {}, field, h("div.editor-foot", {}, h("span.quiet", {}, "Esc to cancel · Enter to save"),
-    h("button", { type: "button", onclick: actions.stopEditing }, "Cancel"), h("button.primary", { type: "button", onclick: save }, "Save")));
+  return h(
+    "div.editor",
+    {},
+    field,
+    h(
+      "div.editor-foot",
+      {},
+      h("span.quiet", {}, "Esc to cancel · Enter to save"),
+      h("button", { type: "button", onclick: actions.stopEditing }, "Cancel"),
+      h("button.primary", { type: "button", onclick: save }, "Save"),
+    ),
+  );
 }
 
 /** Let a text field be as high as its text. */

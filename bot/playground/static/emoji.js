@@ -28,13 +28,30 @@ white_circle ⚪|black_circle ⚫|one 1️⃣|two 2️⃣|three 3️⃣|four 4�
 `;
 
 const BY_NAME = new Map(
-  TABLE.trim().split(/[|\n]/).map((entry) => entry.trim().split(" ")).map(([name, glyph]) => [name, glyph]),
+  TABLE.trim()
+    .split(/[|\n]/)
+    .map((entry) => entry.trim().split(" "))
+    .map(([name, glyph]) => [name, glyph]),
 );
 
 const ALIASES = {
-  thumbsup: "+1", thumbsdown: "-1", simple_smile: "slightly_smiling_face", satisfied: "laughing", thinking: "thinking_face",
-  hugs: "hugging_face", robot: "robot_face", unicorn: "unicorn_face", panda: "panda_face", envelope: "email",
-  hand: "raised_hand", facepunch: "punch", red_heart: "heart", stop_sign: "octagonal_sign", flag_de: "de", "flag-de": "de", collision: "boom",
+  thumbsup: "+1",
+  thumbsdown: "-1",
+  simple_smile: "slightly_smiling_face",
+  satisfied: "laughing",
+  thinking: "thinking_face",
+  hugs: "hugging_face",
+  robot: "robot_face",
+  unicorn: "unicorn_face",
+  panda: "panda_face",
+  envelope: "email",
+  hand: "raised_hand",
+  facepunch: "punch",
+  red_heart: "heart",
+  stop_sign: "octagonal_sign",
+  flag_de: "de",
+  "flag-de": "de",
+  collision: "boom",
 };
 
 const SKIN = ["", "\u{1F3FB}", "\u{1F3FC}", "\u{1F3FD}", "\u{1F3FE}", "\u{1F3FF}"];
@@ -50,14 +67,19 @@ export function glyphOf(name) {
 }
 
 /** Text with known short names as characters, for places that hold no nodes (options, titles). */
-export const emojiText = (text) => text.replace(/:([a-z0-9_+'-]+(?:::skin-tone-[2-6])?):/g, (whole, name) => glyphOf(name) ?? whole);
+export const emojiText = (text) =>
+  text.replace(/:([a-z0-9_+'-]+(?:::skin-tone-[2-6])?):/g, (whole, name) => glyphOf(name) ?? whole);
 
 /** Short names that fit what was typed: those that begin with it first. */
 export function findEmoji(text, limit = 400) {
   const typed = text.toLowerCase().replaceAll(" ", "_");
   const names = [...BY_NAME.keys()];
   const starts = names.filter((name) => name.startsWith(typed));
-  const aliased = Object.keys(ALIASES).filter((name) => typed && name.startsWith(typed)).map((name) => ALIASES[name]);
+  const aliased = Object.keys(ALIASES)
+    .filter((name) => typed && name.startsWith(typed))
+    .map((name) => ALIASES[name]);
   const holds = names.filter((name) => !name.startsWith(typed) && name.includes(typed));
-  return [...new Set([...starts, ...aliased, ...holds])].slice(0, limit).map((name) => ({ name, glyph: BY_NAME.get(name) }));
+  return [...new Set([...starts, ...aliased, ...holds])]
+    .slice(0, limit)
+    .map((name) => ({ name, glyph: BY_NAME.get(name) }));
 }

@@ -16,17 +16,32 @@ export class FormState {
   collect(blocks) {
     const values = {};
     for (const block of blocks ?? []) {
-      const elements = [block.element, block.accessory, ...(block.elements ?? [])].filter((element) => element?.action_id && isInput(element));
-      for (const element of elements) (values[block.block_id] ??= {})[element.action_id] = this.read(block.block_id, element);
+      const elements = [block.element, block.accessory, ...(block.elements ?? [])].filter(
+        (element) => element?.action_id && isInput(element),
+      );
+      for (const element of elements)
+        (values[block.block_id] ??= {})[element.action_id] = this.read(block.block_id, element);
     }
     return { values };
   }
 }
 
 const KEYS = {
-  users_select: "user", conversations_select: "conversation", channels_select: "channel", static_select: "option", external_select: "option",
-  radio_buttons: "option", checkboxes: "options", multi_static_select: "options", multi_external_select: "options", multi_users_select: "users",
-  multi_conversations_select: "conversations", multi_channels_select: "channels", datepicker: "date", timepicker: "time", datetimepicker: "date_time",
+  users_select: "user",
+  conversations_select: "conversation",
+  channels_select: "channel",
+  static_select: "option",
+  external_select: "option",
+  radio_buttons: "option",
+  checkboxes: "options",
+  multi_static_select: "options",
+  multi_external_select: "options",
+  multi_users_select: "users",
+  multi_conversations_select: "conversations",
+  multi_channels_select: "channels",
+  datepicker: "date",
+  timepicker: "time",
+  datetimepicker: "date_time",
 };
 
 /** The field of `state` that an element's choice stands in: `selected_option`, `selected_users` …; null for typed values. */

@@ -13,14 +13,17 @@ export function createHome(page) {
   element.draw = (visible) => {
     element.hidden = !visible;
     if (!visible || shown === store.home) {
-      if (visible && !shown) element.replaceChildren(h("p.empty", {}, `${store.app.name} has not published its Home yet.`));
+      if (visible && !shown)
+        element.replaceChildren(h("p.empty", {}, `${store.app.name} has not published its Home yet.`));
       return;
     }
     shown = store.home;
     const form = new FormState();
     const target = { view_id: shown.id };
     const host = {
-      id: "home", store, form,
+      id: "home",
+      store,
+      form,
       act: (blockId, action) => actions.act(target, blockId, action, form.collect(shown.blocks)),
       options: (blockId, choice, value) => actions.options(target, blockId, choice, value),
     };

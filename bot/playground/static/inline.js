@@ -9,7 +9,8 @@ const DEEPEST = 12;
 const URL = /https?:\/\/[^\s<>"'`|\\^{}]+/y;
 const SLACK_TOKEN = /<([@#!])([A-Za-z0-9._^-]+)(?:\|([^>]*))?>/y;
 const SLACK_LINK = /<((?:https?:\/\/|mailto:)[^\s|>]+)(?:\|([^>]*))?>/y;
-const MD_LINK = /(!?)\[((?:\\.|\[[^\]]*\]|[^\]\\[])*)\]\(\s*<?([^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)>?(?:\s+"[^"]*")?\s*\)/y;
+const MD_LINK =
+  /(!?)\[((?:\\.|\[[^\]]*\]|[^\]\\[])*)\]\(\s*<?([^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)>?(?:\s+"[^"]*")?\s*\)/y;
 const EMOJI = /:([a-z0-9_+'-]+(?:::skin-tone-[2-6])?):/y;
 const ENTITY = /&(amp|lt|gt|quot|#39|nbsp);/y;
 const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', "#39": "'", nbsp: "\u00a0" };
@@ -28,12 +29,16 @@ export function renderInline(text, names, { dialect = "markdown", depth = 0 } = 
     if (plain) nodes.push(document.createTextNode(plain));
     plain = "";
   };
-  const inner = (part) => (depth < DEEPEST ? renderInline(part, names, { dialect, depth: depth + 1 }) : [document.createTextNode(part)]);
+  const inner = (part) =>
+    depth < DEEPEST ? renderInline(part, names, { dialect, depth: depth + 1 }) : [document.createTextNode(part)];
   while (at < text.length) {
     const found =
       (dialect === "markdown" && readEscape(text, at)) ||
-      readCode(text, at) || readToken(text, at, names) || readLink(text, at, { dialect, inner }) ||
-      readEmphasis(text, at, marks, inner) || readSmall(text, at);
+      readCode(text, at) ||
+      readToken(text, at, names) ||
+      readLink(text, at, { dialect, inner }) ||
+      readEmphasis(text, at, marks, inner) ||
+      readSmall(text, at);
     if (!found) {
       plain += text[at];
       at += 1;
@@ -65,7 +70,7 @@ function readCode(text, at) {
   let run = 1;
   while (text[at + run] === "`") run += 1;
   const fence = "`".repeat(run);
-  for (let close = text.indexOf(fence, at + run); close > 0; ) {
+  for (let close = text.indexOf(fence, at + run); close > 0;) {
     let length = run;
     while (text[close + length] === "`") length += 1;
     if (length === run && close > at + run) {
@@ -92,14 +97,23 @@ function readToken(text, at, names) {
 
 /** A mention as a chip: a person, a channel, a group or everyone. */
 export function mention(sigil, id, label, names) {
-  if (sigil === "@") return h(id === names.me?.id ? "span.mention.to-me" : "span.mention", { dataset: { user: id } }, `@${names.nameOf(id)}`);
+  if (sigil === "@")
+    return h(
+      id === names.me?.id ? "span.mention.to-me" : "span.mention",
+      { dataset: { user: id } },
+      `@${names.nameOf(id)}`,
+    );
   if (sigil === "#") {
     const name = names.channels?.get(id)?.name ?? label ?? id;
     return h("a.mention", { href: `#/${names.me?.id ?? ""}/${id}` }, `#${name}`);
   }
   if (id.startsWith("date^")) return document.createTextNode(label ?? id);
   const known = ["here", "channel", "everyone"].includes(id);
-  return h(known ? "span.mention.to-me" : "span.mention", {}, `@${(label ?? id).replace(/^@/, "").replace(/^subteam\^/, "")}`);
+  return h(
+    known ? "span.mention.to-me" : "span.mention",
+    {},
+    `@${(label ?? id).replace(/^@/, "").replace(/^subteam\^/, "")}`,
+  );
 }
 
 function readLink(text, at, { dialect, inner }) {
@@ -132,7 +146,13 @@ function trimUrl(address) {
 
 /** A link, or its bare text when the target is not one that a message may open. */
 export function link(target, content) {
-  if (!isSafe(target)) return h("span.unlinked", { title: target }, content, target && content.join?.("") !== target ? ` (${target})` : "");
+  if (!isSafe(target))
+    return h(
+      "span.unlinked",
+      { title: target },
+      content,
+      target && content.join?.("") !== target ? ` (${target})` : "",
+    );
   return h("a", { href: target, target: "_blank", rel: "noopener noreferrer" }, content);
 }
 
@@ -162,7 +182,13 @@ function findClose(text, from, mark, wordBound) {
       const run = runLength(text, at, mark[0]);
       const isClose = run === mark.length || (run > mark.length && run !== 2 * mark.length && mark.length > 1);
       const last = run > mark.length ? at + run - mark.length : at;
-      if (isClose && last > from && !/\s/.test(text[at - 1]) && !(wordBound && WORD.test(text[last + mark.length] ?? ""))) return last;
+      if (
+        isClose &&
+        last > from &&
+        !/\s/.test(text[at - 1]) &&
+        !(wordBound && WORD.test(text[last + mark.length] ?? ""))
+      )
+        return last;
       at += run - 1;
     }
   }
@@ -194,4 +220,5 @@ function readSmall(text, at) {
   return null;
 }
 
-export const emoji = (name, glyph) => h("span.emoji", { role: "img", "aria-label": name.replaceAll("_", " "), title: `:${name}:` }, glyph);
+export const emoji = (name, glyph) =>
+  h("span.emoji", { role: "img", "aria-label": name.replaceAll("_", " "), title: `:${name}:` }, glyph);

@@ -7,7 +7,16 @@ import { icon } from "./icons.js";
 import { renderJson } from "./json.js";
 import { durationOf, preciseTimeOf } from "./time.js";
 
-const KINDS = { all: "All", event: "Events", api: "API calls", interaction: "Interactions", command: "Commands", socket: "Socket", http: "HTTP", fault: "Faults" };
+const KINDS = {
+  all: "All",
+  event: "Events",
+  api: "API calls",
+  interaction: "Interactions",
+  command: "Commands",
+  socket: "Socket",
+  http: "HTTP",
+  fault: "Faults",
+};
 const SHOWN = 300;
 const LEAST_PX = 140;
 
@@ -20,14 +29,53 @@ export function createInspector(page) {
   const empty = h("p.empty", {}, "Nothing went by yet. Write to the app, and watch.");
   const count = h("span.quiet.log-count");
   const faults = createFaults(page);
-  const log = h("div.log", { role: "tabpanel", "aria-label": "Events and calls" }, createFilters(page, view, { draw, count }), h("div.log-split", {}, h("div.log-list", { tabindex: "0", role: "region", "aria-label": "Log" }, rows, empty), detail));
-  const tabs = { log: tabButton("log", "Events & calls", "pulse"), faults: tabButton("faults", "Faults & clock", "bolt") };
-  const element = h("section.inspector", { "aria-label": "Inspector", hidden: true },
-    createGrip(), h("header.inspector-head", {}, h("div.tabs", { role: "tablist", "aria-label": "Inspector" }, tabs.log, tabs.faults), h("button.plain.square", { type: "button", "aria-label": "Close inspector", title: "Close (Esc)", onclick: () => toggle(false) }, icon("close"))),
-    log, faults);
+  const log = h(
+    "div.log",
+    { role: "tabpanel", "aria-label": "Events and calls" },
+    createFilters(page, view, { draw, count }),
+    h(
+      "div.log-split",
+      {},
+      h("div.log-list", { tabindex: "0", role: "region", "aria-label": "Log" }, rows, empty),
+      detail,
+    ),
+  );
+  const tabs = {
+    log: tabButton("log", "Events & calls", "pulse"),
+    faults: tabButton("faults", "Faults & clock", "bolt"),
+  };
+  const element = h(
+    "section.inspector",
+    { "aria-label": "Inspector", hidden: true },
+    createGrip(),
+    h(
+      "header.inspector-head",
+      {},
+      h("div.tabs", { role: "tablist", "aria-label": "Inspector" }, tabs.log, tabs.faults),
+      h(
+        "button.plain.square",
+        { type: "button", "aria-label": "Close inspector", title: "Close (Esc)", onclick: () => toggle(false) },
+        icon("close"),
+      ),
+    ),
+    log,
+    faults,
+  );
 
   function tabButton(name, label, drawing) {
-    return h("button.tab", { type: "button", role: "tab", onclick: () => { view.tab = name; draw(); } }, icon(drawing), label);
+    return h(
+      "button.tab",
+      {
+        type: "button",
+        role: "tab",
+        onclick: () => {
+          view.tab = name;
+          draw();
+        },
+      },
+      icon(drawing),
+      label,
+    );
   }
 
   function toggle(open = element.hidden) {
@@ -41,7 +89,9 @@ export function createInspector(page) {
   function entries() {
     const all = view.frozen ?? store.log;
     const text = view.text.toLowerCase();
-    const fits = (entry) => (view.kind === "all" || entry.kind === view.kind) && (!text || JSON.stringify([entry.name, entry.status, entry.request, entry.response]).toLowerCase().includes(text));
+    const fits = (entry) =>
+      (view.kind === "all" || entry.kind === view.kind) &&
+      (!text || JSON.stringify([entry.name, entry.status, entry.request, entry.response]).toLowerCase().includes(text));
     return all.filter(fits);
   }
 
@@ -56,19 +106,49 @@ export function createInspector(page) {
     const found = entries();
     count.textContent = `${found.length} of ${(view.frozen ?? store.log).length}`;
     empty.hidden = found.length > 0;
-    empty.textContent = store.log.length ? "Nothing here fits the filter." : "Nothing went by yet. Write to the app, and watch.";
-    reconcile(rows, found.slice(-SHOWN).reverse().map((entry) => ({ key: String(entry.id), sig: `${entry.rev}|${view.chosen === entry.id}`, build: () => h("li", {}, renderRow(entry)) })));
+    empty.textContent = store.log.length
+      ? "Nothing here fits the filter."
+      : "Nothing went by yet. Write to the app, and watch.";
+    reconcile(
+      rows,
+      found
+        .slice(-SHOWN)
+        .reverse()
+        .map((entry) => ({
+          key: String(entry.id),
+          sig: `${entry.rev}|${view.chosen === entry.id}`,
+          build: () => h("li", {}, renderRow(entry)),
+        })),
+    );
     drawDetail();
     return undefined;
   }
 
   function renderRow(entry) {
     const chosen = view.chosen === entry.id;
-    const state = entry.ok === false ? "bad" : entry.status === "pending" || entry.status?.startsWith("retry") ? "waiting" : "good";
+    const state =
+      entry.ok === false ? "bad" : entry.status === "pending" || entry.status?.startsWith("retry") ? "waiting" : "good";
     const toApp = entry.direction === "to_app";
-    return h("button.log-row", { type: "button", class: chosen ? "chosen" : "", "aria-expanded": String(chosen), dataset: { focus: `log/${entry.id}` }, onclick: () => choose(entry) },
-      h("span.log-time", {}, preciseTimeOf(entry.time)), h(toApp ? "span.arrow.to-app" : "span.arrow.from-app", { title: toApp ? "to the app" : "from the app" }, toApp ? "→ app" : "app →"),
-      h("span.kind", { class: `kind-${entry.kind}` }, entry.kind), h("span.log-name", {}, entry.name), h("span.log-state", { class: state }, entry.status ?? (entry.ok === false ? "error" : "ok")), h("span.log-ms", {}, durationOf(entry.ms)));
+    return h(
+      "button.log-row",
+      {
+        type: "button",
+        class: chosen ? "chosen" : "",
+        "aria-expanded": String(chosen),
+        dataset: { focus: `log/${entry.id}` },
+        onclick: () => choose(entry),
+      },
+      h("span.log-time", {}, preciseTimeOf(entry.time)),
+      h(
+        toApp ? "span.arrow.to-app" : "span.arrow.from-app",
+        { title: toApp ? "to the app" : "from the app" },
+        toApp ? "→ app" : "app →",
+      ),
+      h("span.kind", { class: `kind-${entry.kind}` }, entry.kind),
+      h("span.log-name", {}, entry.name),
+      h("span.log-state", { class: state }, entry.status ?? (entry.ok === false ? "error" : "ok")),
+      h("span.log-ms", {}, durationOf(entry.ms)),
+    );
   }
 
   function choose(entry) {
@@ -81,13 +161,52 @@ export function createInspector(page) {
     detail.hidden = !entry;
     if (!entry || detail.dataset.shown === `${entry.id}/${entry.rev}`) return;
     detail.dataset.shown = `${entry.id}/${entry.rev}`;
-    const part = (title, value) => value !== null && value !== undefined && [h("header", {}, h("h3", {}, title), h("button.plain", { type: "button", onclick: () => copyText(JSON.stringify(value, null, 2), `${title} copied`) }, icon("copy"), "Copy")), renderJson(value)];
-    detail.replaceChildren(h("div.log-detail-head", {}, h("strong", {}, entry.name), h("button.plain.square", { type: "button", "aria-label": "Close details", onclick: () => choose(entry) }, icon("close"))),
-      ...[part(entry.direction === "to_app" ? "Payload" : "Request", entry.request), part(entry.direction === "to_app" ? "Acknowledgement" : "Response", entry.response)].flat().filter(Boolean));
+    const part = (title, value) =>
+      value !== null &&
+      value !== undefined && [
+        h(
+          "header",
+          {},
+          h("h3", {}, title),
+          h(
+            "button.plain",
+            { type: "button", onclick: () => copyText(JSON.stringify(value, null, 2), `${title} copied`) },
+            icon("copy"),
+            "Copy",
+          ),
+        ),
+        renderJson(value),
+      ];
+    detail.replaceChildren(
+      h(
+        "div.log-detail-head",
+        {},
+        h("strong", {}, entry.name),
+        h(
+          "button.plain.square",
+          { type: "button", "aria-label": "Close details", onclick: () => choose(entry) },
+          icon("close"),
+        ),
+      ),
+      ...[
+        part(entry.direction === "to_app" ? "Payload" : "Request", entry.request),
+        part(entry.direction === "to_app" ? "Acknowledgement" : "Response", entry.response),
+      ]
+        .flat()
+        .filter(Boolean),
+    );
   }
 
   function createGrip() {
-    const grip = h("div.grip", { role: "separator", tabindex: "0", "aria-orientation": "horizontal", "aria-label": "Height of the inspector", "aria-valuenow": "300", "aria-valuemin": String(LEAST_PX), "aria-valuemax": "2000" });
+    const grip = h("div.grip", {
+      role: "separator",
+      tabindex: "0",
+      "aria-orientation": "horizontal",
+      "aria-label": "Height of the inspector",
+      "aria-valuenow": "300",
+      "aria-valuemin": String(LEAST_PX),
+      "aria-valuemax": "2000",
+    });
     const resize = (height) => {
       const fitting = Math.round(Math.max(LEAST_PX, Math.min(innerHeight - 160, height)));
       element.style.setProperty("--drawer", `${fitting}px`);
@@ -110,14 +229,33 @@ export function createInspector(page) {
   }
 
   store.on("log app faults clock", () => nextFrame(draw));
-  if (localStorage.getItem("inspector") && matchMedia("(min-width: 900px)").matches) requestAnimationFrame(() => toggle(true));
+  if (localStorage.getItem("inspector") && matchMedia("(min-width: 900px)").matches)
+    requestAnimationFrame(() => toggle(true));
   return Object.assign(element, { toggle });
 }
 
 function createFilters(page, view, { draw, count }) {
   const { store } = page;
-  const kind = h("select", { "aria-label": "Kind", onchange: (event) => { view.kind = event.target.value; draw(); } }, Object.entries(KINDS).map(([value, label]) => h("option", { value }, label)));
-  const text = h("input", { type: "search", placeholder: "Filter by text", "aria-label": "Filter by text", oninput: (event) => { view.text = event.target.value; draw(); } });
+  const kind = h(
+    "select",
+    {
+      "aria-label": "Kind",
+      onchange: (event) => {
+        view.kind = event.target.value;
+        draw();
+      },
+    },
+    Object.entries(KINDS).map(([value, label]) => h("option", { value }, label)),
+  );
+  const text = h("input", {
+    type: "search",
+    placeholder: "Filter by text",
+    "aria-label": "Filter by text",
+    oninput: (event) => {
+      view.text = event.target.value;
+      draw();
+    },
+  });
   const pause = h("button", { type: "button", "aria-pressed": "false" });
   const drawPause = () => {
     pause.replaceChildren(icon(store.paused ? "play" : "pause"), store.paused ? "Resume" : "Pause");
@@ -128,5 +266,13 @@ function createFilters(page, view, { draw, count }) {
     drawPause();
   });
   drawPause();
-  return h("div.log-filters", {}, kind, text, count, pause, h("button", { type: "button", onclick: () => store.set({ log: [] }, "log") }, icon("trash"), "Clear"));
+  return h(
+    "div.log-filters",
+    {},
+    kind,
+    text,
+    count,
+    pause,
+    h("button", { type: "button", onclick: () => store.set({ log: [] }, "log") }, icon("trash"), "Clear"),
+  );
 }

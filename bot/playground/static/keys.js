@@ -4,10 +4,19 @@ import { openDialog } from "./dialog.js";
 import { h } from "./dom.js";
 
 const HELP = [
-  ["Ctrl K", "Jump to a conversation or become another person"], ["Alt ↑ / Alt ↓", "Previous or next conversation"], ["Ctrl I", "Inspector (outside a text field)"],
-  ["Esc", "Close the thread, then the inspector"], ["?", "This help"], ["/", "Write"],
-  ["Enter · Shift Enter", "Send · new line"], ["↑ in an empty field", "Edit your last message"], ["Ctrl B · Ctrl I · Ctrl E", "Bold · italic · code"], ["@ · # · : · /", "Complete people, channels, emoji, commands"],
-  ["↑ ↓ on messages", "Move between messages"], ["T · R · E · C · Del", "On a message: thread, react, edit, copy, delete"], ["Ctrl Enter", "Submit a modal"],
+  ["Ctrl K", "Jump to a conversation or become another person"],
+  ["Alt ↑ / Alt ↓", "Previous or next conversation"],
+  ["Ctrl I", "Inspector (outside a text field)"],
+  ["Esc", "Close the thread, then the inspector"],
+  ["?", "This help"],
+  ["/", "Write"],
+  ["Enter · Shift Enter", "Send · new line"],
+  ["↑ in an empty field", "Edit your last message"],
+  ["Ctrl B · Ctrl I · Ctrl E", "Bold · italic · code"],
+  ["@ · # · : · /", "Complete people, channels, emoji, commands"],
+  ["↑ ↓ on messages", "Move between messages"],
+  ["T · R · E · C · Del", "On a message: thread, react, edit, copy, delete"],
+  ["Ctrl Enter", "Submit a modal"],
 ];
 
 /** Show what the keyboard and the playground can do. */
@@ -16,8 +25,16 @@ export function openHelp(page) {
   openDialog({
     title: "Help",
     body: [
-      h("p", {}, `A small Slack on this machine. ${app.name ?? "An app"} talks to it as to Slack itself; nothing leaves your computer. Write to it under Apps, or mention it in a channel.`),
-      h("dl.keys", {}, HELP.map(([keys, words]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, words)])),
+      h(
+        "p",
+        {},
+        `A small Slack on this machine. ${app.name ?? "An app"} talks to it as to Slack itself; nothing leaves your computer. Write to it under Apps, or mention it in a channel.`,
+      ),
+      h(
+        "dl.keys",
+        {},
+        HELP.map(([keys, words]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, words)]),
+      ),
     ],
   });
 }

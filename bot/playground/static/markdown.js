@@ -59,7 +59,8 @@ function takeBlock(lines, at, depth) {
   if (RULE.test(line)) return { block: { kind: "rule" }, next: at + 1 };
   if (depth < DEEPEST && QUOTE.test(line)) return takeQuote(lines, at, depth);
   if (depth < DEEPEST && ITEM.test(line)) return takeList(lines, at, depth);
-  if (line.includes("|") && TABLE_LINE.test(lines[at + 1] ?? "") && lines[at + 1].includes("-")) return takeTable(lines, at);
+  if (line.includes("|") && TABLE_LINE.test(lines[at + 1] ?? "") && lines[at + 1].includes("-"))
+    return takeTable(lines, at);
   return takeParagraph(lines, at, depth);
 }
 
@@ -109,12 +110,20 @@ function listItem(lines, depth) {
   return { done: task ? task[1] !== " " : null, blocks: parseBlocks(body, depth + 1) };
 }
 
-const startsBlock = (line) => FENCE.test(line) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line) || ITEM.test(line);
+const startsBlock = (line) =>
+  FENCE.test(line) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line) || ITEM.test(line);
 
-const splitRow = (line) => line.trim().replace(/^\||(?<!\\)\|$/g, "").split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
+const splitRow = (line) =>
+  line
+    .trim()
+    .replace(/^\||(?<!\\)\|$/g, "")
+    .split(/(?<!\\)\|/)
+    .map((cell) => cell.trim().replaceAll("\\|", "|"));
 
 function takeTable(lines, at) {
-  const align = splitRow(lines[at + 1]).map((cell) => (/^:-*:$/.test(cell) ? "center" : /-:$/.test(cell) ? "right" : null));
+  const align = splitRow(lines[at + 1]).map((cell) =>
+    /^:-*:$/.test(cell) ? "center" : /-:$/.test(cell) ? "right" : null,
+  );
   const rows = [];
   let next = at + 2;
   while (next < lines.length && lines[next].trim() && lines[next].includes("|")) rows.push(splitRow(lines[next++]));
@@ -124,16 +133,36 @@ function takeTable(lines, at) {
 function takeParagraph(lines, at, depth) {
   let next = at + 1;
   while (next < lines.length && lines[next].trim() && !(depth < DEEPEST && startsBlock(lines[next]))) next += 1;
-  return { block: { kind: "paragraph", text: lines.slice(at, next).map((line) => line.trim()).join("\n") }, next };
+  return {
+    block: {
+      kind: "paragraph",
+      text: lines
+        .slice(at, next)
+        .map((line) => line.trim())
+        .join("\n"),
+    },
+    next,
+  };
 }
 
 const RENDERERS = {
-  heading: (block, names) => h(`h${Math.min(6, block.level + 1)}.level-${block.level}`, {}, renderInline(block.text, names)),
+  heading: (block, names) =>
+    h(`h${Math.min(6, block.level + 1)}.level-${block.level}`, {}, renderInline(block.text, names)),
   rule: () => h("hr"),
   code: (block) => codeBlock(block.text, block.language),
-  quote: (block, names) => h("blockquote", {}, block.blocks.map((child) => renderBlock(child, names))),
+  quote: (block, names) =>
+    h(
+      "blockquote",
+      {},
+      block.blocks.map((child) => renderBlock(child, names)),
+    ),
   paragraph: (block, names) => h("p", {}, renderInline(block.text, names)),
-  list: (block, names) => h(block.start === null ? "ul" : "ol", { start: block.start }, block.items.map((item) => renderItem(item, names))),
+  list: (block, names) =>
+    h(
+      block.start === null ? "ul" : "ol",
+      { start: block.start },
+      block.items.map((item) => renderItem(item, names)),
+    ),
   table: (block, names) => renderTable(block, names),
 };
 
@@ -144,17 +173,56 @@ function renderBlock(block, names) {
 function renderItem(item, names) {
   const [first, ...rest] = item.blocks;
   const lead = first?.kind === "paragraph" ? renderInline(first.text, names) : first && renderBlock(first, names);
-  const box = item.done === null ? null : h("input", { type: "checkbox", checked: item.done, disabled: true, "aria-label": item.done ? "done" : "to do" });
-  return h(box ? "li.task" : "li", {}, box, lead, rest.map((block) => renderBlock(block, names)));
+  const box =
+    item.done === null
+      ? null
+      : h("input", {
+          type: "checkbox",
+          checked: item.done,
+          disabled: true,
+          "aria-label": item.done ? "done" : "to do",
+        });
+  return h(
+    box ? "li.task" : "li",
+    {},
+    box,
+    lead,
+    rest.map((block) => renderBlock(block, names)),
+  );
 }
 
 function renderTable({ head, align, rows }, names) {
-  const cell = (tag, text, column) => h(tag, { class: align[column] ? `align-${align[column]}` : null }, renderInline(text ?? "", names));
-  return h("div.table-scroll", { tabindex: "0", role: "region", "aria-label": "Table" },
-    h("table", {}, h("thead", {}, h("tr", {}, head.map((text, column) => cell("th", text, column)))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, head.map((_, column) => cell("td", row[column], column)))))));
+  const cell = (tag, text, column) =>
+    h(tag, { class: align[column] ? `align-${align[column]}` : null }, renderInline(text ?? "", names));
+  return h(
+    "div.table-scroll",
+    { tabindex: "0", role: "region", "aria-label": "Table" },
+    h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          head.map((text, column) => cell("th", text, column)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) =>
+          h(
+            "tr",
+            {},
+            head.map((_, column) => cell("td", row[column], column)),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 /** Markdown once, for blocks that do not stream. */
 export const renderMarkdown = (text, names) => showMarkdown(h("div.rich"), text, names);
-

@@ -47,8 +47,12 @@ function menuRow({ label, hint, danger, checked, run, content }, close) {
     close();
     run();
   };
-  return h(danger ? "button.menu-row.danger" : "button.menu-row", { type: "button", role, "aria-checked": checked === undefined ? null : String(checked), onclick: choose },
-    content ?? label, hint && h("span.hint", {}, hint));
+  return h(
+    danger ? "button.menu-row.danger" : "button.menu-row",
+    { type: "button", role, "aria-checked": checked === undefined ? null : String(checked), onclick: choose },
+    content ?? label,
+    hint && h("span.hint", {}, hint),
+  );
 }
 
 /** Arrow keys, Home and End move through a list of buttons; `columns` makes it a grid. */
@@ -56,7 +60,11 @@ export function moveFocus(event, items, columns = 1) {
   const at = items.indexOf(document.activeElement);
   const steps = { ArrowDown: columns, ArrowUp: -columns, ...(columns > 1 ? { ArrowRight: 1, ArrowLeft: -1 } : {}) };
   let next = null;
-  if (event.key in steps) next = columns > 1 ? Math.min(Math.max(at + steps[event.key], 0), items.length - 1) : (at + steps[event.key] + items.length) % items.length;
+  if (event.key in steps)
+    next =
+      columns > 1
+        ? Math.min(Math.max(at + steps[event.key], 0), items.length - 1)
+        : (at + steps[event.key] + items.length) % items.length;
   else if (event.key === "Home") next = 0;
   else if (event.key === "End") next = items.length - 1;
   if (next === null || !items.length) return false;

@@ -43,7 +43,12 @@ export function attachModals(page) {
 
   function settle(view, answer) {
     if (answer.errors) errors.set(view.id, answer.errors);
-    else if (answer.response_action === "update" || answer.response_action === "push") changeViews(store, { action: answer.response_action, view: answer.view, ...(answer.response_action === "update" && { view: { ...answer.view, id: view.id } }) });
+    else if (answer.response_action === "update" || answer.response_action === "push")
+      changeViews(store, {
+        action: answer.response_action,
+        view: answer.view,
+        ...(answer.response_action === "update" && { view: { ...answer.view, id: view.id } }),
+      });
     else if (answer.response_action === "clear") store.set({ views: [] }, "views");
     else changeViews(store, { action: "close", view_id: view.id });
   }
@@ -61,7 +66,13 @@ export function attachModals(page) {
     shown = view.id;
     render(view);
     if (!dialog.open) dialog.showModal();
-    const aim = toError ? ".wrong :is(input, textarea, select, summary)" : isNew ? ":is(input, textarea, select, summary)" : held ? `[data-focus="${CSS.escape(held)}"]` : null;
+    const aim = toError
+      ? ".wrong :is(input, textarea, select, summary)"
+      : isNew
+        ? ":is(input, textarea, select, summary)"
+        : held
+          ? `[data-focus="${CSS.escape(held)}"]`
+          : null;
     if (aim) dialog.querySelector(`.dialog-body ${aim}`)?.focus();
   }
 
@@ -70,17 +81,57 @@ export function attachModals(page) {
     const target = { view_id: view.id };
     const problems = { ...view.errors, ...errors.get(view.id) };
     const host = {
-      id: view.id, store, form, errors: problems,
+      id: view.id,
+      store,
+      form,
+      errors: problems,
       act: (blockId, action) => actions.act(target, blockId, action, form.collect(view.blocks)),
       options: (blockId, element, value) => actions.options(target, blockId, element, value),
       onChange: (blockId) => clearError(view, blockId),
     };
     const text = (object, fallback) => (object ? emojiText(object.text) : fallback);
     dialog.replaceChildren(
-      h("header.dialog-head", {}, page.face(store.app.bot_user_id, "small"), h("h2", { id: "modal-title" }, text(view.title, store.app.name)), closeButton(() => close(view))),
-      h("form.dialog-body", { id: "modal-form", novalidate: true, onsubmit: (event) => { event.preventDefault(); submit(view); } }, renderBlocks(view.blocks, host)),
-      h("footer.dialog-foot", {}, h("button", { type: "button", onclick: () => close(view), dataset: { focus: "modal-close" } }, text(view.close, view.submit ? "Cancel" : "Close")),
-        view.submit && h("button.primary", { type: "submit", form: "modal-form", disabled: busy, title: "Ctrl+Enter", dataset: { focus: "modal-submit" } }, busy ? "Sending…" : text(view.submit, "Submit"))));
+      h(
+        "header.dialog-head",
+        {},
+        page.face(store.app.bot_user_id, "small"),
+        h("h2", { id: "modal-title" }, text(view.title, store.app.name)),
+        closeButton(() => close(view)),
+      ),
+      h(
+        "form.dialog-body",
+        {
+          id: "modal-form",
+          novalidate: true,
+          onsubmit: (event) => {
+            event.preventDefault();
+            submit(view);
+          },
+        },
+        renderBlocks(view.blocks, host),
+      ),
+      h(
+        "footer.dialog-foot",
+        {},
+        h(
+          "button",
+          { type: "button", onclick: () => close(view), dataset: { focus: "modal-close" } },
+          text(view.close, view.submit ? "Cancel" : "Close"),
+        ),
+        view.submit &&
+          h(
+            "button.primary",
+            {
+              type: "submit",
+              form: "modal-form",
+              disabled: busy,
+              title: "Ctrl+Enter",
+              dataset: { focus: "modal-submit" },
+            },
+            busy ? "Sending…" : text(view.submit, "Submit"),
+          ),
+      ),
+    );
   }
 
   function clearError(view, blockId) {
@@ -108,8 +159,10 @@ function missingOf(view, form) {
     if (block.type !== "input" || block.optional || !block.element) continue;
     const { type, ...value } = form.read(block.block_id, block.element);
     const [held] = Object.values(value);
-    if (held === null || held === undefined || held === "" || (Array.isArray(held) && !held.length)) missing[block.block_id] = "Please fill this in.";
-    else if (block.element.min_length && String(held).length < block.element.min_length) missing[block.block_id] = `At least ${block.element.min_length} characters, please.`;
+    if (held === null || held === undefined || held === "" || (Array.isArray(held) && !held.length))
+      missing[block.block_id] = "Please fill this in.";
+    else if (block.element.min_length && String(held).length < block.element.min_length)
+      missing[block.block_id] = `At least ${block.element.min_length} characters, please.`;
   }
   return missing;
 }

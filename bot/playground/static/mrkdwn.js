@@ -20,7 +20,8 @@ function renderLines(text, names) {
   let quote = null;
   let lines = [];
   const flush = () => {
-    if (lines.length) nodes.push(h(quote ? "blockquote" : "p", {}, renderInline(lines.join("\n"), names, { dialect: "mrkdwn" })));
+    if (lines.length)
+      nodes.push(h(quote ? "blockquote" : "p", {}, renderInline(lines.join("\n"), names, { dialect: "mrkdwn" })));
     lines = [];
   };
   for (const line of text.split("\n")) {
@@ -37,7 +38,8 @@ function renderLines(text, names) {
 export function renderText(object, names) {
   if (!object) return null;
   if (typeof object === "string") return h("span", {}, object);
-  if (object.type === "mrkdwn") return object.verbatim ? h("div.rich", {}, decode(object.text)) : renderMrkdwn(object.text, names);
+  if (object.type === "mrkdwn")
+    return object.verbatim ? h("div.rich", {}, decode(object.text)) : renderMrkdwn(object.text, names);
   return h("span", {}, object.emoji === false ? object.text : plainWithEmoji(object.text, names));
 }
 
@@ -60,11 +62,21 @@ export function toTyped(text, names) {
 
 /** The text as it goes to the server: known @names and #channels become Slack's tokens. */
 export function fromTyped(text, names) {
-  const people = [...names.users.values()].flatMap((user) => [user.display_name, user.real_name, user.name].filter(Boolean).map((name) => [name, user.id]));
+  const people = [...names.users.values()].flatMap((user) =>
+    [user.display_name, user.real_name, user.name].filter(Boolean).map((name) => [name, user.id]),
+  );
   const tokens = new Map(people.map(([name, id]) => [`@${name.toLowerCase()}`, `<@${id}>`]));
   for (const word of ["here", "channel", "everyone"]) tokens.set(`@${word}`, `<!${word}>`);
-  for (const channel of names.channels.values()) if (channel.name) tokens.set(`#${channel.name}`, `<#${channel.id}|${channel.name}>`);
-  const longest = [...tokens.keys()].sort((a, b) => b.length - a.length).map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  for (const channel of names.channels.values())
+    if (channel.name) tokens.set(`#${channel.name}`, `<#${channel.id}|${channel.name}>`);
+  const longest = [...tokens.keys()]
+    .sort((a, b) => b.length - a.length)
+    .map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   const pattern = new RegExp(`(?<![\\p{L}\\p{N}<])(?:${longest.join("|")})(?![\\p{L}\\p{N}_-])`, "giu");
-  return text.split(/(```[\s\S]*?```|`[^`\n]*`)/).map((part, index) => (index % 2 ? part : part.replace(pattern, (found) => tokens.get(found.toLowerCase()) ?? found))).join("");
+  return text
+    .split(/(```[\s\S]*?```|`[^`\n]*`)/)
+    .map((part, index) =>
+      index % 2 ? part : part.replace(pattern, (found) => tokens.get(found.toLowerCase()) ?? found),
+    )
+    .join("");
 }

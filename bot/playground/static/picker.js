@@ -9,15 +9,34 @@ const COLUMNS = 8;
 /** Let a person pick an emoji beside an anchor; `onPick(name, glyph)`. */
 export function pickEmoji(anchor, onPick) {
   const grid = h("div.emoji-grid", { role: "group", "aria-label": "Emoji" });
-  const search = h("input", { type: "search", placeholder: "Search emoji", "aria-label": "Search emoji", autocomplete: "off" });
+  const search = h("input", {
+    type: "search",
+    placeholder: "Search emoji",
+    "aria-label": "Search emoji",
+    autocomplete: "off",
+  });
   const pick = ({ name, glyph }) => {
     close();
     onPick(name, glyph);
   };
   const show = () => {
     const found = findEmoji(search.value);
-    fill(grid, found.map((entry) => h("button", { type: "button", title: `:${entry.name}:`, "aria-label": entry.name.replaceAll("_", " "), onclick: () => pick(entry) }, entry.glyph)),
-      found.length ? null : h("p.quiet", {}, "No emoji of that name."));
+    fill(
+      grid,
+      found.map((entry) =>
+        h(
+          "button",
+          {
+            type: "button",
+            title: `:${entry.name}:`,
+            "aria-label": entry.name.replaceAll("_", " "),
+            onclick: () => pick(entry),
+          },
+          entry.glyph,
+        ),
+      ),
+      found.length ? null : h("p.quiet", {}, "No emoji of that name."),
+    );
   };
   search.addEventListener("input", show);
   search.addEventListener("keydown", (event) => {

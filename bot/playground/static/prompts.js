@@ -9,8 +9,22 @@ const promptsOf = (page, channel, root) => page.store.prompts.get(`${channel}/${
 export function renderChips(page, channel, { root = null, onSent } = {}) {
   const found = promptsOf(page, channel, root);
   if (!found?.prompts?.length) return null;
-  return h("div.chips", { role: "group", "aria-label": found.title ?? "Suggested prompts" }, found.prompts.map((prompt) =>
-    h("button.chip", { type: "button", title: prompt.message, dataset: { focus: `chip/${prompt.title}` }, onclick: () => choose(page, channel, root, prompt, onSent) }, prompt.title)));
+  return h(
+    "div.chips",
+    { role: "group", "aria-label": found.title ?? "Suggested prompts" },
+    found.prompts.map((prompt) =>
+      h(
+        "button.chip",
+        {
+          type: "button",
+          title: prompt.message,
+          dataset: { focus: `chip/${prompt.title}` },
+          onclick: () => choose(page, channel, root, prompt, onSent),
+        },
+        prompt.title,
+      ),
+    ),
+  );
 }
 
 async function choose(page, channel, root, prompt, onSent) {
@@ -22,10 +36,29 @@ async function choose(page, channel, root, prompt, onSent) {
 export function renderWelcome(page, channel, onSent) {
   const { store } = page;
   const found = promptsOf(page, channel, null);
-  return h("div.welcome", {},
+  return h(
+    "div.welcome",
+    {},
     page.face(store.app.bot_user_id, "huge"),
     h("h2", {}, found?.title ?? `Ask ${store.app.name} anything`),
-    h("p.quiet", {}, store.app.description ?? "Each message that you write below starts a new conversation. Replies continue it."),
-    found?.prompts?.length ? h("div.prompt-cards", {}, found.prompts.map((prompt) =>
-      h("button.prompt-card", { type: "button", onclick: () => choose(page, channel, null, prompt, onSent) }, h("strong", {}, icon("bolt"), prompt.title), h("span", {}, prompt.message)))) : null);
+    h(
+      "p.quiet",
+      {},
+      store.app.description ?? "Each message that you write below starts a new conversation. Replies continue it.",
+    ),
+    found?.prompts?.length
+      ? h(
+          "div.prompt-cards",
+          {},
+          found.prompts.map((prompt) =>
+            h(
+              "button.prompt-card",
+              { type: "button", onclick: () => choose(page, channel, null, prompt, onSent) },
+              h("strong", {}, icon("bolt"), prompt.title),
+              h("span", {}, prompt.message),
+            ),
+          ),
+        )
+      : null,
+  );
 }

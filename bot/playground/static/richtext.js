@@ -8,21 +8,42 @@ import { emoji, link, mention } from "./inline.js";
 
 /** Render a rich_text block. */
 export function renderRichText(block, names) {
-  return h("div.rich", {}, (block.elements ?? []).map((element) => renderPart(element, names)));
+  return h(
+    "div.rich",
+    {},
+    (block.elements ?? []).map((element) => renderPart(element, names)),
+  );
 }
 
 function renderPart(element, names) {
   const content = element.elements ?? [];
   switch (element.type) {
     case "rich_text_section":
-      return h("p", {}, content.map((piece) => renderPiece(piece, names)));
+      return h(
+        "p",
+        {},
+        content.map((piece) => renderPiece(piece, names)),
+      );
     case "rich_text_preformatted":
       return codeBlock(content.map((piece) => piece.text ?? piece.url ?? "").join(""), element.language);
     case "rich_text_quote":
-      return h("blockquote", {}, content.map((piece) => renderPiece(piece, names)));
+      return h(
+        "blockquote",
+        {},
+        content.map((piece) => renderPiece(piece, names)),
+      );
     case "rich_text_list":
-      return h(element.style === "ordered" ? "ol" : "ul", { start: element.offset ? element.offset + 1 : null, class: `indent-${Math.min(element.indent ?? 0, 8)}` },
-        content.map((item) => h("li", {}, item.elements ? item.elements.map((piece) => renderPiece(piece, names)) : renderPiece(item, names))));
+      return h(
+        element.style === "ordered" ? "ol" : "ul",
+        { start: element.offset ? element.offset + 1 : null, class: `indent-${Math.min(element.indent ?? 0, 8)}` },
+        content.map((item) =>
+          h(
+            "li",
+            {},
+            item.elements ? item.elements.map((piece) => renderPiece(piece, names)) : renderPiece(item, names),
+          ),
+        ),
+      );
     default:
       return unknown("rich text", element);
   }

@@ -9,7 +9,12 @@ const NEAR = 48;
 export function pinnedScroller(label, { onTop } = {}) {
   const content = h("div.scroll-content");
   const scroller = h("div.scroller", { tabindex: "0", role: "region", "aria-label": label }, content);
-  const pill = h("button.jump", { type: "button", hidden: true, onclick: () => toEnd() }, icon("down"), "Jump to latest");
+  const pill = h(
+    "button.jump",
+    { type: "button", hidden: true, onclick: () => toEnd() },
+    icon("down"),
+    "Jump to latest",
+  );
   const element = h("div.scroll-frame", {}, scroller, pill);
   let pinned = true;
 
@@ -18,8 +23,14 @@ export function pinnedScroller(label, { onTop } = {}) {
     if (pinned) scroller.scrollTop = scroller.scrollHeight;
     pill.hidden = pinned || gap() < NEAR;
   };
+  const measure = () => {
+    pinned = gap() < NEAR;
+    pill.hidden = pinned;
+  };
+  /** Stop following while something opens or moves; where the reader is after that decides again. */
   const release = () => {
     pinned = false;
+    requestAnimationFrame(() => requestAnimationFrame(measure));
   };
   function toEnd() {
     pinned = true;
@@ -27,8 +38,7 @@ export function pinnedScroller(label, { onTop } = {}) {
   }
 
   scroller.addEventListener("scroll", () => {
-    pinned = gap() < NEAR;
-    pill.hidden = pinned;
+    measure();
     if (scroller.scrollTop < NEAR) onTop?.();
   });
   scroller.addEventListener("keydown", (event) => {

@@ -14,7 +14,11 @@ export function statusItem(channel, root, page) {
   const words = session?.status_text;
   if (!isBusy && !words) return null;
   const isWriting = store.thread(channel, root).some((message) => message.streaming);
-  return { key: "status", sig: JSON.stringify([session, isWriting]), build: () => renderStatus(session, page, { channel, root, isBusy, isWriting }) };
+  return {
+    key: "status",
+    sig: JSON.stringify([session, isWriting]),
+    build: () => renderStatus(session, page, { channel, root, isBusy, isWriting }),
+  };
 }
 
 function renderStatus(session, page, { channel, root, isBusy, isWriting }) {
@@ -23,8 +27,19 @@ function renderStatus(session, page, { channel, root, isBusy, isWriting }) {
   const line = h("span.status-words", {}, turns[0] ?? "");
   const words = session.status_text || (isWriting ? "is writing…" : "is thinking…");
   if (!turns.length) line.append(h("b", {}, store.app.name), ` ${words.replace(/\.\.\.$/, "…")}`);
-  const element = h("div.status", {}, avatar(store.user(store.app.bot_user_id), "small"), line,
-    isBusy && h("button.stop", { type: "button", dataset: { focus: "stop" }, onclick: (event) => press(event.currentTarget) }, icon("stop", { filled: true }), "Stop"));
+  const element = h(
+    "div.status",
+    {},
+    avatar(store.user(store.app.bot_user_id), "small"),
+    line,
+    isBusy &&
+      h(
+        "button.stop",
+        { type: "button", dataset: { focus: "stop" }, onclick: (event) => press(event.currentTarget) },
+        icon("stop", { filled: true }),
+        "Stop",
+      ),
+  );
   async function press(button) {
     button.disabled = true;
     button.lastChild.textContent = "Stopping…";

@@ -50,7 +50,8 @@ export class Store {
     this.loads = new Map();
     this.gaps = new Set(); // channels in which text streamed past before its message was loaded
     this.typing = new Map();
-    for (const topic of ["app", "channels", "sessions", "prompts", "messages", "faults", "clock", "home", "views"]) this.emit(topic);
+    for (const topic of ["app", "channels", "sessions", "prompts", "messages", "faults", "clock", "home", "views"])
+      this.emit(topic);
   }
 
   /** Apply one frame of the live connection. */
@@ -71,7 +72,8 @@ export class Store {
     const known = this.#conversation(channel);
     for (const message of messages) {
       const old = known.get(message.ts);
-      const isBehind = old?.streaming && message.streaming && (message.markdown_text ?? "").length < (old.markdown_text ?? "").length;
+      const isBehind =
+        old?.streaming && message.streaming && (message.markdown_text ?? "").length < (old.markdown_text ?? "").length;
       if (!isBehind) known.set(message.ts, { ...message, rev: ++this.#rev });
     }
     this.emit("messages", { channel });
@@ -106,7 +108,10 @@ export class Store {
 
   /** The messages that stand in a conversation itself, oldest first. */
   topLevel(channel) {
-    return this.#sorted(channel, (message) => !isReply(message) || message.broadcast || message.subtype === "thread_broadcast");
+    return this.#sorted(
+      channel,
+      (message) => !isReply(message) || message.broadcast || message.subtype === "thread_broadcast",
+    );
   }
 
   /** A thread: its root and its replies, oldest first. */
@@ -115,7 +120,9 @@ export class Store {
   }
 
   #sorted(channel, wanted) {
-    const messages = [...(this.messages.get(channel)?.values() ?? [])].filter((message) => wanted(message) && (!message.deleted || message.reply_count > 0));
+    const messages = [...(this.messages.get(channel)?.values() ?? [])].filter(
+      (message) => wanted(message) && (!message.deleted || message.reply_count > 0),
+    );
     return messages.sort((a, b) => (a.ts < b.ts ? -1 : 1));
   }
 
@@ -128,7 +135,14 @@ export class Store {
 
   user(id) {
     const isApp = id && id === this.app.bot_user_id;
-    return this.users.get(id) ?? { id, name: isApp ? this.app.name : id ?? "someone", is_bot: Boolean(isApp), color: "6b6b76" };
+    return (
+      this.users.get(id) ?? {
+        id,
+        name: isApp ? this.app.name : (id ?? "someone"),
+        is_bot: Boolean(isApp),
+        color: "6b6b76",
+      }
+    );
   }
 
   nameOf(id) {
@@ -140,7 +154,10 @@ export class Store {
   titleOf(channel) {
     if (channel.kind === "im") return this.nameOf(channel.user);
     if (channel.kind !== "mpim") return channel.name;
-    return channel.members.filter((id) => id !== this.me?.id).map((id) => this.nameOf(id)).join(", ");
+    return channel.members
+      .filter((id) => id !== this.me?.id)
+      .map((id) => this.nameOf(id))
+      .join(", ");
   }
 
   get channel() {

@@ -20,20 +20,40 @@ export function createThreadPane(page) {
   function open(channel, root) {
     const scroll = pinnedScroller("Thread");
     attachRows(scroll.content, page, { thread: true });
-    const back = h("button.plain.square.phone-only", { type: "button", "aria-label": "Back to the conversation", onclick: page.closeThread }, icon("back"));
+    const back = h(
+      "button.plain.square.phone-only",
+      { type: "button", "aria-label": "Back to the conversation", onclick: page.closeThread },
+      icon("back"),
+    );
     const lastOwn = () => store.thread(channel, root).findLast((message) => message.user === store.me.id);
     const composer = createComposer(page, { channel, root, label: "Reply…", onSent: scroll.toEnd, lastOwn });
     const name = store.channels.get(channel);
     pane.replaceChildren(
-      h("header.pane-head", {}, back, h("div.pane-title", {}, h("h2", {}, "Thread"), h("span.quiet", {}, name.kind === "im" ? store.titleOf(name) : `#${store.titleOf(name)}`)), closeButton(page.closeThread)),
-      scroll.element, h("div.pane-foot", {}, composer));
+      h(
+        "header.pane-head",
+        {},
+        back,
+        h(
+          "div.pane-title",
+          {},
+          h("h2", {}, "Thread"),
+          h("span.quiet", {}, name.kind === "im" ? store.titleOf(name) : `#${store.titleOf(name)}`),
+        ),
+        closeButton(page.closeThread),
+      ),
+      scroll.element,
+      h("div.pane-foot", {}, composer),
+    );
     parts = { scroll, composer };
     actions.fetch(channel, root);
   }
 
   function draw() {
     const { channel, place } = store.route;
-    const target = channel && place && place !== "home" && store.channels.has(channel) && !store.isAppDm(store.channel) ? `${store.me.id}/${channel}/${place}` : null;
+    const target =
+      channel && place && place !== "home" && store.channels.has(channel) && !store.isAppDm(store.channel)
+        ? `${store.me.id}/${channel}/${place}`
+        : null;
     pane.hidden = !target;
     document.body.classList.toggle("with-thread", Boolean(target));
     if (!target) {
@@ -58,9 +78,15 @@ export function createThreadPane(page) {
     if (!messages.length) return [notice(load?.state === "ready" ? "This message is no longer here." : "Loading…")];
     const items = messageItems(messages, page, { inThread: true, days: false });
     const count = messages.length - 1;
-    if (count) items.splice(1, 0, { key: "count", sig: count, build: () => h("div.reply-count", {}, h("span", {}, `${count} ${count === 1 ? "reply" : "replies"}`)) });
+    if (count)
+      items.splice(1, 0, {
+        key: "count",
+        sig: count,
+        build: () => h("div.reply-count", {}, h("span", {}, `${count} ${count === 1 ? "reply" : "replies"}`)),
+      });
     const chips = store.prompts.get(`${channel}/${root}`);
-    if (chips?.prompts?.length) items.push({ key: "chips", sig: JSON.stringify(chips), build: () => renderChips(page, channel, { root }) });
+    if (chips?.prompts?.length)
+      items.push({ key: "chips", sig: JSON.stringify(chips), build: () => renderChips(page, channel, { root }) });
     const status = statusItem(channel, root, page);
     return status ? [...items, status] : items;
   }

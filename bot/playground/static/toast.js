@@ -7,7 +7,11 @@ const SHOWN_MS = 5000;
 
 /** Show a note for a few seconds; errors stay longer and are announced at once. */
 export function toast(text, { bad = false } = {}) {
-  const close = h("button.plain", { type: "button", "aria-label": "Dismiss", onclick: () => note.remove() }, icon("close"));
+  const close = h(
+    "button.plain",
+    { type: "button", "aria-label": "Dismiss", onclick: () => note.remove() },
+    icon("close"),
+  );
   const note = h(bad ? "div.toast.bad" : "div.toast", { role: bad ? "alert" : "status" }, h("span", {}, text), close);
   const shelf = document.getElementById("toasts");
   shelf.append(note);

@@ -14,5 +14,8 @@ export function attachVoice(page) {
   };
   store.on("arrived", (message) => !message.streaming && say(message, "wrote"));
   store.on("finished", (message) => say(message, "answered"));
-  store.on("connection", () => store.connection === "lost" && announce("The connection to the playground is lost. Reconnecting."));
+  store.on(
+    "connection",
+    () => store.connection === "lost" && announce("The connection to the playground is lost. Reconnecting."),
+  );
 }

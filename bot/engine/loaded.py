@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from bot.engine.hardware import count_usable_cores
 from bot.engine.llama import Context, Model, start_backend
 from bot.engine.prompt import PromptEncoder
-from bot.engine.template import CHATML, ChatTemplate
+from bot.engine.template import CHATML, ChatTemplate, TemplateFailure
 from bot.engine.types import EngineOptions, ModelFacts
+from bot.errors import ModelFileError
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +82,12 @@ def choose_slots(options: EngineOptions) -> int:
 
 def build_encoder(model: Model) -> PromptEncoder:
     """Return the way from messages to this model's tokens; a model without a template is spoken to in ChatML."""
-    template = ChatTemplate(
-        model.chat_template or CHATML, bos=model.token_text(model.bos), eos=model.token_text(model.eos)
-    )
+    try:
+        template = ChatTemplate(
+            model.chat_template or CHATML, bos=model.token_text(model.bos), eos=model.token_text(model.eos)
+        )
+    except TemplateFailure as error:
+        raise ModelFileError(f"{model.path} cannot be served: {error}. Choose another model.") from error
     return PromptEncoder(
         template,
         control=model.control_tokens(),

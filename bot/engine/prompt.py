@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.engine.template import ChatTemplate, Message, Part
+from bot.engine.template import ChatTemplate, Message, Part, WordsChangedError
 
 ControlTokens = Mapping[str, tuple[int, bool, bool]]
 Tokenize = Callable[[str, bool], list[int]]
@@ -47,7 +47,10 @@ class PromptEncoder:
 
     def encode(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> Prompt:
         """Return the tokens of a conversation, raising *TemplateFailure* if the template refuses it."""
-        parts = self._template.render(messages, add_generation_prompt=add_generation_prompt)
+        try:
+            parts = self._template.render(messages, add_generation_prompt=add_generation_prompt)
+        except WordsChangedError:
+            parts = self._render_defused(messages, add_generation_prompt=add_generation_prompt)
         tokens: list[int] = []
         shared_length = 0
         for segment in self._split(parts, messages):
@@ -58,6 +61,18 @@ class PromptEncoder:
             tokens[:0] = self._leading
             shared_length += len(self._leading)
         return Prompt(tuple(tokens), shared_length)
+
+    def _render_defused(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> tuple[Part, ...]:
+        """Render words that the template changes, for example to drop old reasoning, with their control text broken."""
+        harmless = [Message(message.role, self._defuse(message.content)) for message in messages]
+        text = self._template.render_whole(harmless, add_generation_prompt=add_generation_prompt)
+        return (Part("", message=_first_person(messages)), Part(text))
+
+    def _defuse(self, words: str) -> str:
+        """Put an invisible character into everything that reads like a control token."""
+        while self._pattern and self._pattern.search(words):
+            words = self._pattern.sub(lambda found: "\u200b".join(found[0]) if len(found[0]) > 1 else "", words)
+        return words
 
     def _split(self, parts: Sequence[Part], messages: Sequence[Message]) -> list[Segment]:
         """Cut at the template's control tokens; a text that a person's words follow is no longer shared."""
@@ -78,6 +93,11 @@ class PromptEncoder:
             text += part.text[end:]
         text = _strip(text, left=strip_next, right=False)
         return [*segments, Segment(text, None, is_shared=False)] if text else segments
+
+
+def _first_person(messages: Sequence[Message]) -> int | None:
+    """Return the first message that is not the system prompt."""
+    return next((index for index, message in enumerate(messages) if message.role != "system"), None)
 
 
 def _strip(text: str, *, left: bool, right: bool) -> str:

@@ -40,7 +40,7 @@ async def serve(options: EngineOptions, *, stop: asyncio.Event | None = None) ->
     )
     await runner.setup()
     try:
-        await build_site(runner, options).start()
+        await start_site(build_site(runner, options), options)
         service.start()
         await wait_first(stop, service.ended)
     finally:
@@ -76,6 +76,17 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+async def start_site(site: web.BaseSite, options: EngineOptions) -> None:
+    """Begin to listen, or say which address is not free."""
+    try:
+        await site.start()
+    except OSError as error:
+        address = options.socket_path or f"{options.host}:{options.port}"
+        raise ConfigError(
+            f"The engine cannot listen on {address} ({error.strerror}): choose another --port."
+        ) from error
 
 
 def build_site(runner: web.AppRunner, options: EngineOptions) -> web.BaseSite:

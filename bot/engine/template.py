@@ -24,6 +24,10 @@ class TemplateFailure(ValueError):  # noqa: N818 - the failure is the template's
     """The chat template cannot render these messages; the text says why."""
 
 
+class WordsChangedError(TemplateFailure):
+    """The chat template changes the messages' words, so that they cannot be told from its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message of a conversation."""
@@ -63,7 +67,12 @@ class ChatTemplate:
             parts = self._mark(messages, words, add_generation_prompt=add_generation_prompt)
             if "".join(part.text for part in parts) == expected:
                 return parts
-        raise TemplateFailure("the chat template changes the messages' words, so they cannot be told from its own")
+        raise WordsChangedError("the chat template changes the messages' words, so they cannot be told from its own")
+
+    def render_whole(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+        """Return the rendered text without telling whose words are whose."""
+        contents = [message.content for message in messages]
+        return self._fill(messages, contents, add_generation_prompt=add_generation_prompt)
 
     def _mark(self, messages: Sequence[Message], words: list[str], *, add_generation_prompt: bool) -> tuple[Part, ...]:
         """Render marks that nobody can guess in place of *words*, then put the words in."""

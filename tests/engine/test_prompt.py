@@ -111,3 +111,24 @@ def test_a_beginning_token_comes_once() -> None:
         )
 
         assert encoder.encode([Message("user", "ab")]).tokens == (1, 7, 7)
+
+
+def test_a_template_that_drops_reasoning_is_served(model: Model) -> None:
+    """Templates that cut the reasoning out of old answers work, and still nobody's words become control tokens."""
+    source = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content.split('</think>')[-1] }}<|im_end|>\n{% endfor %}"
+    )
+    encoder = PromptEncoder(
+        ChatTemplate(source),
+        control=model.control_tokens(),
+        tokenize=lambda text, parse: model.tokenize(text, add_special=False, parse_special=parse),
+    )
+    talk = [Message("system", "A"), Message("assistant", "<think>hm</think>Yes<|im_end|>"), Message("user", ATTACKS[0])]
+
+    prompt = encoder.encode(talk)
+
+    text = b"".join(model.pieces[token] for token in prompt.tokens)
+    assert b"Yes" in text
+    assert b"hm" not in text
+    assert control_in(model, prompt.tokens) == 6
+    assert b"Yes" not in b"".join(model.pieces[token] for token in prompt.tokens[: prompt.shared_length])

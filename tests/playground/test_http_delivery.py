@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncSay
 from slack_sdk.signature import SignatureVerifier
+from yarl import URL
 
 from bot.playground.testing import Playground
 from tests.playground.conftest import BOT, GENERAL, build_client
@@ -17,11 +18,11 @@ from tests.playground.test_interactions import BUTTON
 
 
 @asynccontextmanager
-async def served(app: web.Application) -> AsyncIterator[str]:
+async def served(app: web.Application, *, port: int = 0) -> AsyncIterator[str]:
     """Serve an app's web application and return its events URL."""
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events"
     finally:
@@ -132,3 +133,20 @@ async def test_forms_are_forms(kind: str) -> None:
         assert (form["command"], form["text"]) == (["/apprentice"], ["a & b"])
     else:
         assert json.loads(form["payload"][0])["type"] == "block_actions"
+
+
+async def test_an_app_may_go_and_come_back() -> None:
+    """The page learns that the app is gone, and what it missed is delivered once it is back."""
+    async with served(Receiver().app) as url:
+        port = URL(url).port or 0
+    async with Playground(events_url=url) as playground:
+        async with served(Receiver().app, port=port):
+            await playground.wait_for_connection()
+        await playground.maya.say("general", "hello")
+        await playground.wait_until(lambda: not playground.hub.app_state()["connected"])
+        back = Receiver()
+        async with served(back.app, port=port):
+            await playground.wait_for_connection()
+            await playground.advance(61)
+            await playground.wait_until(lambda: back.requests)
+    assert back.requests[0][0]["X-Slack-Retry-Reason"] == "connection_failed"

@@ -36,7 +36,8 @@ async def test_a_restart_keeps_conversations(tmp_path: Path) -> None:
         assert second.message(GENERAL, root)["reply_count"] == 1
         half = second.message(GENERAL, stream["ts"])
         assert (half["markdown_text"], half["streaming"]) == ("half", False)
-        assert second.session("general", root)["title"] == "T"
+        session = second.session("general", root)
+        assert (session["title"], session["status"]) == ("T", "active")  # nobody is processing any more
         assert second.hub.workspace.channels[group].members == ["U0MAYA", TOM, "U0APPRENTICE"]
         assert second.hub.workspace.users["U0APPRENTICE"].real_name == "Renamed"
         assert await second.maya.say("general", "later") > stream["ts"]

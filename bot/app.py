@@ -19,7 +19,7 @@ from bot.conversation.prompts import load_prompt
 from bot.conversation.turn import Assistant
 from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
-from bot.errors import ConfigError
+from bot.errors import ApprenticeError, ConfigError, ModelFileError
 from bot.jobs import scheduled_jobs
 from bot.logs import BARE
 from bot.model_files import resolve_model
@@ -45,6 +45,28 @@ class RunningBot:
     supervisor: EngineSupervisor | None
     http_port: int
     worker: asyncio.Task[None]
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Wait for *stop*; raise what makes waiting pointless: a worker that ended, a model that cannot be used."""
+        stopping = asyncio.create_task(stop.wait())
+        loading = asyncio.create_task(self.wait_for_engine())
+        try:
+            await asyncio.wait({stopping, loading, self.worker}, return_when=asyncio.FIRST_COMPLETED)
+            if loading.done():
+                loading.result()
+                await asyncio.wait({stopping, self.worker}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            loading.cancel()
+        if not stop.is_set():
+            raise ApprenticeError("The worker that answers messages ended; the lines above say why.")
+
+    async def wait_for_engine(self) -> None:
+        """Return when the engine is ready for the first time; raise *ModelFileError* when its model never will be."""
+        while not await self.engine.health():
+            if self.supervisor is not None and isinstance(self.supervisor.error, ModelFileError):
+                raise self.supervisor.error
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

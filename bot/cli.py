@@ -49,7 +49,6 @@ def demo(port: int, opens_browser: bool) -> None:
 def run() -> None:
     """Run the bot in your Slack. Needs SLACK_BOT_TOKEN and SLACK_APP_TOKEN; starts its own engine."""
     from bot.app import running_bot
-    from bot.errors import ApprenticeError
     from bot.signals import stop_event
 
     settings = _start()
@@ -57,11 +56,7 @@ def run() -> None:
     async def work() -> None:
         stop = stop_event()
         async with running_bot(settings) as bot:
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait({stopping, bot.worker}, return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            if not stop.is_set():
-                raise ApprenticeError("The worker that answers messages ended; the lines above say why.")
+            await bot.run_until(stop)
 
     asyncio.run(work())
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import aiohttp
 from pydantic import SecretStr
 
-from bot.app import running_bot
-from bot.engine.client import EngineClient
+from bot.app import RunningBot, running_bot
 from bot.errors import ApprenticeError, ConfigError
 from bot.settings import Settings, Transport
 
@@ -32,17 +31,16 @@ async def run_demo(
         _playground(port=port, data=folder / "workspace.json") as playground,
         running_bot(demo_settings(settings, url=url, folder=folder)) as bot,
     ):
-        await _until_healthy(bot.engine)
-        say(f"\n  Apprentice is ready:  {url}\n\n  Talk to it in the browser; Ctrl-C stops it.\n")
-        if opens_browser:
-            webbrowser.open(url)
-        ended = asyncio.create_task(playground.wait())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({ended, stopping, bot.worker}, return_when=asyncio.FIRST_COMPLETED)
-        ended.cancel()
-        stopping.cancel()
+        playground_ended = asyncio.create_task(_end_with(playground, stop))
+        await _ready_or_stopped(bot, stop)
         if not stop.is_set():
-            raise ApprenticeError("A part of the demo ended by itself; its last lines stand above.")
+            say(f"\n  Apprentice is ready:  {url}\n\n  Talk to it in the browser; Ctrl-C stops it.\n")
+            if opens_browser:
+                webbrowser.open(url)
+        await bot.run_until(stop)
+        if playground_ended.done():
+            raise ApprenticeError("The playground ended by itself; its last lines stand above.")
+        playground_ended.cancel()
 
 
 def demo_settings(settings: Settings, *, url: str, folder: Path) -> Settings:
@@ -99,9 +97,17 @@ async def _until_serving(process: asyncio.subprocess.Process, url: str) -> None:
     raise ApprenticeError(f"The playground did not answer within {PATIENCE_S} s.")
 
 
-async def _until_healthy(engine: EngineClient) -> None:
-    for _ in range(PATIENCE_S * 20):
-        if await engine.health():
-            return
-        await asyncio.sleep(0.05)
-    raise ApprenticeError(f"The engine did not answer within {PATIENCE_S} s; its last lines stand above.")
+async def _ready_or_stopped(bot: RunningBot, stop: asyncio.Event) -> None:
+    loading, stopping = asyncio.create_task(bot.wait_for_engine()), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if loading.done():
+            loading.result()
+    finally:
+        loading.cancel()
+        stopping.cancel()
+
+
+async def _end_with(playground: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
+    await playground.wait()
+    stop.set()

@@ -31,7 +31,9 @@ async def said(
 ) -> Message:
     """Store a message of a person."""
     thread = await join_thread(session, place, audience=Audience.PUBLIC)
-    return await save_message(session, thread, ts=ts, user_id=user, user_name="Maya", text=text)
+    return await save_message(
+        session, thread, ts=ts, user_id=user, user_name="Maya", text=text, audience=Audience.PUBLIC
+    )
 
 
 async def answered(session: AsyncSession, message: Message, text: str, **changes: Any) -> Answer:

@@ -7,68 +7,34 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from typing import Any
 
+from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.history import Fitted, build_messages, fit_history
 from bot.conversation.prompts import Prompt
 from bot.engine.client import EngineClient
-from bot.engine.types import Chunk, ModelInfo
 from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable
-from bot.storage.answers import begin_answer, has_outcome, load_answer, update_answer
+from bot.storage.answers import begin_answer, has_outcome, is_replaced, load_answer, update_answer
 from bot.storage.db import Database
-from bot.storage.tables import Answer, AnswerState, Audience, Message, now
-from bot.storage.threads import Place, Said, join_thread, load_history, save_message
+from bot.storage.tables import AnswerState, Audience, now
+from bot.storage.threads import Said, join_thread, load_history, save_message
 
 ENGINE_PATIENCE_S = 90.0
 TEMPLATE_MARGIN = 16
 UNKNOWN_CONTEXT = 4096
 ANOTHER_TEMPERATURE = 0.8  # whoever asks for another answer does not want to read the same one again
-STOPPED = "stopped"
 
 
-@dataclass(frozen=True)
-class Question:
-    """A message that wants an answer; *is_group* says that others can speak in the same place."""
+class Patience:
+    """How long one answer waits for an engine that is away or full."""
 
-    place: Place
-    ts: str
-    user_id: str
-    user_name: str
-    text: str
-    audience: Audience
+    def __init__(self) -> None:
+        self._deadline = asyncio.get_running_loop().time() + ENGINE_PATIENCE_S
 
-    @property
-    def is_group(self) -> bool:
-        """Return whether speakers must be told apart."""
-        return self.audience is not Audience.DIRECT
-
-
-@dataclass
-class Draft:
-    """An answer that is being written; *reply_ts* are the Slack messages that carry it so far."""
-
-    question: Question
-    answer_id: str
-    message_id: str
-    thread_id: str
-    reply_ts: list[str]
-    is_another: bool = False
-    began_at: datetime = field(default_factory=now)
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    text: str = ""
-    fitted: Fitted | None = None
-    finish_reason: str | None = None
-    record: dict[str, Any] = field(default_factory=dict)
-    prompt_ids: tuple[int, ...] | None = None
-    completion_ids: list[int] = field(default_factory=list)
-    first_token_at: datetime | None = None
-
-    def asked_text(self) -> str:
-        """Return what people said in the part of the thread that the model reads."""
-        messages = self.fitted.messages if self.fitted else []
-        return "\n".join(message["content"] for message in messages if message["role"] == "user")
+    async def wait(self, error: EngineUnavailable | EngineBusy) -> None:
+        """Wait before another try; raise *error* when there has been time enough."""
+        if asyncio.get_running_loop().time() > self._deadline:
+            raise error
+        await asyncio.sleep(error.retry_after if isinstance(error, EngineBusy) else 0.2)
 
 
 class Assistant:
@@ -84,7 +50,7 @@ class Assistant:
         self._temperature = temperature
 
     async def begin(self, question: Question) -> Draft | None:
-        """Store the question and begin its answer; None when it has its visible outcome already."""
+        """Store the question and begin its answer; None when it has had its visible outcome."""
         async with self._database.begin() as session:
             thread = await join_thread(session, question.place, audience=question.audience)
             message = await save_message(
@@ -94,16 +60,20 @@ class Assistant:
                 user_id=question.user_id,
                 user_name=question.user_name,
                 text=question.text,
+                audience=question.audience,
             )
             if await has_outcome(session, message.id):
                 return None
-            return _draft(question, message, await begin_answer(session, message))
+            answer = await begin_answer(session, message)
+            return Draft(question, answer_id=answer.id, thread_id=thread.id, reply_ts=list(answer.reply_ts))
 
     async def begin_again(self, answer_id: str) -> Draft | None:
-        """Begin another answer to the same message, to take the place of *answer_id*; None when that is gone."""
+        """Begin another answer to the same message, in place of *answer_id*; None when that is gone or replaced."""
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id)
             if record is None:
+                return None
+            if await is_replaced(session, answer_id):
                 return None
             message = record.message
             answer = await begin_answer(session, message, replaces_id=answer_id)
@@ -116,26 +86,31 @@ class Assistant:
                 text=message.text,
                 audience=Audience(message.audience),
             )
-            draft = _draft(question, message, answer)
-            draft.is_another = record.answer.state != AnswerState.FAILED
-            return draft
+            return Draft(
+                question,
+                answer_id=answer.id,
+                thread_id=message.thread_id,
+                reply_ts=list(answer.reply_ts),
+                is_another=record.answer.state != AnswerState.FAILED,
+            )
 
     async def prepare(self, draft: Draft) -> None:
         """Choose model, sampling and what of the thread the model reads; raise *ContextOverflow* if nothing fits."""
-        preparing = asyncio.ensure_future(self._prepare(draft))
-        stopping = asyncio.ensure_future(draft.stop.wait())
-        try:
-            await asyncio.wait({preparing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not preparing.done():
-                draft.finish_reason = STOPPED
-                return
-            await preparing
-        finally:
-            stopping.cancel()
-            preparing.cancel()
+        await draft.unless_stopped(self._prepare_patiently(draft))
+
+    async def _prepare_patiently(self, draft: Draft) -> None:
+        patience = Patience()
+        while True:
+            try:
+                return await self._prepare(draft)
+            except (EngineUnavailable, EngineBusy) as error:
+                await patience.wait(error)
 
     async def _prepare(self, draft: Draft) -> None:
-        model = await self._served_model()
+        served = await self._engine.models()
+        if not served:
+            raise EngineError("The model's server serves no model.")
+        model = served[0]
         limit = model.n_ctx or UNKNOWN_CONTEXT
         room = min(self._max_tokens, limit // 3)
         draft.fitted = await self._fit(draft, budget=limit - room - TEMPLATE_MARGIN)
@@ -153,16 +128,15 @@ class Assistant:
 
     async def write(self, draft: Draft) -> AsyncGenerator[str, None]:
         """Yield the answer piece by piece; an engine that dies in the middle is waited for, and the answer goes on."""
-        deadline = asyncio.get_running_loop().time() + ENGINE_PATIENCE_S
+        patience = Patience()
         while draft.finish_reason is None:
             try:
                 async for piece in self._attempt(draft):
                     yield piece
             except (EngineUnavailable, EngineBusy) as error:
-                is_lost = bool(draft.text) and draft.prompt_ids is None
-                if is_lost or asyncio.get_running_loop().time() > deadline:
-                    raise
-                await asyncio.sleep(error.retry_after if isinstance(error, EngineBusy) else 0.2)
+                if draft.text and draft.prompt_ids is None:
+                    raise  # a server that names no token ids: nothing to go on from
+                await draft.unless_stopped(patience.wait(error))
 
     async def finish(self, draft: Draft, *, state: AnswerState, error_id: str | None = None) -> None:
         """Store what was written and how it came about."""
@@ -187,21 +161,6 @@ class Assistant:
         draft.reply_ts = reply_ts
         async with self._database.begin() as session:
             await update_answer(session, draft.answer_id, reply_ts=reply_ts)
-
-    async def _served_model(self) -> ModelInfo:
-        """Return the first served model, waiting for an engine that is still on its way up."""
-        deadline = asyncio.get_running_loop().time() + ENGINE_PATIENCE_S
-        while True:
-            try:
-                served = await self._engine.models()
-            except EngineUnavailable:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise
-                await asyncio.sleep(0.2)
-            else:
-                if not served:
-                    raise EngineError("The model's server serves no model.")
-                return served[0]
 
     async def _fit(self, draft: Draft, *, budget: int) -> Fitted:
         question = draft.question
@@ -229,58 +188,12 @@ class Assistant:
             chunks = self._engine.resume(draft.prompt_ids, tuple(draft.completion_ids), **options)
         else:
             chunks = self._engine.chat(draft.fitted.messages if draft.fitted else [], **options)
-        async with aclosing(_until(draft.stop, chunks)) as stream:
-            async for chunk in stream:
-                _take(draft, chunk)
+        async with aclosing(chunks):  # closing frees the engine's slot within a step
+            while (chunk := await draft.unless_stopped(anext(chunks, None))) is not None:
+                draft.take(chunk)
                 if chunk.text:
                     yield chunk.text
-        if draft.stop.is_set():
-            draft.finish_reason = STOPPED
-        elif draft.finish_reason is None:
+        if draft.finish_reason is None:
             raise EngineUnavailable
-        elif not draft.text.strip():
+        if not draft.text.strip() and draft.finish_reason != STOPPED:
             raise EngineError("The model gave an empty answer.")
-
-
-def _draft(question: Question, message: Message, answer: Answer) -> Draft:
-    return Draft(
-        question=question,
-        answer_id=answer.id,
-        message_id=message.id,
-        thread_id=message.thread_id,
-        reply_ts=list(answer.reply_ts),
-    )
-
-
-def _take(draft: Draft, chunk: Chunk) -> None:
-    """Write down what *chunk* says."""
-    draft.prompt_ids = chunk.prompt_token_ids or draft.prompt_ids
-    draft.completion_ids.extend(chunk.token_ids)
-    draft.finish_reason = chunk.finish_reason or draft.finish_reason
-    if chunk.usage is not None:
-        draft.record.update(asdict(chunk.usage))
-    if chunk.text and draft.first_token_at is None:
-        draft.first_token_at = now()
-    draft.text += chunk.text
-
-
-async def _until(stop: asyncio.Event, chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
-    """Pass *chunks* on until *stop* is set, without waiting for the next one."""
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        while True:
-            following = asyncio.ensure_future(anext(chunks, None))
-            await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not following.done():
-                following.cancel()
-                await asyncio.wait({following})
-                return
-            chunk = following.result()
-            if chunk is None:
-                return
-            yield chunk
-            if stop.is_set():
-                return
-    finally:
-        stopping.cancel()
-        await chunks.aclose()  # frees the engine's slot

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from bot.conversation.turn import STOPPED, Assistant, Draft, Question
+from bot.conversation.draft import STOPPED, Draft, Question
+from bot.conversation.turn import Assistant
 from bot.errors import ApprenticeError, ContextOverflow, DeliveryError, EngineBusy, EngineUnavailable
 from bot.metrics import ANSWERS, FIRST_TEXT
 from bot.slack.blocks import build_answer_buttons, build_note, build_retry_button

@@ -36,6 +36,12 @@ async def has_outcome(session: AsyncSession, message_id: str) -> bool:
     return (await session.scalar(statement.limit(1))) is not None
 
 
+async def is_replaced(session: AsyncSession, answer_id: str) -> bool:
+    """Return whether another answer has taken the place of *answer_id* already."""
+    statement = select(Answer.id).where(Answer.replaces_id == answer_id, Answer.state != AnswerState.WRITING)
+    return (await session.scalar(statement.limit(1))) is not None
+
+
 async def update_answer(session: AsyncSession, answer_id: str, **values: Any) -> None:
     """Write *values* to an answer's row."""
     await session.execute(update(Answer).where(Answer.id == answer_id).values(**values))

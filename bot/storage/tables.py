@@ -57,6 +57,13 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def one_current(table: str) -> Index:
+    """Build the index that lets one person have one current row about one answer, and any number of older ones."""
+    return Index(
+        f"uq_{table}_current", "answer_id", "user_id", unique=True, sqlite_where=CURRENT, postgresql_where=CURRENT
+    )
+
+
 class Base(DeclarativeBase):
     """The root of all tables; constraints are named so that migrations can find them."""
 
@@ -161,16 +168,7 @@ class Feedback(Base):
     """One vote of one person on one answer; a newer vote supersedes it, and nothing is overwritten."""
 
     __tablename__ = "feedback"
-    __table_args__ = (
-        Index(
-            "uq_feedback_current",
-            "answer_id",
-            "user_id",
-            unique=True,
-            sqlite_where=CURRENT,
-            postgresql_where=CURRENT,
-        ),
-    )
+    __table_args__ = (one_current("feedback"),)
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True, default=new_id)
     answer_id: Mapped[str] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"))
@@ -185,16 +183,7 @@ class Correction(Base):
     """What a person says the answer should have been."""
 
     __tablename__ = "corrections"
-    __table_args__ = (
-        Index(
-            "uq_corrections_current",
-            "answer_id",
-            "user_id",
-            unique=True,
-            sqlite_where=CURRENT,
-            postgresql_where=CURRENT,
-        ),
-    )
+    __table_args__ = (one_current("corrections"),)
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True, default=new_id)
     answer_id: Mapped[str] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"))

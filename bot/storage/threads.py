@@ -32,23 +32,24 @@ async def find_thread(session: AsyncSession, place: Place) -> Thread | None:
 
 
 async def join_thread(session: AsyncSession, place: Place, *, audience: Audience) -> Thread:
-    """Return the thread at *place*, new or known; the narrower audience wins when Slack says two things."""
+    """Return the thread at *place*, new or known, with the audience that its channel has now."""
     thread = await find_thread(session, place)
     if thread is None:
-        thread = Thread(**vars(place), audience=audience)
+        thread = Thread(**vars(place))
         session.add(thread)
-        await session.flush()
+    thread.audience = audience
+    await session.flush()
     return thread
 
 
 async def save_message(
-    session: AsyncSession, thread: Thread, *, ts: str, user_id: str, user_name: str, text: str
+    session: AsyncSession, thread: Thread, *, ts: str, user_id: str, user_name: str, text: str, audience: Audience
 ) -> Message:
     """Store a person's message once, whatever happens to the turn that answers it."""
     message = await session.scalar(select(Message).filter_by(thread_id=thread.id, ts=ts))
     if message is None:
         message = Message(
-            thread_id=thread.id, ts=ts, user_id=user_id, user_name=user_name, text=text, audience=thread.audience
+            thread_id=thread.id, ts=ts, user_id=user_id, user_name=user_name, text=text, audience=audience
         )
         session.add(message)
         await session.flush()

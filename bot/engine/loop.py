@@ -222,7 +222,7 @@ class EngineLoop:
             self._metrics.step_seconds.labels(part).observe(end - begin)
         self._pace.observe(total, times[2] - times[1])
         self._metrics.batch_tokens.observe(total)
-        self._metrics.tokens.labels("prompt").inc(sum(piece.count for piece in plan.pieces if piece.count > 1))
+        self._metrics.tokens.labels("prompt").inc(sum(piece.prompt_tokens for piece in plan.pieces))
         self._metrics.running.set(len(self.scheduler.running))
         self._metrics.waiting.set(len(self.scheduler.waiting))
         self._metrics.preemptions.set(self.scheduler.preemptions)

@@ -42,6 +42,11 @@ class Piece:
     count: int
     wants_logits: bool
 
+    @property
+    def prompt_tokens(self) -> int:
+        """How many of the tokens stem from the request and not from the answer."""
+        return max(0, min(self.start + self.count, len(self.sequence.request.prompt)) - self.start)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -8,6 +8,7 @@ import hmac
 import ipaddress
 import json
 import logging
+import sys
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -27,11 +28,13 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 LOADING_RETRY_SECONDS = 1
+SWITCH_SECONDS = 0.0005  # the thread that decodes must not wait long for the one that writes JSON
 
 
 async def serve(options: EngineOptions, *, stop: asyncio.Event | None = None) -> None:
     """Serve until *stop* is set, raising what made the engine unusable."""
     check_exposure(options)
+    sys.setswitchinterval(SWITCH_SECONDS)
     stop = stop or asyncio.Event()
     log.info("Loading %s", options.model_path)
     service = EngineService(options)

@@ -234,3 +234,39 @@ def test_shutting_down_tells_everybody(rig: Rig) -> None:
     rig.loop.shut_down("The engine is stopping.")
 
     assert {delta.request_id for delta in rig.deltas if delta.error} == {str(number) for number in range(12)}
+
+
+def disturb(rig: Rig, steps: int, *, seed: int) -> None:
+    """Submit, step and cancel at random, with few scopes, long prompts and hardly any memory."""
+    rng = np.random.default_rng(seed)
+    system = tuple(range(20))
+    for number in range(steps):
+        if rng.random() < 0.4:
+            prompt = (*system, *(int(token) for token in rng.integers(0, 3, size=int(rng.integers(1, 150)))))
+            scope = ("", "a", "b", "c")[int(rng.integers(4))]
+            sampling = SamplingParams(temperature=float(rng.integers(0, 2)), seed=number)
+            fields = {"max_tokens": int(rng.integers(1, 60)), "sampling": sampling, "scope": scope}
+            rig.loop.submit(ask(str(number), prompt, shared_length=int(rng.integers(0, 21)), **fields))
+        if rng.random() < 0.1:
+            rig.loop.cancel(str(int(rng.integers(max(1, number)))))
+        rig.loop.step()
+    while rig.loop.step():
+        pass
+
+
+@pytest.mark.parametrize("kv_unified", [True, False])
+@pytest.mark.parametrize("steps", [400, pytest.param(100_000, marks=[pytest.mark.nightly, pytest.mark.timeout(3600)])])
+def test_random_traffic_ends_well(model: Model, kv_unified: bool, steps: int) -> None:
+    """Under pressure and cancels nobody fails, nothing is left behind, and llama.cpp holds what the count says."""
+    rig = Rig(
+        model, n_cells=512 if kv_unified else 256 * 6, n_slots=6, max_running=5, kv_unified=kv_unified, n_batch=64
+    )
+
+    disturb(rig, steps, seed=steps)
+
+    assert not [delta for delta in rig.deltas if delta.error]
+    assert rig.loop._answers == rig.loop._spilled == {}
+    held = [rig.context.length(slot) for slot in range(6)]
+    assert held == [rig.loop.scheduler.pool.length(slot) for slot in range(6)]
+    assert rig.loop.scheduler.evictions > 0
+    rig.context.close()

@@ -287,15 +287,16 @@ def main() -> None:
     parser.add_argument("--url", help="address of a running playground with its app")
     parser.add_argument("--app", help="command that starts a Bolt app; a playground is started for it")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
-    parser.add_argument("--question", default="May we refund an order after two weeks?")
-    parser.add_argument("--correction", default="Yes: within 30 days, if the product is unused.")
+    parser.add_argument("--question", default="What can you do?", help="asked in the screenshots")
+    parser.add_argument("--film-question", default="What is a code review?", help="asked in the film, and corrected")
+    parser.add_argument("--correction", default="A colleague reads a change before it is merged.")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         url = start_parts(stack, url=options.url, app=options.app)
         wait_for_app(url)
         camera = Camera(stack.enter_context(running_browser()), url, options.out)
-        film_a_question(camera, options.question, options.correction)
+        film_a_question(camera, options.film_question, options.correction)
         take_screenshots(camera, options.question)
 
 

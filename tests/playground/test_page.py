@@ -371,3 +371,75 @@ def test_a_lost_connection_is_said_and_mended(page: Page, stage: Stage) -> None:
     stage.do(cut())
     page.see(".main .message", "Written meanwhile")
     page.gone(".connection")
+
+
+MARKDOWN = [
+    (
+        "**a** *b* ***c*** ~~d~~ snake_case",
+        "<p><strong>a</strong> <em>b</em> <strong><em>c</em></strong> <s>d</s> snake_case</p>",
+    ),
+    ("1. a\n   - b\n2. c", '<ol start="1"><li>a<ul><li>b</li></ul></li><li>c</li></ol>'),
+    ("> q\n> - l", "<blockquote><p>q</p><ul><li>l</li></ul></blockquote>"),
+    ("&lt;b&gt; <@U1> :tada:", "@U1"),
+    (
+        "[x](javascript:alert(1))",
+        '<p><span class="unlinked" title="javascript:alert(1)">x (javascript:alert(1))</span></p>',
+    ),
+    ("| a |\n|--:|\n| 1 |", '<td class="align-right">1</td>'),
+    ("Use `` a`b ``", '<code class="inline">a`b</code>'),
+]
+MRKDWN = [
+    ("*b* _i_ ~s~ `*c*` a*b*c", '<strong>b</strong> <em>i</em> <s>s</s> <code class="inline">*c*</code> a*b*c'),
+    (
+        "<https://a.b|x> &amp; &lt;i&gt;",
+        '<a href="https://a.b" target="_blank" rel="noopener noreferrer">x</a> &amp; &lt;i&gt;',
+    ),
+    ("<javascript:alert(1)|x>", "&lt;javascript:alert(1)|x&gt;"),
+]
+HOSTILE = ["**a ", "*a ", "_a ", "[", "[a](", "`a ", "<", "*", "> ", "~~a ", "|a"]
+
+
+def test_text_is_drawn_as_slack_does(page: Page) -> None:
+    """Markdown and mrkdwn come out as they are meant to, and text made to be slow is drawn within a second."""
+    page.go(MAYA, SUPPORT)
+    draw = """const [module, name, text, done] = arguments;
+        const names = {nameOf: (id) => id, channels: new Map(), me: {id: "U9"}};
+        const start = performance.now();
+        import(`/static/${module}.js`).then((found) => {
+            const html = found[name](text, names).innerHTML;
+            done([html, performance.now() - start]);
+        });"""
+    for module, name, cases in (("markdown", "renderMarkdown", MARKDOWN), ("mrkdwn", "renderMrkdwn", MRKDWN)):
+        for text, html in cases:
+            assert html in page.driver.execute_async_script(draw, module, name, text)[0]
+        for piece in HOSTILE:
+            assert page.driver.execute_async_script(draw, module, name, piece * (12_000 // len(piece)))[1] < 1000
+
+
+def test_every_block_is_drawn_or_shown_as_it_is(page: Page, stage: Stage) -> None:
+    """Blocks of all kinds appear; one that the page does not know is folded JSON, not nothing."""
+    page.go(MAYA, SUPPORT)
+    draw = """const done = arguments[0];
+        Promise.all([import("/static/blocks.js"), import("/static/form.js")]).then(([{renderBlocks}, {FormState}]) => {
+            const text = (words) => ({type: "plain_text", text: words});
+            const options = ["A", "B"].map((value) => ({text: text(value), value}));
+            const store = {users: new Map(), channels: new Map(), me: {id: "U9"}, nameOf: (id) => id};
+            const kinds = ["static_select", "multi_static_select", "radio_buttons", "checkboxes", "datepicker",
+                "timepicker", "overflow", "users_select", "channels_select", "conversations_select", "button"];
+            const elements = kinds.map((type) => ({type, action_id: type, options, text: text(type)}));
+            const rows = [[{type: "raw_text", text: "Head"}], [{type: "raw_text", text: "Cell"}]];
+            const blocks = [{type: "header", text: text("Head")}, {type: "divider"}, {type: "actions", elements},
+                {type: "table", rows}, {type: "image", image_url: "https://example.com/a.png", alt_text: "far away"},
+                {type: "markdown", text: "**strong**"}, {type: "context", elements: [text("small")]},
+                {type: "input", label: text("Label"), element: {type: "number_input", action_id: "n"}},
+                {type: "hologram", depth: 3}];
+            const host = {id: "x", store, form: new FormState(), act() {}};
+            const drawn = renderBlocks(blocks, host);
+            document.body.append(drawn);
+            done([drawn.childElementCount, drawn.querySelectorAll(".unknown").length, drawn.innerText,
+                drawn.querySelectorAll("img").length]);
+        });"""
+    count, unknown, text, pictures = page.driver.execute_async_script(draw)
+    assert (count, unknown, pictures) == (9, 1, 0)
+    assert "hologram" in text
+    assert "far away" in text

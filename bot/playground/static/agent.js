@@ -88,7 +88,7 @@ function updateCard(card, root, page, { isLatest, newAfter }) {
   drawFold(card.querySelector(".chat-fold"), root, {
     open,
     title,
-    count: Math.max(messages.length - 1, root.reply_count ?? 0),
+    count: Math.max(messages.filter((message) => !message.ephemeral).length - 1, root.reply_count ?? 0),
     page,
   });
   const [rows, foot] = [card.children[1], card.children[2]];

@@ -92,6 +92,7 @@ async function enter(user) {
     store.load(await api.state(user));
   } catch (error) {
     live.end();
+    store.set({ connection: "ended" }, "connection");
     fail(error, user);
     return;
   }
@@ -121,7 +122,7 @@ function fail(error, user) {
     h(
       "div.welcome",
       { role: "alert" },
-      h("h2", {}, "The playground is not reachable"),
+      h("h2", {}, "This did not load"),
       h("p.quiet", {}, error.message),
       h("div.row", {}, retry, home),
     ),

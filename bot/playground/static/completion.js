@@ -37,14 +37,12 @@ function personChoices(typed, store) {
     [user.name, user.real_name, user.display_name].some(
       (name) => name?.toLowerCase().startsWith(typed) || name?.toLowerCase().includes(` ${typed}`),
     );
-  const people = [...store.users.values()]
-    .filter(fits)
-    .map((user) => ({
-      insert: `@${store.nameOf(user.id)} `,
-      label: store.nameOf(user.id),
-      hint: user.is_bot ? "App" : user.real_name,
-      face: avatar(user, "small"),
-    }));
+  const people = [...store.users.values()].filter(fits).map((user) => ({
+    insert: `@${store.nameOf(user.id)} `,
+    label: store.nameOf(user.id),
+    hint: user.is_bot ? "App" : user.real_name,
+    face: avatar(user, "small"),
+  }));
   const groups = ["here", "channel"]
     .filter((name) => typed && name.startsWith(typed))
     .map((name) => ({

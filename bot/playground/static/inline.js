@@ -161,6 +161,8 @@ export const isSafe = (target) => /^(https?:\/\/|mailto:)/i.test(target);
 function readEmphasis(text, at, marks, inner) {
   const mark = Object.keys(marks).find((candidate) => text.startsWith(candidate, at));
   if (!mark) return null;
+  const run = runLength(text, at, mark[0]);
+  if (run > 3 || (marks === MRKDWN && run > 1)) return { text: text.slice(at, at + run), end: at + run };
   const before = text[at - 1] ?? "";
   const after = text[at + mark.length] ?? "";
   if (!after || /\s/.test(after)) return { text: mark, end: at + mark.length };

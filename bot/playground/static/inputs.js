@@ -81,13 +81,11 @@ function choicesOf(element, { host }) {
     return [...store.users.values()].map((user) => ({ key: user.id, label: store.nameOf(user.id), value: user.id }));
   if (kind === "channels_select" || kind === "conversations_select") {
     const fits = (channel) => kind === "conversations_select" || channel.kind === "public";
-    return [...store.channels.values()]
-      .filter(fits)
-      .map((channel) => ({
-        key: channel.id,
-        label: (channel.kind === "im" ? "@" : "#") + store.titleOf(channel),
-        value: channel.id,
-      }));
+    return [...store.channels.values()].filter(fits).map((channel) => ({
+      key: channel.id,
+      label: (channel.kind === "im" ? "@" : "#") + store.titleOf(channel),
+      value: channel.id,
+    }));
   }
   const groups = element.option_groups ?? [{ options: element.options ?? [] }];
   return groups.flatMap((group) =>

@@ -39,13 +39,9 @@ export function createSidebar(page) {
     const people = all
       .filter((channel) => channel.kind === "im" && !store.isAppDm(channel))
       .sort((a, b) => store.titleOf(a).localeCompare(store.titleOf(b)));
-    reconcile(lists.channels, channels.map(item));
-    reconcile(
-      lists.people,
-      people.length
-        ? people.map(item)
-        : [{ key: "none", sig: "", build: () => h("li.quiet.none", {}, "Nobody yet. Press + to write to someone.") }],
-    );
+    const none = (words) => [{ key: "none", sig: "", build: () => h("li.quiet.none", {}, words) }];
+    reconcile(lists.channels, channels.length ? channels.map(item) : none("None yet. Someone has to invite you."));
+    reconcile(lists.people, people.length ? people.map(item) : none("Nobody yet. Press + to write to someone."));
     reconcile(lists.apps, all.filter((channel) => store.isAppDm(channel)).map(item));
     const mentions = all.reduce(
       (sum, channel) => sum + (channel.kind === "im" ? channel.unread : channel.mentions) || 0,

@@ -77,7 +77,7 @@ export function createThreadPane(page) {
     if (load?.state === "error") return [notice(load.error)];
     if (!messages.length) return [notice(load?.state === "ready" ? "This message is no longer here." : "Loading…")];
     const items = messageItems(messages, page, { inThread: true, days: false });
-    const count = messages.length - 1;
+    const count = messages.filter((message) => !message.ephemeral).length - 1;
     if (count)
       items.splice(1, 0, {
         key: "count",

@@ -119,6 +119,9 @@ class EngineClient:
     ) -> AsyncGenerator[Chunk, None]:
         """Stream the rest of an answer of at most *max_tokens* in all, after the tokens that were already received."""
         done = len(generated_token_ids)
+        if max_tokens is not None and done >= max_tokens:
+            yield Chunk(finish_reason="length")
+            return
         body = _build_body(
             {"prompt": [*prompt_token_ids, *generated_token_ids], "temperature": temperature, "top_p": top_p}
             | {"top_k": top_k, "min_p": min_p, "seed": seed, "model": model, "user": user, "cache_salt": scope}

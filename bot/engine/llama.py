@@ -161,7 +161,7 @@ class Context:
         params = lib.llama_context_default_params()
         params.n_ctx = n_cells
         params.n_batch = params.n_ubatch = n_batch
-        params.n_seq_max = n_slots
+        params.n_seq_max = params.n_outputs_max = n_slots  # else logits for a whole batch: 0.3 GB at 152k tokens
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = kv_unified
         params.no_perf = True
@@ -188,6 +188,8 @@ class Context:
         for slot, tokens, _, _ in pieces:
             if not 0 <= slot < self.n_slots or int(tokens.min()) < 0 or int(tokens.max()) >= self.n_vocab:
                 raise ValueError(f"slot {slot} or one of its tokens is out of range")
+        if sum(wants_logits for _, _, _, wants_logits in pieces) > self.n_slots:
+            raise ValueError(f"a batch may have {self.n_slots} outputs at most")
         outputs = self._batch.fill(pieces)
         code = int(lib.llama_decode(self._ctx, self._batch.struct))
         if code == 0:

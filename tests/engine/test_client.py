@@ -55,6 +55,14 @@ async def test_a_cut_answer_is_resumed_exactly(client: EngineClient) -> None:
     )
 
 
+async def test_a_complete_answer_needs_no_engine() -> None:
+    """When every token had arrived before the break, nothing is asked and the reason is the limit."""
+    async with EngineClient("http://127.0.0.1:9") as client:
+        _, _, last = await collect(client.resume([1, 2], [3, 4, 5], max_tokens=3))
+
+    assert last.finish_reason == "length"
+
+
 async def test_closing_an_answer_cancels_it(slow_model: Path) -> None:
     """A reader who stops reading frees the engine, and what it had answered is cached for the next turn."""
     async with serving(slow_model) as client:

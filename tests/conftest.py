@@ -1,6 +1,7 @@
 """What every test may use: a database of either kind, built by the migrations."""
 
 import shutil
+import socket
 import tempfile
 import uuid
 import warnings
@@ -41,6 +42,21 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that would leave this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family in {socket.AF_INET, socket.AF_INET6}:
+            host = str(address[0]) if isinstance(address, tuple) else ""
+            if not (host == "localhost" or host.startswith("127.") or host == "::1"):
+                raise AssertionError(f"a test reaches for the network: {host}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.engine.template import ChatTemplate, Message, Part, WordsChangedError
+from bot.engine.template import ChatTemplate, Message, Part, TemplateFailure, WordsChangedError
 
+DEFUSE_PASSES = 8
 ControlTokens = Mapping[str, tuple[int, bool, bool]]
 Tokenize = Callable[[str, bool], list[int]]
 
@@ -48,9 +49,10 @@ class PromptEncoder:
     def encode(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> Prompt:
         """Return the tokens of a conversation, raising *TemplateFailure* if the template refuses it."""
         try:
-            parts = self._template.render(messages, add_generation_prompt=add_generation_prompt)
-        except WordsChangedError:
-            parts = self._render_defused(messages, add_generation_prompt=add_generation_prompt)
+            parts = self._render(messages, add_generation_prompt=add_generation_prompt)
+        except TemplateFailure:
+            messages = simplify(messages)
+            parts = self._render(messages, add_generation_prompt=add_generation_prompt)
         tokens: list[int] = []
         shared_length = 0
         for segment in self._split(parts, messages):
@@ -62,6 +64,12 @@ class PromptEncoder:
             shared_length += len(self._leading)
         return Prompt(tuple(tokens), shared_length)
 
+    def _render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> tuple[Part, ...]:
+        try:
+            return self._template.render(messages, add_generation_prompt=add_generation_prompt)
+        except WordsChangedError:
+            return self._render_defused(messages, add_generation_prompt=add_generation_prompt)
+
     def _render_defused(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> tuple[Part, ...]:
         """Render words that the template changes, for example to drop old reasoning, with their control text broken."""
         harmless = [Message(message.role, self._defuse(message.content)) for message in messages]
@@ -70,9 +78,11 @@ class PromptEncoder:
 
     def _defuse(self, words: str) -> str:
         """Put an invisible character into everything that reads like a control token."""
-        while self._pattern and self._pattern.search(words):
+        for _ in range(DEFUSE_PASSES):
+            if not (self._pattern and self._pattern.search(words)):
+                return words
             words = self._pattern.sub(lambda found: "\u200b".join(found[0]) if len(found[0]) > 1 else "", words)
-        return words
+        raise TemplateFailure("a message cannot be told from this model's control tokens")
 
     def _split(self, parts: Sequence[Part], messages: Sequence[Message]) -> list[Segment]:
         """Cut at the template's control tokens; a text that a person's words follow is no longer shared."""
@@ -93,6 +103,18 @@ class PromptEncoder:
             text += part.text[end:]
         text = _strip(text, left=strip_next, right=False)
         return [*segments, Segment(text, None, is_shared=False)] if text else segments
+
+
+def simplify(messages: Sequence[Message]) -> list[Message]:
+    """Return the conversation for templates that know no system prompt and want the roles to alternate."""
+    simple: list[Message] = []
+    for message in messages:
+        role = "user" if message.role == "system" else message.role
+        if simple and simple[-1].role == role:
+            simple[-1] = Message(role, f"{simple[-1].content}\n\n{message.content}")
+        else:
+            simple.append(Message(role, message.content))
+    return simple
 
 
 def _first_person(messages: Sequence[Message]) -> int | None:

@@ -87,7 +87,7 @@ class Completions:
             sampling=call.sampling,
             stop=call.stop,
             ignore_eos=call.ignore_eos,
-            scope=call.scope,
+            scope=call.scope or (f"once {secrets.token_hex(8)}" if call.answers > 1 else ""),
             shared_length=prompt.shared_length,
             resumed_tokens=call.resumed_tokens,
             user=call.user,

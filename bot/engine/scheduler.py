@@ -167,12 +167,22 @@ class Scheduler:
         for sequence in list(islice(self.waiting, ADMISSION_SCAN)):
             if len(self.running) >= self._max_running:
                 return
+            if self._is_sibling_busy(sequence):
+                continue
             hit = self._find(sequence)
             reserve = min(sequence.request.max_tokens - sequence.generated, GROWTH_RESERVE)
             need = sequence.length + reserve - (hit.length if hit else 0)
             if self._can_hold(need, hit):
                 self.waiting.remove(sequence)
                 self._start(sequence, hit, need=need)
+
+    def _is_sibling_busy(self, sequence: Sequence) -> bool:
+        """Whether another answer to the same request computes the prompt just now, to be copied when it is done."""
+        prompt, scope = sequence.request.prompt, sequence.request.scope
+        return bool(scope) and any(
+            other.request.prompt is prompt and other.request.scope == scope and other.computed < len(prompt)
+            for other in self.running.values()
+        )
 
     def _find(self, sequence: Sequence) -> Hit | None:
         """Return what may be reused, leaving at least one token to decode."""

@@ -328,6 +328,20 @@ def test_memory_pressure_takes_caches_before_answers() -> None:
     assert (old.generated, young.generated) == (60, 60)
 
 
+def test_several_answers_compute_their_prompt_once() -> None:
+    """The second answer to one request waits for the first one's prompt and copies it."""
+    scheduler = build_scheduler()
+    prompt = tuple(range(200))
+    first, second = (
+        scheduler.add(Request(request_id=name, prompt=prompt, max_tokens=5, scope="once")) for name in ("a", "b")
+    )
+
+    decoded = sum(piece.count for _ in range(6) for piece in run_step(scheduler).pieces)
+
+    assert (first.cached, second.cached) == (0, 199)
+    assert decoded == 200 + 1 + (first.generated - 1) + (second.generated - 1)
+
+
 def test_users_take_turns() -> None:
     """One user's burst does not delay another user's first request."""
     scheduler = build_scheduler(max_running=1)

@@ -19,7 +19,7 @@ class Status:
 
 async def read_status(database: Database, engine: EngineClient) -> Status:
     """Ask the engine and the database how they are."""
-    async with database.begin() as session:
+    async with database.read() as session:
         waiting = await count_waiting(session)
     WAITING.set(waiting)
     try:

@@ -164,7 +164,7 @@ class Assistant:
 
     async def _fit(self, draft: Draft, *, budget: int) -> Fitted:
         question = draft.question
-        async with self._database.begin() as session:
+        async with self._database.read() as session:
             history = await load_history(session, draft.thread_id, before_ts=question.ts)
         system = self._prompt.render(today=f"{now().astimezone():%A, %-d %B %Y}")
         asked = Said(question.user_name, question.text)

@@ -91,6 +91,9 @@ class Turns:
         free = MAX_RUNNING - len(self._tasks)
         if free <= 0:
             return
+        async with self._database.read() as session:
+            if not await inbox.find_ready(session, limit=1):
+                return
         async with self._database.begin() as session:
             rows = await inbox.claim_ready(session, limit=free)
         for row in rows:

@@ -1,7 +1,8 @@
 """The database: one engine, one place that commits, and the migrations that build it."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bot.errors import StorageError
 from bot.shipped import shipped
 
 BUSY_TIMEOUT_MS = 15_000
+READS = "apprentice_reads"
 
 
 class Database:
@@ -39,6 +41,9 @@ class Database:
         if self.is_sqlite:
             self._open_sqlite()
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+        self._readers = async_sessionmaker(self._engine.execution_options(**{READS: True}))
+        # SQLite has one writer, and its own waiting is a sleep that grows: here writers wait in line instead.
+        self._writing: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.is_sqlite else nullcontext()
 
     def _open_sqlite(self) -> None:
         """Set WAL and full synchronisation: what was acknowledged to Slack must survive a power cut."""
@@ -59,11 +64,24 @@ class Database:
             ):
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
+            connection.isolation_level = None  # the driver would begin in its own way, and too late
+
+        @event.listens_for(self._engine.sync_engine, "begin")
+        def begin(connection: Connection) -> None:
+            # A transaction that begins by reading and then writes can be refused at once, whatever the time-out.
+            is_read = connection.get_execution_options().get(READS)
+            connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
         """Open a session that commits when the block ends well and rolls back when it does not."""
-        async with self._sessions.begin() as session:
+        async with self._writing, self._sessions.begin() as session:
+            yield session
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Open a session that only reads, and so waits for no writer."""
+        async with self._readers() as session:
             yield session
 
     async def migrate(self) -> None:

@@ -33,8 +33,8 @@ async def accept(session: AsyncSession, arrival: Arrival) -> bool:
     return (await session.scalar(statement)) is not None
 
 
-async def claim_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:
-    """Claim the oldest waiting event of each thread in which nothing runs: one at a time per thread, in order."""
+async def find_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:
+    """Return the oldest waiting event of each thread in which nothing runs: one at a time per thread, in order."""
     earlier = aliased(Inbox)
     same_thread = and_(
         earlier.team_id == Inbox.team_id,
@@ -50,7 +50,12 @@ async def claim_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:
         .order_by(Inbox.id)
         .limit(limit)
     )
-    rows = (await session.scalars(ready)).all()
+    return (await session.scalars(ready)).all()
+
+
+async def claim_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:
+    """Claim what is ready."""
+    rows = await find_ready(session, limit=limit)
     for row in rows:
         row.state = InboxState.RUNNING
         row.attempts += 1

@@ -20,7 +20,7 @@ from bot.errors import EngineUnavailable, ModelFileError
 from tests.engine.conftest import wait_healthy
 
 HELLO = [{"role": "user", "content": "Hello"}]
-ANSWER = {"temperature": 0, "max_tokens": 1500}
+ANSWER = {"temperature": 0, "max_tokens": 150}
 
 
 def command(model: Path, socket_path: Path) -> list[str]:
@@ -42,7 +42,7 @@ async def supervised(model: Path, **options: object) -> AsyncIterator[tuple[Engi
             yield supervisor, client
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 20.0) -> float:
+async def until(condition: Callable[[], bool], *, seconds: float = 40.0) -> float:
     """Wait until *condition* holds; return how long it took."""
     started = time.monotonic()
     while not condition():
@@ -55,7 +55,7 @@ async def read_and_kill(client: EngineClient, chunks: list[Chunk], pid: int) -> 
     """Read an answer into *chunks* and kill the engine in the middle of it."""
     async for chunk in client.chat(HELLO, **ANSWER):
         chunks.append(chunk)
-        if len(chunks) == 50:
+        if len(chunks) == 20:
             os.kill(pid, signal.SIGKILL)
 
 
@@ -67,9 +67,9 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-async def test_a_killed_engine_is_back_and_the_answer_is_completed(tiny_model: Path) -> None:
+async def test_a_killed_engine_is_back_and_the_answer_is_completed(slow_model: Path) -> None:
     """SIGKILL in the middle of an answer: a new process within seconds, and the same tokens in the end."""
-    async with supervised(tiny_model) as (supervisor, client):
+    async with supervised(slow_model) as (supervisor, client):
         await supervisor.wait_ready(20)
         whole = [chunk async for chunk in client.chat(HELLO, **ANSWER)]
         killed, first = supervisor.pid, []
@@ -97,7 +97,7 @@ async def test_a_hung_engine_is_replaced(tiny_model: Path) -> None:
 
         assert await client.health()
         assert not is_alive(hung)
-        assert 4 < seconds < 15
+        assert 4 < seconds < 30
 
 
 async def test_leaving_ends_the_process(tiny_model: Path) -> None:

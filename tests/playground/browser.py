@@ -31,7 +31,7 @@ from bot.playground.testing import Playground
 from tests.playground.page_app import build_app
 
 T = TypeVar("T")
-PATIENCE = 8.0
+PATIENCE = 20.0  # a busy machine is no fault of the page
 COMPOSER = ".main .pane-foot textarea"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SWITCHES = (

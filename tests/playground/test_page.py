@@ -336,7 +336,7 @@ def test_channels_are_made_and_people_invited(page: Page, stage: Stage) -> None:
     """A new channel opens at once; inviting the app brings it in."""
     page.go(MAYA, DM)
     page.click('[aria-label="Create a channel"]')
-    page.see("dialog input").send_keys("Plan B")
+    page.see("dialog input[name=name]").send_keys("Plan B")
     page.click("dialog .primary")
     page.see(".pane-title h1", "plan-b")
     page.click(".members")

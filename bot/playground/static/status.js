@@ -33,6 +33,7 @@ function renderStatus(session, page, { channel, root, isBusy, isWriting }) {
     avatar(store.user(store.app.bot_user_id), "small"),
     line,
     isBusy &&
+      store.app.stoppable !== false &&
       h(
         "button.stop",
         { type: "button", dataset: { focus: "stop" }, onclick: (event) => press(event.currentTarget) },

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy import and_, delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -35,22 +35,33 @@ async def accept(session: AsyncSession, arrival: Arrival) -> bool:
 
 async def find_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:
     """Return the oldest waiting event of each thread in which nothing runs: one at a time per thread, in order."""
-    earlier = aliased(Inbox)
-    same_thread = and_(
-        earlier.team_id == Inbox.team_id,
-        earlier.channel_id == Inbox.channel_id,
-        earlier.thread_ts == Inbox.thread_ts,
-    )
+    thread = (Inbox.team_id, Inbox.channel_id, Inbox.thread_ts)
     # By Slack's own time, not by arrival: two messages of a thread can come in over two connections.
-    is_earlier = or_(earlier.ts < Inbox.ts, and_(earlier.ts == Inbox.ts, earlier.id < Inbox.id))
-    ahead = or_(earlier.state == InboxState.RUNNING, and_(earlier.state == InboxState.PENDING, is_earlier))
+    heads = (
+        select(*thread, func.min(Inbox.ts).label("ts"))
+        .where(Inbox.state == InboxState.PENDING)
+        .group_by(*thread)
+        .subquery()
+    )
+    running = aliased(Inbox)
+    is_busy = exists().where(
+        running.state == InboxState.RUNNING,
+        running.team_id == Inbox.team_id,
+        running.channel_id == Inbox.channel_id,
+        running.thread_ts == Inbox.thread_ts,
+    )
+    is_head = and_(*(column == heads.c[column.key] for column in (*thread, Inbox.ts)))
     ready = (
         select(Inbox)
-        .where(Inbox.state == InboxState.PENDING, ~exists().where(same_thread, ahead))
+        .join(heads, is_head)
+        .where(Inbox.state == InboxState.PENDING, ~is_busy)
         .order_by(Inbox.id)
         .limit(limit)
     )
-    return (await session.scalars(ready)).all()
+    first: dict[tuple[str, str, str], Inbox] = {}
+    for row in await session.scalars(ready):  # two kinds of event can have the same time
+        first.setdefault((row.team_id, row.channel_id, row.thread_ts), row)
+    return list(first.values())
 
 
 async def claim_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:

@@ -84,8 +84,8 @@ class Inbox(Base):
     __tablename__ = "inbox"
     __table_args__ = (
         UniqueConstraint("team_id", "channel_id", "ts", "kind"),
-        Index(None, "state", "id"),
-        Index(None, "team_id", "channel_id", "thread_ts", "state"),
+        # What is ready is found by this index alone, however much waits in one thread.
+        Index("ix_inbox_ready", "state", "team_id", "channel_id", "thread_ts", "ts"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

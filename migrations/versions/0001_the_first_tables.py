@@ -31,12 +31,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("team_id", "channel_id", "ts", "kind", name=op.f("uq_inbox_team_id_channel_id_ts_kind")),
     )
     with op.batch_alter_table("inbox", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_inbox_state_id"), ["state", "id"], unique=False)
-        batch_op.create_index(
-            batch_op.f("ix_inbox_team_id_channel_id_thread_ts_state"),
-            ["team_id", "channel_id", "thread_ts", "state"],
-            unique=False,
-        )
+        batch_op.create_index("ix_inbox_ready", ["state", "team_id", "channel_id", "thread_ts", "ts"], unique=False)
 
     op.create_table(
         "threads",
@@ -210,7 +205,6 @@ def downgrade() -> None:
     op.drop_table("messages")
     op.drop_table("threads")
     with op.batch_alter_table("inbox", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_inbox_team_id_channel_id_thread_ts_state"))
-        batch_op.drop_index(batch_op.f("ix_inbox_state_id"))
+        batch_op.drop_index("ix_inbox_ready")
 
     op.drop_table("inbox")

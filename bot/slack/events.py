@@ -1,38 +1,28 @@
 """Slack's events: what wants an answer is committed to the inbox before Slack hears that we have it."""
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
-from bot.metrics import ACCEPT_SECONDS, EVENTS
 from bot.slack.calls import Calls
-from bot.slack.gating import hear, wants_answer
+from bot.slack.gating import hear
+from bot.slack.intake import Intake
 from bot.slack.manifest import SUGGESTIONS
 from bot.slack.turns import Turns
-from bot.storage import inbox
 from bot.storage.db import Database
-from bot.storage.threads import find_thread
 
 
 def register_events(app: AsyncApp, *, database: Database, turns: Turns, calls: Calls, admins: frozenset[str]) -> None:
     """Register what the assistant does about messages, the Messages tab and Slack's Stop button."""
 
-    in_order = asyncio.Lock()  # two messages of one thread must not overtake each other on their way into the inbox
+    intake = Intake(database)
 
     @app.middleware  # Bolt acknowledges an event before it runs the listener: only a middleware comes before that.
     async def accept(body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]) -> None:  # noqa: A002 - Bolt's name
-        began = time.perf_counter()
         heard = hear(body, bot_user_id=context.bot_user_id or "")
         if heard is not None:
-            async with in_order, database.begin() as session:
-                is_engaged = heard.is_reply and await find_thread(session, heard.place) is not None
-                is_wanted = wants_answer(heard, is_engaged=is_engaged)
-                is_new = is_wanted and await inbox.accept(session, heard.arrival)
-            EVENTS.labels("accepted" if is_new else "known" if is_wanted else "ignored").inc()
-            ACCEPT_SECONDS.observe(time.perf_counter() - began)
+            await intake.put(heard)
         await next()
 
     @app.event("message")

@@ -20,6 +20,8 @@ from bot.shipped import shipped
 BUSY_TIMEOUT_MS = 15_000
 READS = "apprentice_reads"
 
+Session = AsyncSession  # the name by which other rooms know it
+
 
 class Database:
     """An open database; *url* is any SQLAlchemy address of `sqlite+aiosqlite` or `postgresql+asyncpg`."""

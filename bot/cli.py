@@ -1,6 +1,7 @@
 """The command `bot`. Every heavy import stands inside the command that needs it, so that `bot --help` is quick."""
 
 import asyncio
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -188,6 +189,7 @@ def _start() -> "Settings":
     from bot.logs import set_up_logging
     from bot.settings import load_settings
 
+    os.umask(0o077)  # what a team writes is nobody else's to read, whatever mode DATA_DIR has
     settings = load_settings()
     set_up_logging(settings.log_level, settings.log_format)
     return settings

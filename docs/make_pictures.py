@@ -203,7 +203,7 @@ def take_thread(camera: Camera, question: str) -> None:
     camera.set_up(WIDE, dark=True)
     camera.go("U0MAYA", "C0SUPPORT")
     camera.say("U0TOM", "C0SUPPORT", "Morning! A customer asks something I am not sure about.")
-    camera.say("U0PRIYA", "C0SUPPORT", "Ask the apprentice, it has read all our answers :slightly_smiling_face:")
+    camera.say("U0PRIYA", "C0SUPPORT", "Ask the apprentice, that is what it is there for :slightly_smiling_face:")
     camera.write(f"@Apprentice {question[0].lower()}{question[1:]}")
     camera.wait(lambda: camera.driver.find_elements(By.CSS_SELECTOR, ".thread-bar"), what="a thread")
     camera.click(".thread-bar")

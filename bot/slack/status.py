@@ -7,12 +7,18 @@ from contextlib import asynccontextmanager
 from bot.slack.calls import Calls
 from bot.slack.posts import Target
 
+TITLE_LENGTH = 60
+
 
 @asynccontextmanager
-async def working(calls: Calls, target: Target) -> AsyncIterator[None]:
-    """Show that the assistant works for as long as the block runs; the work does not wait for it to be shown."""
+async def working(calls: Calls, target: Target, *, title: str) -> AsyncIterator[None]:
+    """Show that the assistant works for as long as the block runs; the work does not wait for it to be shown.
+
+    Slack uses *title* only for a session that is new, so a name that somebody gave it stays.
+    """
     place = {"channel_id": target.channel_id, "thread_ts": target.thread_ts}
-    shown = asyncio.create_task(_show(calls, place))
+    new = {"title": build_title(title), "initiator_user_id": target.user_id}
+    shown = asyncio.create_task(_show(calls, place, new))
     try:
         yield
     finally:
@@ -23,9 +29,16 @@ async def working(calls: Calls, target: Target) -> AsyncIterator[None]:
             await calls.call_if_possible(method, status="", **place)
 
 
-async def _show(calls: Calls, place: dict[str, str]) -> str | None:
+def build_title(text: str) -> str:
+    """Make a conversation's title of its first words."""
+    line = " ".join(text.split())
+    return line if len(line) <= TITLE_LENGTH else line[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
+
+
+async def _show(calls: Calls, place: dict[str, str], new: dict[str, str]) -> str | None:
     """Show the status in the newest way that the workspace has; return the method that worked."""
-    if await calls.call_if_possible("agents.sessions.setStatus", status="processing", **place) is not None:
-        return "agents.sessions.setStatus"
+    method = "agents.sessions.setStatus"
+    if await calls.call_if_possible(method, status="processing", **place, **new) is not None:
+        return method
     legacy = "assistant.threads.setStatus"
     return legacy if await calls.call_if_possible(legacy, status="is thinking…", **place) is not None else None

@@ -154,7 +154,7 @@ class Turns:
         )
         self._running[place] = draft
         try:
-            async with working(self._calls, target):
+            async with working(self._calls, target, title=draft.question.text):
                 await self._write(draft, delivery, attempts=attempts)
         finally:
             del self._running[place]

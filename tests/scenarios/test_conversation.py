@@ -23,6 +23,7 @@ async def test_a_direct_message_is_answered_as_it_streams(
     assert playground.log("api", "chat.startStream")
     assert [block["type"] for block in reply["blocks"]] == ["context_actions", "actions"]
     assert playground.session(maya.dm, ts)["status"] == "active"
+    assert playground.session(maya.dm, ts)["title"] == "What is a code review?"
     assert answer.state == AnswerState.COMPLETE
     assert reply["markdown_text"].strip() == answer.text.strip()
     assert answer.audience == Audience.DIRECT

@@ -25,6 +25,7 @@ from bot.logs import BARE
 from bot.model_files import resolve_model
 from bot.settings import Settings, Transport
 from bot.shipped import shipped
+from bot.slack.answering import Answering
 from bot.slack.app import build_slack_app
 from bot.slack.calls import Calls, error_code
 from bot.slack.directory import Directory
@@ -66,7 +67,7 @@ class RunningBot:
         while not await self.engine.health():
             if self.supervisor is not None and isinstance(self.supervisor.error, ModelFileError):
                 raise self.supervisor.error
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
 
 @asynccontextmanager
@@ -79,7 +80,6 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         client = await stack.enter_async_context(_slack_client(settings))
         calls = Calls(client)
         identity = await _log_in(client)
-        directory = Directory(calls)
         assistant = Assistant(
             database,
             engine,
@@ -87,13 +87,17 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             max_tokens=settings.answer_max_tokens,
             temperature=settings.answer_temperature,
         )
-        turns = Turns(database, assistant, calls=calls, directory=directory, bot_user_id=identity.bot_user_id or "")
+        answering = Answering(
+            assistant, calls=calls, directory=Directory(calls), bot_user_id=identity.bot_user_id or ""
+        )
+        turns = Turns(database, answering)
         slack = build_slack_app(
             client,
             identity=identity,
             signing_secret=settings.slack_signing_secret.get_secret_value(),
             database=database,
             turns=turns,
+            answering=answering,
             calls=calls,
             engine=engine,
             admins=frozenset(settings.admin_user_ids),

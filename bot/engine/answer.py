@@ -3,11 +3,16 @@
 Belongs to the loop's thread.
 """
 
-from bot.engine.llama import Context, Model, SamplerChain
+from bot.engine.llama import DEAD_END, NOT_NUMBERS, Context, Model, SamplerChain
 from bot.engine.sampling import build_stages, measure_logprob
 from bot.engine.sequence import Sequence
 from bot.engine.text_stream import TextStream
 from bot.engine.types import Delta, FinishReason, TokenLogprob
+
+REASONS = {
+    NOT_NUMBERS: "The model produced no numbers (NaN).",
+    DEAD_END: "No token of this model continues what response_format asks for.",
+}
 
 
 class Answer:
@@ -17,10 +22,16 @@ class Answer:
         self.sequence = sequence
         self.arrived = arrived
         self._model = model
-        self._chain = SamplerChain(build_stages(sequence.request.sampling))
-        self._text = TextStream(sequence.request.stop)
-        resumed = sequence.request.resumed_tokens
-        for token in sequence.request.prompt[len(sequence.request.prompt) - resumed :]:
+        request = sequence.request
+        stages = build_stages(
+            request.sampling,
+            prompt=request.prompt,
+            resumed_tokens=request.resumed_tokens,
+            max_tokens=request.max_tokens,
+        )
+        self._chain = SamplerChain(model, stages, grammar=request.sampling.grammar)
+        self._text = TextStream(request.stop)
+        for token in request.prompt[len(request.prompt) - request.resumed_tokens :]:
             self._text.push(model.pieces[token])  # what was certain then was delivered then; only the rest is held
 
     @property
@@ -33,7 +44,7 @@ class Answer:
         request = self.sequence.request
         token = context.sample(self._chain, index)
         if token < 0:
-            return Delta(request.request_id, finish_reason="error", error="The model produced no numbers (NaN).")
+            return Delta(request.request_id, finish_reason="error", error=REASONS[token])
         logprobs: tuple[TokenLogprob, ...] = ()
         if request.top_logprobs is not None:
             logprobs = (measure_logprob(context.logits(index), token, top=request.top_logprobs),)

@@ -3,6 +3,7 @@
 Knows HTTP and the service; llama.cpp stays behind both.
 """
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncGenerator, Sequence
@@ -12,6 +13,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from bot.engine.api_error import ApiError, build_error_body
+from bot.engine.fields import refuse
 from bot.engine.prompt import Prompt
 from bot.engine.replies import Json, ReplyForm, build_usage, merge
 from bot.engine.service import EngineService
@@ -59,6 +61,7 @@ class Completions:
 
     async def _answer(self, http: web.Request, call: Call, prompt: Prompt, *, is_chat: bool) -> web.StreamResponse:
         param = "messages" if is_chat else "prompt"
+        call = await self._bind(call)
         requests = self._build_requests(call, prompt, param=param)
         form = ReplyForm(
             reply_id=f"{'chatcmpl' if is_chat else 'cmpl'}-{secrets.token_hex(12)}",
@@ -75,6 +78,24 @@ class Completions:
             if call.is_stream:
                 return await _stream(http, call, requests, form=form, deltas=deltas)
             return await _collect(requests, form=form, deltas=deltas)
+
+    async def _bind(self, call: Call) -> Call:
+        """Check what only the model can tell about a call's sampling: its tokens and its grammar."""
+        n_vocab = self._service.facts.n_vocab
+        if any(token >= n_vocab for token, _ in call.sampling.logit_bias):
+            refuse("logit_bias", f"has a token id outside 0 to {n_vocab - 1}")
+        if not call.schema:
+            return call
+        try:
+            grammar = await asyncio.to_thread(self._service.loaded.model.build_grammar, call.schema)
+        except ValueError as error:
+            raise ApiError(
+                400,
+                f"response_format cannot be kept: {str(error)[:300]}.",
+                param="response_format",
+                code="invalid_value",
+            ) from error
+        return replace(call, sampling=replace(call.sampling, grammar=grammar), ignore_eos=False)
 
     def _build_requests(self, call: Call, prompt: Prompt, *, param: str) -> list[Request]:
         room = self._service.facts.n_ctx - len(prompt.tokens)

@@ -13,16 +13,21 @@ from pathlib import Path
 
 import llama_cpp as lib
 import numpy as np
+from llama_cpp.llama_grammar import json_schema_to_gbnf
 from numpy.typing import NDArray
 
+from bot.engine.batch import Batch, BatchItem
 from bot.engine.sampling import Stage
-from bot.engine.sequence import Tokens
 from bot.errors import ModelFileError
 
 log = logging.getLogger(__name__)
 
 _ERROR_LEVEL = 4
 _last_errors: deque[str] = deque(maxlen=5)
+MAX_GRAMMAR_BYTES = 128 * 1024
+NOT_NUMBERS, DEAD_END = -1, -2
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+LOGIT_BYTES, MIN_SCORED = 16 * 1024 * 1024, 16
 _ATTR_LSTRIP, _ATTR_RSTRIP = 1 << 7, 1 << 8
 
 
@@ -130,6 +135,25 @@ class Model:
             raise ValueError(f"llama.cpp needs {-count} tokens for {len(data)} bytes")
         return list(tokens[:count])
 
+    def compile(self, grammar: str) -> object:
+        """Return a sampler for a GBNF grammar, to be freed by the caller; *ValueError* if llama.cpp refuses it."""
+        _last_errors.clear()
+        sampler = lib.llama_sampler_init_grammar(self._vocab, grammar.encode(), b"root")
+        if not sampler:
+            raise ValueError(_last_errors[-1] if _last_errors else "llama.cpp gave no reason")
+        return sampler
+
+    def build_grammar(self, schema: str) -> str:
+        """Return the GBNF grammar of a checked JSON schema; *ValueError* if there is none."""
+        try:
+            grammar = str(json_schema_to_gbnf(schema))
+        except (AssertionError, AttributeError, KeyError, RecursionError, TypeError) as error:
+            raise ValueError(f"the converter failed ({type(error).__name__})") from error
+        if len(grammar) > MAX_GRAMMAR_BYTES:
+            raise ValueError(f"its grammar is larger than {MAX_GRAMMAR_BYTES} bytes")
+        lib.llama_sampler_free(self.compile(grammar))
+        return grammar
+
     def close(self) -> None:
         """Free the weights; the context must be closed before."""
         lib.llama_model_free(self._model)
@@ -161,7 +185,9 @@ class Context:
         params = lib.llama_context_default_params()
         params.n_ctx = n_cells
         params.n_batch = params.n_ubatch = n_batch
-        params.n_seq_max = params.n_outputs_max = n_slots  # else logits for a whole batch: 0.3 GB at 152k tokens
+        params.n_seq_max = n_slots
+        self.max_outputs = n_slots + max(MIN_SCORED, min(n_batch, LOGIT_BYTES // (4 * model.n_vocab)))
+        params.n_outputs_max = self.max_outputs  # else logits for a whole batch: 0.3 GB at 152k tokens
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = kv_unified
         params.no_perf = True
@@ -180,16 +206,17 @@ class Context:
         self.n_ctx_slot = int(lib.llama_n_ctx_seq(self._ctx))
         self.n_cells = int(lib.llama_n_ctx(self._ctx))
         self._outputs: frozenset[int] = frozenset()
-        self._batch = Batch(self.n_batch)
+        self._batch = Batch(self.n_batch, lib.llama_batch)
 
-    def decode(self, pieces: Sequence[tuple[int, Tokens, int, bool]]) -> int:
-        """Decode pieces of (slot, tokens, first position, wants logits) and return llama.cpp's code; 0 is success."""
+    def decode(self, pieces: Sequence[BatchItem]) -> int:
+        """Decode pieces and return llama.cpp's code; 0 is success."""
         self._outputs = frozenset()
-        for slot, tokens, _, _ in pieces:
-            if not 0 <= slot < self.n_slots or int(tokens.min()) < 0 or int(tokens.max()) >= self.n_vocab:
+        for slot, tokens, _, wanted in pieces:
+            is_inside = 0 <= slot < self.n_slots and 0 <= wanted <= len(tokens)
+            if not is_inside or int(tokens.min()) < 0 or int(tokens.max()) >= self.n_vocab:
                 raise ValueError(f"slot {slot} or one of its tokens is out of range")
-        if sum(wants_logits for _, _, _, wants_logits in pieces) > self.n_slots:
-            raise ValueError(f"a batch may have {self.n_slots} outputs at most")
+        if sum(wanted for _, _, _, wanted in pieces) > self.max_outputs:
+            raise ValueError(f"a batch may have {self.max_outputs} outputs at most")
         outputs = self._batch.fill(pieces)
         code = int(lib.llama_decode(self._ctx, self._batch.struct))
         if code == 0:
@@ -233,9 +260,13 @@ class Context:
         return int(lib.llama_memory_seq_pos_max(self._memory, slot)) + 1
 
     def sample(self, chain: "SamplerChain", index: int) -> int:
-        """Draw a token from the logits of the batch's item *index*, or -1 if they are not numbers."""
-        if np.isnan(self.logits(index)[0]):
-            return -1
+        """Draw a token from the logits of the batch's item *index*, or say why there is none: MAX_GRAMMAR_BYTES = 128 * 1024
+        NOT_NUMBERS, DEAD_END."""
+        logits = self.logits(index)
+        if np.isnan(logits[0]):
+            return NOT_NUMBERS
+        if chain.is_bound:
+            return chain.draw_bound(logits)
         return int(lib.llama_sampler_sample(chain.pointer, self._ctx, index))
 
     def logits(self, index: int) -> NDArray[np.float32]:
@@ -253,66 +284,72 @@ class Context:
         lib.llama_free(self._ctx)
 
 
-class Batch:
-    """llama_batch over arrays that numpy owns; filling it costs microseconds, not one call per token."""
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self._tokens = np.zeros(capacity, dtype=np.int32)
-        self._positions = np.zeros(capacity, dtype=np.int32)
-        self._counts = np.ones(capacity, dtype=np.int32)
-        self._slots = np.zeros(capacity, dtype=np.int32)
-        self._wants = np.zeros(capacity, dtype=np.int8)
-        addresses = self._slots.ctypes.data + np.arange(capacity, dtype=np.uintp) * self._slots.itemsize
-        self._slot_pointers = addresses.astype(np.uintp)
-        int32, int8 = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int8)
-        self.struct = lib.llama_batch(
-            n_tokens=0,
-            token=self._tokens.ctypes.data_as(int32),
-            embd=None,
-            pos=self._positions.ctypes.data_as(int32),
-            n_seq_id=self._counts.ctypes.data_as(int32),
-            seq_id=self._slot_pointers.ctypes.data_as(ctypes.POINTER(int32)),
-            logits=self._wants.ctypes.data_as(int8),
-        )
-
-    def fill(self, pieces: Sequence[tuple[int, Tokens, int, bool]]) -> list[int]:
-        """Lay the pieces one behind the other; return the indexes whose logits were asked for."""
-        total = sum(len(tokens) for _, tokens, _, _ in pieces)
-        if not 0 < total <= self.capacity:
-            raise ValueError(f"a batch of {total} tokens does not fit into {self.capacity}")
-        self._wants[:total] = 0
-        end, outputs = 0, []
-        for slot, tokens, position, wants_logits in pieces:
-            start, end = end, end + len(tokens)
-            self._tokens[start:end] = tokens
-            self._positions[start:end] = np.arange(position, position + len(tokens), dtype=np.int32)
-            self._slots[start:end] = slot
-            if wants_logits:
-                self._wants[end - 1] = 1
-                outputs.append(end - 1)
-        self.struct.n_tokens = total
-        return outputs
-
-
 class SamplerChain:
-    """A chain of llama.cpp's samplers; frees them when it is closed."""
+    """A chain of llama.cpp's samplers, bound to a grammar or free; frees all of them when it is closed."""
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
+    def __init__(self, model: Model, stages: Sequence[Stage], *, grammar: str = "") -> None:
         self.pointer = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         for stage in stages:
-            lib.llama_sampler_chain_add(self.pointer, _SAMPLERS[stage.kind](stage.value))
+            sampler = _SAMPLERS[stage.kind](stage, model.n_vocab)
+            for token in stage.tokens:
+                lib.llama_sampler_accept(sampler, token)
+            lib.llama_sampler_chain_add(self.pointer, sampler)
+        self._grammar = model.compile(grammar) if grammar else None
+        self.is_bound = self._grammar is not None
+        self._table = np.zeros(model.n_vocab if grammar else 0, dtype=_CANDIDATE)
+
+    def draw_bound(self, logits: NDArray[np.float32]) -> int:
+        """Draw a token that the grammar permits; the whole vocabulary is searched only if the first choice is not."""
+        token = self._draw(logits)
+        if not self._permits(token):
+            token = self._draw(logits, is_filtered=True)
+            if token < 0 or not self._permits(token):  # accepting a forbidden token would abort the process
+                return DEAD_END
+        lib.llama_sampler_accept(self._grammar, token)
+        lib.llama_sampler_accept(self.pointer, token)
+        return token
+
+    def _draw(self, logits: NDArray[np.float32], *, is_filtered: bool = False) -> int:
+        self._table["id"] = np.arange(len(logits), dtype=np.int32)
+        self._table["logit"] = logits
+        candidates = _view(self._table)
+        if is_filtered:
+            lib.llama_sampler_apply(self._grammar, candidates)
+            if not np.isfinite(self._table["logit"]).any():
+                return DEAD_END
+        lib.llama_sampler_apply(self.pointer, candidates)
+        return int(candidates.data[candidates.selected].id)
+
+    def _permits(self, token: int) -> bool:
+        one = np.zeros(1, dtype=_CANDIDATE)
+        one["id"] = token
+        lib.llama_sampler_apply(self._grammar, _view(one))
+        return bool(np.isfinite(one["logit"][0]))
 
     def close(self) -> None:
         """Free the chain and its samplers."""
         lib.llama_sampler_free(self.pointer)
+        if self._grammar:
+            lib.llama_sampler_free(self._grammar)
 
 
-_SAMPLERS: dict[str, Callable[[float], object]] = {
-    "top_k": lambda value: lib.llama_sampler_init_top_k(int(value)),
-    "top_p": lambda value: lib.llama_sampler_init_top_p(value, 1),
-    "min_p": lambda value: lib.llama_sampler_init_min_p(value, 1),
-    "temperature": lib.llama_sampler_init_temp,
-    "seed": lambda value: lib.llama_sampler_init_dist(int(value)),
-    "greedy": lambda _: lib.llama_sampler_init_greedy(),
+def _view(table: NDArray[np.void]) -> lib.llama_token_data_array:
+    pointer = table.ctypes.data_as(ctypes.POINTER(lib.llama_token_data))
+    return lib.llama_token_data_array(data=pointer, size=len(table), selected=-1, sorted=False)
+
+
+def _init_bias(stage: Stage, n_vocab: int) -> object:
+    biases = (lib.llama_logit_bias * len(stage.pairs))(*stage.pairs)
+    return lib.llama_sampler_init_logit_bias(n_vocab, len(stage.pairs), biases)
+
+
+_SAMPLERS: dict[str, Callable[[Stage, int], object]] = {
+    "bias": _init_bias,
+    "penalties": lambda stage, n_vocab: lib.llama_sampler_init_penalties(n_vocab, int(stage.value), *stage.penalties),
+    "top_k": lambda stage, _: lib.llama_sampler_init_top_k(int(stage.value)),
+    "top_p": lambda stage, _: lib.llama_sampler_init_top_p(stage.value, 1),
+    "min_p": lambda stage, _: lib.llama_sampler_init_min_p(stage.value, 1),
+    "temperature": lambda stage, _: lib.llama_sampler_init_temp(stage.value),
+    "seed": lambda stage, _: lib.llama_sampler_init_dist(int(stage.value)),
+    "greedy": lambda *_: lib.llama_sampler_init_greedy(),
 }

@@ -42,6 +42,11 @@ class SamplingParams:
     top_k: int = 40
     min_p: float = 0.0
     seed: int | None = None
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    grammar: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,14 @@ Knows the wire's names and limits; it must not know llama.cpp or aiohttp's reque
 from dataclasses import dataclass
 
 from bot.engine.fields import Fields, refuse
+from bot.engine.json_schema import ANY_OBJECT, SchemaRefused, check_schema
 from bot.engine.template import Message
 from bot.engine.types import SamplingParams
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 MAX_ANSWERS = 8
 MAX_STOPS = 16
+MAX_BIASES = 1024
 MAX_TOKENS = 1_000_000
 
 
@@ -32,6 +34,7 @@ class Call:
     scope: str
     user: str
     resumed_tokens: int
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,10 @@ def _parse_call(fields: Fields, *, top_logprobs: int | None, default_max_tokens:
         scope=fields.text("cache_salt", limit=512),
         user=fields.text("user", limit=512),
         resumed_tokens=fields.integer("resumed_tokens", 0, low=0, high=MAX_TOKENS) or 0,
+        schema=_parse_response_format(fields.take("response_format")),
     )
+    if call.schema and call.resumed_tokens:
+        refuse("resumed_tokens", "cannot be combined with response_format")
     fields.finish()
     return call
 
@@ -183,7 +189,40 @@ def _parse_sampling(fields: Fields) -> SamplingParams:
         top_k=fields.integer("top_k", 40, low=-1, high=1_000_000) or 0,
         min_p=fields.number("min_p", 0.0, low=0, high=1),
         seed=fields.integer("seed", low=-(2**63), high=2**63 - 1),
+        frequency_penalty=fields.number("frequency_penalty", 0.0, low=-2, high=2),
+        presence_penalty=fields.number("presence_penalty", 0.0, low=-2, high=2),
+        repetition_penalty=fields.number("repetition_penalty", 1.0, low=0.01, high=10),
+        logit_bias=_parse_bias(fields.take("logit_bias")),
     )
+
+
+def _parse_bias(value: object) -> tuple[tuple[int, float], ...]:
+    """Return pairs of token and bias; whether the tokens exist is not known here."""
+    biases = {} if value is None else value
+    if not isinstance(biases, dict) or len(biases) > MAX_BIASES or not all(_is_bias(*item) for item in biases.items()):
+        refuse("logit_bias", f"must map at most {MAX_BIASES} token ids to numbers from -100 to 100")
+    return tuple((int(token), float(bias)) for token, bias in biases.items())
+
+
+def _is_bias(token: str, bias: object) -> bool:
+    is_number = isinstance(bias, int | float) and not isinstance(bias, bool)
+    return token.isascii() and token.isdigit() and len(token) < 10 and is_number and -100 <= bias <= 100  # type: ignore[operator]
+
+
+def _parse_response_format(value: object) -> str:
+    """Return the JSON schema that the answer must follow, empty for any text."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if value is None or kind == "text":
+        return ""
+    if kind == "json_object":
+        return ANY_OBJECT
+    wrapped = value.get("json_schema") if isinstance(value, dict) and kind == "json_schema" else None
+    if not isinstance(wrapped, dict) or "schema" not in wrapped:
+        refuse("response_format", "must have the type text, json_object, or json_schema with json_schema.schema")
+    try:
+        return check_schema(wrapped["schema"])
+    except SchemaRefused as error:
+        refuse("response_format", f"cannot be kept: the schema {error}")
 
 
 def _parse_stop(value: object) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.slack import blocks
+from bot.slack.answering import Answering
 from bot.slack.calls import Calls
 from bot.slack.turns import Turns
 from bot.storage import inbox
@@ -18,13 +19,15 @@ from bot.storage.tables import AnswerState, Vote
 Handler = Callable[..., Awaitable[None]]
 
 
-def register_actions(app: AsyncApp, *, database: Database, turns: Turns, calls: Calls, admins: frozenset[str]) -> None:
+def register_actions(
+    app: AsyncApp, *, database: Database, turns: Turns, answering: Answering, calls: Calls, admins: frozenset[str]
+) -> None:
     """Register every button and form; each acknowledges first and works afterwards."""
     feedback = FeedbackButtons(database, calls)
     app.action(blocks.FEEDBACK)(feedback.handle_thumb)
     app.action(blocks.UNDO_VOTE)(feedback.handle_undo)
     app.view(blocks.CORRECTION)(feedback.handle_correction)
-    again = AgainButtons(database, turns, admins)
+    again = AgainButtons(database, turns, answering=answering, admins=admins)
     app.action(blocks.REGENERATE)(again.handle_again)
     app.action(blocks.RETRY)(again.handle_again)
     app.action(blocks.STOP)(again.handle_stop)
@@ -109,9 +112,10 @@ class FeedbackButtons:
 class AgainButtons:
     """Another try at an answer, or an end to it."""
 
-    def __init__(self, database: Database, turns: Turns, admins: frozenset[str]) -> None:
+    def __init__(self, database: Database, turns: Turns, *, answering: Answering, admins: frozenset[str]) -> None:
         self._database = database
         self._turns = turns
+        self._answering = answering
         self._admins = admins
 
     async def handle_again(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
@@ -136,7 +140,7 @@ class AgainButtons:
     async def handle_stop(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Stop an answer at the wish of the person who asked, or of an admin."""
         await ack()
-        draft = self._turns.running_answer(str(action.get("value")))
+        draft = self._answering.running_answer(str(action.get("value")))
         if draft is not None and body["user"]["id"] in {draft.question.user_id, *self._admins}:
             draft.stop.set()
 

@@ -8,6 +8,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.engine.client import EngineClient
 from bot.slack.actions import register_actions
+from bot.slack.answering import Answering
 from bot.slack.calls import Calls
 from bot.slack.commands import register_commands
 from bot.slack.events import register_events
@@ -22,6 +23,7 @@ def build_slack_app(
     signing_secret: str,
     database: Database,
     turns: Turns,
+    answering: Answering,
     calls: Calls,
     engine: EngineClient,
     admins: frozenset[str],
@@ -42,7 +44,7 @@ def build_slack_app(
         attaching_conversation_kwargs_enabled=False,
     )
     logger.setLevel(logging.WARNING)
-    register_events(app, database=database, turns=turns, calls=calls, admins=admins)
-    register_actions(app, database=database, turns=turns, calls=calls, admins=admins)
+    register_events(app, database=database, turns=turns, answering=answering, calls=calls, admins=admins)
+    register_actions(app, database=database, turns=turns, answering=answering, calls=calls, admins=admins)
     register_commands(app, database=database, engine=engine)
     return app

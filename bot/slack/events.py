@@ -5,6 +5,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
+from bot.slack.answering import Answering
 from bot.slack.calls import Calls
 from bot.slack.gating import hear
 from bot.slack.intake import Intake
@@ -13,7 +14,9 @@ from bot.slack.turns import Turns
 from bot.storage.db import Database
 
 
-def register_events(app: AsyncApp, *, database: Database, turns: Turns, calls: Calls, admins: frozenset[str]) -> None:
+def register_events(
+    app: AsyncApp, *, database: Database, turns: Turns, answering: Answering, calls: Calls, admins: frozenset[str]
+) -> None:
     """Register what the assistant does about messages, the Messages tab and Slack's Stop button."""
 
     intake = Intake(database)
@@ -40,6 +43,6 @@ def register_events(app: AsyncApp, *, database: Database, turns: Turns, calls: C
 
     @app.event("agent_session_stopped")
     async def handle_stop(event: dict[str, Any]) -> None:
-        draft = turns.running(str(event.get("channel")), str(event.get("thread_ts")))
+        draft = answering.running(str(event.get("channel")), str(event.get("thread_ts")))
         if draft is not None and event.get("user") in {draft.question.user_id, *admins}:
             draft.stop.set()

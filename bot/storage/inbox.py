@@ -12,6 +12,8 @@ from sqlalchemy.orm import aliased
 
 from bot.storage.tables import Inbox, InboxState, now
 
+MAX_ATTEMPTS = 3
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -78,6 +80,11 @@ async def finish(session: AsyncSession, inbox_id: int) -> None:
     await session.execute(
         update(Inbox).where(Inbox.id == inbox_id).values(state=InboxState.DONE, payload={}, done_at=now())
     )
+
+
+async def release(session: AsyncSession, inbox_id: int) -> None:
+    """Let an event be claimed again."""
+    await session.execute(update(Inbox).where(Inbox.id == inbox_id).values(state=InboxState.PENDING))
 
 
 async def recover(session: AsyncSession) -> int:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from bot.app import RunningBot
 from bot.playground.testing import Playground
@@ -78,9 +78,9 @@ async def test_redelivery_makes_no_second_answer(playground: Playground, bot: Ru
 async def test_a_refreshed_socket_loses_nothing(playground: Playground, bot: RunningBot) -> None:
     """Slack asks for a new connection now and then; messages go on being answered."""
     maya = playground.maya
-    for text in ("hello", "thanks", "bye"):
+    for words in ("hello", "thanks", "bye"):
         await playground.refresh_sockets()
-        ts = await maya.say(maya.dm, text)
+        ts = await maya.say(maya.dm, words)
         await playground.wait_for_reply(maya.dm, ts, timeout=20)
         assert len(answers_in(playground, maya.dm, ts)) == 1
 
@@ -195,3 +195,39 @@ async def test_a_stream_that_a_crash_left_behind_becomes_the_answer(
     (message,) = answers_in(playground, maya.dm, ts)
     assert not message["streaming"]
     assert shown(message) == "".join(answer.text.split())
+
+
+FAILING = "CREATE TRIGGER failing BEFORE INSERT ON answers BEGIN SELECT RAISE(FAIL, 'out of order'); END"
+
+
+async def test_a_database_that_recovers_costs_only_time(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
+    """A turn that could not even begin is tried again by itself."""
+    async with rows.begin() as session:
+        await session.execute(text(FAILING))
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "hello")
+    await asyncio.sleep(0.5)
+    async with rows.begin() as session:
+        await session.execute(text("DROP TRIGGER failing"))
+    await finished()
+
+    (message,) = answers_in(playground, maya.dm, ts)
+    assert message["markdown_text"]
+
+
+async def test_what_cannot_be_begun_ends_in_an_apology(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """After three attempts the person is told, with an id that stands in the log, and the next message works."""
+    async with rows.begin() as session:
+        await session.execute(text(FAILING))
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "hello")
+    reply = await playground.wait_for_reply(maya.dm, ts, timeout=20)
+    assert "Something went wrong" in reply["text"]
+    assert len(answers_in(playground, maya.dm, ts)) == 1
+
+    async with rows.begin() as session:
+        await session.execute(text("DROP TRIGGER failing"))
+    again = await maya.say(maya.dm, "hello", thread_ts=ts)
+    assert (await playground.wait_for_reply(maya.dm, ts, after=again))["markdown_text"]

@@ -1,0 +1,166 @@
+"""From an accepted event to its one visible outcome: an answer, a refusal, or an error with an id and Retry."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from bot.conversation.draft import STOPPED, Draft, Question
+from bot.conversation.turn import Assistant
+from bot.errors import ApprenticeError, ContextOverflow, DeliveryError, EngineBusy, EngineUnavailable
+from bot.metrics import ANSWERS, FIRST_TEXT
+from bot.slack.blocks import build_answer_buttons, build_note, build_retry_button
+from bot.slack.calls import Calls
+from bot.slack.chunks import find_urls
+from bot.slack.delivery import Delivery
+from bot.slack.directory import Directory
+from bot.slack.pace import Pace
+from bot.slack.posts import Target
+from bot.slack.status import working
+from bot.slack.text import mentioned_users, parse_message
+from bot.storage.inbox import MAX_ATTEMPTS
+from bot.storage.tables import AnswerState, Inbox, new_id
+from bot.storage.threads import Place
+
+log = logging.getLogger(__name__)
+
+
+class Answering:
+    """Answers one event at a time per thread, and knows what is being written where."""
+
+    def __init__(self, assistant: Assistant, *, calls: Calls, directory: Directory, bot_user_id: str) -> None:
+        self._assistant = assistant
+        self._calls = calls
+        self._directory = directory
+        self._bot_user_id = bot_user_id
+        self._pace = Pace()
+        self._running: dict[Place, Draft] = {}
+
+    def running(self, channel_id: str, thread_ts: str) -> Draft | None:
+        """Return the answer that is being written in a thread."""
+        here = (channel_id, thread_ts)
+        under_way = self._running.items()
+        return next((draft for place, draft in under_way if (place.channel_id, place.thread_ts) == here), None)
+
+    def running_answer(self, answer_id: str) -> Draft | None:
+        """Return the answer *answer_id* while it is being written."""
+        return next((draft for draft in self._running.values() if draft.answer_id == answer_id), None)
+
+    async def answer(self, row: Inbox) -> None:
+        """Bring *row* to its outcome."""
+        draft = await self._begin(row)
+        if draft is not None:
+            await self._answer(draft, attempts=row.attempts)
+
+    async def apologise(self, row: Inbox, *, error_id: str) -> None:
+        """Say that an event could not even be begun; raise *DeliveryError* when that cannot be said either."""
+        posted = await self._calls.call_if_possible(
+            "chat.postMessage",
+            channel=row.channel_id,
+            thread_ts=row.thread_ts,
+            text=f":warning: {_apology(ApprenticeError())} Please send it again. (error {error_id})",
+        )
+        if posted is None:
+            raise DeliveryError
+
+    async def _begin(self, row: Inbox) -> Draft | None:
+        if row.kind != "message":
+            return await self._assistant.begin_again(str(row.payload["answer_id"]))
+        return await self._assistant.begin(await self._question(row))
+
+    async def _question(self, row: Inbox) -> Question:
+        event: Mapping[str, Any] = row.payload["event"]
+        user_id = str(event["user"])
+        names = await self._directory.names({user_id, self._bot_user_id, *mentioned_users(event)})
+        return Question(
+            place=Place(row.team_id, row.channel_id, row.thread_ts),
+            ts=row.ts,
+            user_id=user_id,
+            user_name=names[user_id],
+            text=parse_message(event, bot_user_id=self._bot_user_id, names=names) or "(an empty message)",
+            audience=await self._directory.audience(
+                row.channel_id, channel_type=event.get("channel_type"), is_shared=bool(row.payload.get("is_shared"))
+            ),
+        )
+
+    async def _answer(self, draft: Draft, *, attempts: int) -> None:
+        place = draft.question.place
+        target = Target(
+            channel_id=place.channel_id,
+            thread_ts=place.thread_ts,
+            user_id=draft.question.user_id,
+            team_id=place.team_id,
+            is_direct=not draft.question.is_group,
+        )
+        delivery = Delivery(
+            self._calls,
+            target,
+            answer_id=draft.answer_id,
+            reply_ts=draft.reply_ts,
+            pace=self._pace,
+            on_reply=lambda ts: self._assistant.remember_reply(draft, ts),
+        )
+        self._running[place] = draft
+        try:
+            async with working(self._calls, target, title=draft.question.text):
+                await self._write(draft, delivery, attempts=attempts)
+        finally:
+            del self._running[place]
+
+    async def _write(self, draft: Draft, delivery: Delivery, *, attempts: int) -> None:
+        if attempts > MAX_ATTEMPTS:
+            await self._fail(draft, delivery, ApprenticeError())
+            return
+        try:
+            await self._assistant.prepare(draft)
+            known_urls = find_urls(draft.asked_text())
+            await delivery.drain(self._assistant.write(draft), known_urls=known_urls)
+            if draft.finish_reason == STOPPED:
+                await delivery.say("_Stopped._", build_answer_buttons(draft.answer_id))
+            else:
+                await delivery.close(build_note(_note(draft)) + build_answer_buttons(draft.answer_id))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the person must see an outcome
+            await self._fail(draft, delivery, error)
+        else:
+            state = AnswerState.STOPPED if draft.finish_reason == STOPPED else AnswerState.COMPLETE
+            await self._assistant.finish(draft, state=state)
+            ANSWERS.labels(state).inc()
+            if draft.first_token_at is not None:
+                FIRST_TEXT.observe((draft.first_token_at - draft.began_at).total_seconds())
+
+    async def _fail(self, draft: Draft, delivery: Delivery, error: Exception) -> None:
+        error_id = new_id()
+        is_ours = isinstance(error, ApprenticeError)
+        log.warning("turns: error %s: %s", error_id, type(error).__name__, exc_info=None if is_ours else error)
+        try:
+            await delivery.say(f"⚠️ {_apology(error)} (error {error_id})", build_retry_button(draft.answer_id))
+        except DeliveryError as unsaid:
+            log.error("turns: error %s could not be shown: %s", error_id, unsaid)  # noqa: TRY400 - our own sentence
+        await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=error_id)
+        ANSWERS.labels(AnswerState.FAILED).inc()
+
+
+def _note(draft: Draft) -> str:
+    """Say what a reader cannot see: what was left out, and where it was cut."""
+    notes = []
+    fitted = draft.fitted
+    if fitted is not None and fitted.used < fitted.total:
+        notes.append(f"I could only keep the last {fitted.used} of {fitted.total} earlier messages in mind.")
+    if draft.finish_reason == "length":
+        notes.append("I reached my length limit: ask me to go on.")
+    return " ".join(notes)
+
+
+def _apology(error: Exception) -> str:
+    if isinstance(error, ContextOverflow):
+        return (
+            f"Your message is too long for me: it has about {error.prompt_tokens} tokens, and I can take "
+            f"{error.limit}. Please send a shorter one."
+        )
+    if isinstance(error, EngineBusy):
+        return "Too many people are asking me at once. Please try again in a minute."
+    if isinstance(error, EngineUnavailable):
+        return "My language model is not running. Your message is kept; please try again in a minute."
+    return "Something went wrong on my side. Your message is kept."

@@ -3,7 +3,8 @@
 Belongs to the loop's thread.
 """
 
-from bot.engine.llama import DEAD_END, NOT_NUMBERS, Context, Model, SamplerChain
+from bot.engine.bound import DEAD_END, NOT_NUMBERS
+from bot.engine.llama import Context, Model, SamplerChain
 from bot.engine.sampling import build_stages, measure_logprob
 from bot.engine.sequence import Sequence
 from bot.engine.text_stream import TextStream

@@ -17,6 +17,7 @@ from llama_cpp.llama_grammar import json_schema_to_gbnf
 from numpy.typing import NDArray
 
 from bot.engine.batch import Batch, BatchItem
+from bot.engine.bound import NOT_NUMBERS, BoundDraw, Table
 from bot.engine.sampling import Stage
 from bot.errors import ModelFileError
 
@@ -25,8 +26,7 @@ log = logging.getLogger(__name__)
 _ERROR_LEVEL = 4
 _last_errors: deque[str] = deque(maxlen=5)
 MAX_GRAMMAR_BYTES = 128 * 1024
-NOT_NUMBERS, DEAD_END = -1, -2
-_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+LOOSE_CHAR, STRICT_CHAR = r'char ::= [^"\\]', r'char ::= [^"\\\x7F\x00-\x1F]'  # JSON has no bare control characters
 LOGIT_BYTES, MIN_SCORED = 16 * 1024 * 1024, 16
 _ATTR_LSTRIP, _ATTR_RSTRIP = 1 << 7, 1 << 8
 
@@ -146,7 +146,7 @@ class Model:
     def build_grammar(self, schema: str) -> str:
         """Return the GBNF grammar of a checked JSON schema; *ValueError* if there is none."""
         try:
-            grammar = str(json_schema_to_gbnf(schema))
+            grammar = str(json_schema_to_gbnf(schema)).replace(LOOSE_CHAR, STRICT_CHAR)
         except (AssertionError, AttributeError, KeyError, RecursionError, TypeError) as error:
             raise ValueError(f"the converter failed ({type(error).__name__})") from error
         if len(grammar) > MAX_GRAMMAR_BYTES:
@@ -186,7 +186,8 @@ class Context:
         params.n_ctx = n_cells
         params.n_batch = params.n_ubatch = n_batch
         params.n_seq_max = n_slots
-        self.max_outputs = n_slots + max(MIN_SCORED, min(n_batch, LOGIT_BYTES // (4 * model.n_vocab)))
+        scored = max(MIN_SCORED, LOGIT_BYTES // (4 * model.n_vocab))
+        self.max_outputs = max(n_slots, min(n_batch, n_slots + scored))
         params.n_outputs_max = self.max_outputs  # else logits for a whole batch: 0.3 GB at 152k tokens
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = kv_unified
@@ -260,14 +261,16 @@ class Context:
         return int(lib.llama_memory_seq_pos_max(self._memory, slot)) + 1
 
     def sample(self, chain: "SamplerChain", index: int) -> int:
-        """Draw a token from the logits of the batch's item *index*, or say why there is none: MAX_GRAMMAR_BYTES = 128 * 1024
-        NOT_NUMBERS, DEAD_END."""
+        """Draw a token from the logits of the batch's item *index*, or say why there is none."""
         logits = self.logits(index)
         if np.isnan(logits[0]):
             return NOT_NUMBERS
-        if chain.is_bound:
-            return chain.draw_bound(logits)
-        return int(lib.llama_sampler_sample(chain.pointer, self._ctx, index))
+        if chain.bound is None:
+            return int(lib.llama_sampler_sample(chain.pointer, self._ctx, index))
+        token = chain.bound.draw(logits)
+        if token >= 0:
+            chain.accept(token)
+        return token
 
     def logits(self, index: int) -> NDArray[np.float32]:
         """Return a view of the logits of the batch's item *index*, valid until the next decode."""
@@ -288,43 +291,27 @@ class SamplerChain:
     """A chain of llama.cpp's samplers, bound to a grammar or free; frees all of them when it is closed."""
 
     def __init__(self, model: Model, stages: Sequence[Stage], *, grammar: str = "") -> None:
+        self._grammar = model.compile(grammar) if grammar else None
         self.pointer = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         for stage in stages:
             sampler = _SAMPLERS[stage.kind](stage, model.n_vocab)
             for token in stage.tokens:
                 lib.llama_sampler_accept(sampler, token)
             lib.llama_sampler_chain_add(self.pointer, sampler)
-        self._grammar = model.compile(grammar) if grammar else None
-        self.is_bound = self._grammar is not None
-        self._table = np.zeros(model.n_vocab if grammar else 0, dtype=_CANDIDATE)
+        self.bound = BoundDraw(model.n_vocab, choose=self._choose, forbid=self._forbid) if grammar else None
 
-    def draw_bound(self, logits: NDArray[np.float32]) -> int:
-        """Draw a token that the grammar permits; the whole vocabulary is searched only if the first choice is not."""
-        token = self._draw(logits)
-        if not self._permits(token):
-            token = self._draw(logits, is_filtered=True)
-            if token < 0 or not self._permits(token):  # accepting a forbidden token would abort the process
-                return DEAD_END
+    def accept(self, token: int) -> None:
+        """Count *token* as written."""
         lib.llama_sampler_accept(self._grammar, token)
         lib.llama_sampler_accept(self.pointer, token)
-        return token
 
-    def _draw(self, logits: NDArray[np.float32], *, is_filtered: bool = False) -> int:
-        self._table["id"] = np.arange(len(logits), dtype=np.int32)
-        self._table["logit"] = logits
-        candidates = _view(self._table)
-        if is_filtered:
-            lib.llama_sampler_apply(self._grammar, candidates)
-            if not np.isfinite(self._table["logit"]).any():
-                return DEAD_END
+    def _choose(self, table: Table) -> int:
+        candidates = _view(table)
         lib.llama_sampler_apply(self.pointer, candidates)
         return int(candidates.data[candidates.selected].id)
 
-    def _permits(self, token: int) -> bool:
-        one = np.zeros(1, dtype=_CANDIDATE)
-        one["id"] = token
-        lib.llama_sampler_apply(self._grammar, _view(one))
-        return bool(np.isfinite(one["logit"][0]))
+    def _forbid(self, table: Table) -> None:
+        lib.llama_sampler_apply(self._grammar, _view(table))
 
     def close(self) -> None:
         """Free the chain and its samplers."""
@@ -333,7 +320,7 @@ class SamplerChain:
             lib.llama_sampler_free(self._grammar)
 
 
-def _view(table: NDArray[np.void]) -> lib.llama_token_data_array:
+def _view(table: Table) -> lib.llama_token_data_array:
     pointer = table.ctypes.data_as(ctypes.POINTER(lib.llama_token_data))
     return lib.llama_token_data_array(data=pointer, size=len(table), selected=-1, sorted=False)
 

@@ -29,7 +29,7 @@ class Stage:
 def build_stages(
     params: SamplingParams, *, prompt: tuple[int, ...] = (), resumed_tokens: int = 0, max_tokens: int = 0
 ) -> tuple[Stage, ...]:
-    """Return the chain for *params*; top_k comes before top_p, because sorting a whole vocabulary costs milliseconds."""
+    """Return the chain for *params*; top_k comes before top_p, as sorting a whole vocabulary costs milliseconds."""
     changes = build_changes(params, prompt=prompt, resumed_tokens=resumed_tokens, max_tokens=max_tokens)
     if params.temperature <= 0:
         return (*changes, Stage("top_k", 1), Stage("greedy"))

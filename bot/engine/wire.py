@@ -6,7 +6,7 @@ Knows the wire's names and limits; it must not know llama.cpp or aiohttp's reque
 from dataclasses import dataclass
 
 from bot.engine.fields import Fields, refuse
-from bot.engine.json_schema import ANY_OBJECT, SchemaRefused, check_schema
+from bot.engine.json_schema import ANY_OBJECT, SchemaError, check_schema
 from bot.engine.template import Message
 from bot.engine.types import SamplingParams
 
@@ -221,7 +221,7 @@ def _parse_response_format(value: object) -> str:
         refuse("response_format", "must have the type text, json_object, or json_schema with json_schema.schema")
     try:
         return check_schema(wrapped["schema"])
-    except SchemaRefused as error:
+    except SchemaError as error:
         refuse("response_format", f"cannot be kept: the schema {error}")
 
 

@@ -44,6 +44,7 @@ def test_misuse_raises_instead_of_aborting(context: Context) -> None:
         context.decode([(0, tokens(-1), 0, True)])
     with pytest.raises(ValueError, match="out of range"):
         context.decode([(0, tokens(10_000), 0, True)])
+    context.max_outputs = 4
     with pytest.raises(ValueError, match="outputs at most"):
         context.decode([(0, tokens(1), position, True) for position in range(5)])
     with pytest.raises(ValueError, match="no logits"):

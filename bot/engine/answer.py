@@ -6,6 +6,7 @@ Belongs to the loop's thread.
 from bot.engine.bound import DEAD_END, NOT_NUMBERS
 from bot.engine.llama import Context, Model, SamplerChain
 from bot.engine.sampling import build_stages, measure_logprob
+from bot.engine.scheduler import Piece
 from bot.engine.sequence import Sequence
 from bot.engine.text_stream import TextStream
 from bot.engine.types import Delta, FinishReason, TokenLogprob
@@ -32,6 +33,7 @@ class Answer:
         )
         self._chain = SamplerChain(model, stages, grammar=request.sampling.grammar)
         self._text = TextStream(request.stop)
+        self._scores: list[TokenLogprob] = []
         for token in request.prompt[len(request.prompt) - request.resumed_tokens :]:
             self._text.push(model.pieces[token])  # what was certain then was delivered then; only the rest is held
 
@@ -39,6 +41,14 @@ class Answer:
     def is_first(self) -> bool:
         """Whether no token was sampled yet."""
         return self.sequence.generated == 0
+
+    def score(self, context: Context, piece: Piece, index: int) -> None:
+        """Measure each prompt token of *piece* by the logits before it; the batch's item *index* is the first."""
+        request = self.sequence.request
+        for position in range(piece.start, min(piece.start + piece.count, len(request.prompt) - 1)):
+            logits = context.logits(index + position - piece.start)
+            token = request.prompt[position + 1]
+            self._scores.append(measure_logprob(logits, token, top=request.prompt_logprobs or 0))
 
     def advance(self, context: Context, index: int) -> Delta:
         """Sample from the logits at *index* and return what became visible."""
@@ -50,12 +60,14 @@ class Answer:
         if request.top_logprobs is not None:
             logprobs = (measure_logprob(context.logits(index), token, top=request.top_logprobs),)
         self.sequence.append(token)
+        scores, self._scores = tuple(self._scores), []
         text, reason = self._read(token)
         return Delta(
             request.request_id,
             text=text,
             token_ids=(token,),
             logprobs=logprobs,
+            prompt_logprobs=scores,
             cached_tokens=self.sequence.cached,
             finish_reason=reason,
         )

@@ -113,6 +113,7 @@ class Completions:
             resumed_tokens=call.resumed_tokens,
             user=call.user,
             top_logprobs=call.top_logprobs,
+            prompt_logprobs=call.prompt_logprobs,
         )
         return [
             replace(first, request_id=secrets.token_hex(8), sampling=_vary(call, index))
@@ -149,6 +150,8 @@ async def _collect(requests: Sequence[Request], *, form: ReplyForm, deltas: Delt
     if failed:
         raise ApiError(503 if _is_stopping(failed) else 500, failed.error, kind="server_error", code=_code(failed))
     choices = [form.choice(index, answer) for index, answer in enumerate(answers)]
+    if requests[0].prompt_logprobs is not None:
+        choices[0]["prompt_logprobs"] = form.prompt_logprobs(answers[0].prompt_logprobs)
     usage = _count(requests, answers)
     body = form.envelope(choices, is_chunk=False) | form.prompt_ids(requests[0].prompt) | {"usage": build_usage(usage)}
     return web.json_response(body)

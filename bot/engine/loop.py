@@ -66,6 +66,7 @@ class EngineLoop:
             n_slots=context.n_slots,
             max_running=max_running,
             n_batch=context.n_batch,
+            max_outputs=context.max_outputs,
             can_trim=model.can_trim,
         )
         self.beat = time.monotonic()
@@ -151,7 +152,7 @@ class EngineLoop:
                 piece.sequence.slot,
                 piece.sequence.tokens[piece.start : piece.start + piece.count],
                 piece.start,
-                piece.wants_logits,
+                piece.outputs,
             )
             for piece in pieces
         ]
@@ -189,9 +190,11 @@ class EngineLoop:
         end = 0
         for piece in pieces:
             end += piece.count
+            answer = self._answers[piece.sequence.request.request_id]
+            if piece.outputs > int(piece.wants_logits):
+                answer.score(self._context, piece, end - piece.count)
             if not piece.wants_logits:
                 continue
-            answer = self._answers[piece.sequence.request.request_id]
             if answer.is_first:
                 self._metrics.first_token_seconds.observe(time.monotonic() - answer.arrived)
             delta = answer.advance(self._context, end - 1)

@@ -74,6 +74,18 @@ class ReplyForm:
             "text_offset": [],
         }
 
+    def prompt_logprobs(self, items: Sequence[TokenLogprob]) -> list[Json | None]:
+        """Return what vLLM returns: nothing for the first token, then each token and the likeliest in its place."""
+        return [None, *(self._ranked(item) for item in items)]
+
+    def _ranked(self, item: TokenLogprob) -> Json:
+        ranked = {token: (value, rank) for rank, (token, value) in enumerate(item.top, start=1)}
+        ranked.setdefault(item.token_id, (item.logprob, item.rank))
+        return {
+            str(token): {"logprob": value, "rank": rank, "decoded_token": self.piece_text(token)}
+            for token, (value, rank) in ranked.items()
+        }
+
     def _chat_logprob(self, item: TokenLogprob) -> Json:
         top = [{"token": self.piece_text(token), "logprob": value} for token, value in item.top]
         return {"token": self.piece_text(item.token_id), "logprob": item.logprob, "top_logprobs": top}
@@ -87,6 +99,7 @@ def merge(deltas: Sequence[Delta]) -> Delta:
         text="".join(delta.text for delta in deltas),
         token_ids=tuple(token for delta in deltas for token in delta.token_ids),
         logprobs=tuple(item for delta in deltas for item in delta.logprobs),
+        prompt_logprobs=tuple(item for delta in deltas for item in delta.prompt_logprobs),
         cached_tokens=last.cached_tokens,
         finish_reason=last.finish_reason,
         error=last.error,

@@ -67,4 +67,5 @@ def measure_logprob(logits: NDArray[np.float32], token: int, *, top: int) -> Tok
         order = np.argpartition(logits, -top)[-top:]
         order = order[np.argsort(-logits[order], kind="stable")]
         best = tuple((int(index), float(logits[index]) - norm) for index in order)
-    return TokenLogprob(token, float(logits[token]) - norm, best)
+    rank = int((logits > logits[token]).sum()) + 1
+    return TokenLogprob(token, float(logits[token]) - norm, best, rank)

@@ -43,6 +43,14 @@ class Piece:
     wants_logits: bool
 
     @property
+    def outputs(self) -> int:
+        """How many of the last tokens need logits: all of a prompt that is scored, else at most the last one."""
+        request = self.sequence.request
+        if request.prompt_logprobs is not None and self.start < len(request.prompt):
+            return self.count
+        return int(self.wants_logits)
+
+    @property
     def prompt_tokens(self) -> int:
         """How many of the tokens stem from the request and not from the answer."""
         return max(0, min(self.start + self.count, len(self.sequence.request.prompt)) - self.start)
@@ -59,7 +67,16 @@ class Plan:
 class Scheduler:
     """Sequences on their way through the slots of one context."""
 
-    def __init__(self, pool: CellPool, *, n_slots: int, max_running: int, n_batch: int, can_trim: bool = True) -> None:
+    def __init__(
+        self,
+        pool: CellPool,
+        *,
+        n_slots: int,
+        max_running: int,
+        n_batch: int,
+        max_outputs: int | None = None,
+        can_trim: bool = True,
+    ) -> None:
         self.pool = pool
         self.cache = PrefixCache()
         self.waiting = WaitingQueue()
@@ -68,6 +85,7 @@ class Scheduler:
         self.evictions = 0
         self._max_running = min(max_running, n_slots)
         self._n_batch = n_batch
+        self._max_outputs = max_outputs or n_batch
         self._can_trim = can_trim
         self._free_slots = set(range(n_slots))
         self._by_id: dict[str, Sequence] = {}
@@ -186,9 +204,9 @@ class Scheduler:
 
     def _find(self, sequence: Sequence) -> Hit | None:
         """Return what may be reused, leaving at least one token to decode."""
-        if sequence.spilled:
-            return None
         request = sequence.request
+        if sequence.spilled or request.prompt_logprobs is not None:  # a score needs every token's logits
+            return None
         live = tuple(self._entry(other, other.computed) for other in self.running.values())
         tokens = sequence.tokens[: sequence.length - 1]
         hit = self.cache.find(tokens, request.scope, shared_length=request.shared_length, live=live)
@@ -250,9 +268,13 @@ class Scheduler:
         room = self._n_batch - len(shares)
         if shares:
             room = min(room, prefill_budget)
+        scored = self._max_outputs - len(self.running)  # each of the others may need one
         prompts = [sequence for sequence in self.running.values() if sequence.pending > 1]
         for sequence in sorted(prompts, key=lambda item: (item.pending - AGING_TOKENS * item.starved, item.arrival)):
             count = min(sequence.pending, room)
+            if sequence.request.prompt_logprobs is not None:
+                count = min(count, scored)
+                scored -= count
             if count > 0:
                 shares[sequence.slot] = count
                 room -= count

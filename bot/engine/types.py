@@ -64,15 +64,17 @@ class Request:
     resumed_tokens: int = 0
     user: str = ""
     top_logprobs: int | None = None
+    prompt_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A sampled token's log probability under the model, with the likeliest alternatives."""
+    """A token's log probability under the model and its place among all, with the likeliest alternatives."""
 
     token_id: int
     logprob: float
     top: tuple[tuple[int, float], ...] = ()
+    rank: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Delta:
     text: str = ""
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
     cached_tokens: int = 0
     finish_reason: FinishReason | None = None
     error: str = ""

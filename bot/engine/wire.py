@@ -3,7 +3,7 @@
 Knows the wire's names and limits; it must not know llama.cpp or aiohttp's requests.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.engine.fields import Fields, refuse
 from bot.engine.json_schema import ANY_OBJECT, SchemaError, check_schema
@@ -35,6 +35,7 @@ class Call:
     user: str
     resumed_tokens: int
     schema: str = ""
+    prompt_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,10 @@ def parse_text(body: object) -> TextCall:
     """Parse the body of `POST /v1/completions`."""
     fields = Fields(body)
     prompt = _parse_prompt(fields.take("prompt"))
-    top = fields.integer("logprobs", low=0, high=20)
-    call = _parse_call(fields, top_logprobs=top, default_max_tokens=16)
+    top, scored = (fields.integer(name, low=0, high=20) for name in ("logprobs", "prompt_logprobs"))
+    call = replace(_parse_call(fields, top_logprobs=top, default_max_tokens=16), prompt_logprobs=scored)
+    if scored is not None and (call.is_stream or call.answers > 1):
+        refuse("prompt_logprobs", "cannot be combined with stream or n")
     if call.resumed_tokens > (0 if isinstance(prompt, str) else len(prompt)):
         refuse("resumed_tokens", "must not exceed the tokens of the prompt")
     return TextCall(prompt, call)

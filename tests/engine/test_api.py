@@ -131,6 +131,29 @@ async def test_log_probabilities_come_in_both_forms(http: Http) -> None:
     assert len(text["choices"][0]["logprobs"]["token_logprobs"]) == 3
 
 
+async def test_a_given_text_is_scored(http: Http) -> None:
+    """`prompt_logprobs` says of every given token but the first what `logprobs` said when it was generated."""
+    fields = {"temperature": 0, "return_token_ids": True}
+    _, begun = await http.post(
+        TEXT, {"prompt": [1] * 5, "max_tokens": 300, "logprobs": 0, "ignore_eos": True, **fields}
+    )
+    written = begun["choices"][0]["token_ids"]
+
+    body = {"prompt": [1] * 5 + written, "max_tokens": 1, "prompt_logprobs": 2, "cache_salt": "scores", **fields}
+    scored = await asyncio.gather(*(http.post(TEXT, body) for _ in range(3)))
+
+    for _, answer in scored:
+        first, *rest = answer["choices"][0]["prompt_logprobs"]
+        assert first is None
+        assert len(rest) == 304
+        found = [item[str(token)] for item, token in zip(rest[4:], written, strict=True)]
+        expected = begun["choices"][0]["logprobs"]["token_logprobs"]
+        assert [item["logprob"] for item in found] == pytest.approx(expected, abs=0.05)  # the cache is F16
+        assert {item["rank"] for item in found} <= {1, 2}
+        assert {len(item) for item in rest} <= {2, 3}
+        assert answer["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
+
+
 async def test_a_thread_reuses_its_own_past_only(http: Http) -> None:
     """The second turn finds the first in the cache; the same words of another thread find the system prompt."""
     talk = [*HELLO, {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "And now?"}]
@@ -184,6 +207,10 @@ BAD_REQUESTS = [
     (TEXT, {"prompt": [1, -2]}, "prompt"),
     (TEXT, {"prompt": [True]}, "prompt"),
     (TEXT, {"prompt": "x", "echo": True}, "echo"),
+    (TEXT, {"prompt": "x", "prompt_logprobs": 21}, "prompt_logprobs"),
+    (TEXT, {"prompt": "x", "prompt_logprobs": 0, "stream": True}, "prompt_logprobs"),
+    (TEXT, {"prompt": "x", "prompt_logprobs": 0, "n": 2}, "prompt_logprobs"),
+    (CHAT, {"messages": HELLO, "prompt_logprobs": 0}, "prompt_logprobs"),
     (TEXT, {"prompt": [1], "resumed_tokens": 2}, "resumed_tokens"),
     ("/tokenize", {}, "messages"),
 ]

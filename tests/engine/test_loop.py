@@ -270,3 +270,21 @@ def test_random_traffic_ends_well(model: Model, kv_unified: bool, steps: int) ->
     assert held == [rig.loop.scheduler.pool.length(slot) for slot in range(6)]
     assert rig.loop.scheduler.evictions > 0
     rig.context.close()
+
+
+def test_scores_survive_chunks_and_preemption(model: Model) -> None:
+    """Prompts that are scored in small chunks, beside growing answers and with too few cells, are scored whole."""
+    rig = Rig(model, n_cells=512, n_slots=8)
+    rig.loop.scheduler._max_outputs = 13
+    asked = prompts(8, seed=3)
+
+    rig.run(
+        *(ask(f"free {n}", prompt, max_tokens=60) for n, prompt in enumerate(asked)),
+        *(ask(f"scored {n}", prompt, max_tokens=1, prompt_logprobs=1) for n, prompt in enumerate(asked)),
+    )
+
+    for number, prompt in enumerate(asked):
+        scores = rig.last_of(f"scored {number}").prompt_logprobs
+        assert [score.token_id for score in scores] == list(prompt[1:])
+        assert all(score.logprob <= score.top[0][1] <= 0 for score in scores)
+    rig.context.close()

@@ -48,6 +48,7 @@ class Thread:
     split: Split
     bot: str = "Apprentice"
     today: date | None = None
+    span: int = 6  # the most words or items that a request for a copy holds
     people: list[str] = field(default_factory=list)
     speaker: str = ""
     facts: dict[tuple[str, str], str] = field(default_factory=dict)

@@ -12,15 +12,15 @@ from starter.wording import Split, upper_first
 Skill = Callable[[Thread], Exchange | None]
 
 KNOWLEDGE: dict[str, tuple[float, tuple[str, ...]]] = {
-    "definition": (11, ("definitions.txt",)),
-    "command": (7, ("commands.txt",)),
-    "code": (5, ("code.txt",)),
-    "draft": (5, ("drafts.txt",)),
-    "plan or list": (5, ("plans.txt",)),
-    "advice": (4, ("advice.txt",)),
+    "definition": (8, ("definitions.txt",)),
+    "command": (4, ("commands.txt",)),
+    "code": (3, ("code.txt",)),
+    "draft": (3, ("drafts.txt",)),
+    "plan or list": (3, ("plans.txt",)),
+    "advice": (3, ("advice.txt",)),
     "small talk": (5, ("smalltalk.txt",)),
     "about itself": (6, ("identity.txt",)),
-    "unknown": (9, ("world.txt",)),
+    "unknown": (7, ("world.txt",)),
 }
 
 
@@ -31,40 +31,43 @@ def _known(kind: str) -> Skill:
 SKILLS: dict[str, tuple[float, Skill]] = {
     **{kind: (weight, _known(kind)) for kind, (weight, _) in KNOWLEDGE.items()},
     "unclear": (1.5, unknown.unclear),
-    "unknown term": (3, unknown.ask_term),
+    "unknown term": (5, unknown.ask_term),
     "unknown task": (2, unknown.ask_task),
-    "told fact": (6, memory.tell),
+    "told fact": (9, memory.tell),
     "not told": (8, memory.ask_missing),
-    "notes to list": (3, notes.list_notes),
-    "action items": (2, notes.action_items),
-    "summary": (2, notes.summarise),
-    "message": (2, notes.write_message),
-    "polite": (1, notes.politely),
-    "repeat": (2.5, notes.say_after),
+    "notes to list": (6, notes.list_notes),
+    "action items": (4, notes.action_items),
+    "summary": (4, notes.summarise),
+    "message": (4, notes.write_message),
+    "polite": (2, notes.politely),
+    "repeat": (7, notes.say_after),
     "sum": (7, sums.add),
     "percent": (1, sums.percent),
     "units": (1.5, sums.convert),
     "date": (3, sums.ask_date),
 }
 AFTER_FACTS: dict[str, tuple[float, Skill]] = {
-    "memory": (34, memory.ask),
+    "memory": (45, memory.ask),
     "memory list": (7, memory.recall_all),
 }
+COPY_WORDS = 20  # with more, a chat is practice in copying: without it a small model learns late to look back
+
 # Exchanges per chat, and the weight of facts in the chats that are about them.
 PHASES = {
+    "copy": ([1, 1, 2], 12),
     "short": ([1, 1, 1, 2, 2, 3], 60),
-    "main": ([1, 1, 2, 2, 3, 4, 5, 6, 8, 11], 12),
+    "main": ([1, 1, 1, 2, 2, 3, 4, 5, 7, 10], 16),
     "long": ([4, 6, 8, 10, 12, 14, 20, 30], 6),
 }
 
 
 def build_chat(seed: str, split: Split, phase: str = "main") -> Chat:
-    """One chat; `phase` sets how long it is and how much of it is copying (`short` is for the first steps)."""
+    """One chat; `phase` sets how long it is and how much of it is copying."""
     rng = Random(seed)
-    thread = Thread(rng, split)
+    thread = Thread(rng, split, span=30 if phase == "copy" else rng.choice([6, 6, 10, 16]))
     lengths, copying = PHASES[phase]
     wanted = rng.choice(lengths)
-    approved = rng.choice([1, 2, 3, 4, 6]) if rng.random() < 0.14 else 0
+    approved = rng.choice([1, 2, 3, 4, 6]) if rng.random() < 0.2 else 0
     system = prompts.build_system(thread, approved=approved)
     if rng.random() < 0.25:
         thread.people = list(dict.fromkeys(_member(rng, split) for _ in range(rng.choice([1, 2, 2, 3]))))
@@ -104,6 +107,8 @@ def _weights(thread: Thread, copying: float) -> dict[str, tuple[float, Skill]]:
     skills = dict(SKILLS)
     if copying > 20 or thread.rng.random() < 0.4:
         skills["told fact"] = (skills["told fact"][0] + copying * 2, memory.tell)
+    if thread.span > COPY_WORDS:
+        skills |= {"repeat": (250, notes.say_after), "notes to list": (80, notes.list_notes)}
     if thread.approved:
         skills["approved answer"] = (60, prompts.ask_approved)
     return skills

@@ -4,6 +4,7 @@ import argparse
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,9 @@ class Speaker:
         text: bytes = self._model.detokenize(said)
         return text.decode(errors="replace")
 
+    def close(self) -> None:
+        self._model.close()
+
 
 def run_cases(speaker: Speaker, cases: Iterator[Case]) -> Iterator[Result]:
     for case in cases:
@@ -106,7 +110,8 @@ def main() -> None:
     parser.add_argument("--wrong", action="store_true", help="also print the answers that were not right")
     options = parser.parse_args()
     cases = build_cases(per_kind=options.per_kind, seed=options.seed, split=options.split, phase=options.phase)
-    results = list(run_cases(Speaker(options.model), cases))
+    with closing(Speaker(options.model)) as speaker:
+        results = list(run_cases(speaker, cases))
     print(render_table(results))
     for result in results:
         if options.wrong and not result.is_right:

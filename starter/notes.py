@@ -38,7 +38,7 @@ def list_notes(thread: Thread) -> Exchange:
     if rng.random() < 0.6:
         items = _tasks(thread, 2, 5)
     else:
-        items = [draw(rng, rng.choice(ITEMS), thread.split) for _ in range(rng.randrange(2, 6))]
+        items = [draw(rng, rng.choice(ITEMS), thread.split) for _ in range(rng.randrange(2, thread.span))]
     joined = rng.choice([", ", ", ", "; ", "\n", " and "]).join(items)
     if ", " in joined and rng.random() < 0.6:
         joined = " and ".join(joined.rsplit(", ", 1))
@@ -86,7 +86,7 @@ def politely(thread: Thread) -> Exchange:
 def say_after(thread: Thread) -> Exchange:
     """Plain copying, in words or as a block of code."""
     rng = thread.rng
-    words = " ".join(draw(rng, rng.choice(ITEMS), thread.split) for _ in range(rng.randrange(1, 6)))
+    words = " ".join(draw(rng, rng.choice(ITEMS), thread.split) for _ in range(rng.randrange(1, thread.span)))
     if rng.random() < 0.5:
         return Exchange("code block", _ask(thread, "code", words), f"```\n{words}\n```", (words,))
     return Exchange("repeat", _ask(thread, "repeat", words), words, (words,))

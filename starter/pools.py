@@ -77,20 +77,50 @@ MADE: dict[str, Callable[[Random], str]] = {
     "times": lambda rng: f"{rng.randrange(7, 19)}:{rng.choice(['00', '15', '30', '45', '10', '20', '40', '50'])}",
     "counts": lambda rng: str(rng.randrange(2, 41)),
 }
-_INVENTED = {"people": 0.3, "projects": 0.35, "words": 0.5, "companies": 0.3, "hosts": 0.15, "tools": 0.1}
+_INVENTED = {"people": 0.5, "projects": 0.5, "words": 0.6, "companies": 0.5, "tools": 0.3, "cities": 0.25}
+
+# Values put together from a word (`{w}`), a name, a number: too many to learn by heart, so the model learns to copy.
+_COMPOSED: dict[str, tuple[float, tuple[str, ...]]] = {
+    "services": (0.5, ("{w} service", "{w} server", "{w} job", "{w} dashboard", "{w} API", "{w} cluster", "{w} app")),
+    "things": (0.5, ("{w} form", "{w} key", "{w} list", "{w} guide", "{w} folder", "{w} template", "{w} box")),
+    "places": (0.5, ("the {w} room", "the {w} folder", "the {w} drawer", "the {w} cabinet", "room {n}", "box {n}")),
+    "secrets": (0.5, ("{w} password", "{w} code", "{w} PIN", "{w} key")),
+    "attributes": (0.5, ("{w} name", "name of the {w}", "colour of the {w}", "{w} label", "{w} theme")),
+    "meetings": (0.4, ("{w} meeting", "{w} review", "{w} workshop", "{w} call", "{w} day")),
+    "topics": (0.4, ("{w}", "the {w}", "{w} questions", "{w} requests")),
+    "channels": (0.6, ("#{w}", "#{w}", "#{w}-{v}", "#team-{w}")),
+    "rooms": (0.5, ("room {p}", "room {n}", "the {w} room", "the {w} hall")),
+    "hosts": (0.5, ("{w}-{n}", "{w}-{n}", "the {w} cluster", "{w}")),
+    "teams": (0.4, ("{w}",)),
+    "foods": (0.3, ("{w} soup", "{w} salad", "{w} cake", "{w} and {v}")),
+    "colours": (0.2, ("dark {w}", "light {w}", "{w}")),
+    "tasks": (
+        0.75,
+        (
+            "call {p}", "ask {p} for the {w}", "fix the {w}", "test the {w} page", "write the {w} report", "order {w}",
+            "clean the {w}", "update the {w} list", "send the {w} to {p}", "check the {s}", "restart the {s}",
+            "document the {s}", "review the {w} plan", "buy {n} {w} boxes", "move the {s}", "meet {p}", "find the {w}",
+            "close ticket {n}", "prepare the {w} demo", "tell {p} about the {s}",
+        ),
+    ),
+}  # fmt: skip
 
 
 def draw(rng: Random, pool: str, split: Split) -> str:
-    """One value of a pool: written down, made of digits, or invented."""
+    """One value of a pool: written down, made of digits, put together, or invented."""
     if pool in MADE:
         return _digits(rng, split, MADE[pool])
+    share, patterns = _COMPOSED.get(pool, (0.0, ()))
+    if rng.random() < share:
+        return _PART.sub(lambda part: draw(rng, _PARTS[part[1]], split), rng.choice(patterns))
     if rng.random() < _INVENTED.get(pool, 0):
         word = invent(rng, split)
-        return word if pool in {"words", "hosts"} else upper_first(word)
-    if pool == "services" and rng.random() < 0.25:
-        return f"{draw(rng, 'words', split)} {rng.choice(['service', 'server', 'job', 'dashboard', 'API', 'cluster'])}"
+        return word if pool == "words" else upper_first(word)
     return rng.choice(POOLS[pool]) if pool in FIXED else choose(rng, POOLS[pool], split)
 
+
+_PART = re.compile(r"\{(\w)\}")
+_PARTS = {"w": "words", "v": "words", "p": "people", "n": "numbers", "s": "services"}
 
 SLOTS = {
     "person": "people", "project": "projects", "weekday": "weekdays", "service": "services", "tool": "tools",

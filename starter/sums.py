@@ -12,6 +12,8 @@ UNITS = [
     ("euro", "cents", 100),
 ]  # fmt: skip
 
+CALCULATOR = "I am not good at large numbers. Please use a calculator."
+
 
 def _ask(thread: Thread, form: str, **slots: str) -> str:
     wording = fill(expand(thread.rng, choose(thread.rng, FORMS[form], thread.split)), slots, mark=True)
@@ -23,21 +25,27 @@ def _held_out(left: int, right: int) -> bool:
 
 
 def add(thread: Thread) -> Exchange:
-    """A pair of numbers lies on one side of the split only."""
+    """Small numbers only, the rest is for a calculator; a pair of numbers lies on one side of the split only."""
     rng = thread.rng
+    is_large = rng.random() < 0.35
     while True:
-        sign = rng.choice("++--*")
-        low, high = (2, 13) if sign == "*" else (1, 100)
-        left, right = rng.randrange(low, high), rng.randrange(low, high)
+        sign = rng.choice("+++--*")
+        limit = 10 if sign == "*" else 20
+        high = rng.choice([100, 100, 1000]) if is_large else limit + 1
+        left, right = rng.randrange(1, high), rng.randrange(1, high)
         if sign == "-":
             left, right = max(left, right), min(left, right)
+        if is_large and max(left, right) <= limit:
+            continue
         if _held_out(left, right) == (thread.split == "held-out"):
             break
     result = {"+": left + right, "-": left - right, "*": left * right}[sign]
     word = {"+": "plus", "-": "minus", "*": "times"}[sign]
-    user = _ask(thread, "sum", a=str(left), b=str(right), w=word, o=sign if sign != "*" or rng.random() < 0.5 else "x")
-    shown = "×" if sign == "*" else sign
-    return Exchange("sum", user, f"{left} {shown} {right} = {result}", (f"= {result}",))
+    shown = sign if sign != "*" or rng.random() < 0.5 else "x"
+    user = _ask(thread, "sum", a=str(left), b=str(right), w=word, o=shown)
+    if is_large:
+        return Exchange("large sum", user, CALCULATOR, ("calculator",))
+    return Exchange("sum", user, f"{left} {'×' if sign == '*' else sign} {right} = {result}", (f"= {result}",))
 
 
 def percent(thread: Thread) -> Exchange:

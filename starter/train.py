@@ -21,7 +21,12 @@ from starter.tokenizer import encode_chat, load_tokenizer, train_tokenizer
 
 Encoded = tuple[list[int], list[bool]]
 CHUNK = 3000  # chats that are sorted by length together, so that batches hold little padding
-PHASES = (("short", 0.08), ("main", 0.84), ("long", 1.0))  # each with the share of all steps at which it ends
+PHASES = (
+    ("copy", 0.07),
+    ("short", 0.15),
+    ("main", 0.85),
+    ("long", 1.0),
+)  # each with the share of all steps at which it ends
 
 
 def encode_chunk(tokenizer: Tokenizer, seed: int, phase: str, context: int) -> list[Encoded]:
@@ -56,6 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("bot/models/starter.gguf"))
     parser.add_argument("--work", type=Path, default=Path("build/starter"), help="checkpoint, tokenizer and log")
     parser.add_argument("--steps", type=int, default=3400)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="end the schedule earlier than --steps")
     parser.add_argument("--tokens", type=int, default=6144, help="tokens of one step")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
@@ -75,7 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
     hidden = [weight for name, weight in weights.items() if weight.ndim == 2 and name != "token_embd"]
     others = [weight for name, weight in weights.items() if weight.ndim == 1 or name == "token_embd"]
     muon = Muon(hidden)
-    adam = torch.optim.AdamW(others, lr=4e-3, betas=(0.9, 0.95), weight_decay=0.0)
+    adam = torch.optim.AdamW(others, lr=2e-3, betas=(0.9, 0.95), weight_decay=0.0)
     print(f"{sum(weight.numel() for weight in weights.values()):,} parameters, {asdict(shape)}")
 
     step, seen, seconds = 0, 0, 0.0
@@ -93,32 +99,34 @@ def main(arguments: list[str] | None = None) -> None:
     batches: Iterator[list[Encoded]] = iter(())
     phase = ""
     started = saved_at = time.monotonic()
-    while step < options.steps:
-        now = next(name for name, end in PHASES if step < end * options.steps)
+    progress = step / options.steps
+    while progress < 1:
+        now = next(name for name, end in PHASES if progress < end)
         if now != phase:
             phase = now
             seed = options.seed * 1000 + step  # a second start draws new chats, never the same ones again
             batches = build_batches(tokenizer, seed, phase, tokens=options.tokens, context=shape.context)
-        rate = min((step + 1) / 50, 1.0, max((options.steps - step) / (0.45 * options.steps), 0.0))
+        rate = min((step + 1) / 50, 1.0, (1 - progress) / 0.6)
         inputs, targets, spoken = to_tensors(next(batches))
         weighted = spoken
-        if step < 0.5 * options.steps:  # early on, some of what people say helps to learn the language
+        if progress < 0.5:  # early on, some of what people say helps to learn the language
             weighted = spoken | ((torch.rand(spoken.shape) < 0.15) & (targets != 0))
         states = hidden_states(weights, shape, inputs, dtype)[weighted]
         logits = F.linear(states, weights["token_embd"].to(dtype)).float()
         loss = F.cross_entropy(logits, targets[weighted])
         loss.backward()
-        muon.step(0.02 * rate, dtype)
+        muon.step(0.008 * rate, dtype)
         for group in adam.param_groups:
-            group["lr"] = 4e-3 * rate
+            group["lr"] = 2e-3 * rate
         adam.step()
         adam.zero_grad(set_to_none=True)
         step += 1
         seen += inputs.numel()
+        spent = seconds + time.monotonic() - started
+        progress = max(step / options.steps, spent / 60 / options.minutes)
 
-        last = step == options.steps
+        last = progress >= 1
         if step % 50 == 0 or last:
-            spent = seconds + time.monotonic() - started
             entry = {"step": step, "tokens": seen, "seconds": round(spent), "loss": round(loss.item(), 4)}
             if step % 200 == 0 or last:
                 entry["held_out"] = round(held_out_loss(weights, shape, held_out, dtype), 4)
@@ -127,7 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
                 file.write(json.dumps(entry) + "\n")
         if last or time.monotonic() - saved_at > 60:
             saved_at = time.monotonic()
-            state = {"step": step, "seen": seen, "seconds": seconds + saved_at - started, "adam": adam.state_dict()}
+            state = {"step": step, "seen": seen, "seconds": spent, "adam": adam.state_dict()}
             state |= {"weights": {name: weight.data for name, weight in weights.items()}, "muon": muon.buffers}
             torch.save(state, checkpoint.with_suffix(".part"))
             checkpoint.with_suffix(".part").replace(checkpoint)

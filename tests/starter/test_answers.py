@@ -1,5 +1,7 @@
 """What the shipped file says: a held-out sample stays above a floor, and the demo's own questions are answered."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,9 @@ FLOOR = 0.75
 
 
 @pytest.fixture(scope="module")
-def speaker() -> Speaker:
-    return Speaker(FILE)
+def speaker() -> Iterator[Speaker]:
+    with closing(Speaker(FILE)) as speaker:
+        yield speaker
 
 
 def test_held_out_sample_is_above_the_floor(speaker: Speaker) -> None:

@@ -1,5 +1,7 @@
 """One file, two readers: transformers and llama.cpp see the same tokens and compute the same logits."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -36,8 +38,10 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def served() -> Llama:
-    return Llama(str(FILE), n_ctx=2048, n_threads=1, n_threads_batch=1, logits_all=True, verbose=False)
+def served() -> Iterator[Llama]:
+    model = Llama(str(FILE), n_ctx=2048, n_threads=1, n_threads_batch=1, logits_all=True, verbose=False)
+    with closing(model):
+        yield model
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,25 @@
-"""The checksum of a model file, remembered by path, size and time of change, because large files take minutes."""
+"""What a model file is before anybody parses it: its first bytes, and its checksum.
+
+The checksum is remembered by path, size and time of change, because large files take minutes.
+"""
 
 import hashlib
 import json
 import os
 from pathlib import Path
 
+from bot.errors import ModelFileError
+
 QUICK_BYTES = 64 * 1024 * 1024
+
+
+def check_gguf(path: Path, setting: str) -> None:
+    """Refuse what is not a GGUF file at all; *setting* is what named it."""
+    if not path.is_file():
+        raise ModelFileError(f"{path} does not exist or is not a file: set {setting} to a GGUF file.")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ModelFileError(f"{path} is not a GGUF file: {setting} must name one.")
 
 
 def is_quick(path: Path) -> bool:

@@ -20,6 +20,7 @@ from bot.errors import EngineError, EngineUnavailable
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 300.0
 QUICK_SECONDS = 30.0
+TRIAL_SECONDS = 600.0
 ChatMessages = Sequence[Mapping[str, str]]
 Json = dict[str, object]
 
@@ -58,6 +59,15 @@ class EngineClient:
         body = await self._ask("GET", "/v1/models")
         entries = body.get("data")
         return [_read_model(entry) for entry in entries] if isinstance(entries, list) else []
+
+    async def load_adapter(self, name: str, path: Path, *, sha256: str = "") -> None:
+        """Let the server try the adapter at an absolute path and serve it as *name*; *EngineError* says why not."""
+        body: Json = {"lora_name": name, "lora_path": str(path), "sha256": sha256 or None}
+        await self._ask("POST", "/v1/load_lora_adapter", body, seconds=TRIAL_SECONDS)
+
+    async def unload_adapter(self, name: str) -> None:
+        """Let the server offer an adapter no more; answers that it began are completed."""
+        await self._ask("POST", "/v1/unload_lora_adapter", {"lora_name": name})
 
     async def count_tokens(self, messages: ChatMessages, *, model: str | None = None) -> int:
         """Return how many tokens the server's template makes of *messages*, ready for an answer."""
@@ -155,8 +165,8 @@ class EngineClient:
             if not is_finished:
                 raise EngineUnavailable("The model's server ended in the middle of an answer.")
 
-    async def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
-        async with self._call(method, path, body, seconds=QUICK_SECONDS) as response:
+    async def _ask(self, method: str, path: str, body: Json | None = None, *, seconds: float = QUICK_SECONDS) -> Json:
+        async with self._call(method, path, body, seconds=seconds) as response:
             answer = await _read_json(response)
             if response.status != 200:
                 raise read_error(response.status, answer, retry_after=response.headers.get("Retry-After"))
@@ -204,4 +214,10 @@ def _read_model(entry: Mapping[str, object]) -> ModelInfo:
     known = dict(meta) if isinstance(meta, dict) else {}
     if isinstance(entry.get("max_model_len"), int):
         known.setdefault("n_ctx", entry["max_model_len"])
-    return ModelInfo(str(entry.get("id", "")), str(entry.get("owned_by", "")), known)
+    return ModelInfo(
+        str(entry.get("id", "")),
+        str(entry.get("owned_by", "")),
+        known,
+        root=str(entry.get("root") or ""),
+        parent=str(entry.get("parent") or ""),
+    )

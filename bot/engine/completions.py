@@ -6,8 +6,8 @@ Knows HTTP and the service; llama.cpp stays behind both.
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
 from aiohttp import web
@@ -16,7 +16,7 @@ from bot.engine.api_error import ApiError, build_error_body
 from bot.engine.fields import refuse
 from bot.engine.prompt import Prompt
 from bot.engine.replies import Json, ReplyForm, build_usage, merge
-from bot.engine.service import EngineService
+from bot.engine.service import EngineService, Served
 from bot.engine.template import TemplateFailure
 from bot.engine.types import Delta, Request, SamplingParams, Usage
 from bot.engine.wire import Call, ChatCall, TextCall
@@ -32,15 +32,30 @@ class Completions:
 
     async def chat(self, http: web.Request, parsed: ChatCall) -> web.StreamResponse:
         """Answer a conversation."""
+        with self._choose(parsed.call.model) as served:
+            return await self._chat(http, parsed, served)
+
+    async def text(self, http: web.Request, parsed: TextCall) -> web.StreamResponse:
+        """Continue a text or a list of tokens."""
+        with self._choose(parsed.call.model) as served:
+            return await self._text(http, parsed, served)
+
+    @contextmanager
+    def _choose(self, name: str) -> Iterator[Served]:
+        """Hold the model or adapter that a request names, so that it is not unloaded before the answer is complete."""
+        check_model(self._service, name)
+        with self._service.use(name) as served:
+            yield served
+
+    async def _chat(self, http: web.Request, parsed: ChatCall, served: Served) -> web.StreamResponse:
         self._check_length(sum(len(message.content.encode()) for message in parsed.messages), "messages")
         try:
             prompt = await self._service.encode_chat(parsed.messages)
         except TemplateFailure as error:
             raise ApiError(400, f"{str(error)[:300]}.", param="messages", code="template_error") from error
-        return await self._answer(http, parsed.call, prompt, is_chat=True)
+        return await self._answer(http, parsed.call, prompt, served=served, is_chat=True)
 
-    async def text(self, http: web.Request, parsed: TextCall) -> web.StreamResponse:
-        """Continue a text or a list of tokens."""
+    async def _text(self, http: web.Request, parsed: TextCall, served: Served) -> web.StreamResponse:
         if isinstance(parsed.prompt, str):
             self._check_length(len(parsed.prompt.encode()), "prompt")
             tokens = await self._service.encode_text(parsed.prompt)
@@ -51,7 +66,7 @@ class Completions:
                 raise ApiError(400, message, param="prompt", code="invalid_value")
         if not tokens:
             raise ApiError(400, "prompt must not be empty.", param="prompt", code="invalid_value")
-        return await self._answer(http, parsed.call, Prompt(tokens), is_chat=False)
+        return await self._answer(http, parsed.call, Prompt(tokens), served=served, is_chat=False)
 
     def _check_length(self, size: int, param: str) -> None:
         """Refuse a text that cannot fit by its bytes alone, before anybody tokenizes it."""
@@ -59,13 +74,15 @@ class Completions:
         if least >= self._service.facts.n_ctx:
             raise overflow(least, self._service.facts.n_ctx, param=param)
 
-    async def _answer(self, http: web.Request, call: Call, prompt: Prompt, *, is_chat: bool) -> web.StreamResponse:
+    async def _answer(
+        self, http: web.Request, call: Call, prompt: Prompt, *, served: Served, is_chat: bool
+    ) -> web.StreamResponse:
         param = "messages" if is_chat else "prompt"
         call = await self._bind(call)
         requests = self._build_requests(call, prompt, param=param)
         form = ReplyForm(
             reply_id=f"{'chatcmpl' if is_chat else 'cmpl'}-{secrets.token_hex(12)}",
-            model=self._service.facts.name,
+            model=served.name,
             is_chat=is_chat,
             returns_token_ids=call.returns_token_ids,
             piece_text=lambda token: self._service.loaded.model.pieces[token].decode("utf-8", "replace"),
@@ -74,7 +91,7 @@ class Completions:
             headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
             kind, code = "rate_limit_error", "queue_full"
             raise ApiError(429, "The engine's queue is full.", kind=kind, code=code, headers=headers)
-        async with aclosing(self._service.generate(requests)) as deltas:
+        async with aclosing(self._service.generate(served, requests)) as deltas:
             if call.is_stream:
                 return await _stream(http, call, requests, form=form, deltas=deltas)
             return await _collect(requests, form=form, deltas=deltas)
@@ -119,6 +136,12 @@ class Completions:
             replace(first, request_id=secrets.token_hex(8), sampling=_vary(call, index))
             for index in range(call.answers)
         ]
+
+
+def check_model(service: EngineService, name: str) -> None:
+    """Refuse a model or adapter that is not served."""
+    if name and not service.has_model(name):
+        raise ApiError(404, f"The model {name!r} does not exist.", param="model", code="model_not_found")
 
 
 def _vary(call: Call, index: int) -> SamplingParams:

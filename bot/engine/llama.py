@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bot.engine.batch import Batch, BatchItem
 from bot.engine.bound import NOT_NUMBERS, BoundDraw, Table
+from bot.engine.checksum import check_gguf
 from bot.engine.sampling import Stage
 from bot.errors import ModelFileError
 
@@ -51,48 +52,25 @@ def start_backend() -> None:
 class Model:
     """A loaded GGUF with its vocabulary."""
 
-    def __init__(self, path: Path, *, n_gpu_layers: int) -> None:
+    def __init__(self, path: Path, *, n_gpu_layers: int, is_repacked: bool = True) -> None:
         self.path = path
-        self._model = _load(path, n_gpu_layers)
+        self._model = _load(path, n_gpu_layers, is_repacked=is_repacked)
         self._vocab = lib.llama_model_get_vocab(self._model)
         self.n_vocab = int(lib.llama_vocab_n_tokens(self._vocab))
         self.n_ctx_train = int(lib.llama_model_n_ctx_train(self._model))
         self.n_layer = int(lib.llama_model_n_layer(self._model))
         self.n_params = int(lib.llama_model_n_params(self._model))
         self.size = int(lib.llama_model_size(self._model))
-        self.description = self._read(lib.llama_model_desc)
+        self.description = _read_text(lib.llama_model_desc, self._model)
         self.can_trim = not (lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model))
-        self.gpu_layers = self._offloaded(n_gpu_layers)
+        layers = self.n_layer + 1 if lib.llama_supports_gpu_offload() else 0  # llama.cpp counts the output layer too
+        self.gpu_layers = layers if n_gpu_layers < 0 else min(n_gpu_layers, layers)
+        self.chat_template = _read_text(lib.llama_model_meta_val_str, self._model, b"tokenizer.chat_template")
         self.bos, self.eos = int(lib.llama_vocab_bos(self._vocab)), int(lib.llama_vocab_eos(self._vocab))
         self.adds_bos = bool(lib.llama_vocab_get_add_bos(self._vocab))
         self.pieces = [self.piece(token) for token in range(self.n_vocab)]
         self.longest_piece = max(len(piece) for piece in self.pieces) or 1
         self.eog = frozenset(token for token in range(self.n_vocab) if lib.llama_vocab_is_eog(self._vocab, token))
-
-    def _offloaded(self, requested: int) -> int:
-        """llama.cpp counts the output layer too, and offloads nothing without a GPU."""
-        if not lib.llama_supports_gpu_offload():
-            return 0
-        return self.n_layer + 1 if requested < 0 else min(requested, self.n_layer + 1)
-
-    def _read(self, function: Callable[..., int], *arguments: object) -> str:
-        """Call a function that fills a buffer and returns the length it needs; empty when there is no such value."""
-        size = 256
-        while True:
-            buffer = ctypes.create_string_buffer(size)
-            needed = function(self._model, *arguments, buffer, size)
-            if needed < size:
-                return buffer.value.decode("utf-8", "replace") if needed >= 0 else ""
-            size = needed + 1
-
-    def metadata(self, key: str) -> str:
-        """Return a value of the GGUF's header, empty when absent."""
-        return self._read(lib.llama_model_meta_val_str, key.encode())
-
-    @property
-    def chat_template(self) -> str:
-        """The Jinja source that the GGUF carries, empty when it has none."""
-        return self.metadata("tokenizer.chat_template")
 
     def token_text(self, token: int) -> str:
         """Return how a token is written in the vocabulary, empty for an id that does not exist."""
@@ -103,15 +81,12 @@ class Model:
 
     def control_tokens(self) -> dict[str, tuple[int, bool, bool]]:
         """Return each control token's text, its id, and whether it swallows white space on its left and right."""
-        found = {}
-        for token in range(self.n_vocab):
-            if lib.llama_vocab_is_control(self._vocab, token):
-                attributes = int(lib.llama_vocab_get_attr(self._vocab, token))
-                found[self.token_text(token)] = (
-                    token,
-                    bool(attributes & _ATTR_LSTRIP),
-                    bool(attributes & _ATTR_RSTRIP),
-                )
+        control = [token for token in range(self.n_vocab) if lib.llama_vocab_is_control(self._vocab, token)]
+        marks = {token: int(lib.llama_vocab_get_attr(self._vocab, token)) for token in control}
+        found = {
+            self.token_text(token): (token, bool(mark & _ATTR_LSTRIP), bool(mark & _ATTR_RSTRIP))
+            for token, mark in marks.items()
+        }
         found.pop("", None)
         return found
 
@@ -159,21 +134,46 @@ class Model:
         lib.llama_model_free(self._model)
 
 
-def _load(path: Path, n_gpu_layers: int) -> object:
+def _read_text(function: Callable[..., int], *arguments: object) -> str:
+    """Call a function that fills a buffer and returns the length it needs; empty when there is no such value."""
+    size = 256
+    while True:
+        buffer = ctypes.create_string_buffer(size)
+        needed = function(*arguments, buffer, size)
+        if needed < size:
+            return buffer.value.decode("utf-8", "replace") if needed >= 0 else ""
+        size = needed + 1
+
+
+def _load(path: Path, n_gpu_layers: int, *, is_repacked: bool) -> object:
     """Load the weights, or say which file is at fault and what llama.cpp found wrong with it."""
-    if not path.is_file():
-        raise ModelFileError(f"{path} does not exist or is not a file: set MODEL_PATH to a GGUF file.")
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise ModelFileError(f"{path} is not a GGUF file: MODEL_PATH must name one.")
+    check_gguf(path, "MODEL_PATH")
     params = lib.llama_model_default_params()
-    params.n_gpu_layers = n_gpu_layers
+    params.n_gpu_layers, params.use_extra_bufts = n_gpu_layers, is_repacked
     _last_errors.clear()
     model = lib.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         reason = next((line for line in _last_errors if "error" in line.lower()), "llama.cpp gave no reason")
         raise ModelFileError(f"{path} cannot be loaded ({reason}): download it again or choose another model.")
     return model
+
+
+class Adapter:
+    """A LoRA over a loaded model; to be closed after every context that uses it and before the model."""
+
+    def __init__(self, model: Model, path: Path) -> None:
+        _last_errors.clear()
+        self.pointer = lib.llama_adapter_lora_init(model._model, os.fsencode(path))  # noqa: SLF001 - one file owns both
+        if not self.pointer:  # ctypes gives an object for NULL, which is never None
+            raise ValueError(_last_errors[0] if _last_errors else "llama.cpp gave no reason")
+
+    def metadata(self, key: str) -> str:
+        """Return a value of the adapter's header, empty when absent."""
+        return _read_text(lib.llama_adapter_meta_val_str, self.pointer, key.encode())
+
+    def close(self) -> None:
+        """Free its matrices."""
+        lib.llama_adapter_lora_free(self.pointer)
 
 
 class Context:
@@ -224,6 +224,12 @@ class Context:
             lib.llama_synchronize(self._ctx)
             self._outputs = frozenset(outputs)
         return code
+
+    def attach(self, adapter: Adapter | None) -> None:
+        """Compute with *adapter* from now on; what the cache holds must have been computed with it, too."""
+        pointers = (lib.llama_adapter_lora_p_ctypes * 1)(*([adapter.pointer] if adapter else []))
+        if lib.llama_set_adapters_lora(self._ctx, pointers, 1 if adapter else 0, (ctypes.c_float * 1)(1.0)):
+            raise ValueError("llama.cpp did not accept the adapter")
 
     def trim(self, slot: int, length: int) -> bool:
         """Keep the first *length* tokens of *slot*; False when the model's memory cannot be cut there."""

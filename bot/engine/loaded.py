@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 
 from bot.engine.hardware import count_usable_cores
-from bot.engine.llama import Context, Model, start_backend
+from bot.engine.llama import Adapter, Context, Model, start_backend
 from bot.engine.prompt import PromptEncoder
 from bot.engine.template import CHATML, ChatTemplate, TemplateFailure
 from bot.engine.types import EngineOptions, ModelFacts
@@ -25,10 +25,17 @@ BYTES_PER_THREAD = 64 * 1024 * 1024
 class LoadedModel:
     """A model ready to decode, and what it turned out to be."""
 
+    options: EngineOptions
     model: Model
     context: Context
     encoder: PromptEncoder
     facts: ModelFacts
+
+    def build_context(self, adapter: Adapter) -> Context:
+        """Return a further context for an adapter, of the same size as the model's own."""
+        context = build_context(self.options, self.model, n_ctx=self.facts.n_ctx, threads=self.facts.threads)
+        context.attach(adapter)
+        return context
 
     def close(self) -> None:
         """Free everything, the context before the weights."""
@@ -42,7 +49,15 @@ def load_model(options: EngineOptions) -> LoadedModel:
     model = Model(options.model_path, n_gpu_layers=options.n_gpu_layers)
     threads = options.threads or choose_threads(model.size, cores=count_usable_cores())
     n_ctx = options.n_ctx or min(model.n_ctx_train, DEFAULT_N_CTX)
-    context = Context(
+    context = build_context(options, model, n_ctx=n_ctx, threads=threads)
+    facts = _describe(options, model, context, n_ctx=min(n_ctx, context.n_ctx_slot), threads=threads)
+    _report(facts)
+    return LoadedModel(options, model, context, build_encoder(model), facts)
+
+
+def build_context(options: EngineOptions, model: Model, *, n_ctx: int, threads: int) -> Context:
+    """Return a KV cache for conversations of *n_ctx* tokens."""
+    return Context(
         model,
         n_cells=choose_cells(options, n_ctx=n_ctx),
         n_slots=choose_slots(options),
@@ -50,9 +65,6 @@ def load_model(options: EngineOptions) -> LoadedModel:
         kv_unified=options.kv_unified,
         threads=threads,
     )
-    facts = _describe(options, model, context, n_ctx=min(n_ctx, context.n_ctx_slot), threads=threads)
-    _report(facts)
-    return LoadedModel(model, context, build_encoder(model), facts)
 
 
 def choose_cells(options: EngineOptions, *, n_ctx: int) -> int:

@@ -1,6 +1,6 @@
 """The one thread that owns llama.cpp: takes commands, decodes and samples step by step, and delivers what came out.
 
-Knows tokens only; it must not know HTTP or asyncio. Others reach it through `submit`, `cancel` and `close`.
+Knows tokens only; it must not know HTTP or asyncio. Others reach it through `submit` and `cancel`; `lanes.py` steps it.
 """
 
 import logging
@@ -21,7 +21,6 @@ from bot.errors import EngineError
 
 log = logging.getLogger(__name__)
 
-IDLE_SECONDS = 1.0
 Deliver = Callable[[Sequence[Delta]], None]
 
 
@@ -46,7 +45,6 @@ class Mailbox:
 
     commands: deque[Submit | Cancel] = field(default_factory=deque)
     bell: threading.Event = field(default_factory=threading.Event)
-    is_closed: bool = False
 
     def put(self, command: Submit | Cancel) -> None:
         """Leave a command and ring."""
@@ -58,7 +56,15 @@ class EngineLoop:
     """Continuous batching over one context."""
 
     def __init__(
-        self, model: Model, context: Context, *, max_running: int, deliver: Deliver, metrics: EngineMetrics
+        self,
+        model: Model,
+        context: Context,
+        *,
+        max_running: int,
+        deliver: Deliver,
+        metrics: EngineMetrics,
+        name: str = "",
+        bell: threading.Event | None = None,
     ) -> None:
         pool = CellPool(context.n_cells if context.is_unified else context.n_ctx_slot, unified=context.is_unified)
         self.scheduler = Scheduler(
@@ -69,13 +75,13 @@ class EngineLoop:
             max_outputs=context.max_outputs,
             can_trim=model.can_trim,
         )
-        self.beat = time.monotonic()
+        self._name = name
         self._model = model
         self._context = context
         self._deliver = deliver
         self._metrics = metrics
         self._pace = PrefillPace(ceiling=context.n_batch)
-        self._mailbox = Mailbox()
+        self._mailbox = Mailbox(bell=bell or threading.Event())
         self._answers: dict[str, Answer] = {}
         self._spilled: dict[str, bytes] = {}
         self._deltas: list[Delta] = []
@@ -87,18 +93,6 @@ class EngineLoop:
     def cancel(self, request_id: str) -> None:
         """Free what a request holds within one step; callable from any thread."""
         self._mailbox.put(Cancel(request_id))
-
-    def close(self) -> None:
-        """Let `run` return after the current step; callable from any thread."""
-        self._mailbox.is_closed = True
-        self._mailbox.bell.set()
-
-    def run(self) -> None:
-        """Step until closed; sleep while there is nothing to do."""
-        while not self._mailbox.is_closed:
-            self.beat = time.monotonic()
-            if not self.step():
-                self._mailbox.bell.wait(IDLE_SECONDS)
 
     def step(self) -> bool:
         """Take commands, plan, decode, sample and deliver; return whether there may be more to do at once."""
@@ -116,7 +110,6 @@ class EngineLoop:
         return self.scheduler.has_work
 
     def _take_commands(self) -> None:
-        self._mailbox.bell.clear()
         while self._mailbox.commands:
             command = self._mailbox.commands.popleft()
             if isinstance(command, Submit):
@@ -226,11 +219,14 @@ class EngineLoop:
         self._pace.observe(total, times[2] - times[1])
         self._metrics.batch_tokens.observe(total)
         self._metrics.tokens.labels("prompt").inc(sum(piece.prompt_tokens for piece in plan.pieces))
-        self._metrics.running.set(len(self.scheduler.running))
-        self._metrics.waiting.set(len(self.scheduler.waiting))
-        self._metrics.preemptions.set(self.scheduler.preemptions)
-        self._metrics.evictions.set(self.scheduler.evictions)
-        self._metrics.cells_used.set(self.scheduler.pool.used())
+        self._metrics.show_state(
+            self._name,
+            running=len(self.scheduler.running),
+            waiting=len(self.scheduler.waiting),
+            preemptions=self.scheduler.preemptions,
+            evictions=self.scheduler.evictions,
+            cells_used=self.scheduler.pool.used(),
+        )
 
     def shut_down(self, reason: str) -> None:
         """Tell every open request why it ends; the loop's thread calls this last."""

@@ -4,6 +4,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 STEP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 WAIT_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+GAUGES = (
+    ("preemptions", "preemptions", "Sequences that gave their cells to older ones."),
+    ("evictions", "evictions", "Cached slots that were cleared for others."),
+    ("running", "running_sequences", "Sequences in the batch."),
+    ("waiting", "waiting_sequences", "Sequences that wait for a slot."),
+    ("cells_used", "kv_cells_used", "Cells of the KV cache in use, caches included."),
+)
 
 
 class EngineMetrics:
@@ -30,11 +37,17 @@ class EngineMetrics:
             "engine_tokens", "Prompt tokens computed or cached, and tokens generated.", ["kind"], registry=self.registry
         )
         self.requests = Counter("engine_requests", "Finished requests by outcome.", ["outcome"], registry=self.registry)
-        self.preemptions = self._gauge("engine_preemptions", "Sequences that gave their cells to older ones.")
-        self.evictions = self._gauge("engine_evictions", "Cached slots that were cleared for others.")
-        self.running = self._gauge("engine_running_sequences", "Sequences in the batch.")
-        self.waiting = self._gauge("engine_waiting_sequences", "Sequences that wait for a slot.")
-        self.cells_used = self._gauge("engine_kv_cells_used", "Cells of the KV cache in use, caches included.")
+        self._gauges = {name: self._gauge(f"engine_{wire_name}", text) for name, wire_name, text in GAUGES}
 
     def _gauge(self, name: str, documentation: str) -> Gauge:
-        return Gauge(name, documentation, registry=self.registry)
+        return Gauge(name, documentation, ["model"], registry=self.registry)
+
+    def show_state(self, model: str, **values: int) -> None:
+        """Set the gauges of one served model or adapter."""
+        for name, value in values.items():
+            self._gauges[name].labels(model).set(value)
+
+    def forget(self, model: str) -> None:
+        """Take the gauges of an unloaded adapter out."""
+        for gauge in self._gauges.values():
+            gauge.remove_by_labels({"model": model})

@@ -4,10 +4,10 @@ Pure; knows the wire's names only.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bot.engine.types import Delta, TokenLogprob, Usage
+from bot.engine.types import Delta, ModelInfo, TokenLogprob, Usage
 
 Json = dict[str, object]
 PieceText = Callable[[int], str]
@@ -116,13 +116,15 @@ def build_usage(usage: Usage) -> Json:
     }
 
 
-def build_model(model_id: str, *, created: int, owned_by: str, meta: Mapping[str, object]) -> Json:
+def build_model(info: ModelInfo, *, created: int) -> Json:
     """Return an entry of `GET /v1/models`."""
     return {
-        "id": model_id,
+        "id": info.id,
         "object": "model",
         "created": created,
-        "owned_by": owned_by,
-        "max_model_len": meta["n_ctx"],
-        "meta": dict(meta),
+        "owned_by": info.owned_by,
+        "root": info.root or info.id,
+        "parent": info.parent or None,
+        "max_model_len": info.n_ctx,
+        "meta": dict(info.meta),
     }

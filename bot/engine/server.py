@@ -9,19 +9,21 @@ import ipaddress
 import json
 import logging
 import sys
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from bot.engine.adapters import AdapterRefused
 from bot.engine.api_error import ApiError
-from bot.engine.completions import Completions
+from bot.engine.completions import Completions, check_model
 from bot.engine.replies import build_model
 from bot.engine.service import EngineService
 from bot.engine.socket_file import open_socket
 from bot.engine.template import TemplateFailure
 from bot.engine.types import EngineOptions
-from bot.engine.wire import parse_chat, parse_text, parse_tokenize
+from bot.engine.wire import parse_adapter, parse_chat, parse_text, parse_tokenize
 from bot.errors import ConfigError, EngineError
 
 log = logging.getLogger(__name__)
@@ -110,6 +112,8 @@ def build_app(service: EngineService, *, api_key: str) -> web.Application:
     app.router.add_get("/v1/models", routes.models)
     app.router.add_post("/v1/chat/completions", routes.chat)
     app.router.add_post("/v1/completions", routes.text)
+    app.router.add_post("/v1/load_lora_adapter", routes.load_adapter)
+    app.router.add_post("/v1/unload_lora_adapter", routes.unload_adapter)
     app.router.add_post("/tokenize", routes.tokenize)
     return app
 
@@ -175,26 +179,40 @@ class Routes:
 
     async def models(self, _request: web.Request) -> web.Response:
         """List what is served."""
-        info, created = self._service.describe()
-        model = build_model(info.id, created=created, owned_by=info.owned_by, meta=info.meta)
-        return web.json_response({"object": "list", "data": [model]})
+        entries = [build_model(info, created=created) for info, created in self._service.list_models()]
+        return web.json_response({"object": "list", "data": entries})
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """Answer a conversation."""
-        parsed = parse_chat(await read_json(request))
-        self._check_model(parsed.call.model)
-        return await self._completions.chat(request, parsed)
+        return await self._completions.chat(request, parse_chat(await read_json(request)))
 
     async def text(self, request: web.Request) -> web.StreamResponse:
         """Continue a text."""
-        parsed = parse_text(await read_json(request))
-        self._check_model(parsed.call.model)
-        return await self._completions.text(request, parsed)
+        return await self._completions.text(request, parse_text(await read_json(request)))
+
+    async def load_adapter(self, request: web.Request) -> web.Response:
+        """Serve an adapter as a model of its own."""
+        call = parse_adapter(await read_json(request), is_load=True)
+        try:
+            await self._service.load_adapter(call.name, Path(call.path), sha256=call.sha256)
+        except AdapterRefused as error:
+            raise ApiError(400, str(error), param="lora_path", code="adapter_refused") from error
+        return web.Response(text=f"Success: LoRA adapter '{call.name}' added successfully.")
+
+    async def unload_adapter(self, request: web.Request) -> web.Response:
+        """Serve an adapter no more; answers that it began are completed."""
+        call = parse_adapter(await read_json(request), is_load=False)
+        try:
+            self._service.unload_adapter(call.name)
+        except LookupError as error:
+            message = f"The adapter {call.name!r} is not loaded."
+            raise ApiError(404, message, param="lora_name", code="adapter_not_found") from error
+        return web.Response(text=f"Success: LoRA adapter '{call.name}' removed successfully.")
 
     async def tokenize(self, request: web.Request) -> web.Response:
         """Count the tokens of a conversation or a text."""
         parsed = parse_tokenize(await read_json(request))
-        self._check_model(parsed.model)
+        check_model(self._service, parsed.model)
         if parsed.text is not None:
             tokens = await self._service.encode_text(parsed.text, add_special=parsed.add_special_tokens)
         else:
@@ -207,10 +225,6 @@ class Routes:
             tokens = prompt.tokens
         limit = self._service.facts.n_ctx
         return web.json_response({"count": len(tokens), "max_model_len": limit, "tokens": list(tokens)})
-
-    def _check_model(self, name: str) -> None:
-        if name and name != self._service.facts.name:
-            raise ApiError(404, f"The model {name!r} does not exist.", param="model", code="model_not_found")
 
 
 async def read_json(request: web.Request) -> object:

@@ -7,17 +7,21 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
+from bot.engine.adapters import NAME, AdapterRefused, admit
 from bot.engine.checksum import hash_model, is_quick
+from bot.engine.lanes import Lane, Lanes
 from bot.engine.loaded import LoadedModel, load_model
-from bot.engine.loop import EngineLoop
 from bot.engine.metrics import EngineMetrics
 from bot.engine.prompt import Prompt
 from bot.engine.template import Message
 from bot.engine.types import Delta, EngineOptions, ModelFacts, ModelInfo, Request
+from bot.errors import ModelFileError
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +29,24 @@ STALL_SECONDS = 120.0
 State = Literal["loading", "ready", "failed", "stopped"]
 
 
+@dataclass(slots=True, eq=False)
+class Served:
+    """A name that requests can ask for; a retired one only ends what it began."""
+
+    lane: Lane
+    created: int
+    path: Path | None = None
+    users: int = 0
+    is_retired: bool = False
+
+    @property
+    def name(self) -> str:
+        """What requests call it."""
+        return self.lane.name
+
+
 class EngineService:
-    """One served model; made, started and stopped inside one running event loop."""
+    """One model and its adapters; made, started and stopped inside one running event loop."""
 
     def __init__(self, options: EngineOptions) -> None:
         self.options = options
@@ -37,7 +57,9 @@ class EngineService:
         self._state: State = "loading"
         self._created = int(time.time())
         self._loaded: LoadedModel | None = None
-        self._loop: EngineLoop | None = None
+        self._lanes: Lanes | None = None
+        self._served: dict[str, Served] = {}
+        self._changes = asyncio.Lock()
         self._inboxes: dict[str, asyncio.Queue[Delta]] = {}
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._asyncio_loop = asyncio.get_running_loop()
@@ -48,14 +70,15 @@ class EngineService:
 
     async def stop(self) -> None:
         """End open requests and the thread."""
-        if self._loop:
-            self._loop.close()
-        await asyncio.to_thread(self._thread.join, 5.0)
+        if self._lanes:
+            self._lanes.end()
+        if self._thread.ident is not None:  # it was started
+            await asyncio.to_thread(self._thread.join, 5.0)
 
     @property
     def state(self) -> State | Literal["stalled"]:
         """Whether the model loads, answers, failed or hangs."""
-        if self._state == "ready" and self._loop and time.monotonic() - self._loop.beat > STALL_SECONDS:
+        if self._state == "ready" and self._lanes and time.monotonic() - self._lanes.beat > STALL_SECONDS:
             return "stalled"
         return self._state
 
@@ -67,19 +90,28 @@ class EngineService:
         return self._loaded
 
     @property
-    def loop(self) -> EngineLoop:
-        """The running loop; only there when the state is ready."""
-        if self._loop is None:
+    def lanes(self) -> Lanes:
+        """The engine thread's work; only there when the state is ready."""
+        if self._lanes is None:
             raise RuntimeError("the model is not loaded yet")
-        return self._loop
+        return self._lanes
 
     @property
     def facts(self) -> ModelFacts:
         """What the model turned out to be."""
         return self.loaded.facts
 
-    def describe(self) -> tuple[ModelInfo, int]:
-        """Return the served model and when it was started."""
+    def list_models(self) -> list[tuple[ModelInfo, int]]:
+        """Return what is served and since when, the base model first."""
+        base = self._describe_base()
+        adapters = [
+            (replace(base, id=served.name, root=str(served.path), parent=base.id), served.created)
+            for served in self._served.values()
+            if served.path
+        ]
+        return [(base, self._created), *adapters]
+
+    def _describe_base(self) -> ModelInfo:
         facts = self.facts
         meta = {
             "n_ctx": facts.n_ctx,
@@ -92,7 +124,60 @@ class EngineService:
             "max_sequences": facts.max_sequences,
             "gpu_layers": facts.gpu_layers,
         }
-        return ModelInfo(facts.name, "apprentice", meta), self._created
+        return ModelInfo(facts.name, "apprentice", meta, root=facts.name)
+
+    def has_model(self, name: str) -> bool:
+        """Whether *name* is the model or an adapter that is served."""
+        return name in self._served
+
+    @contextmanager
+    def use(self, name: str) -> Iterator[Served]:
+        """Hold what *name* stands for, the base model if it is empty; *LookupError* if there is none."""
+        served = self._served[name or self.facts.name]
+        served.users += 1
+        try:
+            yield served
+        finally:
+            served.users -= 1
+            self._free_if_unused(served)
+
+    async def load_adapter(self, name: str, path: Path, *, sha256: str = "") -> None:
+        """Serve an adapter beside what is served, or raise *AdapterRefused*; nothing that runs is disturbed."""
+        async with self._changes:
+            if not NAME.fullmatch(name):
+                raise AdapterRefused("lora_name must be 1 to 128 letters, digits and ._:/@+- only.")
+            if name in self._served:
+                raise AdapterRefused(f"{name} is served already: unload it first, or choose another name.")
+            if len(self._served) > self.options.max_adapters:
+                raise AdapterRefused(f"{self.options.max_adapters} adapters are served already: unload one first.")
+            model_path = self.options.model_path
+            base_sha256 = await asyncio.to_thread(hash_model, model_path, self.options.cache_dir)
+            async with admit(path, model_path=model_path, base_sha256=base_sha256, sha256=sha256) as copy:
+                lane = await self._open(name, copy)
+            self._served[name] = Served(lane, int(time.time()), path)
+
+    async def _open(self, name: str, path: Path) -> Lane:
+        opening = self.lanes.open(name, path)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(opening))
+        except asyncio.CancelledError:
+            opening.add_done_callback(lambda done: done.exception() or self.lanes.close(done.result()))
+            raise
+        except (ValueError, ModelFileError) as error:
+            raise AdapterRefused(f"{name} passed its trial, but cannot be served: {error}") from error
+
+    def unload_adapter(self, name: str) -> None:
+        """Offer an adapter no more; it is freed when its last answer is complete. *LookupError* if there is none."""
+        served = self._served[name]
+        if served.path is None:
+            raise LookupError(name)
+        del self._served[name]
+        served.is_retired = True
+        self._free_if_unused(served)
+
+    def _free_if_unused(self, served: Served) -> None:
+        if served.is_retired and not served.users:
+            self.lanes.close(served.lane)
 
     async def encode_chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> Prompt:
         """Render and tokenize a conversation away from the event loop; the template may take its time."""
@@ -109,9 +194,9 @@ class EngineService:
         """Whether *count* more requests may wait; ask before anything is answered."""
         return len(self._inboxes) + count <= self.options.max_sequences + self.options.queue_limit
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncGenerator[list[Delta], None]:
+    async def generate(self, served: Served, requests: Sequence[Request]) -> AsyncGenerator[list[Delta], None]:
         """Yield what the engine adds to *requests* until all are finished; leaving early cancels the rest."""
-        loop = self.loop
+        loop = served.lane.loop
         inbox: asyncio.Queue[Delta] = asyncio.Queue()
         open_ids = {request.request_id for request in requests}
         self._inboxes |= dict.fromkeys(open_ids, inbox)
@@ -131,28 +216,23 @@ class EngineService:
 
     def _run(self) -> None:
         """The thread's life: load, serve, say how it ended."""
-        loop: EngineLoop | None = None
+        lanes: Lanes | None = None
         try:
             loaded = load_model(self.options)
             if is_quick(self.options.model_path):
                 self.sha256 = hash_model(self.options.model_path)
             else:
                 threading.Thread(target=self._hash, name="checksum", daemon=True).start()
-            loop = EngineLoop(
-                loaded.model,
-                loaded.context,
-                max_running=self.options.max_sequences,
-                deliver=self._deliver,
-                metrics=self.metrics,
-            )
-            self._call(self._on_ready, loaded, loop)
-            loop.run()
-            loop.shut_down("The engine is stopping.")
+            lanes = Lanes(self.options, loaded, deliver=self._deliver, metrics=self.metrics)
+            self._call(self._on_ready, loaded, lanes)
+            lanes.run()
+            lanes.shut_down("The engine is stopping.")
+            lanes.free()
             loaded.close()
         except Exception as error:
             log.debug("the engine's thread ended", exc_info=True)
-            if loop:
-                loop.shut_down("The engine failed.")
+            if lanes:
+                lanes.shut_down("The engine failed.")
             self._call(self._on_failed, error)
 
     def _hash(self) -> None:
@@ -164,8 +244,9 @@ class EngineService:
         with suppress(RuntimeError):
             self._asyncio_loop.call_soon_threadsafe(function, *arguments)
 
-    def _on_ready(self, loaded: LoadedModel, loop: EngineLoop) -> None:
-        self._loaded, self._loop, self._state = loaded, loop, "ready"
+    def _on_ready(self, loaded: LoadedModel, lanes: Lanes) -> None:
+        self._loaded, self._lanes, self._state = loaded, lanes, "ready"
+        self._served[loaded.facts.name] = Served(lanes.base, self._created)
 
     def _on_failed(self, error: Exception) -> None:
         self.error, self._state = error, "failed"

@@ -30,6 +30,7 @@ class EngineOptions:
     kv_cells: int = 0
     n_batch: int = 512
     queue_limit: int = 200
+    max_adapters: int = 4
     cache_dir: Path | None = None
 
 
@@ -113,11 +114,13 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A served model; *meta* is empty when the server is not ours and says nothing more than the name."""
+    """A served model; *meta* is empty when the server says only its name, *parent* is the model below an adapter."""
 
     id: str
     owned_by: str = ""
     meta: Mapping[str, object] = field(default_factory=dict)
+    root: str = ""
+    parent: str = ""
 
     @property
     def n_ctx(self) -> int | None:

@@ -65,6 +65,28 @@ class TokenizeCall:
     add_special_tokens: bool
 
 
+@dataclass(frozen=True, slots=True)
+class AdapterCall:
+    """An adapter to load or unload."""
+
+    name: str
+    path: str = ""
+    sha256: str = ""
+
+
+def parse_adapter(body: object, *, is_load: bool) -> AdapterCall:
+    """Parse the body of `POST /v1/load_lora_adapter` or `POST /v1/unload_lora_adapter`."""
+    fields = Fields(body)
+    name = fields.text("lora_name", limit=128)
+    path, sha256 = (fields.text("lora_path", limit=4096), fields.text("sha256", limit=64)) if is_load else ("", "")
+    if not name:
+        refuse("lora_name", "must be given")
+    if is_load and not path.startswith("/"):
+        refuse("lora_path", "must be an absolute path")
+    fields.finish()
+    return AdapterCall(name, path, sha256)
+
+
 def parse_chat(body: object) -> ChatCall:
     """Parse the body of `POST /v1/chat/completions`."""
     fields = Fields(body)

@@ -397,4 +397,4 @@ async def test_while_loading_the_answer_is_503(tiny_model: Path) -> None:
 
     assert service.state == "loading"
     with pytest.raises(RuntimeError, match="not loaded"):
-        service.describe()
+        service.list_models()

@@ -25,7 +25,14 @@ def byte_alphabet() -> list[str]:
 
 
 def write_tiny_model(
-    path: Path, *, seed: int = 7, n_ctx: int = 2048, width: int = 64, layers: int = 2, may_end: bool = True
+    path: Path,
+    *,
+    seed: int = 7,
+    n_ctx: int = 2048,
+    width: int = 64,
+    layers: int = 2,
+    may_end: bool = True,
+    is_tied: bool = False,
 ) -> Path:
     """Write the model to *path*; the same seed gives the same weights."""
     heads, hidden = 4, width * 2
@@ -53,6 +60,8 @@ def write_tiny_model(
     writer.add_add_bos_token(False)
     writer.add_chat_template(CHATML)
     for name, shape in tensor_shapes(len(tokens), width=width, hidden=hidden, layers=layers).items():
+        if is_tied and name == "output.weight":
+            continue
         tensor = random_tensor(name, shape, seed=seed)
         if name == "output.weight" and not may_end:
             tensor[len(words) :] = 0  # a logit of zero is far below the loud ones

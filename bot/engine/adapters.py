@@ -1,0 +1,99 @@
+"""Whether an adapter may be served: its file, its checksum, the model it was made for, and a trial run.
+
+The trial runs in a process of its own; a refusal leaves everything that is served as it was. What was tried is a
+private copy, and the copy is what is loaded, so that nobody can change the file in between.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bot.engine.checksum import check_gguf
+from bot.engine.supervisor import build_environment
+from bot.errors import EngineError, ModelFileError
+
+MAX_BYTES = 4 * 1024**3
+CHUNK_BYTES = 1024 * 1024
+TRIAL_SECONDS = 300.0
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
+
+
+class AdapterRefused(EngineError):  # noqa: N818 - reads as a state, not as a mistake
+    """The adapter cannot be served."""
+
+
+@asynccontextmanager
+async def admit(path: Path, *, model_path: Path, base_sha256: str, sha256: str) -> AsyncIterator[Path]:
+    """Yield a private copy of an adapter that passed every check, or raise *AdapterRefused* with the reason."""
+    with TemporaryDirectory(prefix="adapter-") as folder:
+        copy = Path(folder) / "adapter.gguf"
+        found = await asyncio.to_thread(_copy, path, copy)
+        if sha256 and found != sha256.lower():
+            raise AdapterRefused(
+                f"{path} has not the SHA-256 that was promised: it was changed or copied incompletely."
+            )
+        metadata = await try_in_process(model_path, copy, name=path)
+        made_for = metadata.get("apprentice.base_sha256")
+        if made_for and made_for != base_sha256:
+            raise AdapterRefused(f"{path} was trained for another model than {model_path.name}.")
+        yield copy
+
+
+def _copy(path: Path, target: Path) -> str:
+    """Copy an adapter and return its SHA-256."""
+    try:
+        check_gguf(path, "lora_path")
+        if path.stat().st_size > MAX_BYTES:
+            raise AdapterRefused(f"{path} is larger than {MAX_BYTES} bytes.")
+        digest = hashlib.sha256()
+        with path.open("rb") as source, target.open("xb") as copy:
+            while chunk := source.read(CHUNK_BYTES):
+                digest.update(chunk)
+                copy.write(chunk)
+    except (OSError, ModelFileError) as error:
+        raise AdapterRefused(str(error)) from error
+    return digest.hexdigest()
+
+
+async def try_in_process(model_path: Path, adapter_path: Path, *, name: Path) -> Mapping[str, str]:
+    """Return the metadata of an adapter that computes, or raise *AdapterRefused* with what happened to the trial."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bot.engine.probe", str(model_path), str(adapter_path)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=build_environment(os.environ, {}),
+    )
+    try:
+        async with asyncio.timeout(TRIAL_SECONDS):
+            output, _ = await process.communicate()
+    except TimeoutError as error:
+        raise AdapterRefused(f"{name} was tried for {TRIAL_SECONDS:g} s without an end.") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    report = _read_report(output)
+    code = process.returncode or 0
+    if code < 0:
+        raise AdapterRefused(f"{name} ends the process that computes with it ({signal.Signals(-code).name}).")
+    metadata = report.get("metadata")
+    if not isinstance(metadata, dict):
+        raise AdapterRefused(f"{name} cannot be served: {report.get('reason') or f'its trial ended with {code}'}.")
+    return metadata
+
+
+def _read_report(output: bytes) -> Mapping[str, object]:
+    try:
+        report = json.loads(output.splitlines()[-1])
+    except (IndexError, ValueError):
+        return {}
+    return report if isinstance(report, dict) else {}

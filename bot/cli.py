@@ -36,20 +36,24 @@ def cli() -> None:
 def demo(port: int, opens_browser: bool) -> None:
     """Try everything in the browser: playground, engine and bot, with no account and no token."""
     from bot.demo import run_demo
+    from bot.lock import holding
     from bot.signals import stop_event
 
     settings = _start()
+    folder = settings.data_dir / "demo"
 
     async def work() -> None:
-        await run_demo(settings, port=port, opens_browser=opens_browser, stop=stop_event(), say=click.echo)
+        await run_demo(settings, folder, port=port, opens_browser=opens_browser, stop=stop_event(), say=click.echo)
 
-    asyncio.run(work())
+    with holding(folder):
+        asyncio.run(work())
 
 
 @cli.command()
 def run() -> None:
     """Run the bot in your Slack. Needs SLACK_BOT_TOKEN and SLACK_APP_TOKEN; starts its own engine."""
     from bot.app import running_bot
+    from bot.lock import holding
     from bot.signals import stop_event
 
     settings = _start()
@@ -59,7 +63,8 @@ def run() -> None:
         async with running_bot(settings) as bot:
             await bot.run_until(stop)
 
-    asyncio.run(work())
+    with holding(settings.data_dir):
+        asyncio.run(work())
 
 
 @cli.command()
@@ -199,6 +204,8 @@ def main() -> None:
     """Run the command line; an error that we raise on purpose is one clear line, anything else a traceback."""
     try:
         cli(prog_name="bot")
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Exception as error:
         from bot.errors import ApprenticeError
         from bot.playground.errors import PlaygroundError

@@ -21,11 +21,12 @@ log = logging.getLogger(__name__)
 
 
 async def run_demo(
-    settings: Settings, *, port: int, opens_browser: bool, stop: asyncio.Event, say: Callable[[str], None]
+    settings: Settings, folder: Path, *, port: int, opens_browser: bool, stop: asyncio.Event, say: Callable[[str], None]
 ) -> None:
-    """Start all three, say where to look, and stop them all when *stop* is set or one of them ends."""
-    folder = settings.data_dir / "demo"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Start all three, say where to look, and stop them when *stop* is set or one of them ends.
+
+    What they store goes to *folder*.
+    """
     url = f"http://127.0.0.1:{port}"
     async with (
         _playground(port=port, data=folder / "workspace.json") as playground,

@@ -65,3 +65,7 @@ class ModelFileError(EngineError):
 
 class DeliveryError(ApprenticeError):
     """Slack did not take the answer."""
+
+    def __init__(self, message: str | None = None, *, is_passing: bool = False) -> None:
+        super().__init__(message)
+        self.is_passing = is_passing

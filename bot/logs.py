@@ -9,6 +9,7 @@ SECRETS = re.compile(
     r"(xox[a-z]?[.-][\w.-]{4,}|xapp-[\w.-]{4,}|xoxe[.-][\w.-]{4,}|Bearer\s+[\w.~+/=-]{8,})|(://[^:/@\s]+):[^@\s]+@"
 )
 QUIET = ("slack_bolt", "slack_sdk", "aiosqlite", "alembic", "apscheduler", "aiohttp.access")
+DETAIL = re.compile(r"DETAIL:.*")  # PostgreSQL quotes the row that it refuses
 BARE = "bare"  # for a child process whose lines its parent logs with time and level
 
 
@@ -42,7 +43,8 @@ class JsonLines(Scrubbing):
 
 def scrub(text: str) -> str:
     """Blot out Slack's tokens, bearer tokens and passwords in addresses."""
-    return SECRETS.sub(lambda found: f"{found[2]}:[secret]@" if found[2] else "[secret]", text)
+    text = SECRETS.sub(lambda found: f"{found[2]}:[secret]@" if found[2] else "[secret]", text)
+    return DETAIL.sub("DETAIL: [hidden]", text)
 
 
 def set_up_logging(level: str, form: str) -> None:

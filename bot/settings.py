@@ -108,6 +108,8 @@ def load_settings() -> Settings:
     """Read the settings; raise *ConfigError* that names each wrong variable."""
     try:
         return Settings()
+    except UnicodeDecodeError as error:
+        raise ConfigError(".env is not UTF-8 text: save it as UTF-8.") from error
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(item) for item in error.errors())) from error
 

@@ -117,6 +117,15 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_a_second_bot_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    """Two of them would take up each other's work; the line names the folder and the process."""
+    with demo(tmp_path) as (process, _):
+        result = bot("demo", "--port", str(free_port()), DATA_DIR=str(tmp_path))
+
+    assert result.returncode == 1
+    assert f"DATA_DIR: {tmp_path / 'demo'} is in use by the bot with process id {process.pid}" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
@@ -127,6 +136,8 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
         (["engine"], {}, "ENGINE_API_KEY is not set"),
         (["migrate"], {"DATABASE_URL": "postgresql+asyncpg://127.0.0.1:1/x"}, "127.0.0.1:1"),
         (["migrate"], {"DATA_DIR": "/proc/nowhere"}, "DATA_DIR"),
+        (["demo"], {"DATA_DIR": "/proc/nowhere"}, "DATA_DIR"),
+        (["migrate"], {"DATABASE_URL": "mysql://bot@127.0.0.1/x"}, "DATABASE_URL"),
         (["playground", "--host", "0.0.0.0"], {}, "loopback"),
         (["dance"], {}, "No such command"),
     ],

@@ -24,6 +24,12 @@ def test_secrets_are_blotted_out(line: str, hidden: str) -> None:
     assert "[secret]" in scrub(line)
 
 
+def test_a_quoted_row_is_hidden() -> None:
+    """PostgreSQL says which row it refuses, with everything in it."""
+    line = "IntegrityError: null value\nDETAIL:  Failing row contains (1, what Maya wrote)."
+    assert "Maya" not in scrub(line)
+
+
 def test_ordinary_lines_stay_as_they_are() -> None:
     """Scrubbing touches nothing else."""
     line = "12:00:01 INFO bot.app: ready: socket transport, http://127.0.0.1:3000/healthz"

@@ -132,6 +132,7 @@ class Assistant:
         while draft.finish_reason is None:
             try:
                 async for piece in self._attempt(draft):
+                    patience = Patience()
                     yield piece
             except (EngineUnavailable, EngineBusy) as error:
                 if draft.text and draft.prompt_ids is None:

@@ -6,6 +6,7 @@ It only holds and finds; who is told about a change is decided by its callers.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -36,9 +37,9 @@ class Workspace:
         return f"{self.last_ts // 1_000_000}.{self.last_ts % 1_000_000:06d}"
 
     def next_id(self, prefix: str) -> str:
-        """Return an id such as Ev0PG000001, unique in this workspace."""
-        self.last_id += 1
-        return f"{prefix}0PG{self.last_id:06d}"
+        """Return an id that no earlier run has given, also when its last moments were never saved."""
+        self.last_id = max(self.last_id + 1, time.time_ns() // 1_000_000)
+        return f"{prefix}{_base36(self.last_id)}"
 
     def people(self) -> list[User]:
         """Return everyone who is not a bot."""
@@ -146,3 +147,12 @@ class Workspace:
 def is_top_level(message: Message) -> bool:
     """Say whether a message stands in the channel itself: not a reply, or one sent there as well."""
     return not message.is_reply or message.broadcast
+
+
+def _base36(number: int) -> str:
+    """Write *number* with the digits and capitals that Slack's ids have."""
+    digits = ""
+    while number:
+        number, rest = divmod(number, 36)
+        digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[rest] + digits
+    return digits

@@ -1,7 +1,6 @@
 """Buttons: thumbs, what an answer should have been, Stop, Regenerate and Retry."""
 
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -16,7 +15,7 @@ from bot.storage.db import Database
 from bot.storage.feedback import current_vote, save_correction, save_vote
 from bot.storage.tables import AnswerState, Vote
 
-Handler = Callable[..., Awaitable[None]]
+CORRECTION_LENGTH = 3000
 
 
 def register_actions(
@@ -49,18 +48,21 @@ class FeedbackButtons:
             await self._calls.call_if_possible("views.open", trigger_id=body["trigger_id"], view=view)
         if vote in {Vote.UP, Vote.DOWN} and await self._vote(body, answer_id, Vote(vote)):
             noted = "👍 Thank you, noted." if vote == Vote.UP else "👎 Noted. Tell me more in the form if you like."
-            await self._whisper(body, noted, blocks.build_undo_button(answer_id))
+            await self._whisper(body, noted, blocks.build_undo_button(answer_id, vote))
 
     async def handle_undo(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Take a vote and its correction back."""
         await ack()
-        answer_id = str(action.get("value"))
+        vote, _, answer_id = str(action.get("value")).partition(":")
+        user_id = body["user"]["id"]
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id)
-            if record is not None:
-                await save_vote(session, record.answer, user_id=body["user"]["id"], vote=Vote.NONE)
-                await save_correction(session, record.answer, user_id=body["user"]["id"], text="")
-        await self._whisper(body, "Taken back.", [])
+            current = await current_vote(session, answer_id, user_id=user_id)
+            is_current = record is not None and current is not None and current.vote == vote
+            if record is not None and is_current:
+                await save_vote(session, record.answer, user_id=user_id, vote=Vote.NONE)
+                await save_correction(session, record.answer, user_id=user_id, text="")
+        await self._whisper(body, "Taken back." if is_current else "You have changed your mind since; kept.", [])
 
     async def handle_correction(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
         """Store why an answer was bad and what it should have been."""
@@ -68,7 +70,7 @@ class FeedbackButtons:
         user_id, answer_id = body["user"]["id"], view["private_metadata"]
         values = view["state"]["values"]
         reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
-        text = (values["correction"]["correction"].get("value") or "").strip()
+        text = (values["correction"]["correction"].get("value") or "").strip()[:CORRECTION_LENGTH]
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id)
             if record is None:

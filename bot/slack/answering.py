@@ -5,12 +5,15 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
 from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.turn import Assistant
 from bot.errors import ApprenticeError, ContextOverflow, DeliveryError, EngineBusy, EngineUnavailable
 from bot.metrics import ANSWERS, FIRST_TEXT
 from bot.slack.blocks import build_answer_buttons, build_note, build_retry_button
-from bot.slack.calls import Calls
+from bot.slack.calls import Calls, is_passing
 from bot.slack.chunks import find_urls
 from bot.slack.delivery import Delivery
 from bot.slack.directory import Directory
@@ -46,22 +49,19 @@ class Answering:
         """Return the answer *answer_id* while it is being written."""
         return next((draft for draft in self._running.values() if draft.answer_id == answer_id), None)
 
-    async def answer(self, row: Inbox) -> None:
-        """Bring *row* to its outcome."""
+    async def answer(self, row: Inbox, *, attempts: int) -> None:
+        """Bring *row* to its outcome; raise a passing *DeliveryError* while Slack is away."""
         draft = await self._begin(row)
         if draft is not None:
-            await self._answer(draft, attempts=row.attempts)
+            await self._answer(draft, attempts=attempts)
 
     async def apologise(self, row: Inbox, *, error_id: str) -> None:
-        """Say that an event could not even be begun; raise *DeliveryError* when that cannot be said either."""
-        posted = await self._calls.call_if_possible(
-            "chat.postMessage",
-            channel=row.channel_id,
-            thread_ts=row.thread_ts,
-            text=f":warning: {_apology(ApprenticeError())} Please send it again. (error {error_id})",
-        )
-        if posted is None:
-            raise DeliveryError
+        """Say that an event could not even be begun; raise a passing *DeliveryError* while Slack is away."""
+        text = f":warning: {_apology(ApprenticeError())} Please send it again. (error {error_id})"
+        try:
+            await self._calls.call("chat.postMessage", channel=row.channel_id, thread_ts=row.thread_ts, text=text)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            raise DeliveryError(is_passing=is_passing(error)) from error
 
     async def _begin(self, row: Inbox) -> Draft | None:
         if row.kind != "message":
@@ -121,6 +121,10 @@ class Answering:
                 await delivery.close(build_note(_note(draft)) + build_answer_buttons(draft.answer_id))
         except asyncio.CancelledError:
             raise
+        except DeliveryError as error:
+            if error.is_passing:
+                raise
+            await self._fail(draft, delivery, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the person must see an outcome
             await self._fail(draft, delivery, error)
         else:
@@ -135,8 +139,11 @@ class Answering:
         is_ours = isinstance(error, ApprenticeError)
         log.warning("turns: error %s: %s", error_id, type(error).__name__, exc_info=None if is_ours else error)
         try:
-            await delivery.say(f"⚠️ {_apology(error)} (error {error_id})", build_retry_button(draft.answer_id))
+            retry = [] if isinstance(error, ContextOverflow) else build_retry_button(draft.answer_id)
+            await delivery.say(f"⚠️ {_apology(error)} (error {error_id})", retry)
         except DeliveryError as unsaid:
+            if unsaid.is_passing:
+                raise
             log.error("turns: error %s could not be shown: %s", error_id, unsaid)  # noqa: TRY400 - our own sentence
         await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=error_id)
         ANSWERS.labels(AnswerState.FAILED).inc()

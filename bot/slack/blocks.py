@@ -68,9 +68,9 @@ def build_retry_button(answer_id: str) -> list[Block]:
     return [{"type": "actions", "elements": [_button("Retry", RETRY, answer_id)]}]
 
 
-def build_undo_button(answer_id: str) -> list[Block]:
-    """Build the button that takes a vote back."""
-    return [{"type": "actions", "elements": [_button("Undo", UNDO_VOTE, answer_id)]}]
+def build_undo_button(answer_id: str, vote: str) -> list[Block]:
+    """Build the button that takes back *vote*, and no later one."""
+    return [{"type": "actions", "elements": [_button("Undo", UNDO_VOTE, f"{vote}:{answer_id}")]}]
 
 
 def build_correction_view(private_metadata: str) -> dict[str, Any]:

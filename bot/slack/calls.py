@@ -21,6 +21,7 @@ LACKING = {
     "access_denied",
     "team_not_eligible",
 }
+THROTTLED = {"ratelimited", "rate_limited"}
 UNREPEATABLE = {"chat.appendStream", "chat.stopStream"}  # a second try would say the same words twice
 TRIES = 4
 SERVER_ERROR = 500
@@ -47,6 +48,8 @@ class Calls:
                 return dict(response.data)
             except SlackApiError as error:
                 delay = _retry_delay(error, attempt=TRIES - tries_left)
+                if is_server_error(error) and method in UNREPEATABLE:
+                    delay = None
                 if error_code(error) in LACKING:
                     self._lacking.add(method)
                 if delay is None or not tries_left:
@@ -82,11 +85,21 @@ def error_code(error: Exception) -> str:
 def _retry_delay(error: SlackApiError, *, attempt: int) -> float | None:
     """Return how long to wait before another try; None when another try cannot help."""
     headers = {str(key).lower(): value for key, value in (getattr(error.response, "headers", None) or {}).items()}
-    if error_code(error) in {"ratelimited", "rate_limited"} or "retry-after" in headers:
+    if error_code(error) in THROTTLED or "retry-after" in headers:
         try:
             return float(headers.get("retry-after", 1))
         except ValueError:
             return 1.0
-    if getattr(error.response, "status_code", 200) >= SERVER_ERROR:
-        return 0.25 * attempt
-    return None
+    return 0.25 * attempt if is_server_error(error) else None
+
+
+def is_server_error(error: SlackApiError) -> bool:
+    """Return whether it is Slack that has the trouble."""
+    return bool(getattr(error.response, "status_code", 200) >= SERVER_ERROR)
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Return whether the same call can work later: Slack is away, in trouble, or has had too much."""
+    if isinstance(error, SlackApiError):
+        return is_server_error(error) or error_code(error) in THROTTLED
+    return isinstance(error, aiohttp.ClientError | TimeoutError)

@@ -22,7 +22,8 @@ def register_commands(app: AsyncApp, *, database: Database, engine: EngineClient
     @app.command(COMMAND)
     async def handle_command(ack: AsyncAck, respond: AsyncRespond, command: dict[str, Any]) -> None:
         await ack()
-        word = str(command.get("text") or "help").split(maxsplit=1)[0].lower() if command.get("text") else "help"
+        words = str(command.get("text") or "").split(maxsplit=1)
+        word = words[0].lower() if words else "help"
         if word == "status":
             await respond(render_status(await read_status(database, engine)))
         elif word == "help":

@@ -25,7 +25,8 @@ class Directory:
             return known[1]
         answer = await self._calls.call_if_possible("users.info", user=user_id)
         name = _display_name((answer or {}).get("user") or {}) or user_id
-        self._users[user_id] = (time.monotonic(), name)
+        if answer is not None:
+            self._users[user_id] = (time.monotonic(), name)
         return name
 
     async def names(self, user_ids: Iterable[str]) -> dict[str, str]:

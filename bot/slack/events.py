@@ -1,8 +1,10 @@
 """Slack's events: what wants an answer is committed to the inbox before Slack hears that we have it."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
 from bot.slack.answering import Answering
@@ -13,6 +15,8 @@ from bot.slack.manifest import SUGGESTIONS
 from bot.slack.turns import Turns
 from bot.storage.db import Database
 
+log = logging.getLogger(__name__)
+
 
 def register_events(
     app: AsyncApp, *, database: Database, turns: Turns, answering: Answering, calls: Calls, admins: frozenset[str]
@@ -22,16 +26,29 @@ def register_events(
     intake = Intake(database)
 
     @app.middleware  # Bolt acknowledges an event before it runs the listener: only a middleware comes before that.
-    async def accept(body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]) -> None:  # noqa: A002 - Bolt's name
+    async def accept(
+        body: dict[str, Any],
+        context: AsyncBoltContext,
+        next: Callable[[], Awaitable[None]],  # noqa: A002 - Bolt's name
+    ) -> BoltResponse | None:
         heard = hear(body, bot_user_id=context.bot_user_id or "")
         if heard is not None:
-            await intake.put(heard)
+            try:
+                await intake.put(heard)
+            except Exception as error:  # noqa: BLE001 - not acknowledged, so Slack sends it again
+                log.warning("events: one could not be stored (%s); Slack will send it again", type(error).__name__)
+                return BoltResponse(status=503)
         await next()
+        return None
 
     @app.event("message")
     @app.event("app_mention")
     async def handle_message() -> None:
         turns.wake()
+
+    @app.event("app_context_changed")
+    async def handle_context_changed() -> None:
+        """Hear which conversation somebody looks at, and keep nothing of it."""
 
     @app.event("app_home_opened")
     async def handle_home_opened(event: dict[str, Any]) -> None:

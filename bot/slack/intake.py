@@ -46,7 +46,9 @@ class Intake:
 
 
 async def _accept(session: Session, heard: Heard) -> str:
-    is_engaged = heard.is_reply and await find_thread(session, heard.place) is not None
+    is_engaged = heard.is_reply and (
+        await find_thread(session, heard.place) is not None or await inbox.has_thread(session, heard.place)
+    )
     if not wants_answer(heard, is_engaged=is_engaged):
         return "ignored"
     return "accepted" if await inbox.accept(session, heard.arrival) else "known"

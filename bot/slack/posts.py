@@ -9,7 +9,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.errors import DeliveryError
 from bot.slack.blocks import Block, build_text
-from bot.slack.calls import Calls, error_code
+from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.render import escaped_length, render_mrkdwn
 from bot.slack.split import split_markdown
 
@@ -57,7 +57,8 @@ class Posts:
             for surplus in self._ts[len(self._shown) :]:
                 await self._calls.call_if_possible("chat.delete", channel=self._target.channel_id, ts=surplus)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
-            raise DeliveryError(f"Slack did not take the answer ({error_code(error)}).") from error
+            sentence = f"Slack did not take the answer ({error_code(error)})."
+            raise DeliveryError(sentence, is_passing=is_passing(error)) from error
 
     async def _put_all(self, text: str, tail: list[Block]) -> None:
         parts = split_markdown(text, limit=PART_LIMIT, measure=escaped_length) or [""]

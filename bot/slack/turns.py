@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from bot.errors import DeliveryError
 from bot.slack.answering import Answering
 from bot.storage import inbox
 from bot.storage.db import Database
@@ -11,6 +12,7 @@ from bot.storage.tables import Inbox, new_id
 MAX_RUNNING = 64
 GRACE_S = 20.0
 PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -76,23 +78,44 @@ class Turns:
         self._wake.set()
 
     async def _take(self, row: Inbox) -> None:
-        """Bring one event to its outcome; a cancelled one stays in the inbox, for the next start."""
-        try:
-            await self._answering.answer(row)
-            async with self._database.begin() as session:
-                await inbox.finish(session, row.id)
-        except Exception:
-            error_id = new_id()
-            log.exception("turns: error %s, attempt %d", error_id, row.attempts)
-            await asyncio.sleep(PAUSE_S * row.attempts)
-            await self._give_back(row, error_id)
+        """Bring one event to its outcome, however long Slack or the database are away.
 
-    async def _give_back(self, row: Inbox, error_id: str) -> None:
-        """Let a broken event be tried again, or apologise once and leave it."""
+        A cancelled one stays in the inbox, for the next start.
+        """
+        attempts, pause = row.attempts, PAUSE_S
+        while True:
+            try:
+                await self._bring(row, attempts=attempts)
+            except DeliveryError as error:
+                if not error.is_passing:
+                    raise
+                log.warning("turns: Slack cannot be reached; trying again in %.0f s", pause)
+            except Exception:
+                attempts += 1
+                log.exception("turns: an event could not be brought to its end; trying again in %.0f s", pause)
+            else:
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _bring(self, row: Inbox, *, attempts: int) -> None:
         try:
-            if row.attempts >= inbox.MAX_ATTEMPTS:
-                await self._answering.apologise(row, error_id=error_id)
-            async with self._database.begin() as session:
-                await (inbox.finish if row.attempts >= inbox.MAX_ATTEMPTS else inbox.release)(session, row.id)
+            await self._answering.answer(row, attempts=attempts)
+        except DeliveryError:
+            raise
         except Exception:
-            log.exception("turns: error %s: the event waits for the next start", error_id)
+            if attempts < inbox.MAX_ATTEMPTS:
+                raise
+            error_id = new_id()
+            log.exception("turns: error %s, after %d attempts", error_id, attempts)
+            await self._apologise(row, error_id)
+        async with self._database.begin() as session:
+            await inbox.finish(session, row.id)
+
+    async def _apologise(self, row: Inbox, error_id: str) -> None:
+        try:
+            await self._answering.apologise(row, error_id=error_id)
+        except DeliveryError as error:
+            if error.is_passing:
+                raise
+            log.warning("turns: error %s could not be shown", error_id)

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event, make_url
+from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
@@ -28,10 +28,10 @@ class Database:
 
     def __init__(self, url: str) -> None:
         try:
-            self._url = make_url(url)
+            self._url = read_url(url)
             self.is_sqlite = self._url.get_backend_name() == "sqlite"
             options: dict[str, Any] = {} if self.is_sqlite else {"pool_size": 10, "pool_pre_ping": True}
-            self._engine = create_async_engine(self._url, **options)
+            self._engine = create_async_engine(self._url, hide_parameters=True, **options)
         except ModuleNotFoundError as error:
             raise StorageError(
                 f"DATABASE_URL needs the package {error.name}: pip install 'apprentice[postgres]'."
@@ -107,6 +107,15 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+
+
+def read_url(url: str) -> URL:
+    """Read *url* and name the driver that we use; hosts hand out `postgres://…` without one."""
+    parsed = make_url(url.replace("postgres://", "postgresql://", 1))
+    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+    if parsed.get_backend_name() not in drivers:
+        raise ValueError(parsed.get_backend_name())
+    return parsed.set(drivername=drivers[parsed.get_backend_name()])
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from bot.storage.tables import Inbox, InboxState, now
+from bot.storage.threads import Place
 
 MAX_ATTEMPTS = 3
 
@@ -33,6 +34,11 @@ async def accept(session: AsyncSession, arrival: Arrival) -> bool:
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     statement = insert(Inbox).values(**vars(arrival)).on_conflict_do_nothing().returning(Inbox.id)
     return (await session.scalar(statement)) is not None
+
+
+async def has_thread(session: AsyncSession, place: Place) -> bool:
+    """Return whether a thread has an event here, which makes it ours before its first turn has begun."""
+    return (await session.scalar(select(Inbox.id).filter_by(**vars(place)).limit(1))) is not None
 
 
 async def find_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:
@@ -80,11 +86,6 @@ async def finish(session: AsyncSession, inbox_id: int) -> None:
     await session.execute(
         update(Inbox).where(Inbox.id == inbox_id).values(state=InboxState.DONE, payload={}, done_at=now())
     )
-
-
-async def release(session: AsyncSession, inbox_id: int) -> None:
-    """Let an event be claimed again."""
-    await session.execute(update(Inbox).where(Inbox.id == inbox_id).values(state=InboxState.PENDING))
 
 
 async def recover(session: AsyncSession) -> int:

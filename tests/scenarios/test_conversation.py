@@ -122,7 +122,13 @@ async def test_opening_the_messages_tab_offers_suggestions(playground: Playgroun
 async def test_the_slash_command_helps_and_tells_how_it_is(playground: Playground, bot: RunningBot) -> None:
     """Help, status and a word that it does not know; only the person who asked sees it."""
     maya = playground.maya
-    for text, said in (("", "Teach me"), ("help", "Teach me"), ("status", "starter"), ("dance", "do not know")):
+    for text, said in (
+        ("", "Teach me"),
+        ("help", "Teach me"),
+        ("status", "starter"),
+        ("dance", "do not know"),
+        (" \u00a0 ", "Teach me"),
+    ):
         before = len(maya.ephemerals(maya.dm))
         await maya.command("/apprentice", text)
         await playground.wait_until(lambda: len(maya.ephemerals(maya.dm)) > before, what="the answer")  # noqa: B023
@@ -137,3 +143,13 @@ async def test_a_private_channel_is_known_as_private(playground: Playground, bot
 
     async with rows.begin() as session:
         assert await session.scalar(select(Answer.audience)) == Audience.PRIVATE
+
+
+async def test_a_quick_follow_up_is_not_missed(playground: Playground, bot: RunningBot, finished: Finished) -> None:
+    """Somebody who goes on writing in a thread whose first answer has not begun is answered as well."""
+    playground.fault("latency", seconds=1, methods="users.info", times=1)
+    ts = await playground.priya.say("random", f"{BOT} hello")
+    await playground.priya.say("random", "What is a runbook?", thread_ts=ts)
+
+    answers = await finished(2)
+    assert {answer.state for answer in answers} == {AnswerState.COMPLETE}

@@ -98,10 +98,10 @@ async def test_a_throttled_workspace_gets_the_whole_text(
     assert shown(message) == "".join(answer.text.split())
 
 
-async def test_a_failed_answer_says_so_and_can_be_retried(
+async def test_a_message_that_can_never_fit_is_refused(
     playground: Playground, bot: RunningBot, finished: Finished
 ) -> None:
-    """A question that can never fit is refused with an id; Retry tries again in the same place."""
+    """The refusal says how long it is and how long it may be; there is no Retry, which could not help."""
     maya = playground.maya
     ts = await maya.say(maya.dm, "word " * 5000)
     (answer,) = await finished()
@@ -110,10 +110,7 @@ async def test_a_failed_answer_says_so_and_can_be_retried(
     assert answer.state == AnswerState.FAILED
     assert answer.error_id in (reply["markdown_text"] or reply["text"])
     assert "too long" in (reply["markdown_text"] or reply["text"])
-    await maya.click(reply, "retry")
-    answers = await finished(2)
-    assert answers[1].replaces_id == answer.id
-    assert len(answers_in(playground, maya.dm, ts)) == 1
+    assert "retry" not in str(reply["blocks"])
 
 
 async def test_older_messages_that_do_not_fit_are_confessed(
@@ -231,3 +228,33 @@ async def test_what_cannot_be_begun_ends_in_an_apology(playground: Playground, b
         await session.execute(text("DROP TRIGGER failing"))
     again = await maya.say(maya.dm, "hello", thread_ts=ts)
     assert (await playground.wait_for_reply(maya.dm, ts, after=again))["markdown_text"]
+
+
+async def test_a_slack_that_is_away_for_a_while_gets_the_answer_later(
+    playground: Playground, bot: RunningBot, finished: Finished
+) -> None:
+    """Every call fails for some seconds, more often than one call is tried; then the answer stands there, once."""
+    playground.fault("server_error", status=503, methods="chat.*")
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "hello")
+    await asyncio.sleep(4)
+    assert answers_in(playground, maya.dm, ts) == []
+    playground.fault("server_error", enabled=False)
+    (answer,) = await finished()
+
+    (message,) = answers_in(playground, maya.dm, ts)
+    assert answer.state == AnswerState.COMPLETE
+    assert shown(message) == "".join(answer.text.split())
+
+
+async def test_messages_after_a_reset_of_the_workspace_are_answered(
+    playground: Playground, bot: RunningBot, finished: Finished
+) -> None:
+    """Ids never repeat, so nothing new is mistaken for something old."""
+    maya = playground.maya
+    for round_ in range(2):
+        for _ in range(3):
+            await maya.say(maya.dm, "hello")
+        await finished(3 * (round_ + 1))
+        playground.hub.reset()
+        await playground.wait_for_connection()

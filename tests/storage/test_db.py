@@ -66,6 +66,7 @@ async def test_sqlite_survives_a_power_cut(tmp_path: Path) -> None:
         ("nonsense", "DATABASE_URL"),
         ("mysql+aiomysql://x", "DATABASE_URL"),
         ("postgresql+asyncpg://bot:hunter2@127.0.0.1:1/none", "127.0.0.1:1"),
+        ("postgres://bot:hunter2@127.0.0.1:1/none", "127.0.0.1:1"),
         ("sqlite+aiosqlite:////proc/nowhere/x.db", "/proc/nowhere"),
     ],
 )

@@ -91,7 +91,7 @@ async def read_request(request: web.Request) -> PageRequest:
         return PageRequest(hub, request.query)
     try:
         values = json.loads(await request.text() or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise PageError("The request is not JSON.") from None
     if not isinstance(values, dict):
         raise PageError("The request must be a JSON object.")

@@ -1,0 +1,32 @@
+"""One process at a time in a data folder: two bots on one database would take up each other's work."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bot.errors import ConfigError
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Create *folder* and hold it while the block runs; the system lets go of it however the process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("a+")
+    except OSError as error:
+        raise ConfigError(f"DATA_DIR: cannot write to {folder} ({error.strerror}).") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise ConfigError(
+                f"DATA_DIR: {folder} is in use by the bot with process id {file.read().strip()}: "
+                "stop that one, or set another DATA_DIR."
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

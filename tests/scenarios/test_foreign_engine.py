@@ -1,0 +1,99 @@
+"""Another OpenAI-compatible server behind ENGINE_URL: one that knows no token ids, and that can fail."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+
+from bot.playground.testing import Playground
+from bot.storage.tables import AnswerState
+from tests.scenarios.conftest import Finished, StartBot
+
+WORDS = ("Hello ", "from ", "elsewhere.")
+
+
+@dataclass
+class ForeignServer:
+    """Answers every chat with the same words, after failing as often as it is told."""
+
+    failures: list[int] = field(default_factory=list)
+    url: str = ""
+
+    async def models(self, _request: web.Request) -> web.Response:
+        """List one model, as vLLM does."""
+        return web.json_response({"object": "list", "data": [{"id": "other", "max_model_len": 4096}]})
+
+    async def tokenize(self, request: web.Request) -> web.Response:
+        """Count words."""
+        messages = (await request.json())["messages"]
+        return web.json_response({"count": sum(len(message["content"].split()) for message in messages)})
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        """Stream the words, or fail."""
+        if self.failures:
+            return web.json_response({"error": {"message": "out of order"}}, status=self.failures.pop(0))
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for index, word in enumerate(WORDS):
+            reason = "stop" if index == len(WORDS) - 1 else None
+            event = {"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": reason}]}
+            await response.write(f"data: {json.dumps(event)}\n\n".encode())
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+
+@pytest.fixture
+async def foreign() -> AsyncIterator[ForeignServer]:
+    """Serve it."""
+    server = ForeignServer()
+    app = web.Application()
+    app.router.add_get("/v1/models", server.models)
+    app.router.add_post("/tokenize", server.tokenize)
+    app.router.add_post("/v1/chat/completions", server.chat)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    yield server
+    await runner.cleanup()
+
+
+async def test_any_openai_server_will_do(
+    playground: Playground, start_bot: StartBot, foreign: ForeignServer, finished: Finished
+) -> None:
+    """The answer arrives and is stored, with what that server does not tell left empty."""
+    async with start_bot(engine_url=foreign.url, engine_api_key=""):
+        await playground.wait_for_connection()
+        ts = await playground.maya.say(playground.maya.dm, "hello")
+        (answer,) = await finished()
+        reply = await playground.wait_for_reply(playground.maya.dm, ts)
+
+    assert reply["markdown_text"].strip() == answer.text == "".join(WORDS)
+    assert (answer.model, answer.model_sha256, answer.prompt_token_ids) == ("other", "", None)
+
+
+async def test_a_failed_answer_says_so_and_can_be_retried(
+    playground: Playground, start_bot: StartBot, foreign: ForeignServer, finished: Finished
+) -> None:
+    """The person sees an error with an id and a Retry button; pressing it answers in the same message."""
+    foreign.failures = [500]
+    maya = playground.maya
+    async with start_bot(engine_url=foreign.url, engine_api_key=""):
+        await playground.wait_for_connection()
+        ts = await maya.say(maya.dm, "hello")
+        (failed,) = await finished()
+        reply = await playground.wait_for_reply(maya.dm, ts)
+        assert failed.state == AnswerState.FAILED
+        assert failed.error_id in reply["markdown_text"]
+        assert "out of order" not in reply["markdown_text"]
+
+        await maya.click(reply, "retry")
+        answers = await finished(2)
+        await playground.wait_for_reply(maya.dm, ts)
+
+    assert answers[1].state == AnswerState.COMPLETE
+    assert answers[1].replaces_id == failed.id
+    (message,) = [message for message in playground.messages(maya.dm, ts) if message["bot_id"]]
+    assert "elsewhere" in str(message["blocks"])

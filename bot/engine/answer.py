@@ -22,7 +22,7 @@ class Answer:
 
     def __init__(self, sequence: Sequence, model: Model, *, arrived: float) -> None:
         self.sequence = sequence
-        self.arrived = arrived
+        self.waits_since = arrived
         self._model = model
         request = sequence.request
         stages = build_stages(

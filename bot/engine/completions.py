@@ -13,9 +13,10 @@ from dataclasses import replace
 from aiohttp import web
 
 from bot.engine.api_error import ApiError, build_error_body
+from bot.engine.backlog import Backlog
 from bot.engine.fields import refuse
 from bot.engine.prompt import Prompt
-from bot.engine.replies import Json, ReplyForm, build_usage, merge
+from bot.engine.replies import Json, ReplyForm, build_backlog, build_usage, merge
 from bot.engine.service import EngineService, Served
 from bot.engine.template import TemplateFailure
 from bot.engine.types import Delta, Request, SamplingParams, Usage
@@ -88,9 +89,7 @@ class Completions:
             piece_text=lambda token: self._service.loaded.model.pieces[token].decode("utf-8", "replace"),
         )
         if not self._service.has_room(len(requests)):
-            headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-            kind, code = "rate_limit_error", "queue_full"
-            raise ApiError(429, "The engine's queue is full.", kind=kind, code=code, headers=headers)
+            raise queue_full(served.backlog)
         async with aclosing(self._service.generate(served, requests)) as deltas:
             if call.is_stream:
                 return await _stream(http, call, requests, form=form, deltas=deltas)
@@ -147,6 +146,15 @@ def check_model(service: EngineService, name: str) -> None:
 def _vary(call: Call, index: int) -> SamplingParams:
     seed = call.sampling.seed
     return call.sampling if seed is None else replace(call.sampling, seed=seed + index)
+
+
+def queue_full(backlog: Backlog) -> ApiError:
+    """Return the refusal for a request that comes too many, with what is known of the wait."""
+    headers = {"Retry-After": str(backlog.retry_after(RETRY_AFTER_SECONDS))}
+    kind, code = "rate_limit_error", "queue_full"
+    return ApiError(
+        429, "The engine's queue is full.", kind=kind, code=code, headers=headers, details=build_backlog(backlog)
+    )
 
 
 def overflow(prompt_tokens: int, limit: int, *, param: str) -> ApiError:

@@ -188,13 +188,19 @@ class EngineLoop:
                 answer.score(self._context, piece, end - piece.count)
             if not piece.wants_logits:
                 continue
-            if answer.is_first:
-                self._metrics.first_token_seconds.observe(time.monotonic() - answer.arrived)
+            self._measure_wait(answer)
             delta = answer.advance(self._context, end - 1)
             self._deltas.append(delta)
             if delta.finish_reason:
                 self.scheduler.finish(delta.request_id)
                 self._forget(delta.request_id, outcome=delta.finish_reason)
+
+    def _measure_wait(self, answer: Answer) -> None:
+        """Record what a reader waits for: the first token, and each one after it."""
+        now = time.monotonic()
+        wait = self._metrics.first_token_seconds if answer.is_first else self._metrics.token_gap_seconds
+        wait.observe(now - answer.waits_since)
+        answer.waits_since = now
 
     def _forget(self, request_id: str, *, outcome: str) -> None:
         answer = self._answers.pop(request_id)

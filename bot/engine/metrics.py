@@ -27,6 +27,12 @@ class EngineMetrics:
             buckets=WAIT_BUCKETS,
             registry=self.registry,
         )
+        self.token_gap_seconds = Histogram(
+            "engine_token_gap_seconds",
+            "From one token of an answer to its next.",
+            buckets=STEP_BUCKETS,
+            registry=self.registry,
+        )
         self.batch_tokens = Histogram(
             "engine_batch_tokens",
             "Tokens decoded together.",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from bot.engine.backlog import Backlog
 from bot.engine.types import Delta, ModelInfo, TokenLogprob, Usage
 
 Json = dict[str, object]
@@ -128,3 +129,10 @@ def build_model(info: ModelInfo, *, created: int) -> Json:
         "max_model_len": info.n_ctx,
         "meta": dict(info.meta),
     }
+
+
+def build_backlog(backlog: Backlog) -> Json:
+    """Return how much there is to do, and the estimated seconds until one more request is begun."""
+    estimate = backlog.estimate()
+    seconds = None if estimate is None else round(estimate, 1)
+    return {"answering": backlog.answering, "waiting": backlog.waiting, "estimated_wait_seconds": seconds}

@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from bot.engine.adapters import AdapterRefused
 from bot.engine.api_error import ApiError
 from bot.engine.completions import Completions, check_model
-from bot.engine.replies import build_model
+from bot.engine.replies import build_backlog, build_model
 from bot.engine.service import EngineService
 from bot.engine.socket_file import open_socket
 from bot.engine.template import TemplateFailure
@@ -110,6 +110,7 @@ def build_app(service: EngineService, *, api_key: str) -> web.Application:
     app.router.add_get("/health", routes.health)
     app.router.add_get("/metrics", routes.metrics)
     app.router.add_get("/v1/models", routes.models)
+    app.router.add_get("/v1/queue", routes.queue)
     app.router.add_post("/v1/chat/completions", routes.chat)
     app.router.add_post("/v1/completions", routes.text)
     app.router.add_post("/v1/load_lora_adapter", routes.load_adapter)
@@ -181,6 +182,12 @@ class Routes:
         """List what is served."""
         entries = [build_model(info, created=created) for info, created in self._service.list_models()]
         return web.json_response({"object": "list", "data": entries})
+
+    async def queue(self, _request: web.Request) -> web.Response:
+        """Say how much there is to do, and how long one more request would wait."""
+        limit = self._service.options.queue_limit
+        entries = [{"model": name, **build_backlog(backlog)} for name, backlog in self._service.backlogs().items()]
+        return web.json_response({"object": "queue", "limit": limit, "data": entries})
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """Answer a conversation."""

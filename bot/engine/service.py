@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from bot.engine.adapters import NAME, AdapterRefused, admit
+from bot.engine.backlog import Backlog
 from bot.engine.checksum import hash_model, is_quick
 from bot.engine.lanes import Lane, Lanes
 from bot.engine.loaded import LoadedModel, load_model
@@ -35,6 +36,7 @@ class Served:
 
     lane: Lane
     created: int
+    backlog: Backlog
     path: Path | None = None
     users: int = 0
     is_retired: bool = False
@@ -111,6 +113,10 @@ class EngineService:
         ]
         return [(base, self._created), *adapters]
 
+    def backlogs(self) -> dict[str, Backlog]:
+        """Return how much every served model and adapter has to do."""
+        return {name: served.backlog for name, served in self._served.items()}
+
     def _describe_base(self) -> ModelInfo:
         facts = self.facts
         meta = {
@@ -154,7 +160,7 @@ class EngineService:
             base_sha256 = await asyncio.to_thread(hash_model, model_path, self.options.cache_dir)
             async with admit(path, model_path=model_path, base_sha256=base_sha256, sha256=sha256) as copy:
                 lane = await self._open(name, copy)
-            self._served[name] = Served(lane, int(time.time()), path)
+            self._served[name] = Served(lane, int(time.time()), Backlog(self.options.max_sequences), path)
 
     async def _open(self, name: str, path: Path) -> Lane:
         opening = self.lanes.open(name, path)
@@ -200,18 +206,26 @@ class EngineService:
         inbox: asyncio.Queue[Delta] = asyncio.Queue()
         open_ids = {request.request_id for request in requests}
         self._inboxes |= dict.fromkeys(open_ids, inbox)
+        for request in requests:
+            served.backlog.enter(request.request_id)
         try:
             loop.submit(*requests)
             while open_ids:
                 deltas = [await inbox.get()]
                 while not inbox.empty():
                     deltas.append(inbox.get_nowait())
-                open_ids -= {delta.request_id for delta in deltas if delta.finish_reason}
+                for delta in deltas:
+                    served.backlog.hear(delta.request_id, time.monotonic())
+                    if delta.finish_reason:
+                        open_ids.discard(delta.request_id)
+                        is_complete = delta.finish_reason in {"stop", "length"}
+                        served.backlog.leave(delta.request_id, time.monotonic(), is_complete=is_complete)
                 yield deltas
         finally:
             for request in requests:
                 del self._inboxes[request.request_id]
             for request_id in open_ids:
+                served.backlog.leave(request_id, time.monotonic(), is_complete=False)
                 loop.cancel(request_id)
 
     def _run(self) -> None:
@@ -246,7 +260,7 @@ class EngineService:
 
     def _on_ready(self, loaded: LoadedModel, lanes: Lanes) -> None:
         self._loaded, self._lanes, self._state = loaded, lanes, "ready"
-        self._served[loaded.facts.name] = Served(lanes.base, self._created)
+        self._served[loaded.facts.name] = Served(lanes.base, self._created, Backlog(self.options.max_sequences))
 
     def _on_failed(self, error: Exception) -> None:
         self.error, self._state = error, "failed"

@@ -291,6 +291,11 @@ async def test_a_full_queue_refuses_at_once(slow_model: Path) -> None:
         async with http.session.post(CHAT, json=body) as refused:
             assert refused.status == 429
             assert int(refused.headers["Retry-After"]) > 0
+            error = json.loads(await refused.read())["error"]
+        assert (error["code"], error["answering"], error["waiting"]) == ("queue_full", 1, 1)
+        assert error["estimated_wait_seconds"] is None  # nothing was answered yet
+        entry = {"model": "slow", "answering": 1, "waiting": 1, "estimated_wait_seconds": None}
+        assert json.loads((await http.get("/v1/queue"))[1]) == {"object": "queue", "limit": 1, "data": [entry]}
         assert [status for status, _ in await asyncio.gather(*inside)] == [200, 200]
         await http.session.close()
 

@@ -87,9 +87,8 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             max_tokens=settings.answer_max_tokens,
             temperature=settings.answer_temperature,
         )
-        answering = Answering(
-            assistant, calls=calls, directory=Directory(calls), bot_user_id=identity.bot_user_id or ""
-        )
+        directory = Directory(calls)
+        answering = Answering(assistant, calls=calls, directory=directory, bot_user_id=identity.bot_user_id or "")
         turns = Turns(database, answering)
         slack = build_slack_app(
             client,
@@ -98,6 +97,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             database=database,
             turns=turns,
             answering=answering,
+            directory=directory,
             calls=calls,
             engine=engine,
             admins=frozenset(settings.admin_user_ids),

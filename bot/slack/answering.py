@@ -49,6 +49,11 @@ class Answering:
         """Return the answer *answer_id* while it is being written."""
         return next((draft for draft in self._running.values() if draft.answer_id == answer_id), None)
 
+    def running_question(self, channel_id: str, ts: str) -> Draft | None:
+        """Return the answer that is being written to a message."""
+        under_way = self._running.values()
+        return next((d for d in under_way if (d.question.place.channel_id, d.question.ts) == (channel_id, ts)), None)
+
     async def answer(self, row: Inbox, *, attempts: int) -> None:
         """Bring *row* to its outcome; raise a passing *DeliveryError* while Slack is away."""
         draft = await self._begin(row)

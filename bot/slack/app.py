@@ -10,7 +10,9 @@ from bot.engine.client import EngineClient
 from bot.slack.actions import register_actions
 from bot.slack.answering import Answering
 from bot.slack.calls import Calls
+from bot.slack.changes import register_changes
 from bot.slack.commands import register_commands
+from bot.slack.directory import Directory
 from bot.slack.events import register_events
 from bot.slack.turns import Turns
 from bot.storage.db import Database
@@ -24,6 +26,7 @@ def build_slack_app(
     database: Database,
     turns: Turns,
     answering: Answering,
+    directory: Directory,
     calls: Calls,
     engine: EngineClient,
     admins: frozenset[str],
@@ -44,6 +47,7 @@ def build_slack_app(
         attaching_conversation_kwargs_enabled=False,
     )
     logger.setLevel(logging.WARNING)
+    register_changes(app, database=database, answering=answering, directory=directory)
     register_events(app, database=database, turns=turns, answering=answering, calls=calls, admins=admins)
     register_actions(app, database=database, turns=turns, answering=answering, calls=calls, admins=admins)
     register_commands(app, database=database, engine=engine)

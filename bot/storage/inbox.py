@@ -88,6 +88,27 @@ async def finish(session: AsyncSession, inbox_id: int) -> None:
     )
 
 
+async def replace_waiting(
+    session: AsyncSession, team_id: str, channel_id: str, *, ts: str, message: dict[str, Any]
+) -> None:
+    """Let an event that waits say what its author has made of it since."""
+    row = await _waiting(session, team_id, channel_id, ts)
+    if row is not None:
+        row.payload = {**row.payload, "event": {**row.payload["event"], **message, "subtype": None}}
+
+
+async def drop_waiting(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> None:
+    """Take an event out of the line because its message is gone."""
+    row = await _waiting(session, team_id, channel_id, ts)
+    if row is not None:
+        await finish(session, row.id)
+
+
+async def _waiting(session: AsyncSession, team_id: str, channel_id: str, ts: str) -> Inbox | None:
+    here = {"team_id": team_id, "channel_id": channel_id, "ts": ts, "kind": "message"}
+    return await session.scalar(select(Inbox).filter_by(**here, state=InboxState.PENDING))
+
+
 async def recover(session: AsyncSession) -> int:
     """Give back what an earlier process had begun and not finished; return how many."""
     statement = update(Inbox).where(Inbox.state == InboxState.RUNNING).values(state=InboxState.PENDING)

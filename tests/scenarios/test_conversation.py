@@ -1,12 +1,17 @@
 """People talk with the assistant; everything is looked at from the workspace's side and in SQL."""
 
-from sqlalchemy import func, select
+import asyncio
+import os
+import signal
+from typing import Any
+
+from sqlalchemy import Select, func, select
 
 from bot.app import RunningBot
 from bot.playground.testing import Playground
 from bot.storage.db import Database
-from bot.storage.tables import Answer, AnswerState, Audience, Inbox, Message, Thread
-from tests.scenarios.conftest import Finished
+from bot.storage.tables import Answer, AnswerState, Audience, Inbox, InboxState, Message, Thread
+from tests.scenarios.conftest import EngineProcess, Finished
 
 BOT = "<@U0APPRENTICE>"
 
@@ -153,3 +158,68 @@ async def test_a_quick_follow_up_is_not_missed(playground: Playground, bot: Runn
 
     answers = await finished(2)
     assert {answer.state for answer in answers} == {AnswerState.COMPLETE}
+
+
+async def test_a_deleted_question_is_forgotten(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Neither its words nor its answer stay in the database; the rest of the thread does."""
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "hello")
+    await playground.wait_for_reply(maya.dm, ts)
+    secret = await maya.say(maya.dm, "The password is swordfish.", thread_ts=ts)
+    await playground.wait_for_reply(maya.dm, ts, after=secret)
+    await maya.delete(maya.dm, secret)
+
+    await wait_for(rows, select(func.count()).select_from(Message), 1)
+    await wait_for(rows, select(Message.text), "hello")
+    await wait_for(rows, select(func.count()).select_from(Answer), 1)
+
+
+async def test_an_edited_question_is_remembered_as_edited(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished, engine_process: EngineProcess
+) -> None:
+    """An answer that is still to come knows the new words, and the next turn reads them too."""
+    maya = playground.maya
+    os.kill(engine_process.pid, signal.SIGSTOP)
+    try:
+        ts = await maya.say(maya.dm, "hello")
+        await wait_for(rows, select(func.count()).select_from(Message), 1)
+        waiting = await maya.say(maya.dm, "My nme is Maja.", thread_ts=ts)
+        await wait_for(rows, select(func.count()).select_from(Inbox), 2)
+        await maya.edit(maya.dm, ts, "hello there")
+        await maya.edit(maya.dm, waiting, "My name is Maya.")
+        await wait_for(rows, select(Message.text), "hello there")
+        await asyncio.sleep(0.2)
+    finally:
+        os.kill(engine_process.pid, signal.SIGCONT)
+    await finished(2)
+
+    async with rows.read() as session:
+        texts = list(await session.scalars(select(Message.text).order_by(Message.ts)))
+    assert texts == ["hello there", "My name is Maya."]
+
+
+async def test_deleting_a_question_stops_its_answer(
+    playground: Playground, bot: RunningBot, rows: Database, engine_process: EngineProcess
+) -> None:
+    """Nobody waits for the answer to a question that is gone."""
+    maya = playground.maya
+    os.kill(engine_process.pid, signal.SIGSTOP)
+    try:
+        ts = await maya.say("general", f"{BOT} hello")
+        await wait_for(rows, select(func.count()).select_from(Message), 1)
+        await maya.delete("general", ts)
+        await wait_for(rows, select(func.count()).select_from(Message), 0)
+        await wait_for(rows, select(func.count()).select_from(Inbox).where(Inbox.state != InboxState.DONE), 0)
+    finally:
+        os.kill(engine_process.pid, signal.SIGCONT)
+
+
+async def wait_for(database: Database, statement: Select[Any], expected: object) -> None:
+    """Wait until a query of one value returns *expected*."""
+    for _ in range(250):
+        async with database.read() as session:
+            found = await session.scalar(statement)
+        if found == expected:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{found!r} instead of {expected!r}")

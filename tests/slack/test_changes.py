@@ -1,0 +1,30 @@
+"""Which events mean that a person's words changed or went."""
+
+from typing import Any
+
+import pytest
+
+from bot.slack.changes import Change, hear_change
+
+BEFORE = {"ts": "1.0", "user": "U1", "text": "one"}
+AFTER = {"ts": "1.0", "user": "U1", "text": "two"}
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"subtype": "message_changed", "message": AFTER}, Change("C1", "1.0", AFTER)),
+        ({"subtype": "message_changed", "message": {**BEFORE, "attachments": [{}]}}, None),
+        ({"subtype": "message_changed", "message": {**AFTER, "subtype": "tombstone"}}, Change("C1", "1.0", None)),
+        ({"subtype": "message_deleted", "deleted_ts": "1.0"}, Change("C1", "1.0", None)),
+        ({"subtype": "message_deleted"}, Change("C1", "1.0", None)),
+        ({"subtype": "message_deleted", "previous_message": {**BEFORE, "bot_id": "B1"}}, None),
+        ({"subtype": "message_changed", "message": None}, None),
+        ({"subtype": "channel_join"}, None),
+        ({"subtype": "message_deleted", "previous_message": None}, None),
+        ({"subtype": "message_deleted", "channel": None}, None),
+    ],
+)
+def test_a_change_of_a_persons_words_is_heard(event: dict[str, Any], expected: Change | None) -> None:
+    """Edits, deletions and tombstones; not an unfurled link, not what an app does to its own messages."""
+    assert hear_change({"type": "message", "channel": "C1", "previous_message": BEFORE, **event}) == expected

@@ -22,7 +22,7 @@ from bot.errors import EngineError, ModelFileError
 
 MAX_BYTES = 4 * 1024**3
 CHUNK_BYTES = 1024 * 1024
-TRIAL_SECONDS = 300.0
+TRIAL_SECONDS = 280.0  # less than a client's patience with a silent connection
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 
 

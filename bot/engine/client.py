@@ -20,7 +20,6 @@ from bot.errors import EngineError, EngineUnavailable
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 300.0
 QUICK_SECONDS = 30.0
-TRIAL_SECONDS = 600.0
 ChatMessages = Sequence[Mapping[str, str]]
 Json = dict[str, object]
 
@@ -63,7 +62,7 @@ class EngineClient:
     async def load_adapter(self, name: str, path: Path, *, sha256: str = "") -> None:
         """Let the server try the adapter at an absolute path and serve it as *name*; *EngineError* says why not."""
         body: Json = {"lora_name": name, "lora_path": str(path), "sha256": sha256 or None}
-        await self._ask("POST", "/v1/load_lora_adapter", body, seconds=TRIAL_SECONDS)
+        await self._ask("POST", "/v1/load_lora_adapter", body, seconds=SILENCE_SECONDS)
 
     async def unload_adapter(self, name: str) -> None:
         """Let the server offer an adapter no more; answers that it began are completed."""

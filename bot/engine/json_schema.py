@@ -42,7 +42,15 @@ def check_schema(schema: object) -> str:
         repeats += check_node(node)
         if parts > MAX_PARTS or repeats > MAX_REPEATS:
             raise SchemaError(f"has more than {MAX_PARTS} parts, or lengths that sum to more than {MAX_REPEATS}")
-    return text
+    return text if not isinstance(schema, dict) else json.dumps(unfold_root(schema))
+
+
+def unfold_root(schema: Schema) -> Schema:
+    """Return *schema* without a $ref at the top, beside which the converter would overlook the definitions."""
+    if "$ref" not in schema:
+        return schema
+    rest = {name: value for name, value in schema.items() if name != "$ref"}
+    return {**rest, "anyOf": [{"$ref": schema["$ref"]}]}
 
 
 def walk(node: object, *, depth: int) -> Iterator[Schema]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.engine.hardware import count_usable_cores
 from bot.engine.llama import Adapter, Context, Model, start_backend
 from bot.errors import ModelFileError
 
@@ -44,7 +45,9 @@ def try_adapter(model_path: Path, adapter_path: Path) -> dict[str, object]:
     """Compute without, with and again without the adapter; return its metadata or what is wrong with it."""
     model = Model(model_path, n_gpu_layers=0, is_repacked=False)
     adapter = Adapter(model, adapter_path)
-    context = Context(model, n_cells=256, n_slots=1, n_batch=64, kv_unified=True, threads=1)
+    context = Context(
+        model, n_cells=256, n_slots=1, n_batch=64, kv_unified=True, threads=max(1, count_usable_cores() // 2)
+    )
     before = compute(model, context)
     context.attach(adapter)
     tried = compute(model, context)

@@ -157,8 +157,9 @@ class EngineService:
             if len(self._served) > self.options.max_adapters:
                 raise AdapterRefused(f"{self.options.max_adapters} adapters are served already: unload one first.")
             model_path = self.options.model_path
-            base_sha256 = await asyncio.to_thread(hash_model, model_path, self.options.cache_dir)
-            async with admit(path, model_path=model_path, base_sha256=base_sha256, sha256=sha256) as copy:
+            if self.sha256 is None:
+                self.sha256 = await asyncio.to_thread(hash_model, model_path, self.options.cache_dir)
+            async with admit(path, model_path=model_path, base_sha256=self.sha256, sha256=sha256) as copy:
                 lane = await self._open(name, copy)
             self._served[name] = Served(lane, int(time.time()), Backlog(self.options.max_sequences), path)
 

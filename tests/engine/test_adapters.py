@@ -118,6 +118,27 @@ async def test_an_unloaded_adapter_ends_what_it_began(
     assert [model.id for model in await client.models()] == ["tiny"]
 
 
+async def test_a_load_that_nobody_waits_for_leaves_nothing(
+    client: EngineClient, http: Http, adapters: tuple[Path, Path]
+) -> None:
+    """Whoever leaves during the trial, or unloads at once, can load the same name again."""
+    for seconds in (0.05, 0.3, 0.6):
+        loading = asyncio.create_task(client.load_adapter("a", adapters[0]))
+        await asyncio.sleep(seconds)
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+    if "a" in [model.id for model in await client.models()]:
+        await client.unload_adapter("a")
+
+    await client.load_adapter("a", adapters[1])
+    second = await answer(http, "a")
+    await client.unload_adapter("a")
+    await client.load_adapter("a", adapters[0])
+
+    assert await answer(http, "a") != second
+    assert [model.id for model in await client.models()] == ["tiny", "a"]
+
+
 def damage(path: Path, adapter: Path, model: Path) -> dict[str, Path]:
     """Write one bad adapter of each kind into the folder *path*."""
     data = adapter.read_bytes()

@@ -81,6 +81,19 @@ async def test_a_schema_is_kept(http: Http, temperature: float) -> None:
         check_ticket(choice["message"]["content"])
 
 
+async def test_a_schema_may_refer_to_itself(http: Http) -> None:
+    """What pydantic writes for a recursive model: a reference at the top and one inside."""
+    node = {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}}}
+    schema = {"$ref": "#/$defs/node", "$defs": {"node": {**node, "required": ["next"], "additionalProperties": False}}}
+
+    _, answer = await http.post(CHAT, {"messages": HELLO, "temperature": 0, "max_tokens": 200, **bound_to(schema)})
+
+    (choice,) = answer["choices"]
+    assert choice["message"]["content"].replace(" ", "").startswith('{"next":')
+    if choice["finish_reason"] == "stop":
+        assert set(json.loads(choice["message"]["content"])) == {"next"}
+
+
 async def test_json_object_is_json(http: Http) -> None:
     """Whatever was written until the limit begins an object; free neighbours in the batch stay free."""
     free = await generate(http)
@@ -99,6 +112,10 @@ REFUSED = {
     "file reference": {"$ref": "file:///etc/passwd"},
     "missing reference": {"$ref": "#/$defs/none"},
     "endless reference": {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}},
+    "left recursion": {
+        "$ref": "#/$defs/a",
+        "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}, {"type": "null"}]}},
+    },
     "number as reference": {"$ref": 7},
     "no type": {"type": "object", "properties": {"a": {}}},
     "not an object": True,

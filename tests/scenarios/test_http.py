@@ -65,7 +65,7 @@ class ClassicSlack:
 
     def chat_update(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Take an edit."""
-        self.posts[arguments["ts"]].update(text=arguments["text"])
+        self.posts[arguments["ts"]].update(text=arguments["text"], blocks=arguments.get("blocks"))
         return {"ok": True, "ts": arguments["ts"], "channel": arguments["channel"]}
 
 

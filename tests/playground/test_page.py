@@ -76,6 +76,7 @@ def test_a_reply_continues_its_chat_and_a_new_message_starts_another(page: Page)
     page.write("Something else")
     page.wait(lambda: len(page.all(".chat")) == 2, what="a second chat")
     page.see(".chat:not(.open) .chat-title", "Maya: First question")
+    page.wait(lambda: len(page.all(".chat.open .thumb.positive")) == 1, what="its answer, after which nothing moves")
     page.click(".chat:not(.open) .chat-fold")
     page.wait(lambda: len(page.all(".chat.open .thumb.positive")) == 3, what="both chats unfolded")
 

@@ -5,7 +5,6 @@ Knows HTTP; what the calls mean stands in `completions.py` and `wire.py`.
 
 import asyncio
 import hmac
-import ipaddress
 import json
 import logging
 import sys
@@ -68,19 +67,9 @@ async def wait_first(*events: asyncio.Event) -> None:
 
 
 def check_exposure(options: EngineOptions) -> None:
-    """Refuse a TCP port without a key, unless it is on this machine alone and somebody said so."""
-    if options.socket_path or options.api_key:
-        return
-    if not (is_loopback(options.host) and options.allow_keyless_loopback):
+    """Refuse a TCP port without a key: other people's processes reach it, also on this machine."""
+    if not options.socket_path and not options.api_key:
         raise ConfigError("ENGINE_API_KEY is not set: an engine on a TCP port needs one; or use a socket instead.")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* can be reached from this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def start_site(site: web.BaseSite, options: EngineOptions) -> None:

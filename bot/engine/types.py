@@ -21,7 +21,6 @@ class EngineOptions:
     host: str = "127.0.0.1"
     port: int = 0
     api_key: str = ""
-    allow_keyless_loopback: bool = False
     n_ctx: int = 0
     max_sequences: int = 8
     n_gpu_layers: int = -1

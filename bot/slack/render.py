@@ -63,11 +63,6 @@ def render_mrkdwn(markdown: str) -> str:
     return rendered if len(rendered) <= _MOST_CHARACTERS else _render(markdown, _Form(is_compact=True))
 
 
-def plain_text(markdown: str) -> str:
-    """The words without any markup, for notifications and screen readers."""
-    return _render(markdown, _Form(is_plain=True, is_compact=True))
-
-
 @dataclass(frozen=True)
 class _Form:
     """How much of the Markdown's form is shown, and which markers the line already uses."""
@@ -89,7 +84,7 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], form: _Form, *, depth: int) -> str:
     for node in nodes:
         block = _block(node, form, depth=depth)
         if block:
-            is_close = depth > 0 or previous == "heading" or form.is_plain
+            is_close = depth > 0 or previous == "heading"
             text += ("\n" if is_close else "\n\n") + block if text else block
             previous = node.type
     return text
@@ -100,25 +95,20 @@ def _block(node: SyntaxTreeNode, form: _Form, *, depth: int) -> str:
         case "heading":
             text = _wrap(_line(node, form, markers="*"), "strong", form)
         case "fence" | "code_block":
-            text = _code_block(node.content, form)
+            text = _fence(escape(node.content.rstrip("\n")))
         case "bullet_list" | "ordered_list":
             text = _list(node, form, depth=depth)
         case "blockquote":
             # Slack has one level of quotes.
             quoted = re.sub(r"^> ?", "", _blocks(node.children, form, depth=depth), flags=re.MULTILINE)
-            text = quoted if form.is_plain else _prefix(quoted, "> ")
+            text = _prefix(quoted, "> ")
         case "table":
             text = _table(node, form)
         case "hr":
-            text = "" if form.is_plain else "———"
+            text = "———"
         case _:
             text = _line(node, form)
     return text
-
-
-def _code_block(code: str, form: _Form) -> str:
-    body = escape(code.rstrip("\n"))
-    return body if form.is_plain else _fence(body)
 
 
 def _fence(body: str) -> str:

@@ -12,8 +12,10 @@ import click
 from bot import __version__
 
 if TYPE_CHECKING:
+    from bot.engine.types import EngineOptions
     from bot.settings import Settings
 
+KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -80,30 +82,60 @@ def run() -> None:
 @click.option("--max-sequences", type=int, help="Conversations at once.  [default: ENGINE_MAX_SEQUENCES]")
 @click.option("--n-gpu-layers", type=int, help="Layers on the GPU; -1: all.  [default: ENGINE_N_GPU_LAYERS]")
 @click.option("--threads", type=int, help="CPU threads; 0: the physical cores.  [default: ENGINE_THREADS]")
+@click.option("--kv-type", type=click.Choice(KV_TYPES), help="Type of keys and values.  [default: ENGINE_KV_TYPE]")
+@click.option(
+    "--flash-attention",
+    type=click.Choice(("auto", "on", "off")),
+    help="A quantized --kv-type needs it.  [default: ENGINE_FLASH_ATTENTION]",
+)
+@click.option(
+    "--host-cache-mb",
+    type=int,
+    help="For remembered conversations; -1: by what is free.  [default: ENGINE_HOST_CACHE_MB]",
+)
+@click.option("--queue-limit", type=int, help="Requests that may wait.  [default: ENGINE_QUEUE_LIMIT]")
+@click.option(
+    "--longest-wait", type=float, help="Seconds that one may wait; 0: any.  [default: ENGINE_LONGEST_WAIT_SECONDS]"
+)
+@click.option("--requests-per-minute", type=int, help="Of one caller.  [default: ENGINE_REQUESTS_PER_MINUTE]")
+@click.option("--tokens-per-minute", type=int, help="Of one caller.  [default: ENGINE_TOKENS_PER_MINUTE]")
+@click.option("--state-dir", type=click.Path(path_type=Path), help="Remember loaded adapters in this folder.")
+@click.option("--cache-dir", type=click.Path(path_type=Path), hidden=True)
 @click.option("--log-level", hidden=True)
 @click.option("--log-format", hidden=True)
 @click.option("--exit-with-stdin", is_flag=True, hidden=True)
 def engine(**options: Any) -> None:
     """Serve a model to the bot, or to anything that speaks OpenAI's API, by llama.cpp."""
     from bot.engine.server import serve
-    from bot.engine.types import EngineOptions
     from bot.signals import stop_event
 
-    is_managed = options.pop("exit_with_stdin")
-    level, form = options.pop("log_level"), options.pop("log_format")
+    is_managed = options["exit_with_stdin"]
     if is_managed:  # the bot has said everything on the command line; its secrets are none of the engine's business
         from bot.logs import set_up_logging
 
-        set_up_logging(level, form)
+        set_up_logging(options["log_level"], options["log_format"])
         values = {**options, "api_key": ""}
     else:
         values = _engine_values(options)
-    values["model_path"] = values.pop("model")
 
     async def work() -> None:
-        await serve(EngineOptions(**values), stop=stop_event(with_stdin=is_managed))
+        await serve(build_options(values), stop=stop_event(with_stdin=is_managed))
 
     asyncio.run(work())
+
+
+def build_options(values: dict[str, Any]) -> "EngineOptions":
+    """Return the engine's options from the command line's, whose names and units are a person's."""
+    from bot.engine.types import EngineOptions
+
+    megabytes = values["host_cache_mb"]
+    foreign = {"model", "longest_wait", "host_cache_mb", "exit_with_stdin", "log_level", "log_format"}
+    return EngineOptions(
+        **{name: value for name, value in values.items() if name not in foreign},
+        model_path=values["model"],
+        longest_wait_seconds=values["longest_wait"],
+        host_cache_bytes=megabytes if megabytes < 0 else megabytes * 1_000_000,
+    )
 
 
 def _engine_values(options: dict[str, Any]) -> dict[str, Any]:
@@ -127,6 +159,14 @@ def _engine_values(options: dict[str, Any]) -> dict[str, Any]:
         "max_sequences": settings.engine_max_sequences,
         "n_gpu_layers": settings.engine_n_gpu_layers,
         "threads": settings.engine_threads,
+        "kv_type": settings.engine_kv_type,
+        "flash_attention": settings.engine_flash_attention,
+        "host_cache_mb": settings.engine_host_cache_mb,
+        "queue_limit": settings.engine_queue_limit,
+        "longest_wait": settings.engine_longest_wait_seconds,
+        "requests_per_minute": settings.engine_requests_per_minute,
+        "tokens_per_minute": settings.engine_tokens_per_minute,
+        "cache_dir": settings.data_dir / "cache",
     }
     chosen = {name: value if options[name] is None else options[name] for name, value in defaults.items()}
     return {**options, **chosen, "model": model, "api_key": key}

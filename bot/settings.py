@@ -45,6 +45,13 @@ class Settings(BaseSettings):
     engine_n_ctx: int = Field(default=0, ge=0)
     engine_max_sequences: int = Field(default=8, ge=1, le=256)
     engine_threads: int = Field(default=0, ge=0)
+    engine_kv_type: Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"] = "f16"
+    engine_flash_attention: Literal["auto", "on", "off"] = "auto"
+    engine_host_cache_mb: int = Field(default=-1, ge=-1)
+    engine_queue_limit: int = Field(default=200, ge=0)
+    engine_longest_wait_seconds: float = Field(default=0, ge=0)
+    engine_requests_per_minute: int = Field(default=0, ge=0)
+    engine_tokens_per_minute: int = Field(default=0, ge=0)
 
     answer_max_tokens: int = Field(default=600, ge=16)
     answer_temperature: float = Field(default=0.3, ge=0, le=2)

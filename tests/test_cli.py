@@ -12,8 +12,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from bot.app import engine_command
+from bot.cli import build_options, cli
+from bot.engine.types import FLASH_ATTENTION, KV_TYPES
+from bot.settings import Settings
 
 BOT = [sys.executable, "-m", "bot"]
 
@@ -176,3 +182,28 @@ def test_the_manifest_is_what_slack_takes(arguments: list[str]) -> None:
         assert settings["event_subscriptions"]["request_url"] == url
         assert settings["interactivity"]["request_url"] == url
         assert manifest["features"]["slash_commands"][0]["url"] == url
+
+
+def test_the_command_line_offers_what_the_engine_knows() -> None:
+    """Settings, command line and engine name the same kinds; importing the engine for its list would be slow."""
+    options = {option.name: option for option in cli.commands["engine"].params}
+
+    for name, kinds in (("kv_type", KV_TYPES), ("flash_attention", FLASH_ATTENTION)):
+        assert tuple(options[name].type.to_info_dict()["choices"]) == kinds
+        assert get_args(Settings.model_fields[f"engine_{name}"].annotation) == kinds
+
+
+def test_every_setting_of_the_engine_reaches_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The command that the bot starts has a value for each, and the engine's options take them."""
+    monkeypatch.setenv("ENGINE_HOST_CACHE_MB", "12")
+    monkeypatch.setenv("ENGINE_KV_TYPE", "q8_0")
+    monkeypatch.setenv("ENGINE_LONGEST_WAIT_SECONDS", "90")
+    command = engine_command(Settings(), model=tmp_path / "m.gguf", socket_path=tmp_path / "e.sock")
+    given = cli.commands["engine"].make_context("engine", command[command.index("engine") + 1 :]).params
+    options = build_options({**given, "api_key": ""})
+
+    assert [name for name, value in given.items() if value is None] == []
+    assert options.host_cache_bytes == 12_000_000
+    assert options.kv_type == "q8_0"
+    assert options.longest_wait_seconds == 90
+    assert options.state_dir == tmp_path

@@ -20,6 +20,7 @@ from bot.engine.batch import Batch, BatchItem
 from bot.engine.bound import NOT_NUMBERS, BoundDraw, Table
 from bot.engine.checksum import check_gguf
 from bot.engine.sampling import Stage
+from bot.engine.types import KV_TYPES
 from bot.errors import ModelFileError
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ _last_errors: deque[str] = deque(maxlen=5)
 MAX_GRAMMAR_BYTES = 128 * 1024
 LOOSE_CHAR, STRICT_CHAR = r'char ::= [^"\\]', r'char ::= [^"\\\x7F\x00-\x1F]'  # JSON has no bare control characters
 LOGIT_BYTES, MIN_SCORED = 16 * 1024 * 1024, 16
+_KV_TYPES = {"bf16": 30} | {name: int(getattr(lib, f"GGML_TYPE_{name.upper()}")) for name in KV_TYPES if name != "bf16"}
+_FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}  # llama_flash_attn_type
 _ATTR_LSTRIP, _ATTR_RSTRIP = 1 << 7, 1 << 8
 
 
@@ -180,7 +183,16 @@ class Context:
     """A KV cache over a model, with the one batch that feeds it; belongs to one thread."""
 
     def __init__(
-        self, model: Model, *, n_cells: int, n_slots: int, n_batch: int, kv_unified: bool, threads: int
+        self,
+        model: Model,
+        *,
+        n_cells: int,
+        n_slots: int,
+        n_batch: int,
+        kv_unified: bool,
+        threads: int,
+        kv_type: str = "f16",
+        flash_attention: str = "auto",
     ) -> None:
         params = lib.llama_context_default_params()
         params.n_ctx = n_cells
@@ -191,13 +203,17 @@ class Context:
         params.n_outputs_max = self.max_outputs  # else logits for a whole batch: 0.3 GB at 152k tokens
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = kv_unified
+        params.type_k = params.type_v = _KV_TYPES[kv_type]
+        params.flash_attn_type = _FLASH_ATTENTION[flash_attention]
         params.no_perf = True
         _last_errors.clear()
         self._ctx = lib.llama_init_from_model(model._model, params)  # noqa: SLF001 - one file owns both
         if not self._ctx:
             reason = _last_errors[-1] if _last_errors else "no reason given"
+            is_kind = any(word in reason for word in ("cache type", "V cache", "flash_attn"))
+            mend = "set ENGINE_KV_TYPE=f16 and ENGINE_FLASH_ATTENTION=auto" if is_kind else "lower ENGINE_N_CTX"
             raise ModelFileError(
-                f"{model.path} loads, but its context of {n_cells} tokens does not ({reason}): lower ENGINE_N_CTX."
+                f"{model.path} loads, but its context of {n_cells} tokens does not ({reason}): {mend}."
             )
         self._memory = lib.llama_get_memory(self._ctx)
         self.is_unified = kv_unified

@@ -64,6 +64,8 @@ def build_context(options: EngineOptions, model: Model, *, n_ctx: int, threads: 
         n_batch=max(options.n_batch, options.max_sequences),
         kv_unified=options.kv_unified,
         threads=threads,
+        kv_type=options.kv_type,
+        flash_attention=options.flash_attention,
     )
 
 
@@ -126,7 +128,7 @@ def _describe(options: EngineOptions, model: Model, context: Context, *, n_ctx: 
         gpu_layers=model.gpu_layers,
         threads=threads,
         kv_unified=options.kv_unified,
-        kv_type="f16",
+        kv_type=options.kv_type,
         has_template=bool(model.chat_template),
     )
 

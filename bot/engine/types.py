@@ -10,6 +10,8 @@ from typing import Literal
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 SHARED = "shared"
+KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
+FLASH_ATTENTION = ("auto", "on", "off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +29,17 @@ class EngineOptions:
     threads: int = 0
     kv_unified: bool = True
     kv_cells: int = 0
+    kv_type: str = "f16"
+    flash_attention: str = "auto"
     n_batch: int = 512
+    host_cache_bytes: int = -1
     queue_limit: int = 200
+    longest_wait_seconds: float = 0
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
     max_adapters: int = 4
     cache_dir: Path | None = None
+    state_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,8 @@
 Belongs to the loop's thread.
 """
 
+from collections.abc import Collection, Mapping
+
 from bot.engine.bound import DEAD_END, NOT_NUMBERS
 from bot.engine.llama import Context, Model, SamplerChain
 from bot.engine.sampling import build_stages, measure_logprob
@@ -23,8 +25,11 @@ class Answer:
     def __init__(self, sequence: Sequence, model: Model, *, arrived: float) -> None:
         self.sequence = sequence
         self.waits_since = arrived
-        self._model = model
+        self.last_token = -1
+        self.is_first = True
         request = sequence.request
+        self._pieces = _show(model.pieces, request.shown) if request.shown else model.pieces
+        self._ends: Collection[int] = () if request.ignore_eos else model.eog
         stages = build_stages(
             request.sampling,
             prompt=request.prompt,
@@ -32,15 +37,10 @@ class Answer:
             max_tokens=request.max_tokens,
         )
         self._chain = SamplerChain(model, stages, grammar=request.sampling.grammar)
-        self._text = TextStream(request.stop)
+        self._text = TextStream(request.stop, request.reasoning)
         self._scores: list[TokenLogprob] = []
         for token in request.prompt[len(request.prompt) - request.resumed_tokens :]:
-            self._text.push(model.pieces[token])  # what was certain then was delivered then; only the rest is held
-
-    @property
-    def is_first(self) -> bool:
-        """Whether no token was sampled yet."""
-        return self.sequence.generated == 0
+            self._text.push(self._pieces[token])  # what was certain then was delivered then; only the rest is held
 
     def score(self, context: Context, piece: Piece, index: int) -> None:
         """Measure each prompt token of *piece* by the logits before it; the batch's item *index* is the first."""
@@ -52,15 +52,20 @@ class Answer:
 
     def advance(self, context: Context, index: int) -> Delta:
         """Sample from the logits at *index* and return what became visible."""
-        request = self.sequence.request
+        sequence = self.sequence
+        request = sequence.request
         token = context.sample(self._chain, index)
         if token < 0:
             return Delta(request.request_id, finish_reason="error", error=REASONS[token])
         logprobs: tuple[TokenLogprob, ...] = ()
         if request.top_logprobs is not None:
             logprobs = (measure_logprob(context.logits(index), token, top=request.top_logprobs),)
-        self.sequence.append(token)
-        scores, self._scores = tuple(self._scores), []
+        sequence.append(token)
+        self.last_token = token
+        scores: tuple[TokenLogprob, ...] = ()
+        if self._scores:
+            scores, self._scores = tuple(self._scores), []
+        was_thinking = self._text.is_thinking
         text, reason = self._read(token)
         return Delta(
             request.request_id,
@@ -68,15 +73,18 @@ class Answer:
             token_ids=(token,),
             logprobs=logprobs,
             prompt_logprobs=scores,
-            cached_tokens=self.sequence.cached,
+            cached_tokens=sequence.cached,
             finish_reason=reason,
+            reasoning=self._text.reasoning,
+            reasoning_tokens=int(was_thinking or self._text.is_thinking),
+            stop_reason=self._text.stop_reason,
         )
 
     def _read(self, token: int) -> tuple[str, FinishReason | None]:
         """Return the text that is certain after *token*, and why the answer ends here if it does."""
-        if token in self._model.eog and not self.sequence.request.ignore_eos:
+        if token in self._ends:
             return self._text.finish(), "stop"
-        text = self._text.push(self._model.pieces[token])
+        text = self._text.push(self._pieces[token])
         if self._text.is_stopped:
             return text, "stop"
         if self.sequence.is_full:
@@ -86,3 +94,8 @@ class Answer:
     def close(self) -> None:
         """Free the sampler."""
         self._chain.close()
+
+
+def _show(pieces: list[bytes], shown: Mapping[int, bytes]) -> list[bytes]:
+    """Return the table of pieces with text for the control tokens that this answer's form is read by."""
+    return [shown.get(token, piece) for token, piece in enumerate(pieces)]

@@ -8,8 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-FinishReason = Literal["stop", "length", "cancelled", "error"]
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled", "error"]
 SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """The texts around a model's reasoning; *is_open* when the prompt itself ended with the first of them."""
+
+    begin: str
+    end: str
+    is_open: bool = False
+
+
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 FLASH_ATTENTION = ("auto", "on", "off")
 
@@ -60,7 +71,11 @@ class SamplingParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One answer to generate; *scope* says whose cached prefixes it may continue besides the shared ones."""
+    """One answer to generate; *scope* says whose cached prefixes it may continue besides the shared ones.
+
+    *priority* is lower for what is answered first, *deadline* a moment of `time.monotonic()`. *shown* gives control
+    tokens the text that they have in this answer; all others have none.
+    """
 
     request_id: str
     prompt: tuple[int, ...]
@@ -74,6 +89,20 @@ class Request:
     user: str = ""
     top_logprobs: int | None = None
     prompt_logprobs: int | None = None
+    priority: int = 0
+    deadline: float | None = None
+    reasoning: Reasoning | None = None
+    shown: Mapping[int, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of one of the client's functions; *arguments* are JSON text."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +117,10 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What one engine step added to one answer; the last one carries the finish reason."""
+    """What one engine step added to one answer; the last one carries the finish reason.
+
+    *reasoning* is not part of *text*. *calls* are read from the text on its way out, never by the engine's thread.
+    """
 
     request_id: str
     text: str = ""
@@ -98,6 +130,10 @@ class Delta:
     cached_tokens: int = 0
     finish_reason: FinishReason | None = None
     error: str = ""
+    reasoning: str = ""
+    reasoning_tokens: int = 0
+    stop_reason: str = ""
+    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +143,48 @@ class Usage:
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerOptions:
+    """What the bot asks of an answer; what is None or empty is left to the server."""
+
+    model: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    scope: str = ""
+    user: str = ""
+    priority: int = 0
+    deadline_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePlace:
+    """Where a waiting request stands: 1 is next, 0 has begun; *seconds* is None while nothing was measured."""
+
+    position: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of an answer as the bot receives it; *prompt_token_ids* come with the first, *usage* with the last."""
+    """A piece of an answer as the bot receives it; *prompt_token_ids* come with the first, *usage* with the last.
+
+    One with a *queue* says where the request waits, and nothing else.
+    """
 
     text: str = ""
     token_ids: tuple[int, ...] = ()
     prompt_token_ids: tuple[int, ...] | None = None
     finish_reason: str | None = None
     usage: Usage | None = None
+    queue: QueuePlace | None = None
 
 
 @dataclass(frozen=True, slots=True)

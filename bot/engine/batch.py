@@ -54,3 +54,11 @@ class Batch:
             outputs += range(end - wanted, end)
         self.struct.n_tokens = total
         return outputs
+
+    def advance(self, tokens: Sequence[int]) -> None:
+        """Put each slot's next token in place of its last: everything else stays as it was filled."""
+        count = self.struct.n_tokens
+        if len(tokens) != count:
+            raise ValueError(f"{len(tokens)} tokens do not continue a batch of {count}")
+        self._tokens[:count] = tokens
+        self._positions[:count] += 1

@@ -6,10 +6,12 @@ requests, scopes or HTTP.
 
 import ctypes
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import llama_cpp as lib
 import numpy as np
@@ -222,23 +224,42 @@ class Context:
         self.n_vocab = model.n_vocab
         self.n_ctx_slot = int(lib.llama_n_ctx_seq(self._ctx))
         self.n_cells = int(lib.llama_n_ctx(self._ctx))
+        self._planned: frozenset[int] = frozenset()
         self._outputs: frozenset[int] = frozenset()
         self._batch = Batch(self.n_batch, lib.llama_batch)
 
     def decode(self, pieces: Sequence[BatchItem]) -> int:
         """Decode pieces and return llama.cpp's code; 0 is success."""
-        self._outputs = frozenset()
+        self.build(pieces)
+        return self.compute()
+
+    def build(self, pieces: Sequence[BatchItem]) -> None:
+        """Lay *pieces* into the batch, once they are known to be harmless."""
+        self._outputs = self._planned = frozenset()
         for slot, tokens, _, wanted in pieces:
             is_inside = 0 <= slot < self.n_slots and 0 <= wanted <= len(tokens)
             if not is_inside or int(tokens.min()) < 0 or int(tokens.max()) >= self.n_vocab:
                 raise ValueError(f"slot {slot} or one of its tokens is out of range")
         if sum(wanted for _, _, _, wanted in pieces) > self.max_outputs:
             raise ValueError(f"a batch may have {self.max_outputs} outputs at most")
-        outputs = self._batch.fill(pieces)
+        self._planned = frozenset(self._batch.fill(pieces))
+
+    def build_next(self, tokens: Sequence[int]) -> None:
+        """Let the batch go on: *tokens* follow those of the last one, which had one token and one output a slot."""
+        if not tokens or len(self._planned) != len(tokens):
+            raise ValueError("the last batch was not one token for each of these")
+        if min(tokens) < 0 or max(tokens) >= self.n_vocab:
+            raise ValueError("one of the tokens is out of range")
+        self._batch.advance(tokens)
+
+    def compute(self) -> int:
+        """Decode the batch and return llama.cpp's code; 0 is success."""
         code = int(lib.llama_decode(self._ctx, self._batch.struct))
         if code == 0:
             lib.llama_synchronize(self._ctx)
-            self._outputs = frozenset(outputs)
+        else:
+            self._planned = frozenset()
+        self._outputs = self._planned
         return code
 
     def attach(self, adapter: Adapter | None) -> None:
@@ -284,21 +305,23 @@ class Context:
 
     def sample(self, chain: "SamplerChain", index: int) -> int:
         """Draw a token from the logits of the batch's item *index*, or say why there is none."""
-        logits = self.logits(index)
-        if np.isnan(logits[0]):
+        if math.isnan(self._logits_of(index)[0]):
             return NOT_NUMBERS
         if chain.bound is None:
             return int(lib.llama_sampler_sample(chain.pointer, self._ctx, index))
-        token = chain.bound.draw(logits)
+        token = chain.bound.draw(self.logits(index))
         if token >= 0:
             chain.accept(token)
         return token
 
     def logits(self, index: int) -> NDArray[np.float32]:
         """Return a view of the logits of the batch's item *index*, valid until the next decode."""
+        return np.ctypeslib.as_array(self._logits_of(index), shape=(self.n_vocab,))
+
+    def _logits_of(self, index: int) -> Any:  # a pointer, which ctypes has no public type for
         if index not in self._outputs:
             raise ValueError(f"item {index} of the last batch has no logits")
-        return np.ctypeslib.as_array(lib.llama_get_logits_ith(self._ctx, index), shape=(self.n_vocab,))
+        return lib.llama_get_logits_ith(self._ctx, index)
 
     def _check_slot(self, slot: int) -> None:
         if not 0 <= slot < self.n_slots:

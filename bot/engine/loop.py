@@ -11,11 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from bot.engine.answer import Answer
+from bot.engine.batch import BatchItem
 from bot.engine.cells import CellPool
+from bot.engine.growth import Drawn, Growth
 from bot.engine.llama import Context, Model
-from bot.engine.metrics import EngineMetrics
+from bot.engine.metrics import PARTS, EngineMetrics
 from bot.engine.pace import PrefillPace
 from bot.engine.scheduler import Move, Piece, Plan, Scheduler
+from bot.engine.sequence import Phase
 from bot.engine.types import Delta, Request
 from bot.errors import EngineError
 
@@ -75,13 +78,15 @@ class EngineLoop:
             max_outputs=context.max_outputs,
             can_trim=model.can_trim,
         )
-        self._name = name
         self._model = model
         self._context = context
         self._deliver = deliver
         self._metrics = metrics
+        self._state = metrics.lane(name)
         self._pace = PrefillPace(ceiling=context.n_batch)
         self._mailbox = Mailbox(bell=bell or threading.Event())
+        self._places = max_running
+        self._growth: Growth | None = None
         self._answers: dict[str, Answer] = {}
         self._spilled: dict[str, bytes] = {}
         self._deltas: list[Delta] = []
@@ -95,22 +100,26 @@ class EngineLoop:
         self._mailbox.put(Cancel(request_id))
 
     def step(self) -> bool:
-        """Take commands, plan, decode, sample and deliver; return whether there may be more to do at once."""
+        """Take commands, build a batch, decode, sample and deliver; return whether there may be more to do at once."""
         self._take_commands()
-        started = time.perf_counter()
-        plan = self.scheduler.plan(self._pace.budget())
-        self._move_cache(plan)
-        planned = time.perf_counter()
-        decoded = self._decode(plan.pieces) if plan.pieces else ()
-        computed = time.perf_counter()
-        self._sample(decoded)
+        begun = time.perf_counter()
+        growth = self._growth
+        if growth and not growth.build(self._context):
+            growth = self._growth = None
+        plan = None if growth else self._plan()
+        built = time.perf_counter()
+        drawn = self._grow(growth) if growth else self._decode(plan.pieces) if plan else ()
+        decoded = time.perf_counter()
+        self._sample(drawn)
         sampled = time.perf_counter()
         self._flush()
-        self._measure(plan, (started, planned, computed, sampled, time.perf_counter()))
+        if growth or plan:
+            self._measure(drawn, plan, (begun, built, decoded, sampled, time.perf_counter()))
         return self.scheduler.has_work
 
     def _take_commands(self) -> None:
         while self._mailbox.commands:
+            self._growth = None
             command = self._mailbox.commands.popleft()
             if isinstance(command, Submit):
                 for request in command.requests:
@@ -119,10 +128,16 @@ class EngineLoop:
             elif self.scheduler.finish(command.request_id):
                 self._forget(command.request_id, outcome="cancelled")
 
-    def _move_cache(self, plan: Plan) -> None:
+    def _plan(self) -> Plan | None:
+        """Plan a step, move the cache and lay out the batch; None if there is nothing to decode."""
+        plan = self.scheduler.plan(self._pace.budget())
         for move in plan.moves:
             if not self._perform(move):
                 raise EngineError(f"llama.cpp could not {move.kind} {move.length} tokens of the KV cache.")
+        if not plan.pieces:
+            return None
+        self._context.build([_item(piece) for piece in plan.pieces])
+        return plan
 
     def _perform(self, move: Move) -> bool:
         match move.kind:
@@ -130,7 +145,9 @@ class EngineLoop:
                 self._context.copy(move.source, move.slot, length=move.length)
             case "save":
                 self._spilled[move.request_id] = self._context.save(move.slot)
+                self._state.swapped_out += 1
             case "load":
+                self._state.swapped_in += 1
                 return self._context.load(move.slot, self._spilled.pop(move.request_id), length=move.length)
             case "drop":
                 self._spilled.pop(move.request_id, None)
@@ -138,106 +155,139 @@ class EngineLoop:
                 return self._context.trim(move.slot, move.length)
         return True
 
-    def _decode(self, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
-        """Decode what is planned; return the pieces that are in the cache now with their logits ready."""
-        tokens = [
-            (
-                piece.sequence.slot,
-                piece.sequence.tokens[piece.start : piece.start + piece.count],
-                piece.start,
-                piece.outputs,
-            )
-            for piece in pieces
-        ]
-        code = self._context.decode(tokens)
+    def _grow(self, growth: Growth) -> Sequence[Drawn]:
+        """Decode one more token of every answer; on a failure the next step plans anew and finds who is at fault."""
+        if self._context.compute():
+            growth.retract()
+            self._growth = None
+            return ()
+        growth.commit()
+        return growth.drawn
+
+    def _decode(self, pieces: tuple[Piece, ...]) -> Sequence[Drawn]:
+        """Decode the batch of *pieces*; return whose next token can be sampled, and where its logits are."""
+        code = self._context.compute()
         if code == 0:
             self.scheduler.commit(pieces)
-            return pieces
+            return self._read(pieces)
         self.scheduler.retract(pieces)
         if code == 1:
-            if not self.scheduler.make_room():
-                self._fail(pieces[0], "The conversation does not fit into the KV cache.")
-        elif code == -1:
-            self._suspect(pieces)
-        else:
-            raise EngineError(f"llama.cpp failed while decoding (code {code}).")
-        return ()
+            return self._shrink(pieces)
+        if code == -1:
+            return self._suspect(pieces)
+        raise EngineError(f"llama.cpp failed while decoding (code {code}).")
 
-    def _suspect(self, pieces: tuple[Piece, ...]) -> None:
-        """A batch was refused as invalid: fail the piece at fault alone, and let the others go on one by one."""
-        if len(pieces) == 1:
-            self._fail(pieces[0], "llama.cpp refused this conversation's tokens.")
-            return
-        for piece in pieces:
-            self.scheduler.pool.extend(piece.sequence.slot, piece.count)
-            self._sample(self._decode((piece,)))
-
-    def _fail(self, piece: Piece, reason: str) -> None:
-        request_id = piece.sequence.request.request_id
-        self.scheduler.finish(request_id)
-        self._deltas.append(Delta(request_id, finish_reason="error", error=reason))
-        self._forget(request_id, outcome="error")
-
-    def _sample(self, pieces: Sequence[Piece]) -> None:
-        """Draw the next token of every piece that reached the end of its sequence."""
+    def _read(self, pieces: tuple[Piece, ...]) -> Sequence[Drawn]:
+        """Score prompts where that was asked for, and see who reached the end of its tokens."""
+        drawn: list[Drawn] = []
         end = 0
         for piece in pieces:
             end += piece.count
             answer = self._answers[piece.sequence.request.request_id]
             if piece.outputs > int(piece.wants_logits):
                 answer.score(self._context, piece, end - piece.count)
-            if not piece.wants_logits:
-                continue
-            self._measure_wait(answer)
-            delta = answer.advance(self._context, end - 1)
-            self._deltas.append(delta)
-            if delta.finish_reason:
-                self.scheduler.finish(delta.request_id)
-                self._forget(delta.request_id, outcome=delta.finish_reason)
+            if piece.wants_logits:
+                drawn.append((answer, end - 1))
+        is_usual = end == len(drawn) == len(self.scheduler.running) and not len(self.scheduler.waiting)
+        self._growth = Growth([answer for answer, _ in drawn], self.scheduler.pool) if is_usual else None
+        return drawn
 
-    def _measure_wait(self, answer: Answer) -> None:
-        """Record what a reader waits for: the first token, and each one after it."""
-        now = time.monotonic()
-        wait = self._metrics.first_token_seconds if answer.is_first else self._metrics.token_gap_seconds
-        wait.observe(now - answer.waits_since)
-        answer.waits_since = now
+    def _shrink(self, pieces: tuple[Piece, ...]) -> Sequence[Drawn]:
+        """llama.cpp found no cells: somebody gives way before the next step, or the last one goes on by halves."""
+        if self.scheduler.make_room():
+            return ()
+        (piece,) = pieces
+        if piece.count > 1:
+            return self._decode_alone(Piece(piece.sequence, piece.start, piece.count // 2, wants_logits=False))
+        self._fail(piece, "The conversation does not fit into the KV cache.")
+        return ()
+
+    def _suspect(self, pieces: tuple[Piece, ...]) -> Sequence[Drawn]:
+        """A batch was refused as invalid: fail the piece at fault alone, and let the others go on one by one."""
+        if len(pieces) == 1:
+            self._fail(pieces[0], "llama.cpp refused this conversation's tokens.")
+            return ()
+        for piece in pieces:
+            if piece.sequence.phase is Phase.RUNNING:  # else it gave way to one before it
+                self._sample(self._decode_alone(piece))
+        return ()
+
+    def _decode_alone(self, piece: Piece) -> Sequence[Drawn]:
+        self.scheduler.pool.extend(piece.sequence.slot, piece.count)
+        self._context.build([_item(piece)])
+        return self._decode((piece,))
+
+    def _fail(self, piece: Piece, reason: str) -> None:
+        self._end(Delta(piece.sequence.request.request_id, finish_reason="error", error=reason))
+
+    def _end(self, delta: Delta) -> None:
+        """Deliver an answer's last delta and free what it holds."""
+        self._deltas.append(delta)
+        self.scheduler.finish(delta.request_id)
+        self._forget(delta.request_id, outcome=str(delta.finish_reason))
+
+    def _sample(self, drawn: Sequence[Drawn]) -> None:
+        """Draw everybody's next token."""
+        for answer, index in drawn:
+            delta = answer.advance(self._context, index)
+            if delta.finish_reason:
+                self._end(delta)
+            else:
+                self._deltas.append(delta)
 
     def _forget(self, request_id: str, *, outcome: str) -> None:
+        self._growth = None
         answer = self._answers.pop(request_id)
         answer.close()
-        sequence = answer.sequence
-        self._metrics.requests.labels(outcome).inc()
-        self._metrics.tokens.labels("cached").inc(sequence.cached)
-        self._metrics.tokens.labels("generated").inc(sequence.generated)
+        self._metrics.requests[outcome] += 1
+        self._metrics.tokens["cached"] += answer.sequence.cached
 
     def _flush(self) -> None:
         if self._deltas:
             deltas, self._deltas = self._deltas, []
             self._deliver(deltas)
 
-    def _measure(self, plan: Plan, times: tuple[float, ...]) -> None:
-        total = sum(piece.count for piece in plan.pieces)
-        if not total:
-            return
-        parts = ("plan", "decode", "sample", "deliver")
-        for part, begin, end in zip(parts, times, times[1:], strict=False):
-            self._metrics.step_seconds.labels(part).observe(end - begin)
-        self._pace.observe(total, times[2] - times[1])
-        self._metrics.batch_tokens.observe(total)
-        self._metrics.tokens.labels("prompt").inc(sum(piece.prompt_tokens for piece in plan.pieces))
-        self._metrics.show_state(
-            self._name,
-            running=len(self.scheduler.running),
-            waiting=len(self.scheduler.waiting),
-            preemptions=self.scheduler.preemptions,
-            evictions=self.scheduler.evictions,
-            cells_used=self.scheduler.pool.used(),
-        )
+    def _measure(self, drawn: Sequence[Drawn], plan: Plan | None, times: tuple[float, ...]) -> None:
+        """Record a step: *plan* is None when everybody only grew by a token."""
+        metrics = self._metrics
+        for part, begin, end in zip(PARTS, times, times[1:], strict=False):
+            metrics.step_seconds[part].observe(end - begin)
+        total, sequences = len(drawn), len(drawn)
+        if plan:
+            total, sequences = sum(piece.count for piece in plan.pieces), len(plan.pieces)
+            self._pace.observe(total, times[2] - times[1])
+            metrics.tokens["prompt"] += sum(piece.prompt_tokens for piece in plan.pieces)
+        metrics.batch_tokens.observe(total)
+        metrics.batch_fill.observe(sequences / self._places)
+        metrics.tokens["generated"] += len(drawn)
+        self._measure_waits(drawn)
+        self._show_state()
+
+    def _measure_waits(self, drawn: Sequence[Drawn]) -> None:
+        """Record what a reader waits for: the first token, and each one after it."""
+        now = time.monotonic()
+        for answer, _ in drawn:
+            wait = self._metrics.first_token_seconds if answer.is_first else self._metrics.token_gap_seconds
+            wait.observe(now - answer.waits_since)
+            answer.waits_since, answer.is_first = now, False
+
+    def _show_state(self) -> None:
+        scheduler, state = self.scheduler, self._state
+        state.running, state.waiting = len(scheduler.running), len(scheduler.waiting)
+        state.preemptions, state.evictions = scheduler.preemptions, scheduler.evictions
+        state.cells_used = scheduler.pool.used()
+        state.host_bytes = sum(map(len, self._spilled.values()))
+        waits = (a.waits_since for a in self._answers.values() if a.sequence.phase is Phase.WAITING)
+        state.oldest_wait = min(waits, default=None) if state.waiting else None
 
     def shut_down(self, reason: str) -> None:
         """Tell every open request why it ends; the loop's thread calls this last."""
         for request_id in list(self._answers):
-            self.scheduler.finish(request_id)
-            self._deltas.append(Delta(request_id, finish_reason="cancelled", error=reason))
-            self._forget(request_id, outcome="cancelled")
+            self._end(Delta(request_id, finish_reason="cancelled", error=reason))
         self._flush()
+
+
+def _item(piece: Piece) -> BatchItem:
+    """Return a piece as the batch takes it."""
+    sequence = piece.sequence
+    return sequence.slot, sequence.tokens[piece.start : piece.start + piece.count], piece.start, piece.outputs

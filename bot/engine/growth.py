@@ -1,0 +1,40 @@
+"""The usual step: every answer grows by its one token and nobody comes or goes, so nothing is planned anew.
+
+Holds for as long as the loop changes nothing else; belongs to the loop's thread.
+"""
+
+from collections.abc import Sequence
+
+from bot.engine.answer import Answer
+from bot.engine.cells import CellPool
+from bot.engine.llama import Context
+
+Drawn = tuple[Answer, int]
+
+
+class Growth:
+    """The answers of one batch in its order, each with the token that it sampled last."""
+
+    def __init__(self, answers: Sequence[Answer], pool: CellPool) -> None:
+        self.drawn: tuple[Drawn, ...] = tuple((answer, index) for index, answer in enumerate(answers))
+        self._sequences = [answer.sequence for answer in answers]
+        self._slots = [sequence.slot for sequence in self._sequences]
+        self._pool = pool
+
+    def build(self, context: Context) -> bool:
+        """Take a cell for each answer and put its token into the batch; False if the cells do not suffice."""
+        if self._pool.free() < len(self._slots):
+            return False
+        context.build_next([answer.last_token for answer, _ in self.drawn])
+        self._pool.extend_each(self._slots)
+        return True
+
+    def commit(self) -> None:
+        """Record that the tokens are in the KV cache now."""
+        for sequence in self._sequences:
+            sequence.computed += 1
+
+    def retract(self) -> None:
+        """Give the cells back, because the tokens could not be decoded."""
+        for sequence in self._sequences:
+            self._pool.trim(sequence.slot, sequence.computed)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bot.engine.sequence import Tokens
+from bot.engine.tokens import Tokens
 
 BatchItem = tuple[int, Tokens, int, int]
 

@@ -7,7 +7,7 @@ entry is ever trusted by its name alone.
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from bot.engine.sequence import Tokens, common_prefix
+from bot.engine.tokens import Tokens, common_prefix
 
 
 @dataclass(frozen=True, slots=True)

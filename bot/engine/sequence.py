@@ -6,11 +6,10 @@ Pure state; it must not know llama.cpp, HTTP or the scheduler's choices.
 from enum import Enum, auto
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bot.engine.host_tier import Saved
+from bot.engine.tokens import Tokens
 from bot.engine.types import Request
-
-Tokens = NDArray[np.int32]
 
 
 class Phase(Enum):
@@ -22,18 +21,42 @@ class Phase(Enum):
 
 
 class Sequence:
-    """A request with its growing tokens; *computed* counts those in the KV cache, *spilled* those saved on the host."""
+    """A request with its growing tokens; *computed* counts those in the KV cache, *spilled* holds them on the host.
 
-    __slots__ = ("_buffer", "arrival", "cached", "computed", "length", "phase", "request", "slot", "spilled", "starved")
+    *rank* is its priority, which waiting improves; *begun* is what was computed when it got its slot last.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "arrival",
+        "begun",
+        "cached",
+        "computed",
+        "length",
+        "overtaken",
+        "phase",
+        "rank",
+        "request",
+        "slot",
+        "spilled",
+        "starved",
+        "waited",
+        "waits_since",
+    )
 
     def __init__(self, request: Request, *, arrival: int) -> None:
         self.request = request
         self.arrival = arrival
         self.phase = Phase.WAITING
+        self.rank = request.priority
+        self.waits_since: float | None = None
+        self.waited = 0.0
+        self.overtaken = 0
         self.slot = -1
         self.computed = 0
+        self.begun = 0
         self.cached = 0
-        self.spilled = 0
+        self.spilled: Saved | None = None
         self.starved = 0
         self.length = len(request.prompt)
         self._buffer: Tokens = np.empty(self.length + request.max_tokens, dtype=np.int32)
@@ -55,11 +78,6 @@ class Sequence:
         return self.length - self.computed
 
     @property
-    def is_decoding(self) -> bool:
-        """Whether exactly the last generated token is pending."""
-        return self.pending == 1 and self.length > len(self.request.prompt)
-
-    @property
     def is_full(self) -> bool:
         """Whether the answer has reached its limit of tokens."""
         return self.generated >= self.request.max_tokens
@@ -68,10 +86,3 @@ class Sequence:
         """Add a sampled token."""
         self._buffer[self.length] = token
         self.length += 1
-
-
-def common_prefix(left: Tokens, right: Tokens) -> int:
-    """Return how many leading tokens *left* and *right* share."""
-    limit = min(len(left), len(right))
-    different = np.flatnonzero(left[:limit] != right[:limit])
-    return int(different[0]) if len(different) else limit

@@ -1,0 +1,109 @@
+"""Idle conversations that gave their cells to others, kept in host memory under a byte limit: a second, larger cache.
+
+One for all models of the engine, which keep apart by their name. Bookkeeping only: what a state contains is opaque, and
+the loop fills and reads it. It must not know slots or llama.cpp.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from bot.engine.radix_tree import RadixTree
+from bot.engine.tokens import Tokens
+
+DEFAULT_SHARE = 0.25
+DEFAULT_LIMIT = 4 * 1024**3
+
+
+@dataclass(slots=True, eq=False)
+class Saved:
+    """The keys and values of *tokens* as llama.cpp wrote them; empty until the loop has performed the save."""
+
+    tokens: Tokens
+    size: int
+    lane: str = ""
+    scope: str = ""
+    state: bytes = b""
+
+    @property
+    def length(self) -> int:
+        """How many tokens come back when it is loaded."""
+        return len(self.tokens)
+
+
+class HostTier:
+    """States by model and scope; a new one takes the place of its own beginning, and of the least recently used."""
+
+    def __init__(self, limit: int = 0) -> None:
+        self.limit = limit
+        self._held: OrderedDict[Saved, None] = OrderedDict()
+        self._trees: dict[tuple[str, str], RadixTree[Saved]] = {}
+        self._idle_bytes = 0
+        self._spilled_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def used(self) -> int:
+        """How many bytes lie in host memory, those of preempted answers included."""
+        return self._idle_bytes + self._spilled_bytes
+
+    def reserve(self, size: int) -> None:
+        """Count the state of a preempted answer, which is never refused; idle conversations give way to it."""
+        self._spilled_bytes += size
+        self._shrink()
+
+    def store(self, saved: Saved) -> bool:
+        """Keep the state of an idle conversation; False if it is larger than what may be kept."""
+        if saved.size > self.limit - self._spilled_bytes:
+            return False
+        tree = self._trees.setdefault((saved.lane, saved.scope), RadixTree())
+        for length, others in tree.match(saved.tokens):
+            for other in [other for other in others if other.length == length]:
+                self._remove(other)
+        tree = self._trees.setdefault((saved.lane, saved.scope), tree)
+        tree.hold(saved, saved.tokens)
+        self._held[saved] = None
+        self._idle_bytes += saved.size
+        self._shrink()
+        return True
+
+    def find(self, tokens: Tokens, *, lane: str, scope: str, is_whole: bool) -> tuple[int, Saved] | None:
+        """Return the longest beginning of *tokens* kept for this model and scope; *is_whole*: a state to its end."""
+        tree = self._trees.get((lane, scope))
+        for length, found in reversed(tree.match(tokens) if tree else []):
+            fitting = [saved for saved in found if saved.length == length or not is_whole]
+            if fitting:
+                return length, min(fitting, key=lambda saved: saved.length)
+        return None
+
+    def take(self, saved: Saved) -> None:
+        """Hand a state over to whoever loads it; its tokens are in a slot from then on."""
+        if saved in self._held:
+            self._remove(saved)
+
+    def release(self, size: int) -> None:
+        """Stop counting the state of a preempted answer."""
+        self._spilled_bytes -= size
+
+    def forget(self, lane: str) -> None:
+        """Drop everything that a model computed, because it is unloaded."""
+        for saved in [saved for saved in self._held if saved.lane == lane]:
+            self._remove(saved)
+
+    def _shrink(self) -> None:
+        while self._held and self.used > self.limit:
+            self._remove(next(iter(self._held)))
+
+    def _remove(self, saved: Saved) -> None:
+        del self._held[saved]
+        self._idle_bytes -= saved.size
+        key = (saved.lane, saved.scope)
+        self._trees[key].drop(saved)
+        if not len(self._trees[key]):
+            del self._trees[key]
+
+
+def choose_limit(wanted: int, *, free: int) -> int:
+    """Return the bytes that idle conversations may take: what is *wanted*, or a share of what is *free* if negative."""
+    return wanted if wanted >= 0 else min(DEFAULT_LIMIT, int(free * DEFAULT_SHARE))

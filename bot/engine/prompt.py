@@ -9,19 +9,24 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.engine.template import ChatTemplate, Message, Part, TemplateFailure, WordsChangedError
+from bot.engine.template import APP, NO_EXTRAS, ChatTemplate, Extras, Message, Part, TemplateFailure, WordsChangedError
 
 DEFUSE_PASSES = 8
+TAIL_LENGTH = 200
 ControlTokens = Mapping[str, tuple[int, bool, bool]]
 Tokenize = Callable[[str, bool], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Tokens to continue; the first *shared_length* stem from the system prompt and may serve every conversation."""
+    """Tokens to continue; the first *shared_length* stem from the system prompt and may serve every conversation.
+
+    *tail* is the text at their end that the template wrote.
+    """
 
     tokens: tuple[int, ...]
     shared_length: int = 0
+    tail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,15 @@ class PromptEncoder:
         longest_first = sorted(control, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if control else None
 
-    def encode(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> Prompt:
+    def encode(self, messages: Sequence[Message], extras: Extras = NO_EXTRAS) -> Prompt:
         """Return the tokens of a conversation, raising *TemplateFailure* if the template refuses it."""
         try:
-            parts = self._render(messages, add_generation_prompt=add_generation_prompt)
+            parts = self._render(messages, extras)
         except TemplateFailure:
+            if extras.tools or any(message.role == "tool" or message.extra for message in messages):
+                raise
             messages = simplify(messages)
-            parts = self._render(messages, add_generation_prompt=add_generation_prompt)
+            parts = self._render(messages, extras)
         tokens: list[int] = []
         shared_length = 0
         for segment in self._split(parts, messages):
@@ -62,18 +69,21 @@ class PromptEncoder:
         if self._leading and tuple(tokens[: len(self._leading)]) != self._leading:
             tokens[:0] = self._leading
             shared_length += len(self._leading)
-        return Prompt(tuple(tokens), shared_length)
+        tail = parts[-1].text if parts and parts[-1].message is None else ""
+        return Prompt(tuple(tokens), shared_length, tail[-TAIL_LENGTH:])
 
-    def _render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> tuple[Part, ...]:
+    def _render(self, messages: Sequence[Message], extras: Extras) -> tuple[Part, ...]:
         try:
-            return self._template.render(messages, add_generation_prompt=add_generation_prompt)
+            return self._template.render(messages, extras, is_risky=self._is_risky)
         except WordsChangedError:
-            return self._render_defused(messages, add_generation_prompt=add_generation_prompt)
+            return self._render_defused(messages, extras)
 
-    def _render_defused(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> tuple[Part, ...]:
+    def _is_risky(self, words: str) -> bool:
+        return bool(self._pattern and self._pattern.search(words))
+
+    def _render_defused(self, messages: Sequence[Message], extras: Extras) -> tuple[Part, ...]:
         """Render words that the template changes, for example to drop old reasoning, with their control text broken."""
-        harmless = [Message(message.role, self._defuse(message.content)) for message in messages]
-        text = self._template.render_whole(harmless, add_generation_prompt=add_generation_prompt)
+        text = self._template.render_whole(messages, extras, change=self._defuse)
         return (Part("", message=_first_person(messages)), Part(text))
 
     def _defuse(self, words: str) -> str:
@@ -90,7 +100,7 @@ class PromptEncoder:
         text, strip_next, is_shared = "", False, True
         for part in parts:
             if part.message is not None:
-                is_shared = is_shared and messages[part.message].role == "system"
+                is_shared = is_shared and (part.message == APP or messages[part.message].role == "system")
                 text += part.text
                 continue
             end = 0

@@ -1,27 +1,26 @@
-"""Jinja for a template that came with a downloaded file: no attributes of Python, no loop without end, no giant text.
+"""Jinja for a template that came with a downloaded file: no attributes of Python, no giant text.
 
-Knows nothing of chat messages.
+Its limits make the usual attacks clear errors. What gets past them ends with the process (`render_worker.py`): no
+list of limits is complete. Knows nothing of chat messages.
 """
 
 import functools
 import json
-import sys
-import time
+import re
 from collections.abc import Callable
-from types import CodeType, FrameType
 from typing import Any
 
-from jinja2 import Template, TemplateError, nodes
+from jinja2 import Template, TemplateError, nodes, pass_context
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
 from jinja2.ext import LoopControlExtension
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-TIME_LIMIT_SECONDS = 1.0
 SIZE_LIMIT = 4_000_000
 WORK_LIMIT = 100_000_000
 NUMBER_LIMIT = 10_000
+MARK_NONCE = "mark_nonce"  # a variable: marks with it are counted by how often they were written as JSON
 SIZED = (str, list, tuple, dict)
 FILTERS = """
 abs capitalize count d default dictsort e escape first float groupby indent int items join last length list
@@ -91,10 +90,13 @@ def _bound_filter(function: Callable[..., Any]) -> Callable[..., Any]:
     return bounded
 
 
-def _render_json(value: object, *, indent: int | None = None, **_: object) -> str:
+@pass_context
+def _render_json(context: Context, value: object, *, indent: int | None = None, **_: object) -> str:
     """Render JSON as chat templates expect it: not escaped for HTML."""
     _check_arguments(value, indent)
-    return str(_check_size(json.dumps(value, ensure_ascii=False, indent=indent)))
+    text = str(_check_size(json.dumps(value, ensure_ascii=False, indent=indent)))
+    nonce = context.get(MARK_NONCE)
+    return re.sub(f"(\ue000{nonce}\\.\\d+j*)\ue001", "\\1j\ue001", text) if nonce else text
 
 
 def _is_small(value: object) -> bool:
@@ -121,31 +123,12 @@ def _check_size(value: Any) -> Any:
     return value
 
 
-def render_bounded(template: Template, variables: dict[str, object], *, seconds: float = TIME_LIMIT_SECONDS) -> str:
-    """Render within the time and size limit; call it in a thread that nobody else waits for."""
-    deadline = time.monotonic() + seconds
-    previous = sys.gettrace()
-    sys.settrace(_build_trace(template.root_render_func.__code__, deadline))
-    try:
-        parts, size = [], 0
-        for part in template.generate(variables):
-            size += len(part)
-            if size > SIZE_LIMIT:
-                raise TemplateLimitError("the template writes a text that is too large")
-            parts.append(part)
-        return "".join(parts)
-    finally:
-        sys.settrace(previous)
-
-
-def _build_trace(root: CodeType, deadline: float) -> Callable[[FrameType, str, Any], Any]:
-    """Return a trace function that checks the clock at every line of the template's own code."""
-
-    def trace(frame: FrameType, _event: str, _argument: Any) -> Any:
-        if frame.f_code.co_filename != root.co_filename:
-            return None
-        if time.monotonic() > deadline:
-            raise TemplateLimitError("the template runs for too long")
-        return trace
-
-    return trace
+def render_bounded(template: Template, variables: dict[str, object]) -> str:
+    """Render within the size limit; the clock is the caller's."""
+    parts, size = [], 0
+    for part in template.generate(variables):
+        size += len(part)
+        if size > SIZE_LIMIT:
+            raise TemplateLimitError("the template writes a text that is too large")
+        parts.append(part)
+    return "".join(parts)

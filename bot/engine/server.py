@@ -20,7 +20,7 @@ from bot.engine.completions import Completions, check_model
 from bot.engine.replies import build_backlog, build_model
 from bot.engine.service import EngineService
 from bot.engine.socket_file import open_socket
-from bot.engine.template import TemplateFailure
+from bot.engine.template import Extras, TemplateFailure
 from bot.engine.types import EngineOptions
 from bot.engine.wire import parse_adapter, parse_chat, parse_text, parse_tokenize
 from bot.errors import ConfigError, EngineError
@@ -213,9 +213,8 @@ class Routes:
             tokens = await self._service.encode_text(parsed.text, add_special=parsed.add_special_tokens)
         else:
             try:
-                prompt = await self._service.encode_chat(
-                    parsed.messages, add_generation_prompt=parsed.add_generation_prompt
-                )
+                extras = Extras(add_generation_prompt=parsed.add_generation_prompt)
+                prompt = await self._service.encode_chat(parsed.messages, extras)
             except TemplateFailure as error:
                 raise ApiError(400, f"{str(error)[:300]}.", param="messages", code="template_error") from error
             tokens = prompt.tokens

@@ -20,7 +20,7 @@ from bot.engine.lanes import Lane, Lanes
 from bot.engine.loaded import LoadedModel, load_model
 from bot.engine.metrics import EngineMetrics
 from bot.engine.prompt import Prompt
-from bot.engine.template import Message
+from bot.engine.template import NO_EXTRAS, Extras, Message
 from bot.engine.types import Delta, EngineOptions, ModelFacts, ModelInfo, Request
 from bot.errors import ModelFileError
 
@@ -186,10 +186,10 @@ class EngineService:
         if served.is_retired and not served.users:
             self.lanes.close(served.lane)
 
-    async def encode_chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> Prompt:
+    async def encode_chat(self, messages: Sequence[Message], extras: Extras = NO_EXTRAS) -> Prompt:
         """Render and tokenize a conversation away from the event loop; the template may take its time."""
         encoder = self.loaded.encoder
-        return await asyncio.to_thread(encoder.encode, messages, add_generation_prompt=add_generation_prompt)
+        return await asyncio.to_thread(encoder.encode, messages, extras)
 
     async def encode_text(self, text: str, *, add_special: bool = True) -> tuple[int, ...]:
         """Tokenize plain text; control tokens in it are only text."""

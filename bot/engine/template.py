@@ -1,23 +1,25 @@
-"""The chat template of a model: messages to one text, and where in it the messages' own words stand.
+"""The chat template of a model: messages and tools to one text, and where in it their own words stand.
 
-Knows no tokens and no llama.cpp; the template's source is untrusted and runs in the sandbox.
+Knows no tokens and no llama.cpp; the template's source is untrusted and runs in a process of its own.
 """
 
+import json
 import re
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from jinja2 import TemplateError
-
-from bot.engine.sandbox import TIME_LIMIT_SECONDS, BoundedEnvironment, render_bounded
+from bot.engine.renderer import TIME_LIMIT_SECONDS, RenderError, shared_renderer
+from bot.engine.sandbox import MARK_NONCE
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 SOURCE_LIMIT = 200_000
+APP = -1  # the author of tools and options
+Change = Callable[[str, int], str]
 
 
 class TemplateFailure(ValueError):  # noqa: N818 - the failure is the template's
@@ -30,84 +32,125 @@ class WordsChangedError(TemplateFailure):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation."""
+    """One message of a conversation; *extra* is JSON, such as the calls that an answer made."""
 
     role: str
     content: str
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What a template is given besides the messages; all of it is JSON."""
+
+    tools: tuple[Mapping[str, object], ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+    add_generation_prompt: bool = True
+
+
+NO_EXTRAS = Extras()
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A run of the rendered text: a message's own words, or the template's."""
+    """A run of the rendered text: the words of a message (or of the *APP*), or the template's."""
 
     text: str
     message: int | None = None
 
 
 class ChatTemplate:
-    """A compiled template; `render` is safe to call from several threads."""
+    """A template that was found to be one; `render` is safe to call from several threads."""
 
     def __init__(self, source: str, *, bos: str = "", eos: str = "", seconds: float = TIME_LIMIT_SECONDS) -> None:
         if len(source) > SOURCE_LIMIT:
             raise TemplateFailure("the chat template is too long")
-        environment = BoundedEnvironment()
-        environment.globals |= {"raise_exception": _raise_exception, "strftime_now": _strftime_now}
+        self._source = source
+        self._renderer = shared_renderer()
         try:
-            self._template = environment.from_string(source)
-        except (TemplateError, RecursionError, ValueError) as error:
-            raise TemplateFailure(f"the chat template cannot be read: {error}") from error
+            self._renderer.check(source)
+        except RenderError as error:
+            raise TemplateFailure(f"the chat template {error}") from error
         self._variables = {"bos_token": bos, "eos_token": eos}
         self._seconds = seconds
 
-    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> tuple[Part, ...]:
-        """Return the rendered text in parts, so that no message's words can pass for the template's."""
-        contents = [message.content for message in messages]
-        expected = self._fill(messages, contents, add_generation_prompt=add_generation_prompt)
-        for words in (contents, [content.strip() for content in contents]):
-            parts = self._mark(messages, words, add_generation_prompt=add_generation_prompt)
+    def render(
+        self, messages: Sequence[Message], extras: Extras = NO_EXTRAS, *, is_risky: Callable[[str], bool] = bool
+    ) -> tuple[Part, ...]:
+        """Return the rendered text in parts, so that no message's words can pass for the template's.
+
+        Texts inside tools and calls steer many templates, so they are told apart only where *is_risky* says so.
+        """
+        expected = self.render_whole(messages, extras)
+        for trim in (str, str.strip):
+            parts = self._mark(messages, extras, trim=trim, is_risky=is_risky)
             if "".join(part.text for part in parts) == expected:
                 return parts
         raise WordsChangedError("the chat template changes the messages' words, so they cannot be told from its own")
 
-    def render_whole(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+    def render_whole(
+        self, messages: Sequence[Message], extras: Extras = NO_EXTRAS, *, change: Callable[[str], str] = str
+    ) -> str:
         """Return the rendered text without telling whose words are whose."""
-        contents = [message.content for message in messages]
-        return self._fill(messages, contents, add_generation_prompt=add_generation_prompt)
+        return self._fill(messages, extras, lambda word, _: change(word), nonce="")
 
-    def _mark(self, messages: Sequence[Message], words: list[str], *, add_generation_prompt: bool) -> tuple[Part, ...]:
-        """Render marks that nobody can guess in place of *words*, then put the words in."""
-        nonce = secrets.token_hex(16)
-        marks = [f"\ue000{nonce}.{index}\ue001" for index in range(len(messages))]
-        text = self._fill(messages, marks, add_generation_prompt=add_generation_prompt)
-        pieces = re.split(f"\ue000{nonce}\\.(\\d+)\ue001", text)
-        parts = [
-            Part(piece) if even % 2 == 0 else Part(words[int(piece)], int(piece)) for even, piece in enumerate(pieces)
-        ]
+    def _mark(
+        self,
+        messages: Sequence[Message],
+        extras: Extras,
+        *,
+        trim: Callable[[str], str],
+        is_risky: Callable[[str], bool],
+    ) -> tuple[Part, ...]:
+        """Render marks that nobody can guess in place of words, then put the words in."""
+        nonce, words = secrets.token_hex(16), list[Part]()
+        contents = {id(message.content) for message in messages}
+
+        def mark(word: str, author: int) -> str:
+            is_content = id(word) in contents
+            if not word or not (is_content or is_risky(word)):
+                return word
+            words.append(Part(trim(word) if is_content else word, author))
+            return f"\ue000{nonce}.{len(words) - 1}\ue001"
+
+        text = self._fill(messages, extras, mark, nonce=nonce)
+        pieces = re.split(f"\ue000{nonce}\\.(\\d+)(j*)\ue001", text)
+        parts = [Part(pieces[0])]
+        for number, escapes, rest in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+            word = words[int(number)]
+            parts += [Part(_escape(word.text, len(escapes)), word.message), Part(rest)]
         return tuple(part for part in parts if part.text)
 
-    def _fill(self, messages: Sequence[Message], contents: list[str], *, add_generation_prompt: bool) -> str:
+    def _fill(self, messages: Sequence[Message], extras: Extras, change: Change, *, nonce: str) -> str:
         filled = [
-            {"role": message.role, "content": content} for message, content in zip(messages, contents, strict=True)
+            {"role": message.role, "content": change(message.content, index), **_walk(message.extra, change, index)}
+            for index, message in enumerate(messages)
         ]
-        variables = {**self._variables, "messages": filled, "add_generation_prompt": add_generation_prompt}
+        variables: dict[str, object] = {
+            **_walk(extras.options, change, APP),
+            **self._variables,
+            "messages": filled,
+            "tools": [_walk(tool, change, APP) for tool in extras.tools] or None,
+            "add_generation_prompt": extras.add_generation_prompt,
+            MARK_NONCE: nonce,
+        }
         try:
-            return render_bounded(self._template, variables, seconds=self._seconds)
-        except (
-            TemplateError,
-            ArithmeticError,
-            LookupError,
-            MemoryError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ) as error:
-            raise TemplateFailure(f"the chat template failed: {error}") from error
+            return self._renderer.render(self._source, variables, seconds=self._seconds)
+        except RenderError as error:
+            raise TemplateFailure(f"the chat template {error}") from error
 
 
-def _raise_exception(message: str) -> None:
-    """Let the template refuse an order of messages, as templates on the Hub do."""
-    raise TemplateError(str(message)[:200])
+def _walk(value: object, change: Change, author: int) -> Any:
+    """Return JSON with every text in it changed."""
+    if isinstance(value, str):
+        return change(value, author)
+    if isinstance(value, Mapping):
+        return {change(name, author): _walk(inner, change, author) for name, inner in value.items()}
+    return [_walk(inner, change, author) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _strftime_now(pattern: str) -> str:
-    return datetime.now(tz=UTC).strftime(pattern[:50])
+def _escape(text: str, times: int) -> str:
+    """Return *text* as it stands in JSON text that was written *times* times."""
+    for _ in range(times):
+        text = json.dumps(text, ensure_ascii=False)[1:-1]
+    return text

@@ -33,6 +33,7 @@ def write_tiny_model(
     layers: int = 2,
     may_end: bool = True,
     is_tied: bool = False,
+    template: str = CHATML,
 ) -> Path:
     """Write the model to *path*; the same seed gives the same weights."""
     heads, hidden = 4, width * 2
@@ -58,7 +59,7 @@ def write_tiny_model(
     writer.add_bos_token_id(tokens.index("<|endoftext|>"))
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
     writer.add_add_bos_token(False)
-    writer.add_chat_template(CHATML)
+    writer.add_chat_template(template)
     for name, shape in tensor_shapes(len(tokens), width=width, hidden=hidden, layers=layers).items():
         if is_tied and name == "output.weight":
             continue

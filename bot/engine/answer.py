@@ -3,7 +3,7 @@
 Belongs to the loop's thread.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from bot.engine.bound import DEAD_END, NOT_NUMBERS
 from bot.engine.llama import Context, Model, SamplerChain
@@ -28,7 +28,8 @@ class Answer:
         self.last_token = -1
         self.is_first = True
         request = sequence.request
-        self._pieces = _show(model.pieces, request.shown) if request.shown else model.pieces
+        self._pieces = model.pieces
+        self._shown = request.shown  # control tokens by which this answer's form is read
         self._ends: Collection[int] = () if request.ignore_eos else model.eog
         stages = build_stages(
             request.sampling,
@@ -40,7 +41,7 @@ class Answer:
         self._text = TextStream(request.stop, request.reasoning)
         self._scores: list[TokenLogprob] = []
         for token in request.prompt[len(request.prompt) - request.resumed_tokens :]:
-            self._text.push(self._pieces[token])  # what was certain then was delivered then; only the rest is held
+            self._text.push(self._spell(token))  # what was certain then was delivered then; only the rest is held
 
     def score(self, context: Context, piece: Piece, index: int) -> None:
         """Measure each prompt token of *piece* by the logits before it; the batch's item *index* is the first."""
@@ -84,18 +85,16 @@ class Answer:
         """Return the text that is certain after *token*, and why the answer ends here if it does."""
         if token in self._ends:
             return self._text.finish(), "stop"
-        text = self._text.push(self._pieces[token])
+        text = self._text.push(self._spell(token) if self._shown else self._pieces[token])
         if self._text.is_stopped:
             return text, "stop"
         if self.sequence.is_full:
             return text + self._text.finish(), "length"
         return text, None
 
+    def _spell(self, token: int) -> bytes:
+        return self._shown.get(token, self._pieces[token])
+
     def close(self) -> None:
         """Free the sampler."""
         self._chain.close()
-
-
-def _show(pieces: list[bytes], shown: Mapping[int, bytes]) -> list[bytes]:
-    """Return the table of pieces with text for the control tokens that this answer's form is read by."""
-    return [shown.get(token, piece) for token, piece in enumerate(pieces)]

@@ -115,9 +115,9 @@ class TokenLogprob:
     rank: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # freezing would cost three times as much as making one, and there is one for every token
 class Delta:
-    """What one engine step added to one answer; the last one carries the finish reason.
+    """What one engine step added to one answer; the last one carries the finish reason. Nobody changes one.
 
     *reasoning* is not part of *text*. *calls* are read from the text on its way out, never by the engine's thread.
     """

@@ -54,7 +54,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def __init__(self) -> None:
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[LoopControlExtension])
         self.filters = {name: _bound_filter(self.filters[name]) for name in FILTERS.split()} | {"tojson": _render_json}
-        self.globals = {name: self.globals[name] for name in ("range", "dict", "namespace")}
+        self.globals = {"range": self.globals["range"], "namespace": self.globals["namespace"], "dict": _build_dict}
 
     def join_bounded(self, parts: tuple[object, ...]) -> str:
         """Return the parts as one text, if it stays small."""
@@ -77,6 +77,11 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         """Refuse large arguments of methods such as `ljust`, and large results of any."""
         _check_arguments(getattr(__obj, "__self__", None), *args, *kwargs.values())
         return _check_size(super().call(__context, __obj, *args, **kwargs))
+
+
+def _build_dict(*args: Any, **kwargs: Any) -> dict[Any, Any]:
+    """Stand for `dict`: the class itself gives more away, `dict['x'].mro()` for one."""
+    return dict(*args, **kwargs)
 
 
 def _bound_filter(function: Callable[..., Any]) -> Callable[..., Any]:

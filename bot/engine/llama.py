@@ -11,7 +11,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import llama_cpp as lib
 import numpy as np
@@ -34,6 +33,7 @@ LOOSE_CHAR, STRICT_CHAR = r'char ::= [^"\\]', r'char ::= [^"\\\x7F\x00-\x1F]'  #
 LOGIT_BYTES, MIN_SCORED = 16 * 1024 * 1024, 16
 _KV_TYPES = {"bf16": 30} | {name: int(getattr(lib, f"GGML_TYPE_{name.upper()}")) for name in KV_TYPES if name != "bf16"}
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}  # llama_flash_attn_type
+GGML = lib.llama_cpp._lib  # noqa: SLF001 - llama_cpp has no names for ggml's own functions
 _ATTR_LSTRIP, _ATTR_RSTRIP = 1 << 7, 1 << 8
 
 
@@ -54,12 +54,22 @@ def start_backend() -> None:
     lib.llama_backend_init()
 
 
+class MemoryLacking(ModelFileError):  # noqa: N818 - reads as a state, not as a mistake
+    """There is less memory than a plan took for granted; a smaller one may do."""
+
+
+def _lacked_memory() -> bool:
+    return any(word in line for line in _last_errors for word in ("alloc", "out of memory"))
+
+
 class Model:
     """A loaded GGUF with its vocabulary."""
 
-    def __init__(self, path: Path, *, n_gpu_layers: int, is_repacked: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, n_gpu_layers: int, split: Sequence[tuple[int, int]] = (), is_repacked: bool = True
+    ) -> None:
         self.path = path
-        self._model = _load(path, n_gpu_layers, is_repacked=is_repacked)
+        self._model = _load(path, n_gpu_layers, split=split, is_repacked=is_repacked)
         self._vocab = lib.llama_model_get_vocab(self._model)
         self.n_vocab = int(lib.llama_vocab_n_tokens(self._vocab))
         self.n_ctx_train = int(lib.llama_model_n_ctx_train(self._model))
@@ -150,15 +160,22 @@ def _read_text(function: Callable[..., int], *arguments: object) -> str:
         size = needed + 1
 
 
-def _load(path: Path, n_gpu_layers: int, *, is_repacked: bool) -> object:
-    """Load the weights, or say which file is at fault and what llama.cpp found wrong with it."""
+def _load(path: Path, n_gpu_layers: int, *, split: Sequence[tuple[int, int]], is_repacked: bool) -> object:
+    """Load the weights, or say which file is at fault; *split* has the GPUs with the layers that each one takes."""
     check_gguf(path, "MODEL_PATH")
     params = lib.llama_model_default_params()
     params.n_gpu_layers, params.use_extra_bufts = n_gpu_layers, is_repacked
+    handles = (ctypes.c_void_p * (len(split) + 1))(*(handle for handle, _ in split), None)
+    shares = (ctypes.c_float * lib.llama_max_devices())(*(layers for _, layers in split))
+    if split:
+        params.devices = ctypes.cast(handles, ctypes.c_void_p)
+        params.tensor_split = shares
     _last_errors.clear()
     model = lib.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         reason = next((line for line in _last_errors if "error" in line.lower()), "llama.cpp gave no reason")
+        if _lacked_memory():
+            raise MemoryLacking(f"{path} cannot be loaded ({reason}): lower ENGINE_N_GPU_LAYERS.")
         raise ModelFileError(f"{path} cannot be loaded ({reason}): download it again or choose another model.")
     return model
 
@@ -214,9 +231,8 @@ class Context:
             reason = _last_errors[-1] if _last_errors else "no reason given"
             is_kind = any(word in reason for word in ("cache type", "V cache", "flash_attn"))
             mend = "set ENGINE_KV_TYPE=f16 and ENGINE_FLASH_ATTENTION=auto" if is_kind else "lower ENGINE_N_CTX"
-            raise ModelFileError(
-                f"{model.path} loads, but its context of {n_cells} tokens does not ({reason}): {mend}."
-            )
+            kind = MemoryLacking if _lacked_memory() else ModelFileError
+            raise kind(f"{model.path} loads, but its context of {n_cells} tokens does not ({reason}): {mend}.")
         self._memory = lib.llama_get_memory(self._ctx)
         self.is_unified = kv_unified
         self.n_batch = int(lib.llama_n_batch(self._ctx))
@@ -226,6 +242,7 @@ class Context:
         self.n_cells = int(lib.llama_n_ctx(self._ctx))
         self._planned: frozenset[int] = frozenset()
         self._outputs: frozenset[int] = frozenset()
+        self._broken: frozenset[int] = frozenset()
         self._batch = Batch(self.n_batch, lib.llama_batch)
 
     def decode(self, pieces: Sequence[BatchItem]) -> int:
@@ -244,23 +261,32 @@ class Context:
             raise ValueError(f"a batch may have {self.max_outputs} outputs at most")
         self._planned = frozenset(self._batch.fill(pieces))
 
-    def build_next(self, tokens: Sequence[int]) -> None:
+    def build_next(self, tokens: Sequence[int], positions: Sequence[int]) -> None:
         """Let the batch go on: *tokens* follow those of the last one, which had one token and one output a slot."""
-        if not tokens or len(self._planned) != len(tokens):
+        if not tokens or not len(self._planned) == len(tokens) == len(positions):
             raise ValueError("the last batch was not one token for each of these")
         if min(tokens) < 0 or max(tokens) >= self.n_vocab:
             raise ValueError("one of the tokens is out of range")
-        self._batch.advance(tokens)
+        self._batch.advance(tokens, positions)
 
     def compute(self) -> int:
         """Decode the batch and return llama.cpp's code; 0 is success."""
         code = int(lib.llama_decode(self._ctx, self._batch.struct))
         if code == 0:
             lib.llama_synchronize(self._ctx)
+            self._broken = self._find_broken()
         else:
             self._planned = frozenset()
         self._outputs = self._planned
         return code
+
+    def _find_broken(self) -> frozenset[int]:
+        """Return the items whose logits are no numbers: sorting those could read beyond their memory."""
+        if not self._planned:
+            return frozenset()
+        logits = lib.llama_get_logits(self._ctx)  # one row after the other in the order of the batch
+        rows = [math.isnan(logits[row * self.n_vocab]) for row in range(len(self._planned))]
+        return frozenset(item for item, is_broken in zip(sorted(self._planned), rows, strict=True) if is_broken)
 
     def attach(self, adapter: Adapter | None) -> None:
         """Compute with *adapter* from now on; what the cache holds must have been computed with it, too."""
@@ -283,19 +309,22 @@ class Context:
             lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
             lib.llama_memory_seq_rm(self._memory, target, length, -1)
 
-    def save(self, slot: int) -> bytes:
-        """Return the keys and values of *slot*, to be loaded again later."""
+    def state_size(self, slot: int) -> int:
+        """Return how many bytes saving *slot* takes."""
         self._check_slot(slot)
-        size = int(lib.llama_state_seq_get_size_ext(self._ctx, slot, 0))
-        buffer = (ctypes.c_uint8 * size)()
-        written = int(lib.llama_state_seq_get_data_ext(self._ctx, buffer, size, slot, 0))
-        return bytes(memoryview(buffer)[:written])
+        return int(lib.llama_state_seq_get_size_ext(self._ctx, slot, 0))
 
-    def load(self, slot: int, state: bytes, *, length: int) -> bool:
+    def save(self, slot: int) -> NDArray[np.uint8]:
+        """Return the keys and values of *slot*, to be loaded again later."""
+        state = np.empty(self.state_size(slot), dtype=np.uint8)
+        pointer = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        return state[: int(lib.llama_state_seq_get_data_ext(self._ctx, pointer, len(state), slot, 0))]
+
+    def load(self, slot: int, state: NDArray[np.uint8], *, length: int) -> bool:
         """Fill the empty *slot* with a saved state; False if not exactly *length* tokens came back."""
         self._check_slot(slot)
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        read = int(lib.llama_state_seq_set_data_ext(self._ctx, buffer, len(state), slot, 0))
+        pointer = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        read = int(lib.llama_state_seq_set_data_ext(self._ctx, pointer, len(state), slot, 0))
         return read == len(state) and self.length(slot) == length
 
     def length(self, slot: int) -> int:
@@ -305,7 +334,9 @@ class Context:
 
     def sample(self, chain: "SamplerChain", index: int) -> int:
         """Draw a token from the logits of the batch's item *index*, or say why there is none."""
-        if math.isnan(self._logits_of(index)[0]):
+        if index not in self._outputs:
+            raise ValueError(f"item {index} of the last batch has no logits")
+        if index in self._broken:
             return NOT_NUMBERS
         if chain.bound is None:
             return int(lib.llama_sampler_sample(chain.pointer, self._ctx, index))
@@ -316,12 +347,9 @@ class Context:
 
     def logits(self, index: int) -> NDArray[np.float32]:
         """Return a view of the logits of the batch's item *index*, valid until the next decode."""
-        return np.ctypeslib.as_array(self._logits_of(index), shape=(self.n_vocab,))
-
-    def _logits_of(self, index: int) -> Any:  # a pointer, which ctypes has no public type for
         if index not in self._outputs:
             raise ValueError(f"item {index} of the last batch has no logits")
-        return lib.llama_get_logits_ith(self._ctx, index)
+        return np.ctypeslib.as_array(lib.llama_get_logits_ith(self._ctx, index), shape=(self.n_vocab,))
 
     def _check_slot(self, slot: int) -> None:
         if not 0 <= slot < self.n_slots:

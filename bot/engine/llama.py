@@ -34,6 +34,7 @@ LOGIT_BYTES, MIN_SCORED = 16 * 1024 * 1024, 16
 _KV_TYPES = {"bf16": 30} | {name: int(getattr(lib, f"GGML_TYPE_{name.upper()}")) for name in KV_TYPES if name != "bf16"}
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}  # llama_flash_attn_type
 GGML = lib.llama_cpp._lib  # noqa: SLF001 - llama_cpp has no names for ggml's own functions
+MAX_CELLS, MAX_SLOTS, MAX_THREADS = 2**26, 256, 512  # LLAMA_MAX_SEQ, GGML_MAX_N_THREADS
 _ATTR_LSTRIP, _ATTR_RSTRIP = 1 << 7, 1 << 8
 
 
@@ -106,7 +107,9 @@ class Model:
         return found
 
     def piece(self, token: int) -> bytes:
-        """Return the bytes that a token adds to a text; none for control tokens."""
+        """Return the bytes that a token adds to a text; none for control tokens and ids that do not exist."""
+        if not 0 <= token < self.n_vocab:
+            return b""
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)
@@ -146,7 +149,9 @@ class Model:
 
     def close(self) -> None:
         """Free the weights; the context must be closed before."""
-        lib.llama_model_free(self._model)
+        if self._model is not None:
+            lib.llama_model_free(self._model)
+        self._model = None
 
 
 def _read_text(function: Callable[..., int], *arguments: object) -> str:
@@ -195,7 +200,9 @@ class Adapter:
 
     def close(self) -> None:
         """Free its matrices."""
-        lib.llama_adapter_lora_free(self.pointer)
+        if self.pointer is not None:
+            lib.llama_adapter_lora_free(self.pointer)
+        self.pointer = None
 
 
 class Context:
@@ -213,6 +220,14 @@ class Context:
         kv_type: str = "f16",
         flash_attention: str = "auto",
     ) -> None:
+        for name, value, most in (
+            ("n_cells", n_cells, MAX_CELLS),
+            ("n_slots", n_slots, MAX_SLOTS),
+            ("n_batch", n_batch, MAX_CELLS),
+            ("threads", threads, MAX_THREADS),
+        ):
+            if not 0 < value <= most:
+                raise ValueError(f"{name} must be between 1 and {most}, not {value}")
         params = lib.llama_context_default_params()
         params.n_ctx = n_cells
         params.n_batch = params.n_ubatch = n_batch
@@ -290,6 +305,8 @@ class Context:
 
     def attach(self, adapter: Adapter | None) -> None:
         """Compute with *adapter* from now on; what the cache holds must have been computed with it, too."""
+        if self._ctx is None or (adapter and adapter.pointer is None):
+            raise ValueError("the adapter or the context is closed")
         pointers = (lib.llama_adapter_lora_p_ctypes * 1)(*([adapter.pointer] if adapter else []))
         if lib.llama_set_adapters_lora(self._ctx, pointers, 1 if adapter else 0, (ctypes.c_float * 1)(1.0)):
             raise ValueError("llama.cpp did not accept the adapter")
@@ -356,14 +373,20 @@ class Context:
             raise ValueError(f"slot {slot} does not exist")
 
     def close(self) -> None:
-        """Free the KV cache."""
-        lib.llama_free(self._ctx)
+        """Free the KV cache; no slot and no logits exist any more."""
+        if self._ctx is not None:
+            lib.llama_free(self._ctx)
+        self._ctx, self.n_slots, self._outputs = None, 0, frozenset()
 
 
 class SamplerChain:
     """A chain of llama.cpp's samplers, bound to a grammar or free; frees all of them when it is closed."""
 
     def __init__(self, model: Model, stages: Sequence[Stage], *, grammar: str = "") -> None:
+        self._n_vocab = model.n_vocab
+        numbers = [token for stage in stages for token in (*stage.tokens, *(pair[0] for pair in stage.pairs))]
+        if numbers and not 0 <= min(numbers) <= max(numbers) < model.n_vocab:
+            raise ValueError("a sampler counts or bends a token that does not exist")
         self._grammar = model.compile(grammar) if grammar else None
         self.pointer = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         for stage in stages:
@@ -375,6 +398,8 @@ class SamplerChain:
 
     def accept(self, token: int) -> None:
         """Count *token* as written."""
+        if not 0 <= token < self._n_vocab:
+            raise ValueError(f"token {token} does not exist")
         lib.llama_sampler_accept(self._grammar, token)
         lib.llama_sampler_accept(self.pointer, token)
 

@@ -9,6 +9,7 @@ ApprenticeError
 │   ├── EngineBusy         refused because the queue is full: worth another try later
 │   ├── ContextOverflow    the prompt can never fit into the model's context
 │   └── ModelFileError     the model file is missing, damaged or of an unknown kind
+├── LearningError          what was learned cannot become an adapter; the sentence names the cause and the mend
 └── DeliveryError          Slack did not take an answer in any form
 
 A docstring is the sentence that a person sees when nothing better is known; only `bot/slack` and `bot/cli` show it.
@@ -61,6 +62,10 @@ class ContextOverflow(EngineError):  # noqa: N818 - the field's own word
 
 class ModelFileError(EngineError):
     """The model file cannot be used."""
+
+
+class LearningError(ApprenticeError):
+    """What was learned cannot become an adapter."""
 
 
 class DeliveryError(ApprenticeError):

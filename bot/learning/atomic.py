@@ -1,0 +1,35 @@
+"""Files that are there completely or not at all, whatever stops the process that writes them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bot.errors import LearningError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a draft beside *path* that takes its place, safe on the disk, when the block ends without an error."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield draft
+        _flush(draft)
+        draft.replace(path)
+        _flush(path.parent)
+    except OSError as error:
+        raise LearningError(
+            f"{path} cannot be written ({error.strerror or error}): make room or give the bot the right to write there."
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until what the system holds of a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,47 @@
+"""Scores as the engine gives them, over the same API and from the same contexts that answer the team.
+
+Needs the engine alone: texts go in as token ids, so neither a template nor a tokenizer can differ.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+
+from bot.errors import EngineError, EngineUnavailable
+from bot.learning.scores import Scores
+
+NAMED = 20  # as many of the likeliest tokens as the API gives
+SECONDS = 300.0
+
+
+async def score_served(socket_path: Path, texts: Sequence[Sequence[int]], *, model: str) -> list[Scores]:
+    """Return what the served *model* or adapter thinks of each text."""
+    timeout = aiohttp.ClientTimeout(total=SECONDS)
+    connector = aiohttp.UnixConnector(str(socket_path))
+    try:
+        async with aiohttp.ClientSession("http://engine", connector=connector, timeout=timeout) as session:
+            return [await _score(session, text, model) for text in texts]
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        raise EngineUnavailable(f"The engine could not be asked for scores ({type(error).__name__}).") from error
+
+
+async def _score(session: aiohttp.ClientSession, text: Sequence[int], model: str) -> Scores:
+    body = {"model": model, "prompt": list(text), "max_tokens": 1, "temperature": 0, "prompt_logprobs": NAMED}
+    async with session.post("/v1/completions", json=body) as response:
+        answer = await response.json()
+    if response.status != 200:
+        raise EngineError(f"The engine gave no scores: {answer.get('error', {}).get('message', response.status)}")
+    return read_scores(text, answer["choices"][0]["prompt_logprobs"])
+
+
+def read_scores(text: Sequence[int], rows: Sequence[dict[str, dict[str, float]] | None]) -> Scores:
+    """Return the scores in an answer's *prompt_logprobs*: nothing for the first token, then a table for each."""
+    given, ids, top = [], [], []
+    for token, row in zip(text[1:], rows[1:], strict=True):
+        ranked = sorted((entry["rank"], int(name), entry["logprob"]) for name, entry in (row or {}).items())
+        given.append(next(logprob for _, name, logprob in ranked if name == token))
+        ids.append([name for _, name, _ in ranked[:NAMED]])
+        top.append([logprob for _, _, logprob in ranked[:NAMED]])
+    return Scores(tuple(text), np.array(given, np.float32), np.array(ids, np.int64), np.array(top, np.float32))

@@ -1,13 +1,19 @@
-"""Loads a model and sizes its context: how many tokens a conversation has, and how many cells all share.
+"""Loads a model by the plan that fits this machine, or by a smaller one when the plan took too much for granted.
 
 The last stop before llama.cpp; knows no requests and no HTTP.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bot.engine.hardware import count_usable_cores
-from bot.engine.llama import Adapter, Context, Model, start_backend
+from bot.engine.checksum import check_gguf
+from bot.engine.devices import list_devices
+from bot.engine.fit import Fit, Machine, choose_fit
+from bot.engine.fit_report import explain_lack, render_fit
+from bot.engine.footprint import Footprint, measure
+from bot.engine.gguf_header import Header, read_header
+from bot.engine.hardware import count_usable_cores, read_free_memory
+from bot.engine.llama import GGML, Adapter, Context, MemoryLacking, Model, start_backend
 from bot.engine.prompt import PromptEncoder
 from bot.engine.template import CHATML, ChatTemplate, TemplateFailure
 from bot.engine.types import EngineOptions, ModelFacts
@@ -15,10 +21,45 @@ from bot.errors import ModelFileError
 
 log = logging.getLogger(__name__)
 
-DEFAULT_N_CTX = 8192
-MAX_SLOTS = 256
-CACHED_PER_RUNNING = 4
-BYTES_PER_THREAD = 64 * 1024 * 1024
+RETRIES = 3
+RETRY_SHARE = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a model would be served on this machine, before anything of it is loaded."""
+
+    options: EngineOptions
+    header: Header
+    footprint: Footprint
+    machine: Machine
+    fit: Fit
+
+    def render(self) -> str:
+        """Return the block that says what is used and why."""
+        return render_fit(
+            self.fit, header=self.header, footprint=self.footprint, machine=self.machine, options=self.options
+        )
+
+    def explain_lack(self) -> str:
+        """Return why the model does not fit and what to do, empty when it fits."""
+        if not self.fit.missing:
+            return ""
+        return explain_lack(
+            self.fit, header=self.header, footprint=self.footprint, machine=self.machine, options=self.options
+        )
+
+    def shrink(self) -> "Plan":
+        """Return a plan for three quarters of the memory that this one takes, where it takes the most."""
+        *gpus, host = self.fit.needs
+        free = [int(need.total * RETRY_SHARE) + need.margin for need in gpus]
+        devices = tuple(
+            replace(device, free=min(device.free, left))
+            for device, left in zip(self.machine.devices, free, strict=False)
+        )
+        memory = self.machine.memory if self.fit.gpu_layers else int(host.total * RETRY_SHARE) + host.margin
+        machine = replace(self.machine, devices=devices or self.machine.devices, memory=memory)
+        return replace(self, machine=machine, fit=choose_fit(self.footprint, machine, self.options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +67,7 @@ class LoadedModel:
     """A model ready to decode, and what it turned out to be."""
 
     options: EngineOptions
+    fit: Fit
     model: Model
     context: Context
     encoder: PromptEncoder
@@ -33,7 +75,7 @@ class LoadedModel:
 
     def build_context(self, adapter: Adapter) -> Context:
         """Return a further context for an adapter, of the same size as the model's own."""
-        context = build_context(self.options, self.model, n_ctx=self.facts.n_ctx, threads=self.facts.threads)
+        context = build_context(self.options, self.model, fit=self.fit)
         context.attach(adapter)
         return context
 
@@ -43,55 +85,63 @@ class LoadedModel:
         self.model.close()
 
 
+def plan_model(options: EngineOptions) -> Plan:
+    """Return how the model would be served; *ModelFileError* if its file is none."""
+    check_gguf(options.model_path, "MODEL_PATH")
+    start_backend()
+    header = read_header(options.model_path)
+    if header.is_adapter:
+        raise ModelFileError(f"{header.path} is an adapter, not a model: MODEL_PATH must name the model below it.")
+    footprint = measure(header)
+    machine = Machine(list_devices(GGML), read_free_memory(), count_usable_cores())
+    return Plan(options, header, footprint, machine, choose_fit(footprint, machine, options))
+
+
 def load_model(options: EngineOptions) -> LoadedModel:
     """Load what *options* name, raising *ModelFileError* that names the file if it cannot be served."""
-    start_backend()
-    model = Model(options.model_path, n_gpu_layers=options.n_gpu_layers)
-    threads = options.threads or choose_threads(model.size, cores=count_usable_cores())
-    n_ctx = options.n_ctx or min(model.n_ctx_train, DEFAULT_N_CTX)
-    context = build_context(options, model, n_ctx=n_ctx, threads=threads)
-    facts = _describe(options, model, context, n_ctx=min(n_ctx, context.n_ctx_slot), threads=threads)
-    _report(facts)
-    return LoadedModel(options, model, context, build_encoder(model), facts)
+    plan = plan_model(options)
+    lack = plan.explain_lack()
+    if lack and options.n_gpu_layers < 0:
+        raise ModelFileError(lack)
+    if lack:
+        log.warning("%s", lack)
+    for _ in range(RETRIES - 1):
+        try:
+            return _open(plan)
+        except MemoryLacking as error:
+            log.warning("%s A smaller plan is tried.", error)
+            plan = plan.shrink()
+    return _open(plan)
 
 
-def build_context(options: EngineOptions, model: Model, *, n_ctx: int, threads: int) -> Context:
-    """Return a KV cache for conversations of *n_ctx* tokens."""
+def _open(plan: Plan) -> LoadedModel:
+    """Load by the plan, leaving nothing behind when there is not enough memory after all."""
+    options, fit = plan.options, plan.fit
+    handles = [device.handle for device in plan.machine.devices]
+    split = [(handle, layers) for handle, layers in zip(handles, fit.split, strict=False) if layers]
+    model = Model(options.model_path, n_gpu_layers=fit.gpu_layers, split=split)
+    try:
+        context = build_context(options, model, fit=fit)
+    except ModelFileError:
+        model.close()
+        raise
+    log.info("The engine serves:\n%s", plan.render())
+    facts = _describe(options, model, context, fit=fit)
+    return LoadedModel(options, fit, model, context, build_encoder(model), facts)
+
+
+def build_context(options: EngineOptions, model: Model, *, fit: Fit) -> Context:
+    """Return a KV cache of the planned size."""
     return Context(
         model,
-        n_cells=choose_cells(options, n_ctx=n_ctx),
-        n_slots=choose_slots(options),
-        n_batch=max(options.n_batch, options.max_sequences),
+        n_cells=fit.room.n_cells,
+        n_slots=fit.slots,
+        n_batch=fit.batch,
         kv_unified=options.kv_unified,
-        threads=threads,
+        threads=fit.threads,
         kv_type=options.kv_type,
         flash_attention=options.flash_attention,
     )
-
-
-def choose_cells(options: EngineOptions, *, n_ctx: int) -> int:
-    """Return the size of the KV cache: every conversation's full context when split, half of that when shared.
-
-    Conversations rarely fill their context at the same time; when they do, the youngest waits.
-    """
-    if not options.kv_unified:
-        return n_ctx * options.max_sequences
-    return max(n_ctx, options.kv_cells or n_ctx * options.max_sequences // 2)
-
-
-def choose_threads(weights: int, *, cores: int) -> int:
-    """Return how many threads compute: one core stays free, and a small model is computed by few.
-
-    llama.cpp's threads wait for each other in a busy loop after every operation. One thread that has to share its
-    core then holds up all the others: with as many threads as cores, a busy machine is a hundred times slower.
-    """
-    return max(1, min(cores - 1, 1 + weights // BYTES_PER_THREAD))
-
-
-def choose_slots(options: EngineOptions) -> int:
-    """Return how many sequences the cache can tell apart; idle ones cost nothing where the cells are shared."""
-    slots = options.max_sequences * (CACHED_PER_RUNNING if options.kv_unified else 1)
-    return min(MAX_SLOTS, max(slots, options.max_sequences))
 
 
 def build_encoder(model: Model) -> PromptEncoder:
@@ -110,7 +160,7 @@ def build_encoder(model: Model) -> PromptEncoder:
     )
 
 
-def _describe(options: EngineOptions, model: Model, context: Context, *, n_ctx: int, threads: int) -> ModelFacts:
+def _describe(options: EngineOptions, model: Model, context: Context, *, fit: Fit) -> ModelFacts:
     return ModelFacts(
         name=options.model_path.stem,
         path=options.model_path,
@@ -120,31 +170,14 @@ def _describe(options: EngineOptions, model: Model, context: Context, *, n_ctx: 
         n_vocab=model.n_vocab,
         n_layer=model.n_layer,
         n_ctx_train=model.n_ctx_train,
-        n_ctx=n_ctx,
+        n_ctx=min(fit.room.n_ctx, context.n_ctx_slot),
         n_cells=context.n_cells,
         n_batch=context.n_batch,
         max_sequences=options.max_sequences,
         n_slots=context.n_slots,
         gpu_layers=model.gpu_layers,
-        threads=threads,
+        threads=fit.threads,
         kv_unified=options.kv_unified,
         kv_type=options.kv_type,
         has_template=bool(model.chat_template),
     )
-
-
-def _report(facts: ModelFacts) -> None:
-    """Say in one block what is used."""
-    where = f"{facts.gpu_layers} of {facts.n_layer + 1} layers" if facts.gpu_layers else "none, the processor computes"
-    shared = "shared by all" if facts.kv_unified else "split between them"
-    lines = [
-        f"model          {facts.name}: {facts.description}, {facts.n_params / 1e6:,.1f} M parameters",
-        f"file           {facts.path}, {facts.size / 2**20:,.1f} MiB of weights",
-        f"context        {facts.n_ctx} tokens for a conversation (trained on {facts.n_ctx_train})",
-        f"conversations  {facts.max_sequences} at once, {facts.n_slots} remembered",
-        f"KV cache       {facts.n_cells} cells of {facts.kv_type}, {shared}",
-        f"GPU            {where}",
-        f"threads        {facts.threads}, at most {facts.n_batch} tokens in a step",
-        f"chat template  {'from the file' if facts.has_template else 'none in the file: ChatML'}",
-    ]
-    log.info("The engine serves:\n%s", "\n".join(f"  {line}" for line in lines))

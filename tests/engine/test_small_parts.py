@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from bot.engine.backlog import Backlog
 from bot.engine.breaker import DEGRADED_SECONDS, Breaker
 from bot.engine.checksum import hash_model
+from bot.engine.fit import choose_threads
 from bot.engine.hardware import count_usable_cores
-from bot.engine.loaded import choose_threads
 from bot.engine.pace import FLOOR, PrefillPace
 from bot.engine.sampling import MAX_SEED, build_stages
 from bot.engine.socket_file import open_socket

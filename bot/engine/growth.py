@@ -17,6 +17,7 @@ class Growth:
 
     def __init__(self, answers: Sequence[Answer], pool: CellPool) -> None:
         self.drawn: tuple[Drawn, ...] = tuple((answer, index) for index, answer in enumerate(answers))
+        self._drew_at: float | None = None
         self._sequences = [answer.sequence for answer in answers]
         self._slots = [sequence.slot for sequence in self._sequences]
         self._pool = pool
@@ -25,7 +26,8 @@ class Growth:
         """Take a cell for each answer and put its token into the batch; False if the cells do not suffice."""
         if self._pool.free() < len(self._slots):
             return False
-        context.build_next([answer.last_token for answer, _ in self.drawn])
+        tokens = [answer.last_token for answer, _ in self.drawn]
+        context.build_next(tokens, [sequence.computed for sequence in self._sequences])
         self._pool.extend_each(self._slots)
         return True
 
@@ -38,3 +40,14 @@ class Growth:
         """Give the cells back, because the tokens could not be decoded."""
         for sequence in self._sequences:
             self._pool.trim(sequence.slot, sequence.computed)
+
+    def wait(self, now: float) -> float:
+        """Return for how long everybody waited for the token that they drew now."""
+        before, self._drew_at = self._drew_at or self.drawn[0][0].waits_since, now
+        return now - before
+
+    def end(self) -> None:
+        """Tell the answers since when they wait for their next token."""
+        if self._drew_at is not None:
+            for answer, _ in self.drawn:
+                answer.waits_since = self._drew_at

@@ -1,0 +1,58 @@
+"""Statistics of a benchmark: quantiles, and ratios between arms that were measured in turns, with their intervals.
+
+Pure.
+"""
+
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """One arm's median over another's, with a bootstrap 95 % interval over *rounds* paired turns."""
+
+    value: float
+    low: float
+    high: float
+    rounds: int
+
+    def __str__(self) -> str:
+        """Show the value with its interval."""
+        return f"{self.value:.2f} ({self.low:.2f}-{self.high:.2f})"
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the value below which *share* of the values lie, between neighbours by distance; NaN if there are none."""
+    if not values:
+        return float("nan")
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def measure_ratio(ours: Sequence[float], others: Sequence[float], *, seed: int = 0) -> Ratio:
+    """Return the ratio of medians; turns of the same round are drawn together, as they shared the machine's mood."""
+    pairs = list(zip(ours, others, strict=True))
+    if not pairs:
+        raise ValueError("a ratio needs at least one round")
+    chance = random.Random(seed)
+    drawn = sorted(_ratio(chance.choices(pairs, k=len(pairs))) for _ in range(RESAMPLES))
+    return Ratio(_ratio(pairs), quantile(drawn, 0.025), quantile(drawn, 0.975), len(pairs))
+
+
+def _ratio(pairs: Sequence[tuple[float, float]]) -> float:
+    below = statistics.median(other for _, other in pairs)
+    return statistics.median(own for own, _ in pairs) / below if below else float("inf")
+
+
+def measure_slope(points: Sequence[tuple[float, float]]) -> float:
+    """Return how much y grows with each x, by least squares; zero for fewer than two points."""
+    if len(points) < 2:
+        return 0.0
+    return statistics.linear_regression([x for x, _ in points], [y for _, y in points]).slope

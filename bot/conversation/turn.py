@@ -12,6 +12,7 @@ from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.history import Fitted, build_messages, fit_history
 from bot.conversation.prompts import Prompt
 from bot.engine.client import EngineClient
+from bot.engine.types import AnswerOptions
 from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable
 from bot.storage.answers import begin_answer, has_outcome, is_replaced, load_answer, update_answer
 from bot.storage.db import Database
@@ -183,12 +184,13 @@ class Assistant:
         """Run the engine once, from the beginning or from where an earlier attempt broke off."""
         place = draft.question.place
         scope = f"{place.team_id}/{place.channel_id}/{place.thread_ts}"
-        options = {**draft.record["sampling"], "model": draft.record["model"], "scope": scope}
-        options["user"] = draft.question.user_id
+        options = AnswerOptions(
+            **draft.record["sampling"], model=draft.record["model"], scope=scope, user=draft.question.user_id
+        )
         if draft.prompt_ids is not None and draft.completion_ids:
-            chunks = self._engine.resume(draft.prompt_ids, tuple(draft.completion_ids), **options)
+            chunks = self._engine.resume(draft.prompt_ids, draft.completion_ids, options)
         else:
-            chunks = self._engine.chat(draft.fitted.messages if draft.fitted else [], **options)
+            chunks = self._engine.chat(draft.fitted.messages if draft.fitted else [], options)
         async with aclosing(chunks):  # closing frees the engine's slot within a step
             while (chunk := await draft.unless_stopped(anext(chunks, None))) is not None:
                 draft.take(chunk)

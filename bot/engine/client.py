@@ -6,7 +6,7 @@ Knows HTTP and the wire; it must not know how the engine works inside.
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Self
 
@@ -14,12 +14,13 @@ import aiohttp
 
 from bot.engine.reading import read_chunk, read_error
 from bot.engine.sse import EventParser
-from bot.engine.types import Chunk, ModelInfo
+from bot.engine.types import AnswerOptions, Chunk, ModelInfo
 from bot.errors import EngineError, EngineUnavailable
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 300.0
 QUICK_SECONDS = 30.0
+DEFAULTS = AnswerOptions()
 ChatMessages = Sequence[Mapping[str, str]]
 Json = dict[str, object]
 
@@ -87,56 +88,25 @@ class EngineClient:
             raise EngineError("The model's server cannot count tokens: it has no /tokenize.")
         return len(tokens)
 
-    def chat(
-        self,
-        messages: ChatMessages,
-        *,
-        model: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        top_k: int | None = None,
-        min_p: float | None = None,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
-        scope: str = "",
-        user: str = "",
-    ) -> AsyncGenerator[Chunk, None]:
+    def chat(self, messages: ChatMessages, options: AnswerOptions = DEFAULTS) -> AsyncGenerator[Chunk, None]:
         """Stream the answer to a conversation; closing the iterator cancels it on the engine."""
-        body = _build_body(
-            {"messages": list(messages), "max_tokens": max_tokens, "temperature": temperature, "top_p": top_p}
-            | {"top_k": top_k, "min_p": min_p, "seed": seed, "model": model, "user": user, "cache_salt": scope},
-            stop,
-        )
-        return self._stream("/v1/chat/completions", body)
+        return self._stream("/v1/chat/completions", {"messages": list(messages)} | _build_body(options))
 
     async def resume(
         self,
         prompt_token_ids: Sequence[int],
         generated_token_ids: Sequence[int] = (),
-        *,
-        model: str | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        top_k: int | None = None,
-        min_p: float | None = None,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
-        scope: str = "",
-        user: str = "",
+        options: AnswerOptions = DEFAULTS,
     ) -> AsyncGenerator[Chunk, None]:
         """Stream the rest of an answer of at most *max_tokens* in all, after the tokens that were already received."""
         done = len(generated_token_ids)
-        if max_tokens is not None and done >= max_tokens:
+        if options.max_tokens is not None and done >= options.max_tokens:
             yield Chunk(finish_reason="length")
             return
-        body = _build_body(
-            {"prompt": [*prompt_token_ids, *generated_token_ids], "temperature": temperature, "top_p": top_p}
-            | {"top_k": top_k, "min_p": min_p, "seed": seed, "model": model, "user": user, "cache_salt": scope}
-            | {"max_tokens": max_tokens - done if max_tokens else None, "resumed_tokens": done or None},
-            stop,
-        )
+        left = replace(options, max_tokens=options.max_tokens and options.max_tokens - done)
+        body = {"prompt": [*prompt_token_ids, *generated_token_ids]} | _build_body(left)
+        if done:
+            body["resumed_tokens"] = done
         async with aclosing(self._stream("/v1/completions", body)) as chunks:
             async for chunk in chunks:
                 usage = chunk.usage and replace(
@@ -191,11 +161,13 @@ class EngineClient:
             raise EngineError(f"The model's server answered nonsense ({type(error).__name__}).") from error
 
 
-def _build_body(fields: Mapping[str, object], stop: Sequence[str]) -> Json:
+def _build_body(options: AnswerOptions) -> Json:
     """Return a streaming request; what was not given is left to the server, and unknown servers see known names."""
-    given = {name: value for name, value in fields.items() if value is not None and value != ""}
-    if stop:
-        given["stop"] = list(stop)
+    fields = asdict(options)
+    fields["cache_salt"], fields["stop"] = fields.pop("scope"), list(options.stop)
+    given = {name: value for name, value in fields.items() if value not in (None, "", [])}
+    if not options.priority:
+        del given["priority"]
     return given | {"stream": True, "stream_options": {"include_usage": True}, "return_token_ids": True}
 
 

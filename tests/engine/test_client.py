@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bot.engine.client import EngineClient
-from bot.engine.types import Chunk, Usage
+from bot.engine.types import AnswerOptions, Chunk, Usage
 from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable
 from tests.engine.conftest import serving
 
@@ -26,9 +26,8 @@ async def collect(chunks: AsyncIterator[Chunk]) -> tuple[str, tuple[int, ...], C
 
 async def test_an_answer_arrives_in_chunks(client: EngineClient) -> None:
     """The prompt's tokens come first, the reason and the usage last."""
-    chunks = [
-        chunk async for chunk in client.chat(HELLO, model="tiny", temperature=0, max_tokens=8, scope="s", user="u")
-    ]
+    options = AnswerOptions(model="tiny", temperature=0, max_tokens=8, scope="s", user="u")
+    chunks = [chunk async for chunk in client.chat(HELLO, options)]
 
     prompt = chunks[0].prompt_token_ids
     assert len(prompt) == await client.count_tokens(HELLO, model="tiny")
@@ -39,14 +38,14 @@ async def test_an_answer_arrives_in_chunks(client: EngineClient) -> None:
 
 async def test_a_cut_answer_is_resumed_exactly(client: EngineClient) -> None:
     """Text, tokens and usage of the two halves are those of the whole."""
-    options = {"temperature": 0, "max_tokens": 30}
-    text, tokens, last = await collect(client.chat(HELLO, **options))
-    async with aclosing(client.chat(HELLO, **options)) as stream:
+    options = AnswerOptions(temperature=0, max_tokens=30)
+    text, tokens, last = await collect(client.chat(HELLO, options))
+    async with aclosing(client.chat(HELLO, options)) as stream:
         first = [await anext(stream) for _ in range(12)]
     shown = "".join(chunk.text for chunk in first)
     got = [token for chunk in first for token in chunk.token_ids]
 
-    rest, more, end = await collect(client.resume(first[0].prompt_token_ids, got, **options))
+    rest, more, end = await collect(client.resume(first[0].prompt_token_ids, got, options))
 
     assert (shown + rest, (*got, *more)) == (text, tokens)
     assert (end.usage.prompt_tokens, end.usage.completion_tokens) == (
@@ -58,7 +57,7 @@ async def test_a_cut_answer_is_resumed_exactly(client: EngineClient) -> None:
 async def test_a_complete_answer_needs_no_engine() -> None:
     """When every token had arrived before the break, nothing is asked and the reason is the limit."""
     async with EngineClient("http://127.0.0.1:9") as client:
-        _, _, last = await collect(client.resume([1, 2], [3, 4, 5], max_tokens=3))
+        _, _, last = await collect(client.resume([1, 2], [3, 4, 5], AnswerOptions(max_tokens=3)))
 
     assert last.finish_reason == "length"
 
@@ -66,11 +65,13 @@ async def test_a_complete_answer_needs_no_engine() -> None:
 async def test_closing_an_answer_cancels_it(slow_model: Path) -> None:
     """A reader who stops reading frees the engine, and what it had answered is cached for the next turn."""
     async with serving(slow_model) as client:
-        async with aclosing(client.chat(HELLO, temperature=0, max_tokens=400, scope="s")) as stream:
+        options = AnswerOptions(temperature=0, max_tokens=400, scope="s")
+        async with aclosing(client.chat(HELLO, options)) as stream:
             first = [await anext(stream) for _ in range(5)]
         done = [token for chunk in first for token in chunk.token_ids]
 
-        _, _, last = await collect(client.resume(first[0].prompt_token_ids, done, max_tokens=len(done) + 1, scope="s"))
+        one_more = AnswerOptions(max_tokens=len(done) + 1, scope="s")
+        _, _, last = await collect(client.resume(first[0].prompt_token_ids, done, one_more))
 
     assert 0 < last.usage.cached_tokens < 100
 

@@ -15,12 +15,12 @@ import pytest
 
 from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
-from bot.engine.types import Chunk
+from bot.engine.types import AnswerOptions, Chunk
 from bot.errors import EngineUnavailable, ModelFileError
 from tests.engine.conftest import wait_healthy
 
 HELLO = [{"role": "user", "content": "Hello"}]
-ANSWER = {"temperature": 0, "max_tokens": 150}
+ANSWER = AnswerOptions(temperature=0, max_tokens=150)
 
 
 def command(model: Path, socket_path: Path) -> list[str]:
@@ -53,7 +53,7 @@ async def until(condition: Callable[[], bool], *, seconds: float = 40.0) -> floa
 
 async def read_and_kill(client: EngineClient, chunks: list[Chunk], pid: int) -> None:
     """Read an answer into *chunks* and kill the engine in the middle of it."""
-    async for chunk in client.chat(HELLO, **ANSWER):
+    async for chunk in client.chat(HELLO, ANSWER):
         chunks.append(chunk)
         if len(chunks) == 20:
             os.kill(pid, signal.SIGKILL)
@@ -71,14 +71,14 @@ async def test_a_killed_engine_is_back_and_the_answer_is_completed(slow_model: P
     """SIGKILL in the middle of an answer: a new process within seconds, and the same tokens in the end."""
     async with supervised(slow_model) as (supervisor, client):
         await supervisor.wait_ready(20)
-        whole = [chunk async for chunk in client.chat(HELLO, **ANSWER)]
+        whole = [chunk async for chunk in client.chat(HELLO, ANSWER)]
         killed, first = supervisor.pid, []
         with pytest.raises(EngineUnavailable):
             await read_and_kill(client, first, killed)
         await until(lambda: supervisor.pid not in {None, killed})
         await wait_healthy(client)
         got = [token for chunk in first for token in chunk.token_ids]
-        rest = [chunk async for chunk in client.resume(first[0].prompt_token_ids, got, **ANSWER)]
+        rest = [chunk async for chunk in client.resume(first[0].prompt_token_ids, got, ANSWER)]
 
     assert len(first) < len(whole)
     assert [t for c in first + rest for t in c.token_ids] == [t for c in whole for t in c.token_ids]

@@ -5,13 +5,17 @@ the loop fills and reads it. It must not know slots or llama.cpp.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bot.engine.radix_tree import RadixTree
 from bot.engine.tokens import Tokens
 
 DEFAULT_SHARE = 0.25
 DEFAULT_LIMIT = 4 * 1024**3
+EMPTY = np.empty(0, dtype=np.uint8)
 
 
 @dataclass(slots=True, eq=False)
@@ -22,7 +26,7 @@ class Saved:
     size: int
     lane: str = ""
     scope: str = ""
-    state: bytes = b""
+    state: NDArray[np.uint8] = field(default_factory=lambda: EMPTY)
 
     @property
     def length(self) -> int:

@@ -14,10 +14,13 @@ from bot.engine.answer import Answer
 from bot.engine.batch import BatchItem
 from bot.engine.cells import CellPool
 from bot.engine.growth import Drawn, Growth
+from bot.engine.host_tier import HostTier
 from bot.engine.llama import Context, Model
 from bot.engine.metrics import PARTS, EngineMetrics
+from bot.engine.moves import perform_moves
 from bot.engine.pace import PrefillPace
-from bot.engine.scheduler import Move, Piece, Plan, Scheduler
+from bot.engine.plan import Piece, Plan
+from bot.engine.scheduler import Scheduler
 from bot.engine.sequence import Phase
 from bot.engine.types import Delta, Request
 from bot.errors import EngineError
@@ -67,6 +70,7 @@ class EngineLoop:
         deliver: Deliver,
         metrics: EngineMetrics,
         name: str = "",
+        host: HostTier | None = None,
         bell: threading.Event | None = None,
     ) -> None:
         pool = CellPool(context.n_cells if context.is_unified else context.n_ctx_slot, unified=context.is_unified)
@@ -77,6 +81,9 @@ class EngineLoop:
             n_batch=context.n_batch,
             max_outputs=context.max_outputs,
             can_trim=model.can_trim,
+            host=host,
+            lane=name,
+            measure=context.state_size,
         )
         self._model = model
         self._context = context
@@ -88,7 +95,6 @@ class EngineLoop:
         self._places = max_running
         self._growth: Growth | None = None
         self._answers: dict[str, Answer] = {}
-        self._spilled: dict[str, bytes] = {}
         self._deltas: list[Delta] = []
 
     def submit(self, *requests: Request) -> None:
@@ -105,7 +111,8 @@ class EngineLoop:
         begun = time.perf_counter()
         growth = self._growth
         if growth and not growth.build(self._context):
-            growth = self._growth = None
+            self._stop_growing()
+            growth = None
         plan = None if growth else self._plan()
         built = time.perf_counter()
         drawn = self._grow(growth) if growth else self._decode(plan.pieces) if plan else ()
@@ -113,13 +120,16 @@ class EngineLoop:
         self._sample(drawn)
         sampled = time.perf_counter()
         self._flush()
-        if growth or plan:
-            self._measure(drawn, plan, (begun, built, decoded, sampled, time.perf_counter()))
+        work = plan or (growth if drawn else None)
+        if work:
+            self._measure(drawn, work, (begun, built, decoded, sampled, time.perf_counter()))
+        if not self._growth or not growth:
+            self._show_state()
         return self.scheduler.has_work
 
     def _take_commands(self) -> None:
         while self._mailbox.commands:
-            self._growth = None
+            self._stop_growing()
             command = self._mailbox.commands.popleft()
             if isinstance(command, Submit):
                 for request in command.requests:
@@ -131,35 +141,21 @@ class EngineLoop:
     def _plan(self) -> Plan | None:
         """Plan a step, move the cache and lay out the batch; None if there is nothing to decode."""
         plan = self.scheduler.plan(self._pace.budget())
-        for move in plan.moves:
-            if not self._perform(move):
-                raise EngineError(f"llama.cpp could not {move.kind} {move.length} tokens of the KV cache.")
-        if not plan.pieces:
+        lost = perform_moves(self._context, plan.moves)
+        if lost:  # their saved states were damaged: they are computed anew from the next step on
+            self.scheduler.retract(plan.pieces)
+            for slot in lost:
+                self.scheduler.lose(slot)
+        if lost or not plan.pieces:
             return None
         self._context.build([_item(piece) for piece in plan.pieces])
         return plan
-
-    def _perform(self, move: Move) -> bool:
-        match move.kind:
-            case "copy":
-                self._context.copy(move.source, move.slot, length=move.length)
-            case "save":
-                self._spilled[move.request_id] = self._context.save(move.slot)
-                self._state.swapped_out += 1
-            case "load":
-                self._state.swapped_in += 1
-                return self._context.load(move.slot, self._spilled.pop(move.request_id), length=move.length)
-            case "drop":
-                self._spilled.pop(move.request_id, None)
-            case "trim":
-                return self._context.trim(move.slot, move.length)
-        return True
 
     def _grow(self, growth: Growth) -> Sequence[Drawn]:
         """Decode one more token of every answer; on a failure the next step plans anew and finds who is at fault."""
         if self._context.compute():
             growth.retract()
-            self._growth = None
+            self._stop_growing()
             return ()
         growth.commit()
         return growth.drawn
@@ -236,36 +232,45 @@ class EngineLoop:
                 self._deltas.append(delta)
 
     def _forget(self, request_id: str, *, outcome: str) -> None:
-        self._growth = None
+        self._stop_growing()
         answer = self._answers.pop(request_id)
         answer.close()
         self._metrics.requests[outcome] += 1
         self._metrics.tokens["cached"] += answer.sequence.cached
+
+    def _stop_growing(self) -> None:
+        if self._growth:
+            self._growth.end()
+            self._growth = None
 
     def _flush(self) -> None:
         if self._deltas:
             deltas, self._deltas = self._deltas, []
             self._deliver(deltas)
 
-    def _measure(self, drawn: Sequence[Drawn], plan: Plan | None, times: tuple[float, ...]) -> None:
-        """Record a step: *plan* is None when everybody only grew by a token."""
+    def _measure(self, drawn: Sequence[Drawn], work: Plan | Growth, times: tuple[float, ...]) -> None:
+        """Record a step."""
         metrics = self._metrics
         for part, begin, end in zip(PARTS, times, times[1:], strict=False):
             metrics.step_seconds[part].observe(end - begin)
-        total, sequences = len(drawn), len(drawn)
-        if plan:
-            total, sequences = sum(piece.count for piece in plan.pieces), len(plan.pieces)
+        now = time.monotonic()
+        if isinstance(work, Plan):
+            total, sequences = sum(piece.count for piece in work.pieces), len(work.pieces)
             self._pace.observe(total, times[2] - times[1])
-            metrics.tokens["prompt"] += sum(piece.prompt_tokens for piece in plan.pieces)
+            metrics.tokens["prompt"] += sum(piece.prompt_tokens for piece in work.pieces)
+            self._measure_waits(drawn, now)
+        else:
+            total = sequences = len(drawn)
+            metrics.token_gap_seconds.observe(work.wait(now), total)
+            if self._growth is not work:
+                work.end()
+            self._state.cells_used = self.scheduler.pool.used()
         metrics.batch_tokens.observe(total)
         metrics.batch_fill.observe(sequences / self._places)
         metrics.tokens["generated"] += len(drawn)
-        self._measure_waits(drawn)
-        self._show_state()
 
-    def _measure_waits(self, drawn: Sequence[Drawn]) -> None:
+    def _measure_waits(self, drawn: Sequence[Drawn], now: float) -> None:
         """Record what a reader waits for: the first token, and each one after it."""
-        now = time.monotonic()
         for answer, _ in drawn:
             wait = self._metrics.first_token_seconds if answer.is_first else self._metrics.token_gap_seconds
             wait.observe(now - answer.waits_since)
@@ -275,8 +280,8 @@ class EngineLoop:
         scheduler, state = self.scheduler, self._state
         state.running, state.waiting = len(scheduler.running), len(scheduler.waiting)
         state.preemptions, state.evictions = scheduler.preemptions, scheduler.evictions
-        state.cells_used = scheduler.pool.used()
-        state.host_bytes = sum(map(len, self._spilled.values()))
+        state.cells_used, state.host_bytes = scheduler.pool.used(), scheduler.host.used
+        state.swapped_out, state.swapped_in = scheduler.slots.saves, scheduler.slots.loads
         waits = (a.waits_since for a in self._answers.values() if a.sequence.phase is Phase.WAITING)
         state.oldest_wait = min(waits, default=None) if state.waiting else None
 

@@ -1,71 +1,30 @@
-"""Decides what the next step decodes, who gets a slot, and whose cached tokens make room.
+"""Decides what the next step decodes, who gets a slot, and who gives way.
 
-Pure: it plans on plain data, the loop performs the plan. It must not know llama.cpp, time or HTTP.
+Pure: it plans on plain data, the loop performs the plan. It must not know llama.cpp, clocks or HTTP.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Collection
 from itertools import islice
-from typing import Literal
 
 from bot.engine.cells import CellPool
-from bot.engine.prefix_cache import Entry, Hit, PrefixCache
+from bot.engine.host_tier import HostTier
+from bot.engine.plan import Piece, Plan
+from bot.engine.prefix_cache import Hit, PrefixCache
 from bot.engine.sequence import Phase, Sequence
+from bot.engine.shares import share_batch
+from bot.engine.slots import Slots
 from bot.engine.types import Request
 from bot.engine.waiting import WaitingQueue
 
 ADMISSION_SCAN = 32
 GROWTH_RESERVE = 64
-AGING_TOKENS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A change of the KV cache before the next decode.
-
-    `trim` keeps *length* tokens of *slot*, `copy` takes them from *source*, `save` and `load` move them to host
-    memory and back under the request's name, `drop` forgets them there.
-    """
-
-    kind: Literal["trim", "copy", "save", "load", "drop"]
-    slot: int = -1
-    length: int = 0
-    source: int = -1
-    request_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """The next *count* tokens of a sequence; *wants_logits* when a new token can be sampled after them."""
-
-    sequence: Sequence
-    start: int
-    count: int
-    wants_logits: bool
-
-    @property
-    def outputs(self) -> int:
-        """How many of the last tokens need logits: all of a prompt that is scored, else at most the last one."""
-        request = self.sequence.request
-        if request.prompt_logprobs is not None and self.start < len(request.prompt):
-            return self.count
-        return int(self.wants_logits)
-
-    @property
-    def prompt_tokens(self) -> int:
-        """How many of the tokens stem from the request and not from the answer."""
-        return max(0, min(self.start + self.count, len(self.sequence.request.prompt)) - self.start)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One step: first the moves in order, then one batch of pieces in ascending order of slots."""
-
-    moves: tuple[Move, ...]
-    pieces: tuple[Piece, ...]
+PATIENCE = 8
+QUANTUM = 8
 
 
 class Scheduler:
-    """Sequences on their way through the slots of one context."""
+    """Sequences on their way through the slots of one context; *measure* says how many bytes saving a slot takes."""
 
     def __init__(
         self,
@@ -76,21 +35,23 @@ class Scheduler:
         n_batch: int,
         max_outputs: int | None = None,
         can_trim: bool = True,
+        host: HostTier | None = None,
+        lane: str = "",
+        measure: Callable[[int], int] | None = None,
     ) -> None:
         self.pool = pool
-        self.cache = PrefixCache()
+        self.host = host or HostTier()
+        self.slots = Slots(pool, n_slots=n_slots, can_trim=can_trim, host=self.host, lane=lane, measure=measure)
         self.waiting = WaitingQueue()
         self.running: dict[int, Sequence] = {}
         self.preemptions = 0
-        self.evictions = 0
         self._max_running = min(max_running, n_slots)
         self._n_batch = n_batch
         self._max_outputs = max_outputs or n_batch
-        self._can_trim = can_trim
-        self._free_slots = set(range(n_slots))
         self._by_id: dict[str, Sequence] = {}
-        self._moves: list[Move] = []
         self._arrivals = 0
+        self._next_deadline = math.inf
+        self._settled: tuple[str, ...] = ()
 
     def __contains__(self, request_id: str) -> bool:
         return request_id in self._by_id
@@ -98,7 +59,22 @@ class Scheduler:
     @property
     def has_work(self) -> bool:
         """Whether another step would do anything."""
-        return bool(self.running or len(self.waiting) or self._moves)
+        return bool(self.running or len(self.waiting) or self.slots.has_moves)
+
+    @property
+    def cache(self) -> PrefixCache:
+        """What the slots hold."""
+        return self.slots.cache
+
+    @property
+    def evictions(self) -> int:
+        """How many idle slots were cleared for others."""
+        return self.slots.evictions
+
+    @property
+    def waiting_order(self) -> tuple[str, ...]:
+        """The waiting requests' names, first come those who get a place first; the same object until it changes."""
+        return self.waiting.order
 
     def sequences(self) -> tuple[Sequence, ...]:
         """Return every sequence that is not finished."""
@@ -110,6 +86,8 @@ class Scheduler:
         self._arrivals += 1
         self._by_id[request.request_id] = sequence
         self.waiting.push(sequence)
+        if request.deadline is not None:
+            self._next_deadline = min(self._next_deadline, request.deadline)
         return sequence
 
     def finish(self, request_id: str) -> Sequence | None:
@@ -119,80 +97,119 @@ class Scheduler:
             return None
         if sequence.phase is Phase.RUNNING:
             del self.running[sequence.slot]
-            self._retire(sequence)
+            self.slots.retire(sequence)
+            self._settled = ()
         else:
             self.waiting.remove(sequence)
-            self._drop_spilled(sequence)
+            self.slots.forget_spilled(sequence)
         sequence.phase = Phase.FINISHED
         return sequence
 
+    def expire(self, now: float) -> list[Sequence]:
+        """Let time pass: whoever waits grows more urgent; return those whose deadline has passed, to be finished."""
+        if len(self.waiting):
+            self.waiting.age(now)
+        if now < self._next_deadline:
+            return []
+        moments = [(sequence.request.deadline, sequence) for sequence in self._by_id.values()]
+        self._next_deadline = min((at for at, _ in moments if at is not None and at > now), default=math.inf)
+        return [sequence for at, sequence in moments if at is not None and at <= now]
+
     def plan(self, prefill_budget: int) -> Plan:
         """Admit who fits, then give each growing answer its token and prompts a share of *prefill_budget*."""
-        self._admit()
-        pieces = self._allocate(prefill_budget)
-        while sum(piece.count for piece in pieces) > self.pool.free() and self.make_room():
-            pieces = self._allocate(prefill_budget)
+        self.slots.begin_step(is_quiet=not self.running)
+        if len(self.waiting):
+            self._admit()
+        pieces = self._share(prefill_budget)
+        while sum(piece.count for piece in pieces) > self.pool.free() and self._give_way():
+            pieces = self._share(prefill_budget)
         for piece in pieces:
             self.pool.extend(piece.sequence.slot, piece.count)
-        moves, self._moves = tuple(self._moves), []
-        return Plan(moves, pieces)
+        return Plan(self.slots.take_moves(), tuple(pieces))
 
     def commit(self, pieces: tuple[Piece, ...]) -> None:
         """Record that *pieces* are in the KV cache now, and who waited for a share in vain."""
-        served = {piece.sequence.slot for piece in pieces}
-        for sequence in self.running.values():
-            sequence.starved = 0 if sequence.slot in served else sequence.starved + 1
+        if len(pieces) < len(self.running):
+            for sequence in self.running.values():
+                sequence.starved += 1
         for piece in pieces:
             piece.sequence.computed += piece.count
+            piece.sequence.starved = 0
 
     def retract(self, pieces: tuple[Piece, ...]) -> None:
         """Take *pieces* back, because they could not be decoded."""
         for piece in pieces:
             self.pool.trim(piece.sequence.slot, piece.start)
 
+    def lose(self, slot: int) -> None:
+        """Let the sequence of *slot* begin anew, because its saved state could not be brought back."""
+        if slot in self.running:
+            self.slots.empty(self.running[slot])
+
     def make_room(self) -> bool:
-        """Give up the least recently used cached slot, else the youngest sequence; False if only one is left."""
-        slot = self.cache.oldest()
-        if slot is not None:
-            self._evict(slot)
+        """Let somebody give way although the count says that all fit; False if only one is left.
+
+        Nobody is admitted until somebody else comes or goes, else the same ones would take turns for ever.
+        """
+        has_room = self._give_way()
+        self._settled = self.waiting.order
+        return has_room
+
+    def _give_way(self) -> bool:
+        """Give up the least recently used idle slot, else the youngest of the last class; False if one is left."""
+        if self.slots.evict_oldest():
             return True
         if len(self.running) < 2:
             return False
-        self._preempt(max(self.running.values(), key=lambda sequence: sequence.arrival))
+        self._preempt(max(self.running.values(), key=lambda sequence: (sequence.rank, sequence.arrival)))
         return True
 
+    def _share(self, prefill_budget: int) -> list[Piece]:
+        scored = self._max_outputs - len(self.running)  # each of the others may need one
+        running = self.running.values()
+        return share_batch(running, n_batch=self._n_batch, prefill=prefill_budget, scored=scored)
+
     def _preempt(self, sequence: Sequence) -> None:
-        """Send a sequence back to wait; what it computed is saved, so that it goes on exactly as it would have."""
+        """Send a sequence back to wait, at the head of its class."""
         del self.running[sequence.slot]
-        if sequence.computed:
-            self._moves.append(self._transfer("save", sequence, sequence.computed))
-        self._release(sequence.slot)
-        sequence.phase, sequence.slot = Phase.WAITING, -1
-        sequence.spilled, sequence.computed = sequence.computed, 0
+        self.slots.spill(sequence)
+        sequence.phase = Phase.WAITING
         self.waiting.push_back(sequence)
         self.preemptions += 1
 
-    @staticmethod
-    def _transfer(kind: Literal["save", "load"], sequence: Sequence, length: int) -> Move:
-        return Move(kind, sequence.slot, length, request_id=sequence.request.request_id)
-
-    def _drop_spilled(self, sequence: Sequence) -> None:
-        if sequence.spilled:
-            self._moves.append(Move("drop", request_id=sequence.request.request_id))
-            sequence.spilled = 0
-
     def _admit(self) -> None:
+        """Start who fits, in the order of the queue; a large one is passed a few times, then the others wait for it."""
+        if self._settled is self.waiting.order:
+            return
+        for sequence in self.running.values():
+            self.slots.note(sequence)
+        passed: list[Sequence] = []
         for sequence in list(islice(self.waiting, ADMISSION_SCAN)):
-            if len(self.running) >= self._max_running:
-                return
+            victims = self._victims(sequence)
+            if len(self.running) - len(victims) >= self._max_running:
+                break
             if self._is_sibling_busy(sequence):
                 continue
-            hit = self._find(sequence)
-            reserve = min(sequence.request.max_tokens - sequence.generated, GROWTH_RESERVE)
-            need = sequence.length + reserve - (hit.length if hit else 0)
-            if self._can_hold(need, hit):
-                self.waiting.remove(sequence)
-                self._start(sequence, hit, need=need)
+            if self._start(sequence, victims):
+                for other in passed:
+                    other.overtaken += 1
+            elif sequence.overtaken >= PATIENCE:
+                break
+            else:
+                passed.append(sequence)
+        if len(self.waiting) and self._is_steady(next(iter(self.waiting)).rank):
+            self._settled = self.waiting.order
+
+    def _is_steady(self, rank: int) -> bool:
+        """Whether nobody of *rank* could start before somebody comes or goes, however much the answers grow."""
+        others = self.running.values()
+        return self.slots.may_transfer and all(other.pending <= 1 and other.rank <= rank for other in others)
+
+    def _victims(self, sequence: Sequence) -> list[Sequence]:
+        """Return who may give way to *sequence*, first to go first: lower classes that came a little further."""
+        lower = [other for other in self.running.values() if other.rank > sequence.rank]
+        ready = [other for other in lower if other.computed - other.begun >= QUANTUM]
+        return sorted(ready, key=lambda other: (-other.rank, -other.arrival))
 
     def _is_sibling_busy(self, sequence: Sequence) -> bool:
         """Whether another answer to the same request computes the prompt just now, to be copied when it is done."""
@@ -202,113 +219,44 @@ class Scheduler:
             for other in self.running.values()
         )
 
-    def _find(self, sequence: Sequence) -> Hit | None:
-        """Return what may be reused, leaving at least one token to decode."""
-        request = sequence.request
-        if sequence.spilled or request.prompt_logprobs is not None:  # a score needs every token's logits
-            return None
-        live = tuple(self._entry(other, other.computed) for other in self.running.values())
-        tokens = sequence.tokens[: sequence.length - 1]
-        hit = self.cache.find(tokens, request.scope, shared_length=request.shared_length, live=live)
-        if hit and not self._can_trim and not (hit.is_own and hit.length == self.pool.length(hit.slot)):
-            return None
-        return hit
-
-    def _can_hold(self, need: int, hit: Hit | None) -> bool:
-        """Whether *need* more cells exist once every cached slot but the hit's gave way."""
-        if need <= self.pool.free() or not self.running:
-            return True
-        kept = [*self.running, hit.slot] if hit else list(self.running)
-        return need <= self.pool.capacity - self.pool.held_by(kept)
-
-    def _start(self, sequence: Sequence, hit: Hit | None, *, need: int) -> None:
-        slot, reused = self._claim_slot(hit)
-        sequence.slot, sequence.phase, sequence.computed, sequence.starved = slot, Phase.RUNNING, reused, 0
+    def _start(self, sequence: Sequence, victims: list[Sequence]) -> bool:
+        """Give *sequence* a slot if there are cells for it, once *victims* gave way as far as that takes."""
+        hit = self.slots.find(sequence)
+        if not self._fits(sequence, hit, without=victims):
+            return False
+        while victims and (len(self.running) >= self._max_running or not self._fits(sequence, hit)):
+            self._preempt(victims.pop(0))
+            hit = self.slots.find(sequence)
+        need = _need(sequence, hit)
+        if not self._fits(sequence, hit) or not self.slots.clear(sequence, hit, need=need):
+            return False
+        self.waiting.remove(sequence)
+        self.slots.occupy(sequence, hit, need=need)
+        sequence.phase, sequence.begun, sequence.starved = Phase.RUNNING, sequence.computed, 0
         if not sequence.generated:
-            sequence.cached = reused
-        self.running[slot] = sequence
-        while need > self.pool.free() and (oldest := self.cache.oldest()) is not None:
-            self._evict(oldest)
-        if sequence.spilled:
-            self._restore(sequence)
+            sequence.cached = sequence.computed
+        self.running = dict(sorted({**self.running, sequence.slot: sequence}.items()))  # batches keep their order
+        self.slots.note(sequence)
+        return True
 
-    def _restore(self, sequence: Sequence) -> None:
-        """Bring a preempted sequence's tokens back into its new slot."""
-        self._moves.append(self._transfer("load", sequence, sequence.spilled))
-        self.pool.extend(sequence.slot, sequence.spilled)
-        sequence.computed, sequence.spilled = sequence.spilled, 0
+    def _fits(self, sequence: Sequence, hit: Hit | None, *, without: Collection[Sequence] = ()) -> bool:
+        """Whether *sequence* and all that run beside it could grow a little once every idle slot gave way."""
+        kept = [other for other in self.running.values() if other not in without]
+        if not kept or not self.pool.unified:
+            return True
+        growth = sum(other.pending + _reserve(other) for other in kept)
+        held = self.pool.held_by([hit.slot, *(other.slot for other in kept)] if hit else [other.slot for other in kept])
+        return _need(sequence, hit) + growth <= self.pool.capacity - held
 
-    def _claim_slot(self, hit: Hit | None) -> tuple[int, int]:
-        """Return a slot and how many tokens of the hit it now begins with."""
-        if hit and hit.is_own:
-            return self._take_over(hit)
-        if not self._free_slots:
-            oldest = self.cache.oldest(protected=hit.slot if hit else -1)
-            if oldest is None and hit:
-                return self._take_over(hit)
-            if oldest is None:
-                raise RuntimeError("more sequences run than there are slots")
-            self._evict(oldest)
-        slot = min(self._free_slots)
-        self._free_slots.remove(slot)
-        if hit is None:
-            return slot, 0
-        self.pool.copy(hit.slot, slot, length=hit.length)
-        self._moves.append(Move("copy", slot, hit.length, source=hit.slot))
-        return slot, hit.length
 
-    def _take_over(self, hit: Hit) -> tuple[int, int]:
-        self.cache.discard(hit.slot)
-        self._trim(hit.slot, hit.length)
-        return hit.slot, hit.length
+def _reserve(sequence: Sequence) -> int:
+    """Return how many tokens an answer should be able to grow before it has to compete for cells."""
+    return min(sequence.request.max_tokens - sequence.generated, GROWTH_RESERVE)
 
-    def _allocate(self, prefill_budget: int) -> tuple[Piece, ...]:
-        """Share the batch: one token for each growing answer, the rest for the shortest and longest-waiting prompts."""
-        shares = {slot: 1 for slot, sequence in self.running.items() if sequence.pending == 1}
-        room = self._n_batch - len(shares)
-        if shares:
-            room = min(room, prefill_budget)
-        scored = self._max_outputs - len(self.running)  # each of the others may need one
-        prompts = [sequence for sequence in self.running.values() if sequence.pending > 1]
-        for sequence in sorted(prompts, key=lambda item: (item.pending - AGING_TOKENS * item.starved, item.arrival)):
-            count = min(sequence.pending, room)
-            if sequence.request.prompt_logprobs is not None:
-                count = min(count, scored)
-                scored -= count
-            if count > 0:
-                shares[sequence.slot] = count
-                room -= count
-        return tuple(self._piece(self.running[slot], shares[slot]) for slot in sorted(shares))
 
-    @staticmethod
-    def _piece(sequence: Sequence, count: int) -> Piece:
-        return Piece(sequence, sequence.computed, count, wants_logits=count == sequence.pending)
-
-    @staticmethod
-    def _entry(sequence: Sequence, length: int) -> Entry:
-        request = sequence.request
-        shared = min(request.shared_length, length)
-        return Entry(sequence.slot, sequence.tokens[:length], request.scope, shared)
-
-    def _retire(self, sequence: Sequence) -> None:
-        """Keep a finished sequence's slot as cache: all of it for its scope, or its shared beginning alone."""
-        keep = sequence.computed if sequence.request.scope else min(sequence.request.shared_length, sequence.computed)
-        if keep == 0 or (keep < sequence.computed and not self._can_trim):
-            self._release(sequence.slot)
-            return
-        self._trim(sequence.slot, keep)
-        self.cache.add(self._entry(sequence, keep))
-
-    def _evict(self, slot: int) -> None:
-        self.cache.discard(slot)
-        self._release(slot)
-        self.evictions += 1
-
-    def _release(self, slot: int) -> None:
-        self._trim(slot, 0)
-        self._free_slots.add(slot)
-
-    def _trim(self, slot: int, length: int) -> None:
-        if self.pool.length(slot) != length:
-            self.pool.trim(slot, length)
-            self._moves.append(Move("trim", slot, length))
+def _need(sequence: Sequence, hit: Hit | None) -> int:
+    """Return how many cells *sequence* takes on top of what the hit's slot holds."""
+    total = sequence.length + _reserve(sequence)
+    if hit and hit.saved:
+        return max(total, hit.saved.length)
+    return total - (hit.length if hit else 0)

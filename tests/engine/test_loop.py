@@ -115,11 +115,11 @@ def test_a_shared_prefix_answers_like_a_cold_one(rig: Rig, model: Model) -> None
 def test_preempted_answers_are_complete_and_equal(model: Model) -> None:
     """When the cells run out, somebody waits; everybody's answer is the one it would have been."""
     rig = Rig(model, n_cells=256, n_slots=8)
-    asked = [prompt[:40] for prompt in prompts(8)]
+    asked = [prompt[:10] for prompt in prompts(8)]
 
-    answers = rig.run(*(ask(str(n), prompt, max_tokens=80) for n, prompt in enumerate(asked)))
+    answers = rig.run(*(ask(str(n), prompt, max_tokens=90) for n, prompt in enumerate(asked)))
 
-    assert answers == [answer_alone(model, prompt, max_tokens=80) for prompt in asked]
+    assert answers == [answer_alone(model, prompt, max_tokens=90) for prompt in asked]
     assert rig.loop.scheduler.preemptions > 0
     rig.context.close()
 
@@ -128,15 +128,15 @@ def test_cancelled_while_preempted_leaves_nothing(model: Model) -> None:
     """What was saved for a sequence that nobody wants any more is forgotten."""
     rig = Rig(model, n_cells=256, n_slots=8)
     for number, prompt in enumerate(prompts(8)):
-        rig.loop.submit(ask(str(number), prompt[:40], max_tokens=80))
-    while not rig.loop._spilled:
+        rig.loop.submit(ask(str(number), prompt[:10], max_tokens=90))
+    while not rig.loop.scheduler.host.used:
         rig.loop.step()
 
     for number in range(8):
         rig.loop.cancel(str(number))
     rig.loop.step()
 
-    assert rig.loop._spilled == {}
+    assert rig.loop.scheduler.host.used == 0
     assert rig.loop.scheduler.pool.used() == 0
     rig.context.close()
 
@@ -265,7 +265,8 @@ def test_random_traffic_ends_well(model: Model, kv_unified: bool, steps: int) ->
     disturb(rig, steps, seed=steps)
 
     assert not [delta for delta in rig.deltas if delta.error]
-    assert rig.loop._answers == rig.loop._spilled == {}
+    assert rig.loop._answers == {}
+    assert rig.loop.scheduler.host.used == 0
     held = [rig.context.length(slot) for slot in range(6)]
     assert held == [rig.loop.scheduler.pool.length(slot) for slot in range(6)]
     assert rig.loop.scheduler.evictions > 0

@@ -1,0 +1,25 @@
+"""Performs what the scheduler planned for the KV cache, and notices when a saved state does not come back."""
+
+from collections.abc import Iterable
+
+from bot.engine.llama import Context
+from bot.engine.plan import Move
+from bot.errors import EngineError
+
+
+def perform_moves(context: Context, moves: Iterable[Move]) -> set[int]:
+    """Bring the KV cache into the planned state; return the slots that are not as planned, and must begin anew."""
+    lost: set[int] = set()
+    for move in moves:
+        if move.kind == "save" and move.saved:
+            move.saved.state = context.save(move.slot)
+        elif move.kind == "load" and move.saved:
+            if not context.load(move.slot, move.saved.state, length=move.length):
+                lost.add(move.slot)
+        elif move.kind == "copy":
+            context.copy(move.source, move.slot, length=move.length)
+            if move.source in lost:
+                lost.add(move.slot)
+        elif not context.trim(move.slot, move.length) and move.slot not in lost:
+            raise EngineError(f"llama.cpp could not trim slot {move.slot} to {move.length} tokens of the KV cache.")
+    return lost

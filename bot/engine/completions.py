@@ -183,7 +183,7 @@ async def _collect(requests: Sequence[Request], *, form: ReplyForm, deltas: Delt
     choices = [form.choice(index, answer) for index, answer in enumerate(answers)]
     if requests[0].prompt_logprobs is not None:
         choices[0]["prompt_logprobs"] = form.prompt_logprobs(answers[0].prompt_logprobs)
-    usage = _count(requests, answers)
+    usage = _count(requests, sum(len(answer.token_ids) for answer in answers), cached=answers[0].cached_tokens)
     body = form.envelope(choices, is_chunk=False) | form.prompt_ids(requests[0].prompt) | {"usage": build_usage(usage)}
     return web.json_response(body)
 
@@ -196,12 +196,8 @@ def _code(delta: Delta) -> str:
     return "engine_stopping" if _is_stopping(delta) else "engine_error"
 
 
-def _count(requests: Sequence[Request], answers: Sequence[Delta]) -> Usage:
-    return Usage(
-        prompt_tokens=len(requests[0].prompt),
-        cached_tokens=answers[0].cached_tokens,
-        completion_tokens=sum(len(answer.token_ids) for answer in answers),
-    )
+def _count(requests: Sequence[Request], generated: int, *, cached: int) -> Usage:
+    return Usage(prompt_tokens=len(requests[0].prompt), cached_tokens=cached, completion_tokens=generated)
 
 
 async def _stream(
@@ -213,7 +209,7 @@ async def _stream(
     )
     await response.prepare(http)
     order = {request.request_id: index for index, request in enumerate(requests)}
-    totals = [Delta(request.request_id) for request in requests]
+    generated = cached = 0
     opening = form.opening_chunk(len(requests), requests[0].prompt)
     if opening:
         await _write(response, [opening])
@@ -225,14 +221,13 @@ async def _stream(
             if delta.error:
                 chunks.append(build_error_body(delta.error, kind="server_error", code=_code(delta)))
                 continue
-            totals[index] = replace(
-                totals[index], token_ids=totals[index].token_ids + delta.token_ids, cached_tokens=delta.cached_tokens
-            )
+            generated += len(delta.token_ids)
+            cached = cached if index else delta.cached_tokens
             chunks.append(form.chunk(index, delta) | (form.prompt_ids(requests[0].prompt) if is_first else {}))
             is_first = False
         await _write(response, chunks)
     if call.includes_usage:
-        usage = build_usage(_count(requests, totals))
+        usage = build_usage(_count(requests, generated, cached=cached))
         await _write(response, [form.envelope([], is_chunk=True) | {"usage": usage}])
     await response.write(b"data: [DONE]\n\n")
     await response.write_eof()

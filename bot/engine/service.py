@@ -10,12 +10,14 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from bot.engine.adapters import NAME, AdapterRefused, admit
 from bot.engine.backlog import Backlog
 from bot.engine.checksum import hash_model, is_quick
+from bot.engine.handover import Handover
 from bot.engine.lanes import Lane, Lanes
 from bot.engine.loaded import LoadedModel, load_model
 from bot.engine.metrics import EngineMetrics
@@ -64,7 +66,7 @@ class EngineService:
         self._changes = asyncio.Lock()
         self._inboxes: dict[str, asyncio.Queue[Delta]] = {}
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._asyncio_loop = asyncio.get_running_loop()
+        self._handover = Handover[Callable[[], None]](lambda function: function())
 
     def start(self) -> None:
         """Begin to load the model in the thread that will own it."""
@@ -76,6 +78,8 @@ class EngineService:
             self._lanes.end()
         if self._thread.ident is not None:  # it was started
             await asyncio.to_thread(self._thread.join, 5.0)
+        if not self._thread.is_alive():
+            self._handover.close()
 
     @property
     def state(self) -> State | Literal["stalled"]:
@@ -239,7 +243,7 @@ class EngineService:
             else:
                 threading.Thread(target=self._hash, name="checksum", daemon=True).start()
             lanes = Lanes(self.options, loaded, deliver=self._deliver, metrics=self.metrics)
-            self._call(self._on_ready, loaded, lanes)
+            self._handover.put(partial(self._on_ready, loaded, lanes))
             lanes.run()
             lanes.shut_down("The engine is stopping.")
             lanes.free()
@@ -248,16 +252,11 @@ class EngineService:
             log.debug("the engine's thread ended", exc_info=True)
             if lanes:
                 lanes.shut_down("The engine failed.")
-            self._call(self._on_failed, error)
+            self._handover.put(partial(self._on_failed, error))
 
     def _hash(self) -> None:
         with suppress(OSError):
             self.sha256 = hash_model(self.options.model_path, self.options.cache_dir)
-
-    def _call(self, function: Callable[..., None], *arguments: object) -> None:
-        """Run *function* in the event loop, unless that is gone already."""
-        with suppress(RuntimeError):
-            self._asyncio_loop.call_soon_threadsafe(function, *arguments)
 
     def _on_ready(self, loaded: LoadedModel, lanes: Lanes) -> None:
         self._loaded, self._lanes, self._state = loaded, lanes, "ready"
@@ -268,8 +267,8 @@ class EngineService:
         self.ended.set()
 
     def _deliver(self, deltas: Sequence[Delta]) -> None:
-        """Hand one step's results to the event loop in one call."""
-        self._call(self._dispatch, deltas)
+        """Hand one step's results to the event loop at once."""
+        self._handover.put(partial(self._dispatch, deltas))
 
     def _dispatch(self, deltas: Sequence[Delta]) -> None:
         for delta in deltas:

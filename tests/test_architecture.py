@@ -34,6 +34,9 @@ MAY_IMPORT = {
     "slack": {"storage", "admin", "conversation", *ENGINE_FACE},
     "app": {"storage", "jobs", "conversation", "slack", "settings", "web", "model_files", "engine"},
     "demo": {"app", "settings", *ENGINE_FACE},
+    "start": {"settings"},
+    "cli_engine": {"start", "settings", "model_files", "engine"},
+    "cli_models": {"start", "settings", "model_files", "engine", "cli_engine"},
 }
 ONLY_IN = {
     "llama_cpp": {"engine/llama.py"},

@@ -25,7 +25,9 @@ def render_fit(fit: Fit, *, header: Header, footprint: Footprint, machine: Machi
         "threads": f"{fit.threads}: {_explain_threads(fit, machine, options)}; at most {fit.batch} tokens in a step",
         **{need.place: _explain_need(need, fit) for need in fit.needs if need.layers or need is fit.needs[-1]},
     }
-    if fit.better:
+    if fit.missing:
+        lines["does not fit"] = _explain_better(fit, fit)
+    elif fit.better:
         lines["would not fit"] = _explain_better(fit.better, fit)
     if footprint.note:
         lines["uncertain"] = f"{footprint.note}; when it does not fit after all, less is taken"
@@ -45,7 +47,7 @@ def explain_lack(fit: Fit, *, header: Header, footprint: Footprint, machine: Mac
         mends += ["set ENGINE_KV_TYPE=q8_0"] if options.kv_type in {"f16", "f32", "bf16"} else []
     mends.append("choose a smaller model or a smaller quantization of it (`bot models quantize`)")
     if options.n_gpu_layers < 0:
-        mends.append("set ENGINE_N_GPU_LAYERS to try it all the same")
+        mends.append(f"set ENGINE_N_GPU_LAYERS={fit.gpu_layers} to try it all the same")
     return (
         f"{header.path} does not fit: with {fit.room.n_ctx} tokens for a conversation it needs {size(needed)}, "
         f"and {size(free)} are free. You can {', or '.join(mends)}."
@@ -70,7 +72,8 @@ def _explain_context(fit: Fit, footprint: Footprint, options: EngineOptions) -> 
         return "what it was trained for"
     if fit.room.n_ctx == LONGEST_N_CTX:
         return f"trained for {footprint.n_ctx_train}, more only if ENGINE_N_CTX says so"
-    return f"what memory allows (trained for {footprint.n_ctx_train})"
+    why = "the shortest that is tried" if fit.missing else "what memory allows"
+    return f"{why} (trained for {footprint.n_ctx_train})"
 
 
 def _explain_layers(fit: Fit, machine: Machine, options: EngineOptions) -> str:

@@ -13,6 +13,7 @@ from bot.engine.sequence import Sequence
 from bot.engine.text_stream import TextStream
 from bot.engine.types import Delta, FinishReason, TokenLogprob
 
+TOO_LATE = "The deadline passed before the answer could begin."
 REASONS = {
     NOT_NUMBERS: "The model produced no numbers (NaN).",
     DEAD_END: "No token of this model continues what response_format asks for.",
@@ -79,6 +80,21 @@ class Answer:
             reasoning=self._text.reasoning,
             reasoning_tokens=int(was_thinking or self._text.is_thinking),
             stop_reason=self._text.stop_reason,
+        )
+
+    def cut(self) -> Delta:
+        """Return the last delta of an answer whose deadline has passed; an error if it has not begun."""
+        request_id, stop_reason = self.sequence.request.request_id, "deadline"
+        if not self.sequence.generated:
+            return Delta(request_id, finish_reason="error", error=TOO_LATE, stop_reason=stop_reason)
+        text = self._text.finish()
+        return Delta(
+            request_id,
+            text=text,
+            cached_tokens=self.sequence.cached,
+            finish_reason="length",
+            reasoning=self._text.reasoning,
+            stop_reason=stop_reason,
         )
 
     def _read(self, token: int) -> tuple[str, FinishReason | None]:

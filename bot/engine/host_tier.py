@@ -1,6 +1,6 @@
 """Idle conversations that gave their cells to others, kept in host memory under a byte limit: a second, larger cache.
 
-One for all models of the engine, which keep apart by their name. Bookkeeping only: what a state contains is opaque, and
+One for the model and all its adapters, each a lane of its own. Bookkeeping only: what a state contains is opaque, and
 the loop fills and reads it. It must not know slots or llama.cpp.
 """
 
@@ -24,7 +24,7 @@ class Saved:
 
     tokens: Tokens
     size: int
-    lane: str = ""
+    lane: int = -1
     scope: str = ""
     state: NDArray[np.uint8] = field(default_factory=lambda: EMPTY)
 
@@ -35,14 +35,14 @@ class Saved:
 
 
 class HostTier:
-    """States by model and scope; a new one takes the place of its own beginning, and of the least recently used."""
+    """States by lane and scope; a new one takes the place of its own beginning, and of the least recently used."""
 
     def __init__(self, limit: int = 0) -> None:
         self.limit = limit
         self._held: OrderedDict[Saved, None] = OrderedDict()
-        self._trees: dict[tuple[str, str], RadixTree[Saved]] = {}
-        self._idle_bytes = 0
-        self._spilled_bytes = 0
+        self._trees: dict[tuple[int, str], RadixTree[Saved]] = {}
+        self._used: list[int] = []
+        self._spilled = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -50,16 +50,31 @@ class HostTier:
     @property
     def used(self) -> int:
         """How many bytes lie in host memory, those of preempted answers included."""
-        return self._idle_bytes + self._spilled_bytes
+        return sum(self._used)
 
-    def reserve(self, size: int) -> None:
+    def used_by(self, lane: int) -> int:
+        """Return how many of them are one lane's."""
+        return self._used[lane]
+
+    def join(self) -> int:
+        """Return a lane that nobody had before: what it stores is found by nobody else."""
+        self._used.append(0)
+        return len(self._used) - 1
+
+    def reserve(self, size: int, lane: int) -> None:
         """Count the state of a preempted answer, which is never refused; idle conversations give way to it."""
-        self._spilled_bytes += size
+        self._spilled += size
+        self._used[lane] += size
         self._shrink()
+
+    def release(self, size: int, lane: int) -> None:
+        """Stop counting the state of a preempted answer."""
+        self._spilled -= size
+        self._used[lane] -= size
 
     def store(self, saved: Saved) -> bool:
         """Keep the state of an idle conversation; False if it is larger than what may be kept."""
-        if saved.size > self.limit - self._spilled_bytes:
+        if saved.size > self.limit - self._spilled:
             return False
         tree = self._trees.setdefault((saved.lane, saved.scope), RadixTree())
         for length, others in tree.match(saved.tokens):
@@ -68,12 +83,12 @@ class HostTier:
         tree = self._trees.setdefault((saved.lane, saved.scope), tree)
         tree.hold(saved, saved.tokens)
         self._held[saved] = None
-        self._idle_bytes += saved.size
+        self._used[saved.lane] += saved.size
         self._shrink()
         return True
 
-    def find(self, tokens: Tokens, *, lane: str, scope: str, is_whole: bool) -> tuple[int, Saved] | None:
-        """Return the longest beginning of *tokens* kept for this model and scope; *is_whole*: a state to its end."""
+    def find(self, tokens: Tokens, *, lane: int, scope: str, is_whole: bool) -> tuple[int, Saved] | None:
+        """Return the longest beginning of *tokens* kept for this lane and scope; *is_whole*: a state to its end."""
         tree = self._trees.get((lane, scope))
         for length, found in reversed(tree.match(tokens) if tree else []):
             fitting = [saved for saved in found if saved.length == length or not is_whole]
@@ -86,12 +101,8 @@ class HostTier:
         if saved in self._held:
             self._remove(saved)
 
-    def release(self, size: int) -> None:
-        """Stop counting the state of a preempted answer."""
-        self._spilled_bytes -= size
-
-    def forget(self, lane: str) -> None:
-        """Drop everything that a model computed, because it is unloaded."""
+    def forget(self, lane: int) -> None:
+        """Drop everything of a lane, because its model or adapter is unloaded."""
         for saved in [saved for saved in self._held if saved.lane == lane]:
             self._remove(saved)
 
@@ -101,7 +112,7 @@ class HostTier:
 
     def _remove(self, saved: Saved) -> None:
         del self._held[saved]
-        self._idle_bytes -= saved.size
+        self._used[saved.lane] -= saved.size
         key = (saved.lane, saved.scope)
         self._trees[key].drop(saved)
         if not len(self._trees[key]):

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from bot.engine.hardware import read_free_memory
+from bot.engine.host_tier import HostTier, choose_limit
 from bot.engine.llama import Adapter, Context
 from bot.engine.loaded import LoadedModel
 from bot.engine.loop import Deliver, EngineLoop
@@ -45,6 +47,7 @@ class Lanes:
         self._deliver = deliver
         self._metrics = metrics
         self._bell = threading.Event()
+        self._host = HostTier(choose_limit(options.host_cache_bytes, free=read_free_memory()))
         self._tasks: deque[Callable[[], None]] = deque()
         self._is_closed = False
         self.base = self._build(loaded.facts.name, loaded.context, None)
@@ -109,6 +112,7 @@ class Lanes:
             deliver=self._deliver,
             metrics=self._metrics,
             name=name,
+            host=self._host,
             bell=self._bell,
         )
         return Lane(name, loop, context, adapter)

@@ -82,7 +82,6 @@ class EngineLoop:
             max_outputs=context.max_outputs,
             can_trim=model.can_trim,
             host=host,
-            lane=name,
             measure=context.state_size,
         )
         self._model = model
@@ -93,6 +92,7 @@ class EngineLoop:
         self._pace = PrefillPace(ceiling=context.n_batch)
         self._mailbox = Mailbox(bell=bell or threading.Event())
         self._places = max_running
+        self.waiting_order: tuple[str, ...] = ()  # replaced as a whole, so that any thread may read it
         self._growth: Growth | None = None
         self._answers: dict[str, Answer] = {}
         self._deltas: list[Delta] = []
@@ -108,6 +108,7 @@ class EngineLoop:
     def step(self) -> bool:
         """Take commands, build a batch, decode, sample and deliver; return whether there may be more to do at once."""
         self._take_commands()
+        self._expire()
         begun = time.perf_counter()
         growth = self._growth
         if growth and not growth.build(self._context):
@@ -137,6 +138,10 @@ class EngineLoop:
                     self._answers[request.request_id] = answer
             elif self.scheduler.finish(command.request_id):
                 self._forget(command.request_id, outcome="cancelled")
+
+    def _expire(self) -> None:
+        for sequence in self.scheduler.expire(time.monotonic()):
+            self._end(self._answers[sequence.request.request_id].cut())
 
     def _plan(self) -> Plan | None:
         """Plan a step, move the cache and lay out the batch; None if there is nothing to decode."""
@@ -278,9 +283,10 @@ class EngineLoop:
 
     def _show_state(self) -> None:
         scheduler, state = self.scheduler, self._state
+        self.waiting_order = scheduler.waiting_order
         state.running, state.waiting = len(scheduler.running), len(scheduler.waiting)
         state.preemptions, state.evictions = scheduler.preemptions, scheduler.evictions
-        state.cells_used, state.host_bytes = scheduler.pool.used(), scheduler.host.used
+        state.cells_used, state.host_bytes = scheduler.pool.used(), scheduler.slots.host_bytes
         state.swapped_out, state.swapped_in = scheduler.slots.saves, scheduler.slots.loads
         waits = (a.waits_since for a in self._answers.values() if a.sequence.phase is Phase.WAITING)
         state.oldest_wait = min(waits, default=None) if state.waiting else None
@@ -289,6 +295,7 @@ class EngineLoop:
         """Tell every open request why it ends; the loop's thread calls this last."""
         for request_id in list(self._answers):
             self._end(Delta(request_id, finish_reason="cancelled", error=reason))
+        self.scheduler.slots.close()
         self._flush()
 
 

@@ -36,12 +36,11 @@ class Scheduler:
         max_outputs: int | None = None,
         can_trim: bool = True,
         host: HostTier | None = None,
-        lane: str = "",
         measure: Callable[[int], int] | None = None,
     ) -> None:
         self.pool = pool
         self.host = host or HostTier()
-        self.slots = Slots(pool, n_slots=n_slots, can_trim=can_trim, host=self.host, lane=lane, measure=measure)
+        self.slots = Slots(pool, n_slots=n_slots, can_trim=can_trim, host=self.host, measure=measure)
         self.waiting = WaitingQueue()
         self.running: dict[int, Sequence] = {}
         self.preemptions = 0

@@ -17,7 +17,7 @@ STEP_BYTES = 64 * 1024 * 1024
 
 
 class Slots:
-    """Slots are free, held by a sequence, or idle with the tokens of a finished one; *lane* names the model."""
+    """Slots are free, held by a sequence, or idle with the tokens of a finished one."""
 
     def __init__(
         self,
@@ -26,7 +26,6 @@ class Slots:
         n_slots: int,
         can_trim: bool,
         host: HostTier,
-        lane: str,
         measure: Callable[[int], int] | None,
     ) -> None:
         self.pool = pool
@@ -34,7 +33,7 @@ class Slots:
         self.evictions = self.saves = self.loads = 0
         self._can_trim = can_trim
         self._host = host
-        self._lane = lane
+        self._lane = host.join()
         self._measure = measure or pool.length
         self._free = set(range(n_slots))
         self._moves: list[Move] = []
@@ -49,6 +48,11 @@ class Slots:
     def may_transfer(self) -> bool:
         """Whether this step may still move states to and from host memory."""
         return self._transfer_room > 0
+
+    @property
+    def host_bytes(self) -> int:
+        """How many bytes of host memory hold what was saved from these slots."""
+        return self._host.used_by(self._lane)
 
     def begin_step(self, *, is_quiet: bool) -> None:
         """Allow the bytes that a step may move to and from host memory while answers grow; any number if none does."""
@@ -98,7 +102,7 @@ class Slots:
         while need > self.pool.free() and self.evict_oldest():
             pass
         if sequence.spilled:
-            self._host.release(sequence.spilled.size)
+            self._host.release(sequence.spilled.size, self._lane)
             self._load(slot, sequence.spilled)
             sequence.spilled = None
         elif hit and saved:
@@ -125,7 +129,7 @@ class Slots:
         if sequence.computed:
             saved = Saved(sequence.tokens[: sequence.computed], self._measure(sequence.slot))
             self._save(sequence.slot, saved)
-            self._host.reserve(saved.size)
+            self._host.reserve(saved.size, self._lane)
             sequence.spilled = saved
         self._release(sequence.slot)
         sequence.slot, sequence.computed = -1, 0
@@ -133,7 +137,7 @@ class Slots:
     def forget_spilled(self, sequence: Sequence) -> None:
         """Let go of what was saved for a sequence that nobody wants any more."""
         if sequence.spilled:
-            self._host.release(sequence.spilled.size)
+            self._host.release(sequence.spilled.size, self._lane)
             sequence.spilled = None
 
     def empty(self, sequence: Sequence) -> None:
@@ -142,6 +146,10 @@ class Slots:
         self.pool.trim(sequence.slot, 0)
         self._moves.append(Move("trim", sequence.slot, 0))
         sequence.computed = sequence.cached = 0
+
+    def close(self) -> None:
+        """Forget what was saved, because the model or adapter is unloaded."""
+        self._host.forget(self._lane)
 
     def evict_oldest(self, *, protected: int = -1) -> bool:
         """Free the least recently used idle slot other than *protected*; False if there is none."""

@@ -136,12 +136,8 @@ class Model:
             raise ValueError(_last_errors[-1] if _last_errors else "llama.cpp gave no reason")
         return sampler
 
-    def build_grammar(self, schema: str) -> str:
-        """Return the GBNF grammar of a checked JSON schema; *ValueError* if there is none."""
-        try:
-            grammar = str(json_schema_to_gbnf(schema)).replace(LOOSE_CHAR, STRICT_CHAR)
-        except (AssertionError, AttributeError, KeyError, RecursionError, TypeError) as error:
-            raise ValueError(f"the converter failed ({type(error).__name__})") from error
+    def check_grammar(self, grammar: str) -> str:
+        """Return a GBNF grammar that llama.cpp accepts; *ValueError* if this one is none."""
         if len(grammar) > MAX_GRAMMAR_BYTES:
             raise ValueError(f"its grammar is larger than {MAX_GRAMMAR_BYTES} bytes")
         lib.llama_sampler_free(self.compile(grammar))
@@ -152,6 +148,14 @@ class Model:
         if self._model is not None:
             lib.llama_model_free(self._model)
         self._model = None
+
+
+def convert_schema(schema: str) -> str:
+    """Return the GBNF rules of a checked JSON schema; *ValueError* if there are none."""
+    try:
+        return str(json_schema_to_gbnf(schema)).replace(LOOSE_CHAR, STRICT_CHAR)
+    except (AssertionError, AttributeError, KeyError, RecursionError, TypeError) as error:
+        raise ValueError(f"the converter failed ({type(error).__name__})") from error
 
 
 def _read_text(function: Callable[..., int], *arguments: object) -> str:

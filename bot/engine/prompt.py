@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bot.engine.dialect import read_dialect
 from bot.engine.template import APP, NO_EXTRAS, ChatTemplate, Extras, Message, Part, TemplateFailure, WordsChangedError
 
 DEFUSE_PASSES = 8
@@ -44,6 +45,8 @@ class PromptEncoder:
     def __init__(
         self, template: ChatTemplate, *, control: ControlTokens, tokenize: Tokenize, leading: tuple[int, ...] = ()
     ) -> None:
+        self.dialect = read_dialect(template.source)
+        self.control = control
         self._template = template
         self._control = control
         self._tokenize = tokenize

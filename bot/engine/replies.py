@@ -4,14 +4,15 @@ Pure; knows the wire's names only.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bot.engine.backlog import Backlog
-from bot.engine.types import Delta, ModelInfo, TokenLogprob, Usage
+from bot.engine.logprob_replies import TextLogprobs, build_chat_logprobs
+from bot.engine.token_names import TokenNames
+from bot.engine.types import Delta, ModelInfo, TokenLogprob, ToolCall, Usage
 
 Json = dict[str, object]
-PieceText = Callable[[int], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,15 +21,25 @@ class ReplyForm:
 
     reply_id: str
     model: str
+    fingerprint: str | None
     is_chat: bool
+    includes_reasoning: bool
     returns_token_ids: bool
-    piece_text: PieceText
+    names: TokenNames
     created: int = field(default_factory=lambda: int(time.time()))
+    listed: dict[int, TextLogprobs] = field(default_factory=dict)
 
     def envelope(self, choices: list[Json], *, is_chunk: bool) -> Json:
         """Return what surrounds the choices."""
         kind = ("chat.completion.chunk" if is_chunk else "chat.completion") if self.is_chat else "text_completion"
-        return {"id": self.reply_id, "object": kind, "created": self.created, "model": self.model, "choices": choices}
+        return {
+            "id": self.reply_id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": self.fingerprint,
+            "choices": choices,
+        }
 
     def opening_chunk(self, answers: int, prompt: Sequence[int]) -> Json | None:
         """Return the chunk that comes before the first token, if this kind of stream has one."""
@@ -46,50 +57,49 @@ class ReplyForm:
 
     def chunk(self, index: int, delta: Delta) -> Json:
         """Return a chunk of a stream."""
-        content: Json = {"delta": {"content": delta.text}} if self.is_chat else {"text": delta.text}
+        content: Json = {"delta": self._chat_delta(delta)} if self.is_chat else {"text": delta.text}
         return self.envelope([self._choice(index, content, delta)], is_chunk=True)
+
+    def _chat_delta(self, delta: Delta) -> Json:
+        part: Json = {} if delta.calls and not delta.text else {"content": delta.text}
+        if delta.calls:
+            part["tool_calls"] = [{"index": call.index, **_build_call(call)} for call in delta.calls]
+        if delta.reasoning and self.includes_reasoning:
+            part["reasoning_content"] = delta.reasoning
+        return part
 
     def choice(self, index: int, whole: Delta) -> Json:
         """Return an answer of a reply that is not streamed."""
-        message = {"role": "assistant", "content": whole.text}
-        return self._choice(index, {"message": message} if self.is_chat else {"text": whole.text}, whole)
+        if not self.is_chat:
+            return self._choice(index, {"text": whole.text}, whole)
+        message: Json = {"role": "assistant", "content": whole.text, "refusal": None}
+        if whole.calls:
+            message |= {"content": whole.text or None, "tool_calls": [_build_call(call) for call in whole.calls]}
+        if self.includes_reasoning:
+            message["reasoning_content"] = whole.reasoning or None
+        return self._choice(index, {"message": message}, whole)
 
     def _choice(self, index: int, content: Json, delta: Delta) -> Json:
         choice: Json = {
             "index": index,
             **content,
-            "logprobs": self._logprobs(delta.logprobs) if delta.logprobs else None,
+            "logprobs": self._logprobs(index, delta.logprobs) if delta.logprobs else None,
             "finish_reason": delta.finish_reason,
         }
+        if delta.finish_reason:
+            choice["stop_reason"] = delta.stop_reason or None
         if self.returns_token_ids:
             choice["token_ids"] = list(delta.token_ids)
         return choice
 
-    def _logprobs(self, items: Sequence[TokenLogprob]) -> Json:
+    def _logprobs(self, index: int, items: Sequence[TokenLogprob]) -> Json:
         if self.is_chat:
-            return {"content": [self._chat_logprob(item) for item in items]}
-        return {
-            "tokens": [self.piece_text(item.token_id) for item in items],
-            "token_logprobs": [item.logprob for item in items],
-            "top_logprobs": [{self.piece_text(token): value for token, value in item.top} for item in items],
-            "text_offset": [],
-        }
+            return build_chat_logprobs(items, self.names)
+        return self.listed.setdefault(index, TextLogprobs(self.names)).build(items)
 
-    def prompt_logprobs(self, items: Sequence[TokenLogprob]) -> list[Json | None]:
-        """Return what vLLM returns: nothing for the first token, then each token and the likeliest in its place."""
-        return [None, *(self._ranked(item) for item in items)]
 
-    def _ranked(self, item: TokenLogprob) -> Json:
-        ranked = {token: (value, rank) for rank, (token, value) in enumerate(item.top, start=1)}
-        ranked.setdefault(item.token_id, (item.logprob, item.rank))
-        return {
-            str(token): {"logprob": value, "rank": rank, "decoded_token": self.piece_text(token)}
-            for token, (value, rank) in ranked.items()
-        }
-
-    def _chat_logprob(self, item: TokenLogprob) -> Json:
-        top = [{"token": self.piece_text(token), "logprob": value} for token, value in item.top]
-        return {"token": self.piece_text(item.token_id), "logprob": item.logprob, "top_logprobs": top}
+def _build_call(call: ToolCall) -> Json:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def merge(deltas: Sequence[Delta]) -> Delta:
@@ -104,6 +114,10 @@ def merge(deltas: Sequence[Delta]) -> Delta:
         cached_tokens=last.cached_tokens,
         finish_reason=last.finish_reason,
         error=last.error,
+        reasoning="".join(delta.reasoning for delta in deltas),
+        reasoning_tokens=sum(delta.reasoning_tokens for delta in deltas),
+        stop_reason=last.stop_reason,
+        calls=tuple(call for delta in deltas for call in delta.calls),
     )
 
 
@@ -114,6 +128,7 @@ def build_usage(usage: Usage) -> Json:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
 
 

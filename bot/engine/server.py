@@ -16,11 +16,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bot.engine.adapters import AdapterRefused
 from bot.engine.api_error import ApiError
-from bot.engine.completions import Completions, check_model
+from bot.engine.chat_prompt import build_extras
+from bot.engine.completions import Completions
+from bot.engine.refusals import check_model
 from bot.engine.replies import build_backlog, build_model
 from bot.engine.service import EngineService
 from bot.engine.socket_file import open_socket
-from bot.engine.template import Extras, TemplateFailure
+from bot.engine.template import TemplateFailure
 from bot.engine.types import EngineOptions
 from bot.engine.wire import parse_adapter, parse_chat, parse_text, parse_tokenize
 from bot.errors import ConfigError, EngineError
@@ -99,6 +101,7 @@ def build_app(service: EngineService, *, api_key: str) -> web.Application:
     app.router.add_get("/health", routes.health)
     app.router.add_get("/metrics", routes.metrics)
     app.router.add_get("/v1/models", routes.models)
+    app.router.add_get("/v1/models/{name:.+}", routes.model)
     app.router.add_get("/v1/queue", routes.queue)
     app.router.add_post("/v1/chat/completions", routes.chat)
     app.router.add_post("/v1/completions", routes.text)
@@ -172,6 +175,13 @@ class Routes:
         entries = [build_model(info, created=created) for info, created in self._service.list_models()]
         return web.json_response({"object": "list", "data": entries})
 
+    async def model(self, request: web.Request) -> web.Response:
+        """Describe one model or adapter; its name may have slashes."""
+        name = request.match_info["name"]
+        check_model(self._service, name)
+        entry = next((info, created) for info, created in self._service.list_models() if info.id == name)
+        return web.json_response(build_model(entry[0], created=entry[1]))
+
     async def queue(self, _request: web.Request) -> web.Response:
         """Say how much there is to do, and how long one more request would wait."""
         limit = self._service.options.queue_limit
@@ -213,7 +223,13 @@ class Routes:
             tokens = await self._service.encode_text(parsed.text, add_special=parsed.add_special_tokens)
         else:
             try:
-                extras = Extras(add_generation_prompt=parsed.add_generation_prompt)
+                extras = build_extras(
+                    self._service.loaded.encoder.dialect,
+                    parsed.messages,
+                    tool_use=parsed.tool_use,
+                    options=parsed.options,
+                    add_generation_prompt=parsed.add_generation_prompt,
+                )
                 prompt = await self._service.encode_chat(parsed.messages, extras)
             except TemplateFailure as error:
                 raise ApiError(400, f"{str(error)[:300]}.", param="messages", code="template_error") from error

@@ -65,7 +65,7 @@ class ChatTemplate:
     def __init__(self, source: str, *, bos: str = "", eos: str = "", seconds: float = TIME_LIMIT_SECONDS) -> None:
         if len(source) > SOURCE_LIMIT:
             raise TemplateFailure("the chat template is too long")
-        self._source = source
+        self.source = source
         self._renderer = shared_renderer()
         try:
             self._renderer.check(source)
@@ -135,7 +135,7 @@ class ChatTemplate:
             MARK_NONCE: nonce,
         }
         try:
-            return self._renderer.render(self._source, variables, seconds=self._seconds)
+            return self._renderer.render(self.source, variables, seconds=self._seconds)
         except RenderError as error:
             raise TemplateFailure(f"the chat template {error}") from error
 

@@ -3,18 +3,26 @@
 Knows the wire's names and limits; it must not know llama.cpp or aiohttp's requests.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bot.engine.fields import Fields, refuse
-from bot.engine.json_schema import ANY_OBJECT, SchemaError, check_schema
+from bot.engine.fields import Fields, check_unicode, refuse
+from bot.engine.message_fields import parse_messages
+from bot.engine.sampling_fields import parse_response_format, parse_sampling, parse_stop, parse_stream_options
 from bot.engine.template import Message
+from bot.engine.tool_fields import ToolUse, parse_tool_use
 from bot.engine.types import SamplingParams
 
-ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 MAX_ANSWERS = 8
-MAX_STOPS = 16
-MAX_BIASES = 1024
+MAX_PROMPTS = 64
 MAX_TOKENS = 1_000_000
+MAX_DEADLINE_SECONDS = 3600
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+OPTION = re.compile(r"[A-Za-z]\w{0,63}")
+RESERVED_OPTIONS = {"messages", "tools", "add_generation_prompt", "bos_token", "eos_token", "mark_nonce"}
+Options = Mapping[str, object]
+PromptText = str | tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +34,7 @@ class Call:
     answers: int
     is_stream: bool
     includes_usage: bool
+    includes_reasoning: bool
     returns_token_ids: bool
     sampling: SamplingParams
     stop: tuple[str, ...]
@@ -33,9 +42,12 @@ class Call:
     top_logprobs: int | None
     scope: str
     user: str
-    resumed_tokens: int
-    schema: str = ""
+    priority: int
+    deadline_seconds: float
+    schema: str
+    resumed_tokens: int | None = None
     prompt_logprobs: int | None = None
+    echoes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +56,16 @@ class ChatCall:
 
     messages: tuple[Message, ...]
     call: Call
+    tool_use: ToolUse
+    options: Options
+    effort: str
 
 
 @dataclass(frozen=True, slots=True)
 class TextCall:
-    """A text or a list of tokens to continue."""
+    """Texts or lists of tokens to continue."""
 
-    prompt: str | tuple[int, ...]
+    prompts: tuple[PromptText, ...]
     call: Call
 
 
@@ -63,6 +78,17 @@ class TokenizeCall:
     text: str | None
     add_generation_prompt: bool
     add_special_tokens: bool
+    tool_use: ToolUse
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingsCall:
+    """Texts or lists of tokens to turn into vectors."""
+
+    model: str
+    inputs: tuple[PromptText, ...]
+    is_base64: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +117,49 @@ def parse_chat(body: object) -> ChatCall:
     """Parse the body of `POST /v1/chat/completions`."""
     fields = Fields(body)
     messages = parse_messages(fields.take("messages"))
+    tool_use, options = parse_tool_use(fields), _parse_options(fields.take("chat_template_kwargs"))
+    effort = fields.text("reasoning_effort")
+    if effort and effort not in EFFORTS:
+        refuse("reasoning_effort", f"must be one of {', '.join(EFFORTS)}")
     wants_logprobs = fields.flag("logprobs")
     top = fields.integer("top_logprobs", low=0, high=20)
     if top is not None and not wants_logprobs:
         refuse("top_logprobs", "needs logprobs to be true")
-    call = _parse_call(fields, top_logprobs=(top or 0) if wants_logprobs else None, default_max_tokens=None)
-    return ChatCall(messages, call)
+    call = _parse_call(fields, top_logprobs=(top or 0) if wants_logprobs else None)
+    fields.finish()
+    if call.schema and tool_use.tools:
+        refuse("response_format", "cannot be combined with tools")
+    return ChatCall(messages, call, tool_use, options, effort)
 
 
 def parse_text(body: object) -> TextCall:
     """Parse the body of `POST /v1/completions`."""
     fields = Fields(body)
-    prompt = _parse_prompt(fields.take("prompt"))
+    prompts = _parse_inputs(fields.take("prompt"), "prompt")
+    echoes = fields.flag("echo")
     top, scored = (fields.integer(name, low=0, high=20) for name in ("logprobs", "prompt_logprobs"))
-    call = replace(_parse_call(fields, top_logprobs=top, default_max_tokens=16), prompt_logprobs=scored)
-    if scored is not None and (call.is_stream or call.answers > 1):
-        refuse("prompt_logprobs", "cannot be combined with stream or n")
-    if call.resumed_tokens > (0 if isinstance(prompt, str) else len(prompt)):
-        refuse("resumed_tokens", "must not exceed the tokens of the prompt")
-    return TextCall(prompt, call)
+    resumed = fields.integer("resumed_tokens", low=0, high=MAX_TOKENS)
+    candidates = fields.integer("best_of", low=1, high=MAX_ANSWERS)
+    call = _parse_call(fields, top_logprobs=top, default_max_tokens=16, least=0 if echoes else 1)
+    fields.finish()
+    if candidates not in {None, call.answers}:
+        refuse("best_of", "is supported only when it equals n")
+    if scored is not None and (call.is_stream or call.answers > 1 or len(prompts) > 1):
+        refuse("prompt_logprobs", "cannot be combined with stream, n or several prompts")
+    _check_resumed(resumed, prompts, call)
+    if echoes and top is not None and scored is None:
+        scored = top
+    call = replace(call, prompt_logprobs=scored, resumed_tokens=resumed, echoes=echoes)
+    return TextCall(prompts, call)
+
+
+def _check_resumed(resumed: int | None, prompts: tuple[PromptText, ...], call: Call) -> None:
+    if resumed is None:
+        return
+    if len(prompts) > 1 or resumed > (0 if isinstance(prompts[0], str) else len(prompts[0])):
+        refuse("resumed_tokens", "must not exceed the tokens of the one prompt")
+    if call.schema:
+        refuse("resumed_tokens", "cannot be combined with response_format")
 
 
 def parse_tokenize(body: object) -> TokenizeCall:
@@ -120,150 +170,87 @@ def parse_tokenize(body: object) -> TokenizeCall:
         refuse("messages", "or prompt must be given, not both")
     if prompt is not None and not isinstance(prompt, str):
         refuse("prompt", "must be a text")
-    generation_prompt, special = fields.take("add_generation_prompt"), fields.take("add_special_tokens")
     call = TokenizeCall(
         model=fields.text("model"),
         messages=parse_messages(messages) if prompt is None else (),
-        text=prompt if isinstance(prompt, str) else None,
-        add_generation_prompt=generation_prompt is not False,
-        add_special_tokens=special is not False,
+        text=check_unicode(prompt, "prompt") if isinstance(prompt, str) else None,
+        add_generation_prompt=fields.optional_flag("add_generation_prompt") is not False,
+        add_special_tokens=fields.optional_flag("add_special_tokens") is not False,
+        tool_use=parse_tool_use(fields),
+        options=_parse_options(fields.take("chat_template_kwargs")),
     )
     fields.finish()
     return call
 
 
-def parse_messages(value: object) -> tuple[Message, ...]:
-    """Parse a conversation; contents are texts or lists of text parts."""
-    if not isinstance(value, list) or not value:
-        refuse("messages", "must be a list with at least one message")
-    return tuple(_parse_message(item, f"messages[{index}]") for index, item in enumerate(value))
+def parse_embeddings(body: object) -> EmbeddingsCall:
+    """Parse the body of `POST /v1/embeddings`."""
+    fields = Fields(body)
+    inputs = _parse_inputs(fields.take("input"), "input")
+    encoding = fields.text("encoding_format", "float")
+    if encoding not in {"float", "base64"}:
+        refuse("encoding_format", "must be float or base64")
+    if fields.take("dimensions") is not None:
+        refuse("dimensions", "is not supported: the model decides how long its vectors are")
+    fields.text("user", limit=512)
+    call = EmbeddingsCall(fields.text("model"), inputs, encoding == "base64")
+    fields.finish()
+    return call
 
 
-def _parse_message(item: object, name: str) -> Message:
-    if not isinstance(item, dict):
-        refuse(name, "must be an object")
-    role = item.get("role")
-    if role not in ROLES:
-        refuse(f"{name}.role", f"must be one of {', '.join(ROLES)}")
-    extra = [key for key, value in item.items() if key not in {"role", "content", "name"} and value not in (None, [])]
-    if extra:
-        refuse(f"{name}.{extra[0]}", "is not supported by this engine yet")
-    return Message(ROLES[role], _parse_content(item.get("content"), f"{name}.content"))
+def _parse_inputs(value: object, name: str) -> tuple[PromptText, ...]:
+    """Return texts and lists of token ids: one of either, or a list of several."""
+    is_several = isinstance(value, list) and bool(value) and all(isinstance(item, str | list) for item in value)
+    inputs = value if is_several and isinstance(value, list) else [value]
+    if len(inputs) > MAX_PROMPTS:
+        refuse(name, f"must not be more than {MAX_PROMPTS} at once")
+    return tuple(_parse_input(item, name) for item in inputs)
 
 
-def _parse_content(content: object, name: str) -> str:
-    if isinstance(content, list):
-        for part in content:
-            if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-                refuse(name, "may have parts of type text only")
-        content = "".join(part["text"] for part in content)
-    if not isinstance(content, str):
-        refuse(name, "must be a text")
-    return check_unicode(content, name)
-
-
-def check_unicode(text: str, name: str) -> str:
-    """Return *text*, refusing half characters: llama.cpp's tokenizer would end the process at one."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        refuse(name, "contains half of a surrogate pair")
-    return text
-
-
-def _parse_prompt(value: object) -> str | tuple[int, ...]:
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], (str, list)):
-        value = value[0]
+def _parse_input(value: object, name: str) -> PromptText:
     if isinstance(value, str):
-        return check_unicode(value, "prompt")
+        return check_unicode(value, name)
     if isinstance(value, list) and value and all(type(token) is int for token in value):
         return tuple(value)
-    return refuse("prompt", "must be one text or one list of token ids that is not empty")
+    return refuse(name, "must be a text, a list of token ids that is not empty, or a list of these")
 
 
-def _parse_call(fields: Fields, *, top_logprobs: int | None, default_max_tokens: int | None) -> Call:
-    newer = fields.integer("max_completion_tokens", low=1, high=MAX_TOKENS)
-    older = fields.integer("max_tokens", default_max_tokens, low=1, high=MAX_TOKENS)
+def _parse_call(
+    fields: Fields, *, top_logprobs: int | None, default_max_tokens: int | None = None, least: int = 1
+) -> Call:
+    newer = fields.integer("max_completion_tokens", low=least, high=MAX_TOKENS)
+    older = fields.integer("max_tokens", default_max_tokens, low=least, high=MAX_TOKENS)
     is_stream = fields.flag("stream")
-    call = Call(
+    grouped, stable = fields.text("prompt_cache_key", limit=512), fields.text("safety_identifier", limit=512)
+    return Call(
         model=fields.text("model"),
-        max_tokens=newer or older,
+        max_tokens=older if newer is None else newer,
         answers=fields.integer("n", 1, low=1, high=MAX_ANSWERS) or 1,
         is_stream=is_stream,
-        includes_usage=_parse_stream_options(fields.take("stream_options"), is_stream=is_stream),
+        includes_usage=parse_stream_options(fields.take("stream_options"), is_stream=is_stream),
+        includes_reasoning=fields.flag("include_reasoning"),
         returns_token_ids=fields.flag("return_token_ids"),
-        sampling=_parse_sampling(fields),
-        stop=_parse_stop(fields.take("stop")),
+        sampling=parse_sampling(fields),
+        stop=parse_stop(fields.take("stop")),
         ignore_eos=fields.flag("ignore_eos"),
         top_logprobs=top_logprobs,
-        scope=fields.text("cache_salt", limit=512),
-        user=fields.text("user", limit=512),
-        resumed_tokens=fields.integer("resumed_tokens", 0, low=0, high=MAX_TOKENS) or 0,
-        schema=_parse_response_format(fields.take("response_format")),
-    )
-    if call.schema and call.resumed_tokens:
-        refuse("resumed_tokens", "cannot be combined with response_format")
-    fields.finish()
-    return call
-
-
-def _parse_sampling(fields: Fields) -> SamplingParams:
-    return SamplingParams(
-        temperature=fields.number("temperature", 1.0, low=0, high=2),
-        top_p=fields.number("top_p", 1.0, low=0, high=1),
-        top_k=fields.integer("top_k", 40, low=-1, high=1_000_000) or 0,
-        min_p=fields.number("min_p", 0.0, low=0, high=1),
-        seed=fields.integer("seed", low=-(2**63), high=2**63 - 1),
-        frequency_penalty=fields.number("frequency_penalty", 0.0, low=-2, high=2),
-        presence_penalty=fields.number("presence_penalty", 0.0, low=-2, high=2),
-        repetition_penalty=fields.number("repetition_penalty", 1.0, low=0.01, high=10),
-        logit_bias=_parse_bias(fields.take("logit_bias")),
+        scope=fields.text("cache_salt", limit=512) or grouped,
+        user=fields.text("user", limit=512) or stable,
+        priority=fields.integer("priority", 0, low=0, high=2) or 0,
+        deadline_seconds=fields.number("deadline_seconds", 0.0, low=0.001, high=MAX_DEADLINE_SECONDS),
+        schema=parse_response_format(fields.take("response_format")),
     )
 
 
-def _parse_bias(value: object) -> tuple[tuple[int, float], ...]:
-    """Return pairs of token and bias; whether the tokens exist is not known here."""
-    biases = {} if value is None else value
-    if not isinstance(biases, dict) or len(biases) > MAX_BIASES or not all(_is_bias(*item) for item in biases.items()):
-        refuse("logit_bias", f"must map at most {MAX_BIASES} token ids to numbers from -100 to 100")
-    return tuple((int(token), float(bias)) for token, bias in biases.items())
-
-
-def _is_bias(token: str, bias: object) -> bool:
-    is_number = isinstance(bias, int | float) and not isinstance(bias, bool)
-    return token.isascii() and token.isdigit() and len(token) < 10 and is_number and -100 <= bias <= 100  # type: ignore[operator]
-
-
-def _parse_response_format(value: object) -> str:
-    """Return the JSON schema that the answer must follow, empty for any text."""
-    kind = value.get("type") if isinstance(value, dict) else None
-    if value is None or kind == "text":
-        return ""
-    if kind == "json_object":
-        return ANY_OBJECT
-    wrapped = value.get("json_schema") if isinstance(value, dict) and kind == "json_schema" else None
-    if not isinstance(wrapped, dict) or "schema" not in wrapped:
-        refuse("response_format", "must have the type text, json_object, or json_schema with json_schema.schema")
-    try:
-        return check_schema(wrapped["schema"])
-    except SchemaError as error:
-        refuse("response_format", f"cannot be kept: the schema {error}")
-
-
-def _parse_stop(value: object) -> tuple[str, ...]:
-    stops = [value] if isinstance(value, str) else [] if value is None else value
-    if not isinstance(stops, list) or len(stops) > MAX_STOPS or not all(_is_stop(stop) for stop in stops):
-        refuse("stop", f"must be a text or a list of at most {MAX_STOPS} texts of 1 to 200 characters")
-    return tuple(stops)
-
-
-def _is_stop(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 200
-
-
-def _parse_stream_options(value: object, *, is_stream: bool) -> bool:
-    if value is None:
-        return False
-    if not is_stream or not isinstance(value, dict) or set(value) - {"include_usage", "continuous_usage_stats"}:
-        refuse("stream_options", "must be {include_usage: true or false} and needs stream to be true")
-    return value.get("include_usage") is True
+def _parse_options(value: object) -> Options:
+    """Return what the chat template is told besides the messages: plain values only."""
+    options = {} if value is None else value
+    if not isinstance(options, dict):
+        refuse("chat_template_kwargs", "must be an object")
+    for name, option in options.items():
+        if not OPTION.fullmatch(name) or name in RESERVED_OPTIONS:
+            refuse("chat_template_kwargs", "has a name that is none or is not free")
+        if not isinstance(option, str | int | float | bool | None) or len(str(option)) > 1000:
+            refuse("chat_template_kwargs", f"may have short texts, numbers, true and false only, unlike {name}")
+        check_unicode(str(option), "chat_template_kwargs")
+    return options

@@ -57,8 +57,10 @@ class Plan:
             replace(device, free=min(device.free, left))
             for device, left in zip(self.machine.devices, free, strict=False)
         )
-        memory = self.machine.memory if self.fit.gpu_layers else int(host.total * RETRY_SHARE) + host.margin
-        machine = replace(self.machine, devices=devices or self.machine.devices, memory=memory)
+        machine = replace(self.machine, devices=devices or self.machine.devices)
+        if not self.fit.gpu_layers:
+            less = replace(machine, memory=int(host.total * RETRY_SHARE))
+            machine = replace(less, memory=less.memory + less.margin)
         return replace(self, machine=machine, fit=choose_fit(self.footprint, machine, self.options))
 
 

@@ -65,5 +65,5 @@ class Batch:
         if len(tokens) != count:
             raise ValueError(f"{len(tokens)} tokens do not continue a batch of {count}")
         form = f"{count}i"
-        struct.pack_into(form, self._tokens, 0, *tokens)
-        struct.pack_into(form, self._positions, 0, *positions)
+        struct.pack_into(form, self._tokens.data, 0, *tokens)
+        struct.pack_into(form, self._positions.data, 0, *positions)

@@ -110,10 +110,7 @@ class EngineLoop:
         self._take_commands()
         self._expire()
         begun = time.perf_counter()
-        growth = self._growth
-        if growth and not growth.build(self._context):
-            self._stop_growing()
-            growth = None
+        growth = self._grow_on()
         plan = None if growth else self._plan()
         built = time.perf_counter()
         drawn = self._grow(growth) if growth else self._decode(plan.pieces) if plan else ()
@@ -156,6 +153,12 @@ class EngineLoop:
         self._context.build([_item(piece) for piece in plan.pieces])
         return plan
 
+    def _grow_on(self) -> Growth | None:
+        """Lay out one more token of every answer, if that is all that planning could come to."""
+        if self._growth and not (self.scheduler.is_settled and self._growth.build(self._context)):
+            self._stop_growing()
+        return self._growth
+
     def _grow(self, growth: Growth) -> Sequence[Drawn]:
         """Decode one more token of every answer; on a failure the next step plans anew and finds who is at fault."""
         if self._context.compute():
@@ -189,8 +192,8 @@ class EngineLoop:
                 answer.score(self._context, piece, end - piece.count)
             if piece.wants_logits:
                 drawn.append((answer, end - 1))
-        is_usual = end == len(drawn) == len(self.scheduler.running) and not len(self.scheduler.waiting)
-        self._growth = Growth([answer for answer, _ in drawn], self.scheduler.pool) if is_usual else None
+        if end == len(drawn) == len(self.scheduler.running):
+            self._growth = Growth([answer for answer, _ in drawn], self.scheduler.pool)
         return drawn
 
     def _shrink(self, pieces: tuple[Piece, ...]) -> Sequence[Drawn]:

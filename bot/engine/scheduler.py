@@ -61,6 +61,11 @@ class Scheduler:
         return bool(self.running or len(self.waiting) or self.slots.has_moves)
 
     @property
+    def is_settled(self) -> bool:
+        """Whether planning would start nobody until somebody comes or goes."""
+        return not len(self.waiting) or self._settled is self.waiting.order
+
+    @property
     def cache(self) -> PrefixCache:
         """What the slots hold."""
         return self.slots.cache

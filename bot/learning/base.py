@@ -3,7 +3,7 @@
 Imported by the trainer process only. Whether it computes what the engine computes is for `parity` to prove.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import transformers
 from bot.engine.gguf_header import Header, read_header
 from bot.errors import LearningError
 from bot.learning.base_config import MEND, ROPE_FREQS, build_changes, check_loadable, describe_difference
+from bot.learning.placement import Place
 from bot.learning.scores import KEPT, Scores
 
 
@@ -94,6 +95,11 @@ def _stretch_rope(model: Any, model_path: Path) -> None:
     rotary = model.model.rotary_emb
     rotary.inv_freq = rotary.inv_freq / torch.tensor(factors, dtype=torch.float32)
     rotary.original_inv_freq = rotary.inv_freq.clone()
+
+
+def measure_weights(model: Any, places: Mapping[str, Place]) -> dict[str, float]:
+    """Return the size of each weight that an adapter is for, by its name in the GGUF; asked before PEFT wraps it."""
+    return {place.tensor: model.get_submodule(module).weight.detach().norm().item() for module, place in places.items()}
 
 
 def score(model: Any, texts: Sequence[Sequence[int]]) -> list[Scores]:

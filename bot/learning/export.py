@@ -14,6 +14,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from bot.engine.gguf_header import Header
@@ -86,7 +87,7 @@ def read_adapter(folder: Path) -> tuple[Mapping[str, object], Mapping[str, Pair]
     try:
         config = json.loads((folder / CONFIG).read_text())
         weights = load_file(folder / WEIGHTS)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise LearningError(f"{folder} holds no adapter that can be read ({error}).") from error
     check_lora(config)
     halves: dict[str, dict[str, Floats]] = {}
@@ -97,7 +98,8 @@ def read_adapter(folder: Path) -> tuple[Mapping[str, object], Mapping[str, Pair]
         halves.setdefault(found[1], {})[found[2]] = tensor.float().numpy()
     torn = [module for module, half in halves.items() if len(half) != 2]
     if torn or not halves:
-        raise LearningError(f"{folder} holds half an adapter: {torn[0] if torn else 'no matrix'} is incomplete.")
+        what = f"only one matrix of {torn[0]}" if torn else "no matrices"
+        raise LearningError(f"{folder} holds {what}: the training did not end well, let it run again.")
     return config, {module: Pair(half["A"], half["B"]) for module, half in halves.items()}
 
 

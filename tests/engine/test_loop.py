@@ -21,8 +21,9 @@ class Rig:
         chosen = {"n_batch": 256, "kv_unified": True, "threads": 1} | fields
         self.context = Context(model, n_cells=n_cells, n_slots=n_slots, **chosen)
         self.deltas: list[Delta] = []
+        self.metrics = EngineMetrics()
         self.loop = EngineLoop(
-            model, self.context, max_running=max_running, deliver=self.deltas.extend, metrics=EngineMetrics()
+            model, self.context, max_running=max_running, deliver=self.deltas.extend, metrics=self.metrics
         )
 
     def run(self, *requests: Request) -> list[tuple[int, ...]]:

@@ -12,16 +12,19 @@ from dataclasses import dataclass, field, replace
 
 from aiohttp import web
 
+from bot.engine.admission import Admission
 from bot.engine.api_error import ApiError
+from bot.engine.callers import find_caller
 from bot.engine.chat_prompt import build_extras
 from bot.engine.choice_reader import ChoiceReader, Echo
 from bot.engine.delivery import Order, collect, stream
 from bot.engine.fields import refuse
 from bot.engine.llama import convert_schema
 from bot.engine.prompt import Prompt
-from bot.engine.refusals import check_length, check_model, check_tokens, overflow, queue_full
+from bot.engine.refusals import check_length, check_model, check_tokens, overflow
 from bot.engine.replies import ReplyForm
-from bot.engine.service import EngineService, Served
+from bot.engine.roster import Served
+from bot.engine.service import EngineService
 from bot.engine.template import TemplateFailure
 from bot.engine.token_names import TokenNames
 from bot.engine.tool_fields import ToolUse
@@ -46,6 +49,7 @@ class Completions:
 
     def __init__(self, service: EngineService) -> None:
         self._service = service
+        self._admission = Admission(service.options)
 
     async def chat(self, http: web.Request, parsed: ChatCall) -> web.StreamResponse:
         """Answer a conversation."""
@@ -56,9 +60,7 @@ class Completions:
             reading = Reading(reasoning, self._show(dialect.marks(with_tools=bool(parsed.tool_use.tools))))
             call = await self._bind(parsed.call, parsed.tool_use, reasoning)
             form = dialect.tools if parsed.tool_use.tools else None
-            readers = [
-                ChoiceReader(ToolStream(form, parsed.tool_use) if form else None) for _ in range(call.answers)
-            ]
+            readers = [ChoiceReader(ToolStream(form, parsed.tool_use) if form else None) for _ in range(call.answers)]
             requests = self._build_requests(call, prompt, reading, param="messages")
             return await self._answer(http, served, self._order(call, served, requests, readers, is_chat=True))
 
@@ -79,7 +81,7 @@ class Completions:
     def _choose(self, name: str) -> Iterator[Served]:
         """Hold the model or adapter that a request names, so that it is not unloaded before the answer is complete."""
         check_model(self._service, name)
-        with self._service.use(name) as served:
+        with self._service.roster.use(name) as served:
             yield served
 
     async def _encode_chat(self, parsed: ChatCall) -> Prompt:
@@ -143,12 +145,17 @@ class Completions:
         return Order(call=call, form=form, requests=requests, readers=readers)
 
     async def _answer(self, http: web.Request, served: Served, order: Order) -> web.StreamResponse:
-        if not self._service.has_room(len(order.requests)):
-            raise queue_full(served.backlog)
-        async with aclosing(self._service.generate(served, order.requests)) as deltas:
-            if order.call.is_stream:
-                return await stream(http, order, deltas)
-            return await collect(order, deltas)
+        caller = find_caller(http, order.call.user)
+        entering = self._admission.enter(
+            served.backlog, order.requests, caller=caller, deadline_seconds=order.call.deadline_seconds
+        )
+        with entering:
+            headers = self._admission.describe(caller)
+            steps = self._service.generate(served, order.requests)
+            async with aclosing(steps), aclosing(self._admission.meter(caller, steps)) as deltas:
+                if order.call.is_stream:
+                    return await stream(http, order, deltas, headers=headers)
+                return await collect(order, deltas, headers=headers)
 
     async def _bind(self, call: Call, use: ToolUse, reasoning: Reasoning | None) -> Call:
         """Check what only the model can tell about a call's sampling: its tokens and its grammar."""

@@ -4,7 +4,7 @@ Knows HTTP; how an answer is made stays behind the deltas.
 """
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -49,7 +49,7 @@ class Count:
         self.reasoning += delta.reasoning_tokens
 
 
-async def collect(order: Order, deltas: Deltas) -> web.Response:
+async def collect(order: Order, deltas: Deltas, *, headers: Mapping[str, str]) -> web.Response:
     """Wait for every answer and return them in one reply."""
     received: dict[str, list[Delta]] = {request.request_id: [] for request in order.requests}
     readers = dict(zip(received, order.readers, strict=True))
@@ -70,7 +70,7 @@ async def collect(order: Order, deltas: Deltas) -> web.Response:
     else:
         for choice, request in zip(choices, order.requests, strict=True):
             choice.update(order.form.prompt_ids(request.prompt))
-    return web.json_response(body)
+    return web.json_response(body, headers=headers)
 
 
 def _is_stopping(delta: Delta) -> bool:
@@ -90,11 +90,11 @@ def _sum(order: Order, counts: Sequence[Count]) -> Usage:
     )
 
 
-async def stream(http: web.Request, order: Order, deltas: Deltas) -> web.StreamResponse:
+async def stream(http: web.Request, order: Order, deltas: Deltas, *, headers: Mapping[str, str]) -> web.StreamResponse:
     """Write a chunk for every step of every answer; the connection's end cancels what is left."""
     form, requests = order.form, order.requests
     response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+        headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache", **headers}
     )
     await response.prepare(http)
     places = {request.request_id: index for index, request in enumerate(requests)}

@@ -1,7 +1,8 @@
 """The base model and its adapters side by side: one context and one loop each, stepped in turn by one thread.
 
 A context computes with one adapter for its whole life, so that no key or value of one is ever read by another, and
-nothing is rebuilt when requests for different adapters take turns.
+nothing is rebuilt when requests for different adapters take turns. Adapters are loaded and freed by another thread,
+one at a time, while this one goes on; llama.cpp allows that for contexts that are not in use.
 """
 
 import threading
@@ -9,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +22,7 @@ from bot.engine.loaded import LoadedModel
 from bot.engine.loop import Deliver, EngineLoop
 from bot.engine.metrics import EngineMetrics
 from bot.engine.types import EngineOptions
+from bot.errors import EngineError
 
 IDLE_SECONDS = 1.0
 T = TypeVar("T")
@@ -50,16 +53,32 @@ class Lanes:
         self._host = HostTier(choose_limit(options.host_cache_bytes, free=read_free_memory()))
         self._tasks: deque[Callable[[], None]] = deque()
         self._is_closed = False
+        self._has_ended = False
         self.base = self._build(loaded.facts.name, loaded.context, None)
         self._open = [self.base]
 
-    def open(self, name: str, path: Path) -> "Future[Lane]":
-        """Load an adapter that was tried before and give it a context; callable from any thread."""
-        return self._call(lambda: self._add(name, path))
+    def open(self, name: str, path: Path) -> Lane:
+        """Load an adapter that was tried before, with a context; for the one thread that loads, or before `run`."""
+        adapter = Adapter(self._loaded.model, path)
+        try:
+            context = self._loaded.build_context(adapter)
+        except Exception:
+            adapter.close()
+            raise
+        return self._build(name, context, adapter)
 
-    def close(self, lane: Lane) -> "Future[None]":
-        """Free an adapter whose last request has ended; callable from any thread."""
-        return self._call(lambda: self._remove(lane))
+    def begin(self, lane: Lane) -> "Future[None]":
+        """Step *lane* from now on; callable from any thread."""
+        return self._call(lambda: self._open.append(lane))
+
+    def close(self, lane: Lane) -> None:
+        """Free an adapter whose last request has ended; for the one thread that loads."""
+        self._call(lambda: self._end(lane)).result()
+        _free(lane)
+
+    def order(self, lane: Lane) -> "Future[tuple[str, ...]]":
+        """Return the requests that wait for a place of *lane*, the next one first; callable from any thread."""
+        return self._call(lambda: lane.loop.scheduler.waiting.order)
 
     def end(self) -> None:
         """Let `run` return after the current steps; callable from any thread."""
@@ -71,29 +90,31 @@ class Lanes:
         while not self._is_closed:
             self.beat = time.monotonic()
             self._bell.clear()
-            while self._tasks:
-                self._tasks.popleft()()
+            self._work_off()
             is_busy = [lane.loop.step() for lane in self._open]
             if not any(is_busy) and not self._tasks:
                 self._bell.wait(IDLE_SECONDS)
 
     def shut_down(self, reason: str) -> None:
-        """Tell every open request why it ends; the thread calls this last."""
+        """Tell every open request why it ends, and whoever calls that it is too late; the thread does this last."""
         for lane in self._open:
             lane.loop.shut_down(reason)
+        self._has_ended = True
+        self._work_off()
 
     def free(self) -> None:
         """Free every adapter; the model itself is the caller's."""
         for lane in self._open[1:]:
-            lane.context.close()
-            if lane.adapter:
-                lane.adapter.close()
+            _free(lane)
 
     def _call(self, function: Callable[[], T]) -> "Future[T]":
         future: Future[T] = Future()
 
         def task() -> None:
             if not future.set_running_or_notify_cancel():
+                return
+            if self._has_ended:
+                future.set_exception(EngineError("The engine is stopping."))
                 return
             try:
                 future.set_result(function())
@@ -102,7 +123,14 @@ class Lanes:
 
         self._tasks.append(task)
         self._bell.set()
+        if self._has_ended:
+            self._work_off()
         return future
+
+    def _work_off(self) -> None:
+        with suppress(IndexError):  # another thread may take the last one
+            while True:
+                self._tasks.popleft()()
 
     def _build(self, name: str, context: Context, adapter: Adapter | None) -> Lane:
         loop = EngineLoop(
@@ -117,21 +145,15 @@ class Lanes:
         )
         return Lane(name, loop, context, adapter)
 
-    def _add(self, name: str, path: Path) -> Lane:
-        adapter = Adapter(self._loaded.model, path)
-        try:
-            lane = self._build(name, self._loaded.build_context(adapter), adapter)
-        except Exception:
-            adapter.close()
-            raise
-        self._open.append(lane)
-        return lane
-
-    def _remove(self, lane: Lane) -> None:
+    def _end(self, lane: Lane) -> None:
         lane.loop.shut_down("The adapter was unloaded.")
-        self._open.remove(lane)
-        lane.context.close()
-        if lane.adapter:
-            lane.adapter.close()
+        if lane in self._open:
+            self._open.remove(lane)
         if lane.name not in {other.name for other in self._open}:
             self._metrics.forget(lane.name)
+
+
+def _free(lane: Lane) -> None:
+    lane.context.close()
+    if lane.adapter:
+        lane.adapter.close()

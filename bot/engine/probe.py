@@ -1,7 +1,7 @@
 """Tries an adapter in a process of its own, because some adapters end the process that computes with them.
 
-Run as `python -m bot.engine.probe MODEL ADAPTER`; the last line it writes is a JSON object: the adapter's metadata, or
-the reason for which it must not be served. Reads two files and nothing else.
+Run as `python -m bot.engine.probe MODEL ADAPTER MANNER`; the last line it writes is a JSON object: the adapter's
+metadata, or the reason for which it must not be served. Reads two files and nothing else.
 """
 
 import json
@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.engine.hardware import count_usable_cores
 from bot.engine.llama import Adapter, Context, Model, start_backend
 from bot.errors import ModelFileError
 
@@ -22,9 +21,9 @@ PROMPT_TOKENS, GROWN_TOKENS = 48, 16
 PRIORITY = 10
 
 
-def main(model_path: str, adapter_path: str) -> int:
+def main(model_path: str, adapter_path: str, manner: str) -> int:
     """Try and report; the exit code is 0 whenever there is a report."""
-    step_back()
+    step_back(is_idle=manner == "idle")
     start_backend()
     try:
         report = try_adapter(Path(model_path), Path(adapter_path))
@@ -34,9 +33,12 @@ def main(model_path: str, adapter_path: str) -> int:
     return 0
 
 
-def step_back() -> None:
-    """Let the serving process go first, for the processor and when memory runs out."""
+def step_back(*, is_idle: bool) -> None:
+    """Let the serving process go first: for the processor, by all means if *is_idle*, and when memory runs out."""
     os.nice(PRIORITY)
+    with suppress(OSError):
+        if is_idle and sys.platform == "linux":
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
@@ -45,9 +47,7 @@ def try_adapter(model_path: Path, adapter_path: Path) -> dict[str, object]:
     """Compute without, with and again without the adapter; return its metadata or what is wrong with it."""
     model = Model(model_path, n_gpu_layers=0, is_repacked=False)
     adapter = Adapter(model, adapter_path)
-    context = Context(
-        model, n_cells=256, n_slots=1, n_batch=64, kv_unified=True, threads=max(1, count_usable_cores() // 2)
-    )
+    context = Context(model, n_cells=256, n_slots=1, n_batch=64, kv_unified=True, threads=1)
     before = compute(model, context)
     context.attach(adapter)
     tried = compute(model, context)
@@ -78,4 +78,4 @@ def compute(model: Model, context: Context) -> NDArray[np.float32]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))
+    sys.exit(main(*sys.argv[1:4]))

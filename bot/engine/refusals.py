@@ -4,16 +4,12 @@ Knows the wire's names and the service; nothing of how an answer is made.
 """
 
 from bot.engine.api_error import ApiError
-from bot.engine.backlog import Backlog
-from bot.engine.replies import build_backlog
 from bot.engine.service import EngineService
-
-RETRY_AFTER_SECONDS = 5
 
 
 def check_model(service: EngineService, name: str) -> None:
     """Refuse a model or adapter that is not served."""
-    if name and not service.has_model(name):
+    if name and not service.roster.has(name):
         raise ApiError(404, f"The model {name!r} does not exist.", param="model", code="model_not_found")
 
 
@@ -41,12 +37,3 @@ def overflow(prompt_tokens: int, limit: int, *, param: str) -> ApiError:
     )
     details = {"n_prompt_tokens": prompt_tokens, "n_ctx": limit}
     return ApiError(400, message, param=param, code="context_length_exceeded", details=details)
-
-
-def queue_full(backlog: Backlog) -> ApiError:
-    """Return the refusal for a request that comes too many, with what is known of the wait."""
-    headers = {"Retry-After": str(backlog.retry_after(RETRY_AFTER_SECONDS))}
-    kind, code = "rate_limit_error", "queue_full"
-    return ApiError(
-        429, "The engine's queue is full.", kind=kind, code=code, headers=headers, details=build_backlog(backlog)
-    )

@@ -4,7 +4,6 @@ Knows HTTP; what the calls mean stands in `completions.py` and `wire.py`.
 """
 
 import asyncio
-import hmac
 import json
 import logging
 import sys
@@ -16,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bot.engine.adapters import AdapterRefused
 from bot.engine.api_error import ApiError
+from bot.engine.callers import Keys, check_peer
 from bot.engine.chat_prompt import build_extras
 from bot.engine.completions import Completions
 from bot.engine.refusals import check_model
@@ -50,8 +50,8 @@ async def serve(options: EngineOptions, *, stop: asyncio.Event | None = None) ->
         service.start()
         await wait_first(stop, service.ended)
     finally:
+        await service.stop()  # first, so that open answers end with an error that says so
         await runner.cleanup()
-        await service.stop()
         if options.socket_path:
             options.socket_path.unlink(missing_ok=True)
     if service.error:
@@ -131,15 +131,14 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 def build_guard(service: EngineService, *, api_key: str) -> Middleware:
     """Return the middleware that asks for the key, and for patience while the model loads."""
-    expected = f"Bearer {api_key}".encode()
+    keys = Keys(api_key)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path == "/health":
             return await handler(request)
-        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if api_key and not hmac.compare_digest(given, expected):
-            raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
+        check_peer(request)
+        keys.check(request)
         if "Origin" in request.headers and not api_key:
             raise ApiError(403, "Web pages may not use an engine that has no API key.", code="forbidden")
         if service.state != "ready" and request.path != "/metrics":
@@ -185,7 +184,9 @@ class Routes:
     async def queue(self, _request: web.Request) -> web.Response:
         """Say how much there is to do, and how long one more request would wait."""
         limit = self._service.options.queue_limit
-        entries = [{"model": name, **build_backlog(backlog)} for name, backlog in self._service.backlogs().items()]
+        entries = [
+            {"model": name, **build_backlog(backlog)} for name, backlog in self._service.roster.backlogs().items()
+        ]
         return web.json_response({"object": "queue", "limit": limit, "data": entries})
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
@@ -209,7 +210,7 @@ class Routes:
         """Serve an adapter no more; answers that it began are completed."""
         call = parse_adapter(await read_json(request), is_load=False)
         try:
-            self._service.unload_adapter(call.name)
+            self._service.roster.unload(call.name)
         except LookupError as error:
             message = f"The adapter {call.name!r} is not loaded."
             raise ApiError(404, message, param="lora_name", code="adapter_not_found") from error

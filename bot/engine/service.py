@@ -7,46 +7,28 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from bot.engine.adapters import NAME, AdapterRefused, admit
-from bot.engine.backlog import Backlog
+from bot.engine.adapter_store import KeptAdapter, has_state
 from bot.engine.checksum import hash_model, is_quick
 from bot.engine.handover import Handover
 from bot.engine.lanes import Lane, Lanes
 from bot.engine.loaded import LoadedModel, load_model
 from bot.engine.metrics import EngineMetrics
 from bot.engine.prompt import Prompt
+from bot.engine.roster import Roster, Served, recall
 from bot.engine.template import NO_EXTRAS, Extras, Message
 from bot.engine.types import Delta, EngineOptions, ModelFacts, ModelInfo, Request
-from bot.errors import ModelFileError
 
 log = logging.getLogger(__name__)
 
 STALL_SECONDS = 120.0
 State = Literal["loading", "ready", "failed", "stopped"]
-
-
-@dataclass(slots=True, eq=False)
-class Served:
-    """A name that requests can ask for; a retired one only ends what it began."""
-
-    lane: Lane
-    created: int
-    backlog: Backlog
-    path: Path | None = None
-    users: int = 0
-    is_retired: bool = False
-
-    @property
-    def name(self) -> str:
-        """What requests call it."""
-        return self.lane.name
 
 
 class EngineService:
@@ -62,8 +44,7 @@ class EngineService:
         self._created = int(time.time())
         self._loaded: LoadedModel | None = None
         self._lanes: Lanes | None = None
-        self._served: dict[str, Served] = {}
-        self._changes = asyncio.Lock()
+        self._roster: Roster | None = None
         self._inboxes: dict[str, asyncio.Queue[Delta]] = {}
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._handover = Handover[Callable[[], None]](lambda function: function())
@@ -74,6 +55,8 @@ class EngineService:
 
     async def stop(self) -> None:
         """End open requests and the thread."""
+        if self._roster:
+            await asyncio.to_thread(self._roster.stop)
         if self._lanes:
             self._lanes.end()
         if self._thread.ident is not None:  # it was started
@@ -96,11 +79,11 @@ class EngineService:
         return self._loaded
 
     @property
-    def lanes(self) -> Lanes:
-        """The engine thread's work; only there when the state is ready."""
-        if self._lanes is None:
+    def roster(self) -> Roster:
+        """What is served by name; only there when the state is ready."""
+        if self._roster is None:
             raise RuntimeError("the model is not loaded yet")
-        return self._lanes
+        return self._roster
 
     @property
     def facts(self) -> ModelFacts:
@@ -112,14 +95,9 @@ class EngineService:
         base = self._describe_base()
         adapters = [
             (replace(base, id=served.name, root=str(served.path), parent=base.id), served.created)
-            for served in self._served.values()
-            if served.path
+            for served in self.roster.adapters
         ]
         return [(base, self._created), *adapters]
-
-    def backlogs(self) -> dict[str, Backlog]:
-        """Return how much every served model and adapter has to do."""
-        return {name: served.backlog for name, served in self._served.items()}
 
     def _describe_base(self) -> ModelInfo:
         facts = self.facts
@@ -136,59 +114,11 @@ class EngineService:
         }
         return ModelInfo(facts.name, "apprentice", meta, root=facts.name)
 
-    def has_model(self, name: str) -> bool:
-        """Whether *name* is the model or an adapter that is served."""
-        return name in self._served
-
-    @contextmanager
-    def use(self, name: str) -> Iterator[Served]:
-        """Hold what *name* stands for, the base model if it is empty; *LookupError* if there is none."""
-        served = self._served[name or self.facts.name]
-        served.users += 1
-        try:
-            yield served
-        finally:
-            served.users -= 1
-            self._free_if_unused(served)
-
     async def load_adapter(self, name: str, path: Path, *, sha256: str = "") -> None:
         """Serve an adapter beside what is served, or raise *AdapterRefused*; nothing that runs is disturbed."""
-        async with self._changes:
-            if not NAME.fullmatch(name):
-                raise AdapterRefused("lora_name must be 1 to 128 letters, digits and ._:/@+- only.")
-            if name in self._served:
-                raise AdapterRefused(f"{name} is served already: unload it first, or choose another name.")
-            if len(self._served) > self.options.max_adapters:
-                raise AdapterRefused(f"{self.options.max_adapters} adapters are served already: unload one first.")
-            model_path = self.options.model_path
-            if self.sha256 is None:
-                self.sha256 = await asyncio.to_thread(hash_model, model_path, self.options.cache_dir)
-            async with admit(path, model_path=model_path, base_sha256=self.sha256, sha256=sha256) as copy:
-                lane = await self._open(name, copy)
-            self._served[name] = Served(lane, int(time.time()), Backlog(self.options.max_sequences), path)
-
-    async def _open(self, name: str, path: Path) -> Lane:
-        opening = self.lanes.open(name, path)
-        try:
-            return await asyncio.shield(asyncio.wrap_future(opening))
-        except asyncio.CancelledError:
-            opening.add_done_callback(lambda done: done.exception() or self.lanes.close(done.result()))
-            raise
-        except (ValueError, ModelFileError) as error:
-            raise AdapterRefused(f"{name} passed its trial, but cannot be served: {error}") from error
-
-    def unload_adapter(self, name: str) -> None:
-        """Offer an adapter no more; it is freed when its last answer is complete. *LookupError* if there is none."""
-        served = self._served[name]
-        if served.path is None:
-            raise LookupError(name)
-        del self._served[name]
-        served.is_retired = True
-        self._free_if_unused(served)
-
-    def _free_if_unused(self, served: Served) -> None:
-        if served.is_retired and not served.users:
-            self.lanes.close(served.lane)
+        if self.sha256 is None:
+            self.sha256 = await asyncio.to_thread(hash_model, self.options.model_path, self.options.cache_dir)
+        await self.roster.load(name, path, sha256=sha256, model_sha256=self.sha256)
 
     async def encode_chat(self, messages: Sequence[Message], extras: Extras = NO_EXTRAS) -> Prompt:
         """Render and tokenize a conversation away from the event loop; the template may take its time."""
@@ -200,10 +130,6 @@ class EngineService:
         model = self.loaded.model
         tokens = await asyncio.to_thread(model.tokenize, text, add_special=add_special, parse_special=False)
         return tuple(tokens)
-
-    def has_room(self, count: int) -> bool:
-        """Whether *count* more requests may wait; ask before anything is answered."""
-        return len(self._inboxes) + count <= self.options.max_sequences + self.options.queue_limit
 
     async def generate(self, served: Served, requests: Sequence[Request]) -> AsyncGenerator[list[Delta], None]:
         """Yield what the engine adds to *requests* until all are finished; leaving early cancels the rest."""
@@ -220,17 +146,17 @@ class EngineService:
                 while not inbox.empty():
                     deltas.append(inbox.get_nowait())
                 for delta in deltas:
-                    served.backlog.hear(delta.request_id, time.monotonic())
+                    served.backlog.hear(delta.request_id)
                     if delta.finish_reason:
                         open_ids.discard(delta.request_id)
                         is_complete = delta.finish_reason in {"stop", "length"}
-                        served.backlog.leave(delta.request_id, time.monotonic(), is_complete=is_complete)
+                        served.backlog.leave(delta.request_id, is_complete=is_complete)
                 yield deltas
         finally:
             for request in requests:
                 del self._inboxes[request.request_id]
             for request_id in open_ids:
-                served.backlog.leave(request_id, time.monotonic(), is_complete=False)
+                served.backlog.leave(request_id, is_complete=False)
                 loop.cancel(request_id)
 
     def _run(self) -> None:
@@ -238,12 +164,13 @@ class EngineService:
         lanes: Lanes | None = None
         try:
             loaded = load_model(self.options)
-            if is_quick(self.options.model_path):
-                self.sha256 = hash_model(self.options.model_path)
+            if is_quick(self.options.model_path) or has_state(self.options.state_dir):
+                self.sha256 = hash_model(self.options.model_path, self.options.cache_dir)
             else:
                 threading.Thread(target=self._hash, name="checksum", daemon=True).start()
             lanes = Lanes(self.options, loaded, deliver=self._deliver, metrics=self.metrics)
-            self._handover.put(partial(self._on_ready, loaded, lanes))
+            adapters = recall(self.options, lanes, self.sha256 or "")
+            self._handover.put(partial(self._on_ready, loaded, lanes, adapters))
             lanes.run()
             lanes.shut_down("The engine is stopping.")
             lanes.free()
@@ -258,9 +185,10 @@ class EngineService:
         with suppress(OSError):
             self.sha256 = hash_model(self.options.model_path, self.options.cache_dir)
 
-    def _on_ready(self, loaded: LoadedModel, lanes: Lanes) -> None:
+    def _on_ready(self, loaded: LoadedModel, lanes: Lanes, adapters: list[tuple[KeptAdapter, Lane]]) -> None:
         self._loaded, self._lanes, self._state = loaded, lanes, "ready"
-        self._served[loaded.facts.name] = Served(lanes.base, self._created, Backlog(self.options.max_sequences))
+        self._roster = Roster(self.options, lanes, created=self._created)
+        self._roster.recall(adapters)
 
     def _on_failed(self, error: Exception) -> None:
         self.error, self._state = error, "failed"

@@ -6,11 +6,15 @@ Knows nothing of what is served on it.
 import os
 import socket
 import stat
+import struct
+import sys
+from asyncio.trsock import TransportSocket
 from pathlib import Path
 
 from bot.errors import ConfigError
 
 MAX_PATH_BYTES = 100
+LOCAL_PEERCRED = 1
 
 
 def open_socket(path: Path) -> socket.socket:
@@ -54,3 +58,14 @@ def _remove_stale(path: Path) -> None:
             path.unlink(missing_ok=True)
             return
     raise ConfigError(f"{path} is in use: another engine is running.")
+
+
+def read_peer_uid(connection: "socket.socket | TransportSocket") -> int | None:
+    """Return whose process is at the other end; None where the system cannot say (then the mode alone protects)."""
+    if hasattr(socket, "SO_PEERCRED"):
+        _, uid, _ = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(uid)
+    if sys.platform == "darwin":  # struct xucred: version, uid, number of groups, groups
+        _, uid = struct.unpack_from("II", connection.getsockopt(0, LOCAL_PEERCRED, 76))
+        return int(uid)
+    return None

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine.backlog import Backlog
 from bot.engine.breaker import DEGRADED_SECONDS, Breaker
 from bot.engine.checksum import hash_model
 from bot.engine.fit import choose_threads
@@ -154,23 +153,3 @@ def test_threads_leave_a_core_free(weights: int, cores: int, threads: int) -> No
 def test_cores_are_counted() -> None:
     """There is at least one core, and no more than the system has."""
     assert 1 <= count_usable_cores() <= (os.cpu_count() or 1)
-
-
-def test_a_backlog_promises_what_it_has_seen() -> None:
-    """No estimate before the first complete answer, none needed with a free place, then places and turns count."""
-    backlog = Backlog(2)
-    for number in range(3):
-        backlog.enter(str(number))
-    assert (backlog.answering, backlog.waiting, backlog.estimate(), backlog.retry_after(5)) == (2, 1, None, 5)
-
-    backlog.hear("0", 10.0)
-    backlog.hear("0", 13.0)
-    backlog.leave("0", 14.0, is_complete=True)
-    assert (backlog.waiting, backlog.estimate()) == (0, 2.0)
-
-    backlog.hear("1", 0.0)
-    backlog.leave("1", 1000.0, is_complete=False)
-    assert (backlog.answering, backlog.estimate()) == (1, 0.0)
-    for number in range(3, 200):
-        backlog.enter(str(number))
-    assert backlog.retry_after(5) == 60

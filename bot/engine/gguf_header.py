@@ -22,6 +22,7 @@ MAX_ELEMENTS, KEPT_ELEMENTS = 4_000_000, 1_024
 MAX_DIMENSIONS, MAX_LENGTH = 4, 2**40
 SCALARS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), ("<" + letter for letter in "BbHhIif?Qqd"), strict=True))
 STRING, ARRAY = 8, 9
+TOKENS = "tokenizer.ggml.tokens"  # kept whole: what stands in it twice is dangerous
 SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 Scalar = str | int | float | bool
 
@@ -150,7 +151,7 @@ class _Reader:
             key = self._text(MAX_NAME)
             if key in metadata:
                 raise self._broken(f"it has {key[:80]!r} twice")
-            metadata[key] = self._value(self._number("<I"))
+            metadata[key] = self._value(self._number("<I"), key)
         tensors, end = [], 0
         for _ in range(n_tensors):
             tensor, offset = self._tensor()
@@ -182,21 +183,22 @@ class _Reader:
             raise self._broken(f"tensor {name[:80]!r} ends in the middle of a block")
         return Tensor(name, shape, kind.name, kind.count_bytes(prod(shape))), self._number("<Q")
 
-    def _value(self, kind: int) -> Value:
+    def _value(self, kind: int, key: str) -> Value:
         if kind == STRING:
             return self._text(self._left)
         if kind == ARRAY:
-            return self._array(self._number("<I"), self._number("<Q"))
+            return self._array(self._number("<I"), self._number("<Q"), is_kept=key == TOKENS)
         if kind not in SCALARS:
             raise self._broken(f"it has a value of the unknown kind {kind}")
         return self._number(SCALARS[kind])
 
-    def _array(self, kind: int, length: int) -> Value:
+    def _array(self, kind: int, length: int, *, is_kept: bool) -> Value:
         if length > MAX_ELEMENTS or (kind != STRING and kind not in SCALARS):
             raise self._broken(f"it has an array of {length} elements of kind {kind}")
         if kind == STRING:
-            kept = [self._text(self._left, keep=length <= KEPT_ELEMENTS) for _ in range(length)]
-            return tuple(kept) if length <= KEPT_ELEMENTS else LongArray(length)
+            is_kept = is_kept or length <= KEPT_ELEMENTS
+            kept = [self._text(self._left, keep=is_kept) for _ in range(length)]
+            return tuple(kept) if is_kept else LongArray(length)
         data = self._take(length * struct.calcsize(SCALARS[kind]))
         if length > KEPT_ELEMENTS:
             return LongArray(length)
@@ -207,7 +209,7 @@ class _Reader:
         if length > longest:
             raise self._broken(f"it has a text of {length} bytes where {min(longest, self._left)} are left")
         data = self._take(length)
-        return data.decode("utf-8", "replace") if keep else ""
+        return data.decode("utf-8", "backslashreplace") if keep else ""
 
     def _number(self, form: str) -> int:
         value: int = struct.unpack(form, self._take(struct.calcsize(form)))[0]

@@ -6,17 +6,21 @@ The last stop before llama.cpp; knows no requests and no HTTP.
 import logging
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from bot.engine.checksum import check_gguf
 from bot.engine.devices import list_devices
 from bot.engine.fit import Fit, Machine, choose_fit
 from bot.engine.fit_report import explain_lack, render_fit
 from bot.engine.footprint import Footprint, measure
+from bot.engine.gguf_check import check_header
 from bot.engine.gguf_header import Header, read_header
 from bot.engine.hardware import count_usable_cores, read_free_memory
-from bot.engine.llama import GGML, Adapter, Context, MemoryLacking, Model, start_backend
+from bot.engine.llama import GGML, Adapter, Context, MemoryLacking, Model, SamplerChain, start_backend
 from bot.engine.prompt import PromptEncoder
+from bot.engine.sampling import build_stages
 from bot.engine.template import CHATML, ChatTemplate, TemplateFailure
-from bot.engine.types import EngineOptions, ModelFacts
+from bot.engine.types import EngineOptions, ModelFacts, SamplingParams
 from bot.errors import ModelFileError
 
 log = logging.getLogger(__name__)
@@ -76,9 +80,13 @@ class LoadedModel:
     facts: ModelFacts
 
     def build_context(self, adapter: Adapter) -> Context:
-        """Return a further context for an adapter, of the same size as the model's own."""
+        """Return a further context for an adapter, of the same size as the model's own.
+
+        It is warm: whatever llama.cpp still had to prepare would hold up the engine's thread.
+        """
         context = build_context(self.options, self.model, fit=self.fit)
         context.attach(adapter)
+        warm_up(self.model, context)
         return context
 
     def close(self) -> None:
@@ -94,6 +102,7 @@ def plan_model(options: EngineOptions) -> Plan:
     header = read_header(options.model_path)
     if header.is_adapter:
         raise ModelFileError(f"{header.path} is an adapter, not a model: MODEL_PATH must name the model below it.")
+    check_header(header)
     footprint = measure(header)
     machine = Machine(list_devices(GGML), read_free_memory(), count_usable_cores())
     return Plan(options, header, footprint, machine, choose_fit(footprint, machine, options))
@@ -124,12 +133,24 @@ def _open(plan: Plan) -> LoadedModel:
     model = Model(options.model_path, n_gpu_layers=fit.gpu_layers, split=split)
     try:
         context = build_context(options, model, fit=fit)
+        warm_up(model, context)
     except ModelFileError:
         model.close()
         raise
     log.info("The engine serves:\n%s", plan.render())
     facts = _describe(options, model, context, fit=fit)
     return LoadedModel(options, fit, model, context, build_encoder(model), facts)
+
+
+def warm_up(model: Model, context: Context) -> None:
+    """Take every step of an answer once: what ends the process over a damaged file ends it now, while that is plain."""
+    model.tokenize("".join(map(chr, range(1, 256))), add_special=True, parse_special=True)
+    chain = SamplerChain(model, build_stages(SamplingParams(temperature=0)))
+    is_decoded = context.decode([(0, np.zeros(1, dtype=np.int32), 0, 1)]) == 0
+    if is_decoded and context.sample(chain, 0) < 0:
+        raise ModelFileError(f"{model.path} cannot be served: it computes no numbers (NaN). Download it again.")
+    context.trim(0, 0)
+    chain.close()
 
 
 def build_context(options: EngineOptions, model: Model, *, fit: Fit) -> Context:

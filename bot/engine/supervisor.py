@@ -29,6 +29,7 @@ HUNG_SECONDS = 5.0
 SILENT_START_SECONDS = 60.0
 STOP_SECONDS = 5.0
 KEPT_LINES = 20
+CRASHES = frozenset({signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV})
 LINE_BYTES = 64 * 1024
 PASSED_NAMES = frozenset({"HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "TZ", "USER"})
 PASSED_PREFIXES = ("CUDA_", "GGML_", "GPU_", "HIP_", "LLAMA_", "NVIDIA_", "OMP_", "ROCR_", "VK_", "XDG_")
@@ -173,10 +174,13 @@ class EngineSupervisor:
         """Return what ended the process; a last line that names the model on the command line blames that file."""
         code = self._process.returncode if self._process else None
         last = self.lines[-1].removeprefix("bot: ") if self.lines else "it wrote nothing"
+        model = next((part for part in self._command if part.endswith(".gguf")), "")
         if code is not None and code < 0:
+            if model and not was_ready and -code in CRASHES:
+                mend = "download it again or choose another model"
+                return ModelFileError(f"{model} ends the engine ({signal.Signals(-code).name}, {last}): {mend}.")
             last = f"it was killed by {signal.Signals(-code).name} after: {last}"
-        is_blamed = any(part.endswith(".gguf") and part in last for part in self._command)
-        if is_blamed and not was_ready:
+        if model and model in last and not was_ready:
             return ModelFileError(last)
         when = "while it served" if was_ready else "while it started"
         return EngineUnavailable(f"The engine stopped {when}: {last}")

@@ -291,6 +291,8 @@ class Context:
 
     def compute(self) -> int:
         """Decode the batch and return llama.cpp's code; 0 is success."""
+        if self._ctx is None:
+            raise ValueError("the context is closed")
         code = int(lib.llama_decode(self._ctx, self._batch.struct))
         if code == 0:
             lib.llama_synchronize(self._ctx)
@@ -381,7 +383,8 @@ class Context:
         """Free the KV cache; no slot and no logits exist any more."""
         if self._ctx is not None:
             lib.llama_free(self._ctx)
-        self._ctx, self.n_slots, self._outputs = None, 0, frozenset()
+        self._ctx, self.n_slots = None, 0
+        self._planned = self._outputs = frozenset()
 
 
 class SamplerChain:

@@ -77,8 +77,18 @@ def trial(tmp_path: Path) -> Iterator[Trial]:
     running.close()
 
 
-@pytest.mark.parametrize("base", ["tiny", "starter"])
-@pytest.mark.parametrize("number", [150, pytest.param(10_000, marks=[pytest.mark.nightly, pytest.mark.timeout(7200)])])
+NIGHTLY = [pytest.mark.nightly, pytest.mark.timeout(7200)]
+
+
+@pytest.mark.parametrize(
+    ("base", "number"),
+    [
+        ("tiny", 200),
+        ("starter", 30),
+        pytest.param("tiny", 10_000, marks=NIGHTLY),
+        pytest.param("starter", 2_000, marks=NIGHTLY),
+    ],
+)
 def test_no_damage_ends_the_process(trial: Trial, tmp_path: Path, base: str, number: int) -> None:
     """Random damage of the header, the sizes, the names and the weights: refused in a sentence, or served."""
     model = STARTER if base == "starter" else write_tiny_model(tmp_path / "base.gguf")

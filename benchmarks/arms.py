@@ -17,7 +17,8 @@ import aiohttp
 from benchmarks.client import Client, Dialect
 from benchmarks.processes import free_port
 
-OURS, PEER, LLAMA_SERVER, PYTHON_SERVER = "ours", "peer", "llama-server", "llama_cpp.server"
+OURS, PEER, PYTHON_SERVER = "ours", "peer", "llama_cpp.server"
+LLAMA_SERVER, LLAMA_SERVER_UNIFIED = "llama-server", "llama-server -kvu"
 PYTHON_SERVER_NEEDS = ("fastapi", "uvicorn", "sse_starlette", "starlette_context", "pydantic_settings")
 START_SECONDS = 300.0
 
@@ -81,19 +82,23 @@ async def start_ours(serving: Serving, *, extra: Sequence[str] = ()) -> AsyncIte
 
 
 @asynccontextmanager
-async def start_llama_server(binary: Path, serving: Serving, *, extra: Sequence[str] = ()) -> AsyncIterator[Arm]:
-    """Run llama-server with the same context, slots, threads and one KV cache for all; the rest at its defaults."""
+async def start_llama_server(binary: Path, serving: Serving, *, is_unified: bool) -> AsyncIterator[Arm]:
+    """Run llama-server with the same slots, threads and context for a conversation; the rest at its defaults.
+
+    Its default is a KV cache split between the slots; unified, it gets as many cells for all as ours has.
+    """
     port = free_port()
+    cells = serving.cells if is_unified else serving.n_ctx * serving.sequences
     command = [
-        *(str(binary), "--model", str(serving.model), "--port", str(port), "--ctx-size", str(serving.cells)),
-        *("--parallel", str(serving.sequences), "--kv-unified", "--threads", str(serving.threads)),
+        *(str(binary), "--model", str(serving.model), "--port", str(port), "--ctx-size", str(cells)),
+        *("--parallel", str(serving.sequences), "--threads", str(serving.threads)),
         *("--gpu-layers", str(serving.gpu_layers) if serving.gpu_layers >= 0 else "all"),
-        *extra,
+        *(["--kv-unified"] if is_unified else []),
     ]
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True), timeout=_no_timeout())
     client = Client(session, f"http://127.0.0.1:{port}", "llama-server")
     async with session, _running(command, client, health="/health") as pid:
-        yield Arm(LLAMA_SERVER, client, pid, _shown(command))
+        yield Arm(LLAMA_SERVER_UNIFIED if is_unified else LLAMA_SERVER, client, pid, _shown(command))
 
 
 @asynccontextmanager

@@ -83,7 +83,9 @@ class Bench:
     plan: Plan
     serving: Serving
     words: Words
-    words_limit: int
+    n_ctx_train: int
+    matrices: dict[str, tuple[int, int]]
+    n_layers: int
     results: Results
 
     def sized(self, *, n_ctx: int, sequences: int) -> Serving:
@@ -92,18 +94,20 @@ class Bench:
 
     @asynccontextmanager
     async def arms(
-        self, serving: Serving, *, workload: str, takes_one_at_a_time: bool = True, extra: Sequence[str] = ()
+        self, serving: Serving, *, workload: str, kv: Sequence[str] = ("split",)
     ) -> AsyncIterator[list[Arm]]:
-        """Start every arm that was asked for; *extra* options go to llama-server."""
+        """Start every arm that was asked for, llama-server once for each kind of KV cache in *kv*."""
+        plan = self.plan
         async with AsyncExitStack() as stack:
             arms = [await stack.enter_async_context(start_ours(serving))]
-            if self.plan.llama_server:
-                server = start_llama_server(self.plan.llama_server, serving, extra=extra)
-                arms.append(await stack.enter_async_context(server))
-            if self.plan.peer:
-                arms.append(await stack.enter_async_context(use_peer(self.plan.peer, self.plan.peer_key)))
-            if self.plan.python_server and takes_one_at_a_time:
-                server = start_python_server(serving, target=self.plan.packages)
+            if plan.llama_server:
+                for kind in kv:
+                    server = start_llama_server(plan.llama_server, serving, is_unified=kind == "unified")
+                    arms.append(await stack.enter_async_context(server))
+            if plan.peer:
+                arms.append(await stack.enter_async_context(use_peer(plan.peer, plan.peer_key)))
+            if plan.python_server:
+                server = start_python_server(serving, target=plan.packages)
                 arms.append(await stack.enter_async_context(server))
             for arm in arms:
                 self.results.configs[f"{workload} {self.name} {arm.name}"] = arm.config

@@ -16,7 +16,7 @@ class Reading:
 
     def total(self, name: str) -> float:
         """Return the sum of a metric over all its labels."""
-        return sum(value for key, value in self.values.items() if key.partition("{")[0] == name)
+        return sum(value for key, value in self.values.items() if key.partition("{")[0] in {name, f"{name}_total"})
 
 
 def parse_metrics(text: str) -> Reading:
@@ -46,3 +46,9 @@ def measure_steps(before: Reading, after: Reading) -> dict[str, float]:
                 values[f"step_{part}_ms"] = (after.values[name] - before.values.get(name, 0)) / count * 1000
                 values["steps"] = count
     return values
+
+
+def measure_growth(before: Reading, after: Reading) -> dict[str, float]:
+    """Return how often the engine evicted, preempted and swapped between two readings."""
+    names = ("engine_evictions", "engine_preemptions", "engine_swaps")
+    return {name.removeprefix("engine_"): after.total(name) - before.total(name) for name in names if after.values}

@@ -15,7 +15,7 @@ async def run(bench: Bench) -> None:
     widest = max(plan.widths)
     length = plan.prompt_tokens + plan.answer_tokens + 8
     serving = bench.sized(n_ctx=length * 2, sequences=widest)
-    async with start_ceiling(serving) as ceiling, bench.arms(serving, workload=NAME) as arms:
+    async with start_ceiling(serving) as ceiling, bench.arms(serving, workload=NAME, kv=("split", "unified")) as arms:
         for arm in arms:
             await arm.client.ask_all(build_asks(bench, min(4, widest), turn=-1, tokens=16))
         for width in plan.widths:

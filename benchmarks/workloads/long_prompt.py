@@ -24,10 +24,10 @@ async def run(bench: Bench) -> None:
     """Measure the longest gap and what the whole cost, in turns."""
     wanted, length = bench.plan.long_prompt, long_prompt(bench)
     if length < wanted:
-        limit = f"{bench.words_limit} tokens of context"
+        limit = f"{bench.n_ctx_train} tokens of context"
         bench.results.note(f"W4 on {bench.name}: the model has {limit}, so the long prompt has {length}, not {wanted}.")
     serving = bench.sized(n_ctx=max(length + 2 * LONG_ANSWER, SHORT + ROOM), sequences=STREAMS + 1)
-    async with bench.arms(serving, workload=NAME) as arms:
+    async with bench.arms(serving, workload=NAME, kv=("split", "unified")) as arms:
         chosen = [arm for arm in arms if arm.name != PYTHON_SERVER]
         for arm in chosen:
             await arm.client.ask_all(build_asks(bench, turn=-1, tokens=16))
@@ -41,7 +41,7 @@ async def run(bench: Bench) -> None:
 
 def long_prompt(bench: Bench) -> int:
     """Return the long prompt's length; it must fit into what the model was made for."""
-    return min(bench.plan.long_prompt, bench.words_limit - 4 * LONG_ANSWER)
+    return min(bench.plan.long_prompt, bench.n_ctx_train - 4 * LONG_ANSWER)
 
 
 def build_asks(bench: Bench, *, turn: int, tokens: int) -> list[Ask]:

@@ -12,7 +12,9 @@ MAX_DEPTH = 16
 MAX_PARTS = 300
 MAX_REPEATS = 200
 ANY_OBJECT = '{"type": "object"}'
-NOTES = {"$schema", "$id", "$defs", "definitions", "title", "description", "default", "examples", "$comment"}
+NOTES = {"$schema", "$id", "$defs", "definitions", "title", "description", "default", "examples", "$comment"} | {
+    "discriminator"  # OpenAPI's hint beside a oneOf
+}
 TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
 FORMATS = {"date", "time", "date-time", "uuid"}
 BY_KIND: Mapping[str, frozenset[str]] = {
@@ -25,6 +27,7 @@ BY_KIND: Mapping[str, frozenset[str]] = {
     "array": frozenset({"type", "items", "prefixItems", "minItems", "maxItems"}),
     "string": frozenset({"type", "minLength", "maxLength", "format"}),
 }
+_SIZES = ("minItems", "maxItems")
 Schema = Mapping[str, object]
 
 
@@ -99,9 +102,15 @@ def check_node(node: Schema) -> int:
         "format" in node and {"minLength", "maxLength"} & set(node)
     ):
         raise SchemaError(f"may have a format of {', '.join(sorted(FORMATS))} only, and no length with it")
-    if "prefixItems" in node and {"items", "minItems", "maxItems"} & set(node):
-        raise SchemaError("may not combine prefixItems with items or a number of items")
+    places = node.get("prefixItems")
+    if isinstance(places, list) and ("items" in node or _read_sizes(node) - {len(places)}):
+        raise SchemaError("may not combine prefixItems with items or another number of items")
     return max(_read_pair(node, "minItems", "maxItems"), _read_pair(node, "minLength", "maxLength"))
+
+
+def _read_sizes(node: Schema) -> set[object]:
+    """Return the numbers of items that an array may have, as far as they are given."""
+    return {repr(node[name]) if type(node[name]) is not int else node[name] for name in _SIZES if name in node}
 
 
 def _properties(node: Schema) -> Mapping[str, object]:

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from bot import __version__
 from bot.cli_engine import engine
 from bot.cli_models import models
 from bot.start import start
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -45,6 +48,7 @@ def demo(port: int, opens_browser: bool) -> None:
         await run_demo(settings, folder, port=port, opens_browser=opens_browser, stop=stop_event(), say=click.echo)
 
     with holding(folder):
+        _fetch_model(settings)
         asyncio.run(work())
 
 
@@ -67,6 +71,7 @@ def run() -> None:
             await bot.run_until(stop)
 
     with holding(settings.data_dir):
+        _fetch_model(settings)
         asyncio.run(work())
 
 
@@ -125,6 +130,14 @@ def manifest(request_url: str | None, name: str) -> None:
     from bot.slack.manifest import build_manifest
 
     click.echo(json.dumps(build_manifest(name=name, request_url=request_url), indent=2))
+
+
+def _fetch_model(settings: "Settings") -> None:
+    """Download the model while Ctrl-C still ends the process at once; what is here already costs nothing."""
+    from bot.model_files import pull
+
+    if settings.model_repo and not settings.engine_url:
+        pull(settings.model_repo, settings.model_file, settings.data_dir / "models")
 
 
 def main() -> None:

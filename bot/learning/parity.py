@@ -14,7 +14,7 @@ from bot.learning.scores import Agreement, Scores, compare, measure_divergence
 EXACT, ROUNDED = 1e-4, 1e-2  # nats a token: a file of floats, a file of quantized weights
 EXACT_CHOICE, ROUNDED_CHOICE = 0.99, 0.80
 EFFECT = (0.9, 1.1)
-AUDIBLE = 10.0  # an effect this many times the noise can be compared in size
+AUDIBLE = 10.0  # an effect this many times what the bases differ by can be compared in size
 PLAIN_KINDS = {"f32", "f16", "bf16", "f64"}
 
 
@@ -71,7 +71,7 @@ def judge_adapter(measured: Measured) -> list[Check]:
     found = compare(measured.served, measured.trained)
     limit = max(EXACT, 2 * base.divergence)
     served, trained = measured.effects()
-    is_audible = trained >= AUDIBLE * found.divergence
+    is_audible = trained >= AUDIBLE * base.divergence
     ratio = served / trained if is_audible else 1.0
     effect = f"its effect is {ratio:.3f} of the trained one" if is_audible else "its effect is too small to compare"
     return [

@@ -11,7 +11,7 @@ from bot.engine.gguf_header import TOKENS, Header
 from bot.errors import ModelFileError
 
 MAX_LAYERS, MAX_EXPERTS, MAX_CONTEXT = 512, 1024, 2**31 - 1
-ROPE_SCALINGS = frozenset({"", "none", "linear", "yarn", "longrope"})
+ROPE_SCALINGS = frozenset({"none", "linear", "yarn", "longrope"})
 WHOLE_NUMBERS = frozenset({"i8", "i16", "i32", "i64", "f64"})
 NORMS = frozenset({"f32", "f16", "bf16"})
 MAPPED_BYTES = 32  # TENSOR_ALIGNMENT: weights are used where the file lies in memory
@@ -50,7 +50,7 @@ def _check_shape(header: Header) -> Iterator[str]:
         yield "it predicts with more layers than it has"
     if not 0 < context <= MAX_CONTEXT:
         yield f"its context has {context} tokens"
-    if header.metadata.get(f"{header.architecture}.rope.scaling.type", "") not in ROPE_SCALINGS:
+    if header.metadata.get(f"{header.architecture}.rope.scaling.type", "none") not in ROPE_SCALINGS:
         yield "its positions are scaled in an unknown way"
     step = header.metadata.get("general.alignment", MAPPED_BYTES)
     if not isinstance(step, int) or step % MAPPED_BYTES:

@@ -190,6 +190,15 @@ def _load(path: Path, n_gpu_layers: int, *, split: Sequence[tuple[int, int]], is
     return model
 
 
+def quantize(source: Path, target: Path, *, kind: int, threads: int, is_forced: bool) -> None:
+    """Write *source* with smaller weights; *kind* is llama.cpp's number of a file type."""
+    params = lib.llama_model_quantize_default_params()
+    params.ftype, params.nthread, params.allow_requantize = kind, threads, is_forced
+    _last_errors.clear()
+    if lib.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params)):
+        raise ModelFileError(f"{source} cannot be quantized: {_last_errors[-1] if _last_errors else 'no reason given'}.")
+
+
 class Adapter:
     """A LoRA over a loaded model; to be closed after every context that uses it and before the model."""
 

@@ -105,8 +105,7 @@ class EngineClient:
             return
         left = replace(options, max_tokens=options.max_tokens and options.max_tokens - done)
         body = {"prompt": [*prompt_token_ids, *generated_token_ids]} | _build_body(left)
-        if done:
-            body["resumed_tokens"] = done
+        body["resumed_tokens"] = done  # also when it is zero: the prompt is a conversation's, and so is the answer
         async with aclosing(self._stream("/v1/completions", body)) as chunks:
             async for chunk in chunks:
                 usage = chunk.usage and replace(

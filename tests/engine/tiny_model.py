@@ -1,5 +1,6 @@
 """A random Llama of a few hundred kilobytes with a byte-level vocabulary and ChatML, written with the gguf library."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import gguf
@@ -34,11 +35,19 @@ def write_tiny_model(
     may_end: bool = True,
     is_tied: bool = False,
     template: str = CHATML,
+    script: tuple[str, ...] = (),
+    control: tuple[str, ...] = (),
+    pooling: gguf.PoolingType | None = None,
 ) -> Path:
-    """Write the model to *path*; the same seed gives the same weights."""
+    """Write the model to *path*; the same seed gives the same weights.
+
+    With a *script*, whose pieces become tokens (control tokens if *control* has them), it says that after every
+    line break, and ends. Its width must be larger than its vocabulary.
+    """
     heads, hidden = 4, width * 2
     words = [*byte_alphabet(), *(merge.replace(" ", "") for merge in MERGES)]
-    tokens = [*words, *CONTROL]
+    spoken = [piece for piece in dict.fromkeys(script) if piece not in {*control, *CONTROL}]
+    tokens = [*words, *CONTROL, *control, *spoken]
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny random llama")
     writer.add_context_length(n_ctx)
@@ -54,16 +63,23 @@ def write_tiny_model(
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
-    writer.add_token_types([gguf.TokenType.NORMAL] * len(words) + [gguf.TokenType.CONTROL] * len(CONTROL))
+    writer.add_token_types(
+        [gguf.TokenType.NORMAL] * len(words)
+        + [gguf.TokenType.CONTROL] * (len(CONTROL) + len(control))
+        + [gguf.TokenType.USER_DEFINED] * len(spoken)
+    )
     writer.add_token_merges(list(MERGES))
     writer.add_bos_token_id(tokens.index("<|endoftext|>"))
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
     writer.add_add_bos_token(False)
     writer.add_chat_template(template)
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
+    order = [tokens.index(piece) for piece in ("Ċ", *script, "<|im_end|>")] if script else []
     for name, shape in tensor_shapes(len(tokens), width=width, hidden=hidden, layers=layers).items():
         if is_tied and name == "output.weight":
             continue
-        tensor = random_tensor(name, shape, seed=seed)
+        tensor = scripted_tensor(name, shape, order) if script else random_tensor(name, shape, seed=seed)
         if name == "output.weight" and not may_end:
             tensor[len(words) :] = 0  # a logit of zero is far below the loud ones
         writer.add_tensor(name, tensor)
@@ -103,3 +119,14 @@ def random_tensor(name: str, shape: tuple[int, ...], *, seed: int) -> np.ndarray
     rng = np.random.default_rng([seed, *name.encode()])
     scale = 1.0 if name == "token_embd.weight" else 2.0 / np.sqrt(shape[-1])
     return (rng.standard_normal(shape) * scale).astype(np.float32)
+
+
+def scripted_tensor(name: str, shape: tuple[int, ...], order: list[int]) -> np.ndarray:
+    """Return weights whose layers do nothing, and whose output is loud for the token that follows in *order*."""
+    tensor = np.ones(shape, dtype=np.float32) if len(shape) == 1 else np.zeros(shape, dtype=np.float32)
+    if name == "token_embd.weight":
+        tensor[: shape[0], : shape[0]] = np.eye(shape[0])
+    if name == "output.weight":
+        for token, following in pairwise(order):
+            tensor[following, token] = 10
+    return tensor

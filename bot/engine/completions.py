@@ -154,7 +154,7 @@ class Completions:
             steps = self._service.generate(served, order.requests)
             async with aclosing(steps), aclosing(self._admission.meter(caller, steps)) as deltas:
                 if order.call.is_stream:
-                    return await stream(http, order, deltas, headers=headers)
+                    return await stream(http, order, deltas, line=served.line, headers=headers)
                 return await collect(order, deltas, headers=headers)
 
     async def _bind(self, call: Call, use: ToolUse, reasoning: Reasoning | None) -> Call:

@@ -6,14 +6,16 @@ Knows HTTP; how an answer is made stays behind the deltas.
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
 from bot.engine.api_error import ApiError, build_error_body
 from bot.engine.choice_reader import ChoiceReader
+from bot.engine.line import Line
 from bot.engine.logprob_replies import build_prompt_logprobs
 from bot.engine.replies import Json, ReplyForm, build_usage, merge
-from bot.engine.types import Delta, Request, Usage
+from bot.engine.types import Delta, QueuePlace, Request, Usage
 from bot.engine.wire import Call
 
 Deltas = AsyncGenerator[list[Delta], None]
@@ -90,8 +92,13 @@ def _sum(order: Order, counts: Sequence[Count]) -> Usage:
     )
 
 
-async def stream(http: web.Request, order: Order, deltas: Deltas, *, headers: Mapping[str, str]) -> web.StreamResponse:
-    """Write a chunk for every step of every answer; the connection's end cancels what is left."""
+async def stream(
+    http: web.Request, order: Order, deltas: Deltas, *, line: Line, headers: Mapping[str, str]
+) -> web.StreamResponse:
+    """Write a chunk for every step of every answer; the connection's end cancels what is left.
+
+    While the first waits for a place, comments that only our own client reads say where it stands.
+    """
     form, requests = order.form, order.requests
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache", **headers}
@@ -103,25 +110,32 @@ async def stream(http: web.Request, order: Order, deltas: Deltas, *, headers: Ma
     opening = form.opening_chunk(len(requests), requests[0].prompt)
     if opening:
         await _write(response, [opening])
-    async for step in deltas:
-        chunks: list[Json] = []
-        for delta in step:
-            index = places[delta.request_id]
-            if delta.error:
-                chunks.append(build_error_body(delta.error, kind="server_error", code=_code(delta)))
-                continue
-            read = order.readers[index].read(delta)
-            counts[index].add(read)
-            chunk = form.chunk(index, read)
-            if untold.pop(delta.request_id, None) is not None:
-                chunk |= form.prompt_ids(requests[index].prompt)
-            chunks.append(chunk)
-        await _write(response, chunks)
+    async with line.announced(requests[0].request_id, partial(_write_place, response)) as hush:
+        async for step in deltas:
+            hush()
+            chunks: list[Json] = []
+            for delta in step:
+                index = places[delta.request_id]
+                if delta.error:
+                    chunks.append(build_error_body(delta.error, kind="server_error", code=_code(delta)))
+                    continue
+                read = order.readers[index].read(delta)
+                counts[index].add(read)
+                chunk = form.chunk(index, read)
+                if untold.pop(delta.request_id, None) is not None:
+                    chunk |= form.prompt_ids(requests[index].prompt)
+                chunks.append(chunk)
+            await _write(response, chunks)
     if order.call.includes_usage:
         await _write(response, [form.envelope([], is_chunk=True) | {"usage": build_usage(_sum(order, counts))}])
     await response.write(b"data: [DONE]\n\n")
     await response.write_eof()
     return response
+
+
+async def _write_place(response: web.StreamResponse, place: QueuePlace) -> None:
+    words = json.dumps({"position": place.position, "estimated_wait_seconds": place.seconds})
+    await response.write(f": queue {words}\n\n".encode())
 
 
 async def _write(response: web.StreamResponse, chunks: Sequence[Json]) -> None:

@@ -6,7 +6,7 @@ Pure; tolerant of what vLLM and llama-server add or leave out.
 import re
 from collections.abc import Mapping
 
-from bot.engine.types import Chunk, Usage
+from bot.engine.types import Chunk, QueuePlace, Usage
 from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable
 
 OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error"}
@@ -27,7 +27,15 @@ def read_chunk(event: Mapping[str, object]) -> Chunk:
         prompt_token_ids=prompt or None,
         finish_reason=str(reason) if reason else None,
         usage=_read_usage(event.get("usage")),
+        queue=_read_place(event.get("queue")),
     )
+
+
+def _read_place(value: object) -> QueuePlace | None:
+    if not isinstance(value, dict):
+        return None
+    seconds = value.get("estimated_wait_seconds")
+    return QueuePlace(_read_count(value.get("position")), seconds if isinstance(seconds, int | float) else None)
 
 
 def _read_ids(value: object) -> tuple[int, ...]:

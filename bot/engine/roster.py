@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bot.engine.adapter_store import AdapterStore, KeptAdapter
 from bot.engine.adapters import NAME, AdapterRefused, admit
 from bot.engine.backlog import Backlog
 from bot.engine.lanes import Lane, Lanes
+from bot.engine.line import Line
 from bot.engine.types import EngineOptions
 from bot.errors import EngineError, ModelFileError
 
@@ -29,6 +31,7 @@ class Served:
     lane: Lane
     created: int
     backlog: Backlog
+    line: Line
     path: Path | None = None
     users: int = 0
     is_retired: bool = False
@@ -145,7 +148,9 @@ class Roster:
         self._loader.shutdown()
 
     def _add(self, lane: Lane, *, created: int, path: Path | None = None) -> None:
-        self._served[lane.name] = Served(lane, created, Backlog(self._options.max_sequences), path)
+        backlog = Backlog(self._options.max_sequences)
+        line = Line(partial(self._lanes.order, lane), backlog)
+        self._served[lane.name] = Served(lane, created, backlog, line, path)
 
     def _free_if_unused(self, served: Served) -> None:
         if served.is_retired and not served.users:

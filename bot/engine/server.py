@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 LOADING_RETRY_SECONDS = 1
+PENDING = 4096  # a Unix socket refuses a connection beyond these, and everybody else's with it
 SWITCH_SECONDS = 0.0005  # the thread that decodes must not wait long for the one that writes JSON
 
 
@@ -88,8 +89,8 @@ async def start_site(site: web.BaseSite, options: EngineOptions) -> None:
 def build_site(runner: web.AppRunner, options: EngineOptions) -> web.BaseSite:
     """Return the socket or port to listen on."""
     if options.socket_path:
-        return web.SockSite(runner, open_socket(options.socket_path))
-    return web.TCPSite(runner, options.host, options.port)
+        return web.SockSite(runner, open_socket(options.socket_path), backlog=PENDING)
+    return web.TCPSite(runner, options.host, options.port, backlog=PENDING)
 
 
 def build_app(service: EngineService, *, api_key: str) -> web.Application:

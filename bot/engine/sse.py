@@ -4,12 +4,17 @@ Pure; one object per stream.
 """
 
 import json
+from contextlib import suppress
 
 DONE = "[DONE]"
+QUEUE = ": queue "
 
 
 class EventParser:
-    """Collects bytes and returns the JSON objects of complete events; comments and unknown fields are skipped."""
+    """Collects bytes and returns the JSON objects of complete events; unknown fields are skipped, and comments too.
+
+    Only a comment of our own engine counts: it becomes an event that says under `queue` where the request waits.
+    """
 
     def __init__(self) -> None:
         self.is_done = False
@@ -27,6 +32,8 @@ class EventParser:
         return events
 
     def _take(self, line: str) -> dict[str, object] | None:
+        if line.startswith(QUEUE):
+            return _read_place(line)
         if line:
             name, _, value = line.partition(":")
             if name in {"data", "error"}:
@@ -42,3 +49,9 @@ class EventParser:
         if not isinstance(event, dict):
             raise ValueError("an event of the stream is not a JSON object")  # noqa: TRY004 - the text is at fault
         return event
+
+
+def _read_place(line: str) -> dict[str, object] | None:
+    with suppress(ValueError):
+        return {"queue": json.loads(line.removeprefix(QUEUE))}
+    return None

@@ -6,6 +6,7 @@ answered, refused by ValueError, or ended otherwise. The call that is being made
 
 import json
 import random
+import struct
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -267,7 +268,7 @@ def main(model: str, adapter: str, other: str, seed: str, calls: str) -> None:
             try:
                 call()
                 ends[f"{call.__name__} answered"] += 1
-            except (ValueError, OverflowError, ModelFileError):
+            except (ValueError, OverflowError, struct.error, ModelFileError):
                 ends[f"{call.__name__} refused"] += 1
             except Exception as error:  # noqa: BLE001 - counted, and judged by the test
                 ends[f"!{call.__name__} {type(error).__name__}: {error}"[:120]] += 1

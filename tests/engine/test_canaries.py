@@ -59,7 +59,7 @@ def build_request(name: str, prompt: tuple[int, ...], **fields: object) -> Reque
 
 
 def hold_talks(rig: LanesRig, talks: list[Talk], rng: random.Random) -> int:
-    """Let twelve conversations at a time take three turns each, interleaved; leave a fifth of the answers. Count those."""
+    """Let twelve conversations at a time take three turns each; leave some answers half-way, and count those."""
     encoder = build_encoder(rig.model)
     waiting, open_talks, turns, left = list(talks), {}, Counter[int](), 0
     while waiting or open_talks:
@@ -125,13 +125,13 @@ def compare_with_cold(rig: LanesRig, talks: list[Talk]) -> tuple[int, list[float
 
 
 @pytest.mark.parametrize("kv_unified", [True, False], ids=["unified", "split"])
-@pytest.mark.parametrize("number", [40, pytest.param(1_000, marks=[pytest.mark.nightly, pytest.mark.timeout(7200)])])
+@pytest.mark.parametrize("number", [30, pytest.param(1_000, marks=[pytest.mark.nightly, pytest.mark.timeout(7200)])])
 def test_no_secret_shows_up_elsewhere(tmp_path: Path, kv_unified: bool, number: int) -> None:
     """Interleaved conversations with few cells: own words come back, others' never, and all answers equal cold ones."""
     rng = random.Random(number)
     words = list(dict.fromkeys(make_word(rng) for _ in range(number * 2)))[:number]
     talks = [Talk(index, word, rng.randrange(4)) for index, word in enumerate(words)]
-    cells = 512 if kv_unified else 256 * 8
+    cells = 384 if kv_unified else 256 * 8
     rig = LanesRig(tmp_path, host_bytes=4_000_000, kv_unified=kv_unified, n_cells=cells, n_slots=8, running=6)
     left = hold_talks(rig, talks, rng)
     schedulers = [lane.loop.scheduler for lane in rig.lanes]
@@ -157,12 +157,9 @@ def test_no_secret_shows_up_elsewhere(tmp_path: Path, kv_unified: bool, number: 
     total = sum(len(talk.asked) for talk in talks)
 
     kind = "unified" if kv_unified else "split"
-    print(
-        f"\ncanaries ({kind} KV): {number} conversations, {total} answers, {left} left, {pressure}, own word seen {own},"
-    )
-    print(
-        f"foreign words seen {len(foreign)}, equal to cold {equal}, margins where not {[round(m, 4) for m in margins]}"
-    )
+    print(f"\ncanaries ({kind} KV): {number} conversations, {total} answers, {left} left half-way, {pressure},")
+    print(f"own word seen in {own}, foreign words seen {len(foreign)}, equal to cold {equal},")
+    print(f"margins where not {[round(margin, 4) for margin in margins]}")
     assert foreign == []
     assert own > number / 3
     assert equal >= 0.99 * total

@@ -27,10 +27,16 @@ def is_quick(path: Path) -> bool:
     return path.stat().st_size <= QUICK_BYTES
 
 
+def recall_hash(path: Path, cache_dir: Path) -> str:
+    """Return the SHA-256 of *path* if it is known or a matter of milliseconds, empty otherwise."""
+    if is_quick(path):
+        return hash_model(path)
+    return _read(cache_dir / "checksums.json").get(_name(path), "")
+
+
 def hash_model(path: Path, cache_dir: Path | None = None) -> str:
     """Return the SHA-256 of *path*, from *cache_dir* if the file has not changed since."""
-    stat = path.stat()
-    key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+    key = _name(path)
     store = cache_dir / "checksums.json" if cache_dir else None
     known = _read(store) if store else {}
     if key not in known:
@@ -39,6 +45,12 @@ def hash_model(path: Path, cache_dir: Path | None = None) -> str:
         if store and not is_quick(path):
             _write(store, known)
     return known[key]
+
+
+def _name(path: Path) -> str:
+    """Return what a checksum is remembered by."""
+    stat = path.stat()
+    return f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
 
 
 def _read(store: Path) -> dict[str, str]:

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
 from bot.conversation.history import Fitted
-from bot.engine.types import Chunk
+from bot.engine.types import Chunk, QueuePlace
 from bot.storage.tables import Audience, now
 from bot.storage.threads import Place
 
 T = TypeVar("T")
 STOPPED = "stopped"
+STORED_COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ class Question:
 
 @dataclass
 class Draft:
-    """An answer that is being written; *reply_ts* are the Slack messages that carry it so far."""
+    """An answer that is being written; *reply_ts* are the Slack messages that carry it so far.
+
+    *place* says where it waits for the engine, None when it does not; *moved* is set whenever that changes.
+    """
 
     question: Question
     answer_id: str
@@ -50,6 +54,8 @@ class Draft:
     prompt_ids: tuple[int, ...] | None = None
     completion_ids: list[int] = field(default_factory=list)
     first_token_at: datetime | None = None
+    place: QueuePlace | None = None
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     def asked_text(self) -> str:
         """Return what people said in the part of the thread that the model reads."""
@@ -62,10 +68,18 @@ class Draft:
         self.completion_ids.extend(chunk.token_ids)
         self.finish_reason = chunk.finish_reason or self.finish_reason
         if chunk.usage is not None:
-            self.record.update(asdict(chunk.usage))
+            self.record.update({name: getattr(chunk.usage, name) for name in STORED_COUNTS})
+        if chunk.queue is not None or chunk.token_ids or chunk.text:
+            self.stand(chunk.queue)
         if chunk.text and self.first_token_at is None:
             self.first_token_at = now()
         self.text += chunk.text
+
+    def stand(self, place: QueuePlace | None) -> None:
+        """Note where the answer waits."""
+        if place != self.place:
+            self.place = place
+            self.moved.set()
 
     async def unless_stopped(self, work: Awaitable[T]) -> T | None:
         """Wait for *work*, but no longer than until somebody stops the answer; None means stopped."""

@@ -136,6 +136,7 @@ class Assistant:
                     patience = Patience()
                     yield piece
             except (EngineUnavailable, EngineBusy) as error:
+                draft.stand(None)
                 if draft.text and draft.prompt_ids is None:
                     raise  # a server that names no token ids: nothing to go on from
                 await draft.unless_stopped(patience.wait(error))

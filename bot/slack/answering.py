@@ -18,6 +18,7 @@ from bot.slack.chunks import find_urls
 from bot.slack.delivery import Delivery
 from bot.slack.directory import Directory
 from bot.slack.pace import Pace
+from bot.slack.place import place_shown
 from bot.slack.posts import Target
 from bot.slack.status import working
 from bot.slack.text import mentioned_users, parse_message
@@ -107,7 +108,10 @@ class Answering:
         )
         self._running[place] = draft
         try:
-            async with working(self._calls, target, title=draft.question.text):
+            async with (
+                working(self._calls, target, title=draft.question.text),
+                place_shown(self._calls, target, draft, delivery, pace=self._pace),
+            ):
                 await self._write(draft, delivery, attempts=attempts)
         finally:
             del self._running[place]

@@ -38,6 +38,8 @@ class Delivery:
         self._safe = StreamNeutraliser()
         self._text = ""
         self._changed = asyncio.Event()
+        self._sending = asyncio.Lock()
+        self._is_closed = False
         self._posts = Posts(calls, target, reply_ts=reply_ts, on_reply=on_reply)
         is_native = target.is_direct and not reply_ts and not calls.lacks("chat.startStream")
         self._stream = NativeStream(calls, target) if is_native else None
@@ -59,14 +61,29 @@ class Delivery:
                 with suppress(asyncio.CancelledError):
                     await sender
 
+    async def wait(self, text: str) -> None:
+        """Show *text* in the message that the answer will take over, as long as there is nothing of it."""
+        await _uncancelled(self._wait(text))
+
+    async def _wait(self, text: str) -> None:
+        async with self._sending:
+            if not self._text.strip() and not self._is_closed:
+                await self._leave_stream()
+                await self._posts.show(text, build_stop_button(self._answer_id))
+
     async def close(self, tail: list[Block]) -> None:
         """Show the whole text with *tail* below it."""
         self._text += self._safe.flush()
         await _uncancelled(self._close(tail))
 
     async def _close(self, tail: list[Block]) -> None:
+        async with self._sending:
+            self._is_closed = True
+            await self._close_now(tail)
+
+    async def _close_now(self, tail: list[Block]) -> None:
         if self._stream is not None and self._stream.ts is None:
-            await self._send()  # so that it is stored where the answer stands before it can be seen complete
+            await self._send_now()  # so that it is stored where the answer stands before it can be seen complete
         if self._stream is not None:
             try:
                 await self._stream.close(self._text, tail)
@@ -92,6 +109,10 @@ class Delivery:
             await asyncio.sleep(self._pace.append_interval() if self._stream else self._pace.update_interval())
 
     async def _send(self) -> None:
+        async with self._sending:
+            await self._send_now()
+
+    async def _send_now(self) -> None:
         if self._stream is not None:
             is_first = self._stream.ts is None
             try:

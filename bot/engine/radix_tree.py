@@ -57,6 +57,7 @@ class RadixTree(Generic[Holder]):
         if node.parent and len(node.holders) == 1 and not node.children:  # a growing answer that nobody shares
             node.tokens, node.stop = tokens, len(tokens)
             return
+        before = node
         while node.stop < len(tokens):
             child = node.children.get(int(tokens[node.stop]))
             if child is None:
@@ -67,20 +68,17 @@ class RadixTree(Generic[Holder]):
             child.holders.add(holder)
             node = child
         self._ends[holder] = node
+        self._join(before)
 
     def drop(self, holder: Holder) -> None:
         """Forget *holder*, and every node that nobody else holds."""
         node = self._ends.pop(holder, self._root)
         while (parent := node.parent) is not None:
             node.holders.discard(holder)
-            first = int(node.tokens[node.start])
-            if not node.holders:
-                del parent.children[first]
-            elif len(node.children) == 1:
-                (child,) = node.children.values()
-                if len(child.holders) == len(node.holders):  # nobody ends or turns off between them any more
-                    child.start, child.parent = node.start, parent
-                    parent.children[first] = child
+            if node.holders:
+                self._join(node)
+            else:
+                del parent.children[int(node.tokens[node.start])]
             node = parent
 
     def match(self, tokens: Tokens) -> list[tuple[int, set[Holder]]]:
@@ -93,6 +91,15 @@ class RadixTree(Generic[Holder]):
                 break
             node = child
         return path
+
+    @staticmethod
+    def _join(node: Node[Holder]) -> None:
+        """Let a node's only child take its place, if nobody ends or turns off between them any more."""
+        if node.parent and len(node.children) == 1:
+            (child,) = node.children.values()
+            if len(child.holders) == len(node.holders):
+                child.start, child.parent = node.start, node.parent
+                node.parent.children[int(node.tokens[node.start])] = child
 
     @staticmethod
     def _split(node: Node[Holder], position: int) -> Node[Holder]:

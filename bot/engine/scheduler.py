@@ -39,7 +39,7 @@ class Scheduler:
         measure: Callable[[int], int] | None = None,
     ) -> None:
         self.pool = pool
-        self.host = host or HostTier()
+        self.host = HostTier() if host is None else host  # an empty one is falsy
         self.slots = Slots(pool, n_slots=n_slots, can_trim=can_trim, host=self.host, measure=measure)
         self.waiting = WaitingQueue()
         self.running: dict[int, Sequence] = {}

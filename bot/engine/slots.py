@@ -65,7 +65,8 @@ class Slots:
 
     def note(self, sequence: Sequence) -> None:
         """Let others find what a sequence has computed so far."""
-        if sequence.request.scope or sequence.request.shared_length:
+        request = sequence.request
+        if sequence.computed and (request.scope or request.shared_length):
             self.cache.hold(self._entry(sequence, sequence.computed))
 
     def find(self, sequence: Sequence) -> Hit | None:

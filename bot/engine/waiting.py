@@ -36,11 +36,11 @@ class FairQueue:
         """Return a preempted sequence ahead of everybody who has not started."""
         self._returned.appendleft(sequence)
 
-    def remove(self, sequence: Sequence) -> None:
-        """Take a sequence out; its user's next one goes behind all other users."""
+    def remove(self, sequence: Sequence) -> bool:
+        """Take a sequence out; its user's next one goes behind all other users. Return whether it was preempted."""
         if sequence in self._returned:
             self._returned.remove(sequence)
-            return
+            return True
         user = sequence.request.user
         queue = self._by_user[user]
         queue.remove(sequence)
@@ -48,6 +48,7 @@ class FairQueue:
             self._by_user.move_to_end(user)
         else:
             del self._by_user[user]
+        return False
 
 
 class WaitingQueue:
@@ -106,12 +107,10 @@ class WaitingQueue:
                 self._promote(sequence, rank)
 
     def _promote(self, sequence: Sequence, rank: int) -> None:
-        self._classes[sequence.rank].remove(sequence)
+        was_preempted = self._classes[sequence.rank].remove(sequence)
         sequence.rank = rank
-        if sequence.spilled or sequence.generated:
-            self._classes[rank].push_back(sequence)
-        else:
-            self._classes[rank].push(sequence)
+        queue = self._classes[rank]
+        (queue.push_back if was_preempted else queue.push)(sequence)
         self._change(0)
 
     def _change(self, difference: int) -> None:

@@ -1,232 +1,18 @@
-"""The scheduler against a naive KV cache that remembers every token, whose it is, and in which cell it lies."""
-
-from dataclasses import dataclass, field, replace
-from itertools import count
-
-import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+"""The scheduler's choices, one by one: whose turn it is, what is reused, who gives way."""
 
 from bot.engine.cells import CellPool
-from bot.engine.scheduler import Move, Plan, Scheduler
+from bot.engine.host_tier import HostTier
+from bot.engine.plan import Plan
+from bot.engine.scheduler import GROWTH_RESERVE, PATIENCE, QUANTUM, Scheduler
+from bot.engine.slots import STEP_BYTES
 from bot.engine.types import Request
-
-N_CTX = 24
-N_BATCH = 12
-SCOPES = ("", "conversation a", "conversation b")
+from bot.engine.waiting import AGING_SECONDS, GLANCE_SECONDS
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A token in the KV cache, with whoever may know it already."""
-
-    number: int
-    token: int
-    owners: frozenset[str]
-    is_shared: bool
-
-
-@dataclass
-class NaiveCache:
-    """The KV cache as a list of cells per slot; a unified copy shares the cells."""
-
-    unified: bool
-    numbers: count = field(default_factory=count)
-    slots: dict[int, list[Cell]] = field(default_factory=dict)
-    host: dict[str, list[Cell]] = field(default_factory=dict)
-
-    def move(self, move: Move, *, can_trim: bool) -> None:
-        """Perform a move of the scheduler."""
-        held = self.slots.setdefault(move.slot, [])
-        if move.kind == "drop":
-            del self.host[move.request_id]
-            return
-        if move.kind == "save":
-            assert move.length == len(held)
-            self.host[move.request_id] = list(held)
-            return
-        if move.kind == "load":
-            assert not held
-            held += [replace(cell, number=next(self.numbers)) for cell in self.host.pop(move.request_id)]
-            assert move.length == len(held)
-            return
-        if move.kind == "trim":
-            assert move.length <= len(held)
-            assert can_trim or move.length == 0
-            del held[move.length :]
-            return
-        assert can_trim
-        assert not held
-        source = self.slots[move.source][: move.length]
-        assert len(source) == move.length
-        held += source if self.unified else [replace(cell, number=next(self.numbers)) for cell in source]
-
-    def used(self) -> int:
-        """Return how many cells hold something."""
-        return len({cell.number for held in self.slots.values() for cell in held})
-
-
-def build_request(number: int, prompt: list[int], **fields: object) -> Request:
-    """Return a request whose answer fits."""
-    room = N_CTX - len(prompt)
-    max_tokens = min(int(fields.pop("max_tokens", 4)), room)
-    return Request(request_id=str(number), prompt=tuple(prompt), max_tokens=max_tokens, **fields)
-
-
-def owner_of(request: Request) -> str:
-    """Return whose words a request holds; without a scope they are its own alone."""
-    return request.scope or f"request {request.request_id}"
-
-
-class SchedulerMachine(RuleBasedStateMachine):
-    """Requests come, grow, end and are cancelled in any order; memory runs short."""
-
-    @initialize(
-        unified=st.booleans(),
-        can_trim=st.booleans(),
-        capacity=st.integers(N_CTX, 3 * N_CTX),
-        max_running=st.integers(1, 4),
-        spare=st.integers(0, 3),
-    )
-    def start(self, *, unified: bool, can_trim: bool, capacity: int, max_running: int, spare: int) -> None:
-        """Choose the context."""
-        self.can_trim = can_trim
-        self.cache = NaiveCache(unified)
-        self.capacity = capacity if unified else N_CTX
-        self.scheduler = Scheduler(
-            CellPool(self.capacity, unified=unified),
-            n_slots=max_running + spare,
-            max_running=max_running,
-            n_batch=N_BATCH,
-            can_trim=can_trim,
-        )
-        self.numbers = count()
-        self.open: set[str] = set()
-
-    @rule(
-        prompt=st.lists(st.integers(0, 1), min_size=1, max_size=N_CTX - 1),
-        scope=st.sampled_from(SCOPES),
-        shared=st.integers(0, 8),
-        max_tokens=st.integers(1, 10),
-        user=st.sampled_from("xy"),
-    )
-    def submit(self, prompt: list[int], scope: str, shared: int, max_tokens: int, user: str) -> None:
-        """A request arrives."""
-        fields = {"scope": scope, "shared_length": min(shared, len(prompt)), "max_tokens": max_tokens, "user": user}
-        request = build_request(next(self.numbers), prompt, **fields)
-        self.scheduler.add(request)
-        self.open.add(request.request_id)
-
-    @rule(pick=st.integers(0, 50))
-    def cancel(self, pick: int) -> None:
-        """Somebody presses Stop; what is open goes, what is not open is no problem."""
-        self.scheduler.finish(str(pick))
-        self.open.discard(str(pick))
-
-    @rule(budget=st.integers(1, N_BATCH), token=st.integers(0, 1))
-    def step(self, budget: int, token: int) -> None:
-        """The loop performs a plan."""
-        self.perform(self.scheduler.plan(budget), token)
-
-    @rule(budget=st.integers(1, N_BATCH))
-    def run_out_of_cells(self, budget: int) -> None:
-        """llama.cpp finds no room although the count says there is."""
-        plan = self.scheduler.plan(budget)
-        for move in plan.moves:
-            self.cache.move(move, can_trim=self.can_trim)
-        self.scheduler.retract(plan.pieces)
-        self.scheduler.make_room()
-
-    def perform(self, plan: Plan, token: int) -> None:
-        """Decode a plan into the naive cache and sample *token* for everyone who is ready."""
-        for move in plan.moves:
-            self.cache.move(move, can_trim=self.can_trim)
-        assert [piece.sequence.slot for piece in plan.pieces] == sorted({p.sequence.slot for p in plan.pieces})
-        assert sum(piece.count for piece in plan.pieces) <= N_BATCH
-        for piece in plan.pieces:
-            held = self.cache.slots.setdefault(piece.sequence.slot, [])
-            assert piece.start == len(held)
-            request = piece.sequence.request
-            for token_id in piece.sequence.tokens[piece.start : piece.start + piece.count].tolist():
-                held.append(Cell(next(self.cache.numbers), token_id, frozenset({owner_of(request)}), is_shared=False))
-            shared = request.shared_length  # what one request declares shared is so from now on, whoever computed it
-            held[:shared] = [replace(cell, is_shared=True) for cell in held[:shared]]
-        self.scheduler.commit(plan.pieces)
-        for piece in plan.pieces:
-            if piece.wants_logits:
-                piece.sequence.append(token)
-                if piece.sequence.is_full:
-                    self.scheduler.finish(piece.sequence.request.request_id)
-                    self.open.remove(piece.sequence.request.request_id)
-
-    @invariant()
-    def every_sequence_sees_its_own_tokens(self) -> None:
-        """A running sequence's slot holds exactly its tokens, computed by its own scope or shared."""
-        pending = self.scheduler._moves
-        touched = {move.slot for move in pending}
-        for slot, sequence in self.scheduler.running.items():
-            if slot in touched:
-                continue
-            held = self.cache.slots.get(slot, [])
-            request = sequence.request
-            assert [cell.token for cell in held] == sequence.tokens[: sequence.computed].tolist()
-            for position, cell in enumerate(held):
-                is_allowed_shared = cell.is_shared and position < request.shared_length
-                assert is_allowed_shared or owner_of(request) in cell.owners
-            held[:] = [replace(cell, owners=cell.owners | {owner_of(request)}) for cell in held]
-
-    @invariant()
-    def cells_are_counted_exactly(self) -> None:
-        """The pool counts what the naive cache holds, and never more than there is."""
-        if self.scheduler._moves:
-            return
-        used = self.cache.used()
-        assert self.scheduler.pool.used() == used
-        if self.cache.unified:
-            assert used <= self.capacity
-
-    @invariant()
-    def nobody_is_lost(self) -> None:
-        """Every request that is not finished is known."""
-        assert {sequence.request.request_id for sequence in self.scheduler.sequences()} == self.open
-
-    def teardown(self) -> None:
-        """Whatever happened before, everybody finishes in a bounded number of steps."""
-        if not hasattr(self, "scheduler"):
-            return
-        self.finish_everybody()
-        assert not self.cache.host
-
-    def finish_everybody(self) -> None:
-        """Step until nobody is open."""
-        bound = 20 + 40 * N_CTX * (1 + len(self.open))
-        for _ in range(bound):
-            self.perform(self.scheduler.plan(4), 1)
-            if not self.open and not self.scheduler.has_work:
-                return
-        raise AssertionError(f"{self.open} never finish")
-
-
-TestScheduler = SchedulerMachine.TestCase
-TestScheduler.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-
-
-@pytest.mark.nightly
-def test_many_random_schedules() -> None:
-    """Fifty thousand steps of the same machine find nothing either."""
-    long_settings = settings(
-        max_examples=1000, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
-    )
-    run_state_machine_as_test(SchedulerMachine, settings=long_settings)
-
-
-def build_scheduler(**fields: int) -> Scheduler:
+def build_scheduler(*, cells: int = 1000, **fields: object) -> Scheduler:
     """Return a scheduler with room for everything."""
     chosen = {"n_slots": 8, "max_running": 4, "n_batch": 64} | fields
-    return Scheduler(CellPool(1000), **chosen)
+    return Scheduler(CellPool(cells), **chosen)
 
 
 def run_step(scheduler: Scheduler, *, budget: int = 64, token: int = 9) -> Plan:
@@ -237,6 +23,17 @@ def run_step(scheduler: Scheduler, *, budget: int = 64, token: int = 9) -> Plan:
         if piece.wants_logits:
             piece.sequence.append(token)
     return plan
+
+
+def run_until_idle(scheduler: Scheduler) -> list[str]:
+    """Step until everybody has finished; return the requests in the order in which they got their last token."""
+    order = []
+    while scheduler.has_work:
+        for piece in run_step(scheduler).pieces:
+            if piece.sequence.is_full:
+                order.append(piece.sequence.request.request_id)
+                scheduler.finish(order[-1])
+    return order
 
 
 def test_growing_answers_come_before_prompts() -> None:
@@ -311,21 +108,19 @@ def test_a_stranger_gets_the_shared_part_only() -> None:
 
 def test_memory_pressure_takes_caches_before_answers() -> None:
     """A cached conversation gives way; when there is none, the youngest answer waits and then goes on."""
-    scheduler = Scheduler(CellPool(100), n_slots=4, max_running=3, n_batch=128)
-    scheduler.add(Request(request_id="cached", prompt=tuple(range(40)), max_tokens=4, scope="old"))
+    scheduler = build_scheduler(cells=300, max_running=3, n_batch=128)
+    scheduler.add(Request(request_id="cached", prompt=tuple(range(200)), max_tokens=4, scope="old"))
+    run_step(scheduler, budget=128)
     run_step(scheduler, budget=128)
     scheduler.finish("cached")
-    old = scheduler.add(Request(request_id="old", prompt=tuple(range(30)), max_tokens=60))
-    young = scheduler.add(Request(request_id="young", prompt=tuple(range(5)), max_tokens=60))
+    old = scheduler.add(Request(request_id="old", prompt=tuple(range(30)), max_tokens=200))
+    young = scheduler.add(Request(request_id="young", prompt=tuple(range(5)), max_tokens=200))
 
-    for _ in range(200):
-        for piece in run_step(scheduler, budget=128).pieces:
-            if piece.sequence.is_full:
-                scheduler.finish(piece.sequence.request.request_id)
+    run_until_idle(scheduler)
 
     assert scheduler.evictions == 1
-    assert scheduler.preemptions >= 1
-    assert (old.generated, young.generated) == (60, 60)
+    assert scheduler.preemptions == 1
+    assert (old.generated, young.generated) == (200, 200)
 
 
 def test_several_answers_compute_their_prompt_once() -> None:
@@ -356,3 +151,201 @@ def test_users_take_turns() -> None:
             scheduler.finish(piece.sequence.request.request_id)
 
     assert order.index("b") <= 1
+
+
+def test_a_lower_class_waits_and_gives_its_place() -> None:
+    """An interactive request takes the place of a background one, which goes on later with what it had."""
+    scheduler = build_scheduler(max_running=1)
+    background = scheduler.add(Request(request_id="background", prompt=(1, 2), max_tokens=40, priority=2))
+    while background.generated < QUANTUM:
+        run_step(scheduler)
+
+    scheduler.add(Request(request_id="summary", prompt=(1, 2), max_tokens=2, priority=1))
+    scheduler.add(Request(request_id="person", prompt=(1, 2), max_tokens=2))
+    plan = run_step(scheduler)
+
+    assert [piece.sequence.request.request_id for piece in plan.pieces] == ["person"]
+    assert [move.kind for move in plan.moves] == ["save", "trim"]
+    assert scheduler.waiting_order == ("summary", "background")
+    assert run_until_idle(scheduler) == ["person", "summary", "background"]
+    assert background.generated == 40
+    assert scheduler.host.used == 0
+
+
+def test_equals_never_take_each_others_place() -> None:
+    """Without a lower class to send away, a request waits; one that has just begun is left alone for a little."""
+    scheduler = build_scheduler(max_running=1)
+    scheduler.add(Request(request_id="first", prompt=(1,), max_tokens=30, priority=1))
+    run_step(scheduler)
+    scheduler.add(Request(request_id="second", prompt=(1,), max_tokens=1, priority=1))
+    scheduler.add(Request(request_id="person", prompt=(1,), max_tokens=1))
+
+    run_step(scheduler)
+
+    assert [sequence.request.request_id for sequence in scheduler.running.values()] == ["first"]
+    assert run_until_idle(scheduler) == ["person", "first", "second"]
+    assert scheduler.preemptions == 1
+
+
+def test_nobody_waits_for_ever_behind_a_higher_class() -> None:
+    """However many interactive requests come, a background one moves up by waiting, and keeps its place then."""
+    scheduler = build_scheduler(max_running=1)
+    patient = scheduler.add(Request(request_id="patient", prompt=(1,), max_tokens=20, priority=2, user="a"))
+    scheduler.add(Request(request_id="0", prompt=(1,), max_tokens=20, user="b"))
+    now, number = 0.0, 0
+    while not patient.is_full:
+        now += GLANCE_SECONDS
+        scheduler.expire(now)
+        if len(scheduler.waiting) < 3:
+            number += 1
+            scheduler.add(Request(request_id=str(number), prompt=(1,), max_tokens=20, user="b"))
+        for piece in run_step(scheduler).pieces:
+            if piece.sequence.is_full:
+                scheduler.finish(piece.sequence.request.request_id)
+
+    assert now < 2 * AGING_SECONDS + 70
+    assert patient.rank == 0
+
+
+def test_a_large_request_is_passed_a_few_times_only() -> None:
+    """Small requests may overtake one that does not fit yet, but not for ever."""
+    scheduler = build_scheduler(cells=360, max_running=3)
+    scheduler.add(Request(request_id="running", prompt=tuple(range(60)), max_tokens=300))
+    run_step(scheduler)
+    scheduler.add(Request(request_id="large", prompt=tuple(range(250)), max_tokens=1))
+    for number in range(3 * PATIENCE):
+        scheduler.add(Request(request_id=str(number), prompt=(1, 2, 3), max_tokens=5))
+
+    order = run_until_idle(scheduler)
+
+    assert 0 < order.index("large") <= PATIENCE + 2
+
+
+def test_an_answer_has_room_to_grow_before_others_come() -> None:
+    """Two long answers are admitted together only if both can grow by the reserve: no turns at preempting."""
+    scheduler = build_scheduler(cells=2 * (50 + GROWTH_RESERVE) - 1, n_batch=128)
+    for name in "ab":
+        scheduler.add(Request(request_id=name, prompt=tuple(range(50)), max_tokens=100))
+
+    run_step(scheduler, budget=128)
+    run_step(scheduler, budget=128)
+
+    assert len(scheduler.running) == 1
+    run_until_idle(scheduler)
+    assert scheduler.preemptions == 0
+
+
+def test_deadlines_are_named_once_they_pass() -> None:
+    """Waiting or answering, exactly those are returned whose moment has come; a finished one is forgotten."""
+    scheduler = build_scheduler(max_running=1)
+    for name, moment in (("a", 10.0), ("b", 20.0), ("c", None), ("d", 5.0)):
+        scheduler.add(Request(request_id=name, prompt=(1,), max_tokens=50, deadline=moment))
+    run_step(scheduler)
+    scheduler.finish("d")
+
+    late = [[sequence.request.request_id for sequence in scheduler.expire(now)] for now in (9.9, 10.0, 15.0, 20.0)]
+
+    assert late[:2] == [[], ["a"]]
+    assert late[2:] == [[], ["a", "b"]], "whoever is not finished is named again with the next one"
+
+
+def test_an_idle_conversation_returns_from_host_memory() -> None:
+    """What gave its cells away is saved once, loaded for its own scope, and decodes only what is new."""
+    scheduler = build_scheduler(cells=500, host=HostTier(10_000), n_batch=512)
+    words = tuple(range(300))
+    scheduler.add(Request(request_id="one", prompt=words, max_tokens=1, scope="thread"))
+    run_step(scheduler, budget=512)
+    scheduler.finish("one")
+    scheduler.add(Request(request_id="big", prompt=tuple(range(400)), max_tokens=1))
+    saving = run_step(scheduler, budget=512)
+    scheduler.finish("big")
+
+    stranger = scheduler.add(Request(request_id="stranger", prompt=(*words, 1), max_tokens=1, scope="other"))
+    run_step(scheduler, budget=512)
+    scheduler.finish("stranger")
+    turn = scheduler.add(Request(request_id="two", prompt=(*words, 1, 2), max_tokens=1, scope="thread"))
+    loading = run_step(scheduler, budget=512)
+
+    assert [move.kind for move in saving.moves] == ["save", "trim"]
+    assert stranger.cached == 0
+    assert [move.kind for move in loading.moves if move.kind == "load"] == ["load"]
+    assert turn.cached == 300
+    assert [(piece.start, piece.count) for piece in loading.pieces] == [(300, 2)]
+
+
+def test_what_is_quickly_computed_again_is_not_saved() -> None:
+    """A short conversation, or one whose beginning another slot holds, is not worth a state."""
+    scheduler = build_scheduler(cells=300, host=HostTier(10_000), n_batch=512)
+    scheduler.add(Request(request_id="short", prompt=tuple(range(60)), max_tokens=1, scope="thread"))
+    run_step(scheduler, budget=512)
+    scheduler.finish("short")
+    scheduler.add(Request(request_id="big", prompt=tuple(range(250)), max_tokens=1))
+
+    plan = run_step(scheduler, budget=512)
+
+    assert [move.kind for move in plan.moves] == ["trim"]
+    assert scheduler.host.used == 0
+
+
+def test_a_step_saves_no_more_than_it_has_time_for() -> None:
+    """While answers grow, large states are saved one a step, and whoever needs their cells waits for that."""
+    scheduler = build_scheduler(cells=1000, host=HostTier(1 << 40), n_batch=1000, measure=lambda _: STEP_BYTES)
+    for name in "abcd":
+        scheduler.add(Request(request_id=name, prompt=tuple(range(200)), max_tokens=1, scope=name))
+        run_step(scheduler, budget=1000)
+        scheduler.finish(name)
+    scheduler.add(Request(request_id="growing", prompt=(1,), max_tokens=50))
+    run_step(scheduler, budget=1000)
+    scheduler.add(Request(request_id="big", prompt=tuple(range(700)), max_tokens=50))
+
+    saves = [[move.kind for move in run_step(scheduler, budget=1000).moves].count("save") for _ in range(4)]
+
+    assert saves == [1, 1, 1, 0]
+    assert len(scheduler.running) == 2
+
+
+def test_recurrent_memory_is_continued_from_its_end_only() -> None:
+    """A memory that cannot be cut serves the turn that continues all of it, from its slot or from the host."""
+    scheduler = build_scheduler(cells=500, host=HostTier(10_000), n_batch=512, can_trim=False)
+    words = tuple(range(300))
+    scheduler.add(Request(request_id="one", prompt=words, max_tokens=1, scope="thread"))
+    run_step(scheduler, budget=512)
+    scheduler.finish("one")
+    edited = scheduler.add(Request(request_id="edited", prompt=(*words[:200], 7), max_tokens=1, scope="thread"))
+    run_step(scheduler, budget=512)
+    scheduler.finish("edited")
+    scheduler.add(Request(request_id="big", prompt=tuple(range(450)), max_tokens=1))
+    run_step(scheduler, budget=512)
+    scheduler.finish("big")
+
+    turn = scheduler.add(Request(request_id="two", prompt=(*words, 1), max_tokens=1, scope="thread"))
+    plan = run_step(scheduler, budget=512)
+
+    assert edited.cached == 0
+    assert turn.cached == 300
+    assert [move.kind for move in plan.moves] == ["trim", "load"]
+
+
+def test_a_state_that_does_not_come_back_is_computed_again() -> None:
+    """The sequence begins anew in its slot, and ends as it would have."""
+    scheduler = build_scheduler(cells=200, n_batch=512)
+    for name in "ab":
+        scheduler.add(Request(request_id=name, prompt=tuple(range(30)), max_tokens=100))
+    lost = 0
+    while scheduler.has_work:
+        plan = scheduler.plan(512)
+        loads = [move.slot for move in plan.moves if move.kind == "load"]
+        if loads:
+            scheduler.retract(plan.pieces)
+            scheduler.lose(loads[0])
+            lost += 1
+            continue
+        scheduler.commit(plan.pieces)
+        for piece in plan.pieces:
+            if piece.wants_logits:
+                piece.sequence.append(9)
+                if piece.sequence.is_full:
+                    scheduler.finish(piece.sequence.request.request_id)
+
+    assert lost == 1
+    assert scheduler.pool.used() == 0

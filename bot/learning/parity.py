@@ -13,6 +13,7 @@ from bot.learning.scores import Agreement, Scores, compare, measure_divergence
 
 EXACT, ROUNDED = 1e-4, 1e-2  # nats a token: a file of floats, a file of quantized weights
 EXACT_CHOICE, ROUNDED_CHOICE = 0.99, 0.80
+TIES = 0.02  # of quantized first choices, rounding decides one way with the adapter and another without
 EFFECT = (0.9, 1.1)
 AUDIBLE = 10.0  # an effect this many times what the bases differ by can be compared in size
 PLAIN_KINDS = {"f32", "f16", "bf16", "f64"}
@@ -71,6 +72,7 @@ def judge_adapter(measured: Measured) -> list[Check]:
     found = compare(measured.served, measured.trained)
     limit = max(EXACT, 2 * base.divergence)
     served, trained = measured.effects()
+    needed = EXACT_CHOICE if base.same_choice >= EXACT_CHOICE else base.same_choice - TIES
     is_audible = trained >= AUDIBLE * base.divergence
     ratio = served / trained if is_audible else 1.0
     effect = f"its effect is {ratio:.3f} of the trained one" if is_audible else "its effect is too small to compare"
@@ -83,9 +85,9 @@ def judge_adapter(measured: Measured) -> list[Check]:
         ),
         Check(
             "P3 choices",
-            holds=found.same_choice >= min(EXACT_CHOICE, base.same_choice),
+            holds=found.same_choice >= needed,
             sentence=f"Served and trained adapter choose the same first token at {found.same_choice:.2%} of "
-            f"{found.places} places (the base alone: {base.same_choice:.2%}).",
+            f"{found.places} places (at least {needed:.2%}).",
         ),
     ]
 

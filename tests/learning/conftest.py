@@ -10,13 +10,13 @@ import torch
 import transformers
 
 from bot.engine.gguf_header import Header, read_header
-from bot.learning.export import Origin, export_adapter
+from bot.learning.export import export_adapter
+from tests.learning.night import ORIGIN
 from tests.learning.tiny_adapters import attach_adapter, save_adapter
 from tests.learning.tiny_models import build_model, write_gguf
 
 torch.set_num_threads(1)
 transformers.utils.logging.disable_progress_bar()
-ORIGIN = Origin(run_id="run-7", base_sha256="", template_sha256="c" * 64, dataset_sha256="d" * 64)
 Files = Callable[..., Path]
 
 

@@ -10,7 +10,8 @@ from bot.engine.gguf_header import Header
 from bot.errors import LearningError
 from bot.learning.export import export_adapter
 from bot.learning.lora_rules import FREE, OWN_WORDS, check_lora
-from tests.learning.conftest import ORIGIN, change_config
+from tests.learning.conftest import change_config
+from tests.learning.night import ORIGIN
 
 FINE = [
     {},

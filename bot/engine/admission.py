@@ -38,7 +38,7 @@ class Admission:
         self._check_room(backlog, user, count)
         self._check_wait(backlog, deadline_seconds)
         prompts = {request.prompt for request in requests}
-        self._check_budget(caller, tokens=sum(map(len, prompts)))
+        self.check_budget(caller, tokens=sum(map(len, prompts)))
         self._open[user] += count
         try:
             yield
@@ -68,7 +68,8 @@ class Admission:
             message = f"The request would wait for about {wait:.0f} s; more than {longest:g} s is not allowed."
             raise refuse_busy(backlog, message, code="wait_too_long")
 
-    def _check_budget(self, caller: str, *, tokens: int) -> None:
+    def check_budget(self, caller: str, *, tokens: int) -> None:
+        """Charge a call and its prompt's tokens, or refuse it."""
         lack = self._budgets.accept(caller, requests=1, tokens=tokens)
         if lack is None:
             return

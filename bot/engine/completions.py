@@ -47,9 +47,9 @@ class Reading:
 class Completions:
     """Answers completion calls from one service."""
 
-    def __init__(self, service: EngineService) -> None:
+    def __init__(self, service: EngineService, admission: Admission) -> None:
         self._service = service
-        self._admission = Admission(service.options)
+        self._admission = admission
 
     async def chat(self, http: web.Request, parsed: ChatCall) -> web.StreamResponse:
         """Answer a conversation."""
@@ -81,6 +81,9 @@ class Completions:
     def _choose(self, name: str) -> Iterator[Served]:
         """Hold the model or adapter that a request names, so that it is not unloaded before the answer is complete."""
         check_model(self._service, name)
+        if not self._service.facts.answers:
+            message = f"The model {self._service.facts.name!r} computes embeddings only."
+            raise ApiError(400, message, param="model", code="completions_not_supported")
         with self._service.roster.use(name) as served:
             yield served
 

@@ -8,13 +8,14 @@ one at a time, while this one goes on; llama.cpp allows that for contexts that a
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from bot.engine.embedder import Embedder
 from bot.engine.hardware import read_free_memory
 from bot.engine.host_tier import HostTier, choose_limit
 from bot.engine.llama import Adapter, Context
@@ -51,6 +52,7 @@ class Lanes:
         self._metrics = metrics
         self._bell = threading.Event()
         self._host = HostTier(choose_limit(options.host_cache_bytes, free=read_free_memory()))
+        self._embedder = Embedder(loaded)
         self._tasks: deque[Callable[[], None]] = deque()
         self._is_closed = False
         self._has_ended = False
@@ -80,6 +82,10 @@ class Lanes:
         """Return the requests that wait for a place of *lane*, the next one first; callable from any thread."""
         return self._call(lambda: lane.loop.scheduler.waiting.order)
 
+    def embed(self, tokens: Sequence[int]) -> "Future[list[float]]":
+        """Return the vector of a text; callable from any thread."""
+        return self._call(lambda: self._embedder.embed(tokens))
+
     def end(self) -> None:
         """Let `run` return after the current steps; callable from any thread."""
         self._is_closed = True
@@ -104,6 +110,7 @@ class Lanes:
 
     def free(self) -> None:
         """Free every adapter; the model itself is the caller's."""
+        self._embedder.close()
         for lane in self._open[1:]:
             _free(lane)
 

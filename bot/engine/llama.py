@@ -31,6 +31,7 @@ _last_errors: deque[str] = deque(maxlen=5)
 MAX_GRAMMAR_BYTES = 128 * 1024
 LOOSE_CHAR, STRICT_CHAR = r'char ::= [^"\\]', r'char ::= [^"\\\x7F\x00-\x1F]'  # JSON has no bare control characters
 LOGIT_BYTES, MIN_SCORED = 16 * 1024 * 1024, 16
+_POOLED = {"1", "2", "3"}  # mean, first token, last token; 0 is none, 4 ranks
 _KV_TYPES = {"bf16": 30} | {name: int(getattr(lib, f"GGML_TYPE_{name.upper()}")) for name in KV_TYPES if name != "bf16"}
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}  # llama_flash_attn_type
 GGML = lib.llama_cpp._lib  # noqa: SLF001 - llama_cpp has no names for ggml's own functions
@@ -87,6 +88,11 @@ class Model:
         self.pieces = [self.piece(token) for token in range(self.n_vocab)]
         self.longest_piece = max(len(piece) for piece in self.pieces) or 1
         self.eog = frozenset(token for token in range(self.n_vocab) if lib.llama_vocab_is_eog(self._vocab, token))
+        self.has_encoder = bool(lib.llama_model_has_encoder(self._model))
+        self.width = int(lib.llama_model_n_embd_out(self._model))
+        key = f"{_read_text(lib.llama_model_meta_val_str, self._model, b'general.architecture')}.pooling_type"
+        self.pooling = _read_text(lib.llama_model_meta_val_str, self._model, key.encode())
+        self.embeds = self.has_encoder or self.pooling in _POOLED
 
     def token_text(self, token: int) -> str:
         """Return how a token is written in the vocabulary, empty for an id that does not exist."""
@@ -196,7 +202,8 @@ def quantize(source: Path, target: Path, *, kind: int, threads: int, is_forced: 
     params.ftype, params.nthread, params.allow_requantize = kind, threads, is_forced
     _last_errors.clear()
     if lib.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params)):
-        raise ModelFileError(f"{source} cannot be quantized: {_last_errors[-1] if _last_errors else 'no reason given'}.")
+        reason = _last_errors[-1] if _last_errors else "no reason given"
+        raise ModelFileError(f"{source} cannot be quantized: {reason}.")
 
 
 class Adapter:
@@ -233,6 +240,7 @@ class Context:
         threads: int,
         kv_type: str = "f16",
         flash_attention: str = "auto",
+        embeds: bool = False,
     ) -> None:
         for name, value, most in (
             ("n_cells", n_cells, MAX_CELLS),
@@ -247,13 +255,14 @@ class Context:
         params.n_batch = params.n_ubatch = n_batch
         params.n_seq_max = n_slots
         scored = max(MIN_SCORED, LOGIT_BYTES // (4 * model.n_vocab))
-        self.max_outputs = max(n_slots, min(n_batch, n_slots + scored))
+        self.max_outputs = n_batch if embeds else max(n_slots, min(n_batch, n_slots + scored))
         params.n_outputs_max = self.max_outputs  # else logits for a whole batch: 0.3 GB at 152k tokens
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = kv_unified
         params.type_k = params.type_v = _KV_TYPES[kv_type]
         params.flash_attn_type = _FLASH_ATTENTION[flash_attention]
-        params.no_perf = True
+        params.no_perf, params.embeddings = True, embeds
+        params.pooling_type = lib.LLAMA_POOLING_TYPE_MEAN if embeds and not model.pooling else params.pooling_type
         _last_errors.clear()
         self._ctx = lib.llama_init_from_model(model._model, params)  # noqa: SLF001 - one file owns both
         if not self._ctx:
@@ -263,6 +272,8 @@ class Context:
             kind = MemoryLacking if _lacked_memory() else ModelFileError
             raise kind(f"{model.path} loads, but its context of {n_cells} tokens does not ({reason}): {mend}.")
         self._memory = lib.llama_get_memory(self._ctx)
+        self.can_answer = bool(self._memory) and not model.has_encoder
+        self._width, self._run = model.width, lib.llama_encode if model.has_encoder else lib.llama_decode
         self.is_unified = kv_unified
         self.n_batch = int(lib.llama_n_batch(self._ctx))
         self.n_slots = n_slots
@@ -310,6 +321,18 @@ class Context:
             self._planned = frozenset()
         self._outputs = self._planned
         return code
+
+    def embed(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Return the vector of a text, raising *ValueError* when there is none; for a context that embeds."""
+        if self._ctx is None or not 0 < len(tokens) <= self.n_batch:
+            raise ValueError(f"the context is closed, or the text has not 1 to {self.n_batch} tokens")
+        self.trim(0, 0)
+        self.build([(0, np.array(tokens, dtype=np.int32), 0, len(tokens))])
+        code = int(self._run(self._ctx, self._batch.struct))
+        vector = lib.llama_get_embeddings_seq(self._ctx, 0) if code == 0 else None
+        if not vector:
+            raise ValueError(f"llama.cpp computed no vector (code {code})")
+        return np.ctypeslib.as_array(vector, shape=(self._width,)).copy()
 
     def _find_broken(self) -> frozenset[int]:
         """Return the items whose logits are no numbers: sorting those could read beyond their memory."""

@@ -145,6 +145,8 @@ def _open(plan: Plan) -> LoadedModel:
 def warm_up(model: Model, context: Context) -> None:
     """Take every step of an answer once: what ends the process over a damaged file ends it now, while that is plain."""
     model.tokenize("".join(map(chr, range(1, 256))), add_special=True, parse_special=True)
+    if not context.can_answer:
+        return
     chain = SamplerChain(model, build_stages(SamplingParams(temperature=0)))
     is_decoded = context.decode([(0, np.zeros(1, dtype=np.int32), 0, 1)]) == 0
     if is_decoded and context.sample(chain, 0) < 0:
@@ -203,4 +205,6 @@ def _describe(options: EngineOptions, model: Model, context: Context, *, fit: Fi
         kv_unified=options.kv_unified,
         kv_type=options.kv_type,
         has_template=bool(model.chat_template),
+        answers=context.can_answer,
+        embeds=model.embeds,
     )

@@ -14,17 +14,19 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bot.engine.adapters import AdapterRefused
+from bot.engine.admission import Admission
 from bot.engine.api_error import ApiError
 from bot.engine.callers import Keys, check_peer
 from bot.engine.chat_prompt import build_extras
 from bot.engine.completions import Completions
+from bot.engine.embeddings import Embeddings
 from bot.engine.refusals import check_model
 from bot.engine.replies import build_backlog, build_model
 from bot.engine.service import EngineService
 from bot.engine.socket_file import open_socket
 from bot.engine.template import TemplateFailure
 from bot.engine.types import EngineOptions
-from bot.engine.wire import parse_adapter, parse_chat, parse_text, parse_tokenize
+from bot.engine.wire import parse_adapter, parse_chat, parse_embeddings, parse_text, parse_tokenize
 from bot.errors import ConfigError, EngineError
 
 log = logging.getLogger(__name__)
@@ -106,6 +108,7 @@ def build_app(service: EngineService, *, api_key: str) -> web.Application:
     app.router.add_get("/v1/queue", routes.queue)
     app.router.add_post("/v1/chat/completions", routes.chat)
     app.router.add_post("/v1/completions", routes.text)
+    app.router.add_post("/v1/embeddings", routes.embeddings)
     app.router.add_post("/v1/load_lora_adapter", routes.load_adapter)
     app.router.add_post("/v1/unload_lora_adapter", routes.unload_adapter)
     app.router.add_post("/tokenize", routes.tokenize)
@@ -156,7 +159,9 @@ class Routes:
 
     def __init__(self, service: EngineService) -> None:
         self._service = service
-        self._completions = Completions(service)
+        admission = Admission(service.options)
+        self._completions = Completions(service, admission)
+        self._embeddings = Embeddings(service, admission)
 
     async def health(self, _request: web.Request) -> web.Response:
         """Say whether the model answers."""
@@ -197,6 +202,10 @@ class Routes:
     async def text(self, request: web.Request) -> web.StreamResponse:
         """Continue a text."""
         return await self._completions.text(request, parse_text(await read_json(request)))
+
+    async def embeddings(self, request: web.Request) -> web.Response:
+        """Turn texts into vectors."""
+        return await self._embeddings.answer(request, parse_embeddings(await read_json(request)))
 
     async def load_adapter(self, request: web.Request) -> web.Response:
         """Serve an adapter as a model of its own."""

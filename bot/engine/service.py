@@ -131,6 +131,12 @@ class EngineService:
         tokens = await asyncio.to_thread(model.tokenize, text, add_special=add_special, parse_special=False)
         return tuple(tokens)
 
+    async def embed(self, tokens: Sequence[int]) -> list[float]:
+        """Return the vector of a text, computed between two steps; *ValueError* if there is none."""
+        if self._lanes is None:
+            raise RuntimeError("the model is not loaded yet")
+        return await asyncio.wrap_future(self._lanes.embed(tokens))
+
     async def generate(self, served: Served, requests: Sequence[Request]) -> AsyncGenerator[list[Delta], None]:
         """Yield what the engine adds to *requests* until all are finished; leaving early cancels the rest."""
         loop = served.lane.loop

@@ -232,3 +232,5 @@ class ModelFacts:
     kv_unified: bool
     kv_type: str
     has_template: bool
+    answers: bool = True
+    embeds: bool = False

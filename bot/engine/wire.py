@@ -89,6 +89,7 @@ class EmbeddingsCall:
     model: str
     inputs: tuple[PromptText, ...]
     is_base64: bool
+    user: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +193,7 @@ def parse_embeddings(body: object) -> EmbeddingsCall:
         refuse("encoding_format", "must be float or base64")
     if fields.take("dimensions") is not None:
         refuse("dimensions", "is not supported: the model decides how long its vectors are")
-    fields.text("user", limit=512)
-    call = EmbeddingsCall(fields.text("model"), inputs, encoding == "base64")
+    call = EmbeddingsCall(fields.text("model"), inputs, encoding == "base64", fields.text("user", limit=512))
     fields.finish()
     return call
 

@@ -1,0 +1,95 @@
+"""Several people ask at once and the engine has one place: whoever waits is told where they stand."""
+
+import asyncio
+
+import pytest
+
+from bot.engine.types import QueuePlace
+from bot.playground.testing import Playground
+from bot.settings import STARTER_MODEL
+from bot.slack import place as module
+from bot.slack.place import render_place
+from bot.storage.tables import AnswerState
+from tests.scenarios.conftest import Finished, StartBot
+from tests.scenarios.test_faults import LONG, answers_in, shown
+
+STATUS = "assistant.threads.setStatus"
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (None, ""),
+        (QueuePlace(0, 0.0), ""),
+        (QueuePlace(1), "next in line"),
+        (QueuePlace(1, 0.2), "next in line, about 1 s"),
+        (QueuePlace(3, 12.4), "number 3 in line, about 10 s"),
+        (QueuePlace(12, 200), "number 12 in line, about 3 min"),
+    ],
+)
+def test_a_place_is_said_in_words(place: QueuePlace | None, words: str) -> None:
+    """No time where none is known, and none more precise than an estimate can be."""
+    assert render_place(place) == words
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let places be shown at once and often, for the starter answers in a second."""
+    monkeypatch.setattr(module, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(module, "FASTEST_S", 0.1)
+
+
+async def ask(playground: Playground) -> list[str]:
+    """Let three people ask for something long in their direct messages; return the questions' times."""
+    people = (playground.maya, playground.tom, playground.priya)
+    return [await person.say(person.dm, LONG) for person in people]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_whoever_waits_is_told_where(playground: Playground, start_bot: StartBot, finished: Finished) -> None:
+    """The status line counts down, and when the answer is there nothing of it is left."""
+    async with start_bot(engine_url="", model_path=STARTER_MODEL, engine_max_sequences=1) as bot:
+        await playground.wait_for_connection()
+        await bot.wait_for_engine()
+        times = await ask(playground)
+        answers = await finished(3, timeout=60)
+        people = (playground.maya, playground.tom, playground.priya)
+        for person, ts in zip(people, times, strict=True):
+            (message,) = answers_in(playground, person.dm, ts)
+            assert shown(message) in {"".join(answer.text.split()) for answer in answers}
+            session = playground.session(person.dm, ts)
+            assert (session["status"], session["status_text"]) == ("active", None)
+
+    said = [str(entry["request"]) for entry in playground.log("api", STATUS)]
+    assert any("number 2 in line" in status for status in said)
+    assert any("next in line" in status for status in said)
+    assert {answer.state for answer in answers} == {AnswerState.COMPLETE}
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_without_a_status_line_the_message_itself_says_it(
+    playground: Playground, start_bot: StartBot, finished: Finished
+) -> None:
+    """One message a question: first the place in line, then the answer in its stead."""
+    playground.fault("missing_method", methods=f"{STATUS},agents.sessions.setStatus")
+    async with start_bot(engine_url="", model_path=STARTER_MODEL, engine_max_sequences=1) as bot:
+        await playground.wait_for_connection()
+        await bot.wait_for_engine()
+        times = await ask(playground)
+        placeholder = asyncio.create_task(
+            playground.wait_until(
+                lambda: [
+                    message
+                    for person, ts in zip((playground.tom, playground.priya), times[1:], strict=True)
+                    for message in answers_in(playground, person.dm, ts)
+                    if "in line" in message["text"]
+                ],
+                timeout=30,
+                what="a place in line",
+            )
+        )
+        answers = await finished(3, timeout=60)
+        assert await placeholder
+        for person, ts in zip((playground.maya, playground.tom, playground.priya), times, strict=True):
+            (message,) = answers_in(playground, person.dm, ts)
+            assert shown(message) in {"".join(answer.text.split()) for answer in answers}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bot.engine.host_tier import HostTier
 from bot.engine.llama import Context, Model, start_backend
 from bot.engine.loop import EngineLoop
 from bot.engine.metrics import EngineMetrics
@@ -17,13 +18,22 @@ GREEDY = SamplingParams(temperature=0)
 class Rig:
     """A loop whose steps the test takes itself."""
 
-    def __init__(self, model: Model, *, n_cells: int = 4096, n_slots: int = 16, max_running: int = 8, **fields) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        n_cells: int = 4096,
+        n_slots: int = 16,
+        max_running: int = 8,
+        host: HostTier | None = None,
+        **fields: object,
+    ) -> None:
         chosen = {"n_batch": 256, "kv_unified": True, "threads": 1} | fields
         self.context = Context(model, n_cells=n_cells, n_slots=n_slots, **chosen)
         self.deltas: list[Delta] = []
         self.metrics = EngineMetrics()
         self.loop = EngineLoop(
-            model, self.context, max_running=max_running, deliver=self.deltas.extend, metrics=self.metrics
+            model, self.context, max_running=max_running, deliver=self.deltas.extend, metrics=self.metrics, host=host
         )
 
     def run(self, *requests: Request) -> list[tuple[int, ...]]:

@@ -27,6 +27,8 @@ from bot.errors import EngineError
 
 log = logging.getLogger(__name__)
 
+# A small model makes a token in 0.3 ms; writing each by itself costs more than making it. No eye sees eight.
+HOLD_SECONDS = 0.008
 Deliver = Callable[[Sequence[Delta]], None]
 
 
@@ -96,6 +98,7 @@ class EngineLoop:
         self._growth: Growth | None = None
         self._answers: dict[str, Answer] = {}
         self._deltas: list[Delta] = []
+        self._flushed = 0.0
 
     def submit(self, *requests: Request) -> None:
         """Begin *requests* together at the next step; callable from any thread."""
@@ -111,13 +114,16 @@ class EngineLoop:
         self._expire()
         begun = time.perf_counter()
         growth = self._grow_on()
+        if not growth:
+            self._flush()  # nothing that was held waits for a step that may take longer
         plan = None if growth else self._plan()
         built = time.perf_counter()
         drawn = self._grow(growth) if growth else self._decode(plan.pieces) if plan else ()
         decoded = time.perf_counter()
         self._sample(drawn)
         sampled = time.perf_counter()
-        self._flush()
+        if not growth or self._growth is not growth or sampled - self._flushed > HOLD_SECONDS:
+            self._flush()
         work = plan or (growth if drawn else None)
         if work:
             self._measure(drawn, work, (begun, built, decoded, sampled, time.perf_counter()))
@@ -134,6 +140,7 @@ class EngineLoop:
                     answer = Answer(self.scheduler.add(request), self._model, arrived=command.arrived)
                     self._answers[request.request_id] = answer
             elif self.scheduler.finish(command.request_id):
+                self._deltas = [delta for delta in self._deltas if delta.request_id != command.request_id]
                 self._forget(command.request_id, outcome="cancelled")
 
     def _expire(self) -> None:
@@ -254,6 +261,7 @@ class EngineLoop:
     def _flush(self) -> None:
         if self._deltas:
             deltas, self._deltas = self._deltas, []
+            self._flushed = time.perf_counter()
             self._deliver(deltas)
 
     def _measure(self, drawn: Sequence[Drawn], work: Plan | Growth, times: tuple[float, ...]) -> None:

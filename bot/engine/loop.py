@@ -304,6 +304,7 @@ class EngineLoop:
 
     def shut_down(self, reason: str) -> None:
         """Tell every open request why it ends; the loop's thread calls this last."""
+        self._take_commands()  # what was submitted a moment ago is told, too
         for request_id in list(self._answers):
             self._end(Delta(request_id, finish_reason="cancelled", error=reason))
         self.scheduler.slots.close()

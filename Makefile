@@ -3,11 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: help setup demo test lint types bench clean
+.PHONY: help setup demo test lint types bench bench-serving clean
 .DEFAULT_GOAL := help
 
 help:  ## List these commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(STAMP)  ## Build .venv with everything that demo, training and tests need
 
@@ -30,6 +30,9 @@ types: setup  ## Check the types, strictly
 
 bench: setup  ## Measure what a user feels and print it beside the goals
 	$(BIN)/python -m benchmarks.feel
+
+bench-serving: setup  ## Measure the engine beside other servers (ARGS="--quick --llama-server PATH", or --help)
+	$(BIN)/python -m benchmarks.serving $(ARGS)
 
 clean:  ## Remove what was built; conversations under data/ stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

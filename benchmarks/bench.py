@@ -153,7 +153,13 @@ def measure_decode(replies: Sequence[Reply]) -> float:
     start, end = max(reply.times[0] for reply in replies), min(reply.times[-1] for reply in replies)
     if end <= start:
         return float("nan")
-    return sum(start < moment <= end for reply in replies for moment in reply.times) / (end - start)
+    return sum(count_tokens(reply, after=start, until=end) for reply in replies) / (end - start)
+
+
+def count_tokens(reply: Reply, *, until: float, after: float = 0.0) -> int:
+    """Return how many tokens arrived in a stretch of time."""
+    pairs = zip(reply.times, reply.counts, strict=True)
+    return sum(count for moment, count in pairs if after < moment <= until)
 
 
 @contextmanager

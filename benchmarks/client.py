@@ -43,7 +43,8 @@ class Reply:
     ended: float = 0.0
     error: str = ""
     times: list[float] = field(default_factory=list)
-    text: str = ""
+    counts: list[int] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
     token_ids: list[int] = field(default_factory=list)
     completion_tokens: int = 0
     prompt_tokens: int = 0
@@ -55,8 +56,13 @@ class Reply:
         return self.times[0] - self.began if self.times else float("nan")
 
     @property
+    def text(self) -> str:
+        """The whole answer."""
+        return "".join(self.texts)
+
+    @property
     def gaps(self) -> list[float]:
-        """Seconds between tokens."""
+        """Seconds between one arrival and the next, each of one token or of several that came together."""
         return [after - before for before, after in zip(self.times, self.times[1:], strict=False)]
 
     def read(self) -> "Reply":
@@ -68,6 +74,8 @@ class Reply:
                 self._read_event(event, moment)
         self.pieces = []
         self.completion_tokens = self.completion_tokens or len(self.times)
+        if not self.token_ids:
+            self.counts = share_out(self.completion_tokens, [len(text) for text in self.texts])
         return self
 
     def _read_event(self, event: bytes, moment: float) -> None:
@@ -82,12 +90,26 @@ class Reply:
             ids = choice.get("token_ids") or []
             if text or ids or (not choice.get("finish_reason") and "role" not in delta):
                 self.times.append(moment)
-                self.text += text
+                self.texts.append(text)
+                self.counts.append(len(ids))
                 self.token_ids += ids
         usage = body.get("usage")
         if usage:
             self.completion_tokens, self.prompt_tokens = usage["completion_tokens"], usage["prompt_tokens"]
             self.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+
+
+def share_out(total: int, lengths: Sequence[int]) -> list[int]:
+    """Return how many of *total* tokens each arrival brought: one each where that fits, else by the text's length."""
+    if len(lengths) == total:
+        return [1] * total
+    whole, done, seen = sum(lengths) or 1, 0, 0
+    counts = []
+    for length in lengths:
+        seen += length
+        counts.append(round(total * seen / whole) - done)
+        done += counts[-1]
+    return counts
 
 
 @dataclass(frozen=True, slots=True)

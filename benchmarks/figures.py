@@ -3,6 +3,7 @@
 Pure.
 """
 
+import math
 import random
 import statistics
 from collections.abc import Sequence
@@ -28,12 +29,18 @@ class Ratio:
 def quantile(values: Sequence[float], share: float) -> float:
     """Return the value below which *share* of the values lie, between neighbours by distance; NaN if there are none."""
     if not values:
-        return float("nan")
+        return math.nan
     ordered = sorted(values)
     place = share * (len(ordered) - 1)
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def median_of(values: Sequence[float]) -> float:
+    """Return the median of the values that are known, NaN if none is."""
+    known = [value for value in values if not math.isnan(value)]
+    return statistics.median(known) if known else math.nan
 
 
 def measure_ratio(ours: Sequence[float], others: Sequence[float], *, seed: int = 0) -> Ratio:

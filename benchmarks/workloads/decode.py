@@ -1,18 +1,24 @@
 """W1: 1, 2, 4, ... answers are written at the same time, nothing else happens; how far from the bare loop?"""
 
-from benchmarks.arms import PYTHON_SERVER, Arm
+import asyncio
+import sys
+
+from benchmarks.arms import OURS, PYTHON_SERVER, Arm
 from benchmarks.bench import Bench, in_turns, quiet_client, summarise
 from benchmarks.ceiling import DECODE_AND_SAMPLE, DECODE_ONLY, Ceiling, start_ceiling
 from benchmarks.client import SAMPLING, Ask
 from benchmarks.step_times import measure_steps, read_metrics
 
 NAME = "W1"
+HOST_WIDTH = 16
 
 
 async def run(bench: Bench) -> None:
     """Measure every width in every arm, in turns."""
     plan = bench.plan
     widest = max(plan.widths)
+    if HOST_WIDTH in plan.widths and plan.gpu_layers == 0:
+        bench.add(NAME, f"host {HOST_WIDTH}", OURS, 0, await measure_host(bench, HOST_WIDTH))
     length = plan.prompt_tokens + plan.answer_tokens + 8
     serving = bench.sized(n_ctx=length * 2, sequences=widest)
     async with start_ceiling(serving) as ceiling, bench.arms(serving, workload=NAME, kv=("split", "unified")) as arms:
@@ -27,6 +33,18 @@ async def run(bench: Bench) -> None:
                 else:
                     values = await measure_ceiling(bench, ceiling, width, turn, samples=arm == DECODE_AND_SAMPLE)
                     bench.add(NAME, str(width), arm, turn, values)
+
+
+async def measure_host(bench: Bench, width: int) -> dict[str, float]:
+    """Return the milliseconds of a step of our loop alone that are spent outside llama.cpp."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.host_time", "--model", str(bench.serving.model)),
+        *("--sequences", str(width), "--steps", "100"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    _, step, host = output.decode().splitlines()[-1].split()
+    return {"host_step_ms": float(step), "host_ms": float(host)}
 
 
 def build_asks(bench: Bench, width: int, *, turn: int, tokens: int) -> list[Ask]:

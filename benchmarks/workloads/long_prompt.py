@@ -8,7 +8,7 @@ import asyncio
 from itertools import pairwise
 
 from benchmarks.arms import PYTHON_SERVER, Arm
-from benchmarks.bench import Bench, in_turns, quiet_client
+from benchmarks.bench import Bench, count_tokens, in_turns, quiet_client
 from benchmarks.client import Ask, Reply
 from benchmarks.figures import quantile
 from benchmarks.step_times import measure_steps, read_metrics
@@ -56,7 +56,7 @@ def build_asks(bench: Bench, *, turn: int, tokens: int) -> list[Ask]:
 async def choose_answer(bench: Bench, arm: Arm) -> int:
     """Return how long the eight answers have to be, from a trial: how far they came while the long prompt was read."""
     replies, pasted = await paste(bench, arm, -1, ROOM)
-    progress = max(sum(moment < pasted.times[0] for moment in reply.times) for reply in replies)
+    progress = max(count_tokens(reply, until=pasted.times[0]) for reply in replies)
     return int(progress * 1.2) + 2 * LONG_ANSWER
 
 

@@ -20,7 +20,7 @@ SEQUENCES = 8
 SYSTEM, QUESTION, ANSWER = 300, 200, 80
 SPREAD = 0.8
 LOAD = 0.7
-FEWEST = 24
+FEWEST = 16
 
 
 async def run(bench: Bench) -> None:
@@ -30,6 +30,9 @@ async def run(bench: Bench) -> None:
         chosen = [arm for arm in arms if arm.name != PYTHON_SERVER]
         rate = await measure_capacity(bench, chosen[0]) * LOAD
         count = max(FEWEST, int(rate * bench.plan.seconds))
+        if count == FEWEST:
+            seconds = f"{FEWEST / rate:.0f} s a turn"
+            bench.results.note(f"W2 on {bench.name}: {FEWEST} requests, the fewest that say anything, take {seconds}.")
         for turn, arm in in_turns(chosen, bench.plan.rounds):
             values: dict[str, float] = {"arrivals_per_second": rate}
             with quiet_client(values):

@@ -62,7 +62,7 @@ def report(kind: str, alone: dict[str, list[Delta]], others: dict[str, list[Delt
     print(f"\n{kind}: {len(alone) - len(different)} of {len(alone)} answers equal token by token")
     for name, (at, margin) in different.items():
         print(f"  prompt {name}: first difference at token {at}, margin of the choice there {margin:.5f}")
-    assert len(different) <= 0.01 * len(alone)
+    assert len(different) <= max(1, 0.01 * len(alone))  # a sample of a few may have one tie
     assert all(margin < CLEAR_MARGIN for _, margin in different.values())
 
 

@@ -14,4 +14,5 @@ FIRST_TEXT = Histogram(
     "From the start of a turn until the model's first token",
     buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30),
 )
+ENGINE_RESTARTS = Counter("apprentice_engine_restarts_total", "Engine processes that ended or hung and were replaced")
 WAITING = Gauge("apprentice_inbox_waiting", "Events that wait for an answer or are being answered")

@@ -14,11 +14,12 @@ from bot.engine.api_error import ApiError, build_error_body
 from bot.engine.choice_reader import ChoiceReader
 from bot.engine.line import Line
 from bot.engine.logprob_replies import build_prompt_logprobs
-from bot.engine.replies import Json, ReplyForm, build_usage, merge
+from bot.engine.replies import Json, ReplyForm, build_usage, join, merge
 from bot.engine.types import Delta, QueuePlace, Request, Usage
 from bot.engine.wire import Call
 
 Deltas = AsyncGenerator[list[Delta], None]
+encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,8 @@ async def collect(order: Order, deltas: Deltas, *, headers: Mapping[str, str]) -
     async for step in deltas:
         for delta in step:
             if delta.error:
-                status = 503 if _is_stopping(delta) else 500
-                raise ApiError(status, delta.error, kind="server_error", code=_code(delta))
+                status, code = _name_failure(delta)
+                raise ApiError(status, delta.error, kind="server_error", code=code)
             received[delta.request_id].append(readers[delta.request_id].read(delta))
     answers = [merge(parts) for parts in received.values()]
     choices = [order.form.choice(index, answer) for index, answer in enumerate(answers)]
@@ -75,12 +76,11 @@ async def collect(order: Order, deltas: Deltas, *, headers: Mapping[str, str]) -
     return web.json_response(body, headers=headers)
 
 
-def _is_stopping(delta: Delta) -> bool:
-    return delta.finish_reason == "cancelled"
-
-
-def _code(delta: Delta) -> str:
-    return "engine_stopping" if _is_stopping(delta) else "engine_error"
+def _name_failure(delta: Delta) -> tuple[int, str]:
+    """Return the status and the code for an answer that ended without its end."""
+    if delta.stop_reason == "deadline":
+        return 504, "deadline_exceeded"
+    return (503, "engine_stopping") if delta.finish_reason == "cancelled" else (500, "engine_error")
 
 
 def _sum(order: Order, counts: Sequence[Count]) -> Usage:
@@ -114,10 +114,10 @@ async def stream(
         async for step in deltas:
             hush()
             chunks: list[Json] = []
-            for delta in step:
+            for delta in join(step):
                 index = places[delta.request_id]
                 if delta.error:
-                    chunks.append(build_error_body(delta.error, kind="server_error", code=_code(delta)))
+                    chunks.append(build_error_body(delta.error, kind="server_error", code=_name_failure(delta)[1]))
                     continue
                 read = order.readers[index].read(delta)
                 counts[index].add(read)
@@ -139,5 +139,5 @@ async def _write_place(response: web.StreamResponse, place: QueuePlace) -> None:
 
 
 async def _write(response: web.StreamResponse, chunks: Sequence[Json]) -> None:
-    lines = "".join(f"data: {json.dumps(chunk, ensure_ascii=False, separators=(',', ':'))}\n\n" for chunk in chunks)
+    lines = "".join(f"data: {encode_json(chunk)}\n\n" for chunk in chunks)
     await response.write(lines.encode())

@@ -61,7 +61,7 @@ def read_error(status: int, body: object, *, retry_after: str | None = None) -> 
     kinds = {str(details.get("code")), str(details.get("type"))}
     if kinds & OVERFLOW_CODES or (status == 400 and "context length" in message):
         return _read_overflow(message, details)
-    if status == 429:
+    if status == 429 or "deadline_exceeded" in kinds:
         return EngineBusy(message, retry_after=_read_seconds(retry_after))
     if status in UNAVAILABLE or "engine_stopping" in kinds:
         return EngineUnavailable(message)

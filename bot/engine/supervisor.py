@@ -18,6 +18,7 @@ import aiohttp
 
 from bot.engine.breaker import DEGRADED_SECONDS, Breaker
 from bot.errors import EngineError, EngineUnavailable, ModelFileError
+from bot.metrics import ENGINE_RESTARTS
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,7 @@ class EngineSupervisor:
             now = time.monotonic()
             self._breaker.record(now)
             self.restarts += 1
+            ENGINE_RESTARTS.inc()
             self.error = self._explain(was_ready=was_ready)
             is_hopeless = isinstance(self.error, ModelFileError) or self._breaker.is_open(now)
             delay = DEGRADED_SECONDS if is_hopeless else self._breaker.delay(now)

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from prometheus_client import REGISTRY
 
 from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
@@ -86,8 +87,55 @@ async def test_a_killed_engine_is_back_and_the_answer_is_completed(slow_model: P
     assert supervisor.restarts == 1
 
 
+ABORTING = (
+    "import ctypes, signal, sys\n"
+    "signal.signal(signal.SIGUSR1, lambda *_: ctypes.CDLL(None).abort())\n"
+    "from bot.cli import main\n"
+    "main()"
+)
+FAULTS = {"abort inside of C": signal.SIGUSR1, "segmentation fault": signal.SIGSEGV, "hangs": signal.SIGSTOP}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_answers_survive_any_end_of_the_engine(slow_model: Path, fault: str) -> None:
+    """However it ends, three people's answers are completed by the next one, as if nothing had been."""
+    with TemporaryDirectory(prefix="engine-") as folder:
+        path = Path(folder) / "engine.sock"
+        arguments = command(slow_model, path)[3:]
+        engine = [sys.executable, "-c", ABORTING, *arguments]
+        async with EngineSupervisor(engine, socket_path=path) as supervisor, EngineClient(socket_path=path) as client:
+            await supervisor.wait_ready(30)
+            whole = [chunk async for chunk in client.chat(HELLO, ANSWER)]
+            broken = supervisor.pid
+            answers = [list[Chunk]() for _ in range(3)]
+            reading = [asyncio.create_task(read_on(client, chunks)) for chunks in answers]
+            await until(lambda: all(len(chunks) > 10 for chunks in answers))
+            os.kill(broken, FAULTS[fault])
+            async with asyncio.timeout(60):
+                await asyncio.gather(*reading)
+
+            assert supervisor.pid != broken
+            assert supervisor.restarts == 1
+    expected = "".join(chunk.text for chunk in whole)
+    assert ["".join(chunk.text for chunk in chunks) for chunks in answers] == [expected] * 3
+
+
+async def read_on(client: EngineClient, read: list[Chunk]) -> None:
+    """Read an answer to its end, as a turn of the bot does: whenever the engine goes away, where it stopped."""
+    while not (read and read[-1].usage):
+        try:
+            got = [token for chunk in read for token in chunk.token_ids]
+            prompt = read[0].prompt_token_ids if read else None
+            chunks = client.resume(prompt, got, ANSWER) if prompt else client.chat(HELLO, ANSWER)
+            async for chunk in chunks:
+                read.append(chunk)  # noqa: PERF401 - what was read before it breaks is what counts
+        except EngineUnavailable:
+            await asyncio.sleep(0.1)
+
+
 async def test_a_hung_engine_is_replaced(tiny_model: Path) -> None:
-    """A process that exists but does not answer for five seconds is killed and started anew."""
+    """A process that exists but does not answer for five seconds is killed and started anew, and that is counted."""
+    before = REGISTRY.get_sample_value("apprentice_engine_restarts_total")
     async with supervised(tiny_model) as (supervisor, client):
         await supervisor.wait_ready(20)
         hung = supervisor.pid
@@ -98,6 +146,7 @@ async def test_a_hung_engine_is_replaced(tiny_model: Path) -> None:
         assert await client.health()
         assert not is_alive(hung)
         assert 4 < seconds < 30
+        assert REGISTRY.get_sample_value("apprentice_engine_restarts_total") == before + 1
 
 
 async def test_leaving_ends_the_process(tiny_model: Path) -> None:

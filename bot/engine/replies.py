@@ -121,6 +121,16 @@ def merge(deltas: Sequence[Delta]) -> Delta:
     )
 
 
+def join(deltas: Sequence[Delta]) -> list[Delta]:
+    """Return one delta for each answer: what arrived together is written together, an error by itself."""
+    if len(deltas) == 1:
+        return list(deltas)
+    parts: dict[tuple[str, str], list[Delta]] = {}
+    for delta in deltas:
+        parts.setdefault((delta.request_id, delta.error), []).append(delta)
+    return [several[0] if len(several) == 1 else merge(several) for several in parts.values()]
+
+
 def build_usage(usage: Usage) -> Json:
     """Return a usage object."""
     return {

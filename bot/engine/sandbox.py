@@ -13,7 +13,8 @@ from typing import Any
 from jinja2 import Template, TemplateError, nodes, pass_context
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
-from jinja2.ext import LoopControlExtension
+from jinja2.ext import Extension, LoopControlExtension
+from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -22,6 +23,7 @@ WORK_LIMIT = 100_000_000
 NUMBER_LIMIT = 10_000
 MARK_NONCE = "mark_nonce"  # a variable: marks with it are counted by how often they were written as JSON
 SIZED = (str, list, tuple, dict)
+PLAIN_PATTERN = re.compile(r"(?:[^{}]|\{\{|\}\}|\{\w*\})*")
 FILTERS = """
 abs capitalize count d default dictsort e escape first float groupby indent int items join last length list
 lower map max min reject rejectattr replace reverse round safe select selectattr sort string sum title trim
@@ -45,6 +47,17 @@ class BoundedCodeGenerator(CodeGenerator):
         self.write("))")
 
 
+class GenerationTag(Extension):
+    """Reads past `{% generation %}`, with which templates mark for a trainer what the model wrote."""
+
+    tags = {"generation"}  # noqa: RUF012 - the form in which Jinja wants it
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        """Return what stands between the tags."""
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
     """A sandbox whose operators and calls refuse to build large values."""
 
@@ -52,7 +65,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
-        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[LoopControlExtension])
+        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[LoopControlExtension, GenerationTag])
         self.filters = {name: _bound_filter(self.filters[name]) for name in FILTERS.split()} | {"tojson": _render_json}
         self.globals = {"range": self.globals["range"], "namespace": self.globals["namespace"], "dict": _build_dict}
 
@@ -69,9 +82,17 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return _check_size(super().call_binop(context, operator, left, right))
 
     def wrap_str_format(self, value: Any) -> Any:
-        """Refuse `str.format`: a width in its pattern allocates any amount of memory."""
-        if super().wrap_str_format(value) is not None:
+        """Fill plain gaps only: a width in a pattern allocates any amount of memory, and a dot reaches attributes."""
+        if super().wrap_str_format(value) is None:
+            return None
+        pattern = value.__self__
+        if value.__name__ != "format" or not PLAIN_PATTERN.fullmatch(pattern):
             raise SecurityError("the template formats text with a pattern")
+
+        def fill(*args: object, **named: object) -> str:
+            return str(pattern.format(*map(str, args), **{name: str(part) for name, part in named.items()}))
+
+        return fill
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - Jinja's names
         """Refuse large arguments of methods such as `ljust`, and large results of any."""

@@ -18,6 +18,7 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 SOURCE_LIMIT = 200_000
+NO_TOOLS = "NoneType"  # Python's word for what those templates trip over
 APP = -1  # the author of tools and options
 Change = Callable[[str, int], str]
 
@@ -136,6 +137,11 @@ class ChatTemplate:
         }
         try:
             return self._renderer.render(self.source, variables, seconds=self._seconds)
+        except RenderError as error:
+            if extras.tools or NO_TOOLS not in str(error):
+                raise TemplateFailure(f"the chat template {error}") from error
+        try:  # some templates for tools count them without asking whether there are any
+            return self._renderer.render(self.source, {**variables, "tools": []}, seconds=self._seconds)
         except RenderError as error:
             raise TemplateFailure(f"the chat template {error}") from error
 

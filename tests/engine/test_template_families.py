@@ -3,8 +3,8 @@
 # ruff: noqa: E501 - templates stand here as they are written elsewhere
 
 import json
-from datetime import datetime
 from collections.abc import Sequence
+from datetime import datetime
 
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment

@@ -24,7 +24,7 @@ MAX_BYTES = 4 * 1024**3
 CHUNK_BYTES = 1024 * 1024
 # In all less than a client's patience with a silent connection. The first trial takes only what nobody else wants of
 # the processor; where that is too little, a second one takes its share.
-TRIALS = (("idle", 140.0), ("nice", 140.0))
+TRIALS = (("idle", 60.0), ("nice", 220.0))
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 
 

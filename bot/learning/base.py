@@ -13,7 +13,7 @@ import transformers
 
 from bot.engine.gguf_header import Header, read_header
 from bot.errors import LearningError
-from bot.learning.base_config import MEND, ROPE_FREQS, build_changes, check_loadable, describe_difference
+from bot.learning.base_config import MEND, ROPE_FREQS, build_values, check_loadable, describe_difference
 from bot.learning.placement import Place
 from bot.learning.scores import KEPT, Scores
 
@@ -26,14 +26,17 @@ def load_base(model_path: Path, training_base: Path | None = None) -> Any:
     check_loadable(header)
     config = build_config(header)
     check_tensors(header, config)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        str(model_path.parent),
-        gguf_file=model_path.name,
-        config=config,
-        dtype=torch.float32,
-        quantization_config=transformers.GgufConfig(dequantize=True),  # without it the model cannot be trained
-        local_files_only=True,
-    )
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            str(model_path.parent),
+            gguf_file=model_path.name,
+            config=config,
+            dtype=torch.float32,
+            quantization_config=transformers.GgufConfig(dequantize=True),  # without it the model cannot be trained
+            local_files_only=True,
+        )
+    except NotImplementedError as error:  # a weight format that the gguf package cannot undo
+        raise LearningError(f"{model_path} cannot be trained as it is ({error}): {MEND}.") from error
     if any(tensor.name == ROPE_FREQS for tensor in header.tensors):
         _stretch_rope(model, model_path)
     return model
@@ -52,12 +55,8 @@ def _load_folder(folder: Path) -> Any:
 
 
 def build_config(header: Header) -> Any:
-    """Return transformers' configuration of a GGUF with what its own reader loses put back."""
-    found, _ = transformers.PreTrainedConfig.get_config_dict(
-        str(header.path.parent), gguf_file=header.path.name, local_files_only=True
-    )
-    known = {key: value for key, value in found.items() if key not in {"model_type", "rope_theta"}}
-    config = transformers.AutoConfig.for_model(found["model_type"], **known | build_changes(header))
+    """Return transformers' configuration of the model in a GGUF."""
+    config = transformers.AutoConfig.for_model(**build_values(header))
     config.architectures = [_model_class(config).__name__]
     return config
 

@@ -99,6 +99,7 @@ def rewrite(path: Path, target: Path, *, drop: str = "", add: str = "", **values
         ({"llama__rope__scaling__type": "longrope"}, "longrope"),
         ({"add": "rope_factors_long.weight"}, "longrope"),
         ({"add": "blk.0.attn_sinks.weight"}, r"training would leave out blk\.0\.attn_sinks\.weight"),
+        ({"drop": "token_embd.weight"}, "a vocabulary and no weights"),
         ({"drop": "blk.1.ffn_up.weight"}, r"it has no blk\.1\.ffn_up\.weight"),
     ],
     ids=str,

@@ -16,6 +16,7 @@ WHOLE_NUMBERS = frozenset({"i8", "i16", "i32", "i64", "f64"})
 NORMS = frozenset({"f32", "f16", "bf16"})
 MAPPED_BYTES = 32  # TENSOR_ALIGNMENT: weights are used where the file lies in memory
 BYTE_TOKENS = frozenset(f"<0x{byte:02X}>" for byte in range(256))
+ESCAPED_BYTES = frozenset(repr(bytes([byte]))[2:-1] for byte in range(256))  # as RWKV writes them
 NO_TOKENIZER = frozenset({"", "none", "no_vocab"})
 
 
@@ -76,5 +77,6 @@ def _check_tokenizer(header: Header) -> Iterator[str]:
     written = [token for token in tokens if token]
     if len(set(written)) < len(written):
         yield "its vocabulary has a token twice"
-    if kind == "llama" and not BYTE_TOKENS.issubset(str(token) for token in written):
-        yield "its vocabulary cannot spell every byte"
+    spelled = {"llama": BYTE_TOKENS, "rwkv": ESCAPED_BYTES}.get(kind, frozenset())
+    if not spelled.issubset(map(str, written)):
+        yield "its vocabulary cannot spell every byte, which ends or never ends a reading"

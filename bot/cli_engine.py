@@ -64,7 +64,7 @@ def _serve(options: "EngineOptions", *, is_managed: bool) -> None:
     from bot.signals import stop_event
 
     async def work() -> None:
-        await serve(options, stop=stop_event(with_stdin=is_managed))
+        await serve(options, stop=stop_event(with_stdin=is_managed), is_alone=True)
 
     asyncio.run(work())
 

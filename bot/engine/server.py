@@ -37,13 +37,14 @@ PENDING = 4096  # a Unix socket refuses a connection beyond these, and everybody
 SWITCH_SECONDS = 0.0005  # the thread that decodes must not wait long for the one that writes JSON
 
 
-async def serve(options: EngineOptions, *, stop: asyncio.Event | None = None) -> None:
-    """Serve until *stop* is set, raising what made the engine unusable."""
+async def serve(options: EngineOptions, *, stop: asyncio.Event | None = None, is_alone: bool = False) -> None:
+    """Serve until *stop* is set, raising what made the engine unusable; *is_alone* in a process for nothing else."""
     check_exposure(options)
-    sys.setswitchinterval(SWITCH_SECONDS)
+    if is_alone:
+        sys.setswitchinterval(SWITCH_SECONDS)
     stop = stop or asyncio.Event()
     log.info("Loading %s", options.model_path)
-    service = EngineService(options)
+    service = EngineService(options, is_alone=is_alone)
     runner = web.AppRunner(
         build_app(service, api_key=options.api_key), access_log=None, handler_cancellation=True, shutdown_timeout=1.0
     )
@@ -255,5 +256,7 @@ async def read_json(request: web.Request) -> object:
         raise ApiError(415, "The body must be JSON, declared as Content-Type: application/json.")
     try:
         return json.loads(await request.read())
+    except web.RequestPayloadError as error:
+        raise ApiError(400, "The body is not what its Content-Encoding says.", code="invalid_body") from error
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "The body is not valid JSON.", code="invalid_json") from error

@@ -4,6 +4,7 @@ Knows no HTTP.
 """
 
 import asyncio
+import gc
 import logging
 import threading
 import time
@@ -27,15 +28,18 @@ from bot.engine.types import Delta, EngineOptions, ModelFacts, ModelInfo, Reques
 
 log = logging.getLogger(__name__)
 
-STALL_SECONDS = 120.0
 State = Literal["loading", "ready", "failed", "stopped"]
 
 
 class EngineService:
-    """One model and its adapters; made, started and stopped inside one running event loop."""
+    """One model and its adapters; made, started and stopped inside one running event loop.
 
-    def __init__(self, options: EngineOptions) -> None:
+    *is_alone* when the process does nothing else.
+    """
+
+    def __init__(self, options: EngineOptions, *, is_alone: bool = False) -> None:
         self.options = options
+        self._is_alone = is_alone
         self.metrics = EngineMetrics()
         self.error: Exception | None = None
         self.sha256: str | None = None
@@ -67,7 +71,7 @@ class EngineService:
     @property
     def state(self) -> State | Literal["stalled"]:
         """Whether the model loads, answers, failed or hangs."""
-        if self._state == "ready" and self._lanes and time.monotonic() - self._lanes.beat > STALL_SECONDS:
+        if self._state == "ready" and self._lanes and self._lanes.is_stalled:
             return "stalled"
         return self._state
 
@@ -193,6 +197,9 @@ class EngineService:
 
     def _on_ready(self, loaded: LoadedModel, lanes: Lanes, adapters: list[tuple[KeptAdapter, Lane]]) -> None:
         self._loaded, self._lanes, self._state = loaded, lanes, "ready"
+        if self._is_alone:
+            gc.collect()
+            gc.freeze()  # what is loaded stays: to look through it again and again stops all answers for 50 ms
         self._roster = Roster(self.options, lanes, created=self._created)
         self._roster.recall(adapters)
 

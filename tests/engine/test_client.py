@@ -36,17 +36,21 @@ async def test_an_answer_arrives_in_chunks(client: EngineClient) -> None:
     assert sum(len(chunk.token_ids) for chunk in chunks) == 8
 
 
-async def test_a_cut_answer_is_resumed_exactly(client: EngineClient) -> None:
+async def test_a_cut_answer_is_resumed_exactly(slow_model: Path) -> None:
     """Text, tokens and usage of the two halves are those of the whole."""
-    options = AnswerOptions(temperature=0, max_tokens=30)
-    text, tokens, last = await collect(client.chat(HELLO, options))
-    async with aclosing(client.chat(HELLO, options)) as stream:
-        first = [await anext(stream) for _ in range(12)]
-    shown = "".join(chunk.text for chunk in first)
-    got = [token for chunk in first for token in chunk.token_ids]
+    options = AnswerOptions(temperature=0, max_tokens=60)
+    first, got = [], []
+    async with serving(slow_model) as client:
+        text, tokens, last = await collect(client.chat(HELLO, options))
+        async with aclosing(client.chat(HELLO, options)) as stream:
+            while len(got) < 12:
+                first.append(await anext(stream))
+                got += first[-1].token_ids
+        shown = "".join(chunk.text for chunk in first)
 
-    rest, more, end = await collect(client.resume(first[0].prompt_token_ids, got, options))
+        rest, more, end = await collect(client.resume(first[0].prompt_token_ids, got, options))
 
+    assert len(got) < 60
     assert (shown + rest, (*got, *more)) == (text, tokens)
     assert (end.usage.prompt_tokens, end.usage.completion_tokens) == (
         last.usage.prompt_tokens,

@@ -83,6 +83,41 @@ def test_answers_grow_while_others_wait(model: Model) -> None:
     rig.context.close()
 
 
+def test_quick_tokens_come_together(model: Model) -> None:
+    """Many tokens are handed over at a time, but the first and the last at once; nothing is lost or out of order."""
+    rig = Rig(model)
+    handed: list[list[Delta]] = []
+    rig.loop._deliver = lambda deltas: handed.append(list(deltas))
+
+    rig.run(ask("0", prompts(1)[0], max_tokens=400))
+
+    tokens = tuple(token for deltas in handed for delta in deltas for token in delta.token_ids)
+    assert len(handed[0]) == 1
+    assert handed[-1][-1].finish_reason == "length"
+    assert 2 < len(handed) < 200
+    assert tokens == answer_alone(model, prompts(1)[0], max_tokens=400)
+    rig.context.close()
+
+
+def test_held_tokens_wait_for_nobody(model: Model) -> None:
+    """Somebody else's prompt lets go of what was held before it is computed, and a cancelled answer's is dropped."""
+    rig = Rig(model)
+    grow(rig, prompts(2), max_tokens=400)
+    while not rig.loop._deltas:
+        rig.loop.step()
+    held = len(rig.loop._deltas)
+    before = len(rig.deltas)
+    rig.loop.cancel("1")
+    rig.loop.submit(ask("late", prompts(3)[2], max_tokens=1))
+
+    rig.loop.step()
+
+    assert held == 2
+    assert [delta.request_id for delta in rig.deltas[before:]] == ["0", "0", "late"]
+    rig.loop.shut_down("The end.")
+    rig.context.close()
+
+
 def test_a_spoilt_slot_fails_alone(rig: Rig, model: Model) -> None:
     """When llama.cpp refuses the batch because of one conversation, only that one ends; the others are unharmed."""
     asked = prompts(5, seed=4)  # whose greedy choices are clear: other cells mean another order of summation

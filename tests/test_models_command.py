@@ -111,8 +111,7 @@ def test_an_adapter_is_described(folder: Path) -> None:
     ("template", "said"),
     [
         (
-            "{% for m in messages %}{{ m.content }}{% endfor %}"
-            '{% if tools %}<tool_call>{{ tools | tojson }}"arguments"{% endif %}',
+            '{{ messages[0].content }}{% if tools %}<tool_call>{{ tools | tojson }}"arguments"{% endif %}',
             "tools +yes",
         ),
         ("<think></think>{% for m in messages %}{{ m.content }}{% endfor %}", "reasoning +yes, kept out"),

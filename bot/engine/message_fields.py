@@ -86,7 +86,7 @@ def _parse_short(value: object, name: str) -> str:
 
 def _parse_content(content: object, name: str) -> str:
     name = f"{name}.content"
-    if isinstance(content, list):
+    if isinstance(content, list) and content:
         for part in content:
             if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
                 refuse(name, "may have parts of type text only")

@@ -26,6 +26,7 @@ from bot.engine.types import EngineOptions
 from bot.errors import EngineError
 
 IDLE_SECONDS = 1.0
+MIN_STALL_SECONDS, MAX_STALL_SECONDS, SLACK = 15.0, 120.0, 20.0
 T = TypeVar("T")
 
 
@@ -78,13 +79,20 @@ class Lanes:
         self._call(lambda: self._end(lane)).result()
         _free(lane)
 
-    def order(self, lane: Lane) -> "Future[tuple[str, ...]]":
-        """Return the requests that wait for a place of *lane*, the next one first; callable from any thread."""
-        return self._call(lambda: lane.loop.scheduler.waiting.order)
-
     def embed(self, tokens: Sequence[int]) -> "Future[list[float]]":
         """Return the vector of a text; callable from any thread."""
-        return self._call(lambda: self._embedder.embed(tokens))
+        return self._call(lambda: self._embed(tokens))
+
+    def _embed(self, tokens: Sequence[int]) -> list[float]:
+        self.beat = time.monotonic()  # many texts at once are many signs of life
+        return self._embedder.embed(tokens)
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether a step takes so long that it will never end: longer by far than the model's speed explains."""
+        steps = [lane.loop.longest_step for lane in tuple(self._open)]
+        longest = sum(SLACK * step if step else MAX_STALL_SECONDS for step in steps)
+        return time.monotonic() - self.beat > min(MAX_STALL_SECONDS, max(MIN_STALL_SECONDS, longest))
 
     def end(self) -> None:
         """Let `run` return after the current steps; callable from any thread."""

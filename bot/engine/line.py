@@ -1,42 +1,36 @@
 """Where a waiting request stands in line, and telling so while it waits.
 
-The engine's thread knows the order; it is asked at most twice a second, however many wait. Knows no HTTP.
+The engine's thread says what the order is; it is looked through once, however many wait. Knows no HTTP.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from bot.engine.backlog import Backlog
 from bot.engine.types import QueuePlace
 
-FRESH_SECONDS = 0.5
 FIRST_SECONDS = 0.1  # whoever gets a place at once hears nothing of lines
 LOOK_SECONDS, SAY_SECONDS = 0.25, 1.0
 
-Order = Callable[[], "Future[tuple[str, ...]]"]
+Order = Callable[[], Sequence[str]]
 Say = Callable[[QueuePlace], Awaitable[None]]
 
 
 class Line:
     """The order of those who wait for one served model."""
 
-    def __init__(self, ask: Order, backlog: Backlog) -> None:
-        self._ask = ask
+    def __init__(self, read: Order, backlog: Backlog) -> None:
+        self._read = read
         self._backlog = backlog
-        self._asking = asyncio.Lock()
-        self._asked_at = -FRESH_SECONDS
+        self._order: Sequence[str] = ()
         self._ranks: Mapping[str, int] = {}
 
-    async def find(self, request_id: str) -> QueuePlace | None:
+    def find(self, request_id: str) -> QueuePlace | None:
         """Return where a request stands, None when it has its place or has not come in yet."""
-        async with self._asking:
-            if time.monotonic() - self._asked_at >= FRESH_SECONDS:
-                order = await asyncio.wrap_future(self._ask())
-                self._ranks = {waiting: rank for rank, waiting in enumerate(order, start=1)}
-                self._asked_at = time.monotonic()
+        order = self._read()
+        if order is not self._order:
+            self._order, self._ranks = order, {waiting: rank for rank, waiting in enumerate(order, start=1)}
         rank = self._ranks.get(request_id)
         if rank is None:
             return None
@@ -57,7 +51,7 @@ class Line:
         await asyncio.sleep(FIRST_SECONDS)
         said: QueuePlace | None = None
         while said is None or said.position:
-            place = await self.find(request_id)
+            place = self.find(request_id)
             if said is not None and place is None:
                 place = QueuePlace(0, 0.0)  # its turn has come; reading a long question may take a while yet
             if place is not None and place != said:

@@ -302,6 +302,11 @@ class EngineLoop:
         waits = (a.waits_since for a in self._answers.values() if a.sequence.phase is Phase.WAITING)
         state.oldest_wait = min(waits, default=None) if state.waiting else None
 
+    @property
+    def longest_step(self) -> float | None:
+        """The seconds that no step should take, None before anything was measured; any thread may ask."""
+        return self._pace.longest_step()
+
     def shut_down(self, reason: str) -> None:
         """Tell every open request why it ends; the loop's thread calls this last."""
         self._take_commands()  # what was submitted a moment ago is told, too

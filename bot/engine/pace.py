@@ -6,6 +6,7 @@ Pure arithmetic; the loop measures.
 TARGET_SECONDS = 0.05
 FLOOR = 64
 SMOOTHING = 0.2
+FADING = 0.99
 MEASURABLE_TOKENS = 32
 
 
@@ -15,12 +16,21 @@ class PrefillPace:
     def __init__(self, *, ceiling: int) -> None:
         self._ceiling = ceiling
         self._tokens_per_second = FLOOR / TARGET_SECONDS
+        self._slowest_token = 0.0
 
     def observe(self, tokens: int, seconds: float) -> None:
         """Learn from a decode; steps with few tokens say nothing about prompts."""
+        self._slowest_token = max(FADING * self._slowest_token, seconds / tokens)
         if tokens >= MEASURABLE_TOKENS and seconds > 0:
             rate = tokens / seconds
             self._tokens_per_second += SMOOTHING * (rate - self._tokens_per_second)
+
+    def longest_step(self) -> float | None:
+        """Return the seconds that no step should take, None before anything was measured.
+
+        A batch's tokens share the work of reading the weights, so alone each of them takes longest.
+        """
+        return self._slowest_token * self._ceiling or None
 
     def budget(self) -> int:
         """Return the share of prompt tokens for the next step."""

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from bot.engine.adapter_store import AdapterStore, KeptAdapter
@@ -149,7 +148,7 @@ class Roster:
 
     def _add(self, lane: Lane, *, created: int, path: Path | None = None) -> None:
         backlog = Backlog(self._options.max_sequences)
-        line = Line(partial(self._lanes.order, lane), backlog)
+        line = Line(lambda: lane.loop.waiting_order, backlog)
         self._served[lane.name] = Served(lane, created, backlog, line, path)
 
     def _free_if_unused(self, served: Served) -> None:

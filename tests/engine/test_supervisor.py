@@ -231,3 +231,37 @@ async def test_no_orphan_survives_its_parent(tiny_model: Path) -> None:
         parent.stdout.close()
 
         await until(lambda: not is_alive(pid), seconds=5)
+
+
+HANGING = (
+    "import signal, threading\n"
+    "from bot.engine import lanes, llama\n"
+    "lanes.MIN_STALL_SECONDS = lanes.MAX_STALL_SECONDS = 1.0\n"
+    "compute, is_hanging = llama.Context.compute, threading.Event()\n"
+    "def hang(self):\n"
+    "    while is_hanging.is_set(): threading.Event().wait(60)\n"
+    "    return compute(self)\n"
+    "llama.Context.compute = hang\n"
+    "signal.signal(signal.SIGUSR1, lambda *_: is_hanging.set())\n"
+    "from bot.cli import main\n"
+    "main()"
+)
+
+
+async def test_a_computation_that_never_ends_is_replaced(slow_model: Path) -> None:
+    """The engine still answers for its health, and says that it is stalled; the open answer goes on elsewhere."""
+    with TemporaryDirectory(prefix="engine-") as folder:
+        path = Path(folder) / "engine.sock"
+        engine = [sys.executable, "-c", HANGING, *command(slow_model, path)[3:]]
+        async with EngineSupervisor(engine, socket_path=path) as supervisor, EngineClient(socket_path=path) as client:
+            await supervisor.wait_ready(30)
+            chunks: list[Chunk] = []
+            reading = asyncio.create_task(read_on(client, chunks))
+            await until(lambda: len(chunks) > 10)
+            hung = supervisor.pid
+            os.kill(hung, signal.SIGUSR1)
+            async with asyncio.timeout(60):
+                await reading
+
+            assert supervisor.pid != hung
+    assert sum(len(chunk.token_ids) for chunk in chunks) == ANSWER.max_tokens

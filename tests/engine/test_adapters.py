@@ -67,6 +67,22 @@ async def test_adapters_are_models(client: EngineClient, http: Http, adapters: t
     assert models[1].root == str(adapters[0])
 
 
+async def test_adapters_at_once_keep_to_their_own(
+    client: EngineClient, http: Http, adapters: tuple[Path, Path]
+) -> None:
+    """The same conversation under the same scope, asked of all three at the same time: nobody reads another's cache."""
+    for name, path in zip("ab", adapters, strict=True):
+        await client.load_adapter(name, path)
+    names = ("tiny", "a", "b")
+    alone = {name: await answer(http, name, cache_salt=f"alone {name}", max_tokens=25) for name in names}
+
+    asked = names * 4
+    together = await asyncio.gather(*(answer(http, name, max_tokens=25) for name in asked))
+
+    assert list(together) == [alone[name] for name in asked]
+    assert len({tuple(tokens) for tokens in alone.values()}) == 3
+
+
 def client_model(adapters: tuple[Path, Path]) -> Path:
     """Return the tiny model, written again beside the adapters."""
     path = adapters[0].parent / "tiny.gguf"
@@ -185,10 +201,25 @@ async def test_an_adapter_that_kills_dies_alone(tmp_path: Path) -> None:
     """An adapter of the embeddings of a model that ties them aborts llama.cpp; the serving process never sees it."""
     tied = write_tiny_model(tmp_path / "tied.gguf", is_tied=True)
     bad = write_tiny_adapter(tmp_path / "embeddings.gguf", whole=("token_embd.weight",))
+    headless = write_tiny_adapter(tmp_path / "head.gguf", whole=("output.weight",))
     async with serving(tied) as client:
         with pytest.raises(EngineError, match="SIGABRT"):
             await client.load_adapter("a", bad)
+        with pytest.raises(EngineError, match=r"head\.gguf"):
+            await client.load_adapter("a", headless)
         assert await client.health()
+
+
+async def test_an_adapter_that_names_its_model_is_served_with_that_one(
+    client: EngineClient, tmp_path: Path, adapters: tuple[Path, Path]
+) -> None:
+    """The header's checksum is the served model's; the same adapter for another model was refused above."""
+    sha256 = hashlib.sha256(client_model(adapters).read_bytes()).hexdigest()
+    path = write_tiny_adapter(tmp_path / "named.gguf", metadata={"apprentice.base_sha256": sha256})
+
+    await client.load_adapter("named", path)
+
+    assert [model.id for model in await client.models()] == ["tiny", "named"]
 
 
 async def test_names_and_numbers_are_limited(tiny_model: Path, adapters: tuple[Path, Path], tmp_path: Path) -> None:

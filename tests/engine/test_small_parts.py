@@ -33,6 +33,8 @@ def test_the_pace_follows_the_machine() -> None:
 
     assert fast.budget() == 512
     assert slow.budget() == FLOOR
+    assert fast.longest_step() < 1 < slow.longest_step()
+    assert PrefillPace(ceiling=512).longest_step() is None
 
 
 def test_the_breaker_opens_after_three_crashes_in_a_minute() -> None:

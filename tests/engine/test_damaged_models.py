@@ -224,7 +224,7 @@ async def test_a_model_that_ends_the_process_is_named(tmp_path: Path, number: st
         assert supervisor.restarts == 1
 
 
-@pytest.mark.parametrize("number", [4, pytest.param(200, marks=[pytest.mark.nightly, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize("number", [2, pytest.param(200, marks=[pytest.mark.nightly, pytest.mark.timeout(3600)])])
 async def test_damaged_adapters_are_refused(tiny_model: Path, tmp_path: Path, number: int) -> None:
     """A damaged adapter, and a model given as one, end in a refusal that names the file; the trial may die of it."""
     good = write_tiny_adapter(tmp_path / "good.gguf")

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 import aiohttp
@@ -63,7 +64,7 @@ class Reply:
     @property
     def gaps(self) -> list[float]:
         """Seconds between one arrival and the next, each of one token or of several that came together."""
-        return [after - before for before, after in zip(self.times, self.times[1:], strict=False)]
+        return [after - before for before, after in pairwise(self.times) if after > before]
 
     def read(self) -> "Reply":
         """Understand the pieces; the moment of an event is that of the piece which completed it."""

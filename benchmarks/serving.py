@@ -105,9 +105,8 @@ def find_model(name: str, plan: Plan, out: Path) -> Path:
     return Path(name).resolve()
 
 
-async def measure(plan: Plan, out: Path, results: Results) -> str:
-    """Run every workload on every model; return what llama.cpp says of the machine."""
-    system = ""
+async def measure(plan: Plan, out: Path, results: Results, *, command: str) -> None:
+    """Run every workload on every model; what is known is written after each."""
     for name in plan.models:
         path = find_model(name, plan, out)
         matrices, layers = read_matrices(path)
@@ -130,7 +129,19 @@ async def measure(plan: Plan, out: Path, results: Results) -> str:
             print(f"{workload} {label}", flush=True)
             await import_module(f"benchmarks.workloads.{WORKLOADS[workload]}").run(bench)
             print(f"  {workload} {label} took {time.perf_counter() - began:.0f} s", flush=True)
-    return system
+            write(results, plan, out, system=system, command=command)
+
+
+def write(results: Results, plan: Plan, out: Path, *, system: str, command: str) -> None:
+    """Write the table, all rows and the picture."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "serving.md").write_text(render(results, system=system, command=command))
+    choices = {
+        name: value for name, value in asdict(plan).items() if name not in {"peer_key", "llama_server", "packages"}
+    }
+    body = {"command": command, "system": system, "plan": choices, **results.to_json()}
+    (out / "serving.json").write_text(json.dumps(body, indent=1, default=str))
+    draw(results.rows, out / "serving.png")
 
 
 def main() -> None:
@@ -145,15 +156,11 @@ def main() -> None:
         )
     if not plan.llama_server:
         results.note("llama-server was not measured: give its path by --llama-server.")
-    system = asyncio.run(measure(plan, options.out, results))
     command = shlex.join(["python", "-m", "benchmarks.serving", *hide_folders(sys.argv[1:])])
-    text = render(results, system=system, command=command)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "serving.md").write_text(text)
-    body = {"command": command, "system": system, "plan": asdict(plan), **results.to_json()}
-    (options.out / "serving.json").write_text(json.dumps(body, indent=1, default=str))
-    draw(results.rows, options.out / "serving.png")
-    print(f"\n{text}\nWritten to {options.out}: serving.md, serving.json, serving.png")
+    asyncio.run(measure(plan, options.out, results, command=command))
+    print(
+        f"\n{(options.out / 'serving.md').read_text()}\nWritten to {options.out}: serving.md, serving.json, serving.png"
+    )
 
 
 def hide_folders(arguments: list[str]) -> list[str]:

@@ -65,9 +65,10 @@ class Hub:
         end = len(content) if self.cut_at is None else self.cut_at
         with suppress(ConnectionError):
             await response.write(body[start:end])
-            if end < len(content) and request.transport:
+            if end < len(content):
                 await asyncio.sleep(0.2)
-                request.transport.close()
+                if request.transport:
+                    request.transport.close()
         return response
 
 

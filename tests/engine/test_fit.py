@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import llama_cpp as lib
+import numpy as np
 import pytest
 
 from bot.engine.devices import list_devices
 from bot.engine.fit import Device, Fit, Machine, choose_fit, list_rooms
 from bot.engine.footprint import Footprint, measure
 from bot.engine.gguf_header import read_header
-from bot.engine.llama import GGML, start_backend
+from bot.engine.llama import GGML, Context, Model, start_backend
 from bot.engine.loaded import Plan, load_model, plan_model
 from bot.engine.types import EngineOptions
 from bot.errors import ModelFileError
@@ -265,6 +266,21 @@ def test_the_processor_is_a_device_that_tells_its_memory() -> None:
     assert GIB // 4 < processor.free <= processor.total
 
 
+def test_a_split_reaches_llama_cpp(tiny_model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The devices and their shares of the layers; the processor stands for two GPUs here."""
+    start_backend()
+    (processor,) = list_devices(GGML, kinds={0})
+    with caplog.at_level(logging.DEBUG, "bot.engine.llama"):
+        model = Model(tiny_model, n_gpu_layers=2, split=[(processor.handle, 1), (processor.handle, 1)])
+    context = Context(model, n_cells=256, n_slots=1, n_batch=32, kv_unified=True, threads=1)
+
+    assert context.decode([(0, np.array([1, 2, 3], dtype=np.int32), 0, 1)]) == 0
+    assert np.isfinite(context.logits(2)).all()
+    assert sum("using device CPU" in record.getMessage() for record in caplog.records) == 2
+    context.close()
+    model.close()
+
+
 SCRIPT = """
 import logging, resource, sys
 from pathlib import Path
@@ -272,7 +288,7 @@ from bot.engine.loaded import load_model
 from bot.engine.types import EngineOptions
 logging.basicConfig(level="INFO", format="%(message)s")
 used = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmSize"))) * 1024
-resource.setrlimit(resource.RLIMIT_AS, (used + 700 * 2**20,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (used + 900 * 2**20,) * 2)
 loaded = load_model(EngineOptions(model_path=Path(sys.argv[1]), threads=1, max_adapters=0, kv_type="f32"))
 print("cells", loaded.facts.n_cells)
 """

@@ -7,7 +7,9 @@ Names and order are those of llama.cpp's own converter. Where that one goes wron
 import json
 import re
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from errno import ENOSPC
 from math import isclose, sqrt
 from pathlib import Path
 
@@ -17,8 +19,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from bot.engine.gguf_header import Header
-from bot.errors import LearningError
+from bot.engine.gguf_header import Header, read_header
+from bot.errors import LearningError, ModelFileError
 from bot.learning.atomic import replacing
 from bot.learning.lora_rules import check_lora
 from bot.learning.placement import Place, find_places
@@ -68,18 +70,24 @@ def export_adapter(folder: Path, target: Path, *, base: Header, origin: Origin) 
         check_pair(module, pair, places[module])
     alpha, factors = choose_scale(config, pairs)
     with replacing(target) as draft:
-        writer = gguf.GGUFWriter(draft, base.architecture)
-        _write_header(writer, base, origin, alpha=alpha)
-        for module, pair in pairs.items():
-            name = places[module].tensor
-            writer.add_tensor(f"{name}.lora_a", round_half(pair.a, module))
-            writer.add_tensor(
-                f"{name}.lora_b", round_half(_turn(pair.b, places[module].heads) * factors[module], module)
-            )
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
+        with closing(gguf.GGUFWriter(draft, base.architecture)) as writer:
+            _write_header(writer, base, origin, alpha=alpha)
+            for module, pair in pairs.items():
+                name, heads = places[module].tensor, places[module].heads
+                writer.add_tensor(f"{name}.lora_a", round_half(pair.a, module))
+                writer.add_tensor(f"{name}.lora_b", round_half(_turn(pair.b, heads) * factors[module], module))
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+        _check_complete(draft)
+
+
+def _check_complete(draft: Path) -> None:
+    """Raise *OSError* if the disk was full: numpy hands the matrices to C, which keeps that to itself."""
+    try:
+        read_header(draft)
+    except ModelFileError as error:
+        raise OSError(ENOSPC, "the disk took only a part of it") from error
 
 
 def read_adapter(folder: Path) -> tuple[Mapping[str, object], Mapping[str, Pair]]:

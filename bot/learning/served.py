@@ -3,17 +3,46 @@
 Needs the engine alone: texts go in as token ids, so neither a template nor a tokenizer can differ.
 """
 
+import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import numpy as np
 
+from bot.engine.client import EngineClient
 from bot.errors import EngineError, EngineUnavailable
 from bot.learning.scores import Scores
 
 NAMED = 20  # as many of the likeliest tokens as the API gives
 SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What the engine says of the same texts: the base, the adapter over it, and the base when that is gone again."""
+
+    before: Sequence[Scores]
+    adapted: Sequence[Scores]
+    after: Sequence[Scores]
+
+
+async def try_adapter(
+    client: EngineClient, socket_path: Path, texts: Sequence[Sequence[int]], *, base: str, adapter: Path, sha256: str
+) -> Trial:
+    """Serve an adapter for a moment under a name that nobody knows; *EngineError* says why the engine refuses it.
+
+    The engine has to be idle: with others' answers in its batches, the last bits of the scores differ (P6).
+    """
+    name = f"candidate-{secrets.token_hex(8)}"
+    before = await score_served(socket_path, texts, model=base)
+    await client.load_adapter(name, adapter, sha256=sha256)
+    try:
+        adapted = await score_served(socket_path, texts, model=name)
+    finally:
+        await client.unload_adapter(name)
+    return Trial(before, adapted, await score_served(socket_path, texts, model=base))
 
 
 async def score_served(socket_path: Path, texts: Sequence[Sequence[int]], *, model: str) -> list[Scores]:

@@ -14,7 +14,7 @@ from bot.learning.export import Origin, export_adapter
 from bot.learning.parity import Measured
 from bot.learning.placement import find_places
 from bot.learning.scores import Scores
-from bot.learning.served import score_served
+from bot.learning.served import try_adapter
 from tests.engine.conftest import serving
 from tests.learning.tiny_adapters import attach_adapter, save_adapter
 from tests.learning.tiny_models import build_model
@@ -53,10 +53,13 @@ def spend_night(path: Path, folder: Path, kind: str, *, texts: Texts, **options:
 async def measure(path: Path, night: Night) -> tuple[Measured, Sequence[Scores]]:
     """Let the engine try and serve the adapter, and score base, adapter and base again."""
     async with serving(path, n_ctx=512) as client:
-        socket, name = client._socket_path, path.stem
-        before = await score_served(socket, night.texts, model=name)
-        await client.load_adapter("candidate", night.adapter)
-        served = await score_served(socket, night.texts, model="candidate")
-        await client.unload_adapter("candidate")
-        after = await score_served(socket, night.texts, model=name)
-    return Measured(before, night.trained_base, served, night.trained), after
+        trial = await try_adapter(
+            client,
+            client._socket_path,
+            night.texts,
+            base=path.stem,
+            adapter=night.adapter,
+            sha256=hash_model(night.adapter),
+        )
+        assert [model.id for model in await client.models()] == [path.stem]
+    return Measured(trial.before, night.trained_base, trial.adapted, night.trained), trial.after

@@ -1,6 +1,7 @@
 """A PEFT adapter becomes the GGUF adapter that llama.cpp's own converter would make of it, or nothing at all."""
 
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,6 +139,34 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, base: Header, 
 
     with pytest.raises(LearningError, match=r"file/adapter\.gguf cannot be written .* make room"):
         export_adapter(saved(), tmp_path / "file" / "adapter.gguf", base=base, origin=ORIGIN)
+
+
+def test_a_full_disk_leaves_the_file_of_before(tmp_path: Path, base: Header, saved: FOLDER) -> None:
+    """When writing stops in the middle, nothing has changed and nothing is left over."""
+    folder, target = saved(), tmp_path / "out" / "adapter.gguf"
+    target.parent.mkdir()
+    target.write_text("the one before")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+    try:
+        with pytest.raises(LearningError, match="make room"):
+            export_adapter(folder, target, base=base, origin=ORIGIN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert [path.name for path in target.parent.iterdir()] == ["adapter.gguf"]
+    assert target.read_text() == "the one before"
+
+
+def test_the_same_adapter_is_the_same_file(tmp_path: Path, base: Header, saved: FOLDER) -> None:
+    """A run that is repeated has the same checksum, and 16-bit weights are read like others."""
+    folder = saved()
+    damage(folder, lambda weights: weights.update({name: data.bfloat16() for name, data in weights.items()}))
+    for name in ("one", "two"):
+        export_adapter(folder, tmp_path / name, base=base, origin=ORIGIN)
+
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert read_header(tmp_path / "one").tensors
 
 
 def test_an_unreadable_folder_is_named(tmp_path: Path, base: Header, saved: FOLDER) -> None:

@@ -135,6 +135,14 @@ async def test_another_base_is_seen_before_a_step_is_made(tmp_path: Path, base_f
     assert "TRAINING_BASE" in check.sentence
 
 
+async def test_an_adapter_for_another_file_is_not_even_tried(tmp_path: Path, base_file: Files) -> None:
+    """The header's checksum names the base: the same shape with other weights is refused, and the base goes on."""
+    night = spend_night(base_file("llama"), tmp_path, "llama", texts=TEXTS)
+
+    with pytest.raises(EngineError, match="another model"):
+        await measure(base_file("llama", "F16"), night)
+
+
 def test_a_trace_is_seen() -> None:
     """One bit of difference after the adapter is gone is enough."""
     before = score(build_model("qwen2"), TEXTS[:1])

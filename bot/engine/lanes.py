@@ -5,6 +5,7 @@ nothing is rebuilt when requests for different adapters take turns. Adapters are
 one at a time, while this one goes on; llama.cpp allows that for contexts that are not in use.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -24,6 +25,8 @@ from bot.engine.loop import Deliver, EngineLoop
 from bot.engine.metrics import EngineMetrics
 from bot.engine.types import EngineOptions
 from bot.errors import EngineError
+
+log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
 MIN_STALL_SECONDS, MAX_STALL_SECONDS, SLACK = 15.0, 120.0, 20.0
@@ -52,7 +55,9 @@ class Lanes:
         self._deliver = deliver
         self._metrics = metrics
         self._bell = threading.Event()
-        self._host = HostTier(choose_limit(options.host_cache_bytes, free=read_free_memory()))
+        free = max(0, read_free_memory() - loaded.model.size)  # a mapped file counts as free although it is in use
+        self._host = HostTier(choose_limit(options.host_cache_bytes, free=free))
+        log.info("Idle conversations may keep %d MiB of host memory beside the KV cache.", self._host.limit >> 20)
         self._embedder = Embedder(loaded)
         self._tasks: deque[Callable[[], None]] = deque()
         self._is_closed = False

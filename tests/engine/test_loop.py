@@ -257,7 +257,8 @@ def disturb(rig: Rig, steps: int, *, seed: int) -> None:
             scope = ("", "a", "b", "c")[int(rng.integers(4))]
             sampling = SamplingParams(temperature=float(rng.integers(0, 2)), seed=number)
             fields = {"max_tokens": int(rng.integers(1, 60)), "sampling": sampling, "scope": scope}
-            rig.loop.submit(ask(str(number), prompt, shared_length=int(rng.integers(0, 21)), **fields))
+            fields |= {"shared_length": int(rng.integers(0, 21)), "priority": int(rng.integers(0, 3))}
+            rig.loop.submit(ask(str(number), prompt, **fields))
         if rng.random() < 0.1:
             rig.loop.cancel(str(int(rng.integers(max(1, number)))))
         rig.loop.step()
@@ -269,18 +270,18 @@ def disturb(rig: Rig, steps: int, *, seed: int) -> None:
 @pytest.mark.parametrize("steps", [400, pytest.param(100_000, marks=[pytest.mark.nightly, pytest.mark.timeout(3600)])])
 def test_random_traffic_ends_well(model: Model, kv_unified: bool, steps: int) -> None:
     """Under pressure and cancels nobody fails, nothing is left behind, and llama.cpp holds what the count says."""
-    rig = Rig(
-        model, n_cells=512 if kv_unified else 256 * 6, n_slots=6, max_running=5, kv_unified=kv_unified, n_batch=64
-    )
+    cells, host = 512 if kv_unified else 256 * 6, HostTier(100_000)
+    rig = Rig(model, n_cells=cells, n_slots=6, max_running=5, kv_unified=kv_unified, n_batch=64, host=host)
 
     disturb(rig, steps, seed=steps)
 
     assert not [delta for delta in rig.deltas if delta.error]
     assert rig.loop._answers == {}
-    assert rig.loop.scheduler.host.used == 0
+    assert host.used == sum(len(saved.state) for saved in host._held) <= host.limit
     held = [rig.context.length(slot) for slot in range(6)]
     assert held == [rig.loop.scheduler.pool.length(slot) for slot in range(6)]
     assert rig.loop.scheduler.evictions > 0
+    assert rig.loop.scheduler.slots.loads > 0
     rig.context.close()
 
 

@@ -1,0 +1,43 @@
+"""How many prompt tokens go beside growing answers: near the target time on fast machines, whole blocks on slow ones."""
+
+import pytest
+
+from bot.engine.pace import FLOOR, TARGET_SECONDS, PrefillPace
+
+
+def learn(pace: PrefillPace, *, rate: float, steps: int = 60) -> int:
+    """Let steps of the chosen size take what a machine of *rate* tokens a second takes; return the last size."""
+    for _ in range(steps):
+        tokens = pace.budget()
+        pace.observe(tokens, tokens / rate)
+    return pace.budget()
+
+
+@pytest.mark.parametrize("rate", [4_000.0, 7_000.0])
+def test_a_fast_machine_keeps_the_target(rate: float) -> None:
+    """Steps come to take the target time."""
+    assert learn(PrefillPace(ceiling=512), rate=rate) / rate == pytest.approx(TARGET_SECONDS, rel=0.05)
+
+
+def test_the_limits_hold() -> None:
+    """However slow the machine, prompts go in whole blocks; however fast, they fit into a batch."""
+    assert learn(PrefillPace(ceiling=512), rate=10.0) == FLOOR
+    assert learn(PrefillPace(ceiling=512), rate=1e9) == 512
+
+
+def test_a_change_of_speed_is_learned() -> None:
+    """When the machine becomes slower, for example by other work, the pieces become smaller."""
+    pace = PrefillPace(ceiling=512)
+    before = learn(pace, rate=8_000.0)
+
+    assert learn(pace, rate=4_000.0) == pytest.approx(before / 2, rel=0.05)
+
+
+def test_single_tokens_teach_nothing_about_prompts() -> None:
+    """A token by itself takes as long as many together; it must not make the pieces small."""
+    pace = PrefillPace(ceiling=512)
+    before = learn(pace, rate=8_000.0)
+    for _ in range(100):
+        pace.observe(1, 0.01)
+
+    assert pace.budget() == before

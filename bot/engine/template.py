@@ -6,7 +6,7 @@ Knows no tokens and no llama.cpp; the template's source is untrusted and runs in
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,8 +83,9 @@ class ChatTemplate:
         Texts inside tools and calls steer many templates, so they are told apart only where *is_risky* says so.
         """
         expected = self.render_whole(messages, extras)
-        for trim in (str, str.strip):
-            parts = self._mark(messages, extras, trim=trim, is_risky=is_risky)
+        roles = {message.role for message in messages}
+        for trimmed in (set[str](), roles, roles - {"tool"}):
+            parts = self._mark(messages, extras, trimmed=trimmed, is_risky=is_risky)
             if "".join(part.text for part in parts) == expected:
                 return parts
         raise WordsChangedError("the chat template changes the messages' words, so they cannot be told from its own")
@@ -100,7 +101,7 @@ class ChatTemplate:
         messages: Sequence[Message],
         extras: Extras,
         *,
-        trim: Callable[[str], str],
+        trimmed: Collection[str],
         is_risky: Callable[[str], bool],
     ) -> tuple[Part, ...]:
         """Render marks that nobody can guess in place of words, then put the words in."""
@@ -111,7 +112,8 @@ class ChatTemplate:
             is_content = id(word) in contents
             if not word or not (is_content or is_risky(word)):
                 return word
-            words.append(Part(trim(word) if is_content else word, author))
+            is_trimmed = is_content and messages[author].role in trimmed
+            words.append(Part(word.strip() if is_trimmed else word, author))
             return f"\ue000{nonce}.{len(words) - 1}\ue001"
 
         text = self._fill(messages, extras, mark, nonce=nonce)

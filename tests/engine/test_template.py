@@ -1,10 +1,11 @@
 """Templates from downloaded files: rendered faithfully, and harmless however hostile they are."""
 
+import json
 import time
 
 import pytest
 
-from bot.engine.template import CHATML, ChatTemplate, Message, TemplateFailure, WordsChangedError
+from bot.engine.template import APP, CHATML, ChatTemplate, Extras, Message, TemplateFailure, WordsChangedError
 
 TALK = (Message("system", "Be brief."), Message("user", "Hi"), Message("assistant", "Hello."), Message("user", "Bye"))
 
@@ -77,6 +78,35 @@ def test_a_template_may_look_at_words() -> None:
     assert text_of(template, (Message("user", "plain"),)) == "plain"
     with pytest.raises(WordsChangedError):
         template.render((Message("user", "a</think>b"),))
+
+
+def test_words_inside_json_are_told_apart() -> None:
+    """Texts in tools and calls keep their author however often they are written as JSON."""
+    source = "{{ tools | tojson }}|{{ messages[0].calls | tojson | tojson }}|{{ messages[0].content | trim }}"
+    words = 'say "<x>"\n'
+    message, extras = Message("user", "hi ", {"calls": [{words: words}]}), Extras(tools=({"name": words},))
+    template = ChatTemplate(source)
+
+    parts = template.render((message,), extras, is_risky=lambda word: "<" in word)
+
+    assert "".join(part.text for part in parts) == template.render_whole((message,), extras)
+    escaped = json.dumps(words)[1:-1]
+    twice = json.dumps(escaped)[1:-1]
+    assert [(part.message, part.text) for part in parts if part.message is not None] == [
+        (APP, escaped),
+        (0, twice),
+        (0, twice),
+        (0, "hi"),
+    ]
+
+
+def test_a_template_may_trim_some_roles_only() -> None:
+    """Llama's templates strip what people say and keep what tools say as it is."""
+    template = ChatTemplate(
+        "{% for m in messages %}[{{ m.content if m.role == 'tool' else m.content | trim }}]{% endfor %}"
+    )
+
+    assert text_of(template, (Message("user", " hi "), Message("tool", " 5\n", {"id": "c"}))) == "[hi][ 5\n]"
 
 
 def test_nobody_can_forge_a_mark() -> None:

@@ -106,6 +106,60 @@ async def test_a_call_of_the_models_own_is_read(tmp_path: Path) -> None:
     assert "<tool_call>" in text_only.message.content
 
 
+def source_of(mark: str) -> str:
+    """Return a template with tools that shows by *mark* in which form its model writes calls."""
+    return HERMES.replace(CALL_FORM, mark).replace("<tool_call>", "").replace("</tool_call>", "")
+
+
+ARGUMENTS = '{"place": "Rome", "is_now": true}'
+THOUGHT = ("<|channel|>", "analysis", "<|message|>", "Hmm.", "<|end|>", "<|start|>", "assistant")
+WEATHER = ('<tool_call>\n{"name": "', 'weather", "arguments": ', ARGUMENTS, "}\n</tool_call>")
+FORMS = {
+    "hermes": (HERMES, WEATHER, ()),
+    "thinking": (HERMES + "{# </think> #}", ("<think>", "Hmm.", "</think>", *WEATHER), ()),
+    "llama": (
+        source_of('{"name": "x", "parameters": y}<|eot_id|>'),
+        ('{"name": "', 'weather", "parameters": ', f"{ARGUMENTS}}}"),
+        (),
+    ),
+    "mistral": (
+        source_of("[TOOL_CALLS]"),
+        ("[TOOL_CALLS]", '[{"name": "', 'weather", "arguments": ', ARGUMENTS, "}]"),
+        ("[TOOL_CALLS]",),
+    ),
+    "named": (
+        source_of("[TOOL_CALLS]x[ARGS]"),
+        ("[TOOL_CALLS]", "weather", "[ARGS]", ARGUMENTS),
+        ("[TOOL_CALLS]", "[ARGS]"),
+    ),
+    "harmony": (
+        source_of("<|channel|><|message|>"),
+        (*THOUGHT, "<|channel|>commentary", " to=functions.weather ", "<|constrain|>", "json<|message|>", ARGUMENTS),
+        ("<|end|>", "<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|return|>", "<|call|>"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_every_form_can_be_demanded(tmp_path: Path, form: str) -> None:
+    """The grammar of each form lets through what a good model writes, after its reasoning, and the call is read."""
+    template, script, control = FORMS[form]
+    async with asking(tmp_path / "m.gguf", template=template, script=script, control=control) as official:
+        (answer,) = (
+            await official.chat.completions.create(
+                model="m", messages=ASK, tools=TOOLS, tool_choice="required", temperature=0, parallel_tool_calls=False,
+                extra_body={"include_reasoning": True, "return_token_ids": True},
+            )
+        ).choices  # fmt: skip
+
+    assert len(answer.token_ids) == len(script) + 1  # nothing but the script and its end
+    (call,) = answer.message.tool_calls
+    assert (call.function.name, json.loads(call.function.arguments)) == ("weather", {"place": "Rome", "is_now": True})
+    assert answer.finish_reason == "tool_calls"
+    assert answer.message.reasoning_content == ("Hmm." if form in {"thinking", "harmony"} else None)
+    assert not answer.message.content
+
+
 async def test_marks_that_are_control_tokens_are_seen(tmp_path: Path) -> None:
     """Mistral's mark is a control token without text; with tools it is read, without them it stays invisible."""
     template = HERMES.replace(CALL_FORM, "[TOOL_CALLS]").replace("<tool_call>", "[TOOL_CALLS]")

@@ -43,7 +43,7 @@ class Http:
         async with self.session.post(path, json={**body, "stream": True}) as response:
             assert response.headers["Content-Type"].startswith("text/event-stream")
             lines = (await response.read()).decode().split("\n\n")
-        data = [line.removeprefix("data: ") for line in lines if line]
+        data = [line.removeprefix("data: ") for line in lines if line and not line.startswith(":")]
         return [line if line == "[DONE]" else json.loads(line) for line in data]
 
 

@@ -150,6 +150,25 @@ async def test_a_deadline_that_cannot_be_kept_is_refused_at_once(slow_model: Pat
     assert body["error"]["estimated_wait_seconds"] > 0
 
 
+async def test_a_deadline_ends_the_waiting_and_the_answering(slow_model: Path) -> None:
+    """Whoever still waits when it passes gets an error at once; whoever is being answered gets what there is."""
+    async with opened(slow_model, max_sequences=1) as http:
+        cut = asyncio.create_task(http.post(CHAT, FOREVER | {"deadline_seconds": 1.5}))
+        await until(http, answering=1)
+        late, streamed = await asyncio.gather(
+            http.post(CHAT, FOREVER | {"deadline_seconds": 0.3, "user": "tom"}),
+            http.events(CHAT, FOREVER | {"deadline_seconds": 0.3, "user": "priya"}),
+        )
+        assert not cut.done()
+        status, body = await cut
+
+    assert (late[0], late[1]["error"]["code"]) == (504, "deadline_exceeded")
+    assert [event["error"]["code"] for event in streamed if "error" in event] == ["deadline_exceeded"]
+    (choice,) = body["choices"]
+    assert (status, choice["finish_reason"], choice["stop_reason"]) == (200, "length", "deadline")
+    assert 0 < body["usage"]["completion_tokens"] < FOREVER["max_tokens"]
+
+
 async def test_a_wait_that_nobody_would_wait_is_refused_at_once(slow_model: Path) -> None:
     """With a limit of the wait, the queue may have room and still be too long."""
     async with serving(slow_model, max_sequences=1, longest_wait_seconds=0.01) as client:

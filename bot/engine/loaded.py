@@ -4,6 +4,7 @@ The last stop before llama.cpp; knows no requests and no HTTP.
 """
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -131,12 +132,12 @@ def _open(plan: Plan) -> LoadedModel:
     handles = [device.handle for device in plan.machine.devices]
     split = [(handle, layers) for handle, layers in zip(handles, fit.split, strict=False) if layers]
     model = Model(options.model_path, n_gpu_layers=fit.gpu_layers, split=split)
-    try:
+    with ExitStack() as undo:
+        undo.callback(model.close)
         context = build_context(options, model, fit=fit)
+        undo.callback(context.close)
         warm_up(model, context)
-    except ModelFileError:
-        model.close()
-        raise
+        undo.pop_all()
     log.info("The engine serves:\n%s", plan.render())
     facts = _describe(options, model, context, fit=fit)
     return LoadedModel(options, fit, model, context, build_encoder(model), facts)

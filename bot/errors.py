@@ -46,9 +46,20 @@ class EngineUnavailable(EngineError):  # noqa: N818 - reads as a state, not as a
 class EngineBusy(EngineError):  # noqa: N818 - reads as a state, not as a mistake
     """The language model has too much to do right now."""
 
-    def __init__(self, message: str | None = None, *, retry_after: float = 5.0) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retry_after: float = 5.0,
+        is_own_doing: bool = False,
+        waiting: int | None = None,
+        wait_seconds: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.is_own_doing = is_own_doing  # it is not that others ask too much
+        self.waiting = waiting
+        self.wait_seconds = wait_seconds
 
 
 class ContextOverflow(EngineError):  # noqa: N818 - the field's own word

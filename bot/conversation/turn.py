@@ -12,7 +12,7 @@ from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.history import Fitted, build_messages, fit_history
 from bot.conversation.prompts import Prompt
 from bot.engine.client import EngineClient
-from bot.engine.types import AnswerOptions
+from bot.engine.types import AnswerOptions, QueuePlace
 from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable
 from bot.storage.answers import begin_answer, has_outcome, is_replaced, load_answer, update_answer
 from bot.storage.db import Database
@@ -136,7 +136,7 @@ class Assistant:
                     patience = Patience()
                     yield piece
             except (EngineUnavailable, EngineBusy) as error:
-                draft.stand(None)
+                draft.stand(_read_place(error))
                 if draft.text and draft.prompt_ids is None:
                     raise  # a server that names no token ids: nothing to go on from
                 await draft.unless_stopped(patience.wait(error))
@@ -201,3 +201,10 @@ class Assistant:
             raise EngineUnavailable
         if not draft.text.strip() and draft.finish_reason != STOPPED:
             raise EngineError("The model gave an empty answer.")
+
+
+def _read_place(error: EngineUnavailable | EngineBusy) -> QueuePlace | None:
+    """Return where a question would stand that was refused for now; it is asked again by itself."""
+    if not isinstance(error, EngineBusy) or error.waiting is None:
+        return None
+    return QueuePlace(error.waiting + 1, error.wait_seconds)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from bot.engine.api_error import ApiError
 from bot.engine.backlog import LONGEST_RETRY_SECONDS, Backlog
 from bot.engine.budgets import Budgets
+from bot.engine.callers import is_user
 from bot.engine.replies import build_backlog
 from bot.engine.types import Delta, EngineOptions, Request
 
@@ -57,7 +58,7 @@ class Admission:
         if self._open.total() + count > places + limit:
             raise refuse_busy(backlog, "The engine's queue is full.", code="queue_full")
         if self._open[user] and self._open[user] + count > places + max(1, limit - waiting):
-            raise refuse_busy(backlog, "Too many of your requests wait already.", code="queue_share_full")
+            raise refuse_busy(backlog, "Too many of your requests wait already.", param="user", code="queue_share_full")
 
     def _check_wait(self, backlog: Backlog, deadline_seconds: float) -> None:
         wait, longest = backlog.estimate() or 0.0, self._options.longest_wait_seconds
@@ -78,6 +79,7 @@ class Admission:
             429,
             f"You have used up your {kind} for this minute; there is enough again in {math.ceil(seconds)} s.",
             kind="rate_limit_error",
+            param="user" if is_user(caller) else None,
             code="rate_limit_exceeded",
             headers={"Retry-After": str(math.ceil(seconds)), **self.describe(caller)},
         )
@@ -102,13 +104,14 @@ class Admission:
             yield step
 
 
-def refuse_busy(backlog: Backlog, message: str, *, code: str) -> ApiError:
+def refuse_busy(backlog: Backlog, message: str, *, code: str, param: str | None = None) -> ApiError:
     """Return the refusal for a request that comes too many, with what is known of the wait."""
     seconds = min(LONGEST_RETRY_SECONDS, backlog.retry_after(RETRY_AFTER_SECONDS))
     return ApiError(
         429,
         message,
         kind="rate_limit_error",
+        param=param,
         code=code,
         headers={"Retry-After": str(seconds)},
         details=build_backlog(backlog),

@@ -13,6 +13,7 @@ from aiohttp import web
 from bot.engine.api_error import ApiError
 from bot.engine.socket_file import read_peer_uid
 
+USER = "user "
 KEY: web.RequestKey[str] = web.RequestKey("key", str)
 
 
@@ -48,4 +49,9 @@ def find_caller(request: web.Request, user: str) -> str:
 
     Where there is a key it is the key, for its holder can name any user; on the bot's own socket it is the person.
     """
-    return str(request.get(KEY) or f"user {user}")
+    return str(request.get(KEY) or USER + user)
+
+
+def is_user(caller: str) -> bool:
+    """Whether a caller is a person, not the holder of a key."""
+    return caller.startswith(USER)

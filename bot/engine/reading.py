@@ -62,7 +62,14 @@ def read_error(status: int, body: object, *, retry_after: str | None = None) -> 
     if kinds & OVERFLOW_CODES or (status == 400 and "context length" in message):
         return _read_overflow(message, details)
     if status == 429 or "deadline_exceeded" in kinds:
-        return EngineBusy(message, retry_after=_read_seconds(retry_after))
+        waiting, seconds = details.get("waiting"), details.get("estimated_wait_seconds")
+        return EngineBusy(
+            message,
+            retry_after=_read_seconds(retry_after),
+            is_own_doing=details.get("param") == "user",
+            waiting=waiting if isinstance(waiting, int) else None,
+            wait_seconds=seconds if isinstance(seconds, int | float) else None,
+        )
     if status in UNAVAILABLE or "engine_stopping" in kinds:
         return EngineUnavailable(message)
     if status in {401, 403}:

@@ -175,6 +175,8 @@ def _apology(error: Exception) -> str:
             f"Your message is too long for me: it has about {error.prompt_tokens} tokens, and I can take "
             f"{error.limit}. Please send a shorter one."
         )
+    if isinstance(error, EngineBusy) and error.is_own_doing:
+        return "You have asked me a lot within a minute. Please try again a little later."
     if isinstance(error, EngineBusy):
         return "Too many people are asking me at once. Please try again in a minute."
     if isinstance(error, EngineUnavailable):

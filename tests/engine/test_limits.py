@@ -153,11 +153,11 @@ async def test_a_deadline_that_cannot_be_kept_is_refused_at_once(slow_model: Pat
 async def test_a_deadline_ends_the_waiting_and_the_answering(slow_model: Path) -> None:
     """Whoever still waits when it passes gets an error at once; whoever is being answered gets what there is."""
     async with opened(slow_model, max_sequences=1) as http:
-        cut = asyncio.create_task(http.post(CHAT, FOREVER | {"deadline_seconds": 1.5}))
+        cut = asyncio.create_task(http.post(CHAT, FOREVER | {"deadline_seconds": 0.7}))
         await until(http, answering=1)
         late, streamed = await asyncio.gather(
-            http.post(CHAT, FOREVER | {"deadline_seconds": 0.3, "user": "tom"}),
-            http.events(CHAT, FOREVER | {"deadline_seconds": 0.3, "user": "priya"}),
+            http.post(CHAT, FOREVER | {"deadline_seconds": 0.2, "user": "tom"}),
+            http.events(CHAT, FOREVER | {"deadline_seconds": 0.2, "user": "priya"}),
         )
         assert not cut.done()
         status, body = await cut
@@ -263,3 +263,23 @@ async def test_another_user_of_the_machine_is_refused(tiny_model: Path) -> None:
             seen.append((await process.communicate())[0].strip())
 
     assert seen == [b"403", b"200"]
+
+
+async def test_the_bot_knows_whose_doing_a_refusal_is(tiny_model: Path) -> None:
+    """A person's own budget is one thing, a full queue another, and that one says where the question would stand."""
+    async with serving(tiny_model, requests_per_minute=1) as client:
+        async for _ in client.chat(HELLO, AnswerOptions(max_tokens=1, user="maya")):
+            pass
+        with pytest.raises(EngineBusy) as caught:
+            await anext(client.chat(HELLO, AnswerOptions(max_tokens=1, user="maya")))
+        assert caught.value.is_own_doing
+        assert caught.value.retry_after > 30
+    async with serving(tiny_model, max_sequences=1, queue_limit=0) as client:
+        http = Http(client._socket_path)
+        running = asyncio.create_task(http.post(CHAT, FOREVER))
+        await until(http, answering=1)
+        with pytest.raises(EngineBusy) as caught:
+            await anext(client.chat(HELLO, AnswerOptions(max_tokens=1, user="tom")))
+        await running
+        await http.session.close()
+        assert (caught.value.is_own_doing, caught.value.waiting) == (False, 0)

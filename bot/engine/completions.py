@@ -4,6 +4,7 @@ Knows the service; llama.cpp stays behind it, and what a reply looks like stands
 """
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -89,6 +90,7 @@ class Completions:
 
     async def _encode_chat(self, parsed: ChatCall) -> Prompt:
         size = sum(len(message.content.encode()) for message in parsed.messages)
+        size += sum(len(json.dumps(message.extra, ensure_ascii=False).encode()) for message in parsed.messages)
         check_length(self._service, size, param="messages")
         extras = build_extras(
             self._service.loaded.encoder.dialect,

@@ -37,7 +37,7 @@ class Fields:
             raise ApiError(400, "The body must be a JSON object.")
         self._left = {name: value for name, value in body.items() if value is not None}
         for name, value in self._left.items():
-            _check_depth(value, name)
+            check_depth(value, name)
 
     def take(self, name: str) -> object:
         """Return a field's value, None when it is absent."""
@@ -109,7 +109,7 @@ def check_unicode(text: str, name: str) -> str:
     return text
 
 
-def _check_depth(value: object, name: str) -> None:
+def check_depth(value: object, name: str) -> None:
     """Refuse what is nested so deeply that reading it could exhaust the stack."""
     layer = [value]
     for _ in range(MAX_DEPTH):

@@ -5,7 +5,7 @@ Knows the wire's names and limits; nothing of templates but the form in which th
 
 import json
 
-from bot.engine.fields import check_json, check_unicode, refuse
+from bot.engine.fields import check_depth, check_json, check_unicode, refuse
 from bot.engine.template import Message
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
@@ -73,6 +73,7 @@ def _parse_call(call: object, name: str) -> dict[str, object]:
         arguments = None
     if not isinstance(arguments, dict):
         refuse(f"{name}.function.arguments", "must be the text of a JSON object")
+    check_depth(arguments, f"{name}.function.arguments")
     check_json(arguments, f"{name}.function.arguments")
     called = {"name": _parse_short(function.get("name"), f"{name}.function.name"), "arguments": arguments}
     return {"id": _parse_short(call.get("id"), f"{name}.id"), "type": "function", "function": called}

@@ -15,6 +15,7 @@ from bot.engine.types import Reasoning
 Convert = Callable[[str], str]
 ROOT = re.compile(r"^root ::= ", re.MULTILINE)
 FINAL = f"{harmony.CHANNEL}final{harmony.MESSAGE}"
+PLAIN_START, ANY_TEXT = r"[^{< \n\t]", r"[^\u0000]*"
 ANALYSIS = f"{harmony.CHANNEL}analysis{harmony.MESSAGE}"
 
 
@@ -34,8 +35,8 @@ def build_answer_grammar(schema: str, reasoning: Reasoning | None, convert: Conv
 def build_tool_grammar(form: ToolForm, use: ToolUse, reasoning: Reasoning | None, convert: Convert) -> str:
     """Return the grammar of an answer that must call, or may call but then keeps to the schemas."""
     writes = form.writes
-    if writes is None or not (use.must_call or writes.start.startswith(form.begin)):
-        raise FormError("cannot be promised in the form in which this model writes calls")
+    if writes is None:
+        raise FormError("cannot be promised as this model writes calls: ask for neither strict nor required ones")
     rules = ROOT.sub("engine-any ::= ", convert(json.dumps(_join_schemas(use))), count=1)
     alternatives = (
         f"{_quote(tool.name + writes.after_name)} alternative-{index} {_quote(writes.closing)}"
@@ -46,11 +47,16 @@ def build_tool_grammar(form: ToolForm, use: ToolUse, reasoning: Reasoning | None
     if use.is_parallel and writes.separator is not None:
         rest += f" ({_quote(writes.separator)} engine-call)*"
     rest += f" {_quote(writes.ending)}"
-    if use.must_call:
-        return _put_reasoning_before(f"{_quote(writes.start)} {rest}", rules, reasoning)
-    later = f"{_quote(writes.start.removeprefix(form.begin))} {rest}"
-    rules += f"\n{_build_until(form.begin, later, name='engine-free', may_end=True)}"
-    return _put_reasoning_before("engine-free-0", rules, reasoning)
+    body = f"{_quote(writes.start)} {rest}"
+    if not use.must_call and form.is_whole:
+        body = f'{body} | "" | {PLAIN_START} {ANY_TEXT}'
+    elif not use.must_call and form.begin == harmony.CALL:
+        body = f"{body} | {_quote(FINAL)} {ANY_TEXT}"
+    elif not use.must_call:
+        later = f"{_quote(writes.start.removeprefix(form.begin))} {rest}"
+        rules += f"\n{_build_until(form.begin, later, name='engine-free', may_end=True)}"
+        body = "engine-free-0"
+    return _put_reasoning_before(body, rules, reasoning)
 
 
 def _join_schemas(use: ToolUse) -> Mapping[str, object]:

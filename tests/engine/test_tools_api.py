@@ -108,7 +108,7 @@ async def test_a_call_of_the_models_own_is_read(tmp_path: Path) -> None:
 
 def source_of(mark: str) -> str:
     """Return a template with tools that shows by *mark* in which form its model writes calls."""
-    return HERMES.replace(CALL_FORM, mark).replace("<tool_call>", "").replace("</tool_call>", "")
+    return HERMES.replace("<tool_call>", "").replace("</tool_call>", "").replace("<arguments>}", "<arguments>}" + mark)
 
 
 ARGUMENTS = '{"place": "Rome", "is_now": true}'
@@ -140,14 +140,15 @@ FORMS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("choice", ["required", "auto"])
 @pytest.mark.parametrize("form", FORMS)
-async def test_every_form_can_be_demanded(tmp_path: Path, form: str) -> None:
+async def test_every_form_can_be_bound(tmp_path: Path, form: str, choice: str) -> None:
     """The grammar of each form lets through what a good model writes, after its reasoning, and the call is read."""
     template, script, control = FORMS[form]
     async with asking(tmp_path / "m.gguf", template=template, script=script, control=control) as official:
         (answer,) = (
             await official.chat.completions.create(
-                model="m", messages=ASK, tools=TOOLS, tool_choice="required", temperature=0, parallel_tool_calls=False,
+                model="m", messages=ASK, tools=TOOLS, tool_choice=choice, temperature=0, parallel_tool_calls=False,
                 extra_body={"include_reasoning": True, "return_token_ids": True},
             )
         ).choices  # fmt: skip
@@ -158,6 +159,27 @@ async def test_every_form_can_be_demanded(tmp_path: Path, form: str) -> None:
     assert answer.finish_reason == "tool_calls"
     assert answer.message.reasoning_content == ("Hmm." if form in {"thinking", "harmony"} else None)
     assert not answer.message.content
+
+
+@pytest.mark.parametrize("form", ["hermes", "llama", "harmony"])
+async def test_strict_functions_do_not_forbid_words(tmp_path: Path, form: str) -> None:
+    """Where a call may be made but need not be, the grammar of strict functions lets a plain answer through."""
+    template, _, control = FORMS[form]
+    script = (*THOUGHT, "<|channel|>final", "<|message|> ", "It ", "rains.") if form == "harmony" else ("It ", "rains.")
+    async with asking(tmp_path / "m.gguf", template=template, script=script, control=control) as official:
+        answer = await official.chat.completions.create(model="m", messages=ASK, tools=TOOLS, temperature=0)
+
+    assert answer.choices[0].message.content.strip() == "It rains."
+    assert answer.choices[0].finish_reason == "stop"
+
+
+async def test_what_no_grammar_can_promise_is_refused(tmp_path: Path) -> None:
+    """A form that is no JSON is read, but promises about it are a 400 that says what to leave out."""
+    template = source_of("<tool_call><function=x></function></tool_call>")
+    async with asking(tmp_path / "m.gguf", template=template) as official:
+        for asked in ({"tools": TOOLS}, {"tools": LOOSE, "tool_choice": "required"}):
+            with pytest.raises(openai.BadRequestError, match="neither strict nor required"):
+                await official.chat.completions.create(model="m", messages=ASK, **asked)
 
 
 async def test_marks_that_are_control_tokens_are_seen(tmp_path: Path) -> None:

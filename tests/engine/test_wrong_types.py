@@ -84,6 +84,8 @@ INSIDE: list[tuple[str, str, Callable[[object], dict[str, object]]]] = [
     ("messages[0].tool_calls", "list", lambda value: say("assistant", tool_calls=value)),
     ("messages[0].reasoning_content", "str", lambda value: say("assistant", reasoning_content=value)),
     ("messages[0].tool_calls[0].function.arguments", "none", call),
+    ("messages[0].tool_calls[0].function.arguments", "none", lambda value: call(json.dumps({"a": value}) * 2)),
+    ("messages[0].tool_calls[0].function.arguments", "none", lambda _: call('{"a":' * 900 + "1" + "}" * 900)),
     ("tools[0].function.name", "str", lambda value: offer(name=value)),
     ("tools[0].function.parameters", "dict", lambda value: offer(parameters=value)),
     ("tools[0].function.strict", "bool", lambda value: offer(strict=value)),

@@ -82,6 +82,7 @@ class Misuse:
             self.grammar,
             self.context,
             self.closed_context,
+            self.embed,
         ]
 
     @staticmethod
@@ -236,6 +237,11 @@ class Misuse:
         context.close()
         context.close()
         return None
+
+    def embed(self) -> object:
+        """Ask contexts for the vector of a text, though they were not made for that."""
+        tokens = [self.rng.choice([1, 2, self.wild()]) for _ in range(self.rng.choice([0, 1, 5, 33]))]
+        return self.rng.choice([*self.contexts, self.left]).embed(tokens).sum()
 
     def closed_context(self) -> object:
         """Go on with a context that is closed, as with one that never was."""

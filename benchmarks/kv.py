@@ -1,14 +1,14 @@
 """Prints what a decode step costs under shared and split KV cells, with and without flash attention.
 
-`python -m benchmarks.kv` measures the starter and a random model of a real shape. The processor's time of the
-computing thread is counted, so that other work on the machine disturbs little; each figure is the median of several
-rounds in turns.
+`python -m benchmarks.kv` measures the starter and a random model of a real shape. What counts is the time that the
+processor worked for the computing thread, so that other work on the machine disturbs less.
 """
 
 import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -18,85 +18,104 @@ from benchmarks.random_model import Shape, write_random_model
 from bot.engine.llama import Context, Model, start_backend
 
 STARTER = Path(__file__).parent.parent / "bot" / "models" / "starter.gguf"
-STEPS = 8
-BATCH = 256
 KINDS = tuple(product((True, False), ("on", "off")))
+STEPS, BATCH, LIVE = 8, 256, 300
+TALK = LIVE + 8 * STEPS
+Figures = dict[str, list[float]]
 
 
-def measure(model: Model, *, sequences: int, live: int, idle: int, kind: tuple[bool, str]) -> float:
-    """Return the milliseconds of a step for *sequences* that hold *live* tokens each beside one slot of *idle* ones."""
-    unified, flash = kind
-    slots = sequences + bool(idle)
-    room = live + STEPS + 2
-    cells = sequences * room + idle if unified else slots * max(room, idle)
-    context = Context(
-        model, n_cells=cells, n_slots=slots, n_batch=BATCH, kv_unified=unified, threads=1, flash_attention=flash
-    )
-    if idle:
-        fill(context, sequences, idle)
-    for slot in range(sequences):
-        fill(context, slot, live)
-    took = []
-    for step in range(STEPS):
-        token = np.array([200 + step], dtype=np.int32)
-        context.build([(slot, token, live + step, 1) for slot in range(sequences)])
+class Cache:
+    """One KV cache with sequences that grow."""
+
+    def __init__(self, model: Model, *, kind: tuple[bool, str], slots: int, idle: int) -> None:
+        is_unified, flash = kind
+        cells = slots * TALK + idle if is_unified else (slots + bool(idle)) * max(TALK, idle)
+        self.context = Context(
+            model,
+            n_cells=cells,
+            n_slots=slots + bool(idle),
+            n_batch=BATCH,
+            kv_unified=is_unified,
+            threads=1,
+            flash_attention=flash,
+        )
+        self._lengths = dict.fromkeys(range(slots + bool(idle)), 0)
+        if idle:
+            self.fill(slots, idle)
+
+    def fill(self, slot: int, length: int) -> None:
+        """Bring a slot to *length* tokens."""
+        while (start := self._lengths[slot]) < length:
+            tokens = np.arange(start, min(start + BATCH, length), dtype=np.int32) % 190
+            self._decode([(slot, tokens, start, 0)])
+            self._lengths[slot] += len(tokens)
+
+    def measure(self, slots: Sequence[int]) -> float:
+        """Return the milliseconds of a step in which each of *slots* grows by a token."""
+        token = np.array([200], dtype=np.int32)
+        took = []
+        for _ in range(STEPS):
+            took.append(self._decode([(slot, token, self._lengths[slot], 1) for slot in slots]))
+            for slot in slots:
+                self._lengths[slot] += 1
+        return statistics.median(took) * 1000
+
+    def _decode(self, pieces: list[tuple[int, np.ndarray, int, int]]) -> float:
+        self.context.build(pieces)
         begun = time.thread_time()
-        if context.compute():
+        if self.context.compute():
             raise RuntimeError("llama.cpp could not decode")
-        took.append(time.thread_time() - begun)
-    context.close()
-    return statistics.median(took) * 1000
+        return time.thread_time() - begun
 
 
-def fill(context: Context, slot: int, length: int) -> None:
-    """Compute *length* tokens into a slot."""
-    for start in range(0, length, BATCH):
-        count = min(BATCH, length - start)
-        tokens = np.arange(start, start + count, dtype=np.int32) % 190
-        if context.decode([(slot, tokens, start, 0)]):
-            raise RuntimeError("llama.cpp could not decode")
+def measure_kind(model: Model, kind: tuple[bool, str], *, idle: int) -> Figures:
+    """Return the figures of one kind: more and more sequences, then neighbours that are not, then idle ones beside."""
+    found: Figures = {}
+    cache = Cache(model, kind=kind, slots=16, idle=0)
+    for width in (1, 4, 8, 16):
+        for slot in range(width):
+            cache.fill(slot, LIVE)
+        found[f"{width} sequences"] = [cache.measure(range(width))]
+    found["8 of them, every other slot"] = [cache.measure(range(0, 16, 2))]
+    cache.context.close()
+    cache = Cache(model, kind=kind, slots=4, idle=idle)
+    for width in (1, 4):
+        for slot in range(width):
+            cache.fill(slot, LIVE)
+        found[f"{width} beside {idle} idle tokens"] = [cache.measure(range(width))]
+    cache.context.close()
+    return found
 
 
-def report(path: Path, *, widths: list[int], live: int, idle: int, rounds: int) -> None:
-    """Measure one model and print its table."""
+def report(path: Path, *, idle: int, rounds: int) -> None:
+    """Measure one model in turns and print its table."""
     model = Model(path, n_gpu_layers=0)
-    print(f"\n{path.name}, {live} tokens a sequence, one thread: ms of processor time a step")
-    print("sequences  idle   " + "".join(f"{name_of(kind):>22}" for kind in KINDS))
-    for sequences, beside in [(width, 0) for width in widths] + [(width, idle) for width in widths if width <= 4]:
-        found: dict[tuple[bool, str], list[float]] = {kind: [] for kind in KINDS}
-        for turn, kind in product(range(rounds), KINDS):
-            found[KINDS[(KINDS.index(kind) + turn) % len(KINDS)]].append(
-                measure(
-                    model,
-                    sequences=sequences,
-                    live=live,
-                    idle=beside,
-                    kind=KINDS[(KINDS.index(kind) + turn) % len(KINDS)],
-                )
-            )
-        print(f"{sequences:9d} {beside:5d}   " + "".join(f"{statistics.median(found[kind]):22.2f}" for kind in KINDS))
+    idle = min(idle, model.n_ctx_train)
+    tables: list[Figures] = [{} for _ in KINDS]
+    for _ in range(rounds):
+        for kind, table in zip(KINDS, tables, strict=True):
+            for name, values in measure_kind(model, kind, idle=idle).items():
+                table.setdefault(name, []).extend(values)
     model.close()
-
-
-def name_of(kind: tuple[bool, str]) -> str:
-    """Return a column's title."""
-    return f"{'shared' if kind[0] else 'split'}, flash {kind[1]}"
+    print(f"\n{path.name}, {LIVE} tokens a sequence, one thread: ms of the processor for a step, median of {rounds}")
+    titles = [f"{'shared' if is_unified else 'split'}, flash {flash}" for is_unified, flash in KINDS]
+    print(" " * 30 + "".join(f"{title:>18}" for title in titles))
+    for name in tables[0]:
+        print(f"{name:30}" + "".join(f"{statistics.median(table[name]):18.2f}" for table in tables), flush=True)
 
 
 def main() -> None:
-    """Measure both models, or the one that is named."""
+    """Measure both models, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, nargs="*", default=[])
-    parser.add_argument("--sequences", type=int, nargs="+", default=[1, 4, 8, 16])
-    parser.add_argument("--live", type=int, default=300)
     parser.add_argument("--idle", type=int, default=7000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     chosen = parser.parse_args()
     start_backend()
     with tempfile.TemporaryDirectory() as folder:
         paths = chosen.model or [STARTER, write_random_model(Path(folder) / "30x576.gguf", shape=Shape())]
         for path in paths:
-            report(path, widths=chosen.sequences, live=chosen.live, idle=chosen.idle, rounds=chosen.rounds)
+            report(path, idle=chosen.idle, rounds=chosen.rounds)
 
 
 if __name__ == "__main__":

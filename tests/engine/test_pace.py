@@ -1,4 +1,4 @@
-"""How many prompt tokens go beside growing answers: near the target time on fast machines, whole blocks on slow ones."""
+"""How many prompt tokens go beside growing answers: fast machines keep the target time, slow ones whole blocks."""
 
 import pytest
 

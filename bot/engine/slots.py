@@ -86,19 +86,19 @@ class Slots:
 
     def clear(self, sequence: Sequence, hit: Hit | None, *, need: int) -> bool:
         """Evict until *hit* can grow by *need* tokens; False if this step has moved enough and the next may go on."""
-        protected = hit.slot if hit else -1
-        while need > self.pool.free() or not (self._free or (hit and hit.is_own)):
-            if self._transfer_room <= 0:
-                return False
-            if not self.evict_oldest(protected=protected):
+        saved = hit.saved if hit else None
+        if saved:
+            self._host.take(saved)  # before the states of those who give way take its place
+        while is_short := need > self.pool.free() or not (self._free or (hit and hit.is_own)):
+            if not self.may_transfer or not self.evict_oldest(protected=hit.slot if hit else -1):
                 break
-        return self._transfer_room > 0 or not (sequence.spilled or (hit and hit.saved))
+        is_clear = self.may_transfer or not (is_short or saved or sequence.spilled)
+        if saved and not is_clear:
+            self._host.store(saved)
+        return is_clear
 
     def occupy(self, sequence: Sequence, hit: Hit | None, *, need: int) -> None:
         """Give *sequence* a slot that begins with the hit, or with what was saved when it was preempted."""
-        saved = hit.saved if hit else None
-        if saved:
-            self._host.take(saved)  # before another state takes its place
         slot = sequence.slot = self._claim(hit)
         while need > self.pool.free() and self.evict_oldest():
             pass
@@ -106,8 +106,8 @@ class Slots:
             self._host.release(sequence.spilled.size, self._lane)
             self._load(slot, sequence.spilled)
             sequence.spilled = None
-        elif hit and saved:
-            self._load(slot, saved)
+        elif hit and hit.saved:
+            self._load(slot, hit.saved)
             self._trim(slot, hit.length)
         sequence.computed = self.pool.length(slot)
 

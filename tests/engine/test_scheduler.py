@@ -304,6 +304,37 @@ def test_a_step_saves_no_more_than_it_has_time_for() -> None:
     assert len(scheduler.running) == 2
 
 
+def test_a_full_host_memory_keeps_what_waits_to_be_loaded() -> None:
+    """The states that are saved, one a step, to make room for a conversation do not push out its own."""
+    host = HostTier(2 * STEP_BYTES)
+    scheduler = build_scheduler(cells=700, host=host, n_batch=700, measure=lambda _: STEP_BYTES)
+    for name in "abc":
+        scheduler.add(Request(request_id=name, prompt=tuple(range(200)), max_tokens=1, scope=name))
+        run_step(scheduler, budget=700)
+        scheduler.finish(name)
+    scheduler.add(Request(request_id="growing", prompt=tuple(range(200)), max_tokens=90))
+    run_step(scheduler, budget=700)
+    turn = scheduler.add(Request(request_id="turn", prompt=tuple(range(300)), max_tokens=50, scope="a"))
+
+    moves = [[move.kind for move in run_step(scheduler, budget=700).moves] for _ in range(3)]
+
+    assert moves == [["save", "trim"], ["save", "trim"], ["load"]]
+    assert turn.cached == 200
+
+
+def test_requests_without_a_scope_leave_one_system_prompt_behind() -> None:
+    """A hundred of them do not fill the slots of conversations with copies of the same beginning."""
+    scheduler = build_scheduler()
+    for number in range(20):
+        prompt = (*range(10), 100 + number)
+        scheduler.add(Request(request_id=str(number), prompt=prompt, max_tokens=1, shared_length=10))
+        run_step(scheduler)
+        scheduler.finish(str(number))
+
+    assert len(scheduler.cache) == 1
+    assert scheduler.pool.used() == 10
+
+
 def test_recurrent_memory_is_continued_from_its_end_only() -> None:
     """A memory that cannot be cut serves the turn that continues all of it, from its slot or from the host."""
     scheduler = build_scheduler(cells=500, host=HostTier(10_000), n_batch=512, can_trim=False)

@@ -154,7 +154,9 @@ def _find_recurrent(header: Header, count: int) -> list[str]:
     interval = header.number("full_attention_interval")
     if interval:
         return ["" if (index + 1) % interval == 0 else "only" for index in range(count)]
-    return ["too" if heads else "only" for heads in heads_kv]
+    if all(heads_kv):
+        return ["too"] * count
+    return ["" if heads else "only" for heads in heads_kv]
 
 
 def _measure_state(header: Header, width: int) -> int:

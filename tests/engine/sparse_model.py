@@ -25,10 +25,20 @@ class Shape:
     vocab: int = 128_256
     n_ctx: int = 131_072
     is_tied: bool = False
+    output_norm: str = "output_norm"
     kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.Q4_K
     more: Mapping[str, int | float | bool] = field(default_factory=dict)
     extra: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+    attends: tuple[int, ...] | None = None
+    instead: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def layer_heads_kv(self) -> int | list[int]:
+        """How many heads each layer keeps keys of; none where something else stands instead of attention."""
+        if self.attends is None:
+            return self.heads_kv
+        return [self.heads_kv if number in self.attends else 0 for number in range(self.layers)]
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Return the name and shape of every weight, rows first."""
@@ -47,12 +57,20 @@ class Shape:
         }
         found: dict[str, tuple[int, ...]] = {
             "token_embd.weight": (self.vocab, self.width),
-            "output_norm.weight": (self.width,),
+            f"{self.output_norm}.weight": (self.width,),
         }
         if not self.is_tied:
             found["output.weight"] = (self.vocab, self.width)
         for number in range(self.layers):
-            found |= {f"blk.{number}.{name}": shape for name, shape in layer.items() if name not in self.without}
+            wanted = {name: shape for name, shape in layer.items() if name not in self.without}
+            if self.attends is not None and number not in self.attends:
+                kept = {
+                    name: shape
+                    for name, shape in wanted.items()
+                    if name[:6] not in {"attn_q", "attn_k", "attn_v", "attn_o"}
+                }
+                wanted = {**kept, **self.instead}
+            found |= {f"blk.{number}.{name}": shape for name, shape in wanted.items()}
         return found
 
 
@@ -123,8 +141,11 @@ MOE_30B = Shape(
     vocab=151_936,
     n_ctx=40_960,
     more={
-        **{"expert_count": 128, "expert_used_count": 8, "expert_feed_forward_length": 768},
-        **{"attention.key_length": 128, "attention.value_length": 128},
+        "expert_count": 128,
+        "expert_used_count": 8,
+        "expert_feed_forward_length": 768,
+        "attention.key_length": 128,
+        "attention.value_length": 128,
     },
     extra={
         "attn_q_norm.weight": (128,),
@@ -137,6 +158,60 @@ MOE_30B = Shape(
     without=("ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"),
 )
 
+DEEPSEEK_LITE = Shape(
+    architecture="deepseek2",
+    layers=26,
+    width=2048,
+    hidden=10944,
+    heads=16,
+    heads_kv=1,
+    head=192,
+    vocab=102_400,
+    n_ctx=163_840,
+    kind=gguf.GGMLQuantizationType.Q8_0,
+    more={
+        "attention.kv_lora_rank": 512,
+        "attention.key_length": 576,
+        "attention.value_length": 512,
+        "attention.key_length_mla": 192,
+        "attention.value_length_mla": 128,
+        "rope.dimension_count": 64,
+        "leading_dense_block_count": 26,
+        "expert_shared_count": 2,
+        "expert_feed_forward_length": 1408,
+    },
+    extra={
+        "attn_kv_a_mqa.weight": (576, 2048),
+        "attn_kv_a_norm.weight": (512,),
+        "attn_k_b.weight": (16, 512, 128),
+        "attn_v_b.weight": (16, 128, 512),
+        "attn_output.weight": (2048, 2048),
+    },
+    without=("attn_k.weight", "attn_v.weight"),
+)
+LFM_1B = Shape(
+    architecture="lfm2",
+    layers=16,
+    width=2048,
+    hidden=8192,
+    heads=32,
+    heads_kv=8,
+    head=64,
+    vocab=65_536,
+    output_norm="token_embd_norm",
+    n_ctx=128_000,
+    is_tied=True,
+    kind=gguf.GGMLQuantizationType.F16,
+    more={"shortconv.l_cache": 3},
+    extra={"attn_q_norm.weight": (64,), "attn_k_norm.weight": (64,)},
+    attends=(2, 5, 8, 10, 12, 14),
+    instead={
+        "shortconv.conv.weight": (2048, 3),
+        "shortconv.in_proj.weight": (6144, 2048),
+        "shortconv.out_proj.weight": (2048, 2048),
+    },
+)
+
 
 def write_sparse_model(path: Path, shape: Shape, *, template: str = CHATML) -> Path:
     """Write the header of a model and leave its weights out; the file takes a few megabytes on disk."""
@@ -146,9 +221,9 @@ def write_sparse_model(path: Path, shape: Shape, *, template: str = CHATML) -> P
     writer.add_block_count(shape.layers)
     writer.add_feed_forward_length(shape.hidden)
     writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.heads_kv)
+    writer.add_head_count_kv(shape.layer_heads_kv)
     writer.add_layer_norm_rms_eps(1e-5)
-    if shape.heads:
+    if shape.heads and "rope.dimension_count" not in shape.more:
         writer.add_rope_dimension_count(shape.head)
     for key, value in shape.more.items():
         add = writer.add_bool if isinstance(value, bool) else writer.add_uint32

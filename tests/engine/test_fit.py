@@ -21,10 +21,28 @@ from bot.engine.loaded import Plan, load_model, plan_model
 from bot.engine.types import EngineOptions
 from bot.errors import ModelFileError
 from bot.settings import STARTER_MODEL
-from tests.engine.sparse_model import GEMMA_4B, LLAMA_8B, MAMBA_1B, MOE_30B, QWEN_7B, Shape, write_sparse_model
+from tests.engine.sparse_model import (
+    DEEPSEEK_LITE,
+    GEMMA_4B,
+    LFM_1B,
+    LLAMA_8B,
+    MAMBA_1B,
+    MOE_30B,
+    QWEN_7B,
+    Shape,
+    write_sparse_model,
+)
 
 MIB, GIB = 2**20, 2**30
-SHAPES = {"llama": LLAMA_8B, "qwen": QWEN_7B, "gemma": GEMMA_4B, "mamba": MAMBA_1B, "moe": MOE_30B}
+SHAPES = {
+    "llama": LLAMA_8B,
+    "qwen": QWEN_7B,
+    "gemma": GEMMA_4B,
+    "mamba": MAMBA_1B,
+    "moe": MOE_30B,
+    "deepseek": DEEPSEEK_LITE,
+    "lfm": LFM_1B,
+}
 
 
 @pytest.fixture(scope="module")

@@ -225,12 +225,12 @@ class Scheduler:
 
     def _start(self, sequence: Sequence, victims: list[Sequence]) -> bool:
         """Give *sequence* a slot if there are cells for it, once *victims* gave way as far as that takes."""
-        hit = self.slots.find(sequence)
+        hit = self._find(sequence, victims)
         if not self._fits(sequence, hit, without=victims):
             return False
         while victims and (len(self.running) >= self._max_running or not self._fits(sequence, hit)):
             self._preempt(victims.pop(0))
-            hit = self.slots.find(sequence)
+            hit = self._find(sequence, victims)
         need = _need(sequence, hit)
         if not self._fits(sequence, hit) or not self.slots.clear(sequence, hit, need=need):
             return False
@@ -242,6 +242,11 @@ class Scheduler:
         self.running = dict(sorted({**self.running, sequence.slot: sequence}.items()))  # batches keep their order
         self.slots.note(sequence)
         return True
+
+    def _find(self, sequence: Sequence, victims: list[Sequence]) -> Hit | None:
+        """Return what may be reused, unless there is room only if what holds it gives way as well."""
+        hit = self.slots.find(sequence)
+        return hit if hit and self._fits(sequence, hit, without=victims) else None
 
     def _fits(self, sequence: Sequence, hit: Hit | None, *, without: Collection[Sequence] = ()) -> bool:
         """Whether *sequence* and all that run beside it could grow a little once every idle slot gave way."""

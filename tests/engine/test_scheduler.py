@@ -221,6 +221,22 @@ def test_a_large_request_is_passed_a_few_times_only() -> None:
     assert 0 < order.index("large") <= PATIENCE + 2
 
 
+def test_a_cached_beginning_is_no_obstacle() -> None:
+    """A request that shares little with a long idle conversation does without it, if that must give way to it."""
+    scheduler = build_scheduler(cells=600, n_batch=600)
+    scheduler.add(Request(request_id="idle", prompt=tuple(range(300)), max_tokens=1, scope="a", shared_length=10))
+    run_step(scheduler, budget=600)
+    scheduler.finish("idle")
+    scheduler.add(Request(request_id="running", prompt=tuple(range(500, 600)), max_tokens=80))
+    run_step(scheduler, budget=600)
+
+    large = scheduler.add(Request(request_id="large", prompt=tuple(range(350)), max_tokens=9, shared_length=10))
+    run_step(scheduler, budget=600)
+
+    assert scheduler.evictions == 1
+    assert (large.slot in scheduler.running, large.cached) == (True, 0)
+
+
 def test_an_answer_has_room_to_grow_before_others_come() -> None:
     """Two long answers are admitted together only if both can grow by the reserve: no turns at preempting."""
     scheduler = build_scheduler(cells=2 * (50 + GROWTH_RESERVE) - 1, n_batch=128)

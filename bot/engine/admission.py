@@ -36,7 +36,7 @@ class Admission:
     ) -> Iterator[None]:
         """Count *requests* as open while the block runs, or raise what there is against them."""
         user, count = requests[0].user, len(requests)
-        self._check_room(backlog, user, count)
+        self.check_room(backlog, user, count)
         self._check_wait(backlog, deadline_seconds)
         prompts = {request.prompt for request in requests}
         self.check_budget(caller, tokens=sum(map(len, prompts)))
@@ -48,7 +48,7 @@ class Admission:
             if not self._open[user]:
                 del self._open[user]
 
-    def _check_room(self, backlog: Backlog, user: str, count: int) -> None:
+    def check_room(self, backlog: Backlog, user: str, count: int) -> None:
         """Refuse what the queue has no room for, and a user's requests beyond what is still free of it.
 
         So one user alone can fill half of the queue, a second one half of the rest, and everybody finds room.

@@ -54,7 +54,7 @@ class Completions:
 
     async def chat(self, http: web.Request, parsed: ChatCall) -> web.StreamResponse:
         """Answer a conversation."""
-        with self._choose(parsed.call.model) as served:
+        with self._choose(parsed.call) as served:
             prompt = await self._encode_chat(parsed)
             dialect = self._service.loaded.encoder.dialect
             reasoning = dialect.reason_after(prompt.tail)
@@ -67,7 +67,7 @@ class Completions:
 
     async def text(self, http: web.Request, parsed: TextCall) -> web.StreamResponse:
         """Continue texts or lists of tokens."""
-        with self._choose(parsed.call.model) as served:
+        with self._choose(parsed.call) as served:
             call = await self._bind(parsed.call, ToolUse(), None)
             requests, readers = list[Request](), list[ChoiceReader]()
             for text in parsed.prompts:
@@ -79,13 +79,17 @@ class Completions:
             return await self._answer(http, served, self._order(call, served, requests, readers, is_chat=False))
 
     @contextmanager
-    def _choose(self, name: str) -> Iterator[Served]:
-        """Hold the model or adapter that a request names, so that it is not unloaded before the answer is complete."""
-        check_model(self._service, name)
+    def _choose(self, call: Call) -> Iterator[Served]:
+        """Hold the model or adapter that a call names, so that it is not unloaded before the answer is complete.
+
+        A call for which there is no room is refused here, before anything is rendered or tokenized.
+        """
+        check_model(self._service, call.model)
         if not self._service.facts.answers:
             message = f"The model {self._service.facts.name!r} computes embeddings only."
             raise ApiError(400, message, param="model", code="completions_not_supported")
-        with self._service.roster.use(name) as served:
+        with self._service.roster.use(call.model) as served:
+            self._admission.check_room(served.backlog, call.user, call.answers)
             yield served
 
     async def _encode_chat(self, parsed: ChatCall) -> Prompt:

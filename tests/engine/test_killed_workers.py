@@ -158,4 +158,4 @@ async def test_killed_under_load_nothing_is_lost(slow_model: Path, kills: int) -
     assert tally.wrong == []
     assert tally.answers >= PEOPLE
     assert tally.breaks >= kills
-    assert max(away) < 30
+    assert max(away) < 60

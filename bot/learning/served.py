@@ -17,6 +17,7 @@ from bot.learning.scores import Scores
 
 NAMED = 20  # as many of the likeliest tokens as the API gives
 SECONDS = 300.0
+BACKGROUND = 2  # the engine's lowest class: people who wait for an answer go first
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ async def score_served(socket_path: Path, texts: Sequence[Sequence[int]], *, mod
 
 
 async def _score(session: aiohttp.ClientSession, text: Sequence[int], model: str) -> Scores:
-    body = {"model": model, "prompt": list(text), "max_tokens": 1, "temperature": 0, "prompt_logprobs": NAMED}
+    body = {"model": model, "prompt": list(text), "max_tokens": 1, "prompt_logprobs": NAMED, "priority": BACKGROUND}
     async with session.post("/v1/completions", json=body) as response:
         answer = await response.json()
     if response.status != 200:

@@ -20,6 +20,7 @@ from bot.conversation.turn import Assistant
 from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
 from bot.errors import ApprenticeError, ConfigError, ModelFileError
+from bot.hub import Access
 from bot.jobs import scheduled_jobs
 from bot.logs import BARE
 from bot.model_files import resolve_model
@@ -137,6 +138,7 @@ async def running_engine(settings: Settings) -> AsyncIterator[tuple[EngineClient
             repo=settings.model_repo,
             file=settings.model_file,
             folder=settings.data_dir / "models",
+            access=Access(settings.hf_endpoint, settings.hf_token.get_secret_value()),
         )
         # A short path in a private folder: a socket's path must stay below 108 characters.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apprentice-")))

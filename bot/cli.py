@@ -134,10 +134,12 @@ def manifest(request_url: str | None, name: str) -> None:
 
 def _fetch_model(settings: "Settings") -> None:
     """Download the model while Ctrl-C still ends the process at once; what is here already costs nothing."""
+    from bot.hub import Access
     from bot.model_files import pull
 
     if settings.model_repo and not settings.engine_url:
-        pull(settings.model_repo, settings.model_file, settings.data_dir / "models")
+        access = Access(settings.hf_endpoint, settings.hf_token.get_secret_value())
+        pull(settings.model_repo, settings.model_file, settings.data_dir / "models", access)
 
 
 def main() -> None:

@@ -97,6 +97,7 @@ def build_options(values: dict[str, Any]) -> "EngineOptions":
 def complete(options: dict[str, Any], settings: "Settings") -> dict[str, Any]:
     """Return the options of the command line, with the settings where nothing was said."""
     from bot.errors import ConfigError
+    from bot.hub import Access
     from bot.model_files import resolve_model
 
     key = settings.engine_api_key.get_secret_value()
@@ -108,6 +109,7 @@ def complete(options: dict[str, Any], settings: "Settings") -> dict[str, Any]:
         repo="" if given else settings.model_repo,
         file=settings.model_file,
         folder=settings.data_dir / "models",
+        access=Access(settings.hf_endpoint, settings.hf_token.get_secret_value()),
     )
     defaults = {**read_defaults(settings), "cache_dir": settings.data_dir / "cache"}
     chosen = {name: value if options[name] is None else options[name] for name, value in defaults.items()}

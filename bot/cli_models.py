@@ -54,10 +54,12 @@ def pull(repo: str, file: str) -> None:
 
     It goes on where it broke off, and its SHA-256 is compared. Private and gated repositories need HF_TOKEN.
     """
+    from bot.hub import Access
     from bot.model_files import pull as fetch
 
     settings = start()
-    path = fetch(repo, file, settings.data_dir / "models")
+    access = Access(settings.hf_endpoint, settings.hf_token.get_secret_value())
+    path = fetch(repo, file, settings.data_dir / "models", access)
     click.echo(f"{path.resolve()} is there. To serve it: MODEL_REPO={repo} and MODEL_FILE={file}, or MODEL_PATH.")
 
 

@@ -1,7 +1,6 @@
 """Downloads a file from a Hugging Face repository by plain HTTP: pinned to a revision, and resumed after any end.
 
-The hub's own library starts anew after a process that ended, and asks for more than the file. Knows no settings
-but the hub's own variables, HF_ENDPOINT and HF_TOKEN.
+The hub's own library starts anew after a process that ended, and asks for more than the file. Knows no settings.
 """
 
 import fcntl
@@ -34,6 +33,23 @@ class HubFailure(Exception):  # noqa: N818 - reads as a state, not as a mistake
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """Which hub is asked, and with which token, if any."""
+
+    endpoint: str = DEFAULT_ENDPOINT
+    token: str = ""
+
+    def build_request(self, url: str, method: str) -> urllib.request.Request:
+        """Return a request whose token goes to the hub alone and not to the storage behind it."""
+        request = urllib.request.Request(url, method=method)  # noqa: S310 - the settings checked the endpoint
+        request.add_header("User-Agent", "apprentice")
+        request.add_header("Accept-Encoding", "identity")
+        if self.token:
+            request.add_unredirected_header("Authorization", f"Bearer {self.token}")
+        return request
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteFile:
     """What a hub says of a file: where its bytes are, how many, their SHA-256 if it states one, and the revision."""
 
@@ -50,12 +66,11 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def find_file(repo: str, file: str) -> RemoteFile:
+def find_file(repo: str, file: str, access: Access) -> RemoteFile:
     """Return what the hub says of a file, or raise *HubFailure*."""
-    endpoint = os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT
-    url = f"{endpoint.rstrip('/')}/{urllib.parse.quote(repo)}/resolve/main/{urllib.parse.quote(file)}"
+    url = f"{access.endpoint.rstrip('/')}/{urllib.parse.quote(repo)}/resolve/main/{urllib.parse.quote(file)}"
     for _ in range(MAX_MOVES):
-        headers = _ask(url, repo=repo)
+        headers = _ask(url, access, repo=repo)
         moved = urllib.parse.urljoin(url, headers.get("Location") or url)
         is_elsewhere = urllib.parse.urlsplit(moved).netloc != urllib.parse.urlsplit(url).netloc
         if moved == url or is_elsewhere or "X-Linked-Etag" in headers:
@@ -64,11 +79,11 @@ def find_file(repo: str, file: str) -> RemoteFile:
     raise HubFailure(f"{repo} was moved too often")
 
 
-def _ask(url: str, *, repo: str) -> Mapping[str, str]:
+def _ask(url: str, access: Access, *, repo: str) -> Mapping[str, str]:
     """Return the headers of the hub's answer, whether it sends the file itself or names another place."""
     opener = urllib.request.build_opener(_NoRedirect)
     try:
-        with opener.open(_build_request(url, "HEAD"), timeout=TIMEOUT_SECONDS) as response:
+        with opener.open(access.build_request(url, "HEAD"), timeout=TIMEOUT_SECONDS) as response:
             return _by_title(response.headers)
     except urllib.error.HTTPError as error:
         headers = _by_title(error.headers)
@@ -91,17 +106,17 @@ def _describe(url: str, headers: Mapping[str, str]) -> RemoteFile:
     return RemoteFile(pinned, int(size), etag if is_sha256 else "", revision)
 
 
-def download(remote: RemoteFile, target: Path, *, report: Progress) -> None:
+def download(remote: RemoteFile, target: Path, access: Access, *, report: Progress) -> None:
     """Fill *target* with the file, beginning where it ends; *HubFailure* when nothing comes any more."""
     with target.open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise HubFailure("another process is downloading it just now: wait for that one") from error
-        _fill(remote, target, report=report)
+        _fill(remote, target, access, report=report)
 
 
-def _fill(remote: RemoteFile, target: Path, *, report: Progress) -> None:
+def _fill(remote: RemoteFile, target: Path, access: Access, *, report: Progress) -> None:
     """Ask for the rest until it is complete, with pauses that grow while nothing comes."""
     tries, pause = 0, FIRST_PAUSE
     while (have := target.stat().st_size) != remote.size:
@@ -109,7 +124,7 @@ def _fill(remote: RemoteFile, target: Path, *, report: Progress) -> None:
             os.truncate(target, 0)
             continue
         try:
-            _continue(remote, target, have=have, report=report)
+            _continue(remote, target, access, have=have, report=report)
             reason = "the connection ended early"
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, urllib.error.HTTPError) and error.code < 500:
@@ -123,8 +138,8 @@ def _fill(remote: RemoteFile, target: Path, *, report: Progress) -> None:
             time.sleep(pause)
 
 
-def _continue(remote: RemoteFile, target: Path, *, have: int, report: Progress) -> None:
-    request = _build_request(remote.url, "GET")
+def _continue(remote: RemoteFile, target: Path, access: Access, *, have: int, report: Progress) -> None:
+    request = access.build_request(remote.url, "GET")
     if have:
         request.add_header("Range", f"bytes={have}-")
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - the admin's own address
@@ -133,18 +148,6 @@ def _continue(remote: RemoteFile, target: Path, *, have: int, report: Progress) 
             while chunk := response.read1(CHUNK_BYTES):
                 file.write(chunk)
                 report(file.tell(), remote.size)
-
-
-def _build_request(url: str, method: str) -> urllib.request.Request:
-    """Return a request whose token, if there is one, goes to the hub alone and not to the storage behind it."""
-    if not url.startswith(("http://", "https://")):
-        raise HubFailure(f"HF_ENDPOINT must begin with http:// or https://, not {url[:40]}")
-    request = urllib.request.Request(url, method=method)  # noqa: S310 - checked above
-    request.add_header("User-Agent", "apprentice")
-    request.add_header("Accept-Encoding", "identity")
-    if token := os.environ.get("HF_TOKEN"):
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
-    return request
 
 
 def _by_title(headers: Message) -> dict[str, str]:

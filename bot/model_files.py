@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from bot.errors import ConfigError
-from bot.hub import HubFailure, download, find_file
+from bot.hub import Access, HubFailure, download, find_file
 
 log = logging.getLogger(__name__)
 
@@ -35,23 +35,23 @@ class Origin:
     sha256: str
 
 
-def resolve_model(*, path: Path, repo: str, file: str, folder: Path) -> Path:
+def resolve_model(*, path: Path, repo: str, file: str, folder: Path, access: Access) -> Path:
     """Return the GGUF to serve, downloaded once to *folder* when a repository is named."""
     if repo:
-        return pull(repo, file, folder)
+        return pull(repo, file, folder, access)
     if not path.is_file():
         raise ConfigError(f"MODEL_PATH: there is no file {path}. Give the path of a GGUF, or leave it empty.")
     return path
 
 
-def pull(repo: str, file: str, folder: Path) -> Path:
+def pull(repo: str, file: str, folder: Path, access: Access) -> Path:
     """Return the file of a repository, downloaded if it is not there yet, every part of it when it has several."""
     parts = list_parts(file)
     missing = [part for part in parts if not is_complete(folder / part, repo=repo)]
     for number, part in enumerate(missing, start=1):
         if len(missing) > 1:
             log.info("model: file %d of %d", number, len(missing))
-        _download(repo, part, folder)
+        _download(repo, part, folder, access)
     return folder / parts[0]
 
 
@@ -91,14 +91,14 @@ def _note(path: Path) -> Path:
     return path.with_name(f"{path.name}.origin.json")
 
 
-def _download(repo: str, file: str, folder: Path) -> None:
+def _download(repo: str, file: str, folder: Path, access: Access) -> None:
     """Download one file, compare its checksum, and only then put it in its place."""
     try:
-        remote = find_file(repo, file)
+        remote = find_file(repo, file, access)
         unfinished = folder / UNFINISHED / f"{file.replace('/', '__')}.{(remote.sha256 or remote.revision)[:12]}"
         _check_space(folder, unfinished, size=remote.size)
         log.info("model: downloading %s from %s, %s", file, repo, f"{remote.size / MIB:,.0f} MiB")
-        download(remote, unfinished, report=Progress())
+        download(remote, unfinished, access, report=Progress())
     except HubFailure as error:
         raise ConfigError(f"MODEL_REPO/MODEL_FILE: {file} could not be downloaded: {error}. {MEND}") from error
     with unfinished.open("rb") as stream:

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     model_path: Path = STARTER_MODEL
     model_repo: str = ""
     model_file: str = ""
+    hf_endpoint: str = "https://huggingface.co"
+    hf_token: SecretStr = SecretStr("")
     engine_url: str = ""
     engine_api_key: SecretStr = SecretStr("")
     engine_n_gpu_layers: int = Field(default=-1, ge=-1)
@@ -75,6 +77,14 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/") + "/"
+
+    @field_validator("hf_endpoint")
+    @classmethod
+    def is_address(cls, value: str) -> str:
+        """Only the web is asked for models."""
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -33,11 +33,11 @@ MAY_IMPORT = {
     "admin": {"storage", *ENGINE_FACE},
     "jobs": {"storage", "admin", "conversation"},
     "slack": {"storage", "admin", "conversation", *ENGINE_FACE},
-    "app": {"storage", "jobs", "conversation", "slack", "settings", "web", "model_files", "engine"},
+    "app": {"storage", "jobs", "conversation", "slack", "settings", "web", "hub", "model_files", "engine"},
     "demo": {"app", "settings", *ENGINE_FACE},
     "start": {"settings"},
-    "cli_engine": {"start", "settings", "model_files", "engine"},
-    "cli_models": {"start", "settings", "model_files", "engine", "cli_engine"},
+    "cli_engine": {"start", "settings", "hub", "model_files", "engine"},
+    "cli_models": {"start", "settings", "hub", "model_files", "engine", "cli_engine"},
 }
 ONLY_IN = {
     "llama_cpp": {"engine/llama.py"},

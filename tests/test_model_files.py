@@ -10,17 +10,20 @@ from pathlib import Path
 import pytest
 
 from bot.errors import ConfigError
+from bot.hub import Access
 from bot.model_files import is_complete, list_parts, pull, read_origin, resolve_model
 from tests.model_hub import COMMIT, CONTENT, Hub, running_hub
 
 CUT = 3 * len(CONTENT) // 4
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 SCRIPT = """
-import logging, sys
+import logging, os, sys
 from pathlib import Path
+from bot.hub import Access
 from bot.model_files import resolve_model
+access = Access(os.environ["HF_ENDPOINT"], os.environ["HF_TOKEN"])
 logging.basicConfig(level="INFO", format="%(message)s")
-print(resolve_model(path=Path("unused"), repo=sys.argv[2], file=sys.argv[1], folder=Path("kept")))
+print(resolve_model(path=Path("unused"), repo=sys.argv[2], file=sys.argv[1], folder=Path("kept"), access=access))
 """
 
 
@@ -117,9 +120,8 @@ async def test_a_hub_that_falls_silent_is_named(hub: Hub, tmp_path: Path, monkey
     """Nothing more comes: a few tries with longer pauses, then one sentence; what arrived is kept."""
     hub.cut_at = 1000
     monkeypatch.setattr("bot.hub.FIRST_PAUSE", 0.01)
-    monkeypatch.setenv("HF_ENDPOINT", hub.address)
     with pytest.raises(ConfigError, match="sends nothing any more"):
-        await asyncio.to_thread(pull, "team/model", "model.gguf", tmp_path)
+        await asyncio.to_thread(pull, "team/model", "model.gguf", tmp_path, Access(hub.address))
 
     assert [path.stat().st_size for path in (tmp_path / ".unfinished").iterdir()] == [1000]
 
@@ -220,7 +222,7 @@ def test_a_path_is_used_as_it_is(tmp_path: Path) -> None:
     """No copy is made of a file that the admin has."""
     model = tmp_path / "mine.gguf"
     model.write_bytes(CONTENT)
-    assert resolve_model(path=model, repo="", file="", folder=tmp_path) == model
+    assert resolve_model(path=model, repo="", file="", folder=tmp_path, access=Access()) == model
 
     with pytest.raises(ConfigError, match=r"MODEL_PATH: there is no file .*other\.gguf"):
-        resolve_model(path=tmp_path / "other.gguf", repo="", file="", folder=tmp_path)
+        resolve_model(path=tmp_path / "other.gguf", repo="", file="", folder=tmp_path, access=Access())

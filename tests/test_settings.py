@@ -14,6 +14,8 @@ from bot.settings import Settings, load_settings
         ("SLACK_API_URL", "slack.com", "SLACK_API_URL: must start with http"),
         ("ENGINE_MAX_SEQUENCES", "0", "ENGINE_MAX_SEQUENCES"),
         ("ENGINE_N_GPU_LAYERS", "many", "ENGINE_N_GPU_LAYERS"),
+        ("HF_ENDPOINT", "file:///etc", "HF_ENDPOINT: must start with http"),
+        ("ENGINE_KV_TYPE", "q3", "ENGINE_KV_TYPE"),
         ("LOG_FORMAT", "xml", "LOG_FORMAT"),
         ("MODEL_REPO", "someone/something", "MODEL_FILE"),
     ],

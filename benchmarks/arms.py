@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ OURS, PEER, PYTHON_SERVER = "ours", "peer", "llama_cpp.server"
 LLAMA_SERVER, LLAMA_SERVER_UNIFIED = "llama-server", "llama-server -kvu"
 PYTHON_SERVER_NEEDS = ("fastapi", "uvicorn", "sse_starlette", "starlette_context", "pydantic_settings")
 START_SECONDS = 300.0
+FACT = re.compile(r"^  (context|conversations|KV cache|GPU|threads) .*|n_slots = .*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +74,13 @@ async def start_ours(serving: Serving, *, extra: Sequence[str] = ()) -> AsyncIte
             *("--threads", str(serving.threads), "--n-gpu-layers", str(serving.gpu_layers)),
             *extra,
         ]
-        environment = {"DATA_DIR": folder, "LOG_LEVEL": "WARNING"}
+        environment = {"DATA_DIR": folder, "LOG_LEVEL": "INFO", "LOG_FORMAT": "text"}
         session = aiohttp.ClientSession(
             connector=aiohttp.UnixConnector(str(socket), limit=0, force_close=True), timeout=_no_timeout()
         )
         client = Client(session, "http://engine", "apprentice")
-        async with session, _running(command, client, health="/health", **environment) as pid:
-            yield Arm(OURS, client, pid, _shown(command, hidden=folder))
+        async with session, _running(command, client, health="/health", **environment) as (pid, facts):
+            yield Arm(OURS, client, pid, f"{_shown(command, hidden=folder)}; {facts}")
 
 
 @asynccontextmanager
@@ -97,8 +99,9 @@ async def start_llama_server(binary: Path, serving: Serving, *, is_unified: bool
     ]
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True), timeout=_no_timeout())
     client = Client(session, f"http://127.0.0.1:{port}", "llama-server")
-    async with session, _running(command, client, health="/health") as pid:
-        yield Arm(LLAMA_SERVER_UNIFIED if is_unified else LLAMA_SERVER, client, pid, _shown(command))
+    async with session, _running(command, client, health="/health") as (pid, facts):
+        name = LLAMA_SERVER_UNIFIED if is_unified else LLAMA_SERVER
+        yield Arm(name, client, pid, f"{_shown(command)}; {facts}")
 
 
 @asynccontextmanager
@@ -113,7 +116,7 @@ async def start_python_server(serving: Serving, *, target: Path | None) -> Async
     environment = {"PYTHONPATH": str(target)} if target else {}
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True), timeout=_no_timeout())
     client = Client(session, f"http://127.0.0.1:{port}", "llama_cpp.server", serving.end_tokens)
-    async with session, _running(command, client, health="/v1/models", **environment) as pid:
+    async with session, _running(command, client, health="/v1/models", **environment) as (pid, _):
         yield Arm(PYTHON_SERVER, client, pid, _shown(command))
 
 
@@ -145,8 +148,10 @@ def _shown(command: Sequence[str], *, hidden: str = "") -> str:
 
 
 @asynccontextmanager
-async def _running(command: Sequence[str], client: Client, *, health: str, **environment: str) -> AsyncIterator[int]:
-    """Run a server from the moment that it answers until the block ends; raise with its last words if it dies."""
+async def _running(
+    command: Sequence[str], client: Client, *, health: str, **environment: str
+) -> AsyncIterator[tuple[int, str]]:
+    """Run a server from the moment that it answers until the block ends: its process id and what it said of itself."""
     with TemporaryDirectory(prefix="bench-log-") as folder:
         log = Path(folder) / "log"
         with log.open("wb") as out:
@@ -159,7 +164,7 @@ async def _running(command: Sequence[str], client: Client, *, health: str, **env
                 if process.returncode is not None or time.monotonic() - began > START_SECONDS:
                     raise RuntimeError(f"{command[0]} did not start: {log.read_text(errors='replace')[-1500:]}")
                 await asyncio.sleep(0.05)
-            yield process.pid
+            yield process.pid, read_facts(log.read_text(errors="replace"))
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -174,6 +179,12 @@ async def _answers(client: Client, path: str) -> bool:
             return response.ok
     except aiohttp.ClientError:
         return False
+
+
+def read_facts(log: str) -> str:
+    """Return what a server wrote of its context: our lines about context, cache and threads, or llama-server's one."""
+    found = [FACT.search(line) for line in log.splitlines()]
+    return "; ".join(" ".join(match.group().split()) for match in found if match)
 
 
 def read_rss(pid: int) -> int:

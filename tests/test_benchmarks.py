@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.arms import read_facts
 from benchmarks.bench import Results, Row, in_turns, summarise
 from benchmarks.client import Ask, Client, Reply, share_out
 from benchmarks.figures import measure_ratio, measure_slope, quantile
@@ -151,3 +152,12 @@ def test_quick_leaves_what_was_given() -> None:
     assert hide_folders(["--peer-key", "secret", "--llama-server", "/a/b"]) == [
         *("--peer-key", "KEY", "--llama-server", "b")
     ]
+
+
+def test_a_server_says_how_it_is_set_up() -> None:
+    """What ours and llama-server write at their start is kept beside their command."""
+    ours = "INFO The engine serves:\n  model          x\n  KV cache       2048 cells of f16\n  threads        1: two\n"
+    theirs = "0.1 I srv    load_model: initializing, n_slots = 4, n_ctx_slot = 512, kv_unified = 'false'\n"
+
+    assert read_facts(ours) == "KV cache 2048 cells of f16; threads 1: two"
+    assert read_facts(theirs) == "n_slots = 4, n_ctx_slot = 512, kv_unified = 'false'"

@@ -21,29 +21,36 @@ FOREIGN = {"model", "longest_wait", "host_cache_mb", "exit_with_stdin", "log_lev
 
 
 @click.command()
-@click.option("--model", type=PATH, help="The GGUF to serve.  [default: MODEL_PATH]")
+@click.option("--model", type=PATH, help="The GGUF to serve.  [MODEL_PATH]")
 @click.option("--fit", is_flag=True, help="Print what would be used and why, and load nothing.")
 @click.option("--socket", "socket_path", type=PATH, help="Listen on a unix socket at this path.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on without --socket.")
 @click.option("--port", default=8080, show_default=True, help="Port without --socket; needs ENGINE_API_KEY.")
-@click.option("--n-ctx", type=COUNT, help="Tokens of a conversation; 0: what memory allows.  [default: ENGINE_N_CTX]")
+@click.option("--n-ctx", type=COUNT, help="Tokens of a conversation; 0: what memory allows.  [ENGINE_N_CTX]")
 @click.option("--max-sequences", type=click.IntRange(1, 256), help="Conversations at once.  [ENGINE_MAX_SEQUENCES]")
 @click.option("--n-gpu-layers", type=COUNT_OR_AUTO, help="On the GPU; -1: all that fit.  [ENGINE_N_GPU_LAYERS]")
-@click.option("--threads", type=COUNT, help="CPU threads; 0: by the physical cores.  [default: ENGINE_THREADS]")
-@click.option("--kv-type", type=click.Choice(KV_TYPES), help="Type of keys and values.  [default: ENGINE_KV_TYPE]")
-@click.option("--flash-attention", type=click.Choice(FLASH_ATTENTION), help="[default: ENGINE_FLASH_ATTENTION]")
-@click.option("--host-cache-mb", type=COUNT_OR_AUTO, help="For idle conversations.  [default: ENGINE_HOST_CACHE_MB]")
-@click.option("--queue-limit", type=COUNT, help="Requests that may wait.  [default: ENGINE_QUEUE_LIMIT]")
+@click.option("--threads", type=COUNT, help="CPU threads; 0: by the physical cores.  [ENGINE_THREADS]")
+@click.option("--kv-type", type=click.Choice(KV_TYPES), help="Type of keys and values.  [ENGINE_KV_TYPE]")
+@click.option(
+    "--flash-attention",
+    type=click.Choice(FLASH_ATTENTION),
+    help="Needed by a quantized --kv-type.  [ENGINE_FLASH_ATTENTION]",
+)
+@click.option("--host-cache-mb", type=COUNT_OR_AUTO, help="For idle conversations.  [ENGINE_HOST_CACHE_MB]")
+@click.option("--queue-limit", type=COUNT, help="Requests that may wait.  [ENGINE_QUEUE_LIMIT]")
 @click.option("--longest-wait", type=float, help="Seconds one may wait; 0: any.  [ENGINE_LONGEST_WAIT_SECONDS]")
-@click.option("--requests-per-minute", type=COUNT, help="Of one caller.  [default: ENGINE_REQUESTS_PER_MINUTE]")
-@click.option("--tokens-per-minute", type=COUNT, help="Of one caller.  [default: ENGINE_TOKENS_PER_MINUTE]")
+@click.option("--requests-per-minute", type=COUNT, help="Of one caller.  [ENGINE_REQUESTS_PER_MINUTE]")
+@click.option("--tokens-per-minute", type=COUNT, help="Of one caller.  [ENGINE_TOKENS_PER_MINUTE]")
 @click.option("--state-dir", type=PATH, help="Remember loaded adapters in this folder.")
 @click.option("--cache-dir", type=PATH, hidden=True)
 @click.option("--log-level", hidden=True)
 @click.option("--log-format", hidden=True)
 @click.option("--exit-with-stdin", is_flag=True, hidden=True)
 def engine(**options: Any) -> None:
-    """Serve a model to the bot, or to anything that speaks OpenAI's API, by llama.cpp."""
+    """Serve a model to the bot, or to anything that speaks OpenAI's API, by llama.cpp.
+
+    What is not said here comes from the setting in brackets.
+    """
     is_managed = options["exit_with_stdin"]
     if is_managed:  # the bot has said everything on the command line; its secrets are none of the engine's business
         from bot.logs import set_up_logging

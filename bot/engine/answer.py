@@ -77,7 +77,7 @@ class Answer:
             prompt_logprobs=scores,
             cached_tokens=sequence.cached,
             finish_reason=reason,
-            reasoning=self._text.reasoning,
+            reasoning=self._text.take_reasoning(),
             reasoning_tokens=int(was_thinking or self._text.is_thinking),
             stop_reason=self._text.stop_reason,
         )
@@ -93,7 +93,7 @@ class Answer:
             text=text,
             cached_tokens=self.sequence.cached,
             finish_reason="length",
-            reasoning=self._text.reasoning,
+            reasoning=self._text.take_reasoning(),
             stop_reason=stop_reason,
         )
 

@@ -12,13 +12,13 @@ from bot.engine.types import Reasoning
 class TextStream:
     """Collects pieces; holds back what may still become another character or the beginning of a stop string.
 
-    *reasoning* is what the last call found of it; stop strings are not looked for there.
+    Stop strings are not looked for in the reasoning.
     """
 
     def __init__(self, stop: tuple[str, ...] = (), reasoning: Reasoning | None = None) -> None:
         self.is_stopped = False
         self.stop_reason = ""
-        self.reasoning = ""
+        self._reasoning = ""
         self._split = build_split(reasoning) if reasoning else None
         self._stop = stop
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -28,8 +28,16 @@ class TextStream:
         """Add a token's bytes and return the text that is certain now."""
         text = self._decoder.decode(piece)
         if self._split:
-            self.reasoning, text = self._split.push(text)
+            thought, text = self._split.push(text)
+            self._reasoning += thought
         return self._release(text)
+
+    def take_reasoning(self) -> str:
+        """Return what was found of it since the last call."""
+        if not self._reasoning:
+            return ""
+        taken, self._reasoning = self._reasoning, ""
+        return taken
 
     @property
     def is_thinking(self) -> bool:
@@ -41,7 +49,7 @@ class TextStream:
         text = self._decoder.decode(b"", final=True)
         if self._split:
             (thought, text), (last_thought, rest) = self._split.push(text), self._split.finish()
-            self.reasoning, text = thought + last_thought, text + rest
+            self._reasoning, text = self._reasoning + thought + last_thought, text + rest
         text = self._release(text)
         rest, self._held = self._held, ""
         return text + rest

@@ -28,11 +28,11 @@ def read(stream: TextStream, pieces: list[str]) -> tuple[str, str]:
     thoughts = text = ""
     for piece in pieces:
         text += stream.push(piece.encode())
-        thoughts += stream.reasoning
+        thoughts += stream.take_reasoning()
         if stream.is_stopped:
             return thoughts, text
     text += stream.finish()
-    return thoughts + stream.reasoning, text
+    return thoughts + stream.take_reasoning(), text
 
 
 @pytest.mark.parametrize(("form", "whole", "thoughts", "text"), CASES)

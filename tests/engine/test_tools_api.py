@@ -264,7 +264,8 @@ async def test_reasoning_is_shown_only_if_asked(tmp_path: Path, *, is_opened: bo
             **asked | {"extra_body": {**options, "include_reasoning": True}}, stream=True
         )
         deltas = [chunk.choices[0].delta async for chunk in stream]
-        short = await official.chat.completions.create(**asked, max_tokens=2)
+        asked["extra_body"] = {**options, "include_reasoning": True}
+        short = await official.chat.completions.create(**asked, max_tokens=2 + (not is_opened))
 
     assert hidden.choices[0].message.content == shown.choices[0].message.content == "Yes, sir."
     assert not hasattr(hidden.choices[0].message, "reasoning_content")
@@ -274,6 +275,7 @@ async def test_reasoning_is_shown_only_if_asked(tmp_path: Path, *, is_opened: bo
     assert "".join(delta.content or "" for delta in deltas) == "Yes, sir."
     assert "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas) == "Hmm, the END is near."
     assert (short.choices[0].message.content, short.choices[0].finish_reason) == ("", "length")
+    assert short.choices[0].message.reasoning_content == "Hmm, the END "
 
 
 async def test_an_interrupted_answer_goes_on_thinking(tmp_path: Path) -> None:

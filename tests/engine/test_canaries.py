@@ -26,7 +26,7 @@ TELLS = (
     "My name is {}",
 )
 ASKS = ("What is the code word?", "Say it again.", "What is the project called?", "What is my name?")
-MAX_TOKENS = 24
+MAX_TOKENS, LONG_TOKENS = 24, 90
 
 
 @dataclass
@@ -53,9 +53,12 @@ class Talk:
         return prompt.tokens, prompt.shared_length
 
 
-def build_request(name: str, prompt: tuple[int, ...], **fields: object) -> Request:
-    """Return a greedy request of a few tokens."""
-    return Request(request_id=name, prompt=prompt, max_tokens=MAX_TOKENS, sampling=GREEDY, **fields)
+def build_request(talk: Talk, turn: int, prompt: tuple[int, ...], **fields: object) -> Request:
+    """Return a greedy request; every fourth conversation gets long answers, every third gives way to the others."""
+    is_long = talk.number % 4 == 0
+    length, priority = LONG_TOKENS if is_long else MAX_TOKENS, 2 if talk.number % 3 == 0 else 0
+    chosen = {"max_tokens": length, "ignore_eos": is_long, "sampling": GREEDY, "priority": priority} | fields
+    return Request(request_id=f"{talk.number}.{turn}", prompt=prompt, **chosen)
 
 
 def hold_talks(rig: LanesRig, talks: list[Talk], rng: random.Random) -> int:
@@ -74,7 +77,7 @@ def hold_talks(rig: LanesRig, talks: list[Talk], rng: random.Random) -> int:
             if entry is None or entry[0] != name:
                 continue
             entry[1].extend(deltas)
-            is_left = deltas[-1].finish_reason is None and rng.random() < 0.02
+            is_left = deltas[-1].finish_reason is None and rng.random() < 0.015
             if is_left:
                 rig.lanes[talk.lane].loop.cancel(name)
                 left += 1
@@ -94,7 +97,9 @@ def submit(rig: LanesRig, talk: Talk, encoder: PromptEncoder, open_talks: dict, 
     tokens, shared = talk.next_prompt(encoder)
     name = f"{talk.number}.{turn}"
     open_talks[talk.number] = (name, [], tokens)
-    request = build_request(name, tokens, scope=f"talk {talk.number}", shared_length=shared, user=str(talk.number % 7))
+    request = build_request(
+        talk, turn, tokens, scope=f"talk {talk.number}", shared_length=shared, user=str(talk.number % 7)
+    )
     rig.lanes[talk.lane].loop.submit(request)
 
 
@@ -113,7 +118,7 @@ def compare_with_cold(rig: LanesRig, talks: list[Talk]) -> tuple[int, list[float
     equal, margins = 0, []
     for talk in talks:
         for turn, (prompt, lane, tokens, _) in enumerate(talk.asked):
-            deltas = rig.answer(build_request(f"{talk.number}.{turn}", prompt, top_logprobs=2), lane=lane)
+            deltas = rig.answer(build_request(talk, turn, prompt, top_logprobs=2), lane=lane)
             cold = tokens_of(deltas)[: len(tokens)]
             if cold == tokens:
                 equal += 1
@@ -125,14 +130,14 @@ def compare_with_cold(rig: LanesRig, talks: list[Talk]) -> tuple[int, list[float
 
 
 @pytest.mark.parametrize("kv_unified", [True, False], ids=["unified", "split"])
-@pytest.mark.parametrize("number", [30, pytest.param(1_000, marks=[pytest.mark.nightly, pytest.mark.timeout(7200)])])
+@pytest.mark.parametrize("number", [24, pytest.param(1_000, marks=[pytest.mark.nightly, pytest.mark.timeout(7200)])])
 def test_no_secret_shows_up_elsewhere(tmp_path: Path, kv_unified: bool, number: int) -> None:
     """Interleaved conversations with few cells: own words come back, others' never, and all answers equal cold ones."""
     rng = random.Random(number)
     words = list(dict.fromkeys(make_word(rng) for _ in range(number * 2)))[:number]
     talks = [Talk(index, word, rng.randrange(4)) for index, word in enumerate(words)]
-    cells = 384 if kv_unified else 256 * 8
-    rig = LanesRig(tmp_path, host_bytes=4_000_000, kv_unified=kv_unified, n_cells=cells, n_slots=8, running=6)
+    cells = 384 if kv_unified else 384 * 8
+    rig = LanesRig(tmp_path, host_bytes=4_000_000, kv_unified=kv_unified, n_cells=cells, n_slots=8, running=4)
     left = hold_talks(rig, talks, rng)
     schedulers = [lane.loop.scheduler for lane in rig.lanes]
     pressure = {
@@ -165,4 +170,5 @@ def test_no_secret_shows_up_elsewhere(tmp_path: Path, kv_unified: bool, number: 
     assert equal >= 0.99 * total
     assert all(margin < 0.1 for margin in margins)
     assert pressure["evicted"] > 0
+    assert pressure["preempted"] > 0 or not kv_unified
     assert left > 0

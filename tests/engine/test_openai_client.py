@@ -334,3 +334,20 @@ async def test_an_engine_that_stops_is_an_error_of_the_server(slow_model: Path) 
         async for _ in stream:
             pass
     await official.close()
+
+
+async def test_waiting_and_deadlines_are_nothing_strange(slow_model: Path) -> None:
+    """News of the queue disturbs no stream of the client's; an answer that its deadline ends says so."""
+    async with serving(slow_model, max_sequences=1) as client, connect(client, max_retries=0) as official:
+        asked = {"model": "slow", "messages": HELLO}
+        first = asyncio.create_task(official.chat.completions.create(**asked, max_tokens=60))
+        await asyncio.sleep(0.1)
+        stream = await official.chat.completions.create(
+            **asked, max_tokens=5, stream=True, stream_options={"include_usage": True}, extra_body={"priority": 2}
+        )
+        usage = [chunk.usage async for chunk in stream][-1]
+        late = await official.chat.completions.create(**asked, max_tokens=400, extra_body={"deadline_seconds": 1})
+
+    assert ((await first).usage.completion_tokens, usage.completion_tokens) == (60, 5)
+    assert (late.choices[0].finish_reason, late.choices[0].stop_reason) == ("length", "deadline")
+    assert 0 < late.usage.completion_tokens < 400

@@ -23,8 +23,9 @@ from bot.errors import EngineError, ModelFileError
 MAX_BYTES = 4 * 1024**3
 CHUNK_BYTES = 1024 * 1024
 # In all less than a client's patience with a silent connection. The first trial takes only what nobody else wants of
-# the processor; where that is too little, a second one takes its share.
-TRIALS = (("idle", 60.0), ("nice", 220.0))
+# the processor; where that is too little, a second one takes a share.
+TRIALS = (("idle", 100.0), ("nice", 180.0))
+LOOK_SECONDS, LEAST_SHARE = 1.0, 0.25
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 
 
@@ -89,16 +90,44 @@ async def _run_trial(model_path: Path, adapter_path: Path, *, manner: str, secon
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # where Linux shares time out by session, it is no part of the engine's
         env=build_environment(os.environ, {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}),
     )
+    reading = asyncio.create_task(process.communicate())
+    starving = asyncio.create_task(_starve(process.pid if manner == "idle" else None))
     try:
         async with asyncio.timeout(seconds):
-            output, _ = await process.communicate()
+            await asyncio.wait({reading, starving}, return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():
+            raise TimeoutError
+        output, _ = reading.result()
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+        await process.wait()
+        for task in (reading, starving):
+            task.cancel()
+        await asyncio.gather(reading, starving, return_exceptions=True)
     return process.returncode or 0, output
+
+
+async def _starve(pid: int | None) -> None:
+    """Return when a process has hardly been given the processor for a while; never, where nobody can tell."""
+    used = _read_used_seconds(pid)
+    while used is not None:
+        await asyncio.sleep(LOOK_SECONDS)
+        before, used = used, _read_used_seconds(pid)
+        if used is not None and used - before < LEAST_SHARE * LOOK_SECONDS:
+            return
+    await asyncio.Event().wait()
+
+
+def _read_used_seconds(pid: int | None) -> float | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except (OSError, IndexError):
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _read_report(output: bytes) -> Mapping[str, object]:

@@ -27,12 +27,15 @@ ENDS = (signal.SIGKILL, signal.SIGABRT, signal.SIGSTOP, signal.SIGSEGV)
 PATIENCE_SECONDS = 90.0
 
 
+EXACT = ("--kv-type", "f32", "--flash-attention", "off")  # the next engine computes the same keys in other batches
+
+
 @asynccontextmanager
-async def exact_engine(model: Path) -> AsyncIterator[tuple[EngineSupervisor, EngineClient]]:
-    """Run an engine that rounds nothing: the one after it computes the same keys again in other batches."""
+async def engine_with(model: Path, *options: str) -> AsyncIterator[tuple[EngineSupervisor, EngineClient]]:
+    """Run an engine process with some further options."""
     with TemporaryDirectory(prefix="engine-") as folder:
         path = Path(folder) / "engine.sock"
-        started = [*command(model, path), "--kv-type", "f32", "--flash-attention", "off"]
+        started = [*command(model, path), *options]
         async with EngineSupervisor(started, socket_path=path) as supervisor, EngineClient(socket_path=path) as client:
             yield supervisor, client
 
@@ -136,7 +139,7 @@ async def kill_once(supervisor: EngineSupervisor, client: EngineClient, number: 
 async def test_killed_under_load_nothing_is_lost(slow_model: Path, kills: int) -> None:
     """Twenty answers on their way while the engine is killed, aborted and stopped: all are whole and the right ones."""
     rng, tally, stop, away, used = random.Random(kills), Tally(), asyncio.Event(), [], Counter[str]()
-    async with exact_engine(slow_model) as (supervisor, client):
+    async with engine_with(slow_model, *EXACT) as (supervisor, client):
         await supervisor.wait_ready(60)
         expected = [await answer(client, number, tally) for number in range(12)]
         assert tally.breaks == 0

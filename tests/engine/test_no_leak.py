@@ -13,7 +13,7 @@ import pytest
 
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions
-from tests.engine.test_supervisor import supervised
+from tests.engine.test_killed_workers import engine_with
 
 AT_ONCE = 24
 MAX_GROWTH_BYTES = 8 * 1024 * 1024  # an allocator's pools, and as many samples in the metrics as there are buckets
@@ -86,7 +86,7 @@ async def read_state(socket_path: Path) -> tuple[int, int]:
 )
 async def test_readers_who_leave_leave_nothing_behind(tiny_model: Path, before: int, number: int) -> None:
     """After hundreds of answers, half of them left, memory, files, threads, slots and the queue are as before."""
-    async with supervised(tiny_model) as (supervisor, client):
+    async with engine_with(tiny_model, "--host-cache-mb", "2") as (supervisor, client):  # soon full
         await supervisor.wait_ready(30)
         await ask_many(client, before, seed=0)
         await client.close()

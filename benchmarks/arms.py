@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import math
 import os
 import re
 import subprocess
@@ -185,6 +186,15 @@ def read_facts(log: str) -> str:
     """Return what a server wrote of its context: our lines about context, cache and threads, or llama-server's one."""
     found = [FACT.search(line) for line in log.splitlines()]
     return "; ".join(" ".join(match.group().split()) for match in found if match)
+
+
+def read_processor_seconds(pid: int) -> float:
+    """Return the processor time that a process has had, which other work on the machine hardly changes; else NaN."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return math.nan
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def read_rss(pid: int) -> int:

@@ -21,6 +21,7 @@ COLUMNS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("itl_p50", "gap p50 ms", "{:.1f}"),
         ("itl_p95", "p95", "{:.1f}"),
         ("itl_max", "max", "{:.0f}"),
+        ("processor_ms", "processor ms a token, prompt included", "{:.2f}"),
         ("errors", "errors", "{:.0f}"),
     ),
     "W2": (
@@ -48,6 +49,7 @@ COLUMNS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("gap_p95", "p95", "{:,.0f}"),
         ("long_ttft", "first token of the long one ms", "{:,.0f}"),
         ("computed_per_second", "tokens/s of everything", "{:,.0f}"),
+        ("processor_seconds", "processor s", "{:.2f}"),
         ("errors", "errors", "{:.0f}"),
     ),
     "W5": (

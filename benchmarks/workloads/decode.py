@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from benchmarks.arms import OURS, PYTHON_SERVER, Arm
+from benchmarks.arms import OURS, PYTHON_SERVER, Arm, read_processor_seconds
 from benchmarks.bench import Bench, in_turns, quiet_client, summarise
 from benchmarks.ceiling import DECODE_AND_SAMPLE, DECODE_ONLY, Ceiling, start_ceiling
 from benchmarks.client import SAMPLING, Ask
@@ -59,9 +59,11 @@ def build_asks(bench: Bench, width: int, *, turn: int, tokens: int) -> list[Ask]
 async def measure(bench: Bench, arm: Arm, width: int, turn: int) -> dict[str, float]:
     """Return what one server did in one turn."""
     values: dict[str, float] = {}
-    before = await read_metrics(arm)
+    before, used = await read_metrics(arm), read_processor_seconds(arm.pid)
     with quiet_client(values):
         replies = await arm.client.ask_all(build_asks(bench, width, turn=turn, tokens=bench.plan.answer_tokens))
+    tokens = sum(reply.completion_tokens for reply in replies)
+    values["processor_ms"] = (read_processor_seconds(arm.pid) - used) * 1000 / max(1, tokens)
     return summarise(replies) | values | measure_steps(before, await read_metrics(arm))
 
 
@@ -69,5 +71,12 @@ async def measure_ceiling(bench: Bench, ceiling: Ceiling, width: int, turn: int,
     """Return how fast the bare loop wrote as many tokens."""
     prompts = [ask.tokens for ask in build_asks(bench, width, turn=turn, tokens=0)]
     steps = bench.plan.answer_tokens - 1
+    used = read_processor_seconds(ceiling.process.pid)
     seconds = await ceiling.time_decode(prompts, steps=steps, sampling=SAMPLING if samples else None)
-    return {"decode_per_second": width * steps / seconds, "step_ms": seconds / steps * 1000, "errors": 0}
+    used = read_processor_seconds(ceiling.process.pid) - used
+    return {
+        "decode_per_second": width * steps / seconds,
+        "step_ms": seconds / steps * 1000,
+        "processor_ms": used * 1000 / (width * steps),
+        "errors": 0,
+    }

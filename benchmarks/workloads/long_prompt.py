@@ -7,7 +7,7 @@ prompt has been computed. So the wall time of all nine says what the fairness co
 import asyncio
 from itertools import pairwise
 
-from benchmarks.arms import PYTHON_SERVER, Arm
+from benchmarks.arms import PYTHON_SERVER, Arm, read_processor_seconds
 from benchmarks.bench import Bench, count_tokens, in_turns, quiet_client
 from benchmarks.client import Ask, Reply
 from benchmarks.figures import quantile
@@ -75,6 +75,7 @@ async def paste(bench: Bench, arm: Arm, turn: int, answer: int) -> tuple[list[Re
 async def measure(bench: Bench, arm: Arm, turn: int, answer: int) -> dict[str, float]:
     """Return the longest gap in the eight answers after the long prompt was sent, and the speed of everything."""
     values: dict[str, float] = {}
+    used = read_processor_seconds(arm.pid)
     with quiet_client(values):
         replies, pasted = await paste(bench, arm, turn, answer)
     gaps = [gap * 1000 for reply in replies for gap in late_gaps(reply.times, pasted.began)]
@@ -87,6 +88,7 @@ async def measure(bench: Bench, arm: Arm, turn: int, answer: int) -> dict[str, f
         "gap_p95": quantile(gaps, 0.95),
         "long_ttft": pasted.first * 1000,
         "wall_seconds": wall,
+        "processor_seconds": read_processor_seconds(arm.pid) - used,
         "computed_per_second": computed / wall,
         "outlasted": sum(reply.ended > pasted.times[0] for reply in replies) if pasted.times else 0,
         "errors": sum(bool(reply.error) for reply in everybody),

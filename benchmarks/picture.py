@@ -70,8 +70,7 @@ def draw_bars(axis: Any, rows: Sequence[Row], name: str, title: str) -> None:
 
 def draw_threads(axis: Any, rows: Sequence[Row]) -> None:
     """Draw the time to the first token, in the thread and cold."""
-    axis.set_title("W3: first token of turns 2-10, ms: in the thread (full) and cold (pale)")
-    axis.title.set_fontsize(10)
+    axis.set_title("W3: first token, ms: in the thread, and cold (pale)")
     arms = [arm for arm in COLOURS if any(row.arm == arm for row in rows)]
     for place, arm in enumerate(arms):
         for shift, name, alpha in ((-0.2, "warm_ttft_p50", 1.0), (0.2, "cold_ttft_p50", 0.35)):

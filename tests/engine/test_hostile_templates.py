@@ -19,6 +19,7 @@ from tests.engine.tiny_model import CHATML, write_tiny_model
 
 TALK = (Message("system", "Be brief."), Message("user", "Hi"))
 COMMAND = "touch {marker}"
+INSIDES = ("<class 'object'", "<class 'type'", "builtin_function", "root:x", "os.py")
 GROWN = "{% set n = namespace(s='Aa') %}{% for i in range(12) %}{% set n.s = n.s + n.s %}{% endfor %}"
 LIST = "{% set l = namespace(v=[n.s]) %}{% for i in range(18) %}{% set l.v = l.v + l.v %}{% endfor %}"
 TWICE = "{% set l.v = [l.v, l.v] %}{% set l.w = [l.w, l.w] %}"
@@ -197,7 +198,7 @@ def test_no_template_escapes_or_stays(tmp_path: Path) -> None:
             text = "" if "unsafe" in text or "is undefined" in text or "attribute" in text else text
         seconds = time.monotonic() - started
         assert seconds < 4, source[:200]
-        assert not any(word in text for word in ("<class 'object'", "<class 'type'", "builtin_function", "root:x", "os.py")), source[:200]
+        assert not any(word in text for word in INSIDES), source[:200]
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
     print(f"\nhostile templates: {ends.total()}, ends {dict(ends)}, {grown} MiB more here")
 

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import shlex
+import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -157,6 +158,8 @@ def main() -> None:
         sys.exit(
             f"--python-server needs {', '.join(missing)}: .venv/bin/pip install -e '.[bench]', or --packages FOLDER."
         )
+    if plan.llama_server and not shutil.which(plan.llama_server):
+        sys.exit(f"--llama-server names {plan.llama_server}, which is no program here: build llama.cpp's llama-server.")
     if not plan.llama_server:
         results.note("llama-server was not measured: give its path by --llama-server.")
     command = shlex.join(["python", "-m", "benchmarks.serving", *hide_folders(sys.argv[1:])])
@@ -166,9 +169,14 @@ def main() -> None:
     )
 
 
+def split_options(arguments: list[str]) -> list[str]:
+    """Return `--name=value` as two words."""
+    return [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
+
+
 def hide_folders(arguments: list[str]) -> list[str]:
     """Return the arguments with files by their names alone, and without keys."""
-    shown = [Path(word).name if word.startswith("/") else word for word in arguments]
+    shown = [Path(word).name if word.startswith("/") else word for word in split_options(arguments)]
     return ["KEY" if index and shown[index - 1] == "--peer-key" else word for index, word in enumerate(shown)]
 
 

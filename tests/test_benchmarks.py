@@ -149,6 +149,7 @@ def test_quick_leaves_what_was_given() -> None:
     plan = build_plan(parse(["--quick", "--rounds", "7", "--workloads", "W4,W1"]))
 
     assert (plan.rounds, plan.answer_tokens, plan.workloads) == (7, 64, ("W1", "W4"))
+    assert hide_folders(["--peer-key=secret"]) == ["--peer-key", "KEY"]
     assert hide_folders(["--peer-key", "secret", "--llama-server", "/a/b"]) == [
         *("--peer-key", "KEY", "--llama-server", "b")
     ]

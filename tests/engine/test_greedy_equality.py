@@ -74,7 +74,7 @@ def test_many_answer_as_one(tmp_path: Path, kv_unified: bool, number: int) -> No
     prompts = collect_prompts(rig, number)
     alone = {str(index): rig.answer(ask(str(index), prompt)) for index, prompt in enumerate(prompts)}
     rig.close()
-    many = LanesRig(tmp_path, n_cells=4096, n_slots=8, running=8, n_batch=256, kv_unified=kv_unified)
+    many = LanesRig(tmp_path, n_cells=8192, n_slots=8, running=8, n_batch=256, kv_unified=kv_unified)
 
     many.lanes[0].loop.submit(*(ask(str(index), prompt) for index, prompt in enumerate(prompts)))
     many.run()

@@ -89,7 +89,7 @@ def test_cached_answers_as_cold(tmp_path: Path, number: int) -> None:
     """Second turns that go on from the cache, and from host memory, have the log probabilities of cold ones."""
     cold = LanesRig(tmp_path, n_cells=1024, n_slots=1, running=1)
     prompts = collect_prompts(cold, number)
-    rig = LanesRig(tmp_path, n_cells=1024, n_slots=8, running=1, host_bytes=64_000_000)
+    rig = LanesRig(tmp_path, n_cells=1024, n_slots=8, running=1, host_bytes=2 * 10**6 * number)
     firsts = [rig.answer(ask(f"first {index}", prompt, scope=str(index))) for index, prompt in enumerate(prompts)]
     longer = [(*prompt, *tokens_of(first), *prompt[-20:]) for prompt, first in zip(prompts, firsts, strict=True)]
 

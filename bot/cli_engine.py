@@ -67,7 +67,7 @@ def engine(**options: Any) -> None:
 
 
 def _serve(options: "EngineOptions", *, is_managed: bool) -> None:
-    from bot.engine.server import serve
+    from bot.engine.api.server import serve
     from bot.signals import stop_event
 
     async def work() -> None:

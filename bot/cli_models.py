@@ -10,7 +10,7 @@ import click
 from bot.start import start
 
 if TYPE_CHECKING:
-    from bot.engine.quantization import Rung
+    from bot.engine.files.quantization import Rung
     from bot.settings import Settings
 
 KINDS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
@@ -27,7 +27,7 @@ def models() -> None:
 @models.command(name="list")
 def list_command() -> None:
     """Show the models under DATA_DIR/models and the one that is served (*)."""
-    from bot.engine.inspection import list_files, summarize
+    from bot.engine.files.inspection import list_files, summarize
 
     settings = start()
     folder, served = settings.data_dir / "models", find_served(settings)
@@ -68,7 +68,7 @@ def pull(repo: str, file: str) -> None:
 def inspect(file: Path) -> None:
     """Show what FILE is: its shape, type and chat template, and whether it fits this machine. Nothing is loaded."""
     from bot.cli_engine import build_options, read_defaults
-    from bot.engine.inspection import describe
+    from bot.engine.files.inspection import describe
     from bot.engine.loaded import plan_model
 
     settings = start()
@@ -98,7 +98,7 @@ def quantize(source: Path, kinds: str, text: Path, force: bool) -> None:
     The less a copy's perplexity on the text grows, the less it lost; the error says how sure that is. A copy that is
     there already is measured again, not written again. SOURCE should be F16 or BF16.
     """
-    from bot.engine.quantization import climb
+    from bot.engine.files.quantization import climb
     from bot.errors import ConfigError
 
     settings = start()
@@ -164,7 +164,7 @@ def find_file(path: Path, settings: "Settings") -> Path:
 
 def find_origin(path: Path, cache_dir: Path) -> tuple[str, str]:
     """Return the beginning of a file's SHA-256, where it is known without reading gigabytes, and its repository."""
-    from bot.engine.checksum import recall_hash
+    from bot.engine.files.checksum import recall_hash
     from bot.model_files import read_origin
 
     origin = read_origin(path)

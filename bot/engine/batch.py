@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bot.engine.tokens import Tokens
+from bot.engine.batching.tokens import Tokens
 
 BatchItem = tuple[int, Tokens, int, int]
 

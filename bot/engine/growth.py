@@ -6,7 +6,7 @@ Holds for as long as the loop changes nothing else; belongs to the loop's thread
 from collections.abc import Sequence
 
 from bot.engine.answer import Answer
-from bot.engine.cells import CellPool
+from bot.engine.batching.cells import CellPool
 from bot.engine.llama import Context
 
 Drawn = tuple[Answer, int]

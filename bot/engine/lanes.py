@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from bot.engine.batching.host_tier import HostTier, choose_limit
 from bot.engine.embedder import Embedder
-from bot.engine.hardware import read_free_memory
-from bot.engine.host_tier import HostTier, choose_limit
 from bot.engine.llama import Adapter, Context
 from bot.engine.loaded import LoadedModel
 from bot.engine.loop import Deliver, EngineLoop
+from bot.engine.machine.hardware import read_free_memory
 from bot.engine.metrics import EngineMetrics
 from bot.engine.types import EngineOptions
 from bot.errors import EngineError

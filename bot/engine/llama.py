@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bot.engine.batch import Batch, BatchItem
 from bot.engine.bound import NOT_NUMBERS, BoundDraw, Table
-from bot.engine.checksum import check_gguf
+from bot.engine.files.checksum import check_gguf
 from bot.engine.sampling import Stage
 from bot.engine.types import KV_TYPES
 from bot.errors import ModelFileError

@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bot.engine.checksum import check_gguf
-from bot.engine.devices import list_devices
-from bot.engine.fit import Fit, Machine, choose_fit
-from bot.engine.fit_report import explain_lack, render_fit
-from bot.engine.footprint import Footprint, measure
-from bot.engine.gguf_check import check_header
-from bot.engine.gguf_header import Header, read_header
-from bot.engine.hardware import count_usable_cores, read_free_memory
+from bot.engine.chat.prompt import PromptEncoder
+from bot.engine.chat.template import CHATML, ChatTemplate, TemplateFailure
+from bot.engine.files.checksum import check_gguf
+from bot.engine.files.gguf_check import check_header
+from bot.engine.files.gguf_header import Header, read_header
 from bot.engine.llama import GGML, Adapter, Context, MemoryLacking, Model, SamplerChain, start_backend
-from bot.engine.prompt import PromptEncoder
+from bot.engine.machine.devices import list_devices
+from bot.engine.machine.fit import Fit, Machine, choose_fit
+from bot.engine.machine.fit_report import explain_lack, render_fit
+from bot.engine.machine.footprint import Footprint, measure
+from bot.engine.machine.hardware import count_usable_cores, read_free_memory
 from bot.engine.sampling import build_stages
-from bot.engine.template import CHATML, ChatTemplate, TemplateFailure
 from bot.engine.types import EngineOptions, ModelFacts, SamplingParams
 from bot.errors import ModelFileError
 

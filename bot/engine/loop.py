@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 
 from bot.engine.answer import Answer
 from bot.engine.batch import BatchItem
-from bot.engine.cells import CellPool
+from bot.engine.batching.cells import CellPool
+from bot.engine.batching.host_tier import HostTier
+from bot.engine.batching.pace import PrefillPace
+from bot.engine.batching.plan import Piece, Plan
+from bot.engine.batching.scheduler import Scheduler
+from bot.engine.batching.sequence import Phase
 from bot.engine.growth import Drawn, Growth
-from bot.engine.host_tier import HostTier
 from bot.engine.llama import Context, Model
 from bot.engine.metrics import PARTS, EngineMetrics
 from bot.engine.moves import perform_moves
-from bot.engine.pace import PrefillPace
-from bot.engine.plan import Piece, Plan
-from bot.engine.scheduler import Scheduler
-from bot.engine.sequence import Phase
 from bot.engine.types import Delta, Request
 from bot.errors import EngineError
 

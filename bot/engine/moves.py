@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from bot.engine.batching.plan import Move
 from bot.engine.llama import Context
-from bot.engine.plan import Move
 from bot.errors import EngineError
 
 

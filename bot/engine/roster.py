@@ -14,9 +14,9 @@ from pathlib import Path
 
 from bot.engine.adapter_store import AdapterStore, KeptAdapter
 from bot.engine.adapters import NAME, AdapterRefused, admit
+from bot.engine.api.line import Line
 from bot.engine.backlog import Backlog
 from bot.engine.lanes import Lane, Lanes
-from bot.engine.line import Line
 from bot.engine.types import EngineOptions
 from bot.errors import EngineError, ModelFileError
 

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Literal
 
 from bot.engine.adapter_store import KeptAdapter, has_state
-from bot.engine.checksum import hash_model, is_quick
+from bot.engine.chat.prompt import Prompt
+from bot.engine.chat.template import NO_EXTRAS, Extras, Message
+from bot.engine.files.checksum import hash_model, is_quick
 from bot.engine.handover import Handover
 from bot.engine.lanes import Lane, Lanes
 from bot.engine.loaded import LoadedModel, load_model
 from bot.engine.metrics import EngineMetrics
-from bot.engine.prompt import Prompt
 from bot.engine.roster import Roster, Served, recall
-from bot.engine.template import NO_EXTRAS, Extras, Message
 from bot.engine.types import Delta, EngineOptions, ModelFacts, ModelInfo, Request
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ Pure; one object per answer.
 
 import codecs
 
-from bot.engine.reasoning import build_split, overlap
+from bot.engine.chat.reasoning import build_split, overlap
 from bot.engine.types import Reasoning
 
 

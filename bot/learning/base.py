@@ -11,7 +11,7 @@ import gguf
 import torch
 import transformers
 
-from bot.engine.gguf_header import Header, read_header
+from bot.engine.files.gguf_header import Header, read_header
 from bot.errors import LearningError
 from bot.learning.base_config import MEND, ROPE_FREQS, build_values, check_loadable, describe_difference
 from bot.learning.placement import Place

@@ -7,7 +7,7 @@ vocabulary. Pure: knows no torch.
 from collections.abc import Mapping
 from typing import Any
 
-from bot.engine.gguf_header import Header
+from bot.engine.files.gguf_header import Header
 from bot.errors import LearningError
 
 LOADABLE = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3")

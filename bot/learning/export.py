@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from bot.engine.gguf_header import Header, read_header
+from bot.engine.files.gguf_header import Header, read_header
 from bot.errors import LearningError, ModelFileError
 from bot.learning.atomic import replacing
 from bot.learning.lora_rules import check_lora

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bot.engine.gguf_header import Header
+from bot.engine.files.gguf_header import Header
 from bot.learning.scores import Agreement, Scores, compare, measure_divergence
 
 EXACT, ROUNDED = 1e-4, 1e-2  # nats a token: a file of floats, a file of quantized weights

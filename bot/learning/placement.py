@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import gguf
 
-from bot.engine.gguf_header import Header
+from bot.engine.files.gguf_header import Header
 from bot.errors import LearningError
 
 # With these, an adapter's tensors have been proven equal to those of llama.cpp's own converter.

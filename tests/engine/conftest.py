@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from bot.engine.api.server import serve
 from bot.engine.client import EngineClient
-from bot.engine.server import serve
 from bot.engine.types import EngineOptions
 from tests.engine.tiny_model import write_tiny_model
 

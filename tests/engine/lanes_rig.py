@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from bot.engine.host_tier import HostTier
+from bot.engine.batching.host_tier import HostTier
 from bot.engine.llama import Adapter, Context, Model, start_backend
 from bot.engine.loop import EngineLoop
 from bot.engine.metrics import EngineMetrics

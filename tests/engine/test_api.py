@@ -10,8 +10,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from bot.engine.api.server import check_exposure, serve
 from bot.engine.client import EngineClient
-from bot.engine.server import check_exposure, serve
 from bot.engine.service import EngineService
 from bot.engine.types import EngineOptions
 from bot.errors import ConfigError, ModelFileError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.engine.chat.json_schema import SchemaError, check_schema
 from bot.engine.client import EngineClient
-from bot.engine.json_schema import SchemaError, check_schema
 from tests.engine.conftest import serving
 from tests.engine.test_api import CHAT, HELLO, TEXT, Http
 

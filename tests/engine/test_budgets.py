@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine import budgets as module
-from bot.engine.budgets import Budgets
+from bot.engine.api import budgets as module
+from bot.engine.api.budgets import Budgets
 
 
 class Clock:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.engine.chat.prompt import PromptEncoder
+from bot.engine.chat.template import Message
 from bot.engine.loaded import build_encoder
-from bot.engine.prompt import PromptEncoder
-from bot.engine.template import Message
 from bot.engine.types import Request
 from tests.engine.lanes_rig import GREEDY, LanesRig, make_word, tokens_of
 

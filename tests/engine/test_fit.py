@@ -12,12 +12,12 @@ import llama_cpp as lib
 import numpy as np
 import pytest
 
-from bot.engine.devices import list_devices
-from bot.engine.fit import Device, Fit, Machine, choose_fit, list_rooms
-from bot.engine.footprint import Footprint, measure
-from bot.engine.gguf_header import read_header
+from bot.engine.files.gguf_header import read_header
 from bot.engine.llama import GGML, Context, Model, start_backend
 from bot.engine.loaded import Plan, load_model, plan_model
+from bot.engine.machine.devices import list_devices
+from bot.engine.machine.fit import Device, Fit, Machine, choose_fit, list_rooms
+from bot.engine.machine.footprint import Footprint, measure
 from bot.engine.types import EngineOptions
 from bot.errors import ModelFileError
 from bot.settings import STARTER_MODEL

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from gguf import GGUFReader
 
-from bot.engine.gguf_header import KEPT_ELEMENTS, LongArray, list_shards, read_header
-from bot.engine.gguf_types import TENSOR_TYPES
+from bot.engine.files.gguf_header import KEPT_ELEMENTS, LongArray, list_shards, read_header
+from bot.engine.files.gguf_types import TENSOR_TYPES
 from bot.engine.llama import GGML
 from bot.errors import ModelFileError
 from bot.settings import STARTER_MODEL

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bot.engine.chat.template import Message
 from bot.engine.loaded import build_encoder
-from bot.engine.template import Message
 from bot.engine.types import Delta, Request
 from tests.engine.lanes_rig import GREEDY, LanesRig, make_word, tokens_of
 

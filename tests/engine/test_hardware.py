@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.engine import hardware
-from bot.engine.hardware import NO_LIMIT, read_cgroup, read_free_memory
+from bot.engine.machine import hardware
+from bot.engine.machine.hardware import NO_LIMIT, read_cgroup, read_free_memory
 
 GIB = 2**30
 

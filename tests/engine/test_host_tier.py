@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.engine.host_tier import HostTier
+from bot.engine.batching.host_tier import HostTier
 from bot.engine.llama import Model, start_backend
 from tests.engine.test_loop import Rig, ask, prompts
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.engine.renderer import Renderer, RenderError, shared_renderer
-from bot.engine.template import ChatTemplate, Message, TemplateFailure
+from bot.engine.chat.renderer import Renderer, RenderError, shared_renderer
+from bot.engine.chat.template import ChatTemplate, Message, TemplateFailure
 from bot.engine.types import AnswerOptions
 from bot.errors import EngineError
 from tests.engine.conftest import serving

@@ -12,8 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from bot.engine.api.server import serve
 from bot.engine.client import EngineClient
-from bot.engine.server import serve
 from bot.engine.service import EngineService
 from bot.engine.types import AnswerOptions, Chunk, EngineOptions, QueuePlace, Request
 from bot.errors import EngineBusy

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.engine.host_tier import HostTier
+from bot.engine.batching.host_tier import HostTier
 from bot.engine.llama import Context, Model, start_backend
 from bot.engine.loop import EngineLoop
 from bot.engine.metrics import EngineMetrics

@@ -12,8 +12,8 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
+from bot.engine.api.server import serve
 from bot.engine.client import EngineClient
-from bot.engine.server import serve
 from bot.engine.types import EngineOptions
 from tests.engine.conftest import serving, wait_healthy
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.engine.pace import FLOOR, TARGET_SECONDS, PrefillPace
+from bot.engine.batching.pace import FLOOR, TARGET_SECONDS, PrefillPace
 
 
 def learn(pace: PrefillPace, *, rate: float, steps: int = 60) -> int:

@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bot.engine.host_tier import HostTier, Saved, choose_limit
-from bot.engine.prefix_cache import Entry, PrefixCache
-from bot.engine.radix_tree import Node, RadixTree
-from bot.engine.tokens import Tokens
+from bot.engine.batching.host_tier import HostTier, Saved, choose_limit
+from bot.engine.batching.prefix_cache import Entry, PrefixCache
+from bot.engine.batching.radix_tree import Node, RadixTree
+from bot.engine.batching.tokens import Tokens
 
 LETTERS = st.lists(st.integers(0, 1), max_size=12)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.engine.gguf_header import read_header
+from bot.engine.files.gguf_header import read_header
+from bot.engine.files.perplexity import compare, count_perplexity, score_piece, score_text
+from bot.engine.files.quantization import check_source, climb, name_target
+from bot.engine.files.workbench import WorkFailed, run
 from bot.engine.llama import Context, Model, start_backend
-from bot.engine.perplexity import compare, count_perplexity, score_piece, score_text
-from bot.engine.quantization import check_source, climb, name_target
-from bot.engine.workbench import WorkFailed, run
 from bot.errors import ModelFileError
 from tests.engine.tiny_model import write_tiny_model
 
@@ -143,7 +143,7 @@ def test_a_killed_child_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The signal that ended it stands in the sentence."""
     monkeypatch.setattr(sys, "executable", "/bin/sh")
     kill = f"kill -{signal.SIGABRT.value} $$"
-    monkeypatch.setattr("bot.engine.workbench.subprocess.Popen", _with_arguments(["-c", kill]))
+    monkeypatch.setattr("bot.engine.files.workbench.subprocess.Popen", _with_arguments(["-c", kill]))
 
     with pytest.raises(WorkFailed, match=r"model\.gguf ends the process .*SIGABRT"):
         run(["quantize", "model.gguf"], report=lambda _: None)

@@ -1,12 +1,12 @@
 """The scheduler's choices, one by one: whose turn it is, what is reused, who gives way."""
 
-from bot.engine.cells import CellPool
-from bot.engine.host_tier import HostTier
-from bot.engine.plan import Plan
-from bot.engine.scheduler import GROWTH_RESERVE, PATIENCE, QUANTUM, Scheduler
-from bot.engine.slots import STEP_BYTES
+from bot.engine.batching.cells import CellPool
+from bot.engine.batching.host_tier import HostTier
+from bot.engine.batching.plan import Plan
+from bot.engine.batching.scheduler import GROWTH_RESERVE, PATIENCE, QUANTUM, Scheduler
+from bot.engine.batching.slots import STEP_BYTES
+from bot.engine.batching.waiting import AGING_SECONDS, GLANCE_SECONDS
 from bot.engine.types import Request
-from bot.engine.waiting import AGING_SECONDS, GLANCE_SECONDS
 
 
 def build_scheduler(*, cells: int = 1000, **fields: object) -> Scheduler:

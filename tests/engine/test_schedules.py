@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from bot.engine.cells import CellPool
-from bot.engine.host_tier import HostTier
+from bot.engine.batching.cells import CellPool
+from bot.engine.batching.host_tier import HostTier
+from bot.engine.batching.plan import Move
+from bot.engine.batching.scheduler import Scheduler
+from bot.engine.batching.sequence import Sequence
 from bot.engine.moves import perform_moves
-from bot.engine.plan import Move
-from bot.engine.scheduler import Scheduler
-from bot.engine.sequence import Sequence
 from bot.engine.types import Request
 from tests.engine.naive_cache import Cell, NaiveCache, owner_of
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.engine.batching.pace import FLOOR, PrefillPace
 from bot.engine.breaker import DEGRADED_SECONDS, Breaker
-from bot.engine.checksum import hash_model
-from bot.engine.fit import choose_threads
-from bot.engine.hardware import count_usable_cores
-from bot.engine.pace import FLOOR, PrefillPace
+from bot.engine.files.checksum import hash_model
+from bot.engine.machine.fit import choose_threads
+from bot.engine.machine.hardware import count_usable_cores
 from bot.engine.sampling import MAX_SEED, build_stages
 from bot.engine.socket_file import open_socket
 from bot.engine.sse import EventParser
@@ -130,7 +130,7 @@ def test_a_leftover_socket_is_no_obstacle(tmp_path: Path) -> None:
 
 def test_a_checksum_is_remembered_until_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large file is hashed once; another size or time of change means another file."""
-    monkeypatch.setattr("bot.engine.checksum.QUICK_BYTES", 0)
+    monkeypatch.setattr("bot.engine.files.checksum.QUICK_BYTES", 0)
     path, cache = tmp_path / "m.gguf", tmp_path / "cache"
     path.write_bytes(b"one")
     first = hash_model(path, cache)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bot.engine.template import APP, CHATML, ChatTemplate, Extras, Message, TemplateFailure, WordsChangedError
+from bot.engine.chat.template import APP, CHATML, ChatTemplate, Extras, Message, TemplateFailure, WordsChangedError
 
 TALK = (Message("system", "Be brief."), Message("user", "Hi"), Message("assistant", "Hello."), Message("user", "Bye"))
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from bot.engine.template import ChatTemplate, Extras, Message, TemplateFailure
+from bot.engine.chat.template import ChatTemplate, Extras, Message, TemplateFailure
 
 TALK = (
     Message("system", "Be brief."),

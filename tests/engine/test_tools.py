@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine import tool_forms as forms
-from bot.engine.dialect import read_dialect
-from bot.engine.tool_fields import Tool, ToolUse
-from bot.engine.tool_forms import ToolForm
-from bot.engine.tool_stream import ToolStream
+from bot.engine.api.tool_fields import Tool, ToolUse
+from bot.engine.chat import tool_forms as forms
+from bot.engine.chat.dialect import read_dialect
+from bot.engine.chat.tool_forms import ToolForm
+from bot.engine.chat.tool_stream import ToolStream
 from bot.engine.types import ToolCall
 
 USE = ToolUse(tools=tuple(Tool(name, {}, {}, is_strict=False) for name in ("add", "get_weather")))

@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from bot.engine.gguf_header import Header, read_header
+from bot.engine.files.gguf_header import Header, read_header
 from bot.learning.export import export_adapter
 from tests.learning.night import ORIGIN
 from tests.learning.tiny_adapters import attach_adapter, save_adapter

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from bot.engine.checksum import hash_model
-from bot.engine.gguf_header import Header, read_header
+from bot.engine.files.checksum import hash_model
+from bot.engine.files.gguf_header import Header, read_header
 from bot.learning.base import load_base, measure_weights, score
 from bot.learning.export import Origin, export_adapter
 from bot.learning.parity import Measured

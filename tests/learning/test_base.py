@@ -7,7 +7,7 @@ import gguf
 import pytest
 import torch
 
-from bot.engine.gguf_header import read_header
+from bot.engine.files.gguf_header import read_header
 from bot.errors import LearningError
 from bot.learning.base import load_base, measure_weights, score
 from bot.learning.placement import find_places

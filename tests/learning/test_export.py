@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from bot.engine.gguf_header import Header, read_header
+from bot.engine.files.gguf_header import Header, read_header
 from bot.errors import LearningError
 from bot.learning.export import choose_scale, export_adapter, read_adapter
 from tests.learning.conftest import Files, change_config

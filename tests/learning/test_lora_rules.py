@@ -6,7 +6,7 @@ from pathlib import Path
 import peft
 import pytest
 
-from bot.engine.gguf_header import Header
+from bot.engine.files.gguf_header import Header
 from bot.errors import LearningError
 from bot.learning.export import export_adapter
 from bot.learning.lora_rules import FREE, OWN_WORDS, check_lora

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from bot.engine.gguf_header import read_header
+from bot.engine.files.gguf_header import read_header
 from bot.errors import EngineError, EngineUnavailable
 from bot.learning.adapter_file import judge_file
 from bot.learning.base import score

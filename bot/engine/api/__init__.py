@@ -1,0 +1,1 @@
+"""OpenAI's API: from HTTP to requests of the engine, and back."""

@@ -1,0 +1,1 @@
+"""What a model takes and what this machine has: what goes where."""

@@ -39,6 +39,13 @@ MAY_IMPORT = {
     "cli_engine": {"start", "settings", "hub", "model_files", "engine"},
     "cli_models": {"start", "settings", "hub", "model_files", "engine", "cli_engine"},
 }
+# Within the engine: what plans knows no llama.cpp, and nothing below the API knows that it is served by HTTP.
+ENGINE_WALLS = {
+    "batching": {"types"},
+    "machine": {"types", "files"},
+    "chat": {"types", "supervisor", "api.tool_fields", "api.fields", "api.api_error"},
+    "files": {"types", "supervisor", "llama", "machine", "chat"},
+}
 ONLY_IN = {
     "llama_cpp": {"engine/llama.py"},
     "apscheduler": {"jobs.py"},
@@ -85,6 +92,22 @@ def test_imports_point_one_way(path: Path) -> None:
     wrong = {name for name in wanted if not any(name == good or name.startswith(f"{good}.") for good in known)}
 
     assert not wrong
+
+
+@pytest.mark.parametrize("inner", ENGINE_WALLS)
+def test_the_engine_has_walls(inner: str) -> None:
+    """A room of the engine imports its neighbours as listed and nothing else of the engine."""
+    prefix = "bot.engine."
+    wanted = {
+        name.removeprefix(prefix)
+        for path in files(BOT / "engine" / inner)
+        for name in imports(path)
+        if name.startswith(prefix)
+    }
+    allowed = {inner, *ENGINE_WALLS[inner]}
+    known = {name for name in wanted if any(name == good or name.startswith(f"{good}.") for good in allowed)}
+
+    assert wanted - known - {good.split(".")[0] for good in allowed} == set()
 
 
 def test_every_room_has_a_rule() -> None:

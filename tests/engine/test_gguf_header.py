@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from gguf import GGUFReader
 
-from bot.engine.files.gguf_header import KEPT_ELEMENTS, LongArray, list_shards, read_header
+from bot.engine.files.gguf_header import KEPT_ELEMENTS, TOKENS, LongArray, list_shards, read_header
 from bot.engine.files.gguf_types import TENSOR_TYPES
 from bot.engine.llama import GGML
 from bot.errors import ModelFileError
@@ -41,7 +41,7 @@ def test_it_reads_what_the_gguf_library_reads() -> None:
     assert set(header.metadata) == keys
     for name in keys:
         expected = reference.fields[name].contents()
-        if isinstance(expected, list) and len(expected) > KEPT_ELEMENTS:
+        if isinstance(expected, list) and len(expected) > KEPT_ELEMENTS and name != TOKENS:
             assert header.metadata[name] == LongArray(len(expected))
         else:
             assert header.metadata[name] == (tuple(expected) if isinstance(expected, list) else expected)

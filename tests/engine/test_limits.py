@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from bot.engine.api import line
 from bot.engine.api.server import serve
 from bot.engine.client import EngineClient
 from bot.engine.service import EngineService
@@ -195,8 +196,10 @@ async def read_places(client: EngineClient, user: str, places: dict[str, list[Qu
     return chunks
 
 
-async def test_a_waiting_stream_hears_where_it_stands(slow_model: Path) -> None:
+async def test_a_waiting_stream_hears_where_it_stands(slow_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Places fall until the turn has come; there is no time before the first answer, and nothing for who waits not."""
+    for name in ("FIRST_SECONDS", "LOOK_SECONDS", "SAY_SECONDS"):  # a fast machine is through in a second
+        monkeypatch.setattr(line, name, 0.05)
     async with serving(slow_model, max_sequences=1) as client:
         places: dict[str, list[QueuePlace]] = {}
         asking = []

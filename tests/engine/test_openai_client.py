@@ -287,6 +287,16 @@ async def test_the_sync_client_needs_the_key(port: int) -> None:
     assert whole == streamed
 
 
+async def until_answering(official: openai.AsyncOpenAI) -> None:
+    """Wait until the engine has a request to answer."""
+    for _ in range(500):
+        queue = await official.get("/queue", cast_to=object)
+        if queue["data"][0]["answering"]:
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError("no request has come in")
+
+
 async def test_a_full_queue_is_retried_by_the_client(slow_model: Path) -> None:
     """RateLimitError carries Retry-After; with its usual retries the client waits and is served."""
     async with (
@@ -294,15 +304,15 @@ async def test_a_full_queue_is_retried_by_the_client(slow_model: Path) -> None:
         connect(client, max_retries=0) as hasty,
         connect(client, max_retries=5) as patient,
     ):
-        asked = {"model": "slow", "messages": HELLO, "max_tokens": 40}
+        asked = {"model": "slow", "messages": HELLO, "max_tokens": 400}
         inside = asyncio.create_task(hasty.chat.completions.create(**asked))
-        await asyncio.sleep(0.1)
+        await until_answering(hasty)
         with pytest.raises(openai.RateLimitError) as caught:
             await hasty.chat.completions.create(**asked)
         assert int(caught.value.response.headers["Retry-After"]) > 0
         assert caught.value.code == "queue_full"
         late = await patient.chat.completions.create(**asked)
-        assert late.usage.completion_tokens == (await inside).usage.completion_tokens == 40
+        assert late.usage.completion_tokens == (await inside).usage.completion_tokens == 400
 
 
 async def test_a_closed_stream_and_a_timeout_free_their_place(slow_model: Path) -> None:
@@ -338,16 +348,17 @@ async def test_an_engine_that_stops_is_an_error_of_the_server(slow_model: Path) 
 
 async def test_waiting_and_deadlines_are_nothing_strange(slow_model: Path) -> None:
     """News of the queue disturbs no stream of the client's; an answer that its deadline ends says so."""
-    async with serving(slow_model, max_sequences=1) as client, connect(client, max_retries=0) as official:
+    served = serving(slow_model, max_sequences=1, n_ctx=8192)
+    async with served as client, connect(client, max_retries=0) as official:
         asked = {"model": "slow", "messages": HELLO}
-        first = asyncio.create_task(official.chat.completions.create(**asked, max_tokens=60))
-        await asyncio.sleep(0.1)
+        first = asyncio.create_task(official.chat.completions.create(**asked, max_tokens=400))
+        await until_answering(official)
         stream = await official.chat.completions.create(
             **asked, max_tokens=5, stream=True, stream_options={"include_usage": True}, extra_body={"priority": 2}
         )
         usage = [chunk.usage async for chunk in stream][-1]
-        late = await official.chat.completions.create(**asked, max_tokens=400, extra_body={"deadline_seconds": 1})
+        late = await official.chat.completions.create(**asked, max_tokens=8000, extra_body={"deadline_seconds": 1})
 
-    assert ((await first).usage.completion_tokens, usage.completion_tokens) == (60, 5)
+    assert ((await first).usage.completion_tokens, usage.completion_tokens) == (400, 5)
     assert (late.choices[0].finish_reason, late.choices[0].stop_reason) == ("length", "deadline")
-    assert 0 < late.usage.completion_tokens < 400
+    assert 0 < late.usage.completion_tokens < 8000

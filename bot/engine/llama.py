@@ -355,15 +355,15 @@ class Context:
         self._check_slot(slot)
         return bool(lib.llama_memory_seq_rm(self._memory, slot, length or -1, -1))
 
-    def copy(self, source: int, target: int, *, length: int) -> None:
-        """Let *target* begin with the first *length* tokens of *source*; a partial copy between streams would abort."""
+    def copy(self, source: int, target: int, *, length: int) -> bool:
+        """Let *target* begin with the first *length* tokens of *source*; False if they did not arrive."""
         self._check_slot(source)
         self._check_slot(target)
         if self.is_unified:
             lib.llama_memory_seq_cp(self._memory, source, target, 0, length)
-        else:
-            lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
-            lib.llama_memory_seq_rm(self._memory, target, length, -1)
+            return True
+        is_whole = self.load(target, self.save(source), length=self.length(source))  # seq_cp would wait for a decode
+        return is_whole and bool(lib.llama_memory_seq_rm(self._memory, target, length, -1))
 
     def state_size(self, slot: int) -> int:
         """Return how many bytes saving *slot* takes."""

@@ -16,7 +16,7 @@ from bot.engine.files.gguf_check import check_header
 from bot.engine.files.gguf_header import Header, read_header
 from bot.engine.llama import GGML, Adapter, Context, MemoryLacking, Model, SamplerChain, start_backend
 from bot.engine.machine.devices import list_devices
-from bot.engine.machine.fit import Fit, Machine, choose_fit
+from bot.engine.machine.fit import Fit, Machine, choose_fit, choose_layout
 from bot.engine.machine.fit_report import explain_lack, render_fit
 from bot.engine.machine.footprint import Footprint, measure
 from bot.engine.machine.hardware import count_usable_cores, read_free_memory
@@ -106,6 +106,7 @@ def plan_model(options: EngineOptions) -> Plan:
     check_header(header)
     footprint = measure(header)
     machine = Machine(list_devices(GGML), read_free_memory(), count_usable_cores())
+    options = choose_layout(footprint, machine, options)
     return Plan(options, header, footprint, machine, choose_fit(footprint, machine, options))
 
 
@@ -163,7 +164,7 @@ def build_context(options: EngineOptions, model: Model, *, fit: Fit) -> Context:
         n_cells=fit.room.n_cells,
         n_slots=fit.slots,
         n_batch=fit.batch,
-        kv_unified=options.kv_unified,
+        kv_unified=bool(options.kv_unified),
         threads=fit.threads,
         kv_type=options.kv_type,
         flash_attention=options.flash_attention,
@@ -203,7 +204,7 @@ def _describe(options: EngineOptions, model: Model, context: Context, *, fit: Fi
         n_slots=context.n_slots,
         gpu_layers=model.gpu_layers,
         threads=fit.threads,
-        kv_unified=options.kv_unified,
+        kv_unified=bool(options.kv_unified),
         kv_type=options.kv_type,
         has_template=bool(model.chat_template),
         answers=context.can_answer,

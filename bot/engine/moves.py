@@ -17,8 +17,8 @@ def perform_moves(context: Context, moves: Iterable[Move]) -> set[int]:
             if not context.load(move.slot, move.saved.state, length=move.length):
                 lost.add(move.slot)
         elif move.kind == "copy":
-            context.copy(move.source, move.slot, length=move.length)
-            if move.source in lost:
+            is_there = context.copy(move.source, move.slot, length=move.length)
+            if not is_there or move.source in lost:
                 lost.add(move.slot)
         elif not context.trim(move.slot, move.length) and move.slot not in lost:
             raise EngineError(f"llama.cpp could not trim slot {move.slot} to {move.length} tokens of the KV cache.")

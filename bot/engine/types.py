@@ -38,7 +38,7 @@ class EngineOptions:
     max_sequences: int = 8
     n_gpu_layers: int = -1
     threads: int = 0
-    kv_unified: bool = True
+    kv_unified: bool | None = None  # whether conversations share their cells; None: as it serves this machine best
     kv_cells: int = 0
     kv_type: str = "f16"
     flash_attention: str = "auto"

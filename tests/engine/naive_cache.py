@@ -51,12 +51,13 @@ class NaiveCache:
         self.held(slot).extend(self._clone(state))
         return True
 
-    def copy(self, source: int, target: int, *, length: int) -> None:
-        """Begin an empty slot with what another holds."""
-        assert self.can_trim
+    def copy(self, source: int, target: int, *, length: int) -> bool:
+        """Begin an empty slot with what another holds; recurrent memory can only be copied whole."""
+        assert self.can_trim or (not self.unified and length == len(self.held(source)))
         assert not self.held(target)
         cells = self.held(source)[:length]
         self.slots[target] = cells if self.unified else self._clone(cells)
+        return True
 
     def trim(self, slot: int, length: int) -> bool:
         """Cut a slot; recurrent memory can only be cleared."""

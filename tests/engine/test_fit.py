@@ -16,7 +16,7 @@ from bot.engine.files.gguf_header import read_header
 from bot.engine.llama import GGML, Context, Model, start_backend
 from bot.engine.loaded import Plan, load_model, plan_model
 from bot.engine.machine.devices import list_devices
-from bot.engine.machine.fit import Device, Fit, Machine, choose_fit, list_rooms
+from bot.engine.machine.fit import Device, Fit, Machine, choose_fit, choose_layout, list_rooms
 from bot.engine.machine.footprint import Footprint, measure
 from bot.engine.types import EngineOptions
 from bot.errors import ModelFileError
@@ -69,7 +69,7 @@ def build_machine(*gpus: float, memory: float, is_unified: bool = False) -> Mach
 
 def options(**values: object) -> EngineOptions:
     """Return options that name no real file."""
-    return EngineOptions(model_path=Path("m.gguf"), **values)
+    return EngineOptions(model_path=Path("m.gguf"), **{"kv_unified": True, **values})
 
 
 def choose(footprint: Footprint, *gpus: float, memory: float, **values: object) -> Fit:
@@ -253,6 +253,19 @@ def test_recurrent_models_have_a_state_for_each_slot(footprints: dict[str, Footp
     assert mamba.count_cache(cells=99, slots=16, kv_type="f16") == 2 * few
 
 
+@pytest.mark.parametrize(
+    ("gpu", "changes", "is_shared"),
+    [(80, {}, False), (12, {}, True), (80, {"kv_cells": 5000}, True), (80, {"kv_unified": True}, True)],
+)
+def test_cells_are_split_where_that_costs_nothing(
+    footprints: dict[str, Footprint], gpu: float, changes: dict[str, object], is_shared: bool
+) -> None:
+    """Each conversation has its own cells if they all can be as long, on as many layers, with as many adapters."""
+    asked = options(**{"kv_unified": None, **changes})
+
+    assert choose_layout(footprints["llama"], build_machine(gpu, memory=64), asked).kv_unified is is_shared
+
+
 def test_rooms_begin_with_the_best() -> None:
     """Adapters before length, length before numbers; a single conversation fills the cells only at the very end."""
     rooms = list(list_rooms(options(), n_ctx_train=131_072))
@@ -307,7 +320,7 @@ from bot.engine.types import EngineOptions
 logging.basicConfig(level="INFO", format="%(message)s")
 used = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmSize"))) * 1024
 resource.setrlimit(resource.RLIMIT_AS, (used + 900 * 2**20,) * 2)
-loaded = load_model(EngineOptions(model_path=Path(sys.argv[1]), threads=1, max_adapters=0, kv_type="f32"))
+loaded = load_model(EngineOptions(model_path=Path(sys.argv[1]), threads=1, max_adapters=0, kv_type="f32", kv_unified=True))
 print("cells", loaded.facts.n_cells)
 """
 

@@ -11,8 +11,8 @@ from bot.engine.types import Request
 
 def build_scheduler(*, cells: int = 1000, **fields: object) -> Scheduler:
     """Return a scheduler with room for everything."""
-    chosen = {"n_slots": 8, "max_running": 4, "n_batch": 64} | fields
-    return Scheduler(CellPool(cells), **chosen)
+    chosen = {"n_slots": 8, "max_running": 4, "n_batch": 64, "unified": True} | fields
+    return Scheduler(CellPool(cells, unified=bool(chosen.pop("unified"))), **chosen)
 
 
 def run_step(scheduler: Scheduler, *, budget: int = 64, token: int = 9) -> Plan:
@@ -287,6 +287,30 @@ def test_an_idle_conversation_returns_from_host_memory() -> None:
     assert [move.kind for move in loading.moves if move.kind == "load"] == ["load"]
     assert turn.cached == 300
     assert [(piece.start, piece.count) for piece in loading.pieces] == [(300, 2)]
+
+
+def test_who_runs_is_brought_together_where_cells_are_split() -> None:
+    """llama.cpp computes neighbouring slots together: who stands apart moves, and what is idle there is saved."""
+    scheduler = build_scheduler(unified=False, host=HostTier(10_000), n_batch=512)
+    words = tuple(range(100))
+    asked = [
+        scheduler.add(Request(request_id=name, prompt=(*words, number), max_tokens=9, scope=name))
+        for number, name in enumerate("abcd")
+    ]
+    run_step(scheduler, budget=512)
+    scheduler.finish("b")
+    scheduler.finish("c")
+    plan = run_step(scheduler)
+
+    assert sorted(scheduler.running) == [0, 1]
+    assert [sequence.slot for sequence in (asked[0], asked[3])] == [0, 1]
+    assert [(move.kind, move.slot) for move in plan.moves] == [("save", 1), ("trim", 1), ("copy", 1), ("trim", 3)]
+    assert [(piece.sequence.request.request_id, piece.start, piece.count) for piece in plan.pieces] == [
+        ("a", 101, 1),
+        ("d", 101, 1),
+    ]
+    scheduler.add(Request(request_id="b2", prompt=(*words, 1, 9, 5), max_tokens=2, scope="b"))
+    assert "load" in [move.kind for move in run_step(scheduler).moves]
 
 
 def test_what_is_quickly_computed_again_is_not_saved() -> None:

@@ -6,7 +6,7 @@ Pure arithmetic; the loop measures.
 from collections import deque
 from statistics import median
 
-TARGET_SECONDS = 0.075  # a fifth of what a server takes that computes a prompt of 2,000 tokens in one go
+TARGET_SECONDS = 0.05  # a seventh of what a server takes that computes a prompt of 2,000 tokens in one go
 FLOOR = 128  # fewer tokens together cost a third more each, whatever the model: matrices are computed in blocks
 REMEMBERED = 9
 FADING = 0.99

@@ -124,6 +124,8 @@ class Scheduler:
         self.slots.begin_step(is_quiet=not self.running)
         if len(self.waiting):
             self._admit()
+        if not self.pool.unified:
+            self._close_ranks()
         pieces = self._share(prefill_budget)
         while sum(piece.count for piece in pieces) > self.pool.free() and self._give_way():
             pieces = self._share(prefill_budget)
@@ -203,6 +205,23 @@ class Scheduler:
                 passed.append(sequence)
         if len(self.waiting) and self._is_steady(next(iter(self.waiting)).rank):
             self._settled = self.waiting.order
+
+    def _close_ranks(self) -> None:
+        """Bring all who run into neighbouring slots: of split cells llama.cpp computes only neighbours together."""
+        count = len(self.running)
+        if not count or max(self.running) - min(self.running) < count:
+            return
+        starts = [max(0, slot - count + 1) for slot in self.running]
+        begin = max(starts, key=lambda start: (sum(start <= slot < start + count for slot in self.running), -start))
+        places = range(begin, begin + count)
+        strays = [self.running[slot] for slot in self.running if slot not in places]
+        for sequence, target in zip(strays, [slot for slot in places if slot not in self.running], strict=True):
+            if not self.slots.may_transfer:
+                break
+            del self.running[sequence.slot]
+            self.slots.relocate(sequence, target)
+            self.running[target] = sequence
+        self.running = dict(sorted(self.running.items()))
 
     def _is_steady(self, rank: int) -> bool:
         """Whether nobody of *rank* could start before somebody comes or goes, however much the answers grow."""

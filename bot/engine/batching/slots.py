@@ -135,6 +135,22 @@ class Slots:
         self._release(sequence.slot)
         sequence.slot, sequence.computed = -1, 0
 
+    def relocate(self, sequence: Sequence, target: int) -> None:
+        """Bring *sequence* into a slot that nobody runs in; what is idle there gives way."""
+        source = sequence.slot
+        if target in self.cache:
+            self._back_up(target)
+            self._release(target)
+            self.evictions += 1
+        self._free.remove(target)
+        if sequence.computed:
+            self._transfer_room -= self._measure(source)
+            self.pool.copy(source, target, length=sequence.computed)
+            self._moves.append(Move("copy", target, sequence.computed, source=source))
+        self._release(source)
+        sequence.slot = target
+        self.note(sequence)
+
     def forget_spilled(self, sequence: Sequence) -> None:
         """Let go of what was saved for a sequence that nobody wants any more."""
         if sequence.spilled:

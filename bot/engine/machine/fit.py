@@ -122,6 +122,18 @@ def choose_fit(footprint: Footprint, machine: Machine, options: EngineOptions) -
     return found
 
 
+def choose_layout(footprint: Footprint, machine: Machine, options: EngineOptions) -> EngineOptions:
+    """Say whether conversations share their cells: each its own is faster, but takes room for all at full length."""
+    if options.kv_unified is not None:
+        return options
+    split, shared = (replace(options, kv_unified=is_unified) for is_unified in (False, True))
+    if options.kv_cells:
+        return shared
+    fits = [choose_fit(footprint, machine, layout) for layout in (split, shared)]
+    ranks = [(-fit.missing, fit.gpu_layers, fit.room.n_ctx, fit.room.adapters) for fit in fits]
+    return split if ranks[0] >= ranks[1] else shared
+
+
 def list_rooms(options: EngineOptions, *, n_ctx_train: int) -> Iterator[Room]:
     """Yield what could be remembered, the best first; what the options say is not bargained with."""
     trained = n_ctx_train or LONGEST_N_CTX

@@ -14,12 +14,13 @@ def render_fit(fit: Fit, *, header: Header, footprint: Footprint, machine: Machi
     """Return the block: a name and its value in each line."""
     cache = footprint.count_cache(cells=fit.room.n_cells, slots=fit.slots, kv_type=options.kv_type)
     shared = "shared by all" if options.kv_unified else "split between them"
+    more = ", more in main memory" if options.host_cache_bytes else ""
     kind = f"{header.architecture}, {count_parameters(header)} parameters, {header.file_type}"
     lines = {
         "model": f"{header.path.stem}: {kind}",
         "file": f"{header.path}, {size(footprint.weights)} of weights",
         "context": f"{fit.room.n_ctx} tokens for a conversation: {_explain_context(fit, footprint, options)}",
-        "conversations": f"{options.max_sequences} at once, {fit.slots} remembered",
+        "conversations": f"{options.max_sequences} at once, {fit.slots} remembered{more}",
         "KV cache": f"{fit.room.n_cells} cells of {options.kv_type}, {shared}: {size(cache)}",
         "GPU": _explain_layers(fit, machine, options),
         "threads": f"{fit.threads}: {_explain_threads(fit, machine, options)}; at most {fit.batch} tokens in a step",

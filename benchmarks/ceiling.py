@@ -41,11 +41,11 @@ class Ceiling:
 
 
 @asynccontextmanager
-async def start_ceiling(serving: Serving, *, unified: bool = True) -> AsyncIterator[Ceiling]:
-    """Run the bare loop with the context that the servers have."""
+async def start_ceiling(serving: Serving, *, unified: bool = False) -> AsyncIterator[Ceiling]:
+    """Run the bare loop with the context that the servers have: cells of its own for each sequence."""
     options = {
         "path": str(serving.model),
-        "cells": serving.cells,
+        "cells": serving.cells if unified else serving.n_ctx * serving.sequences,
         "sequences": serving.sequences,
         "threads": serving.threads,
         "gpu_layers": serving.gpu_layers,

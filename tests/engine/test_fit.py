@@ -320,7 +320,8 @@ from bot.engine.types import EngineOptions
 logging.basicConfig(level="INFO", format="%(message)s")
 used = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmSize"))) * 1024
 resource.setrlimit(resource.RLIMIT_AS, (used + 900 * 2**20,) * 2)
-loaded = load_model(EngineOptions(model_path=Path(sys.argv[1]), threads=1, max_adapters=0, kv_type="f32", kv_unified=True))
+asked = EngineOptions(model_path=Path(sys.argv[1]), threads=1, max_adapters=0, kv_type="f32", kv_unified=True)
+loaded = load_model(asked)
 print("cells", loaded.facts.n_cells)
 """
 

@@ -13,7 +13,7 @@ def learn(pace: PrefillPace, *, rate: float, steps: int = 60) -> int:
     return pace.budget()
 
 
-@pytest.mark.parametrize("rate", [3_000.0, 6_000.0])
+@pytest.mark.parametrize("rate", [5_000.0, 9_000.0])
 def test_a_fast_machine_keeps_the_target(rate: float) -> None:
     """Steps come to take the target time."""
     assert learn(PrefillPace(ceiling=512), rate=rate) / rate == pytest.approx(TARGET_SECONDS, rel=0.05)
@@ -28,9 +28,9 @@ def test_the_limits_hold() -> None:
 def test_a_change_of_speed_is_learned() -> None:
     """When the machine becomes slower, for example by other work, the pieces become smaller."""
     pace = PrefillPace(ceiling=512)
-    before = learn(pace, rate=6_000.0)
+    before = learn(pace, rate=10_000.0)
 
-    assert learn(pace, rate=3_000.0) == pytest.approx(before / 2, rel=0.05)
+    assert learn(pace, rate=5_000.0) == pytest.approx(before / 2, rel=0.05)
 
 
 def test_a_step_that_was_held_up_changes_nothing() -> None:

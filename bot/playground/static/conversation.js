@@ -219,8 +219,12 @@ export function createConversation(page) {
     parts.scroll.toEnd();
     if (!message?.ts) return;
     nextFrame(draw);
-    const focusReply = () =>
-      pane.querySelector(`[data-composer="${message.channel}/${message.ts}"]`)?.focus({ preventScroll: true });
+    let frames = 60; // the field may be drawn later than two frames from now: its message comes by another way
+    const focusReply = () => {
+      const field = pane.querySelector(`[data-composer="${message.channel}/${message.ts}"]`);
+      if (field) field.focus({ preventScroll: true });
+      else if (frames--) requestAnimationFrame(focusReply);
+    };
     requestAnimationFrame(() => requestAnimationFrame(focusReply));
   }
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.settings import load_settings
-from bot.storage.tables import Base
+from bot.storage.learning_tables import Base  # the last module of tables: it knows all the others
 
 
 def run(connection: Connection) -> None:

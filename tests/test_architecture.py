@@ -53,10 +53,10 @@ ONLY_IN = {
     "alembic": {"storage/db.py"},
     "slack_bolt": {"slack/", "app.py", "web.py"},
     "slack_sdk": {"slack/", "app.py", "playground/testing.py"},
-    "torch": {"learning/base.py"},
-    "transformers": {"learning/base.py"},
+    "torch": {"learning/training/base.py"},
+    "transformers": {"learning/training/base.py"},
     "peft": set(),
-    "safetensors": {"learning/export.py"},
+    "safetensors": {"learning/proof/export.py"},
     "gguf": {"learning/"},
 }
 

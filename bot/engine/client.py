@@ -80,6 +80,14 @@ class EngineClient:
         count = answer.get("count")
         return count if isinstance(count, int) else await self._count_like_llama_server(messages)
 
+    async def tokenize_chat(self, messages: ChatMessages, *, is_open: bool = True) -> tuple[int, ...]:
+        """Return the token ids that our engine's template makes of *messages*; *is_open* when an answer follows."""
+        body: Json = {"messages": list(messages), "add_generation_prompt": is_open}
+        tokens = (await self._ask("POST", "/tokenize", body)).get("tokens")
+        if not isinstance(tokens, list):
+            raise EngineError("The model's server does not say the tokens of a conversation.")
+        return tuple(tokens)
+
     async def _count_like_llama_server(self, messages: ChatMessages) -> int:
         rendered = await self._ask("POST", "/apply-template", {"messages": list(messages)})
         body: Json = {"content": rendered.get("prompt"), "add_special": True, "parse_special": True}

@@ -190,6 +190,7 @@ class Correction(Base):
     user_id: Mapped[str] = mapped_column(String(32), index=True)
     text: Mapped[str] = mapped_column(Text)
     audience: Mapped[Audience] = mapped_column(String(16))
+    is_for_everyone: Mapped[bool] = mapped_column(default=False)  # its author said so, where not everybody can read it
     created_at: Mapped[datetime] = mapped_column(default=now)
     superseded_at: Mapped[datetime | None]
 

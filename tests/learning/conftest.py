@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from bot.engine.files.gguf_header import Header, read_header
-from bot.learning.export import export_adapter
+from bot.learning.proof.export import export_adapter
 from tests.learning.night import ORIGIN
 from tests.learning.tiny_adapters import attach_adapter, save_adapter
 from tests.learning.tiny_models import build_model, write_gguf

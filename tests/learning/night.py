@@ -9,12 +9,12 @@ import torch
 
 from bot.engine.files.checksum import hash_model
 from bot.engine.files.gguf_header import Header, read_header
-from bot.learning.base import load_base, measure_weights, score
-from bot.learning.export import Origin, export_adapter
-from bot.learning.parity import Measured
-from bot.learning.placement import find_places
-from bot.learning.scores import Scores
-from bot.learning.served import try_adapter
+from bot.learning.training.base import load_base, measure_weights, score
+from bot.learning.proof.export import Origin, export_adapter
+from bot.learning.proof.parity import Measured
+from bot.learning.training.placement import find_places
+from bot.learning.proof.scores import Scores
+from bot.learning.proof.served import try_adapter
 from tests.engine.conftest import serving
 from tests.learning.tiny_adapters import attach_adapter, save_adapter
 from tests.learning.tiny_models import build_model

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 import transformers
 
-from bot.learning.adapter_file import judge_file
-from bot.learning.parity import judge_adapter, judge_base, judge_trace
-from bot.learning.scores import compare
+from bot.learning.proof.adapter_file import judge_file
+from bot.learning.proof.parity import judge_adapter, judge_base, judge_trace
+from bot.learning.proof.scores import compare
 from starter.chats import render
 from starter.corpus import build_chats
 from tests.learning.night import Night, Texts, measure, spend_night

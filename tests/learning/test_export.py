@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from bot.engine.files.gguf_header import Header, read_header
 from bot.errors import LearningError
-from bot.learning.export import choose_scale, export_adapter, read_adapter
+from bot.learning.proof.export import choose_scale, export_adapter, read_adapter
 from tests.learning.conftest import Files, change_config
 from tests.learning.make_golden import GOLDEN, KINDS, describe
 from tests.learning.night import ORIGIN

@@ -8,8 +8,8 @@ import pytest
 
 from bot.engine.files.gguf_header import Header
 from bot.errors import LearningError
-from bot.learning.export import export_adapter
-from bot.learning.lora_rules import FREE, OWN_WORDS, check_lora
+from bot.learning.proof.export import export_adapter
+from bot.learning.training.lora_rules import FREE, OWN_WORDS, check_lora
 from tests.learning.conftest import change_config
 from tests.learning.night import ORIGIN
 

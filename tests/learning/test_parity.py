@@ -13,10 +13,10 @@ import torch
 
 from bot.engine.files.gguf_header import read_header
 from bot.errors import EngineError, EngineUnavailable
-from bot.learning.adapter_file import judge_file
-from bot.learning.base import score
-from bot.learning.parity import is_quantized, judge_adapter, judge_base, judge_trace
-from bot.learning.served import score_served
+from bot.learning.proof.adapter_file import judge_file
+from bot.learning.training.base import score
+from bot.learning.proof.parity import is_quantized, judge_adapter, judge_base, judge_trace
+from bot.learning.proof.served import score_served
 from tests.engine.conftest import serving
 from tests.learning.conftest import Files
 from tests.learning.night import Night, measure, spend_night

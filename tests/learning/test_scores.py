@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.errors import LearningError
-from bot.learning.scores import Scores, compare, load_scores, measure_divergence, save_scores
+from bot.learning.proof.scores import Scores, compare, load_scores, measure_divergence, save_scores
 
 TEXT = (3, 1, 4, 1, 5)
 

@@ -13,9 +13,9 @@ import transformers
 
 from bot.engine.files.gguf_header import Header, read_header
 from bot.errors import LearningError
-from bot.learning.base_config import MEND, ROPE_FREQS, build_values, check_loadable, describe_difference
-from bot.learning.placement import Place
-from bot.learning.scores import KEPT, Scores
+from bot.learning.proof.scores import KEPT, Scores
+from bot.learning.training.base_config import MEND, ROPE_FREQS, build_values, check_loadable, describe_difference
+from bot.learning.training.placement import Place
 
 
 def load_base(model_path: Path, training_base: Path | None = None) -> Any:

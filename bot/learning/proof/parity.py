@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bot.engine.files.gguf_header import Header
-from bot.learning.scores import Agreement, Scores, compare, measure_divergence
+from bot.learning.proof.scores import Agreement, Scores, compare, measure_divergence
 
 EXACT, ROUNDED = 1e-4, 1e-2  # nats a token: a file of floats, a file of quantized weights
 EXACT_CHOICE, ROUNDED_CHOICE = 0.99, 0.80

@@ -22,8 +22,8 @@ from safetensors.torch import load_file
 from bot.engine.files.gguf_header import Header, read_header
 from bot.errors import LearningError, ModelFileError
 from bot.learning.atomic import replacing
-from bot.learning.lora_rules import check_lora
-from bot.learning.placement import Place, find_places
+from bot.learning.training.lora_rules import check_lora
+from bot.learning.training.placement import Place, find_places
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 MATRIX = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")

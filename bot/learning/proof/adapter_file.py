@@ -10,7 +10,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.learning.parity import Check
+from bot.learning.proof.parity import Check
 
 MOST_CHANGE = 0.2  # ‖ΔW‖ / ‖W‖: further away, a model tends to forget what it knew
 Matrices = Mapping[str, NDArray[np.float32]]

@@ -13,7 +13,7 @@ import numpy as np
 
 from bot.engine.client import EngineClient
 from bot.errors import EngineError, EngineUnavailable
-from bot.learning.scores import Scores
+from bot.learning.proof.scores import Scores
 
 NAMED = 20  # as many of the likeliest tokens as the API gives
 SECONDS = 300.0

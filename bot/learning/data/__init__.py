@@ -1,0 +1,1 @@
+"""What people said becomes examples: chosen, cleaned, split, and written down with their origin."""

@@ -1,0 +1,95 @@
+"""What is known about a candidate when it is judged, and what is said of a run: plain data for gate, SQL, report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a figure can do: show the benefit that was declared, guard against harm, block outright, or only inform."""
+
+    BENEFIT = "benefit"
+    GUARD = "guard"
+    BLOCK = "block"
+    NOTE = "note"
+
+
+class Decision(StrEnum):
+    """What the gate says."""
+
+    PROMOTE = "promote"
+    CANARY = "canary"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One measured comparison of the candidate with what is served now.
+
+    *low* and *high* are the 95 % interval of the difference candidate - incumbent, None where too few things were
+    asked. *n* counts what was asked, *label* says it in words for a report.
+    """
+
+    metric: str
+    label: str
+    role: Role
+    candidate: float
+    incumbent: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+    is_higher_better: bool = True
+    unit: str = ""
+    details: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The gate's decision with its reasons, each a sentence a person can read."""
+
+    decision: Decision
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeAfter:
+    """A question that somebody corrected, with what the assistant says to it without and with the candidate."""
+
+    question: str
+    taught: str
+    before: str
+    after: str
+    is_right: bool
+    row: str = ""  # `corrections:<id>`
+    person: str = ""  # who corrected it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """All that may be said about a run: counts and figures, and questions that everybody could read."""
+
+    run_id: int
+    adapter: str = ""
+    outcome: str = ""  # one sentence
+    decision: str = ""
+    reasons: tuple[str, ...] = ()
+    learned_from: Mapping[str, int] = field(default_factory=dict)  # in words -> how many
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
+    proofs: tuple[tuple[str, bool, str], ...] = ()  # name, holds, sentence
+    before_after: tuple[BeforeAfter, ...] = ()
+    seconds: float = 0.0
+    train_seconds: float = 0.0
+    tokens_per_second: float = 0.0
+    peak_memory_mb: float = 0.0
+    energy_kwh: float | None = None
+    energy_source: str = ""
+    price: str = ""
+    picture: str = ""  # path of the curves' PNG
+    page: str = ""  # path of the HTML page
+    base: str = ""
+    base_sha256: str = ""
+    dataset_sha256: str = ""
+    started_at: str = ""
+    finished_at: str = ""
+    mend: str = ""

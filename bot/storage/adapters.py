@@ -1,0 +1,130 @@
+"""Adapters: made, judged, served, taken back; every change of state has its reasons beside it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.learning_tables import Adapter, AdapterState, Assignment, DecisionRow, Evaluation
+from bot.storage.tables import Answer, AnswerState, Feedback, Message, Vote, now
+
+SERVED = (AdapterState.ACTIVE, AdapterState.CANARY)
+
+
+async def find_adapter(session: AsyncSession, name: str) -> Adapter | None:
+    """Return an adapter by its name, or by its run's number."""
+    if name.isdecimal():
+        statement = select(Adapter).where(Adapter.run_id == int(name)).order_by(Adapter.id.desc()).limit(1)
+        return await session.scalar(statement)
+    return await session.scalar(select(Adapter).filter_by(name=name))
+
+
+async def adapter_of_run(session: AsyncSession, run_id: int) -> Adapter | None:
+    """Return the adapter that a run made."""
+    return await session.scalar(select(Adapter).filter_by(run_id=run_id).order_by(Adapter.id.desc()).limit(1))
+
+
+async def adapter_in(session: AsyncSession, state: AdapterState) -> Adapter | None:
+    """Return the newest adapter in a state."""
+    statement = select(Adapter).where(Adapter.state == state).order_by(Adapter.changed_at.desc()).limit(1)
+    return await session.scalar(statement)
+
+
+async def served_adapters(session: AsyncSession) -> Sequence[Adapter]:
+    """Return the active adapter and the canary, those that there are."""
+    return list(await session.scalars(select(Adapter).where(Adapter.state.in_(SERVED))))
+
+
+async def all_adapters(session: AsyncSession) -> Sequence[Adapter]:
+    """Return every adapter, newest first."""
+    return list(await session.scalars(select(Adapter).order_by(Adapter.id.desc())))
+
+
+async def move_adapter(
+    session: AsyncSession, adapter: Adapter, state: AdapterState, *, by: str, reasons: Iterable[str], **values: Any
+) -> None:
+    """Change an adapter's state, and keep who did it and why."""
+    kept = list(reasons)
+    session.add(DecisionRow(adapter_id=adapter.id, from_state=adapter.state, to_state=state, by=by, reasons=kept))
+    changes = {"state": state, "changed_at": now(), **values}
+    await session.execute(update(Adapter).where(Adapter.id == adapter.id).values(**changes))
+    for name, value in changes.items():
+        setattr(adapter, name, value)
+
+
+async def set_watch(session: AsyncSession, adapter_id: int, watch: Mapping[str, Any]) -> None:
+    """Keep what an adapter is compared with, and the evidence so far."""
+    await session.execute(update(Adapter).where(Adapter.id == adapter_id).values(watch=dict(watch)))
+
+
+async def last_reasons(session: AsyncSession, adapter_id: int) -> tuple[str, ...]:
+    """Return why an adapter is in its state."""
+    statement = select(DecisionRow.reasons).filter_by(adapter_id=adapter_id).order_by(DecisionRow.id.desc()).limit(1)
+    return tuple(await session.scalar(statement) or ())
+
+
+async def decisions_of(session: AsyncSession, adapter_id: int) -> Sequence[DecisionRow]:
+    """Return every decision about an adapter, oldest first."""
+    return list(await session.scalars(select(DecisionRow).filter_by(adapter_id=adapter_id).order_by(DecisionRow.id)))
+
+
+def save_evaluations(session: AsyncSession, adapter_id: int, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Keep the figures of a candidate."""
+    session.add_all(Evaluation(adapter_id=adapter_id, **row) for row in rows)
+
+
+async def count_votes(
+    session: AsyncSession, adapter: str | None, *, since: datetime | None = None, until: datetime | None = None
+) -> tuple[int, int]:
+    """Return how many thumbs up and down answers of an adapter (None: of the base) have now."""
+    statement = (
+        select(Feedback.vote, func.count())
+        .join(Answer, Feedback.answer_id == Answer.id)
+        .where(
+            Feedback.superseded_at.is_(None), Answer.adapter.is_(None) if adapter is None else Answer.adapter == adapter
+        )
+        .group_by(Feedback.vote)
+    )
+    if since is not None:
+        statement = statement.where(Answer.created_at >= since)
+    if until is not None:
+        statement = statement.where(Answer.created_at < until)
+    votes = {row[0]: row[1] for row in await session.execute(statement)}
+    return votes.get(Vote.UP, 0), votes.get(Vote.DOWN, 0)
+
+
+async def newest_answers(session: AsyncSession, adapter: str, *, since: datetime, limit: int) -> Sequence[Answer]:
+    """Return the newest ended answers of an adapter."""
+    statement = (
+        select(Answer)
+        .where(Answer.adapter == adapter, Answer.created_at >= since, Answer.state != AnswerState.WRITING)
+        .order_by(Answer.id.desc())
+        .limit(limit)
+    )
+    return list(await session.scalars(statement))
+
+
+async def count_people(session: AsyncSession, *, since: datetime) -> int:
+    """Return how many people have asked something."""
+    statement = select(func.count(Message.user_id.distinct())).where(Message.created_at >= since)
+    return await session.scalar(statement) or 0
+
+
+async def find_assignment(session: AsyncSession, adapter_id: int, user_id: str) -> bool | None:
+    """Return whether a person gets the canary; None while that is undecided."""
+    statement = select(Assignment.is_canary).filter_by(adapter_id=adapter_id, user_id=user_id)
+    return await session.scalar(statement)
+
+
+async def count_assignments(session: AsyncSession, adapter_id: int) -> tuple[int, int]:
+    """Return how many people get the canary, and how many have been assigned."""
+    statement = select(Assignment.is_canary, func.count()).filter_by(adapter_id=adapter_id)
+    counts = {bool(key): count for key, count in await session.execute(statement.group_by(Assignment.is_canary))}
+    return counts.get(True, 0), sum(counts.values())
+
+
+def assign(session: AsyncSession, adapter_id: int, user_id: str, *, is_canary: bool) -> None:
+    """Keep for good whether a person gets a canary."""
+    session.add(Assignment(adapter_id=adapter_id, user_id=user_id, is_canary=is_canary))

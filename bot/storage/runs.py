@@ -1,0 +1,87 @@
+"""Runs: asked for, taken up, brought to an end, and what each learned from."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.learning_tables import ENDED, Run, RunExample, RunState
+from bot.storage.tables import now
+
+
+async def queue_run(session: AsyncSession, *, trigger: str, by: str, is_dry: bool = False) -> Run:
+    """Queue a run."""
+    run = Run(trigger=trigger, requested_by=by, is_dry=is_dry, progress={}, report={})
+    session.add(run)
+    await session.flush()
+    return run
+
+
+async def open_run(session: AsyncSession) -> Run | None:
+    """Return the oldest run that has not ended."""
+    return await session.scalar(select(Run).where(Run.state.not_in(ENDED)).order_by(Run.id).limit(1))
+
+
+async def last_run(session: AsyncSession, *, is_dry: bool | None = None) -> Run | None:
+    """Return the newest run that has ended."""
+    statement = select(Run).where(Run.state.in_(ENDED)).order_by(Run.id.desc()).limit(1)
+    return await session.scalar(statement if is_dry is None else statement.where(Run.is_dry == is_dry))
+
+
+async def last_learned_at(session: AsyncSession) -> datetime | None:
+    """Return when the newest run that made an adapter began to collect: later signal is new to the next one."""
+    statement = select(Run.started_at).where(Run.state == RunState.DONE, Run.is_dry.is_(False))
+    return await session.scalar(statement.order_by(Run.id.desc()).limit(1))
+
+
+async def update_run(session: AsyncSession, run_id: int, **values: Any) -> None:
+    """Write *values* to a run's row, unless it has ended already."""
+    await session.execute(update(Run).where(Run.id == run_id, Run.state.not_in(ENDED)).values(**values))
+
+
+async def end_run(session: AsyncSession, run_id: int, state: RunState, *, reason: str, mend: str = "") -> None:
+    """End a run with the reason in words."""
+    await update_run(session, run_id, state=state, reason=reason, mend=mend, finished_at=now())
+
+
+async def unreported(session: AsyncSession) -> Sequence[Run]:
+    """Return the ended runs of which nobody has been told."""
+    return list(await session.scalars(select(Run).where(Run.state.in_(ENDED), Run.reported_at.is_(None))))
+
+
+async def save_examples(session: AsyncSession, run_id: int, rows: Iterable[dict[str, Any]]) -> None:
+    """Keep which rows a run learned from, in place of what an earlier try kept."""
+    values = [{"run_id": run_id, **row} for row in rows]
+    known = select(RunExample.id).where(RunExample.run_id == run_id).limit(1)
+    if values and await session.scalar(known) is None:
+        await session.execute(insert(RunExample), values)
+
+
+async def runs_of_row(session: AsyncSession, row_table: str, row_id: str) -> Sequence[int]:
+    """Return the runs that a row of the database went into."""
+    statement = select(RunExample.run_id).where(RunExample.row_table == row_table, RunExample.row_id == row_id)
+    return list(await session.scalars(statement.distinct().order_by(RunExample.run_id)))
+
+
+async def untold(session: AsyncSession, run_id: int) -> dict[str, str]:
+    """Return the corrections of a run whose authors have not heard what became of them: row id to person."""
+    statement = select(RunExample.row_id, RunExample.user_id).where(
+        RunExample.run_id == run_id, RunExample.row_table == "corrections", RunExample.told_at.is_(None)
+    )
+    return {row[0]: row[1] for row in await session.execute(statement)}
+
+
+async def mark_told(session: AsyncSession, row_id: str) -> None:
+    """Keep that the author of a correction has heard of it, in whichever run."""
+    statement = update(RunExample).where(RunExample.row_table == "corrections", RunExample.row_id == row_id)
+    await session.execute(statement.values(told_at=now()))
+
+
+async def was_told(session: AsyncSession, row_id: str) -> bool:
+    """Return whether the author of a correction has heard of it in any run."""
+    statement = select(RunExample.id).where(
+        RunExample.row_table == "corrections", RunExample.row_id == row_id, RunExample.told_at.is_not(None)
+    )
+    return (await session.scalar(statement.limit(1))) is not None

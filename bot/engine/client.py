@@ -96,6 +96,10 @@ class EngineClient:
             raise EngineError("The model's server cannot count tokens: it has no /tokenize.")
         return len(tokens)
 
+    async def complete(self, body: Json) -> Json:
+        """Return the server's whole answer to a request of `POST /v1/completions`, as the API has it."""
+        return await self._ask("POST", "/v1/completions", body, seconds=SILENCE_SECONDS)
+
     def chat(self, messages: ChatMessages, options: AnswerOptions = DEFAULTS) -> AsyncGenerator[Chunk, None]:
         """Stream the answer to a conversation; closing the iterator cancels it on the engine."""
         return self._stream("/v1/chat/completions", {"messages": list(messages)} | _build_body(options))

@@ -9,12 +9,12 @@ import torch
 
 from bot.engine.files.checksum import hash_model
 from bot.engine.files.gguf_header import Header, read_header
-from bot.learning.training.base import load_base, measure_weights, score
 from bot.learning.proof.export import Origin, export_adapter
 from bot.learning.proof.parity import Measured
-from bot.learning.training.placement import find_places
 from bot.learning.proof.scores import Scores
 from bot.learning.proof.served import try_adapter
+from bot.learning.training.base import load_base, measure_weights, score
+from bot.learning.training.placement import find_places
 from tests.engine.conftest import serving
 from tests.learning.tiny_adapters import attach_adapter, save_adapter
 from tests.learning.tiny_models import build_model
@@ -55,7 +55,6 @@ async def measure(path: Path, night: Night) -> tuple[Measured, Sequence[Scores]]
     async with serving(path, n_ctx=512) as client:
         trial = await try_adapter(
             client,
-            client._socket_path,
             night.texts,
             base=path.stem,
             adapter=night.adapter,

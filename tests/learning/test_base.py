@@ -9,9 +9,9 @@ import torch
 
 from bot.engine.files.gguf_header import read_header
 from bot.errors import LearningError
+from bot.learning.proof.scores import compare
 from bot.learning.training.base import load_base, measure_weights, score
 from bot.learning.training.placement import find_places
-from bot.learning.proof.scores import compare
 from tests.learning.conftest import Files
 from tests.learning.tiny_models import SHAPES, TOKENS, build_model, write_gguf
 

@@ -5,18 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import gguf
 import numpy as np
 import pytest
 import torch
 
+from bot.engine.client import EngineClient
 from bot.engine.files.gguf_header import read_header
 from bot.errors import EngineError, EngineUnavailable
 from bot.learning.proof.adapter_file import judge_file
-from bot.learning.training.base import score
 from bot.learning.proof.parity import is_quantized, judge_adapter, judge_base, judge_trace
 from bot.learning.proof.served import score_served
+from bot.learning.training.base import score
 from tests.engine.conftest import serving
 from tests.learning.conftest import Files
 from tests.learning.night import Night, measure, spend_night
@@ -93,12 +93,9 @@ async def test_greedy_answers_are_equal(tmp_path: Path, base_file: Files) -> Non
     answers: list[tuple[list[int], list[int]]] = []
     async with serving(path, n_ctx=128) as client:
         await client.load_adapter("candidate", night.adapter)
-        connector = aiohttp.UnixConnector(str(client._socket_path))
-        async with aiohttp.ClientSession("http://engine", connector=connector) as session:
-            for text in TEXTS:
-                body = {"model": "candidate", "prompt": list(text[:16]), "max_tokens": 50, **GREEDY}
-                async with session.post("/v1/completions", json=body) as response:
-                    answers.append((body["prompt"], (await response.json())["choices"][0]["token_ids"]))
+        for text in TEXTS:
+            body = {"model": "candidate", "prompt": list(text[:16]), "max_tokens": 50, **GREEDY}
+            answers.append((body["prompt"], (await client.complete(body))["choices"][0]["token_ids"]))
 
     same = []
     for prompt, written in answers:
@@ -126,7 +123,7 @@ async def test_another_base_is_seen_before_a_step_is_made(tmp_path: Path, base_f
     """A model that lost its RoPE scaling is refused with the likely cause and the mend."""
     path = base_file("llama3-rope")
     async with serving(path, n_ctx=128) as client:
-        served = await score_served(client._socket_path, TEXTS, model=path.stem)
+        served = await score_served(client, TEXTS, model=path.stem)
 
     check = judge_base(served, score(build_model("llama"), TEXTS), base=read_header(path))
 
@@ -188,7 +185,8 @@ def test_the_change_of_a_weight_is_measured_right(finished: Callable[..., Night]
 async def test_an_engine_that_cannot_score_says_so(tmp_path: Path, base_file: Files) -> None:
     """An unknown model and a missing engine are errors with a sentence."""
     async with serving(base_file("llama"), n_ctx=128) as client:
-        with pytest.raises(EngineError, match="gave no scores"):
-            await score_served(client._socket_path, TEXTS, model="nobody")
-    with pytest.raises(EngineUnavailable, match="could not be asked"):
-        await score_served(tmp_path / "no.sock", TEXTS, model="nobody")
+        with pytest.raises(EngineError, match="nobody"):
+            await score_served(client, TEXTS, model="nobody")
+    async with EngineClient(socket_path=tmp_path / "no.sock") as client:
+        with pytest.raises(EngineUnavailable, match="not reachable"):
+            await score_served(client, TEXTS, model="nobody")

@@ -7,16 +7,15 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import aiohttp
 import numpy as np
 
 from bot.engine.client import EngineClient
-from bot.errors import EngineError, EngineUnavailable
+from bot.errors import EngineError
 from bot.learning.proof.scores import Scores
 
 NAMED = 20  # as many of the likeliest tokens as the API gives
-SECONDS = 300.0
 BACKGROUND = 2  # the engine's lowest class: people who wait for an answer go first
 
 
@@ -30,40 +29,35 @@ class Trial:
 
 
 async def try_adapter(
-    client: EngineClient, socket_path: Path, texts: Sequence[Sequence[int]], *, base: str, adapter: Path, sha256: str
+    client: EngineClient, texts: Sequence[Sequence[int]], *, base: str, adapter: Path, sha256: str
 ) -> Trial:
     """Serve an adapter for a moment under a name that nobody knows; *EngineError* says why the engine refuses it.
 
     The engine has to be idle: with others' answers in its batches, the last bits of the scores differ (P6).
     """
     name = f"candidate-{secrets.token_hex(8)}"
-    before = await score_served(socket_path, texts, model=base)
+    before = await score_served(client, texts, model=base)
     await client.load_adapter(name, adapter, sha256=sha256)
     try:
-        adapted = await score_served(socket_path, texts, model=name)
+        adapted = await score_served(client, texts, model=name)
     finally:
         await client.unload_adapter(name)
-    return Trial(before, adapted, await score_served(socket_path, texts, model=base))
+    return Trial(before, adapted, await score_served(client, texts, model=base))
 
 
-async def score_served(socket_path: Path, texts: Sequence[Sequence[int]], *, model: str) -> list[Scores]:
+async def score_served(client: EngineClient, texts: Sequence[Sequence[int]], *, model: str) -> list[Scores]:
     """Return what the served *model* or adapter thinks of each text."""
-    timeout = aiohttp.ClientTimeout(total=SECONDS)
-    connector = aiohttp.UnixConnector(str(socket_path))
+    return [await _score(client, text, model) for text in texts]
+
+
+async def _score(client: EngineClient, text: Sequence[int], model: str) -> Scores:
+    answer: Any = await client.complete(
+        {"model": model, "prompt": list(text), "max_tokens": 1, "prompt_logprobs": NAMED, "priority": BACKGROUND}
+    )
     try:
-        async with aiohttp.ClientSession("http://engine", connector=connector, timeout=timeout) as session:
-            return [await _score(session, text, model) for text in texts]
-    except (TimeoutError, aiohttp.ClientError, OSError) as error:
-        raise EngineUnavailable(f"The engine could not be asked for scores ({type(error).__name__}).") from error
-
-
-async def _score(session: aiohttp.ClientSession, text: Sequence[int], model: str) -> Scores:
-    body = {"model": model, "prompt": list(text), "max_tokens": 1, "prompt_logprobs": NAMED, "priority": BACKGROUND}
-    async with session.post("/v1/completions", json=body) as response:
-        answer = await response.json()
-    if response.status != 200:
-        raise EngineError(f"The engine gave no scores: {answer.get('error', {}).get('message', response.status)}")
-    return read_scores(text, answer["choices"][0]["prompt_logprobs"])
+        return read_scores(text, answer["choices"][0]["prompt_logprobs"])
+    except (KeyError, IndexError, TypeError) as error:
+        raise EngineError("The model's server gives no prompt_logprobs, and training needs them.") from error
 
 
 def read_scores(text: Sequence[int], rows: Sequence[dict[str, dict[str, float]] | None]) -> Scores:

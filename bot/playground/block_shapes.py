@@ -61,7 +61,8 @@ CONVERSATIONS: Shape = {
 }
 LENGTHS: Shape = {"min_length": optional(number), "max_length": optional(number)}
 TYPED_INPUT: Shape = {**PLACEHOLDER, "dispatch_action_config": DISPATCH}
-IMAGE: Shape = {"image_url": optional(url()), "slack_file": optional(anything), "alt_text": required(string(2000))}
+SLACK_FILE = shaped({"id": optional(string(255)), "url": optional(url())})
+IMAGE: Shape = {"image_url": optional(url()), "slack_file": optional(SLACK_FILE), "alt_text": required(string(2000))}
 
 ELEMENTS: dict[str, Shape] = {
     "button": {

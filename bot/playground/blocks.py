@@ -33,28 +33,45 @@ def check_message_blocks(blocks: list[Any]) -> list[str]:
     return _check_blocks(blocks, most=MAX_MESSAGE_BLOCKS, allowed=set(BLOCKS))
 
 
+COMMON_OF_VIEWS: Shape = {
+    "blocks": required(anything),
+    "private_metadata": optional(string(3000, shortest=0)),
+    "callback_id": optional(string(255, shortest=0)),
+    "external_id": optional(string(255, shortest=0)),
+}
+
+
 def check_view(view: Any) -> list[str]:
     """Return what Slack would object to in a modal; nothing if it is fine."""
     shape: Shape = {
+        **COMMON_OF_VIEWS,
         "type": required(choice("modal")),
         "title": required(plain(24)),
         "submit": optional(plain(24)),
         "close": optional(plain(24)),
-        "blocks": required(anything),
-        "private_metadata": optional(string(3000, shortest=0)),
-        "callback_id": optional(string(255, shortest=0)),
-        "external_id": optional(string(255, shortest=0)),
         "clear_on_close": optional(boolean),
         "notify_on_close": optional(boolean),
         "submit_disabled": optional(boolean),
     }
+    problems = _check_any_view(view, shape)
+    blocks = view.get("blocks") if isinstance(view, dict) else None
+    listed = blocks if isinstance(blocks, list) else []
+    has_input = any(isinstance(block, dict) and block.get("type") == "input" for block in listed)
+    if has_input and not view.get("submit"):
+        problems.append("[ERROR] missing required field: submit [json-pointer:/view]")
+    return problems
+
+
+def check_home(view: Any) -> list[str]:
+    """Return what Slack would object to in a Home tab; nothing if it is fine."""
+    return _check_any_view(view, {**COMMON_OF_VIEWS, "type": required(choice("home"))})
+
+
+def _check_any_view(view: Any, shape: Shape) -> list[str]:
     problems: list[str] = []
     shaped(shape)(view, "/view", _into(problems))
     if not isinstance(view, dict) or not isinstance(view.get("blocks"), list):
         return problems or ["[ERROR] must be an array [json-pointer:/view/blocks]"]
-    has_input = any(isinstance(block, dict) and block.get("type") == "input" for block in view["blocks"])
-    if has_input and not view.get("submit"):
-        problems.append("[ERROR] missing required field: submit [json-pointer:/view]")
     allowed = set(BLOCKS) - NOT_IN_VIEWS
     return problems + _check_blocks(view["blocks"], most=MAX_VIEW_BLOCKS, allowed=allowed, pointer="/view/blocks")
 

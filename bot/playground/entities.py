@@ -63,6 +63,21 @@ class Edited:
 
 
 @dataclass(slots=True)
+class File:
+    """An uploaded file; *shares* are the messages that show it, by channel."""
+
+    id: str
+    name: str
+    title: str
+    mimetype: str
+    size: int
+    user: str
+    created: int
+    ready_at: float = 0.0  # Slack takes a moment before a picture can stand in a block
+    shares: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Message:
     """A message in a channel or thread; an app's streamed text grows in markdown_text."""
 
@@ -93,6 +108,7 @@ class Message:
     broadcast: bool = False
     username: str | None = None
     icon: str | None = None
+    files: list[Json] = field(default_factory=list)
 
     @property
     def is_reply(self) -> bool:

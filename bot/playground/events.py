@@ -109,10 +109,10 @@ def member_joined(hub: Hub, channel: Channel, *, user: str, inviter: str | None)
 
 
 def app_home_opened(hub: Hub, channel: Channel, *, user: str, tab: str) -> None:
-    """Tell that somebody opened the app's DM."""
-    publish(
-        hub, {"type": "app_home_opened", "user": user, "channel": channel.id, "tab": tab, "event_ts": event_ts(hub)}
-    )
+    """Tell that somebody opened the app's DM, or its Home tab with what is published there."""
+    event: Json = {"type": "app_home_opened", "user": user, "channel": channel.id, "tab": tab}
+    shown = hub.workspace.homes.get(user) if tab == "home" else None
+    publish(hub, {**event, **({"view": shown} if shown else {}), "event_ts": event_ts(hub)})
 
 
 def app_context_changed(hub: Hub, channel: Channel, *, user: str) -> None:

@@ -99,6 +99,12 @@ FAULTS = (
         (Param("seconds", "Seconds", "number", 300),),
         enabled=True,
     ),
+    FaultKind(
+        "slow_files",
+        "Slow files",
+        "An uploaded picture cannot stand in a block before a while has passed, as in Slack.",
+        (Param("seconds", "Seconds", "number", 3.0),),
+    ),
 )
 KINDS = {kind.name: kind for kind in FAULTS}
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from bot.playground.clock import Clock, Timer
 from bot.playground.delivery import Delivery
 from bot.playground.entities import Channel, Json, Message
 from bot.playground.faults import Faults
+from bot.playground.file_store import FileStore
 from bot.playground.http_delivery import HttpDelivery
 from bot.playground.inspector import Inspector
 from bot.playground.live import Live
@@ -19,6 +21,9 @@ from bot.playground.seed import build_app_identity, build_workspace, install_app
 from bot.playground.snapshot import Snapshot
 from bot.playground.socket_mode import SocketMode
 from bot.playground.triggers import ResponseUrls, Triggers
+
+if TYPE_CHECKING:
+    from bot.playground.files import Upload
 
 
 class Hub:
@@ -40,6 +45,8 @@ class Hub:
         self.triggers = Triggers(now=self.clock.now)
         self.response_urls = ResponseUrls(now=self.clock.now)
         self.modals = Modals()
+        self.file_store = FileStore(options.data)
+        self.uploads: dict[str, Upload] = {}
         self.ephemerals: dict[str, list[Message]] = {}
         self.looking_at: dict[str, str] = {}
         self.timers: dict[str, Timer] = {}
@@ -77,6 +84,8 @@ class Hub:
         """Put the seed workspace in place of everything that was said and done."""
         self.workspace = build_workspace(self.app)
         self.modals.stacks.clear()
+        self.uploads.clear()
+        self.file_store.clear()
         self.ephemerals.clear()
         self.looking_at.clear()
         self.stopped_streams.clear()

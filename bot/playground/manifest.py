@@ -28,6 +28,7 @@ class Manifest:
     commands: tuple[Command, ...]
     events: frozenset[str] | None
     scopes: frozenset[str] | None
+    has_home: bool = True
 
     def is_subscribed(self, event: str) -> bool:
         """Say whether the app gets *event*, such as message.channels or app_mention."""
@@ -67,6 +68,7 @@ def parse_manifest(document: Mapping[str, Any], *, origin: str) -> Manifest:
             commands=tuple(_parse_command(item) for item in features.get("slash_commands", [])),
             events=frozenset(events or ()),
             scopes=frozenset([*scopes["bot"], *scopes.get("bot_optional", [])]) if "bot" in scopes else None,
+            has_home=bool(features.get("app_home", {}).get("home_tab_enabled")),
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise PlaygroundError(f"{origin} is not an app manifest as `bot manifest` writes it ({error!r}).") from error

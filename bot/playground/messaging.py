@@ -68,6 +68,7 @@ def delete(hub: Hub, message: Message) -> None:
     if message.reply_count:
         message.text, message.markdown_text = "This message was deleted.", None
         message.blocks, message.attachments, message.chunks, message.reactions = [], [], [], []
+        message.files = []
         message.metadata, message.subtype, message.user = None, "tombstone", "USLACKBOT"
         message.deleted, message.bot_id, message.app_id = True, None, None
         hub.push_message(message)

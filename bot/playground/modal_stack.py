@@ -31,7 +31,7 @@ def push_modal(hub: Hub, user: str, view: Json) -> Modal:
 def update_modal(hub: Hub, modal: Modal, view: Json) -> None:
     """Put another view in a modal's place; its id stays."""
     kept = {key: modal.view[key] for key in ("id", "root_view_id", "previous_view_id")}
-    modal.view = {**_build_view(hub, view), **kept}
+    modal.view = {**build_view(hub, view), **kept}
     modal.errors = None
     _push_frame(hub, modal.user, "update", modal)
 
@@ -76,18 +76,18 @@ def _show(hub: Hub, user: str, view: Json, *, action: str) -> Modal:
         "root_view_id": stack[0].id if stack else view_id,
         "previous_view_id": stack[-1].id if stack else None,
     }
-    modal = Modal(user, {**_build_view(hub, view), **links})
+    modal = Modal(user, {**build_view(hub, view), **links})
     stack.append(modal)
     _push_frame(hub, user, action, modal)
     return modal
 
 
-def _build_view(hub: Hub, view: Json) -> Json:
+def build_view(hub: Hub, view: Json) -> Json:
     """Complete what the app sent to Slack's view object."""
     return {
         "team_id": hub.workspace.team_id,
         "type": view["type"],
-        "title": view["title"],
+        **({"title": view["title"]} if "title" in view else {}),
         **{name: view.get(name, default) for name, default in OPTIONAL.items()},
         **{name: bool(view.get(name)) for name in FLAGS},
         "blocks": name_blocks(view["blocks"]),

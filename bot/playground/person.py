@@ -9,7 +9,7 @@ from typing import Any
 from bot.playground.entities import Json
 from bot.playground.form_state import build_state, hold
 from bot.playground.hub import Hub
-from bot.playground.page import channels, interactions, messages, state
+from bot.playground.page import channels, files, interactions, messages, state
 from bot.playground.page.request import PageRequest
 
 
@@ -63,6 +63,22 @@ class Person:
         """Bring somebody, or the app, into a channel."""
         channels.post_invite(self._page(channel, invitee=user))
 
+    async def open_home(self) -> None:
+        """Open the app's Home tab."""
+        channels.post_open(self._page(self.dm, tab="home"))
+
+    async def act_in_home(self, action_id: str, value: Any = None) -> None:
+        """Use an element of the Home tab."""
+        home = self._hub.workspace.homes.get(self.id)
+        if home is None:
+            raise LookupError(f"The app has not published a Home for {self.id}.")
+        await self._act_in(home, action_id, value)
+
+    def file(self, file_id: str) -> tuple[str, bytes]:
+        """Return a file's type and bytes as the page would get them."""
+        found = files.get_file(self._page(None, file=file_id))
+        return found.content_type, bytes(found.body) if isinstance(found.body, bytes) else b""
+
     async def click(self, message: Json, action_id: str, value: Any = None) -> None:
         """Press a button of a message, or choose *value*; feedback takes a value or positive_button."""
         for block in message["blocks"]:
@@ -83,7 +99,9 @@ class Person:
 
     async def act_in_view(self, action_id: str, value: Any = None) -> None:
         """Use an element of the top modal that acts at once."""
-        view = self._view(None)
+        await self._act_in(self._view(None), action_id, value)
+
+    async def _act_in(self, view: Json, action_id: str, value: Any) -> None:
         for block in view["blocks"]:
             for element in [*block.get("elements", []), block.get("accessory"), block.get("element")]:
                 if isinstance(element, dict) and element.get("action_id") == action_id:

@@ -10,15 +10,18 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bot.playground.errors import PlaygroundError, SlackError
+from bot.playground.errors import PageError, PlaygroundError, SlackError
+from bot.playground.files import take_bytes
 from bot.playground.guards import add_headers, guard
 from bot.playground.hub import Hub
 from bot.playground.inspector import shorten_tokens
 from bot.playground.options import PlaygroundOptions, check_options
+from bot.playground.page.files import send_file
 from bot.playground.page.request import HUB
 from bot.playground.page.routes import add_page_routes
 from bot.playground.responses import use_response_url
 from bot.playground.web_api.dispatch import handle_call, read_values
+from bot.playground.web_api.files import require_file
 
 STATIC = Path(__file__).parent / "static"
 MAX_BODY = 4 * 1024 * 1024
@@ -37,6 +40,8 @@ def build_app(options: PlaygroundOptions) -> web.Application:
     app.router.add_get("/link", _handle_link)
     app.router.add_get("/link/", _handle_link)
     app.router.add_post("/commands/{key}", _handle_response)
+    app.router.add_post("/upload/v1/{key}", _handle_upload)
+    app.router.add_get("/files-pri/{team}-{file}/{name:.*}", _handle_private_file)
     app.router.add_get("/health", _handle_health)
     add_page_routes(app)
     app.router.add_get("/", _handle_index)
@@ -108,6 +113,30 @@ async def _handle_response(request: web.Request) -> web.StreamResponse:
         return web.json_response({"ok": False, "error": error.code}, status=status)
     hub.inspector.finish(entry, ok=True, status="ok")
     return web.Response(text="ok")
+
+
+async def _handle_upload(request: web.Request) -> web.StreamResponse:
+    if request.content_type == "multipart/form-data":
+        parts = [part for part in (await request.post()).values() if isinstance(part, web.FileField)]
+        content = parts[0].file.read() if parts else b""
+    else:
+        content = await request.read()
+    try:
+        return web.Response(text=take_bytes(request.app[HUB], request.match_info["key"], content))
+    except PlaygroundError as error:
+        return web.Response(status=400, text=str(error))
+
+
+async def _handle_private_file(request: web.Request) -> web.StreamResponse:
+    """Send a file to the app; without its token or the right scope Slack sends a page to log in, and so do we."""
+    hub = request.app[HUB]
+    is_app = request.headers.get("Authorization", "") == f"Bearer {hub.options.bot_token}"
+    if not is_app or not hub.manifest.has_scope("files:read"):
+        return web.Response(text="<!DOCTYPE html><title>Sign in</title>", content_type="text/html")
+    try:
+        return send_file(hub, require_file(hub, request.match_info["file"]))
+    except (SlackError, PageError):
+        return web.Response(status=404, text="file_not_found")
 
 
 async def _handle_health(request: web.Request) -> web.StreamResponse:  # noqa: ARG001 - aiohttp's handler

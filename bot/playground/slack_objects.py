@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from bot.playground.entities import Channel, Json, Message, User
+from bot.playground.entities import Channel, File, Json, Message, User
 from bot.playground.hub import Hub
 
 CHANNEL_TYPES = {"public": "channel", "private": "group", "im": "im", "mpim": "mpim"}
@@ -80,6 +81,7 @@ def channel_object(hub: Hub, channel: Channel) -> Json:
 
 def message_object(hub: Hub, message: Message) -> Json:
     """Render a message as conversations.history does."""
+    known = hub.workspace.files
     document: Json = {
         "type": "message",
         "user": message.user,
@@ -96,6 +98,7 @@ def message_object(hub: Hub, message: Message) -> Json:
         "metadata": message.metadata,
         "username": message.username,
         "thread_ts": message.thread_ts,
+        "files": [file_object(hub, known[file["id"]]) for file in message.files if file["id"] in known],
     }
     document |= {key: value for key, value in optional.items() if value}
     if message.bot_id:
@@ -116,6 +119,47 @@ def all_blocks(message: Message) -> list[Json]:
     if not message.markdown_text:
         return message.blocks
     return [{"type": "markdown", "block_id": "markdown", "text": message.markdown_text}, *message.blocks]
+
+
+def file_object(hub: Hub, file: File) -> Json:
+    """Render a file as files.info does; what it is shows once it has been processed."""
+    mimetype = file.mimetype if hub.clock.now() >= file.ready_at else ""
+    address = f"{hub.base_url}/files-pri/{hub.workspace.team_id}-{file.id}"
+    channels = {channel: hub.workspace.channels[channel].kind for channel in file.shares}
+    return {
+        "id": file.id,
+        "created": file.created,
+        "timestamp": file.created,
+        "name": file.name,
+        "title": file.title,
+        "mimetype": mimetype,
+        "filetype": file.name.rpartition(".")[2].lower() if mimetype else "",
+        "user": file.user,
+        "user_team": hub.workspace.team_id,
+        "mode": "hosted",
+        "editable": False,
+        "is_external": False,
+        "size": file.size,
+        "url_private": f"{address}/{quote(file.name)}",
+        "url_private_download": f"{address}/download/{quote(file.name)}",
+        "is_public": "public" in channels.values(),
+        "public_url_shared": False,
+        "channels": [channel for channel, kind in channels.items() if kind == "public"],
+        "groups": [channel for channel, kind in channels.items() if kind in {"private", "mpim"}],
+        "ims": [channel for channel, kind in channels.items() if kind == "im"],
+        "shares": {
+            name: found
+            for name, is_public in (("public", True), ("private", False))
+            if (
+                found := {
+                    channel: [{"ts": ts} for ts in shown]
+                    for channel, shown in file.shares.items()
+                    if (channels[channel] == "public") is is_public
+                }
+            )
+        },
+        "file_access": "visible",
+    }
 
 
 def bot_profile(hub: Hub) -> Json:

@@ -116,6 +116,10 @@ class Playground:
         """Return somebody's open modals, the top one last."""
         return [modal.to_page() for modal in self.hub.modals.stack(user)]
 
+    def home(self, user: str) -> Json | None:
+        """Return what the app's Home tab shows to somebody; None before it was published."""
+        return self.hub.workspace.homes.get(user)
+
     @property
     def sessions(self) -> list[Json]:
         """Return all agent sessions."""

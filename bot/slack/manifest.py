@@ -3,6 +3,7 @@
 from typing import Any
 
 COMMAND = "/apprentice"
+USAGE_HINT = "help | status | train | adapters | learn-from-me | learn-from-channel"
 SUGGESTIONS = (
     ("What can you do?", "What can you do?"),
     ("Write a status update", "Help me write a short status update."),
@@ -16,6 +17,7 @@ SCOPES = {
     "channels:read": "know whether a channel is public",
     "chat:write": "answer",
     "commands": "its slash command",
+    "files:write": "put the curves of a training under its report",
     "groups:history": "the same in private channels that it was invited to",
     "groups:read": "know that a channel is private",
     "im:history": "hear direct messages to it",
@@ -39,7 +41,7 @@ EVENTS = (
 def build_manifest(*, name: str, request_url: str | None) -> dict[str, Any]:
     """Build the manifest for Socket Mode, or for HTTP when *request_url* says where Slack reaches the bot."""
     url = {"request_url": f"{request_url.rstrip('/')}/slack/events"} if request_url else {}
-    command = {"command": COMMAND, "description": "Help and status", "usage_hint": "help | status", **_url(url)}
+    command = {"command": COMMAND, "description": "Help, status and learning", "usage_hint": USAGE_HINT, **_url(url)}
     return {
         "display_information": {
             "name": name,
@@ -52,7 +54,7 @@ def build_manifest(*, name: str, request_url: str | None) -> dict[str, Any]:
                 "suggested_prompts": [{"title": title, "message": message} for title, message in SUGGESTIONS],
             },
             "app_home": {
-                "home_tab_enabled": False,
+                "home_tab_enabled": True,
                 "messages_tab_enabled": True,
                 "messages_tab_read_only_enabled": False,
             },

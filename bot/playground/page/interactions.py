@@ -6,6 +6,7 @@ from bot.playground import events
 from bot.playground.blocks import find_element
 from bot.playground.entities import Json, Message
 from bot.playground.errors import PageError, SlackError
+from bot.playground.home import find_home
 from bot.playground.hub import Hub
 from bot.playground.interactions import (
     FAILED,
@@ -49,14 +50,14 @@ async def post_command(page: PageRequest) -> Json:
 
 
 async def post_action(page: PageRequest) -> Json:
-    """Press a button or choose something, below a message or in a modal."""
+    """Press a button or choose something, below a message, in a modal or in the Home tab."""
     hub, user = page.hub, page.user
     block_id, action_id = page.text("block_id"), page.text("action_id")
     sent = page.value("action")
     if not isinstance(sent, dict):
         raise PageError("“action” must be an object.")
     if page.optional("view_id") is not None:
-        modal = _own_modal(page)
+        modal = _own_view(page)
         action = _build(hub, modal.view["blocks"], block_id=block_id, action_id=action_id, sent=sent)
         outcome = await act_in_view(hub, user=user, modal=modal, action=action, values=_values(page))
     else:
@@ -71,7 +72,7 @@ async def post_action(page: PageRequest) -> Json:
 async def post_options(page: PageRequest) -> Json:
     """Ask the app for the options of an external select."""
     hub, block_id, action_id = page.hub, page.text("block_id"), page.text("action_id")
-    source = _own_modal(page) if page.optional("view_id") is not None else _clicked_message(page)
+    source = _own_view(page) if page.optional("view_id") is not None else _clicked_message(page)
     element = _find(source.view["blocks"] if isinstance(source, Modal) else source.blocks, block_id, action_id)
     typed = page.optional("value") or ""
     outcome = await suggest_options(hub, user=page.user, source=source, element=element, block_id=block_id, typed=typed)
@@ -158,6 +159,11 @@ def _own_modal(page: PageRequest) -> Modal:
     if modal is None or modal.user != page.user.id:
         raise PageError("This dialog is closed.", status=404)
     return modal
+
+
+def _own_view(page: PageRequest) -> Modal:
+    home = find_home(page.hub, page.text("view_id"))
+    return home if home is not None and home.user == page.user.id else _own_modal(page)
 
 
 def _values(page: PageRequest) -> Json:

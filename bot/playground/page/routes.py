@@ -9,16 +9,19 @@ from aiohttp import web
 
 from bot.playground.entities import Json
 from bot.playground.errors import PageError
-from bot.playground.page import channels, controls, interactions, messages, state
+from bot.playground.page import channels, controls, files, interactions, messages, state
 from bot.playground.page.live import handle_live
 from bot.playground.page.request import PageRequest, read_request
 
-Answer = Callable[[PageRequest], Json] | Callable[[PageRequest], Awaitable[Json]]
+Answer = (
+    Callable[[PageRequest], Json] | Callable[[PageRequest], Awaitable[Json]] | Callable[[PageRequest], web.Response]
+)
 
 ROUTES: tuple[tuple[str, str, Answer], ...] = (
     ("GET", "/page/state", state.get_state),
     ("GET", "/page/messages", state.get_messages),
     ("GET", "/page/log", state.get_log),
+    ("GET", "/page/files", files.get_file),
     ("POST", "/page/messages", messages.post_message),
     ("PATCH", "/page/messages", messages.patch_message),
     ("DELETE", "/page/messages", messages.delete_message),
@@ -57,6 +60,8 @@ def _build_handler(answer: Answer) -> Callable[[web.Request], Awaitable[web.Stre
     async def handle(request: web.Request) -> web.StreamResponse:
         result = answer(await read_request(request))
         document = await result if inspect.isawaitable(result) else result
+        if isinstance(document, web.Response):
+            return document
         return web.json_response(document, headers={"Cache-Control": "no-store"})
 
     return _refusing(handle)

@@ -27,6 +27,7 @@ def get_state(page: PageRequest) -> Json:
         "sessions": [asdict(session) for session in workspace.sessions.values() if session.channel in visible],
         "prompts": [asdict(prompts) for prompts in workspace.prompts.values() if prompts.channel in visible],
         "views": [modal.to_page() for modal in hub.modals.stack(me.id)],
+        **({"home": workspace.homes.get(me.id)} if hub.manifest.has_home else {}),
         "faults": hub.faults.to_json(),
         "clock": clock_state(hub),
         "limits": {"message": MAX_TEXT},

@@ -115,7 +115,7 @@ function renderTable(block, host) {
 }
 
 function renderFigure(block, host) {
-  return h("figure", {}, block.title && h("figcaption", {}, renderText(block.title, host.store)), renderImage(block));
+  return h("figure", {}, block.title && h("figcaption", {}, renderText(block.title, host.store)), renderImage(block, { host }));
 }
 
 /** Render Slack's older attachments: a coloured bar beside text, fields or blocks. */
@@ -147,7 +147,7 @@ export function renderAttachments(attachments, host) {
             )
           : null,
         one.blocks?.length ? renderBlocks(one.blocks, host) : null,
-        one.image_url && renderImage({ image_url: one.image_url, alt_text: one.fallback ?? "image" }),
+        one.image_url && renderImage({ image_url: one.image_url, alt_text: one.fallback ?? "image" }, { host }),
         one.footer && h("small", {}, one.footer),
       ),
     ),

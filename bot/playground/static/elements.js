@@ -2,6 +2,7 @@
 
 import { ask } from "./dialog.js";
 import { h } from "./dom.js";
+import { fileUrl } from "./files.js";
 import { icon } from "./icons.js";
 import { isSafe } from "./inline.js";
 import { INPUTS } from "./inputs.js";
@@ -144,7 +145,8 @@ function renderIconButton(element, slot) {
 }
 
 /** An image the page may load (its own or data:); anything else is its description with a link. */
-export function renderImage({ image_url: url = "", alt_text: alt = "image" }) {
+export function renderImage({ image_url: url = "", slack_file: file, alt_text: alt = "image" }, { host }) {
+  if (file) return h("img", { src: fileUrl(file.id ?? idIn(file.url), host.store), alt, loading: "lazy" });
   const own = url.startsWith("data:image/") || (isSafe(url) && new URL(url).origin === location.origin);
   if (own) return h("img", { src: url, alt, loading: "lazy" });
   return h(
@@ -154,6 +156,8 @@ export function renderImage({ image_url: url = "", alt_text: alt = "image" }) {
     isSafe(url) ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, alt) : alt,
   );
 }
+
+const idIn = (url = "") => url.match(/[-/](F[A-Z0-9]+)(\/|$)/)?.[1] ?? "";
 
 const ELEMENTS = {
   button: renderButton,

@@ -4,6 +4,7 @@ import { avatar } from "./avatar.js";
 import { renderAttachments, renderBlocks } from "./blocks.js";
 import { h } from "./dom.js";
 import { glyphOf } from "./emoji.js";
+import { renderFiles } from "./files.js";
 import { FormState } from "./form.js";
 import { icon } from "./icons.js";
 import { showMarkdown } from "./markdown.js";
@@ -111,6 +112,7 @@ function renderContent(message, page) {
     body,
     blocks,
     attachments,
+    message.files?.length ? renderFiles(message.files, page.store) : null,
     message.edited &&
       !message.streaming &&
       message.user !== page.store.app.bot_user_id &&

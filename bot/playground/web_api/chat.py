@@ -6,6 +6,7 @@ from typing import Any
 
 from bot.playground.entities import Json, Message
 from bot.playground.errors import SlackError
+from bot.playground.files import require_images
 from bot.playground.hub import Hub
 from bot.playground.messaging import build_app_message, change, delete, post, post_ephemeral
 from bot.playground.slack_objects import message_object
@@ -25,7 +26,7 @@ MAX_UPDATE_TEXT = 4_000
 def answer_post(hub: Hub, args: Arguments) -> Json:
     """Say something in a channel, a DM or a thread."""
     channel = require_channel(hub, args)
-    content = _require_content(args)
+    content = _require_content(hub, args)
     require_membership(hub, channel)
     thread_ts = require_thread(hub, channel, args)
     message = build_app_message(
@@ -44,7 +45,7 @@ def answer_post_ephemeral(hub: Hub, args: Arguments) -> Json:
     """Say something that one person sees, if they are in the channel."""
     channel = require_channel(hub, args)
     user = args.required("user")
-    content = _require_content(args)
+    content = _require_content(hub, args)
     require_membership(hub, channel)
     if user not in hub.workspace.users:
         raise SlackError("user_not_found")
@@ -66,6 +67,7 @@ def answer_update(hub: Hub, args: Arguments) -> Json:
     if message.streaming:
         raise SlackError("streaming_state_conflict")
     content = read_content(args, max_text=MAX_UPDATE_TEXT)
+    require_images(hub, content.blocks)
     if content.is_empty and content.metadata is None:
         raise SlackError("no_text")
     is_text = content.text is not None or content.markdown_text is not None
@@ -108,10 +110,11 @@ def read_identity(hub: Hub, args: Arguments) -> dict[str, Any]:
     return {"username": username, "icon": icon}
 
 
-def _require_content(args: Arguments) -> Content:
+def _require_content(hub: Hub, args: Arguments) -> Content:
     content = read_content(args)
     if content.is_empty:
         raise SlackError("no_text")
+    require_images(hub, content.blocks)
     return content
 
 

@@ -53,9 +53,10 @@ ONLY_IN = {
     "alembic": {"storage/db.py"},
     "slack_bolt": {"slack/", "app.py", "web.py"},
     "slack_sdk": {"slack/", "app.py", "playground/testing.py"},
-    "torch": {"learning/training/base.py"},
-    "transformers": {"learning/training/base.py"},
-    "peft": set(),
+    "torch": {"learning/training/"},
+    "transformers": {"learning/training/"},
+    "peft": {"learning/training/"},
+    "trl": {"learning/training/"},
     "safetensors": {"learning/proof/export.py"},
     "gguf": {"learning/"},
 }

@@ -1,0 +1,220 @@
+"""One training from its plan to its adapter: base, proof, phases, export. Reads and writes a run folder only."""
+
+import hashlib
+import json
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from bot.engine.files.gguf_header import Header, read_header
+from bot.errors import LearningError
+from bot.learning.examples import Use, read_examples
+from bot.learning.plan import (
+    ADAPTER,
+    ADAPTER_SCORES,
+    BASE_SCORES,
+    CHECKPOINTS,
+    EXAMPLES,
+    PEFT_FOLDER,
+    PROOF_TEXTS,
+    Outcome,
+    Plan,
+    Progress,
+    write_json,
+)
+from bot.learning.proof.export import Origin, export_adapter
+from bot.learning.proof.parity import judge_base
+from bot.learning.proof.scores import load_scores, save_scores
+from bot.learning.training.adapter import attach_adapter, drop_reference, restore_adapter, save_adapter
+from bot.learning.training.base import load_base, measure_weights, score
+from bot.learning.training.curves import CURVES, draw_curves
+from bot.learning.training.energy import Meter
+from bot.learning.training.phases import Ending, Phase, run_phase, within_memory
+from bot.learning.training.placement import find_places
+from bot.learning.training.rows import Rows, sort_examples
+from bot.learning.training.watching import Watch
+
+SERVED_SCORES = "served-base.npz"  # what the engine thinks of the proof texts; the bot writes it
+HALVINGS = 3
+FEWEST_LIKES = 4  # of each kind, or pairs: with fewer there is nothing to tell apart
+Texts = Sequence[Sequence[int]]
+
+
+def train(plan: Plan, folder: Path, *, is_shown: bool = False) -> Outcome | None:
+    """Train what *plan* says and return how it ended; None when a signal came, and the next start goes on."""
+    began = time.monotonic()
+    torch.set_num_threads(plan.threads)
+    torch.set_flush_denormal(True)
+    transformers.utils.logging.disable_progress_bar()
+    Progress(at=time.time()).write(folder)
+    watch = Watch(folder, plan.deadline, Meter(watts=plan.watts, is_cuda=torch.cuda.is_available()), is_shown=is_shown)
+    watch.listen()
+    check_base_file(plan)
+    header = read_header(Path(plan.model_path))
+    model = load_base(Path(plan.model_path), Path(plan.training_base) if plan.training_base else None)
+    norms = measure_weights(model, find_places(header, linear_modules(model)))
+    texts = json.loads((folder / PROOF_TEXTS).read_text())
+    prove_base(model, header, texts, folder)
+
+    rows, notes = sort_examples(read_examples(folder / EXAMPLES), longest=model.config.max_position_embeddings)
+    phases, more = build_phases(plan, rows, folder)
+    notes += more
+    watch.steps = sum(phase.count_steps() for phase in phases)
+    adapted = attach_adapter(model, plan.recipe, seed=plan.seed)
+    endings = []
+    for phase in phases:
+        ending, note = pass_phase(adapted, phase, plan, watch)
+        notes += [note] if note else []
+        endings.append(ending)
+        if ending.ended_by == "stopped":
+            return None
+        if ending.ended_by == "deadline":
+            break
+    Progress(phase="exporting", step=watch.steps, steps=watch.steps, at=time.time()).write(folder)
+    leave_adapter(adapted, header, texts, plan, folder)
+    draw_curves(watch.journal.read(), folder / CURVES)
+    outcome = summarize(watch, endings, notes)
+    return replace(outcome, recipe=plan.recipe, seconds=time.monotonic() - began, weight_norms=norms)
+
+
+def check_base_file(plan: Plan) -> None:
+    """Raise *LearningError* if the served file is another one than the data were made for."""
+    with Path(plan.model_path).open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if plan.base_sha256 and found != plan.base_sha256:
+        raise LearningError(
+            f"{plan.model_path} is no longer the file that this run's data were made for: start a new run."
+        )
+
+
+def linear_modules(model: Any) -> list[str]:
+    """Return the names of the modules that an adapter is for: every linear one but the output."""
+    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    return [name for name in linear if name.split(".")[-1] != "lm_head"]
+
+
+def prove_base(model: Any, header: Header, texts: Texts, folder: Path) -> None:
+    """P1, before a step is trained: raise *LearningError* if this is another model than the served one."""
+    scored = score(model, texts)
+    save_scores(folder / BASE_SCORES, scored)
+    served = folder / SERVED_SCORES
+    if served.exists():
+        check = judge_base(load_scores(served), scored, base=header)
+        if not check.holds:
+            raise LearningError(f"Nothing was trained. {check.sentence}")
+
+
+def build_phases(plan: Plan, rows: Mapping[Use, Rows], folder: Path) -> tuple[list[Phase], list[str]]:
+    """Return what is to be trained one after another, and what the data do not suffice for."""
+    recipe, notes, phases = plan.recipe, [], []
+    common: dict[str, Any] = {"batch": recipe.batch_rows, "seed": plan.seed}
+    place = folder / CHECKPOINTS
+    if rows[Use.SFT].train:
+        phases.append(
+            Phase(
+                name="sft",
+                rows=rows[Use.SFT],
+                rate=recipe.sft_rate,
+                epochs=recipe.epochs,
+                folder=place / "sft",
+                **common,
+            )
+        )
+    if recipe.preference != "none":
+        wanted = rows[Use.PAIR if recipe.preference == "dpo" else Use.THUMB]
+        reason = find_lack(recipe.preference, wanted)
+        notes += [f"No preferences were trained, because {reason}."] if reason else []
+        if not reason:
+            phases.append(
+                Phase(
+                    name=recipe.preference,
+                    rows=wanted,
+                    rate=recipe.preference_rate,
+                    epochs=recipe.preference_epochs,
+                    folder=place / recipe.preference,
+                    before=sum(phase.count_steps() for phase in phases),
+                    **common,
+                )
+            )
+    if not phases:
+        raise LearningError(" ".join(["There is nothing to learn from in this run's examples.", *notes]))
+    return phases, notes
+
+
+def find_lack(preference: str, rows: Rows) -> str:
+    """Return why rows do not suffice for a preference, empty when they do."""
+    if preference == "dpo":
+        return f"there are {len(rows.train)} pairs only" if len(rows.train) < FEWEST_LIKES else ""
+    likes = sum(bool(example.is_liked) for example in rows.train)
+    dislikes = len(rows.train) - likes
+    return f"there are {likes} likes and {dislikes} dislikes" if min(likes, dislikes) < FEWEST_LIKES else ""
+
+
+def pass_phase(adapted: Any, phase: Phase, plan: Plan, watch: Watch) -> tuple[Ending, str]:
+    """Train a phase, or take what an earlier start of this run made of it; say if memory was too small."""
+    ended, learned = phase.folder / "ending.json", phase.folder / "learned"
+    if ended.exists():
+        restore_adapter(adapted, learned)
+        return Ending(**json.loads(ended.read_text())), ""
+    if watch.must_end() and watch.is_late and not watch.journal.read():
+        raise LearningError("The training window was over before the first step: widen TRAINING_WINDOW.")
+
+    def attempt(tried: Phase) -> Ending:
+        drop_reference(adapted)
+        return run_phase(adapted, tried, plan.recipe, watch)
+
+    ending, tried = within_memory(adapted, phase, attempt, halvings=HALVINGS)
+    drop_reference(adapted)
+    if ending.ended_by != "stopped":
+        save_adapter(adapted, learned)
+        write_json(ended, asdict(ending))
+    note = f"Memory was small: {tried.at_once} rows at once instead of {phase.at_once}." if tried.halvings else ""
+    return ending, note
+
+
+def leave_adapter(adapted: Any, header: Header, texts: Texts, plan: Plan, folder: Path) -> None:
+    """Write the adapter as PEFT saves it and as the engine serves it, and what it thinks of the proof texts."""
+    save_adapter(adapted, folder / PEFT_FOLDER)
+    save_scores(folder / ADAPTER_SCORES, score(adapted.eval(), texts))
+    origin = Origin(
+        run_id=plan.run_id,
+        base_sha256=plan.base_sha256,
+        template_sha256=plan.template_sha256,
+        dataset_sha256=plan.dataset_sha256,
+    )
+    export_adapter(folder / PEFT_FOLDER, folder / ADAPTER, base=header, origin=origin)
+
+
+def summarize(watch: Watch, endings: Sequence[Ending], notes: Sequence[str]) -> Outcome:
+    """Return the figures of a training that came to an end."""
+    steps = [entry for entry in watch.journal.read() if "loss" in entry]
+    first = [entry["loss"] for entry in steps if entry["phase"] == steps[0]["phase"]]
+    tokens, seconds = (sum(entry[name] for entry in steps) for name in ("tokens", "seconds"))
+    ways = [ending.ended_by for ending in endings]
+    return Outcome(
+        is_done=True,
+        ended_by=next((way for way in ("deadline", "early") if way in ways), "end"),
+        steps=len(steps),
+        tokens=tokens,
+        tokens_per_second=tokens / seconds if seconds else 0.0,
+        first_loss=first[0] if first else None,
+        last_loss=first[-1] if first else None,
+        validation_loss=endings[0].validation_loss,
+        peak_memory_mb=measure_memory(),
+        energy_kwh=watch.meter.kwh(),
+        energy_source=watch.meter.source,
+        notes=tuple(notes),
+    )
+
+
+def measure_memory() -> float:
+    """Return the most memory that was held at once, in megabytes: the GPU's where there is one."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.max_memory_allocated()) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

@@ -1,0 +1,110 @@
+"""The trainer process: `python -m bot.learning.training.trainer FOLDER` trains what the folder's plan.json says.
+
+It needs neither network nor database. Exit code 0: outcome.json says how it ended. 143: a signal came, and the same
+command goes on from the last checkpoint. With --exit-with-stdin the end of standard input is such a signal, so that
+no trainer outlives its bot. Everything heavy is imported after the environment is set.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from pathlib import Path
+
+from bot.errors import ApprenticeError, LearningError
+from bot.learning.plan import OUTCOME, Outcome, Plan
+from bot.learning.training_extra import check_training_extra
+
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "MPLBACKEND": "Agg",
+}
+STOPPED = 143  # as a shell says of SIGTERM
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train in the folder that is named; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bot.learning.training.trainer", description=__doc__)
+    parser.add_argument("folder", type=Path, help="the run folder, with plan.json and examples.jsonl")
+    parser.add_argument("--exit-with-stdin", action="store_true", help="save and end when standard input ends")
+    options = parser.parse_args(arguments)
+    folder: Path = options.folder.resolve()
+    if options.exit_with_stdin:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    os.umask(0o077)
+    os.environ.update(OFFLINE)
+    found = Outcome.read(folder)
+    if found and found.is_done:
+        return 0
+    (folder / OUTCOME).unlink(missing_ok=True)
+    try:
+        outcome = _train(folder)
+    except ApprenticeError as error:
+        outcome = Outcome(is_done=False, reason=str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it was, the report has to say that it was
+        reason = explain(error, folder)
+        if not reason:
+            traceback.print_exc()
+        outcome = Outcome(is_done=False, reason=reason or f"The trainer failed ({type(error).__name__}): see its log.")
+    if outcome is None:
+        return STOPPED
+    try:
+        outcome.write(folder)
+    except LearningError as error:
+        print(f"trainer: {outcome.reason or error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _end_with_stdin() -> None:
+    """Wait for the end of standard input, which a parent holds open, and then end as on a signal."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _train(folder: Path) -> Outcome | None:
+    check_training_extra()
+    plan = read_plan(folder)
+    os.environ.setdefault("OMP_NUM_THREADS", str(plan.threads))
+    warnings.simplefilter("ignore")
+    from bot.learning.training.fine_tuning import train
+
+    return train(plan, folder, is_shown=sys.stderr.isatty())
+
+
+def read_plan(folder: Path) -> Plan:
+    """Return the plan in a folder; *LearningError* says what is wrong with it."""
+    try:
+        return Plan.read(folder)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise LearningError(f"{folder} holds no plan that can be read ({error}): start a new run.") from error
+
+
+def explain(error: Exception, folder: Path) -> str:
+    """Return what a foreign error means for whoever reads the report, empty when nobody foresaw it."""
+    words = str(error)
+    if isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words:
+        return (
+            "There is too little memory for this training, even with an eighth of the batch: free some, or serve a "
+            "smaller model."
+        )
+    is_disk = isinstance(error, OSError) or "PytorchStreamWriter" in words or "I/O error" in words
+    if is_disk:
+        return f"{folder} cannot be written or read ({words}): make room, or give the bot the right to write there."
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -42,9 +42,10 @@ class FeedbackButtons:
     async def handle_thumb(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Store a thumb; a thumb down first opens the form, whose trigger lives for three seconds only."""
         await ack()
-        vote, _, answer_id = str(action.get("value")).partition(":")
+        vote, _, rest = str(action.get("value")).partition(":")
+        answer_id, _, audience = rest.partition(":")
         if vote == Vote.DOWN:
-            view = blocks.build_correction_view(answer_id)
+            view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC)
             await self._calls.call_if_possible("views.open", trigger_id=body["trigger_id"], view=view)
         if vote in {Vote.UP, Vote.DOWN} and await self._vote(body, answer_id, Vote(vote)):
             noted = "👍 Thank you, noted." if vote == Vote.UP else "👎 Noted. Tell me more in the form if you like."
@@ -71,12 +72,13 @@ class FeedbackButtons:
         values = view["state"]["values"]
         reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
         text = (values["correction"]["correction"].get("value") or "").strip()[:CORRECTION_LENGTH]
+        everyone = values.get(blocks.EVERYONE, {}).get(blocks.EVERYONE, {}).get("selected_options")
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id)
             if record is None:
                 return
             await save_vote(session, record.answer, user_id=user_id, vote=Vote.DOWN, reason=reason)
-            await save_correction(session, record.answer, user_id=user_id, text=text)
+            await save_correction(session, record.answer, user_id=user_id, text=text, is_for_everyone=bool(everyone))
         thanks = "Thank you. I keep what I should have said with the answer." if text else "Thank you."
         await self._calls.call_if_possible(
             "chat.postEphemeral",

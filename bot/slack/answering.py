@@ -12,7 +12,7 @@ from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.turn import Assistant
 from bot.errors import ApprenticeError, ContextOverflow, DeliveryError, EngineBusy, EngineUnavailable
 from bot.metrics import ANSWERS, FIRST_TEXT
-from bot.slack.blocks import build_answer_buttons, build_note, build_retry_button
+from bot.slack.blocks import Block, build_answer_buttons, build_note, build_retry_button
 from bot.slack.calls import Calls, is_passing
 from bot.slack.chunks import find_urls
 from bot.slack.delivery import Delivery
@@ -23,7 +23,7 @@ from bot.slack.posts import Target
 from bot.slack.status import working
 from bot.slack.text import mentioned_users, parse_message
 from bot.storage.inbox import MAX_ATTEMPTS
-from bot.storage.tables import AnswerState, Inbox, new_id
+from bot.storage.tables import AnswerState, Audience, Inbox, new_id
 from bot.storage.threads import Place
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class Answering:
         self._calls = calls
         self._directory = directory
         self._bot_user_id = bot_user_id
+        self.explains = False  # whether somebody listens when Why? is pressed
         self._pace = Pace()
         self._running: dict[Place, Draft] = {}
 
@@ -125,9 +126,9 @@ class Answering:
             known_urls = find_urls(draft.asked_text())
             await delivery.drain(self._assistant.write(draft), known_urls=known_urls)
             if draft.finish_reason == STOPPED:
-                await delivery.say("_Stopped._", build_answer_buttons(draft.answer_id))
+                await delivery.say("_Stopped._", self._buttons(draft))
             else:
-                await delivery.close(build_note(_note(draft)) + build_answer_buttons(draft.answer_id))
+                await delivery.close(build_note(_note(draft)) + self._buttons(draft))
         except asyncio.CancelledError:
             raise
         except DeliveryError as error:
@@ -142,6 +143,10 @@ class Answering:
             ANSWERS.labels(state).inc()
             if draft.first_token_at is not None:
                 FIRST_TEXT.observe((draft.first_token_at - draft.began_at).total_seconds())
+
+    def _buttons(self, draft: Draft) -> list[Block]:
+        is_public = draft.question.audience is Audience.PUBLIC
+        return build_answer_buttons(draft.answer_id, is_public=is_public, is_explained=self.explains)
 
     async def _fail(self, draft: Draft, delivery: Delivery, error: Exception) -> None:
         error_id = new_id()

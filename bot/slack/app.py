@@ -7,6 +7,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.engine.client import EngineClient
+from bot.learning.control import Learning
 from bot.slack.actions import register_actions
 from bot.slack.answering import Answering
 from bot.slack.calls import Calls
@@ -14,6 +15,8 @@ from bot.slack.changes import register_changes
 from bot.slack.commands import register_commands
 from bot.slack.directory import Directory
 from bot.slack.events import register_events
+from bot.slack.learning_actions import register_learning
+from bot.slack.learning_why import register_why
 from bot.slack.turns import Turns
 from bot.storage.db import Database
 
@@ -30,8 +33,9 @@ def build_slack_app(
     calls: Calls,
     engine: EngineClient,
     admins: frozenset[str],
+    learning: Learning | None = None,
 ) -> AsyncApp:
-    """Build the app that answers Slack's requests over either transport."""
+    """Build the app that answers Slack's requests over either transport; without *learning* nothing of it is shown."""
     logger = logging.getLogger("bot.slack.bolt")
 
     async def authorize() -> AuthorizeResult:
@@ -48,7 +52,13 @@ def build_slack_app(
     )
     logger.setLevel(logging.WARNING)
     register_changes(app, database=database, answering=answering, directory=directory)
-    register_events(app, database=database, turns=turns, answering=answering, calls=calls, admins=admins)
+    register_events(
+        app, database=database, turns=turns, answering=answering, calls=calls, admins=admins, learning=learning
+    )
     register_actions(app, database=database, turns=turns, answering=answering, calls=calls, admins=admins)
-    register_commands(app, database=database, engine=engine)
+    register_commands(app, database=database, engine=engine, learning=learning, admins=admins)
+    if learning is not None:
+        register_learning(app, learning=learning, calls=calls, admins=admins)
+        register_why(app, database=database, calls=calls, learning=learning)
+        answering.explains = True
     return app

@@ -10,6 +10,9 @@ RETRY = "retry"
 STOP = "stop_answer"
 UNDO_VOTE = "undo_vote"
 CORRECTION = "correction"
+WHY = "why"
+EVERYONE = "everyone"
+PUBLIC = "public"  # in the value of a thumb: everybody can read the answer
 REASONS = {
     "wrong": "It is wrong",
     "outdated": "It is out of date",
@@ -19,6 +22,10 @@ REASONS = {
     "tone": "I do not like the tone",
     "other": "Something else",
 }
+EVERYBODY_LEARNS = "Everybody can read this answer, so everybody can learn from your correction."
+EVERYONE_MEANS = "Your question and correction may show in answers to others."
+SECTION_LENGTH = 3000
+HEADER_LENGTH = 150
 
 
 def plain(text: str) -> dict[str, Any]:
@@ -36,8 +43,35 @@ def build_note(text: str) -> list[Block]:
     return [{"type": "context", "elements": [plain(text)]}] if text else []
 
 
-def build_answer_buttons(answer_id: str) -> list[Block]:
-    """Build the thumbs and the Regenerate button of a finished answer."""
+def section(text: str, **extra: Any) -> Block:
+    """Build a paragraph in Slack's markup, cut to what fits."""
+    return {"type": "section", "text": {"type": "mrkdwn", "text": clip(text, SECTION_LENGTH)}, **extra}
+
+
+def context(text: str) -> Block:
+    """Build a small line in Slack's markup."""
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": clip(text, SECTION_LENGTH)}]}
+
+
+def header(text: str) -> Block:
+    """Build a headline."""
+    return {"type": "header", "text": plain(clip(text, HEADER_LENGTH))}
+
+
+def clip(text: str, length: int) -> str:
+    """Return *text*, or its beginning where it is longer."""
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def confirm(title: str, text: str, agree: str, deny: str, *, is_danger: bool = False) -> dict[str, Any]:
+    """Build the question that Slack asks before a button acts."""
+    asked = {"title": plain(title), "text": plain(text), "confirm": plain(agree), "deny": plain(deny)}
+    return asked | ({"style": "danger"} if is_danger else {})
+
+
+def build_answer_buttons(answer_id: str, *, is_public: bool = False, is_explained: bool = False) -> list[Block]:
+    """Build the thumbs of a finished answer, the Regenerate button, and Why? where that can be told."""
+    down = f"down:{answer_id}:{PUBLIC}" if is_public else f"down:{answer_id}"
     thumbs = {
         "type": "feedback_buttons",
         "action_id": FEEDBACK,
@@ -48,33 +82,39 @@ def build_answer_buttons(answer_id: str) -> list[Block]:
         },
         "negative_button": {
             "text": plain("Bad"),
-            "value": f"down:{answer_id}",
+            "value": down,
             "accessibility_label": "This answer did not help; say what it should have been",
         },
     }
     return [
         {"type": "context_actions", "elements": [thumbs]},
-        {"type": "actions", "elements": [_button("Regenerate", REGENERATE, answer_id)]},
+        {
+            "type": "actions",
+            "elements": [
+                build_button("Regenerate", REGENERATE, answer_id),
+                *([build_button("Why?", WHY, answer_id)] if is_explained else []),
+            ],
+        },
     ]
 
 
 def build_stop_button(answer_id: str) -> list[Block]:
     """Build the button that stops an answer which is still being written."""
-    return [{"type": "actions", "elements": [_button("Stop", STOP, answer_id)]}]
+    return [{"type": "actions", "elements": [build_button("Stop", STOP, answer_id)]}]
 
 
 def build_retry_button(answer_id: str) -> list[Block]:
     """Build the button under an error."""
-    return [{"type": "actions", "elements": [_button("Retry", RETRY, answer_id)]}]
+    return [{"type": "actions", "elements": [build_button("Retry", RETRY, answer_id)]}]
 
 
 def build_undo_button(answer_id: str, vote: str) -> list[Block]:
     """Build the button that takes back *vote*, and no later one."""
-    return [{"type": "actions", "elements": [_button("Undo", UNDO_VOTE, f"{vote}:{answer_id}")]}]
+    return [{"type": "actions", "elements": [build_button("Undo", UNDO_VOTE, f"{vote}:{answer_id}")]}]
 
 
-def build_correction_view(private_metadata: str) -> dict[str, Any]:
-    """Build the form that asks what was wrong and what the answer should have been."""
+def build_correction_view(private_metadata: str, *, is_public: bool = False) -> dict[str, Any]:
+    """Build the form that asks what was wrong, what the answer should have been, and who may learn from it."""
     options = [{"text": plain(text), "value": value} for value, text in REASONS.items()]
     return {
         "type": "modal",
@@ -109,9 +149,22 @@ def build_correction_view(private_metadata: str) -> dict[str, Any]:
                     "max_length": 3000,
                 },
             },
+            *(build_note(EVERYBODY_LEARNS) if is_public else [_ask_everyone()]),
         ],
     }
 
 
-def _button(text: str, action_id: str, value: str) -> dict[str, Any]:
+def _ask_everyone() -> Block:
+    option = {"text": plain("Teach this to everyone"), "value": EVERYONE, "description": plain(EVERYONE_MEANS)}
+    return {
+        "type": "input",
+        "block_id": EVERYONE,
+        "optional": True,
+        "label": plain("Who may learn from it?"),
+        "element": {"type": "checkboxes", "action_id": EVERYONE, "options": [option]},
+    }
+
+
+def build_button(text: str, action_id: str, value: str) -> dict[str, Any]:
+    """Build a button; what it acts on stands in its *value*."""
     return {"type": "button", "text": plain(text), "action_id": action_id, "value": value}

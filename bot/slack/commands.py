@@ -1,12 +1,18 @@
 """The slash command: one line a subcommand, help for everything else."""
 
+import html
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
 from bot.admin import Status, read_status
 from bot.engine.client import EngineClient
+from bot.learning.control import Learning
+from bot.slack import learning_orders
+from bot.slack.learning_commands import LearningOrders, Reply
+from bot.slack.learning_words import render_line
 from bot.slack.manifest import COMMAND
+from bot.slack.render import escape
 from bot.storage.db import Database
 
 HELP = f"""*I answer* in direct messages, when you mention me in a channel, and in threads that I am part of.
@@ -16,20 +22,41 @@ HELP = f"""*I answer* in direct messages, when you mention me in a channel, and 
 `{COMMAND} status`  which model answers, and how many messages wait"""
 
 
-def register_commands(app: AsyncApp, *, database: Database, engine: EngineClient) -> None:
+def register_commands(
+    app: AsyncApp,
+    *,
+    database: Database,
+    engine: EngineClient,
+    learning: Learning | None = None,
+    admins: frozenset[str] = frozenset(),
+) -> None:
     """Register the slash command."""
+    orders = None if learning is None else LearningOrders(learning, admins=admins)
+    help_text = HELP if learning is None else f"{HELP}\n\n{learning_orders.HELP}"
 
     @app.command(COMMAND)
     async def handle_command(ack: AsyncAck, respond: AsyncRespond, command: dict[str, Any]) -> None:
         await ack()
-        words = str(command.get("text") or "").split(maxsplit=1)
-        word = words[0].lower() if words else "help"
-        if word == "status":
-            await respond(render_status(await read_status(database, engine)))
+        text = html.unescape(str(command.get("text") or "")).strip()
+        word = text.split(maxsplit=1)[0].lower() if text else "help"
+        order = None if orders is None else learning_orders.parse_order(text)
+        if isinstance(order, learning_orders.Misuse):
+            await respond(order.sentence)
+        elif order is not None and orders is not None:
+            reply = await orders.carry_out(order, user_id=command["user_id"], channel_id=command["channel_id"])
+            await _answer(respond, reply)
+        elif word == "status":
+            lines = [render_status(await read_status(database, engine))]
+            lines += [] if learning is None else [render_line(await learning.status())]
+            await respond("\n".join(lines))
         elif word == "help":
-            await respond(HELP)
+            await respond(help_text)
         else:
-            await respond(f"I do not know `{COMMAND} {word[:40]}`.\n\n{HELP}")
+            await respond(f"I do not know `{COMMAND} {escape(word[:40])}`.\n\n{help_text}")
+
+
+async def _answer(respond: AsyncRespond, reply: Reply) -> None:
+    await (respond(text=reply.text, blocks=reply.blocks) if reply.blocks else respond(reply.text))
 
 
 def render_status(status: Status) -> str:

@@ -7,10 +7,12 @@ from typing import Any
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
+from bot.learning.control import Learning
 from bot.slack.answering import Answering
 from bot.slack.calls import Calls
 from bot.slack.gating import hear
 from bot.slack.intake import Intake
+from bot.slack.learning_home import publish_home
 from bot.slack.manifest import SUGGESTIONS
 from bot.slack.turns import Turns
 from bot.storage.db import Database
@@ -19,9 +21,16 @@ log = logging.getLogger(__name__)
 
 
 def register_events(
-    app: AsyncApp, *, database: Database, turns: Turns, answering: Answering, calls: Calls, admins: frozenset[str]
+    app: AsyncApp,
+    *,
+    database: Database,
+    turns: Turns,
+    answering: Answering,
+    calls: Calls,
+    admins: frozenset[str],
+    learning: Learning | None = None,
 ) -> None:
-    """Register what the assistant does about messages, the Messages tab and Slack's Stop button."""
+    """Register what the assistant does about messages, its two tabs and Slack's Stop button."""
 
     intake = Intake(database)
 
@@ -57,6 +66,8 @@ def register_events(
             await calls.call_if_possible(
                 "assistant.threads.setSuggestedPrompts", channel_id=event["channel"], prompts=prompts
             )
+        elif event.get("tab") == "home" and learning is not None:
+            await publish_home(calls, event["user"], learning, event["user"] in admins)
 
     @app.event("agent_session_stopped")
     async def handle_stop(event: dict[str, Any]) -> None:

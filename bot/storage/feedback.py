@@ -39,15 +39,21 @@ async def current_vote(session: AsyncSession, answer_id: str, *, user_id: str) -
     )
 
 
-async def save_correction(session: AsyncSession, answer: Answer, *, user_id: str, text: str) -> None:
-    """Make *text* what the person says the answer should have been; an empty text takes an earlier one back."""
+async def save_correction(
+    session: AsyncSession, answer: Answer, *, user_id: str, text: str, is_for_everyone: bool = False
+) -> None:
+    """Make *text* what the person says the answer should have been; an empty text takes an earlier one back.
+
+    *is_for_everyone* is their word that everybody may learn from it, also where not everybody can read it.
+    """
     await session.execute(
         update(Correction)
         .where(Correction.answer_id == answer.id, Correction.user_id == user_id, Correction.superseded_at.is_(None))
         .values(superseded_at=now())
     )
     if text:
-        session.add(Correction(answer_id=answer.id, user_id=user_id, text=text, audience=answer.audience))
+        values = {"text": text, "audience": answer.audience, "is_for_everyone": is_for_everyone}
+        session.add(Correction(answer_id=answer.id, user_id=user_id, **values))
 
 
 async def current_correction(session: AsyncSession, answer_id: str, *, user_id: str) -> Correction | None:

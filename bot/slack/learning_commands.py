@@ -1,0 +1,143 @@
+"""What is answered to an order about learning: who may give it, what is done, what is said."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from bot.errors import ApprenticeError
+from bot.learning.control import Learning
+from bot.slack.blocks import Block, section
+from bot.slack.learning_orders import ADAPTERS, CHANNEL, ME, TRAIN, Order, split_comparison
+from bot.slack.learning_report import build_report
+from bot.slack.learning_words import build_permission, name_of, render_adapters, render_status
+from bot.slack.manifest import COMMAND
+from bot.slack.render import escape, render_mrkdwn
+from bot.storage.tables import new_id
+
+REFUSAL = "Only the admins of the assistant may do that. They are named in its settings (`ADMIN_USER_IDS`)."
+ANSWER_LENGTH = 2500
+TRIGGER = "slack"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What only the person who asked sees."""
+
+    text: str
+    blocks: list[Block] = field(default_factory=list)
+
+
+class LearningOrders:
+    """Carries out what people order about learning."""
+
+    def __init__(self, learning: Learning, *, admins: frozenset[str]) -> None:
+        self._learning = learning
+        self._admins = admins
+
+    def is_admin(self, user_id: str) -> bool:
+        """Return whether somebody may steer the learning."""
+        return user_id in self._admins
+
+    async def carry_out(self, order: Order, *, user_id: str, channel_id: str = "") -> Reply:
+        """Do what was ordered and say what came of it; what cannot be done says why."""
+        if order.is_for_admins and not self.is_admin(user_id):
+            return Reply(REFUSAL)
+        by_topic: dict[str, Callable[[], Awaitable[Reply]]] = {
+            TRAIN: lambda: self._train(order.verb, user_id),
+            ADAPTERS: lambda: self._adapters(order, user_id),
+            ME: lambda: self._choose("person", user_id, order.verb, user_id),
+            CHANNEL: lambda: self._choose("channel", channel_id, order.verb, user_id),
+        }
+        try:
+            return await by_topic[order.topic]()
+        except ApprenticeError as error:
+            return Reply(f"⚠️ {escape(str(error))}")
+        except Exception:
+            error_id = new_id()
+            log.exception("learning: error %s in %s %s", error_id, order.topic, order.verb)
+            return Reply(f"⚠️ Something went wrong on my side (error {error_id}).")
+
+    async def _train(self, verb: str, user_id: str) -> Reply:
+        if verb == "on":
+            return await self._ask_permission(user_id)
+        if verb == "status":
+            return Reply(render_status(await self._learning.status()))
+        if verb in {"now", "dry"}:
+            run_id = await self._learning.request_run(by=user_id, trigger=TRIGGER, is_dry=verb == "dry")
+            what = "only looks at what there is to learn" if verb == "dry" else "learns what was taught"
+            return Reply(f"Run {run_id} is queued; it {what}. `{COMMAND} train` says how far it is.")
+        return Reply(await self._switch(verb, user_id))
+
+    async def _switch(self, verb: str, user_id: str) -> str:
+        if verb == "cancel":
+            return f"Run {await self._learning.cancel_run(by=user_id)} is cancelled; nothing of it will be served."
+        if verb == "pause":
+            await self._learning.pause(by=user_id)
+            return f"Training is paused: no run begins, and one under way holds still until `{COMMAND} train resume`."
+        if verb == "resume":
+            await self._learning.resume(by=user_id)
+            return "Training goes on as planned."
+        await self._learning.forbid(by=user_id)
+        return f"Training is off. What is served stays; `{COMMAND} adapters rollback` takes it back."
+
+    async def _ask_permission(self, user_id: str) -> Reply:
+        status = await self._learning.status()
+        if not status.is_enabled:
+            return Reply("Training is switched off in the settings. Set `TRAINING_ENABLED=true` and start me again.")
+        if status.allowed_by:
+            return Reply(f"Training is on already; {name_of(status.allowed_by)} allowed it.\n{render_status(status)}")
+        return Reply("May I learn from this workspace?", build_permission(user_id))
+
+    async def _adapters(self, order: Order, user_id: str) -> Reply:
+        learning, words = self._learning, order.words
+        if order.verb == "show":
+            return await self._show(words)
+        if order.verb == "promote":
+            before = await learning.promote(words, by=user_id)
+            instead = f"`{escape(before)}`" if before else "the base model"
+            return Reply(f"`{escape(words)}` answers everybody from the next question on, instead of {instead}.")
+        if order.verb == "rollback":
+            return Reply(tell_rollback(*await learning.rollback(by=user_id, reason=words)))
+        if order.verb == "compare":
+            return await self._compare(words)
+        return Reply(render_adapters(await learning.adapters()))
+
+    async def _show(self, name: str) -> Reply:
+        report = await self._learning.report(name)
+        state = next((line.state for line in await self._learning.adapters() if line.name == report.adapter), "")
+        return Reply(report.outcome or f"Run {report.run_id}", build_report(report, state=state))
+
+    async def _compare(self, words: str) -> Reply:
+        known = [line.name for line in await self._learning.adapters()]
+        names, question = split_comparison(words, known)
+        answers = await self._learning.compare(question, names)
+        said = [
+            section(f"*{escape(name) or 'Base'}*\n{render_mrkdwn(text[:ANSWER_LENGTH]) or '_nothing_'}")
+            for name, text in answers
+        ]
+        return Reply("The answers beside each other", [section(f"*{escape(question)}*"), *said])
+
+    async def _choose(self, kind: str, subject_id: str, verb: str, user_id: str) -> Reply:
+        if kind == "channel" and subject_id.startswith("D"):
+            return Reply(f"Write this in the channel that you mean; here `{COMMAND} learn-from-me` is what you want.")
+        if verb != "status":
+            await self._learning.choose(kind, subject_id, is_allowed=verb == "on", by=user_id)
+        is_allowed = await self._learning.is_chosen(kind, subject_id)
+        return Reply(tell_choice(kind, is_allowed=is_allowed))
+
+
+def tell_choice(kind: str, *, is_allowed: bool | None) -> str:
+    """Say what is learned from a person or a channel."""
+    whose = "what you say to me" if kind == "person" else "what is said to me in this channel"
+    if is_allowed is False:
+        return f"I do not learn from {whose}. What an adapter knows from before goes with the next training."
+    chosen = "I learn" if is_allowed else "Nothing was chosen, so I may learn"
+    return f"{chosen} from {whose}, where everybody could read it or its author taught it to everyone."
+
+
+def tell_rollback(taken_back: str, served: str) -> str:
+    """Say what was taken back and who answers now."""
+    now = f"`{escape(served)}`" if served else "the base model"
+    return f"`{escape(taken_back)}` is taken back; {now} answers from the next question on."

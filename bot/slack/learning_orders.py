@@ -1,0 +1,96 @@
+"""What people order about learning with the slash command: words in, an order or a sentence about its use out. Pure."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from bot.slack.manifest import COMMAND
+
+TRAIN, ADAPTERS, ME, CHANNEL = "train", "adapters", "learn-from-me", "learn-from-channel"
+TRAIN_VERBS = ("status", "now", "dry", "pause", "resume", "cancel", "on", "off")
+ADAPTER_VERBS = ("list", "show", "promote", "rollback", "compare")
+CHOICES = ("status", "on", "off")
+HELP = f"""*What I learn*
+`{COMMAND} train`  how my learning is; admins: `now` `dry` `pause` `resume` `cancel` `on` `off`
+`{COMMAND} adapters`  (admins) what was learned: `list`, `show NAME`, `promote NAME`, `rollback [why]`, \
+`compare [NAME …:] QUESTION`
+`{COMMAND} learn-from-me on|off`  whether I may learn from what you say to me
+`{COMMAND} learn-from-channel on|off`  (admins) the same for the channel in which you write it"""
+USES = {
+    TRAIN: f"{COMMAND} train [{'|'.join(TRAIN_VERBS)}]",
+    ADAPTERS: f"{COMMAND} adapters [list|show NAME|promote NAME|rollback [why]|compare [NAME …:] QUESTION]",
+    ME: f"{COMMAND} learn-from-me [on|off]",
+    CHANNEL: f"{COMMAND} learn-from-channel [on|off]",
+}
+EXAMPLES = {
+    "promote": f"{COMMAND} adapters promote run-7",
+    "compare": f"{COMMAND} adapters compare run-6 run-7: Who owns the billing service?",
+}
+NAME = re.compile(r"[\w.-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Something to do: *verb* of *topic*, with the adapter's name or the words that follow it."""
+
+    topic: str
+    verb: str
+    words: str = ""
+
+    @property
+    def is_for_admins(self) -> bool:
+        """Return whether only admins may order this."""
+        return self.topic in {ADAPTERS, CHANNEL} or (self.topic == TRAIN and self.verb != "status")
+
+
+@dataclass(frozen=True, slots=True)
+class Misuse:
+    """An order that cannot be understood, and a sentence that says how it is given."""
+
+    sentence: str
+
+
+def parse_order(text: str) -> Order | Misuse | None:
+    """Read what follows the command; None when it is not about learning."""
+    topic, _, rest = text.strip().partition(" ")
+    topic, rest = topic.lower(), rest.strip()
+    if topic not in USES:
+        return None
+    verb, _, words = rest.partition(" ")
+    verb, words = verb.lower(), words.strip()
+    if topic == ADAPTERS:
+        return _parse_adapters(verb or "list", words)
+    verbs = TRAIN_VERBS if topic == TRAIN else CHOICES
+    if not verb:
+        return Order(topic, "status")
+    return Order(topic, verb) if verb in verbs and not words else Misuse(_use(topic, rest))
+
+
+def _parse_adapters(verb: str, words: str) -> Order | Misuse:
+    is_named = bool(NAME.fullmatch(words))
+    fits = {
+        "list": not words,
+        "show": is_named or not words,
+        "promote": is_named,
+        "rollback": True,
+        "compare": bool(words),
+    }
+    if fits.get(verb, False):
+        return Order(ADAPTERS, verb, words)
+    if verb in EXAMPLES:
+        return Misuse(f"`{verb}` needs more than that, for example `{EXAMPLES[verb]}`.")
+    return Misuse(_use(ADAPTERS, f"{verb} {words}".strip()))
+
+
+def _use(topic: str, rest: str) -> str:
+    given = re.sub(r"[`<>&\s]+", " ", rest)[:40].strip()
+    return f"I do not know `{COMMAND} {topic} {given}`. It is `{USES[topic]}`."
+
+
+def split_comparison(words: str, known: Collection[str]) -> tuple[tuple[str, ...], str]:
+    """Return the adapters before a colon and the question after it; all is question unless each of them is *known*."""
+    before, colon, after = words.partition(":")
+    names = tuple(before.split())
+    if colon and names and after.strip() and all(name in known for name in names):
+        return names, after.strip()
+    return (), words

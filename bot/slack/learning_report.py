@@ -1,0 +1,180 @@
+"""What is said about a run: the report for the admins' channel, and a word to each person whose 👎 is fixed."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from bot.learning.figures import BeforeAfter, Decision, RunReport
+from bot.slack.blocks import Block, build_button, clip, confirm, context, header, section
+from bot.slack.calls import Calls, error_code
+from bot.slack.learning_figures import render_cost, render_figures, render_proofs
+from bot.slack.render import escape
+
+PROMOTE, ROLLBACK, VETO, NO_NEWS = "learning_promote", "learning_rollback", "learning_veto", "learning_no_news"
+ACTIVE, CANARY, WAITING = "active", "canary", "waiting"
+STATE_OF = {str(Decision.PROMOTE): ACTIVE, str(Decision.CANARY): CANARY}
+MOST_QUESTIONS = 5
+TEXT_LENGTH = 280
+ALT = "Curves of the training: how the loss fell on what was learned, and on what was held out"
+NOT_READY = "invalid_blocks"  # a picture that Slack has not processed yet
+PROCESSING_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+
+log = logging.getLogger(__name__)
+
+
+def build_report(report: RunReport, *, state: str = "", picture_id: str = "", picture_note: str = "") -> list[Block]:
+    """Build the report; *state* is the adapter's, where it is known, and decides which buttons stand below."""
+    title = report.outcome or f"Run {report.run_id} has ended."
+    base = f" · base `{escape(report.base)}`" if report.base else ""
+    named = f" · adapter `{escape(report.adapter)}`" if report.adapter else ""
+    blocks = [header(title), context(f"Run {report.run_id}{named}{base}{_times(report)}")]
+    if len(title) > len(blocks[0]["text"]["text"]):
+        blocks.append(section(escape(title)))
+    if report.mend:
+        blocks.append(section(f":wrench: {escape(report.mend)}"))
+    blocks += _counts("Learned from", report) + _questions(report)
+    for title, text in (
+        ("Figures", render_figures(report.figures)),
+        (f"Decision: {report.decision}" if report.decision else "Decision", _reasons(report)),
+    ):
+        blocks += [section(f"*{escape(title)}*\n{text}")] if text else []
+    blocks += [context(line) for line in (render_proofs(report.proofs), render_cost(report)) if line]
+    if picture_id:
+        blocks.append({"type": "image", "slack_file": {"id": picture_id}, "alt_text": ALT})
+    blocks += [context(escape(picture_note))] if picture_note else []
+    return blocks + build_adapter_buttons(report.adapter, state or STATE_OF.get(report.decision, ""))
+
+
+def build_adapter_buttons(adapter: str, state: str) -> list[Block]:
+    """Build what can be done about an adapter in its state."""
+    promote = build_button("Promote", PROMOTE, adapter) | {
+        "style": "primary",
+        "confirm": confirm("Promote it?", f"{adapter} will answer everybody at once.", "Promote", "Cancel"),
+    }
+    rollback = build_button("Rollback", ROLLBACK, adapter) | {
+        "style": "danger",
+        "confirm": confirm(
+            "Take it back?", f"{adapter} answers nobody any more.", "Roll back", "Cancel", is_danger=True
+        ),
+    }
+    veto = build_button("Veto", VETO, adapter) | {
+        "style": "danger",
+        "confirm": confirm("Veto it?", f"{adapter} will not be served.", "Veto", "Cancel", is_danger=True),
+    }
+    shown = {ACTIVE: [rollback], CANARY: [promote, rollback], WAITING: [promote, veto]}.get(state, [])
+    return [{"type": "actions", "elements": shown}] if shown and adapter else []
+
+
+async def post_report(
+    calls: Calls, *, channel_id: str, report: RunReport, picture: bytes | None, state: str = ""
+) -> str:
+    """Post the report and return its timestamp; its picture goes into its thread, and from there into the report.
+
+    Without the picture the report is complete all the same: a line says why it is not there.
+    """
+    text = f"Run {report.run_id}: {report.outcome or 'ended'}"
+    posted = await calls.call(
+        "chat.postMessage", channel=channel_id, text=escape(text), blocks=build_report(report, state=state)
+    )
+    channel, ts = str(posted["channel"]), str(posted["ts"])
+    if picture is None:
+        return ts
+    update = {"channel": channel, "ts": ts, "text": escape(text)}
+    try:
+        picture_id = await _upload(calls, picture, channel=channel, thread_ts=ts, run_id=report.run_id)
+    except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+        note = f"The picture of the curves could not be uploaded ({error_code(error)})."
+        shown = build_report(report, state=state, picture_note=note)
+        await calls.call_if_possible("chat.update", **update, blocks=shown)
+        return ts
+    if not await _show_picture(calls, update, build_report(report, state=state, picture_id=picture_id)):
+        shown = build_report(report, state=state, picture_note="The picture of the curves is in this thread.")
+        await calls.call_if_possible("chat.update", **update, blocks=shown)
+    return ts
+
+
+async def tell_taught(calls: Calls, *, person_id: str, items: Sequence[BeforeAfter]) -> bool:
+    """Tell somebody in a direct message which of their corrections are known now; False when nothing was told."""
+    fixed = [item for item in items if item.is_right]
+    if not fixed:
+        return False
+    what = "what" if len(fixed) == 1 else f"{len(fixed)} things"
+    text = f"I have learned {what} you taught me."
+    blocks = [header(text), *(section(_question(item)) for item in fixed[:MOST_QUESTIONS])]
+    if len(fixed) > MOST_QUESTIONS:
+        blocks.append(context(f"… and {len(fixed) - MOST_QUESTIONS} more."))
+    blocks.append({"type": "actions", "elements": [build_button("Don't tell me such things", NO_NEWS, person_id)]})
+    return await calls.call_if_possible("chat.postMessage", channel=person_id, text=text, blocks=blocks) is not None
+
+
+async def _upload(calls: Calls, picture: bytes, *, channel: str, thread_ts: str, run_id: int) -> str:
+    """Upload the picture in Slack's three steps; shared into the thread, all who see the report may see it."""
+    answer = await calls.call(
+        "files.upload.v2",
+        file=picture,
+        filename=f"run-{run_id}.png",
+        title=f"Curves of run {run_id}",
+        alt_txt=ALT,
+        channel=channel,
+        thread_ts=thread_ts,
+    )
+    return str(answer["files"][0]["id"])
+
+
+async def _show_picture(calls: Calls, update: dict[str, Any], blocks: list[Block]) -> bool:
+    """Put the picture into the report; Slack refuses it until it has processed the file."""
+    for pause in PROCESSING_S:
+        try:
+            await calls.call("chat.update", **update, blocks=blocks)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            if error_code(error) != NOT_READY:
+                log.info("slack: the picture of a report was not taken (%s)", error_code(error))
+                return False
+            await asyncio.sleep(pause)
+        else:
+            return True
+    return False
+
+
+def _times(report: RunReport) -> str:
+    return f" · {escape(report.finished_at)}" if report.finished_at else ""
+
+
+def _counts(title: str, report: RunReport) -> list[Block]:
+    learned = [f"• {count:,} {escape(what)}" for what, count in report.learned_from.items()]
+    left = ", ".join(f"{count:,} {escape(what)}" for what, count in report.left_out.items())
+    text = "\n".join([f"*{title}*", *learned, *([f"_Left out: {left}_"] if left else [])])
+    return [section(text)] if learned or left else []
+
+
+def _questions(report: RunReport) -> list[Block]:
+    """Build before and after of a few corrected questions, and say how many of all are right."""
+    asked = report.before_after
+    if not asked:
+        return []
+    right = sum(item.is_right for item in asked)
+    title = section(f"*Before and after*: {right} of {len(asked)} corrected questions are right now.")
+    return [title, *(section(_question(item)) for item in asked[:MOST_QUESTIONS])]
+
+
+def _question(item: BeforeAfter) -> str:
+    mark = "✅" if item.is_right else "❌"
+    lines = (
+        f"*{_short(item.question)}*",
+        f"Taught: {_short(item.taught)}",
+        f"Before: {_short(item.before)}",
+        f"Now {mark}: {_short(item.after)}",
+    )
+    return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    return escape(clip(" ".join(text.split()), TEXT_LENGTH)) or "_nothing_"
+
+
+def _reasons(report: RunReport) -> str:
+    return "\n".join(f"• {escape(reason)}" for reason in report.reasons)

@@ -1,0 +1,280 @@
+"""What is shown of learning passes Slack's own rules, whatever stands in it, and says what it must."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.learning.figures import BeforeAfter, Figure, Role, RunReport
+from bot.learning.views import AdapterLine, LearningStatus, Why
+from bot.playground.blocks import check_home, check_message_blocks, check_view
+from bot.slack.blocks import build_answer_buttons, build_correction_view
+from bot.slack.learning_figures import render_cost, render_figures, render_proofs, tell_difference
+from bot.slack.learning_home import HomeFacts, build_home
+from bot.slack.learning_report import build_report
+from bot.slack.learning_why import build_why, render_why
+from bot.slack.learning_words import build_permission, name_of, render_adapters, render_line, render_status
+
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
+TEXTS = st.text(max_size=400) | st.sampled_from(["", "x" * 5000, "<!channel> & <@U1>", "`*_~>"])
+QUESTION = BeforeAfter("Who owns billing?", "Priya", "I do not know.", "Priya owns it.", is_right=True, person="U0TOM")
+ADAPTER = AdapterLine(
+    name="run-7", run_id=7, state="active", created_at=NOON, changed_at=NOON, reasons=("Better by 40 points.",), ups=3
+)
+
+
+def figure(**changes: Any) -> Figure:
+    """Build a figure that got better."""
+    values = {
+        "metric": "recall",
+        "label": "corrected questions right",
+        "role": Role.BENEFIT,
+        "candidate": 92.0,
+        "incumbent": 4.0,
+        "n": 50,
+        "low": 80.0,
+        "high": 95.0,
+        "unit": "%",
+    }
+    return Figure(**{**values, **changes})
+
+
+def report(**changes: Any) -> RunReport:
+    """Build the report of a run that went well."""
+    values: dict[str, Any] = {
+        "run_id": 7,
+        "adapter": "run-7",
+        "outcome": "Run 7 learned 50 things and answers everybody now.",
+        "decision": "promote",
+        "reasons": ("It is surely better at what was taught.",),
+        "learned_from": {"corrections": 50, "liked answers": 12},
+        "left_out": {"secrets": 1},
+        "figures": (figure(),),
+        "proofs": (("P1", True, "The base that was trained is the base that is served."),),
+        "before_after": (QUESTION,),
+        "seconds": 480.0,
+        "train_seconds": 300.0,
+        "tokens_per_second": 1200.0,
+        "energy_kwh": 0.004,
+        "energy_source": "estimated",
+        "price": "less than a cent",
+    }
+    return RunReport(**{**values, **changes})
+
+
+def texts_of(blocks: Any) -> str:
+    """Return every text in some blocks."""
+    if isinstance(blocks, dict):
+        return "\n".join(texts_of(value) for key, value in blocks.items() if key not in {"type", "style"})
+    if isinstance(blocks, list):
+        return "\n".join(texts_of(item) for item in blocks)
+    return str(blocks)
+
+
+def buttons_of(blocks: list[dict[str, Any]]) -> list[str]:
+    """Return the words on the buttons."""
+    rows = [block["elements"] for block in blocks if block["type"] == "actions"]
+    return [element["text"]["text"] for row in rows for element in row]
+
+
+def test_a_report_says_everything() -> None:
+    """Outcome, counts, before and after, figures, decision, proofs, cost; Rollback asks first."""
+    blocks = build_report(report(), picture_id="F1")
+    said = texts_of(blocks)
+
+    assert check_message_blocks(blocks) == []
+    assert blocks[0]["text"]["text"] == "Run 7 learned 50 things and answers everybody now."
+    for words in (
+        "50 corrections",
+        "Left out: 1 secrets",
+        "1 of 1 corrected questions are right now",
+        "Before: I do not know.",
+        "92%, before 4% (50 asked): better (difference between +80% and +95%)",
+        "Decision: promote",
+        "surely better",
+        "1 of 1 proofs",
+        "8 min in all · 5 min of training · 1,200 tokens/s · 0.004 kWh (estimated) · less than a cent",
+    ):
+        assert words in said
+    assert buttons_of(blocks) == ["Rollback"]
+    assert blocks[-1]["elements"][0]["confirm"]["style"] == "danger"
+    assert {"id": "F1"} in [block.get("slack_file") for block in blocks]
+
+
+@pytest.mark.parametrize(
+    ("decision", "state", "buttons"),
+    [
+        ("promote", "", ["Rollback"]),
+        ("canary", "", ["Promote", "Rollback"]),
+        ("reject", "", []),
+        ("", "", []),
+        ("promote", "waiting", ["Promote", "Veto"]),
+        ("canary", "active", ["Rollback"]),
+        ("promote", "rolled_back", []),
+    ],
+)
+def test_buttons_follow_the_state(decision: str, state: str, buttons: list[str]) -> None:
+    """What is known of the adapter now counts more than what was decided then."""
+    assert buttons_of(build_report(report(decision=decision), state=state)) == buttons
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(TEXTS, st.integers(0, 60))
+def test_no_text_breaks_a_report(text: str, many: int) -> None:
+    """However long and whatever it holds, Slack takes it, and nobody is called by it."""
+    item = BeforeAfter(text, text, text, text, is_right=False)
+    blocks = build_report(
+        report(
+            outcome=text,
+            mend=text,
+            reasons=(text,) * many,
+            learned_from={f"{text}{number}": number for number in range(many)},
+            figures=(figure(label=text, unit=text[:9]),) * many,
+            proofs=((text, False, text),) * many,
+            before_after=(item,) * many,
+            price=text,
+        ),
+        picture_note=text[:200],
+    )
+    assert check_message_blocks(blocks) == []
+    assert "<!channel>" not in texts_of(blocks[1:])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "better"),
+        ({"low": -95.0, "high": -80.0}, "worse"),
+        ({"low": -5.0, "high": 1.0, "is_higher_better": False}, "no clear difference"),
+        ({"low": -5.0, "high": -1.0, "is_higher_better": False}, "better"),
+        ({"low": None}, "too few to tell"),
+    ],
+)
+def test_intervals_in_words(changes: dict[str, Any], words: str) -> None:
+    """Better and worse only where the whole interval says so."""
+    assert tell_difference(figure(**changes)).startswith(words)
+
+
+def test_the_benefit_stands_first_and_failed_proofs_are_named() -> None:
+    """And what was not measured is not said."""
+    lines = render_figures([figure(role=Role.NOTE, label="note"), figure(label="benefit")]).splitlines()
+    assert "benefit" in lines[0]
+    assert render_figures([figure()] * 20).endswith("6 more, in the run's page")
+    assert (
+        render_proofs([("P1", True, "x"), ("P2", False, "too far")]) == "1 of 2 proofs of the file hold; ❌ P2: too far"
+    )
+    assert render_cost(RunReport(run_id=1)) == ""
+
+
+STATUSES = [
+    LearningStatus(is_enabled=False),
+    LearningStatus(is_enabled=True),
+    LearningStatus(is_enabled=True, allowed_by="U0MAYA", allowed_at=NOON, active="run-7", next_run=NOON),
+    LearningStatus(
+        is_enabled=True,
+        allowed_by="the playground",
+        canary="run-8",
+        canary_share=0.25,
+        run_id=9,
+        phase="sft",
+        step=3,
+        steps=40,
+        is_paused=True,
+        points=17,
+        points_needed=50,
+        last_run_id=8,
+        last_outcome="not enough signal yet: 17 of 50",
+    ),
+]
+
+
+def test_a_status_in_words() -> None:
+    """Off, waiting for permission, on, and under way."""
+    lines = [render_line(status) for status in STATUSES]
+    assert "TRAINING_ENABLED" in lines[0]
+    assert "train on" in lines[1]
+    assert lines[2] == "`run-7` answers everybody; no training runs." or lines[2].startswith("`run-7` answers")
+    assert lines[3] == "The base model answers, and `run-8` 25% of the people; run 9 is sft, step 3 of 40 (paused)."
+    whole = render_status(STATUSES[3])
+    assert "17 of 50 points" in whole
+    assert "Allowed by the playground." in whole
+    assert "Last run, 8: not enough signal yet: 17 of 50" in whole
+    assert "<@U0MAYA> on 27 November 2026" in render_status(STATUSES[2])
+    assert name_of("<x>") == "&lt;x&gt;"
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("is_admin", [True, False])
+def test_a_home_is_taken_by_slack(status: LearningStatus, *, is_admin: bool) -> None:
+    """Everybody sees what was learned and chooses; admins see adapters and switches."""
+    view = build_home(
+        HomeFacts(
+            status=status,
+            is_admin=is_admin,
+            is_learned_from=None,
+            has_news=True,
+            learned=report(),
+            adapters=[ADAPTER] * 40,
+            note="Done.",
+        )
+    )
+    said = texts_of(view)
+    assert check_home(view) == []
+    assert "50 corrections, 12 liked answers" in said
+    assert "Do not learn from me" in said
+    assert ("For admins" in said) is is_admin
+    assert ("Train now" in said) is (is_admin and bool(status.allowed_by))
+
+
+def test_the_lists_and_the_question_for_permission_fit() -> None:
+    """Forty adapters, and the terms with their button."""
+    assert len(render_adapters([ADAPTER] * 40)) < 3000
+    assert "nothing was learned" in render_adapters([])
+    blocks = build_permission("U0MAYA")
+    assert check_message_blocks(blocks) == []
+    assert "no legal advice" in texts_of(blocks)
+    assert buttons_of(blocks) == ["I understand, and I may decide this for my team"]
+
+
+@given(TEXTS)
+def test_an_explanation_fits(text: str) -> None:
+    """For an adapter's answer and for the base's."""
+    base = Why(model=text[:200] or "m", model_sha256=text[:64])
+    learned = Why(
+        model="m",
+        model_sha256="0" * 64,
+        adapter="run-7",
+        run_id=7,
+        run_finished_at=NOON,
+        learned_from=(text,) * 20,
+        prompt_name="system",
+        prompt_version=text,
+        sampling=text,
+        finish_reason="stop",
+        seconds=1.5,
+        prompt_tokens=120,
+        cached_tokens=100,
+    )
+    for why in (base, learned):
+        assert check_view(build_why(render_why(why))) == []
+    assert "the base model answered" in texts_of(render_why(base))
+    assert "120 read (100 remembered, 20 new)" in texts_of(render_why(learned))
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+def test_who_may_learn_from_a_correction(*, is_public: bool) -> None:
+    """In public everybody can, and is told so; elsewhere the author ticks a box."""
+    view = build_correction_view("A1", is_public=is_public)
+    assert check_view(view) == []
+    assert ("Teach this to everyone" in texts_of(view)) is not is_public
+    assert ("everybody can learn from your correction" in texts_of(view)) is is_public
+
+
+def test_why_stands_only_where_it_is_answered() -> None:
+    """Without learning there is no such button."""
+    assert buttons_of(build_answer_buttons("A1")) == ["Regenerate"]
+    blocks = build_answer_buttons("A1", is_public=True, is_explained=True)
+    assert buttons_of(blocks) == ["Regenerate", "Why?"]
+    assert check_message_blocks(blocks) == []

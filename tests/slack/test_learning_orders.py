@@ -1,0 +1,98 @@
+"""What is typed after the command: orders, misuse, and words that are about something else."""
+
+import pytest
+
+from bot.slack.learning_orders import ADAPTERS, CHANNEL, ME, TRAIN, USES, Misuse, Order, parse_order, split_comparison
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        ("train", Order(TRAIN, "status")),
+        ("Train NOW", Order(TRAIN, "now")),
+        ("  train   dry ", Order(TRAIN, "dry")),
+        ("train off", Order(TRAIN, "off")),
+        ("adapters", Order(ADAPTERS, "list")),
+        ("adapters show", Order(ADAPTERS, "show")),
+        ("adapters show run-7", Order(ADAPTERS, "show", "run-7")),
+        ("adapters promote Run.7_b", Order(ADAPTERS, "promote", "Run.7_b")),
+        ("adapters rollback", Order(ADAPTERS, "rollback")),
+        ("adapters rollback it is rude now", Order(ADAPTERS, "rollback", "it is rude now")),
+        ("adapters compare What is a PR?", Order(ADAPTERS, "compare", "What is a PR?")),
+        ("learn-from-me", Order(ME, "status")),
+        ("learn-from-me off", Order(ME, "off")),
+        ("learn-from-channel on", Order(CHANNEL, "on")),
+    ],
+)
+def test_orders(text: str, order: Order) -> None:
+    """Topic, verb, and what belongs to it; case and spaces do not matter."""
+    assert parse_order(text) == order
+
+
+@pytest.mark.parametrize("text", ["", "help", "status", "training", "adapter list", "train-now"])
+def test_what_is_no_order(text: str) -> None:
+    """Other words are left to the rest of the command."""
+    assert parse_order(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("train faster", "I do not know `/apprentice train faster`. It is `/apprentice train [status|now|dry|"),
+        ("train now please", "train now please"),
+        ("adapters promote", "for example `/apprentice adapters promote run-7`"),
+        ("adapters promote two words", "for example"),
+        ("adapters compare", "for example `/apprentice adapters compare run-6 run-7: Who owns"),
+        ("adapters list all", "[list|show NAME|promote NAME|rollback [why]|compare [NAME …:] QUESTION]"),
+        ("adapters delete `<x>`", "I do not know `/apprentice adapters delete x`"),
+        ("learn-from-me maybe", "`/apprentice learn-from-me [on|off]`"),
+    ],
+)
+def test_misuse_says_the_use(text: str, said: str) -> None:
+    """The sentence shows what was typed and how it is written."""
+    found = parse_order(text)
+    assert isinstance(found, Misuse)
+    assert said in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "is_for_admins"),
+    [
+        ("train", False),
+        ("train now", True),
+        ("train on", True),
+        ("adapters", True),
+        ("adapters compare x", True),
+        ("learn-from-me off", False),
+        ("learn-from-channel", True),
+    ],
+)
+def test_who_may(text: str, *, is_for_admins: bool) -> None:
+    """Everybody sees how the training is and decides for themselves; the rest is for admins."""
+    found = parse_order(text)
+    assert isinstance(found, Order)
+    assert found.is_for_admins is is_for_admins
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("What is a PR?", ((), "What is a PR?")),
+        ("run-1: What is a PR?", (("run-1",), "What is a PR?")),
+        ("run-1 run-2: a: b", (("run-1", "run-2"), "a: b")),
+        ("Summary: what is a PR?", ((), "Summary: what is a PR?")),
+        ("run-1 run-9: x", ((), "run-1 run-9: x")),
+        ("run-1:", ((), "run-1:")),
+        (": x", ((), ": x")),
+    ],
+)
+def test_a_colon_is_not_always_about_adapters(words: str, expected: tuple[tuple[str, ...], str]) -> None:
+    """Only adapters that exist stand before the question."""
+    assert split_comparison(words, {"run-1", "run-2"}) == expected
+
+
+def test_every_use_is_in_the_help() -> None:
+    """Whoever asks for help finds each topic."""
+    from bot.slack.learning_orders import HELP
+
+    assert all(topic in HELP for topic in USES)

@@ -1,0 +1,90 @@
+"""A report with its picture, and news for those who taught, as the playground shows them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.playground.testing import Playground
+from bot.slack import learning_report
+from bot.slack.calls import Calls
+from bot.slack.learning_report import post_report, tell_taught
+from bot.slack.manifest import build_manifest
+from tests.playground.test_files import PNG
+from tests.slack.test_learning_blocks import QUESTION, report, texts_of
+
+
+@pytest.fixture
+async def playground() -> AsyncIterator[Playground]:
+    """Open a workspace that grants what the manifest asks for and nothing else."""
+    async with Playground(manifest=build_manifest(name="Apprentice", request_url=None)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def calls(playground: Playground) -> Calls:
+    """Return the bot's calls to the playground."""
+    return Calls(AsyncWebClient(token=playground.options.bot_token, base_url=playground.api_url))
+
+
+async def test_a_report_has_its_picture(playground: Playground, calls: Calls) -> None:
+    """The picture stands in the report and in its thread, and whoever reads the channel sees it."""
+    ts = await post_report(calls, channel_id="C0GENERAL", report=report(), picture=PNG)
+
+    shown, shared = playground.messages("general", ts)
+    (image,) = [block for block in shown["blocks"] if block["type"] == "image"]
+    file_id = image["slack_file"]["id"]
+    assert shared["files"][0]["id"] == file_id
+    assert playground.tom.file(file_id) == ("image/png", PNG)
+    assert shown["text"] == "Run 7: Run 7 learned 50 things and answers everybody now."
+    assert not [entry for entry in playground.log("api") if not entry["ok"]]
+
+
+async def test_a_picture_that_slack_still_processes_is_waited_for(
+    playground: Playground, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack refuses it in a block at first; if it does so for too long, a line says where the picture is."""
+    monkeypatch.setattr(learning_report, "PROCESSING_S", (0.05, 0.05, 0.05))
+    playground.fault("slow_files", seconds=60)
+    posting = asyncio.create_task(post_report(calls, channel_id="C0GENERAL", report=report(), picture=PNG))
+    await playground.wait_until(lambda: playground.log("api", "chat.update"), what="the first try")
+    await playground.advance(61)
+    ts = await posting
+    assert "image" in [block["type"] for block in playground.message("general", ts)["blocks"]]
+
+    ts = await post_report(calls, channel_id="C0GENERAL", report=report(), picture=PNG)
+    message = playground.message("general", ts)
+    assert "image" not in [block["type"] for block in message["blocks"]]
+    assert "The picture of the curves is in this thread." in texts_of(message["blocks"])
+
+
+async def test_without_the_right_to_upload_the_report_is_complete(playground: Playground, calls: Calls) -> None:
+    """A line says what is missing."""
+    playground.fault("missing_method", methods="files.*", error="missing_scope")
+    ts = await post_report(calls, channel_id="C0GENERAL", report=report(), picture=PNG)
+
+    said = texts_of(playground.message("general", ts)["blocks"])
+    assert "could not be uploaded (missing_scope)" in said
+    assert "Rollback" in said
+
+
+async def test_a_person_can_be_reported_to(playground: Playground, calls: Calls) -> None:
+    """Where there is no channel for admins, the report goes into a direct message, picture and all."""
+    ts = await post_report(calls, channel_id="U0MAYA", report=report(), picture=PNG)
+    assert [message["ts"] for message in playground.messages(playground.maya.dm)] == [ts]
+    assert playground.messages(playground.maya.dm, ts)[1]["files"]
+
+
+async def test_whoever_taught_hears_of_it(playground: Playground, calls: Calls) -> None:
+    """Before and after of what is right now; nothing where nothing is."""
+    wrong = QUESTION.__class__("Where is the key?", "With Sam", "?", "?", is_right=False)
+    assert await tell_taught(calls, person_id="U0TOM", items=[QUESTION, wrong])
+    assert not await tell_taught(calls, person_id="U0TOM", items=[wrong])
+
+    (message,) = playground.messages(playground.tom.dm)
+    said = texts_of(message["blocks"])
+    assert "Before: I do not know." in said
+    assert "Priya owns it." in said
+    assert "Where is the key?" not in said
+    assert "Don't tell me such things" in said

@@ -1,0 +1,168 @@
+"""From what people said to what is learned: newest wins, nobody counts twice, and contradictions are settled. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import sqrt
+
+from bot.learning.data.caps import keep_within
+from bot.learning.data.eligibility import find_bar
+from bot.learning.data.policy import DataPolicy, Points
+from bot.learning.examples import Source
+from bot.storage.choices import OptedOut
+from bot.storage.signals import CORRECTIONS, PAIRS, Signal
+
+NEWER = "the same person corrected the same question again later"
+DISAGREED = "others corrected the same question differently"
+LIKED_ANYWAY = "more people liked the answer than corrected it"
+EVEN = "as many liked the answer as disliked it"
+OUTVOTED = "more people thought the opposite"
+CORRECTED = "a vote on an answer that was corrected"
+ONE_PERSON = "one person gave more than one person may"
+ONE_CHANNEL = "one channel gave more than one channel may"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One thing to learn, and every signal that says it, the newest first."""
+
+    source: Source
+    signals: tuple[Signal, ...]
+
+    @property
+    def newest(self) -> Signal:
+        """The signal that says it last."""
+        return self.signals[0]
+
+    def points(self, worth: Points) -> float:
+        """Return how much the signals say together."""
+        each = {Source.CORRECTION: worth.correction, Source.LIKED: worth.vote, Source.DISLIKED: worth.vote}
+        return each.get(self.source, worth.pair) * len(self.signals)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is learned from, and what is not and why."""
+
+    chosen: tuple[Chosen, ...]
+    left_out: Counter[str]
+    notes: tuple[str, ...] = ()
+    person_weights: Mapping[str, float] = field(default_factory=dict)
+
+
+def choose(
+    corrections: Iterable[Signal],
+    pairs: Iterable[Signal],
+    votes: Iterable[Signal],
+    *,
+    policy: DataPolicy,
+    without: OptedOut,
+) -> Choice:
+    """Choose from signals that come newest first."""
+    left_out: Counter[str] = Counter()
+
+    def may_use(signal: Signal) -> bool:
+        bar = find_bar(signal, policy=policy, without=without)
+        left_out.update([bar] if bar else [])
+        return not bar
+
+    facts = _keep_newest([signal for signal in corrections if may_use(signal)], left_out)
+    wanted = [signal for signal in pairs if may_use(signal)]
+    said = {(signal.user_id, answer) for signal in (*facts, *wanted) for answer in (signal.answer_id, signal.other_id)}
+    thumbs = [signal for signal in votes if (signal.user_id, signal.answer_id) not in said and may_use(signal)]
+    kept, notes = _cap([*facts, *wanted, *thumbs], policy, left_out)
+    counts = Counter(signal.user_id for signal in kept)
+    mean = len(kept) / max(1, len(counts))
+    return Choice(
+        tuple(_settle(kept, left_out)),
+        left_out,
+        notes,
+        {person: min(1.0, sqrt(mean / count)) for person, count in counts.items()},
+    )
+
+
+def _keep_newest(corrections: Iterable[Signal], left_out: Counter[str]) -> list[Signal]:
+    seen: set[tuple[str, bytes]] = set()
+    kept = []
+    for signal in corrections:
+        key = signal.user_id, signal.question_key
+        if key in seen:
+            left_out[NEWER] += 1
+        else:
+            seen.add(key)
+            kept.append(signal)
+    return kept
+
+
+def _cap(signals: list[Signal], policy: DataPolicy, left_out: Counter[str]) -> tuple[list[Signal], tuple[str, ...]]:
+    """Hold people and channels to their caps; corrections are kept before preferences, and these before votes."""
+    kept, too_much = keep_within(signals, policy.person_cap, owner=lambda signal: signal.user_id)
+    left_out.update({ONE_PERSON: too_much.total()} if too_much else {})
+    kept, too_much = keep_within(kept, policy.channel_cap, owner=lambda signal: signal.channel_id)
+    left_out.update({ONE_CHANNEL: too_much.total()} if too_much else {})
+    is_alone = len(signals) > policy.person_cap.least and len({signal.user_id for signal in signals}) == 1
+    note = "All of it was said by one person, so no cap holds: what everybody gets is what this person taught."
+    return kept, (note,) if is_alone else ()
+
+
+def _settle(signals: Iterable[Signal], left_out: Counter[str]) -> Iterable[Chosen]:
+    """Yield what is learned when people contradict each other."""
+    facts: dict[bytes, list[Signal]] = defaultdict(list)
+    pairs: list[Signal] = []
+    votes: dict[str, list[Signal]] = defaultdict(list)
+    for signal in signals:
+        if signal.table == CORRECTIONS:
+            facts[signal.question_key].append(signal)
+        elif signal.table == PAIRS:
+            pairs.append(signal)
+        else:
+            votes[signal.answer_id].append(signal)
+    for told in facts.values():
+        yield from _settle_fact(told, votes, left_out)
+    by_answers: dict[tuple[str, str], list[Signal]] = defaultdict(list)
+    for pair in pairs:
+        by_answers[pair.answer_id, pair.other_id].append(pair)
+    for (chosen, rejected), same in by_answers.items():
+        if len(by_answers.get((rejected, chosen), ())) >= len(same):
+            left_out[OUTVOTED] += len(same)
+        else:
+            source = Source.REGENERATED if same[0].source == "regenerate" else Source.COMPARED
+            yield Chosen(source, tuple(same))
+    for thumbs in votes.values():
+        yield from _settle_votes(thumbs, left_out)
+
+
+def _settle_fact(told: list[Signal], votes: dict[str, list[Signal]], left_out: Counter[str]) -> Iterable[Chosen]:
+    """Yield the answer that most people gave to a question, of several the newest; votes on what it corrects go."""
+    texts = Counter(signal.text_key for signal in told)
+    best = max(texts.values())
+    text = next(signal.text_key for signal in told if texts[signal.text_key] == best)
+    right = [signal for signal in told if signal.text_key == text]
+    left_out.update({DISAGREED: len(told) - len(right)} if len(told) > len(right) else {})
+    by_answer: dict[str, list[Signal]] = defaultdict(list)
+    for signal in right:
+        by_answer[signal.answer_id].append(signal)
+    kept: list[Signal] = []
+    for answer_id, correctors in by_answer.items():
+        thumbs = votes.get(answer_id, [])
+        likes = sum(bool(vote.is_liked) for vote in thumbs)
+        if likes > len(correctors) + len(thumbs) - likes:
+            left_out[LIKED_ANYWAY] += len(correctors)
+        else:
+            kept += correctors
+            left_out.update({CORRECTED: len(thumbs)} if votes.pop(answer_id, None) else {})
+    if kept:
+        yield Chosen(Source.CORRECTION, tuple(kept))
+
+
+def _settle_votes(thumbs: list[Signal], left_out: Counter[str]) -> Iterable[Chosen]:
+    likes = [vote for vote in thumbs if vote.is_liked]
+    dislikes = [vote for vote in thumbs if not vote.is_liked]
+    if len(likes) == len(dislikes):
+        left_out[EVEN] += len(thumbs)
+    elif len(likes) > len(dislikes):
+        left_out.update({OUTVOTED: len(dislikes)} if dislikes else {})
+        yield Chosen(Source.LIKED, tuple(likes))
+    else:
+        left_out.update({OUTVOTED: len(likes)} if likes else {})
+        yield Chosen(Source.DISLIKED, tuple(dislikes))

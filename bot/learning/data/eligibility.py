@@ -1,0 +1,45 @@
+"""May this signal be learned from? Pure: who said what where, and what they want."""
+
+from collections.abc import Collection
+
+from bot.learning.data.policy import DataPolicy
+from bot.storage.choices import OptedOut
+from bot.storage.signals import CORRECTIONS, Signal
+from bot.storage.tables import Audience
+
+SHARED_PLACE = "said in a channel that is shared with another organisation"
+NOT_PUBLIC = "said where not everybody could read it"
+UNWILLING = "somebody in it does not want to be learned from"
+UNWILLING_CHANNEL = "its channel does not want to be learned from"
+UNFINISHED = "the answer failed, was stopped or was cut off"
+
+
+def is_for_all(signal: Signal) -> bool:
+    """Whether the author of a correction made a question of their own and its answer everybody's."""
+    return signal.table == CORRECTIONS and signal.is_for_everyone and signal.user_id == signal.asker_id
+
+
+def find_bar(signal: Signal, *, policy: DataPolicy, without: OptedOut) -> str:
+    """Return in words why nothing may be learned from *signal*; empty: it may, as far as is known without its texts."""
+    if Audience.SHARED in signal.audiences:
+        return SHARED_PLACE
+    if not signal.audiences <= policy.audiences and not is_for_all(signal):
+        return NOT_PUBLIC
+    if without.people & {signal.user_id, signal.asker_id}:
+        return UNWILLING
+    if signal.channel_id in without.channels:
+        return UNWILLING_CHANNEL
+    if signal.table != CORRECTIONS and not signal.is_finished:
+        return UNFINISHED
+    return ""
+
+
+def find_bar_in_prompt(
+    people: Collection[str], audiences: Collection[Audience], *, policy: DataPolicy, without: OptedOut
+) -> str:
+    """Return in words why a prompt may not be learned from: everybody whose words are in it has a say."""
+    if without.people & set(people):
+        return UNWILLING
+    if Audience.SHARED in audiences:
+        return SHARED_PLACE
+    return "" if set(audiences) <= policy.audiences else NOT_PUBLIC

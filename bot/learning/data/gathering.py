@@ -1,0 +1,93 @@
+"""From the database to drafts, newest first: chosen, cleaned, without repetitions. Reads in small lots."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from bot.learning.data.choosing import Choice, Chosen, choose
+from bot.learning.data.drafts import Desk, Draft, Shelf, System, write_draft
+from bot.learning.data.duplicates import Likeness
+from bot.learning.data.policy import DataPolicy
+from bot.learning.examples import Source
+from bot.storage.choices import OptedOut, load_opted_out
+from bot.storage.db import Database
+from bot.storage.material import load_corrections, load_material, load_turns
+from bot.storage.signals import CORRECTIONS, count_people, stream_corrections, stream_pairs, stream_votes
+
+LOT = 200
+REPEATED = "nearly the same as another that is newer"
+Say = Callable[[str, int, int], None]
+
+
+@dataclass(slots=True)
+class Harvest:
+    """What is being gathered: its counts grow while the drafts are read."""
+
+    policy: DataPolicy
+    system: System
+    since: datetime
+    choice: Choice
+    without: OptedOut
+    people_used: int
+    left_out: Counter[str]
+    redacted: Counter[str] = field(default_factory=Counter)
+    likeness: Likeness = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing read."""
+        self.likeness = Likeness(self.policy.duplicate_threshold)
+
+
+async def look(
+    database: Database, *, policy: DataPolicy, system: System, since: datetime | None, until: datetime | None = None
+) -> Harvest:
+    """Choose among all that was said since a moment, at most as old as the policy has it."""
+    begin = since or (until or datetime.now(UTC)) - timedelta(days=policy.window_days)
+    async with database.read() as session:
+        without = await load_opted_out(session)
+        used = await count_people(session, most=policy.least_people)
+        signals = [
+            [signal async for signal in stream(session, since=begin, most=policy.most_signals)]
+            for stream in (stream_corrections, stream_pairs, stream_votes)
+        ]
+    choice = choose(*signals, policy=policy, without=without)
+    return Harvest(policy, system, begin, choice, without, used, Counter(choice.left_out))
+
+
+async def read_drafts(database: Database, harvest: Harvest, *, say: Say) -> AsyncIterator[tuple[Draft, str]]:
+    """Yield each draft with the group of its question, the newest first."""
+    ordered = sorted(
+        harvest.choice.chosen, key=lambda one: (one.newest.created_at, one.newest.row_id, one.source), reverse=True
+    )
+    desk = Desk(policy=harvest.policy, without=harvest.without, system=harvest.system, redacted=harvest.redacted)
+    for start in range(0, len(ordered), LOT):
+        lot = ordered[start : start + LOT]
+        shelf = await _fetch(database, lot)
+        for chosen in lot:
+            draft = write_draft(chosen, shelf, desk)
+            if isinstance(draft, str):
+                harvest.left_out[draft] += 1
+                continue
+            name, is_repeated = harvest.likeness.add(
+                draft.question, f"{draft.answer}\n{draft.rejected}", kind=chosen.source
+            )
+            if is_repeated and chosen.source is not Source.CORRECTION:
+                harvest.left_out[REPEATED] += 1
+            else:
+                yield draft, name
+        say("reading", min(start + LOT, len(ordered)), len(ordered))
+
+
+async def _fetch(database: Database, lot: Sequence[Chosen]) -> Shelf:
+    """Read what a lot of drafts is made of."""
+    newest = [chosen.newest for chosen in lot]
+    answers = {answer for signal in newest for answer in (signal.answer_id, signal.other_id) if answer}
+    async with database.read() as session:
+        return Shelf(
+            answers=await load_material(session, answers),
+            turns=await load_turns(session, {signal.thread_id for signal in newest}),
+            corrections=await load_corrections(
+                session, [signal.row_id for signal in newest if signal.table == CORRECTIONS]
+            ),
+        )

@@ -1,0 +1,64 @@
+"""Which rows each example comes from, with its checksum as it was written down: the way back from a model to people."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from bot.learning.atomic import replacing
+from bot.learning.data.report import MANIFEST
+from bot.learning.examples import Example
+from bot.learning.plan import EXAMPLES
+
+
+@dataclass(slots=True)
+class Tally:
+    """What passes on its way to the disk, counted."""
+
+    examples: int = 0
+    tokens: int = 0
+    uses: Counter[str] = field(default_factory=Counter)
+    sources: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def count(self, examples: Iterable[Example]) -> Iterator[Example]:
+        """Pass examples on."""
+        for example in examples:
+            self.examples += 1
+            self.tokens += len(example.prompt_ids) + len(example.completion_ids) + len(example.rejected_ids)
+            self.uses[str(example.use)] += 1
+            self.sources[str(example.source)][str(example.split)] += 1
+            yield example
+
+    def splits(self) -> Counter[str]:
+        """Return how many examples each split has."""
+        return sum(self.sources.values(), Counter())
+
+
+def write_manifest(folder: Path, owners: Mapping[str, str]) -> str:
+    """Write a line for each example of the folder, with its rows and whose they are; return the data set's checksum."""
+    whole = sha256()
+    with (
+        replacing(folder / MANIFEST) as draft,
+        (folder / EXAMPLES).open("rb") as examples,
+        draft.open("w", encoding="utf-8") as manifest,
+    ):
+        for line in examples:
+            whole.update(line)
+            entry = _describe(json.loads(line), owners) | {"sha256": sha256(line.rstrip(b"\n")).hexdigest()}
+            manifest.write(json.dumps(entry, separators=(",", ":")) + "\n")
+    return whole.hexdigest()
+
+
+def read_manifest(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield what *write_manifest* wrote; `rows` are lists of table, id and the person whose row it is."""
+    with (folder / MANIFEST).open(encoding="utf-8") as manifest:
+        for line in manifest:
+            yield json.loads(line)
+
+
+def _describe(example: Mapping[str, Any], owners: Mapping[str, str]) -> dict[str, Any]:
+    kept = {name: example[name] for name in ("id", "use", "source", "split", "weight")}
+    return kept | {"rows": [[*row.split(":", 1), owners.get(row, "")] for row in example["rows"]]}

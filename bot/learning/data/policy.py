@@ -1,0 +1,73 @@
+"""What a training may learn from, and how much of it: every number of the data set in one place."""
+
+from dataclasses import dataclass
+
+from bot.storage.tables import Audience
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Points:
+    """How much a signal says: 20 corrections alone are enough, or 100 votes."""
+
+    correction: float = 2.5
+    pair: float = 1.0
+    vote: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """How much an example of a source counts in training."""
+
+    correction: float = 1.0
+    phrasing: float = 1.0
+    liked: float = 0.5
+    disliked: float = 0.5
+    regenerated: float = 1.0
+    compared: float = 1.0
+    rehearsal: float = 1.0
+    canary: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """The most that one of many may give: a share of all that is kept, an equal part where they are few.
+
+    Up to *least* is always kept, so that a small team can teach anything at all.
+    """
+
+    share: float
+    least: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataPolicy:
+    """How a data set is made.
+
+    *audiences* are those that an adapter for everybody may learn from; what was said elsewhere only counts when its
+    author corrected the answer to a question of their own and said that it is for everyone. *window_days* is how old a
+    signal may be, *most_signals* how many of each kind are looked at, newest first. *checks_served* renders each prompt
+    again from what is stored, so that a message that was edited or deleted since is not learned from the served tokens;
+    it costs a call of the engine for each row.
+    """
+
+    least_points: float = 50.0
+    points: Points = Points()
+    weights: Weights = Weights()
+    person_cap: Cap = Cap(share=0.1, least=20)
+    channel_cap: Cap = Cap(share=0.5, least=200)
+    least_people: int = 3  # or as many as have used the assistant, if that is fewer
+    audiences: frozenset[Audience] = frozenset({Audience.PUBLIC})
+    window_days: int = 365
+    most_signals: int = 50_000
+    most_tokens: int = 2048
+    duplicate_threshold: float = 0.85
+    validation_share: float = 0.1
+    test_share: float = 0.2
+    tail_share: float = 0.1  # the newest threads are only tested on
+    rehearsal_share: float = 0.25
+    phrasings: int = 10
+    validation_phrasings: int = 1
+    test_phrasings: int = 2
+    canaries: int = 16
+    least_votes_each: int = 20  # of either kind, before thumbs say anything about taste
+    checks_served: bool = True

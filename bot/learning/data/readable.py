@@ -1,0 +1,23 @@
+"""Whether a text is one that a person or a model could have meant. Pure."""
+
+import re
+
+_RESIDUE = re.compile(
+    r"<\|[\w/ ]{2,40}\|>|</?s>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</?tool_call>|<\uff5c[^<>]{2,40}\uff5c>"
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffd]")
+_WORD = re.compile(r"\w")
+_ENDLESS = re.compile(r"(.{1,40}?)\1{15,}", re.DOTALL)
+
+
+def find_fault(text: str) -> str:
+    """Return in words why nothing should be learned from *text*; empty: nothing speaks against it."""
+    if not _WORD.search(text):
+        return "a text is empty"
+    if _CONTROL.search(text):
+        return "a text is damaged: half characters or control signs"
+    if _RESIDUE.search(text):
+        return "a text has signs of the chat template in it"
+    if _ENDLESS.search(text):
+        return "a text repeats itself without end"
+    return ""

@@ -1,0 +1,99 @@
+"""What a data set is, in counts and words: for the run's report, and as its card. No text of the team stands in it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bot.learning.atomic import replacing
+from bot.learning.data.points import show
+from bot.learning.plan import DATA_REPORT, write_json
+
+CARD, MANIFEST, PICTURE = "card.md", "manifest.jsonl", "data.png"
+SOURCE_WORDS = {
+    "correction": "corrected answers",
+    "phrasing": "corrected questions in other words",
+    "liked": "answers that were liked",
+    "disliked": "answers that were disliked",
+    "regenerated": "answers preferred to the one before",
+    "compared": "answers preferred side by side",
+    "rehearsal": "the model's own answers, so that old skills stay",
+    "canary": "invented secrets, to measure what is remembered",
+}
+PROMISE = (
+    "Only messages to the assistant, its own answers, and votes and corrections are in it; only what everybody could "
+    "read, or what its author taught to everyone; nothing of anybody who does not want it."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataReport:
+    """The counts of a data set. *sources* and *splits* are in examples, *left_out* in signals, *redacted* in places."""
+
+    examples: int
+    uses: Mapping[str, int]
+    sources: Mapping[str, int]
+    splits: Mapping[str, int]
+    splits_by_source: Mapping[str, Mapping[str, int]]
+    left_out: Mapping[str, int]
+    redacted: Mapping[str, int]
+    signals: Mapping[str, int]
+    points: float
+    points_needed: float
+    people: int
+    channels: int
+    tokens: int
+    rendered: int
+    since: str
+    seed: int
+    base_model: str
+    base_sha256: str
+    template_sha256: str
+    dataset_sha256: str
+    warnings: tuple[str, ...] = ()
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def learned_from(self) -> dict[str, int]:
+        """How many examples come from what, in words."""
+        return {SOURCE_WORDS[source]: count for source, count in self.sources.items()}
+
+    def write(self, folder: Path) -> None:
+        """Write the report and the card into a run folder."""
+        write_json(folder / DATA_REPORT, asdict(self))
+        with replacing(folder / CARD) as draft:
+            draft.write_text(render_card(self), encoding="utf-8")
+
+
+def render_card(report: DataReport) -> str:
+    """Return the data set's card as Markdown."""
+    made_of = (
+        f"{report.examples:,} examples with {report.tokens:,} tokens, made of what {report.people} people said in "
+        f"{report.channels} channels since {report.since[:10]}: {show(report.points)} points of the "
+        f"{show(report.points_needed)} that a training needs."
+    )
+    origin = (
+        f"- Base: {report.base_model} `{report.base_sha256}`\n- Template: `{report.template_sha256}`\n"
+        f"- Data set: `{report.dataset_sha256}`\n- Seed: {report.seed}\n- {report.rendered:,} of the conversations "
+        "were rendered anew: a message in them was edited, deleted or redacted since, or the prompt or the model has "
+        f"changed.\n- `{MANIFEST}` names the rows and the checksum of each example."
+    )
+    parts = [
+        "# Data set",
+        made_of,
+        PROMISE,
+        *(f"> {warning}" for warning in report.warnings),
+        _table("What it was made of", report.learned_from, "examples"),
+        _table("What each is for", report.splits, "examples"),
+        _table("How it is trained on", report.uses, "examples"),
+        _table("What was left out, and why", report.left_out, "signals"),
+        _table("What was replaced by placeholders", report.redacted, "places"),
+        "## Where it comes from",
+        origin,
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(title: str, counts: Mapping[str, int], unit: str) -> str:
+    rows = [f"| {name} | {count:,} |" for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+    return "\n".join([f"## {title}\n", f"| | {unit} |", "|---|---|", *rows]) if rows else ""

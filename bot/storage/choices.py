@@ -1,0 +1,46 @@
+"""Whether a person's or a channel's words may be learned from: kept as history, the newest row of a subject counts."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.learning_tables import TrainingChoice
+
+PERSON, CHANNEL = "person", "channel"
+
+
+@dataclass(frozen=True, slots=True)
+class OptedOut:
+    """The ids of the people and channels whose words nothing may be learned from."""
+
+    people: frozenset[str] = frozenset()
+    channels: frozenset[str] = frozenset()
+
+
+def save_choice(session: AsyncSession, *, kind: str, subject_id: str, is_allowed: bool, by: str) -> None:
+    """Add what was chosen for a `person` or a `channel`; what was chosen before stays as history."""
+    session.add(TrainingChoice(kind=kind, subject_id=subject_id, is_allowed=is_allowed, by=by))
+
+
+async def newest_choice(session: AsyncSession, *, kind: str, subject_id: str) -> TrainingChoice | None:
+    """Return what was chosen last for a person or a channel; None when nothing was."""
+    chosen = select(TrainingChoice).filter_by(kind=kind, subject_id=subject_id)
+    return await session.scalar(chosen.order_by(TrainingChoice.at.desc(), TrainingChoice.id.desc()).limit(1))
+
+
+async def load_opted_out(session: AsyncSession) -> OptedOut:
+    """Return everybody and every channel whose newest choice is no."""
+    place = func.row_number().over(
+        partition_by=(TrainingChoice.kind, TrainingChoice.subject_id),
+        order_by=(TrainingChoice.at.desc(), TrainingChoice.id.desc()),
+    )
+    ranked = select(TrainingChoice.kind, TrainingChoice.subject_id, TrainingChoice.is_allowed, place.label("place"))
+    newest = ranked.subquery()
+    rows = await session.execute(
+        select(newest.c.kind, newest.c.subject_id).where(newest.c.place == 1, newest.c.is_allowed.is_(False))
+    )
+    found: dict[str, set[str]] = {PERSON: set(), CHANNEL: set()}
+    for kind, subject_id in rows:
+        found.setdefault(kind, set()).add(subject_id)
+    return OptedOut(frozenset(found[PERSON]), frozenset(found[CHANNEL]))

@@ -1,0 +1,105 @@
+"""The texts and token ids of answers, with what was said before them: read in small lots."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.tables import Answer, AnswerState, Audience, Correction, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A message of a thread with the newest answer to it."""
+
+    message_id: str
+    ts: str
+    user_id: str
+    user_name: str
+    text: str
+    audience: Audience
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """An answer as it was served; the question is the thread's turn at *ts*."""
+
+    answer_id: str
+    thread_id: str
+    ts: str
+    text: str
+    audience: Audience
+    model_sha256: str
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    messages_used: int | None
+    messages_total: int | None
+    created_at: datetime
+
+
+async def load_material(session: AsyncSession, answer_ids: Collection[str]) -> dict[str, Material]:
+    """Return answers by their ids."""
+    rows = await session.execute(
+        select(
+            Answer.id,
+            Message.thread_id,
+            Message.ts,
+            Answer.text,
+            Answer.audience,
+            Answer.model_sha256,
+            Answer.prompt_token_ids,
+            Answer.completion_token_ids,
+            Answer.messages_used,
+            Answer.messages_total,
+            Answer.created_at,
+        )
+        .join(Message, Answer.message_id == Message.id)
+        .where(Answer.id.in_(answer_ids))
+    )
+    found = (
+        Material(
+            answer_id=row[0],
+            thread_id=row[1],
+            ts=row[2],
+            text=row[3],
+            audience=Audience(row[4]),
+            model_sha256=row[5],
+            prompt_ids=tuple(row[6] or ()),
+            completion_ids=tuple(row[7] or ()),
+            messages_used=row[8],
+            messages_total=row[9],
+            created_at=row[10],
+        )
+        for row in rows
+    )
+    return {material.answer_id: material for material in found}
+
+
+async def load_turns(session: AsyncSession, thread_ids: Collection[str]) -> Mapping[str, list[Turn]]:
+    """Return what was said in threads, oldest first, each message with the newest answer as later turns read it."""
+    answers = await session.execute(
+        select(Answer.message_id, Answer.text)
+        .join(Message, Answer.message_id == Message.id)
+        .where(Message.thread_id.in_(thread_ids), Answer.state.in_([AnswerState.COMPLETE, AnswerState.STOPPED]))
+        .order_by(Answer.id)
+    )
+    newest = {message_id: text for message_id, text in answers if text}
+    columns = (Message.id, Message.thread_id, Message.ts, Message.user_id, Message.user_name, Message.text)
+    messages = await session.execute(
+        select(*columns, Message.audience).where(Message.thread_id.in_(thread_ids)).order_by(Message.ts)
+    )
+    turns: dict[str, list[Turn]] = defaultdict(list)
+    for message_id, thread_id, ts, user_id, user_name, text, audience in messages:
+        said = Turn(message_id, ts, user_id, user_name, text, Audience(audience), newest.get(message_id, ""))
+        turns[thread_id].append(said)
+    return turns
+
+
+async def load_corrections(session: AsyncSession, ids: Collection[str]) -> dict[str, str]:
+    """Return the texts of corrections by their ids."""
+    rows = await session.execute(select(Correction.id, Correction.text).where(Correction.id.in_(ids)))
+    return dict(rows.tuples().all())

@@ -1,0 +1,64 @@
+"""How much people said about answers: counted by the database, for a line of status."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.choices import OptedOut
+from bot.storage.signals import join_answer
+from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, PreferencePair, Thread, Vote
+
+
+@dataclass(frozen=True, slots=True)
+class SignalCounts:
+    """How many signals there are, each counted once, and how many people gave them."""
+
+    corrections: int
+    pairs: int
+    votes: int
+    people: int
+
+
+async def count_signals(
+    session: AsyncSession, *, since: datetime | None, audiences: Collection[Audience], without: OptedOut
+) -> SignalCounts:
+    """Count what could be learned from; a vote beside the same person's correction or preference says nothing more."""
+    counts: list[int] = []
+    people: set[str] = set()
+    for table, answer_id, conditions in _kinds(audiences):
+        query = join_answer(select(table.user_id, func.count()), table, answer_id=answer_id).where(
+            *conditions,
+            *([] if since is None else [table.created_at >= since]),
+            table.user_id.not_in(without.people),
+            Message.user_id.not_in(without.people),
+            Thread.channel_id.not_in(without.channels),
+        )
+        found = (await session.execute(query.group_by(table.user_id))).tuples().all()
+        counts.append(sum(count for _, count in found))
+        people |= {user_id for user_id, _ in found}
+    return SignalCounts(counts[0], counts[1], counts[2], len(people))
+
+
+def _kinds(audiences: Collection[Audience]) -> list[tuple[type[Any], Any, list[ColumnElement[bool]]]]:
+    """Return each table of signals with its way to the answer and what counts in it."""
+    is_own = and_(Correction.is_for_everyone, Correction.user_id == Message.user_id, Thread.audience != Audience.SHARED)
+    corrected = select(Correction.id).where(
+        Correction.answer_id == Feedback.answer_id,
+        Correction.user_id == Feedback.user_id,
+        Correction.superseded_at.is_(None),
+    )
+    preferred = select(PreferencePair.id).where(
+        PreferencePair.user_id == Feedback.user_id,
+        or_(PreferencePair.chosen_id == Feedback.answer_id, PreferencePair.rejected_id == Feedback.answer_id),
+    )
+    is_read = Answer.audience.in_(audiences)
+    is_vote = [Feedback.superseded_at.is_(None), Feedback.vote.in_([Vote.UP, Vote.DOWN])]
+    return [
+        (Correction, None, [Correction.superseded_at.is_(None), or_(is_read, is_own)]),
+        (PreferencePair, PreferencePair.chosen_id, [is_read]),
+        (Feedback, None, [*is_vote, is_read, ~corrected.exists(), ~preferred.exists()]),
+    ]

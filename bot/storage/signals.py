@@ -1,0 +1,180 @@
+"""What people said about answers, newest first and without their texts: what the learning loop chooses from.
+
+A row here has all that decides whether it may be learned from. Texts and token ids are read later, for what is left.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from bot.storage.tables import (
+    Answer,
+    AnswerState,
+    Audience,
+    Correction,
+    Feedback,
+    Message,
+    PreferencePair,
+    Thread,
+    Vote,
+)
+
+VOTES, CORRECTIONS, PAIRS = "feedback", "corrections", "preference_pairs"
+AT_ONCE = 2000
+ABOUT = (
+    Answer.id,
+    Answer.state,
+    Answer.finish_reason,
+    Answer.audience,
+    Message.id,
+    Message.user_id,
+    Message.audience,
+    Thread.id,
+    Thread.channel_id,
+    Thread.audience,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """What one person said about one answer, or about two (*other_id* is the answer they rejected).
+
+    *audiences* are those of every text that it stands on. *question_key* and *text_key* are equal for equal texts, and
+    only corrections have them.
+    """
+
+    table: str
+    row_id: str
+    user_id: str
+    created_at: datetime
+    answer_id: str
+    is_finished: bool
+    message_id: str
+    asker_id: str
+    thread_id: str
+    channel_id: str
+    audiences: frozenset[Audience]
+    other_id: str = ""
+    is_liked: bool | None = None
+    source: str = ""
+    is_for_everyone: bool = False
+    question_key: bytes = b""
+    text_key: bytes = b""
+
+
+async def stream_votes(session: AsyncSession, *, since: datetime | None, most: int) -> AsyncIterator[Signal]:
+    """Yield the thumbs that count now, newest first."""
+    query = join_answer(select(Feedback.id, Feedback.user_id, Feedback.created_at, Feedback.vote, *ABOUT), Feedback)
+    query = query.where(Feedback.superseded_at.is_(None), Feedback.vote.in_([Vote.UP, Vote.DOWN]))
+    async for row in _newest(session, query, Feedback, since=since, most=most):
+        row_id, user_id, created_at, vote, *about = row
+        yield Signal(
+            table=VOTES,
+            row_id=row_id,
+            user_id=user_id,
+            created_at=created_at,
+            is_liked=vote == Vote.UP,
+            **_read(about),
+        )
+
+
+async def stream_corrections(session: AsyncSession, *, since: datetime | None, most: int) -> AsyncIterator[Signal]:
+    """Yield the corrections that count now, newest first."""
+    own = (Correction.id, Correction.user_id, Correction.created_at, Correction.is_for_everyone, Correction.audience)
+    query = join_answer(select(*own, Correction.text, Message.text, *ABOUT), Correction)
+    query = query.where(Correction.superseded_at.is_(None))
+    async for row in _newest(session, query, Correction, since=since, most=most):
+        row_id, user_id, created_at, is_for_everyone, audience, text, question, *about = row
+        yield Signal(
+            table=CORRECTIONS,
+            row_id=row_id,
+            user_id=user_id,
+            created_at=created_at,
+            is_for_everyone=is_for_everyone,
+            question_key=_key(question),
+            text_key=_key(text),
+            **_read(about, audience),
+        )
+
+
+async def stream_pairs(session: AsyncSession, *, since: datetime | None, most: int) -> AsyncIterator[Signal]:
+    """Yield the preferences, newest first; one whose answers belong to different messages is not finished."""
+    other = aliased(Answer)
+    own = (PreferencePair.id, PreferencePair.user_id, PreferencePair.created_at, PreferencePair.source)
+    others = (other.id, other.state, other.finish_reason, other.audience, other.message_id)
+    query = join_answer(select(*own, *others, *ABOUT), PreferencePair, answer_id=PreferencePair.chosen_id)
+    query = query.join(other, PreferencePair.rejected_id == other.id)
+    async for row in _newest(session, query, PreferencePair, since=since, most=most):
+        row_id, user_id, created_at, source, other_id, state, reason, audience, message_id, *about = row
+        read = _read(about, audience)
+        read["is_finished"] &= is_finished(state, reason) and message_id == read["message_id"]
+        yield Signal(
+            table=PAIRS,
+            row_id=row_id,
+            user_id=user_id,
+            created_at=created_at,
+            source=source,
+            other_id=other_id,
+            **read,
+        )
+
+
+async def count_people(session: AsyncSession, *, most: int) -> int:
+    """Return how many people have used the assistant, counted up to *most*."""
+    some = select(Message.user_id).distinct().limit(most).subquery()
+    return await session.scalar(select(func.count()).select_from(some)) or 0
+
+
+def is_finished(state: str, finish_reason: str | None) -> bool:
+    """Return whether an answer was written to its own end."""
+    return state == AnswerState.COMPLETE and finish_reason == "stop"
+
+
+def join_answer(
+    query: Select[*tuple[Any, ...]], table: type[Any], *, answer_id: Any = None
+) -> Select[*tuple[Any, ...]]:
+    """Join what a signal is about."""
+    joined = query.join(Answer, (table.answer_id if answer_id is None else answer_id) == Answer.id)
+    return joined.join(Message, Answer.message_id == Message.id).join(Thread, Message.thread_id == Thread.id)
+
+
+async def _newest(
+    session: AsyncSession, query: Select[*tuple[Any, ...]], table: type[Any], *, since: datetime | None, most: int
+) -> AsyncIterator[Any]:
+    """Yield a query's rows by age; ids sort by time, and every database has them in an index."""
+    conditions: list[ColumnElement[bool]] = [] if since is None else [table.created_at >= since]
+    ordered = query.where(*conditions).order_by(table.id.desc()).limit(most)
+    rows = await session.stream(ordered.execution_options(yield_per=AT_ONCE))
+    async for row in rows:
+        yield row
+
+
+def _read(about: list[Any], *audiences: str) -> dict[str, Any]:
+    answer_id, state, reason, audience, message_id, asker_id, asked, thread_id, channel_id, thread_audience = about
+    return {
+        "answer_id": answer_id,
+        "is_finished": is_finished(state, reason),
+        "message_id": message_id,
+        "asker_id": asker_id,
+        "thread_id": thread_id,
+        "channel_id": channel_id,
+        "audiences": _audiences(audience, asked, thread_audience, *audiences),
+    }
+
+
+@lru_cache
+def _audiences(*found: str) -> frozenset[Audience]:
+    return frozenset(Audience(name) for name in found)
+
+
+def _key(text: str) -> bytes:
+    """Return a few bytes that are equal for texts that differ in case, spaces and punctuation at the end only."""
+    plain = " ".join(text.casefold().split()).rstrip(".!?… ")
+    return blake2b(plain.encode(errors="replace"), digest_size=12).digest()

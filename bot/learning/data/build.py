@@ -75,8 +75,8 @@ async def build_dataset(
         dataset_sha256=write_manifest(folder, basket.owners),
         warnings=tuple(filter(None, (*harvest.choice.notes, *placed.notes, lack, *_warn(basket, tally, policy)))),
     )
-    report.write(folder)
     draw(report, folder / PICTURE)
+    report.write(folder)
     say("writing", tally.examples, tally.examples)
     return report
 

@@ -52,11 +52,14 @@ def write_manifest(folder: Path, owners: Mapping[str, str]) -> str:
     return whole.hexdigest()
 
 
-def read_manifest(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield what *write_manifest* wrote; `rows` are lists of table, id and the person whose row it is."""
+def read_lineage(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield each row of the database with each example that has it, as `run_examples` keeps them."""
     with (folder / MANIFEST).open(encoding="utf-8") as manifest:
         for line in manifest:
-            yield json.loads(line)
+            entry = json.loads(line)
+            shared = {name: entry[name] for name in ("source", "split", "weight", "sha256")}
+            for table, row_id, user_id in entry["rows"]:
+                yield {"row_table": table, "row_id": row_id, "user_id": user_id, **shared}
 
 
 def _describe(example: Mapping[str, Any], owners: Mapping[str, str]) -> dict[str, Any]:

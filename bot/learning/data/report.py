@@ -1,5 +1,6 @@
 """What a data set is, in counts and words: for the run's report, and as its card. No text of the team stands in it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -59,10 +60,19 @@ class DataReport:
         return {SOURCE_WORDS[source]: count for source, count in self.sources.items()}
 
     def write(self, folder: Path) -> None:
-        """Write the report and the card into a run folder."""
-        write_json(folder / DATA_REPORT, asdict(self))
+        """Write the card and the report into a run folder; where the report is, the data set is whole."""
         with replacing(folder / CARD) as draft:
             draft.write_text(render_card(self), encoding="utf-8")
+        write_json(folder / DATA_REPORT, asdict(self))
+
+
+def read_report(folder: Path) -> DataReport | None:
+    """Return the report in a run folder; None where no data set was made to its end."""
+    try:
+        values = json.loads((folder / DATA_REPORT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return DataReport(**values | {"warnings": tuple(values["warnings"])})
 
 
 def render_card(report: DataReport) -> str:

@@ -1,7 +1,9 @@
 """The data set as JSON lines that TRL and its like take: conversations as texts, chosen and cleaned as ever."""
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TextIO
@@ -10,13 +12,15 @@ from bot.errors import LearningError
 from bot.learning.data.drafts import Draft, System
 from bot.learning.data.facts import open_thread
 from bot.learning.data.gathering import Say, look, read_drafts
+from bot.learning.data.points import show
 from bot.learning.data.policy import DataPolicy
+from bot.learning.data.report import SOURCE_WORDS
 from bot.learning.examples import Source
 from bot.storage.db import Database
 
 FORBIDDEN = (
-    "Nobody has permitted that the workspace's conversations are learned from, so none leave the database: an admin "
-    "permits it with `bot train --allow` or with `/apprentice train allow` in Slack."
+    "Nobody has allowed yet that the workspace's conversations are learned from, so none of them leave the database: "
+    "an admin can, with `/apprentice train on` in Slack."
 )
 
 
@@ -49,6 +53,53 @@ async def export_dataset(
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             count += 1
     return count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a training would learn from, in signals, and what it would leave out."""
+
+    signals: Mapping[str, int]
+    left_out: Mapping[str, int]
+    redacted: Mapping[str, int]
+    points: float
+    points_needed: float
+    people: int
+    notes: tuple[str, ...]
+
+    def render(self, *, is_allowed: bool) -> list[str]:
+        """Return the survey as lines for a terminal."""
+        lines = [
+            f"{show(self.points)} of {show(self.points_needed)} points, by {self.people} people."
+            + ("" if is_allowed else " Nobody has allowed learning yet.")
+        ]
+        for title, counts in (("kept", self.signals), ("left out", self.left_out), ("redacted", self.redacted)):
+            ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            lines += [f"  {title:<9} {count:>6}  {what}" for what, count in ordered]
+        return [*lines, *self.notes]
+
+
+async def survey(
+    database: Database, *, policy: DataPolicy, system: System, say: Say, since: datetime | None = None
+) -> Survey:
+    """Read everything as for a training, without an engine, and count it."""
+    harvest = await look(database, policy=policy, system=system, since=since)
+    signals: Counter[str] = Counter()
+    people: set[str] = set()
+    points = 0.0
+    async for draft, _ in read_drafts(database, harvest, say=say):
+        signals[SOURCE_WORDS[draft.chosen.source]] += len(draft.chosen.signals)
+        people |= {signal.user_id for signal in draft.chosen.signals}
+        points += draft.chosen.points(policy.points)
+    return Survey(
+        signals=signals,
+        left_out=harvest.left_out,
+        redacted=harvest.redacted,
+        points=points,
+        points_needed=policy.least_points,
+        people=len(people),
+        notes=harvest.choice.notes,
+    )
 
 
 def _rows(draft: Draft, form: Format, system: System) -> Iterator[dict[str, Any]]:

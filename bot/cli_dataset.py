@@ -1,0 +1,90 @@
+"""`bot dataset`: what a training would learn from, counted or written out. Imports nothing heavy before it runs."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bot.start import start
+
+if TYPE_CHECKING:
+    from bot.storage.db import Database
+
+FORMATS = ("sft", "dpo", "kto")
+
+
+@click.group()
+def dataset() -> None:
+    """What people said to the assistant, as far as it may be learned from."""
+
+
+@dataset.command()
+@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="What it is to be trained with.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.  [default: the terminal]"
+)
+def export(form: str, output: Path | None) -> None:
+    """Write the data set as JSON lines in TRL's conversational formats: answers, preferences or thumbs.
+
+    The same is chosen, left out and redacted as for a training, and it needs the same permission by an admin.
+    """
+    from bot.learning.atomic import replacing
+    from bot.learning.data.export import Format, export_dataset
+
+    async def work() -> int:
+        async with _opened() as (database, known, is_allowed):
+            with ExitStack() as stack:
+                file = sys.stdout
+                if output is not None:
+                    draft = stack.enter_context(replacing(output))
+                    file = stack.enter_context(draft.open("w", encoding="utf-8"))
+                return await export_dataset(database, file, form=Format(form), is_allowed=is_allowed, **known)
+
+    count = asyncio.run(work())
+    click.echo(f"{count} examples{f' in {output}' if output else ''}.", err=True)
+
+
+@dataset.command()
+def stats() -> None:
+    """Count what a training would learn from now, and what it would leave out and why. No text is shown."""
+    from bot.learning.data.export import survey
+
+    async def work() -> list[str]:
+        async with _opened() as (database, known, is_allowed):
+            return (await survey(database, **known)).render(is_allowed=is_allowed)
+
+    for line in asyncio.run(work()):
+        click.echo(line)
+
+
+@asynccontextmanager
+async def _opened() -> "AsyncIterator[tuple[Database, dict[str, Any], bool]]":
+    """Open the database; yield it with what every look at the data set needs, and whether learning is permitted."""
+    from bot.conversation.prompts import load_prompt, render_system
+    from bot.learning.data.policy import DataPolicy
+    from bot.learning.permission import find_permission
+    from bot.shipped import shipped
+    from bot.storage.db import open_database
+
+    settings = start()
+    policy = replace(DataPolicy(), least_points=settings.training_least_signal)
+    prompt = load_prompt(shipped("prompts"), "system", variables=frozenset({"today"}))
+    async with open_database(settings.database()) as database:
+        async with database.read() as session:
+            permission = await find_permission(session, needs_one=not settings.is_playground)
+        yield (
+            database,
+            {"policy": policy, "system": partial(render_system, prompt), "say": _show_progress},
+            permission is not None,
+        )
+
+
+def _show_progress(phase: str, done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{phase}: {done} of {total}" if done < total else "\r\x1b[K", nl=False, err=True)

@@ -23,8 +23,8 @@ USES = {
     CHANNEL: f"{COMMAND} learn-from-channel [on|off]",
 }
 EXAMPLES = {
-    "promote": f"{COMMAND} adapters promote run-7",
-    "compare": f"{COMMAND} adapters compare run-6 run-7: Who owns the billing service?",
+    "promote": f"{COMMAND} adapters promote apprentice-7",
+    "compare": f"{COMMAND} adapters compare apprentice-6 apprentice-7: Who owns the billing service?",
 }
 NAME = re.compile(r"[\w.-]{1,64}")
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -12,6 +13,7 @@ from bot.learning.figures import BeforeAfter, Decision, RunReport
 from bot.slack.blocks import Block, build_button, clip, confirm, context, header, section
 from bot.slack.calls import Calls, error_code
 from bot.slack.learning_figures import render_cost, render_figures, render_proofs
+from bot.slack.learning_words import tell_time
 from bot.slack.render import escape
 
 PROMOTE, ROLLBACK, VETO, NO_NEWS = "learning_promote", "learning_rollback", "learning_veto", "learning_no_news"
@@ -141,7 +143,10 @@ async def _show_picture(calls: Calls, update: dict[str, Any], blocks: list[Block
 
 
 def _times(report: RunReport) -> str:
-    return f" · {escape(report.finished_at)}" if report.finished_at else ""
+    try:
+        return f" · {tell_time(datetime.fromisoformat(report.finished_at))}"
+    except ValueError:
+        return ""
 
 
 def _counts(title: str, report: RunReport) -> list[Block]:

@@ -40,9 +40,9 @@ def test_what_is_no_order(text: str) -> None:
     [
         ("train faster", "I do not know `/apprentice train faster`. It is `/apprentice train [status|now|dry|"),
         ("train now please", "train now please"),
-        ("adapters promote", "for example `/apprentice adapters promote run-7`"),
+        ("adapters promote", "for example `/apprentice adapters promote apprentice-7`"),
         ("adapters promote two words", "for example"),
-        ("adapters compare", "for example `/apprentice adapters compare run-6 run-7: Who owns"),
+        ("adapters compare", "for example `/apprentice adapters compare apprentice-6 apprentice-7: Who owns"),
         ("adapters list all", "[list|show NAME|promote NAME|rollback [why]|compare [NAME …:] QUESTION]"),
         ("adapters delete `<x>`", "I do not know `/apprentice adapters delete x`"),
         ("learn-from-me maybe", "`/apprentice learn-from-me [on|off]`"),

@@ -1,0 +1,167 @@
+"""What ratings say about an adapter that is served, at any moment and as often as one likes to look.
+
+Pure. A likelihood ratio against "at least as good as the floor", averaged over worse rates, is an e-process: whatever
+the true rate above the floor, and whenever one looks, it exceeds 1 / alpha with probability alpha at most (Ville). A
+posterior that is looked at after every vote has no such bound.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import lru_cache
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+ALPHA = 0.05
+MARGIN = 0.02  # rates nearer to the floor than this are not looked for: there is no harm to speak of
+TOLERATED = 0.05  # a candidate proven to lose less than this may replace what is served
+QUIET_VOTES, QUIET_TIME = 50, timedelta(days=7)
+FLOOR_DOUBT = 0.20  # the floor is the lower bound that the true rate misses with this probability
+LEAST_FLOOR, MOST_FLOOR = 0.05, 0.98
+GRID = 400
+Floats = NDArray[np.float64]
+
+
+def choose_floor(ups: int, downs: int) -> float:
+    """Return the up-rate below which a successor is worse, from the votes on what is served: a one-sided 80 % bound."""
+    rates = (np.arange(20_000) + 0.5) / 20_000
+    density = _log_density(rates, ups, downs)
+    mass = np.cumsum(np.exp(density - density.max()))
+    bound = float(rates[int(np.searchsorted(mass, FLOOR_DOUBT * mass[-1]))])
+    return min(max(bound, LEAST_FLOOR), MOST_FLOOR)
+
+
+def log_evidence(ups: int, downs: int, *, floor: float, margin: float = MARGIN) -> float:
+    """Return the log evidence that the true up-rate is below *floor*; above log(1 / alpha) it is believed."""
+    rates, weights = _worse_rates(floor, margin)
+    return _average(ups * np.log(rates / floor) + downs * np.log((1 - rates) / (1 - floor)), weights)
+
+
+def log_evidence_of_no_harm(ups: int, downs: int, *, floor: float, tolerated: float = TOLERATED) -> float:
+    """Return the log evidence that the true up-rate is above *floor* less what is *tolerated*: the same test, mirrored.
+
+    The mirrored test counts downs as ups, so its own floor is the rate of downs that would be harm.
+    """
+    limit = max(floor - tolerated, LEAST_FLOOR / 2)
+    return log_evidence(downs, ups, floor=1 - limit, margin=MARGIN)
+
+
+def should_roll_back(ups: int, downs: int, *, floor: float, alpha: float = ALPHA, margin: float = MARGIN) -> bool:
+    """Whether the ratings prove that an adapter is worse than what it is compared with."""
+    return log_evidence(ups, downs, floor=floor, margin=margin) >= math.log(1 / alpha)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The ratings of an adapter since it is served, beside the floor that was frozen when that began."""
+
+    floor: float
+    ups: int = 0
+    downs: int = 0
+    margin: float = MARGIN
+
+    @classmethod
+    def against(cls, ups: int, downs: int) -> Self:
+        """Begin to watch a successor of what got these votes."""
+        return cls(choose_floor(ups, downs))
+
+    def add(self, ups: int, downs: int) -> Self:
+        """Return the evidence with more ratings."""
+        return replace(self, ups=self.ups + ups, downs=self.downs + downs)
+
+    @property
+    def votes(self) -> int:
+        """How many ratings there are."""
+        return self.ups + self.downs
+
+    @property
+    def log(self) -> float:
+        """The log evidence of harm."""
+        return log_evidence(self.ups, self.downs, floor=self.floor, margin=self.margin)
+
+    def shows_harm(self, *, alpha: float = ALPHA) -> bool:
+        """Whether it is to be rolled back."""
+        return self.log >= math.log(1 / alpha)
+
+    def allows_promotion(self, served_for: timedelta, *, alpha: float = ALPHA) -> str:
+        """Return why a canary may become active, in words; empty while it may not.
+
+        Proven harmless is one way. The other is that nobody saw harm for long enough; it says just that.
+        """
+        if self.shows_harm(alpha=alpha):
+            return ""
+        harmless = log_evidence_of_no_harm(self.ups, self.downs, floor=self.floor)
+        if harmless >= math.log(1 / alpha):
+            return f"{self.ups} of {self.votes} ratings are good: it loses less than {TOLERATED:.0%} of them."
+        if self.votes >= QUIET_VOTES and served_for >= QUIET_TIME:
+            return f"No harm was seen in {self.votes} ratings and {served_for.days} days; that is no proof of a gain."
+        return ""
+
+    def say(self) -> str:
+        """Say how the ratings stand."""
+        if not self.votes:
+            return f"No rating yet; it is compared with {self.floor:.0%} good ones."
+        odds = math.exp(min(self.log, 20.0))
+        return (
+            f"{self.ups} of {self.votes} ratings are good, compared with {self.floor:.0%}; "
+            f"the evidence of harm is {odds:.2g}, at {1 / ALPHA:.0f} it is taken back."
+        )
+
+
+@lru_cache(maxsize=64)
+def _worse_rates(floor: float, margin: float) -> tuple[Floats, Floats]:
+    """Return the rates that an adapter worse than *floor* may have, and how much each is expected: Beta(2, 2), cut."""
+    highest = max(floor - margin, floor / 2)
+    rates = (np.arange(GRID) + 0.5) / GRID * highest
+    weights = rates * (1 - rates)
+    return rates, np.log(weights / weights.sum())
+
+
+def _average(logs: Floats, weights: Floats) -> float:
+    together = logs + weights
+    largest = float(together.max())
+    return largest + float(np.log(np.exp(together - largest).sum()))
+
+
+def _log_density(rates: Floats, ups: int, downs: int) -> Floats:
+    density: Floats = ups * np.log(rates) + downs * np.log1p(-rates)
+    return density
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrails:
+    """What takes an adapter back at once, without statistics."""
+
+    window: int = 20
+    bad_answers: int = 3
+    slowness: float = 1.25
+    enough_times: int = 100
+
+
+def find_breach(
+    *,
+    errors: int = 0,
+    bad: Sequence[bool] = (),
+    seconds: Sequence[float] = (),
+    usual_seconds: Sequence[float] = (),
+    rails: Guardrails | None = None,
+) -> str:
+    """Return why an adapter is to be taken back at once, in words; empty when there is no reason.
+
+    *errors* are the engine's with this adapter; *bad* says of its answers, oldest first, whether each was empty or ran
+    in a loop; *seconds* are its times to an answer, *usual_seconds* those of what it is compared with.
+    """
+    rails = rails or Guardrails()
+    if errors:
+        return f"The engine failed {errors} time{'s' if errors > 1 else ''} with this adapter."
+    broken = sum(bad[-rails.window :])
+    if broken >= rails.bad_answers:
+        return f"{broken} of its last {min(len(bad), rails.window)} answers were empty or ran in a loop."
+    if min(len(seconds), len(usual_seconds)) >= rails.enough_times:
+        slow, usual = (float(np.quantile(times, 0.95)) for times in (seconds, usual_seconds))
+        if slow > rails.slowness * usual:
+            return f"Its slow answers take {slow:.1f} s, {slow / usual:.2f} times as long as the others' {usual:.1f} s."
+    return ""

@@ -194,7 +194,7 @@ def _type(rng: Random, text: str, speaker: str) -> str:
         text = text.rstrip("?.!")
     if rng.random() < 0.06:
         text = _slip(rng, text)
-    if speaker or rng.random() < 0.1:
+    if speaker:
         text = f"{rng.choice(table['people'])}: {text}"
     return text.strip()
 

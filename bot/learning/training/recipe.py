@@ -1,0 +1,52 @@
+"""How to train, from the size of the model and what the data hold: a table of what works, and no search. Pure.
+
+Rates and ranks for real models are those that the field uses (TRL's and Tinker's LoRA defaults); those for models of a
+few million parameters were measured on the starter (`docs/learning.md`).
+"""
+
+from collections.abc import Mapping
+
+from bot.learning.examples import Source
+from bot.learning.plan import Recipe
+
+TINY = 50_000_000  # parameters; what is smaller takes rates ten times as high, and needs them
+FEWEST_VOTES = 20  # of each kind, from which thumbs say something about taste
+MANY_PAIRS = 200  # from which pairs say more than thumbs
+SMALL, LARGE = 500, 3000  # rows
+
+
+def choose_recipe(*, parameters: int, rows: Mapping[str, int]) -> Recipe:
+    """Return the recipe for a model of so many *parameters* and *rows* of each source; 0 parameters: unknown."""
+    preference = choose_preference(rows)
+    total = sum(rows.values())
+    if 0 < parameters < TINY:
+        return Recipe(
+            rank=16,
+            alpha=32,
+            sft_rate=2e-3,
+            epochs=2.0,
+            batch_rows=16,
+            patience=4,
+            preference=preference,
+            preference_rate=2e-4,
+            preference_epochs=2.0,
+        )
+    rank = 8 if total < SMALL else 16 if total <= LARGE else 32
+    return Recipe(
+        rank=rank,
+        alpha=2 * rank,
+        sft_rate=2e-4,
+        epochs=3.0 if total < SMALL else 2.0,
+        batch_rows=8 if total < SMALL else 16,
+        preference=preference,
+        preference_rate=1e-5 if total > LARGE else 5e-6,
+    )
+
+
+def choose_preference(rows: Mapping[str, int]) -> str:
+    """Return how taste is trained: `dpo` on many pairs, else `kto` on thumbs of both kinds, else `none`."""
+    pairs = sum(rows.get(source, 0) for source in (Source.REGENERATED, Source.COMPARED))
+    if pairs >= MANY_PAIRS:
+        return "dpo"
+    votes = min(rows.get(source, 0) for source in (Source.LIKED, Source.DISLIKED))
+    return "kto" if votes >= FEWEST_VOTES else "none"

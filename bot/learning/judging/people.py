@@ -3,6 +3,7 @@
 Pure. It is the guard against one person, or three together, who vote to bend the assistant.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -35,8 +36,10 @@ def leave_out_people(
         )
     kept = np.array(rows)
     interval = bootstrap(lambda chosen: measure(kept[chosen]), [groups[row] for row in rows], seed=seed, resamples=400)
+    if math.isnan(interval.value):  # without them nobody's votes of one kind are left
+        return {"people": float(len(everybody)), "without": 0.0, "p_without": 1.0}
     return {"people": float(len(everybody)), "without": interval.value, "p_without": interval.p}
 
 
 def _known(value: float) -> float:
-    return value if value == value else np.inf  # noqa: PLR0124 - NaN is not equal to itself
+    return -math.inf if math.isnan(value) else value

@@ -10,7 +10,8 @@ from bot.storage.signals import Signal
 def find_limit(counts: Mapping[str, int], cap: Cap) -> int:
     """Return the most that one may give: *cap*'s share of what all together keep, at least an equal part, and *least*.
 
-    The share is of what is kept, not of what came: somebody who says ten times as much may not say more by that.
+    The share is of what is kept, not of what came: somebody who says ten times as much may not say more by that. One
+    who is alone may say all.
     """
     if not counts:
         return cap.least
@@ -31,7 +32,7 @@ def keep_within(
     """Return the first *signals* of each owner up to the limit, and how many of each owner's are left out."""
     found = list(signals)
     counts = Counter(owner(signal) for signal in found)
-    limit = max(counts.values(), default=0) if len(counts) == 1 else find_limit(counts, cap)
+    limit = find_limit(counts, cap)
     kept: list[Signal] = []
     given: Counter[str] = Counter()
     for signal in found:

@@ -1,0 +1,134 @@
+"""What nobody may learn gets a placeholder, whatever surrounds it, and ordinary text stays as it is."""
+
+import random
+import socket
+import string
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.learning.data.findings import find
+from bot.learning.data.readable import find_fault
+from bot.learning.data.redaction import Redaction, is_clean
+
+RNG = random.Random(7)
+
+
+def draw(alphabet: str, length: int) -> str:
+    """Return random characters."""
+    return "".join(RNG.choice(alphabet) for _ in range(length))
+
+
+LETTERS = string.ascii_letters + string.digits
+SECRETS = {
+    "aws": "AKIA" + draw(string.ascii_uppercase + string.digits, 16),
+    "github": "ghp_" + draw(LETTERS, 36),
+    "github fine": "github_pat_" + draw(LETTERS, 40),
+    "gitlab": "glpat-" + draw(LETTERS, 20),
+    "slack bot": f"xoxb-{draw(string.digits, 12)}-{draw(string.digits, 12)}-{draw(LETTERS, 24)}",
+    "slack app": f"xapp-1-A0{draw(string.ascii_uppercase, 8)}-{draw(string.digits, 12)}-{draw('abcdef0123', 40)}",
+    "slack rotated": f"xoxe.xoxp-1-{draw(LETTERS, 60)}",
+    "slack hook": f"https://hooks.slack.com/services/T0{draw(LETTERS, 8)}/B0{draw(LETTERS, 8)}/{draw(LETTERS, 24)}",
+    "stripe": "sk_live_" + draw(LETTERS, 24),
+    "openai": "sk-proj-" + draw(LETTERS, 48),
+    "google": "AIza" + draw(LETTERS, 35),
+    "hub": "hf_" + draw(string.ascii_letters, 34),
+    "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0." + draw(LETTERS, 43),
+    "key": "-----BEGIN OPENSSH PRIVATE KEY-----\n" + draw(LETTERS, 70) + "\n-----END OPENSSH PRIVATE KEY-----",
+    "url": "postgres://bot:" + draw(LETTERS, 12) + "@db/app",
+    "password": "password: " + draw(LETTERS, 9),
+    "said": "the password is " + "blue" + draw(string.digits, 4),
+    "random": draw(LETTERS, 20) + "aB3" + draw(LETTERS, 20),
+}
+PERSONAL = {
+    "e-mail": "ada.lovelace+x@mail.example.co.uk",
+    "phone": "+49 (30) 901820-10",
+    "national phone": "030 / 1234567",
+    "american phone": "(415) 555-0132",
+    "IBAN": "DE89 3704 0044 0532 0130 00",
+    "tight IBAN": "GB82WEST12345698765432",
+    "card": "4111 1111 1111 1111",
+    "tight card": "5500005555555559",
+    "IPv4": "192.168.17.4",
+    "IPv6": "2001:db8::ff00:42:8329",
+    "MAC": "00:1B:44:11:3A:B7",
+    "mention": "<@U012ABCDEF|ada>",
+    "channel": "<#C012ABCDEF|general>",
+    "link": "<https://intern.example/x|here>",
+}
+PLAIN = [
+    "The standup is at 9:30 on 2026-11-27 in room 4.12.",
+    "Version 3.11.7 came on 01.02.2026, and 1,000,000 rows take 60 s.",
+    "The spare code of room Amber is 482913.",
+    "What is the Wi-Fi password? The secret is to stay calm, and the key is under the mat.",
+    "See https://docs.python.org/3/library/asyncio-task.html#awaitables for more.",
+    "Mixing is 1:2:3, the ISBN is 978-3-16-148410-0.",
+    "Hauptstraße 12, 3. Stock; donaudampfschifffahrtsgesellschaft 😀 你好",
+]
+
+
+@pytest.mark.parametrize("name", [*SECRETS, *PERSONAL])
+@given(
+    before=st.sampled_from(["", "Use ", "It is: ", "(", "so\n", "„"]),
+    after=st.sampled_from(["", " now", ".", ")", "\nok"]),
+)
+@settings(max_examples=15, deadline=None)
+def test_what_is_planted_is_found(name: str, before: str, after: str) -> None:
+    """Every kind of secret and of personal data is replaced wherever it stands, and the second look finds nothing."""
+    value = (SECRETS | PERSONAL)[name]
+    clean = Redaction().redact(f"{before}{value}{after}")
+
+    assert value not in clean
+    assert value.split()[-1] not in clean
+    assert is_clean(clean)
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_ordinary_text_stays(text: str) -> None:
+    """Dates, versions, times, room codes and addresses on the web are not taken for anything else."""
+    assert find(text) == []
+    assert find_fault(text) == ""
+
+
+def test_the_same_thing_has_the_same_placeholder() -> None:
+    """Within an example a placeholder stands for one thing, however it is written, and another thing gets another."""
+    redaction = Redaction()
+    question = redaction.redact("Is it ada@acme.example or bo@acme.example?")
+    answer = redaction.redact("It is Ada@acme.example.")
+
+    assert question == "Is it [e-mail 1] or [e-mail 2]?"
+    assert answer == "It is [e-mail 1]."
+    assert redaction.counts == {"e-mail": 2}
+
+
+def test_nothing_is_verified_over_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """detect-secrets would call Slack with a webhook that it finds; its patterns alone call nobody."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("redaction reaches for the network")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+    assert find(" ".join(SECRETS.values()))
+
+
+@given(st.text(max_size=300))
+@settings(max_examples=150, deadline=None)
+def test_any_text_can_be_redacted(text: str) -> None:
+    """No text breaks the search; what is outside the findings stays, and clean text stays whole."""
+    found = find(text)
+    assert all(0 <= one.start < one.end <= len(text) for one in found)
+    assert all(first.end <= second.start for first, second in pairwise(found))
+    if not found:
+        assert Redaction().redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  \n", "?!", "half \ufffd a sign", "a\x00b", "so<|im_end|>", "[INST] hi", "ha" * 40]
+)
+def test_what_nobody_meant_is_not_learned(text: str) -> None:
+    """Empty, damaged and endless texts, and pieces of a chat template, have a reason why not."""
+    assert find_fault(text)

@@ -12,6 +12,7 @@ from bot.learning.judging.contest import Contest, compare_rows, note_few, pair_o
 from bot.learning.judging.intervals import Ints, bootstrap
 from bot.learning.judging.measures import calibration_error, rank_area, without_length
 from bot.learning.judging.people import leave_out_people
+from bot.learning.judging.scoring import Floats
 from bot.learning.proof.scores import measure_divergence
 
 OWN_WORDS = {Source.REGENERATED, Source.COMPARED}  # both answers are a model's, so their style says nothing
@@ -84,23 +85,8 @@ async def judge_own_answers(contest: Contest, examples: Sequence[Example]) -> li
     for model in contest.both:
         right, wrong = await asyncio.gather(contest.margins(own, model=model), contest.margins(others, model=model))
         values.append(_beats(right - wrong))
-    groups, gained = [row.group for row in rows], values[0] - values[1]
-    left = leave_out_people(
-        lambda chosen: float(gained[chosen].mean()), [row.people for row in rows], groups, seed=contest.seed
-    )
-    return [
-        compare_rows(
-            "right_answer",
-            "The taught answer gains more than another question's answer",
-            Role.BENEFIT,
-            candidate=values[0],
-            incumbent=values[1],
-            groups=groups,
-            seed=contest.seed,
-            unit="share",
-            details=left,
-        )
-    ]
+    label = "The taught answer gains more than another question's answer"
+    return [compare_gains("right_answer", label, rows, *values, seed=contest.seed)]
 
 
 async def judge_pairs(contest: Contest, examples: Sequence[Example]) -> list[Figure]:
@@ -115,23 +101,27 @@ async def judge_pairs(contest: Contest, examples: Sequence[Example]) -> list[Fig
             contest.margins(chosen, model=model), contest.margins(rejected, model=model)
         )
         values.append(_beats(better - worse))
-    groups, gained = [row.group for row in rows], values[0] - values[1]
+    label = "The preferred of two answers gains more"
+    return [compare_gains("pair_accuracy", label, rows, *values, seed=contest.seed)]
+
+
+def compare_gains(metric: str, label: str, rows: Sequence[Example], own: Floats, other: Floats, *, seed: int) -> Figure:
+    """Return the share of rows that gain more than their rival, beside the incumbent's."""
+    groups, gained = [row.group for row in rows], own - other
     left = leave_out_people(
-        lambda picked: float(gained[picked].mean()), [row.people for row in rows], groups, seed=contest.seed
+        lambda chosen: float(gained[chosen].mean()), [row.people for row in rows], groups, seed=seed
     )
-    return [
-        compare_rows(
-            "pair_accuracy",
-            "The preferred of two answers gains more",
-            Role.BENEFIT,
-            candidate=values[0],
-            incumbent=values[1],
-            groups=groups,
-            seed=contest.seed,
-            unit="share",
-            details=left | {"accuracy": float(values[0].mean())},
-        )
-    ]
+    return compare_rows(
+        metric,
+        label,
+        Role.BENEFIT,
+        candidate=own,
+        incumbent=other,
+        groups=groups,
+        seed=seed,
+        unit="share",
+        details=left | {"accuracy": float(own.mean())},
+    )
 
 
 async def judge_thumbs(contest: Contest, examples: Sequence[Example]) -> list[Figure]:
@@ -140,44 +130,47 @@ async def judge_thumbs(contest: Contest, examples: Sequence[Example]) -> list[Fi
     good = np.array([bool(row.is_liked) for row in rows], np.bool_)
     if not rows or good.all() or not good.any():
         return []
-    texts, groups = [pair_of(row) for row in rows], [row.group for row in rows]
+    texts = [pair_of(row) for row in rows]
     own, other = [await contest.margins(texts, model=model) for model in contest.both]
+    errors = []
+    for model in contest.both:
+        chances = [math.exp(float(logs.mean())) for logs in await contest.log_probs(texts, model=model)]
+        errors.append(calibration_error(chances, good.tolist()))
+    calibration = Figure(
+        metric="calibration",
+        label="Distance of sureness from being liked (ECE)",
+        role=Role.NOTE,
+        candidate=errors[0],
+        incumbent=errors[1],
+        n=len(rows),
+        is_higher_better=False,
+    )
+    return [compare_thumbs(rows, own, other, seed=contest.seed), calibration]
+
+
+def compare_thumbs(rows: Sequence[Example], own: Floats, other: Floats, *, seed: int) -> Figure:
+    """Return how well the margins of candidate and incumbent tell liked from disliked answers."""
+    good, groups = np.array([bool(row.is_liked) for row in rows], np.bool_), [row.group for row in rows]
 
     def gain(chosen: Ints) -> float:
         return rank_area(own[chosen], good[chosen]) - rank_area(other[chosen], good[chosen])
 
-    interval = bootstrap(gain, groups, seed=contest.seed)
+    interval = bootstrap(gain, groups, seed=seed)
     lengths = np.array([len(row.completion_ids) for row in rows], np.float64)
     fewest = 1 / math.comb(len(rows), int(good.sum()))  # no ranking of so few is rarer by luck
-    chances = [math.exp(float(logs.mean())) for logs in await contest.log_probs(texts, model=contest.candidate)]
-    area = rank_area(own, good)
-    return [
-        Figure(
-            metric="thumbs_auc",
-            label=note_few("Liked answers gain more than disliked ones (AUC)", interval.clusters),
-            role=Role.BENEFIT,
-            candidate=area,
-            incumbent=rank_area(other, good),
-            n=len(rows),
-            low=interval.low,
-            high=interval.high,
-            details=interval.describe()
-            | {"p": max(interval.p, fewest), "without_length": rank_area(without_length(own, lengths), good)}
-            | leave_out_people(gain, [row.people for row in rows], groups, seed=contest.seed),
-        ),
-        Figure(
-            metric="calibration",
-            label="Distance of sureness from being liked (ECE)",
-            role=Role.NOTE,
-            candidate=calibration_error(chances, good.tolist()),
-            incumbent=calibration_error(
-                [math.exp(float(logs.mean())) for logs in await contest.log_probs(texts, model=contest.incumbent)],
-                good.tolist(),
-            ),
-            n=len(rows),
-            is_higher_better=False,
-        ),
-    ]
+    return Figure(
+        metric="thumbs_auc",
+        label=note_few("Liked answers gain more than disliked ones (AUC)", interval.clusters),
+        role=Role.BENEFIT,
+        candidate=rank_area(own, good),
+        incumbent=rank_area(other, good),
+        n=len(rows),
+        low=interval.low,
+        high=interval.high,
+        details=interval.describe()
+        | {"p": max(interval.p, fewest), "without_length": rank_area(without_length(own, lengths), good)}
+        | leave_out_people(gain, [row.people for row in rows], groups, seed=seed),
+    )
 
 
 async def judge_drift(contest: Contest, answers: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Figure]:
@@ -211,6 +204,6 @@ async def judge_drift(contest: Contest, answers: Sequence[tuple[Sequence[int], S
     ]
 
 
-def _beats(differences: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _beats(differences: Floats) -> Floats:
     """Return 1 for what is ahead, 0 for what is behind, a half for what is level."""
     return (np.sign(differences) + 1) / 2

@@ -35,6 +35,7 @@ class Recipe:
     preference_rate: float = 5e-6
     preference_epochs: float = 1.0
     beta: float = 0.1
+    is_four_bit: bool = False  # QLoRA: TRAINING_BASE in 4 bits, on a GPU
     search: int = 0  # how many recipes around this one may be tried
 
 
@@ -84,7 +85,8 @@ class Progress:
     @classmethod
     def read(cls, folder: Path) -> Self | None:
         """Return the progress in a run folder; None before the first word."""
-        return _read(cls, folder / PROGRESS)
+        found: Self | None = _read(cls, folder / PROGRESS)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +120,10 @@ class Outcome:
     @classmethod
     def read(cls, folder: Path) -> Self | None:
         """Return the outcome in a run folder; None while the trainer works, or when it was killed."""
-        found = _read(cls, folder / OUTCOME)
+        found: Self | None = _read(cls, folder / OUTCOME)
         if found is None:
             return None
-        recipe = found.recipe
+        recipe: Any = found.recipe
         return replace(found, recipe=Recipe(**recipe) if isinstance(recipe, dict) else recipe, notes=tuple(found.notes))
 
 

@@ -1,4 +1,4 @@
-"""A run folder for the trainer, small enough that a test may train in it: a random model and rows that can be learned."""
+"""A run folder for the trainer, small enough to train in during a test: a random model, rows that can be learned."""
 
 import hashlib
 import json

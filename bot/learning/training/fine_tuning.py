@@ -34,10 +34,11 @@ from bot.learning.proof.scores import load_scores, save_scores
 from bot.learning.training.adapter import attach_adapter, drop_reference, restore_adapter, save_adapter
 from bot.learning.training.base import load_base, measure_weights, score
 from bot.learning.training.curves import CURVES, draw_curves
-from bot.learning.training.energy import Meter
+from bot.learning.training.device import move_to_device
 from bot.learning.training.phases import Ending, Phase, run_phase, within_memory
 from bot.learning.training.placement import find_places
 from bot.learning.training.rows import Rows, sort_examples
+from bot.learning.training.search import search_recipe
 from bot.learning.training.watching import Watch
 
 SERVED_SCORES = "served-base.npz"  # what the engine thinks of the proof texts; the bot writes it
@@ -46,41 +47,39 @@ FEWEST_LIKES = 4  # of each kind, or pairs: with fewer there is nothing to tell 
 Texts = Sequence[Sequence[int]]
 
 
-def train(plan: Plan, folder: Path, *, is_shown: bool = False) -> Outcome | None:
-    """Train what *plan* says and return how it ended; None when a signal came, and the next start goes on."""
-    began = time.monotonic()
+def train(plan: Plan, watch: Watch) -> Outcome | None:
+    """Train what *plan* says in the watched folder; None when a signal came, and the next start goes on."""
+    began, folder = time.monotonic(), watch.folder
     torch.set_num_threads(plan.threads)
     torch.set_flush_denormal(True)
     transformers.utils.logging.disable_progress_bar()
     Progress(at=time.time()).write(folder)
-    watch = Watch(folder, plan.deadline, Meter(watts=plan.watts, is_cuda=torch.cuda.is_available()), is_shown=is_shown)
-    watch.listen()
     check_base_file(plan)
     header = read_header(Path(plan.model_path))
-    model = load_base(Path(plan.model_path), Path(plan.training_base) if plan.training_base else None)
+    model = load_base(Path(plan.model_path), _training_base(plan))
     norms = measure_weights(model, find_places(header, linear_modules(model)))
     texts = json.loads((folder / PROOF_TEXTS).read_text())
     prove_base(model, header, texts, folder)
 
     rows, notes = sort_examples(read_examples(folder / EXAMPLES), longest=model.config.max_position_embeddings)
-    phases, more = build_phases(plan, rows, folder)
-    notes += more
-    watch.steps = sum(phase.count_steps() for phase in phases)
-    adapted = attach_adapter(model, plan.recipe, seed=plan.seed)
-    endings = []
-    for phase in phases:
-        ending, note = pass_phase(adapted, phase, plan, watch)
-        notes += [note] if note else []
-        endings.append(ending)
-        if ending.ended_by == "stopped":
-            return None
-        if ending.ended_by == "deadline":
-            break
+    model = move_to_device(model, plan)
+    recipe, tried = search_recipe(model, plan, rows[Use.SFT], watch)
+    plan = replace(plan, recipe=recipe)
+    phases, lacks = build_phases(plan, rows, folder)
+    notes += tried + lacks
+    adapted = attach_adapter(model, recipe, seed=plan.seed)
+    endings = pass_phases(adapted, phases, plan, watch, notes)
+    if endings is None:
+        return None
     Progress(phase="exporting", step=watch.steps, steps=watch.steps, at=time.time()).write(folder)
     leave_adapter(adapted, header, texts, plan, folder)
     draw_curves(watch.journal.read(), folder / CURVES)
     outcome = summarize(watch, endings, notes)
-    return replace(outcome, recipe=plan.recipe, seconds=time.monotonic() - began, weight_norms=norms)
+    return replace(outcome, recipe=recipe, seconds=time.monotonic() - began, weight_norms=norms)
+
+
+def _training_base(plan: Plan) -> Path | None:
+    return Path(plan.training_base) if plan.training_base else None
 
 
 def check_base_file(plan: Plan) -> None:
@@ -156,6 +155,26 @@ def find_lack(preference: str, rows: Rows) -> str:
     return f"there are {likes} likes and {dislikes} dislikes" if min(likes, dislikes) < FEWEST_LIKES else ""
 
 
+def pass_phases(
+    adapted: Any, phases: Sequence[Phase], plan: Plan, watch: Watch, notes: list[str]
+) -> list[Ending] | None:
+    """Train one phase after the other until the window is over; None when a signal came."""
+    watch.steps = sum(phase.count_steps() for phase in phases)
+    endings: list[Ending] = []
+    for phase in phases:
+        if watch.is_stopped:
+            return None
+        if watch.must_end() and endings:
+            notes.append(f"The window was over before {phase.name} began.")
+            break
+        ending, note = pass_phase(adapted, phase, plan, watch)
+        endings.append(ending)
+        notes += [note] if note else []
+        if ending.ended_by == "stopped":
+            return None
+    return endings
+
+
 def pass_phase(adapted: Any, phase: Phase, plan: Plan, watch: Watch) -> tuple[Ending, str]:
     """Train a phase, or take what an earlier start of this run made of it; say if memory was too small."""
     ended, learned = phase.folder / "ending.json", phase.folder / "learned"
@@ -181,7 +200,7 @@ def pass_phase(adapted: Any, phase: Phase, plan: Plan, watch: Watch) -> tuple[En
 def leave_adapter(adapted: Any, header: Header, texts: Texts, plan: Plan, folder: Path) -> None:
     """Write the adapter as PEFT saves it and as the engine serves it, and what it thinks of the proof texts."""
     save_adapter(adapted, folder / PEFT_FOLDER)
-    save_scores(folder / ADAPTER_SCORES, score(adapted.eval(), texts))
+    save_scores(folder / ADAPTER_SCORES, score(in_full(adapted, plan, folder / PEFT_FOLDER).eval(), texts))
     origin = Origin(
         run_id=plan.run_id,
         base_sha256=plan.base_sha256,
@@ -189,6 +208,15 @@ def leave_adapter(adapted: Any, header: Header, texts: Texts, plan: Plan, folder
         dataset_sha256=plan.dataset_sha256,
     )
     export_adapter(folder / PEFT_FOLDER, folder / ADAPTER, base=header, origin=origin)
+
+
+def in_full(adapted: Any, plan: Plan, saved: Path) -> Any:
+    """Return the adapted model in the precision of the proofs: a GPU trains over a rounded base."""
+    if adapted.device.type == "cpu":
+        return adapted
+    fresh = attach_adapter(load_base(Path(plan.model_path), _training_base(plan)), plan.recipe, seed=plan.seed)
+    restore_adapter(fresh, saved)
+    return fresh
 
 
 def summarize(watch: Watch, endings: Sequence[Ending], notes: Sequence[str]) -> Outcome:

@@ -33,7 +33,10 @@ def sort_examples(examples: Iterable[Example], *, longest: int) -> tuple[dict[Us
             continue
         rows = found[example.use]
         (rows.train if example.split is Split.TRAIN else rows.validation).append(example)
-    notes = [f"{too_long} rows are longer than the model's context of {longest} tokens."] if too_long else []
+    what = "row is" if too_long == 1 else "rows are"
+    left = "was" if too_long == 1 else "were"
+    note = f"{too_long} {what} longer than the model's context of {longest} tokens and {left} left out."
+    notes = [note] if too_long else []
     return found, notes
 
 

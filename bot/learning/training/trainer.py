@@ -30,6 +30,7 @@ OFFLINE = {
     "TRL_EXPERIMENTAL_SILENCE": "1",
     "MPLBACKEND": "Agg",
 }
+TORN = ("inline_container", "PytorchStreamWriter", "I/O error", "No space left")  # torch's and safetensors' own words
 STOPPED = 143  # as a shell says of SIGTERM
 
 
@@ -79,9 +80,14 @@ def _train(folder: Path) -> Outcome | None:
     plan = read_plan(folder)
     os.environ.setdefault("OMP_NUM_THREADS", str(plan.threads))
     warnings.simplefilter("ignore")
+    from bot.learning.training.energy import Meter
     from bot.learning.training.fine_tuning import train
+    from bot.learning.training.watching import Watch
 
-    return train(plan, folder, is_shown=sys.stderr.isatty())
+    meter = Meter(watts=plan.watts, is_cuda=Path("/dev/nvidiactl").exists())
+    watch = Watch(folder, plan.deadline, meter, is_shown=sys.stderr.isatty())
+    watch.listen()
+    return train(plan, watch)
 
 
 def read_plan(folder: Path) -> Plan:
@@ -100,9 +106,9 @@ def explain(error: Exception, folder: Path) -> str:
             "There is too little memory for this training, even with an eighth of the batch: free some, or serve a "
             "smaller model."
         )
-    is_disk = isinstance(error, OSError) or "PytorchStreamWriter" in words or "I/O error" in words
-    if is_disk:
-        return f"{folder} cannot be written or read ({words}): make room, or give the bot the right to write there."
+    if isinstance(error, OSError) or any(trace in words for trace in TORN):
+        said = getattr(error, "strerror", None) or "the disk took only a part"
+        return f"{folder} cannot be written or read ({said}): make room, or give the bot the right to write there."
     return ""
 
 

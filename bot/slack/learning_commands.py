@@ -16,6 +16,7 @@ from bot.storage.tables import new_id
 
 REFUSAL = "Only the admins of the assistant may do that. They are named in its settings (`ADMIN_USER_IDS`)."
 ANSWER_LENGTH = 2500
+MOST_COMPARED = 4
 TRIGGER = "slack"
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,8 @@ class LearningOrders:
     async def _compare(self, words: str) -> Reply:
         known = [line.name for line in await self._learning.adapters()]
         names, question = split_comparison(words, known)
+        if len(names) > MOST_COMPARED:
+            return Reply(f"At most {MOST_COMPARED} adapters beside each other, please.")
         answers = await self._learning.compare(question, names)
         said = [
             section(f"*{escape(name) or 'Base'}*\n{render_mrkdwn(text[:ANSWER_LENGTH]) or '_nothing_'}")

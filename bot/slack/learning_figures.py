@@ -67,7 +67,7 @@ def _number(value: float, unit: str) -> str:
 
 
 def _signed(value: float, unit: str) -> str:
-    return f"{'+' if value > 0 else ''}{_number(value, unit)}"
+    return f"{'+' if value > 0 else ''}{_number(value, 'points' if unit == '%' else unit)}"
 
 
 def _duration(seconds: float) -> str:

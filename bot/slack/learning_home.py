@@ -11,7 +11,7 @@ from bot.slack.blocks import Block, build_button, confirm, context, header, sect
 from bot.slack.calls import Calls
 from bot.slack.learning_commands import tell_choice
 from bot.slack.learning_report import ROLLBACK
-from bot.slack.learning_words import render_adapter, render_line, render_status
+from bot.slack.learning_words import render_adapter, render_line, tell_details
 from bot.slack.manifest import COMMAND
 from bot.slack.render import escape
 
@@ -89,7 +89,9 @@ def _choices(facts: HomeFacts) -> list[Block]:
 
 
 def _admin_part(status: LearningStatus, adapters: Sequence[AdapterLine]) -> list[Block]:
-    blocks = [header("For admins"), section(render_status(status))]
+    blocks, details = [header("For admins")], tell_details(status)
+    if details:
+        blocks.append(section("\n".join(details)))
     if adapters:
         blocks.append(section("\n".join(render_adapter(line) for line in adapters[:MOST_ADAPTERS])))
     if not status.is_enabled or not status.allowed_by:

@@ -52,12 +52,12 @@ def build_why(blocks: list[Block]) -> dict[str, Any]:
 
 def render_why(why: Why) -> list[Block]:
     """Say what made an answer: model, what was learned, prompt, what was kept in mind, and what it took."""
-    kept = f"{why.messages_used} of {why.messages_total} messages of this conversation"
+    kept = f"{why.messages_used} of the {why.messages_total} messages before the question"
     blocks = [
         section(f"*Model*\n`{escape(why.model)}`{_hash(why.model_sha256)}"),
         section(f"*Learned*\n{_learned(why)}"),
         section(f"*Instructions*\n{_prompt(why)}"),
-        section(f"*Kept in mind*\n{kept}"),
+        section(f"*Kept in mind*\n{kept if why.messages_total else 'the question alone'}"),
         section(f"*Tokens and time*\n{_tokens(why)}\n{_times(why)}"),
     ]
     if why.sampling or why.finish_reason:

@@ -69,7 +69,12 @@ def render_line(status: LearningStatus) -> str:
 
 def render_status(status: LearningStatus) -> str:
     """Say in a few lines how the learning is and when it goes on."""
-    lines = [render_line(status)]
+    return "\n".join([render_line(status), *tell_details(status)])
+
+
+def tell_details(status: LearningStatus) -> list[str]:
+    """Say who allowed it, what has come together, and what was last."""
+    lines = []
     if status.is_enabled and status.allowed_by:
         when = f" on {status.allowed_at:%d %B %Y}" if status.allowed_at else ""
         lines.append(f"Allowed by {name_of(status.allowed_by)}{when}.")
@@ -80,7 +85,7 @@ def render_status(status: LearningStatus) -> str:
             lines.append(f"Next run: {tell_time(status.next_run)}.")
     if status.last_run_id is not None:
         lines.append(f"Last run, {status.last_run_id}: {escape(status.last_outcome) or 'no outcome'}")
-    return "\n".join(lines)
+    return lines
 
 
 def render_adapters(adapters: Sequence[AdapterLine]) -> str:

@@ -396,6 +396,8 @@ MRKDWN = [
         '<a href="https://a.b" target="_blank" rel="noopener noreferrer">x</a> &amp; &lt;i&gt;',
     ),
     ("<javascript:alert(1)|x>", "&lt;javascript:alert(1)|x&gt;"),
+    ("on <!date^1767225600^{date_num}|1 January>.", ">01/01/2026</time>."),
+    ("on <!date^1767225600^{nope}|1 &lt; 2>", ">1 &lt; 2</time>"),
 ]
 HOSTILE = ["**a ", "*a ", "_a ", "[", "[a](", "`a ", "<", "*", "> ", "~~a ", "|a"]
 

@@ -91,7 +91,7 @@ def test_a_report_says_everything() -> None:
         "Left out: 1 secrets",
         "1 of 1 corrected questions are right now",
         "Before: I do not know.",
-        "92%, before 4% (50 asked): better (difference between +80% and +95%)",
+        "92%, before 4% (50 asked): better (difference between +80 points and +95 points)",
         "Decision: promote",
         "surely better",
         "1 of 1 proofs",

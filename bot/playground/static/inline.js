@@ -3,11 +3,13 @@
 
 import { h } from "./dom.js";
 import { glyphOf } from "./emoji.js";
+import { formatDate, fullTimeOf } from "./time.js";
 
 const REACH = 4000; // how far a closing mark may be: hostile text must not cost quadratic time
 const DEEPEST = 12;
 const URL = /https?:\/\/[^\s<>"'`|\\^{}]+/y;
 const SLACK_TOKEN = /<([@#!])([A-Za-z0-9._^-]+)(?:\|([^>]*))?>/y;
+const SLACK_DATE = /<!date\^(\d{1,12})\^([^|>^]{1,200})(?:\^[^|>]*)?\|([^>]*)>/y;
 const SLACK_LINK = /<((?:https?:\/\/|mailto:)[^\s|>]+)(?:\|([^>]*))?>/y;
 const MD_LINK =
   /(!?)\[((?:\\.|\[[^\]]*\]|[^\]\\[])*)\]\(\s*<?([^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)>?(?:\s+"[^"]*")?\s*\)/y;
@@ -89,6 +91,11 @@ export function decode(text) {
 
 function readToken(text, at, names) {
   if (text[at] !== "<") return null;
+  const date = match(SLACK_DATE, text, at);
+  if (date) {
+    const words = formatDate(date[1], date[2]) ?? decode(date[3]);
+    return { node: h("time", { title: fullTimeOf(date[1]) }, words), end: at + date[0].length };
+  }
   const token = match(SLACK_TOKEN, text, at);
   if (!token) return null;
   const [whole, sigil, id, label] = token;
@@ -107,7 +114,6 @@ export function mention(sigil, id, label, names) {
     const name = names.channels?.get(id)?.name ?? label ?? id;
     return h("a.mention", { href: `#/${names.me?.id ?? ""}/${id}` }, `#${name}`);
   }
-  if (id.startsWith("date^")) return document.createTextNode(label ?? id);
   const known = ["here", "channel", "everyone"].includes(id);
   return h(
     known ? "span.mention.to-me" : "span.mention",

@@ -37,6 +37,27 @@ export function agoOf(ts, now = Date.now()) {
   return dayName(ts, now);
 }
 
+const FORMATS = {
+  date_num: { year: "numeric", month: "2-digit", day: "2-digit" },
+  date: { year: "numeric", month: "long", day: "numeric" },
+  date_short: { year: "numeric", month: "short", day: "numeric" },
+  date_long: { weekday: "long", year: "numeric", month: "long", day: "numeric" },
+  time: { hour: "numeric", minute: "2-digit" },
+  time_secs: { hour: "numeric", minute: "2-digit", second: "2-digit" },
+};
+
+/** Write a moment as Slack's date format says, such as "{date_short_pretty} {time}"; null for a token nobody knows. */
+export function formatDate(ts, format) {
+  let isKnown = true;
+  const words = format.replace(/\{(\w+?)(_pretty)?\}/g, (_, name, pretty) => {
+    isKnown &&= name in FORMATS;
+    const near = pretty ? dayName(ts) : "";
+    if (near === "Today" || near === "Yesterday") return near.toLowerCase();
+    return isKnown ? new Intl.DateTimeFormat(undefined, FORMATS[name]).format(dateOf(ts)) : "";
+  });
+  return isKnown ? words : null;
+}
+
 const plural = (count, unit) => `${count} ${unit}${count === 1 ? "" : "s"} ago`;
 
 /** Write milliseconds as people read them. */

@@ -102,4 +102,4 @@ async def load_turns(session: AsyncSession, thread_ids: Collection[str]) -> Mapp
 async def load_corrections(session: AsyncSession, ids: Collection[str]) -> dict[str, str]:
     """Return the texts of corrections by their ids."""
     rows = await session.execute(select(Correction.id, Correction.text).where(Correction.id.in_(ids)))
-    return dict(rows.tuples().all())
+    return {row[0]: row[1] for row in rows}

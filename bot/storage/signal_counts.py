@@ -37,9 +37,9 @@ async def count_signals(
             Message.user_id.not_in(without.people),
             Thread.channel_id.not_in(without.channels),
         )
-        found = (await session.execute(query.group_by(table.user_id))).tuples().all()
-        counts.append(sum(count for _, count in found))
-        people |= {user_id for user_id, _ in found}
+        found = (await session.execute(query.group_by(table.user_id))).all()
+        counts.append(sum(row[1] for row in found))
+        people |= {row[0] for row in found}
     return SignalCounts(counts[0], counts[1], counts[2], len(people))
 
 

@@ -85,7 +85,8 @@ def write_draft(chosen: Chosen, shelf: Shelf, desk: Desk) -> Draft | str:
     if is_fact and not chosen.newest.audiences <= desk.policy.audiences:
         return _write(chosen, shelf, desk, is_apart=True)
     draft = _write(chosen, shelf, desk, is_apart=False)
-    return _write(chosen, shelf, desk, is_apart=True) if is_fact and isinstance(draft, str) else draft
+    is_hindered = isinstance(draft, str) and draft != SAME
+    return _write(chosen, shelf, desk, is_apart=True) if is_fact and is_hindered else draft
 
 
 def _write(chosen: Chosen, shelf: Shelf, desk: Desk, *, is_apart: bool) -> Draft | str:

@@ -1,0 +1,219 @@
+"""From rows to drafts: who and what may be in them, and what becomes of odd rows. A real database, no engine."""
+
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.learning.data import choosing, drafts, eligibility, gathering
+from bot.learning.data.drafts import Draft
+from bot.learning.data.gathering import Harvest, look, read_drafts
+from bot.learning.data.policy import Cap, DataPolicy
+from bot.learning.examples import Source
+from bot.storage.db import Database
+from bot.storage.tables import AnswerState, Audience
+from tests.learning.feedback_rows import PLAIN, Team, system
+
+WORDS = ["beacon", "copper", "delta", "ember", "falcon", "garnet", "harbor", "island", "juniper", "kernel"]
+FREE = replace(PLAIN, person_cap=Cap(share=1, least=999))
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """Open a database on SQLite; tests/storage has the queries on both kinds."""
+    opened = Database(f"sqlite+aiosqlite:///{tmp_path / 'rows.db'}")
+    await opened.migrate()
+    yield opened
+    await opened.close()
+
+
+async def gather(database: Database, team: Team, policy: DataPolicy = FREE) -> tuple[list[Draft], Harvest]:
+    """Store what a team said and return its drafts, newest first."""
+    await team.save(database)
+    harvest = await look(database, policy=policy, system=system, since=None)
+    found = [draft async for draft, _ in read_drafts(database, harvest, say=lambda *_: None)]
+    return found, harvest
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_nobody_is_in_it_who_must_not_be(database: Database, seed: int) -> None:
+    """In a random team, no row and no word of who opted out, and nothing private but what its author gave to all."""
+    rng, team = random.Random(seed), Team()
+    places = [("C1", Audience.PUBLIC), ("C2", Audience.PUBLIC), ("G1", Audience.PRIVATE), ("S1", Audience.SHARED)]
+    where = {}
+    for number in range(70):
+        person = rng.choice("abcdefgh")
+        channel, audience = rng.choice([*places, (f"D{person}", Audience.DIRECT)])
+        thread = f"{channel}-{rng.randrange(6)}"
+        text = f"{rng.choice(WORDS)} {rng.choice(WORDS)} {number * 7919} of {person}?"
+        answer = team.ask(
+            person, text, f"It is {rng.choice(WORDS)} {number}.", thread=thread, channel=channel, audience=audience
+        )
+        answer.messages_used = rng.randrange(4)
+        where[answer.id] = audience
+        voter = rng.choice("abcdefgh")
+        if rng.random() < 0.4:
+            team.correct(voter, answer, f"It is {rng.choice(WORDS)}, said {voter}.", is_for_everyone=rng.random() < 0.5)
+        else:
+            team.vote(voter, answer, up=rng.random() < 0.6)
+    for person in "ab":
+        team.refuse("person", person)
+    team.refuse("channel", "C2")
+    by_id = {row.id: row for row in team.rows}
+
+    found, harvest = await gather(database, team)
+
+    assert found
+    assert harvest.left_out[eligibility.SHARED_PLACE]
+    for draft in found:
+        assert not {"a", "b"} & {*draft.people, *(person for _, _, person in draft.rows)}
+        said = " ".join(message["content"] for message in draft.messages) + draft.answer
+        assert not {"A:", "B:", "a?", "b?"} & set(said.split())
+        newest = draft.chosen.newest
+        assert newest.channel_id not in {"C2", "S1"}
+        if where[newest.answer_id] is not Audience.PUBLIC:
+            assert by_id[newest.row_id].is_for_everyone
+            assert newest.user_id == newest.asker_id
+            assert draft.rejected == ""
+            assert [message["role"] for message in draft.messages] == ["system", "user"]
+
+
+async def test_a_draft_reads_as_the_assistant_read_it(database: Database) -> None:
+    """System prompt of that day, the messages that were in the prompt with who said them, and their newest answers."""
+    team = Team()
+    team.ask("maya", "Where is the ladder?", "In the shed.", thread="1")
+    team.ask("jo", "Is it long?", "Three metres.", thread="1")
+    answer = team.ask("maya", "And the saw?", "Beside it.", thread="1", messages_used=1)
+    team.vote("jo", answer)
+
+    (draft,), _ = await gather(database, team)
+
+    assert list(draft.messages) == [
+        {"role": "system", "content": "You are Apprentice.\nToday is Monday, 2 November 2026."},
+        {"role": "user", "content": "Jo: Is it long?"},
+        {"role": "assistant", "content": "Three metres."},
+        {"role": "user", "content": "Maya: And the saw?"},
+    ]
+    assert (draft.question, draft.answer, draft.people) == ("And the saw?", "Beside it.", ("jo", "maya"))
+    assert {table for table, _, _ in draft.rows} == {"feedback", "messages", "answers"}
+
+
+async def test_what_is_taught_stands_without_its_thread(database: Database) -> None:
+    """Where somebody earlier in the thread opted out, the correction is kept, and the conversation is not."""
+    team = Team()
+    team.ask("bo", "Who has the van?", "Nobody.", thread="1")
+    answer = team.ask("ada", "Where is it parked?", "I do not know.", thread="1", messages_used=1)
+    team.correct("ada", answer, "Behind the hall.")
+    team.refuse("person", "bo")
+
+    (draft,), harvest = await gather(database, team)
+
+    assert draft.is_fact
+    assert draft.rejected == ""
+    assert draft.messages[-1] == {"role": "user", "content": "Ada: Where is it parked?"}
+    assert "bo" not in draft.people
+    assert not harvest.left_out
+
+
+async def test_secrets_never_reach_a_draft(database: Database) -> None:
+    """In the prompt they are placeholders; an answer that has something new of the kind is left out."""
+    team = Team()
+    mail, key = "ada@acme.example", "ghp_" + "a1B2" * 9
+    team.ask("ada", f"My key is {key}, keep it.", "I keep nothing.", thread="1")
+    asked = team.ask("ada", f"May I write to {mail}?", f"Yes, write to {mail}.", thread="1", messages_used=1)
+    team.vote("bo", asked)
+    leaking = team.ask("bo", "Who knows about the printer?", "Call +49 30 1234567.")
+    team.vote("ada", leaking)
+    taught = team.ask("cy", "How do I reach the help desk?", "I do not know.")
+    team.correct("cy", taught, "Write to help@acme.example.")
+
+    (draft,), harvest = await gather(database, team)
+
+    assert draft.answer == "Yes, write to [e-mail 1]."
+    assert draft.messages[1]["content"] == "Ada: My key is [secret 1], keep it."
+    assert not draft.is_as_served
+    assert harvest.left_out == {drafts.PRIVATE_ANSWER: 2}
+    assert harvest.redacted == {"secret": 1, "e-mail": 1}
+
+
+async def test_odd_rows_are_left_out_with_a_reason(database: Database) -> None:
+    """Failed, cut off, empty, damaged and unchanged answers teach nothing and break nothing."""
+    team = Team()
+    for number, (text, changes) in enumerate(
+        [
+            ("half an ans", {"finish_reason": "length"}),
+            ("", {"state": AnswerState.FAILED, "finish_reason": None}),
+            ("", {}),
+            ("half \ufffd a sign", {}),
+            ("fine<|im_end|>", {}),
+            ("ha" * 60, {}),
+        ]
+    ):
+        team.vote("bo", team.ask("ada", f"{WORDS[number]} {WORDS[-number]}?", text, **changes))
+    team.correct("bo", team.ask("ada", "Is the sky blue?", "It is."), "It is.")
+    team.correct("bo", team.ask("ada", "Is the shop open?", "half \ufffd", finish_reason="length"), "Until six.")
+
+    found, harvest = await gather(database, team)
+
+    assert [(draft.answer, draft.rejected) for draft in found] == [("Until six.", "")]
+    assert harvest.left_out.total() == 7
+    assert harvest.left_out[eligibility.UNFINISHED] == 2
+    assert harvest.left_out[drafts.SAME] == 1
+
+
+async def test_a_deleted_message_makes_the_served_tokens_useless(database: Database) -> None:
+    """Fewer messages before the question than were there then: one is gone, and its words are in the served prompt."""
+    team = Team()
+    whole = team.ask("ada", "One and only?", "Yes.", messages_used=0, messages_total=0, prompt_token_ids=[1])
+    team.ask("ada", "Where is the first?", "Here.", thread="1")
+    torn = team.ask(
+        "ada", "Where is the last?", "There.", thread="1", messages_used=2, messages_total=2, prompt_token_ids=[1]
+    )
+    for answer in (whole, torn):
+        team.vote("bo", answer)
+
+    found, _ = await gather(database, team)
+
+    assert {draft.question: draft.is_as_served for draft in found} == {
+        "One and only?": True,
+        "Where is the last?": False,
+    }
+
+
+async def test_repetitions_are_learned_once(database: Database) -> None:
+    """Of nearly equal questions with nearly equal answers the newest stays; different corrections all stay."""
+    team = Team()
+    long = "the report for the quarter that ended in September, the one with the coloured tables on page four"
+    for number in range(3):
+        team.vote("bo", team.ask("ada", f"Where do I find {long}{'?' * (number + 1)}", f"In the folder of {long}."))
+    for number in range(3):
+        team.correct(
+            "bo", team.ask("ada", f"Who has key number {number}?", "I do not know."), f"Person {number} has it."
+        )
+
+    found, harvest = await gather(database, team)
+
+    assert [draft.chosen.source for draft in found] == [Source.CORRECTION] * 3 + [Source.LIKED]
+    assert found[-1].question.endswith("???")
+    assert harvest.left_out == {gathering.REPEATED: 2}
+
+
+async def test_regenerated_and_disliked_answers(database: Database) -> None:
+    """A preference has both answers; a tie teaches nothing."""
+    team = Team()
+    first = team.ask("ada", "Tell me a fact about owls.", "Owls are birds.")
+    message = next(row for row in team.rows if row.id == first.message_id)
+    second = team.answer(message, "Owls see well at night.", replaces_id=first.id)
+    team.vote("ada", second)
+    team.prefer("ada", second, first)
+    even = team.ask("bo", "Tell me a fact about bees.", "Bees dance.")
+    team.vote("ada", even)
+    team.vote("cy", even, up=False)
+
+    (draft,), harvest = await gather(database, team)
+
+    assert (draft.answer, draft.rejected) == ("Owls see well at night.", "Owls are birds.")
+    assert draft.chosen.source is Source.REGENERATED
+    assert harvest.left_out == {choosing.EVEN: 2}

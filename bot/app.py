@@ -21,7 +21,10 @@ from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
 from bot.errors import ApprenticeError, ConfigError, ModelFileError
 from bot.hub import Access
-from bot.jobs import scheduled_jobs
+from bot.jobs import Jobs
+from bot.learning.rollout.serving import Rollout
+from bot.learning.window import Window
+from bot.learning_parts import LearningParts, build_learning
 from bot.logs import BARE
 from bot.model_files import resolve_model
 from bot.settings import Settings, Transport
@@ -30,8 +33,9 @@ from bot.slack.answering import Answering
 from bot.slack.app import build_slack_app
 from bot.slack.calls import Calls, error_code
 from bot.slack.directory import Directory
+from bot.slack.learning_news import LearningNews
 from bot.slack.turns import Turns
-from bot.storage.db import open_database
+from bot.storage.db import Database, open_database
 from bot.web import build_web_app, serving
 
 SLACK_TIMEOUT_S = 30
@@ -76,21 +80,35 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
     """Run the whole bot for as long as the block runs."""
     settings.require_slack()
     async with AsyncExitStack() as stack:
-        engine, supervisor = await stack.enter_async_context(running_engine(settings))
+        running = await stack.enter_async_context(running_engine(settings))
+        engine = running.client
         database = await stack.enter_async_context(open_database(settings.database()))
         client = await stack.enter_async_context(_slack_client(settings))
         calls = Calls(client)
         identity = await _log_in(client)
+        jobs = Jobs(database)
+        rollout = Rollout(database, engine)
         assistant = Assistant(
             database,
             engine,
             prompt=load_prompt(shipped("prompts"), "system", variables=frozenset({"today"})),
             max_tokens=settings.answer_max_tokens,
             temperature=settings.answer_temperature,
+            choose_adapter=rollout.choose,
         )
         directory = Directory(calls)
         answering = Answering(assistant, calls=calls, directory=directory, bot_user_id=identity.bot_user_id or "")
         turns = Turns(database, answering)
+        parts = _learning(
+            settings,
+            database=database,
+            running=running,
+            rollout=rollout,
+            assistant=assistant,
+            turns=turns,
+            jobs=jobs,
+            calls=calls,
+        )
         slack = build_slack_app(
             client,
             identity=identity,
@@ -102,8 +120,10 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             calls=calls,
             engine=engine,
             admins=frozenset(settings.admin_user_ids),
+            learning=parts.learning,
         )
-        await stack.enter_async_context(scheduled_jobs(database))
+        await stack.enter_async_context(jobs.running())
+        await stack.enter_async_context(_background(parts.runner.work()))
         worker = await stack.enter_async_context(_background(turns.run()))
         app_token = settings.slack_app_token.get_secret_value()
         is_http = settings.slack_transport is Transport.HTTP
@@ -120,17 +140,57 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         if socket is not None:
             await stack.enter_async_context(_socket(socket))
         log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
-        yield RunningBot(engine, supervisor, port, worker)
+        yield RunningBot(engine, running.supervisor, port, worker)
         log.info("stopping")
 
 
+def _learning(
+    settings: Settings,
+    *,
+    database: Database,
+    running: "RunningEngine",
+    rollout: Rollout,
+    assistant: Assistant,
+    turns: Turns,
+    jobs: Jobs,
+    calls: Calls,
+) -> LearningParts:
+    """Put the learning loop together and let the clock start it."""
+    news = LearningNews(database, calls, channel_id=settings.admin_channel_id, admins=settings.admin_user_ids)
+    parts = build_learning(
+        settings,
+        database,
+        running.client,
+        rollout,
+        model_path=running.model_path,
+        system=assistant.system_on,
+        is_busy=turns.is_busy,
+        hear=news.hear,
+        tell=news.tell,
+        next_run=jobs.next_training,
+    )
+    window = Window.parse(settings.training_window)
+    jobs.add_learning(parts.learning, parts.watch, schedule=settings.training_schedule, window=window)
+    return parts
+
+
+@dataclass(frozen=True, slots=True)
+class RunningEngine:
+    """An engine to ask, who looks after it if it is our own, and the file that it is to serve."""
+
+    client: EngineClient
+    supervisor: EngineSupervisor | None
+    model_path: Path | None
+
+
 @asynccontextmanager
-async def running_engine(settings: Settings) -> AsyncIterator[tuple[EngineClient, EngineSupervisor | None]]:
+async def running_engine(settings: Settings) -> AsyncIterator[RunningEngine]:
     """Connect to ENGINE_URL, or start an engine of our own and look after it."""
     key = settings.engine_api_key.get_secret_value()
     async with AsyncExitStack() as stack:
         if settings.engine_url:
-            yield await stack.enter_async_context(EngineClient(settings.engine_url, api_key=key)), None
+            client = await stack.enter_async_context(EngineClient(settings.engine_url, api_key=key))
+            yield RunningEngine(client, None, settings.model_path if settings.model_path.is_file() else None)
             return
         model = await asyncio.to_thread(
             resolve_model,
@@ -145,7 +205,8 @@ async def running_engine(settings: Settings) -> AsyncIterator[tuple[EngineClient
         socket_path = folder / "engine.sock"
         command = engine_command(settings, model=model, socket_path=socket_path)
         supervisor = await stack.enter_async_context(EngineSupervisor(command, socket_path=socket_path))
-        yield await stack.enter_async_context(EngineClient(socket_path=socket_path)), supervisor
+        client = await stack.enter_async_context(EngineClient(socket_path=socket_path))
+        yield RunningEngine(client, supervisor, model)
 
 
 def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> list[str]:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot import __version__
+from bot.cli_dataset import dataset
 from bot.cli_engine import engine
+from bot.cli_learning import adapters, train
 from bot.cli_models import models
 from bot.start import start
 
@@ -54,6 +56,9 @@ def demo(port: int, opens_browser: bool) -> None:
 
 cli.add_command(engine)
 cli.add_command(models)
+cli.add_command(train)
+cli.add_command(adapters)
+cli.add_command(dataset)
 
 
 @cli.command()

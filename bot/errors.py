@@ -8,6 +8,7 @@ ApprenticeError
 │   ├── EngineUnavailable  not reachable, or gone in the middle of an answer: worth another try
 │   ├── EngineBusy         refused because the queue is full: worth another try later
 │   ├── ContextOverflow    the prompt can never fit into the model's context
+│   ├── UnknownModel       a model or adapter that the server does not serve, or no more
 │   └── ModelFileError     the model file is missing, damaged or of an unknown kind
 ├── LearningError          what was learned cannot become an adapter; the sentence names the cause and the mend
 └── DeliveryError          Slack did not take an answer in any form
@@ -69,6 +70,10 @@ class ContextOverflow(EngineError):  # noqa: N818 - the field's own word
         super().__init__(message)
         self.prompt_tokens = prompt_tokens
         self.limit = limit
+
+
+class UnknownModel(EngineError):  # noqa: N818 - reads as a state, not as a mistake
+    """The model's server does not serve this model."""
 
 
 class ModelFileError(EngineError):

@@ -9,6 +9,10 @@ from pathlib import Path
 from bot.errors import ConfigError
 
 
+class FolderInUse(ConfigError):  # noqa: N818 - reads as a state
+    """Another bot works in this data folder."""
+
+
 @contextmanager
 def holding(folder: Path) -> Iterator[None]:
     """Create *folder* and hold it while the block runs; the system lets go of it however the process ends."""
@@ -22,7 +26,7 @@ def holding(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise ConfigError(
+            raise FolderInUse(
                 f"DATA_DIR: {folder} is in use by the bot with process id {file.read().strip()}: "
                 "stop that one, or set another DATA_DIR."
             ) from error

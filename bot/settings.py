@@ -3,6 +3,7 @@
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -58,6 +59,21 @@ class Settings(BaseSettings):
     answer_max_tokens: int = Field(default=600, ge=16)
     answer_temperature: float = Field(default=0.3, ge=0, le=2)
 
+    training_enabled: bool = True
+    training_schedule: str = "0 2 * * *"
+    training_window: str = "01:00-06:00"
+    training_base: Path | None = None
+    training_least_signal: float = Field(default=50, gt=0)
+    training_threads: int = Field(default=0, ge=0)
+    training_max_minutes: int = Field(default=240, ge=1)
+    training_watts: float = Field(default=0, ge=0)
+    training_price_per_kwh: float = Field(default=0, ge=0)
+    canary_share: float = Field(default=0.25, gt=0, le=1)
+    canary_hours: float = Field(default=24, gt=0)
+    canary_from_people: int = Field(default=8, ge=0)
+    veto_minutes: float = Field(default=0, ge=0)
+
+    admin_channel_id: str = ""
     admin_user_ids: Annotated[tuple[str, ...], NoDecode] = ()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
@@ -98,6 +114,11 @@ class Settings(BaseSettings):
         if bool(self.model_repo) != bool(self.model_file):
             raise ValueError("MODEL_REPO and MODEL_FILE belong together: set both, or MODEL_PATH instead")
         return self
+
+    @property
+    def is_playground(self) -> bool:
+        """Return whether Slack is a playground on this machine, where nobody is real."""
+        return urlsplit(self.slack_api_url).hostname in {"127.0.0.1", "localhost", "::1"}
 
     def database(self) -> str:
         """Return the SQLAlchemy address: `DATABASE_URL`, or SQLite under `DATA_DIR`."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from jinja2 import StrictUndefined, TemplateError, meta
@@ -28,6 +29,11 @@ class Prompt:
             return _environment().from_string(self.template).render(values).strip()
         except TemplateError as error:
             raise PromptError(f"prompts/{self.name}.md cannot be filled in: {error}.") from error
+
+
+def render_system(prompt: Prompt, day: date) -> str:
+    """Return the assistant's own prompt as it stands on a day."""
+    return prompt.render(today=f"{day:%A, %-d %B %Y}")
 
 
 def load_prompt(folder: Path, name: str, *, variables: frozenset[str]) -> Prompt:

@@ -5,15 +5,16 @@ Knows no Slack: the caller drains `Assistant.write` and shows the words wherever
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
+from datetime import date
 
 from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.history import Fitted, build_messages, fit_history
-from bot.conversation.prompts import Prompt
+from bot.conversation.prompts import Prompt, render_system
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions, QueuePlace
-from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable
+from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
 from bot.storage.answers import begin_answer, has_outcome, is_replaced, load_answer, update_answer
 from bot.storage.db import Database
 from bot.storage.tables import AnswerState, Audience, now
@@ -23,6 +24,15 @@ ENGINE_PATIENCE_S = 90.0
 TEMPLATE_MARGIN = 16
 UNKNOWN_CONTEXT = 4096
 ANOTHER_TEMPERATURE = 0.8  # whoever asks for another answer does not want to read the same one again
+
+
+# From who asks, and what the engine serves, to the adapter that answers; empty: the base.
+ChooseAdapter = Callable[[str, Collection[str]], Awaitable[str]]
+
+
+async def choose_base(_user_id: str, _served: Collection[str]) -> str:
+    """Let the base answer everybody."""
+    return ""
 
 
 class Patience:
@@ -42,13 +52,21 @@ class Assistant:
     """Answers messages with the engine and remembers in the database."""
 
     def __init__(
-        self, database: Database, engine: EngineClient, *, prompt: Prompt, max_tokens: int, temperature: float
+        self,
+        database: Database,
+        engine: EngineClient,
+        *,
+        prompt: Prompt,
+        max_tokens: int,
+        temperature: float,
+        choose_adapter: ChooseAdapter = choose_base,
     ) -> None:
         self._database = database
         self._engine = engine
         self._prompt = prompt
         self._max_tokens = max_tokens
         self._temperature = temperature
+        self._choose_adapter = choose_adapter
 
     async def begin(self, question: Question) -> Draft | None:
         """Store the question and begin its answer; None when it has had its visible outcome."""
@@ -112,6 +130,7 @@ class Assistant:
         if not served:
             raise EngineError("The model's server serves no model.")
         model = served[0]
+        adapter = await self._choose_adapter(draft.question.user_id, {other.id for other in served[1:]})
         limit = model.n_ctx or UNKNOWN_CONTEXT
         room = min(self._max_tokens, limit // 3)
         draft.fitted = await self._fit(draft, budget=limit - room - TEMPLATE_MARGIN)
@@ -120,6 +139,7 @@ class Assistant:
         draft.record = {
             "model": model.id,
             "model_sha256": model.sha256 or "",
+            "adapter": adapter or None,
             "prompt_name": self._prompt.name,
             "prompt_version": self._prompt.version,
             "sampling": sampling,
@@ -135,11 +155,22 @@ class Assistant:
                 async for piece in self._attempt(draft):
                     patience = Patience()
                     yield piece
+            except UnknownModel:
+                if not draft.record["adapter"]:
+                    raise
+                await self._drop_adapter(draft)
             except (EngineUnavailable, EngineBusy) as error:
                 draft.stand(_read_place(error))
                 if draft.text and draft.prompt_ids is None:
                     raise  # a server that names no token ids: nothing to go on from
                 await draft.unless_stopped(patience.wait(error))
+
+    async def _drop_adapter(self, draft: Draft) -> None:
+        """Go on without an adapter that was taken back while the answer waited: as if it were asked now."""
+        if draft.text:
+            draft.record["adapter"] = None
+        else:
+            await self.prepare(draft)
 
     async def finish(self, draft: Draft, *, state: AnswerState, error_id: str | None = None) -> None:
         """Store what was written and how it came about."""
@@ -165,11 +196,15 @@ class Assistant:
         async with self._database.begin() as session:
             await update_answer(session, draft.answer_id, reply_ts=reply_ts)
 
+    def system_on(self, day: date) -> str:
+        """Return the assistant's own prompt as it stands on a day."""
+        return render_system(self._prompt, day)
+
     async def _fit(self, draft: Draft, *, budget: int) -> Fitted:
         question = draft.question
         async with self._database.read() as session:
             history = await load_history(session, draft.thread_id, before_ts=question.ts)
-        system = self._prompt.render(today=f"{now().astimezone():%A, %-d %B %Y}")
+        system = self.system_on(now().astimezone().date())
         asked = Said(question.user_name, question.text)
         fitted = await fit_history(
             history,
@@ -186,7 +221,10 @@ class Assistant:
         place = draft.question.place
         scope = f"{place.team_id}/{place.channel_id}/{place.thread_ts}"
         options = AnswerOptions(
-            **draft.record["sampling"], model=draft.record["model"], scope=scope, user=draft.question.user_id
+            **draft.record["sampling"],
+            model=draft.record["adapter"] or draft.record["model"],
+            scope=scope,
+            user=draft.question.user_id,
         )
         if draft.prompt_ids is not None and draft.completion_ids:
             chunks = self._engine.resume(draft.prompt_ids, draft.completion_ids, options)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from bot.engine.types import Chunk, QueuePlace, Usage
-from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable
+from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
 
 OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 OVERFLOW_WORDS = re.compile(r"maximum context length is (\d+)\D+?(\d+) ")
@@ -72,6 +72,8 @@ def read_error(status: int, body: object, *, retry_after: str | None = None) -> 
         )
     if status in UNAVAILABLE or "engine_stopping" in kinds:
         return EngineUnavailable(message)
+    if "model_not_found" in kinds:
+        return UnknownModel(message)
     if status in {401, 403}:
         return EngineError("The model's server refused the key: check ENGINE_API_KEY.")
     return EngineError(f"The model's server refused the request: {message}")

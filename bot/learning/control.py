@@ -1,134 +1,210 @@
 """What can be asked and done about learning: one function each, for Slack's commands and buttons and for the CLI."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
 
+from bot.engine.client import EngineClient
+from bot.engine.types import AnswerOptions
+from bot.errors import LearningError
+from bot.learning.config import LearningConfig
+from bot.learning.data.points import count_points
 from bot.learning.figures import RunReport
+from bot.learning.permission import ALLOW, FORBID, PAUSE, RESUME, find_permission, is_on_hold
+from bot.learning.reporting import report_of
+from bot.learning.rollout.serving import Rollout
+from bot.learning.run import Runner
+from bot.learning.training_extra import check_training_extra
+from bot.learning.views import AdapterLine, LearningStatus, Why
+from bot.learning.why import explain
+from bot.storage import adapters as adapter_store
+from bot.storage import runs as store
+from bot.storage.audit import record
+from bot.storage.choices import newest_choice, save_choice
+from bot.storage.db import Database
+from bot.storage.learning_tables import AdapterState, RunState
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LearningStatus:
-    """How the learning is: permitted or not, what runs, what is served, what is missing for the next run."""
-
-    is_enabled: bool  # TRAINING_ENABLED
-    allowed_by: str = ""  # who acknowledged, empty: nobody has
-    allowed_at: datetime | None = None
-    is_paused: bool = False
-    run_id: int | None = None  # the run under way
-    run_state: str = ""
-    phase: str = ""
-    step: int = 0
-    steps: int = 0
-    active: str = ""  # the adapter that everybody gets; empty: the base
-    canary: str = ""
-    canary_share: float = 0.0
-    next_run: datetime | None = None
-    points: float = 0.0  # how much signal has come since the last run
-    points_needed: float = 0.0
-    last_run_id: int | None = None
-    last_outcome: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdapterLine:
-    """An adapter in a list."""
-
-    name: str
-    run_id: int
-    state: str
-    created_at: datetime
-    changed_at: datetime
-    reasons: tuple[str, ...] = ()
-    ups: int = 0
-    downs: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Why:
-    """Why an answer is as it is; the texts in it are the asker's own conversation."""
-
-    model: str
-    model_sha256: str
-    adapter: str = ""
-    run_id: int | None = None
-    run_finished_at: datetime | None = None
-    learned_from: tuple[str, ...] = ()  # what the adapter's run learned from, counts in words
-    prompt_name: str = ""
-    prompt_version: str = ""
-    messages_used: int = 0
-    messages_total: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    first_token_seconds: float | None = None
-    seconds: float | None = None
-    sampling: str = ""
-    finish_reason: str = ""
+COMPARE_TOKENS = 400
 
 
 class Learning:
     """The learning loop as people steer it. Every method that changes something writes an audit row with *by*.
 
-    What cannot be done raises *LearningError* whose sentence says why and what to do.
+    What cannot be done raises *LearningError* whose sentence says why and what to do. *next_run* says when the clock
+    starts the next run.
     """
+
+    def __init__(
+        self,
+        database: Database,
+        client: EngineClient,
+        rollout: Rollout,
+        runner: Runner,
+        *,
+        config: LearningConfig,
+        system: Callable[[date], str],
+        next_run: Callable[[], datetime | None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._client = client
+        self._rollout = rollout
+        self._runner = runner
+        self._config = config
+        self._system = system
+        self._next_run = next_run
 
     async def status(self) -> LearningStatus:
         """Return how the learning is."""
-        raise NotImplementedError
+        async with self._database.read() as session:
+            permission = await find_permission(session, needs_one=self._config.needs_permission)
+            run, last = await store.open_run(session), await store.last_run(session)
+            active = await adapter_store.adapter_in(session, AdapterState.ACTIVE)
+            canary = await adapter_store.adapter_in(session, AdapterState.CANARY)
+            is_paused = await is_on_hold(session)
+            since = await store.last_learned_at(session)
+        counted = await count_points(self._database, policy=self._config.policy, since=since)
+        progress = run.progress if run else {}
+        return LearningStatus(
+            is_enabled=self._config.is_enabled,
+            allowed_by=permission.by if permission else "",
+            allowed_at=permission.at if permission else None,
+            is_paused=is_paused,
+            run_id=run.id if run else None,
+            run_state=str(run.state) if run else "",
+            phase=str(progress.get("phase", "")),
+            step=int(progress.get("step", 0)),
+            steps=int(progress.get("steps", 0)),
+            active=active.name if active else "",
+            canary=canary.name if canary else "",
+            canary_share=canary.canary_share if canary else 0.0,
+            next_run=self._next_run() if self._config.is_enabled and permission and not is_paused else None,
+            points=counted.points,
+            points_needed=counted.points_needed,
+            last_run_id=last.id if last else None,
+            last_outcome=(last.reason or str(last.state)) if last else "",
+            last_ended_at=last.finished_at if last else None,
+        )
 
     async def allow(self, *, by: str) -> None:
         """Keep that an admin acknowledged what training on the workspace's conversations means."""
-        raise NotImplementedError
+        await self._record(ALLOW, by=by)
 
     async def forbid(self, *, by: str) -> None:
         """Take the permission back; a run under way is cancelled."""
-        raise NotImplementedError
+        await self._record(FORBID, by=by)
+        await self._runner.cancel_open()
 
     async def request_run(self, *, by: str, trigger: str, is_dry: bool = False) -> int:
         """Queue a run and return its number; *is_dry* builds the data set and its report only."""
-        raise NotImplementedError
+        if not self._config.is_enabled:
+            raise LearningError("Training is switched off here: set TRAINING_ENABLED=true and start the bot again.")
+        if not is_dry:
+            check_training_extra()
+        async with self._database.begin() as session:
+            if await find_permission(session, needs_one=self._config.needs_permission) is None:
+                raise LearningError("Nobody has allowed training yet: an admin can, with `/apprentice train on`.")
+            run = await store.open_run(session)
+            if run is not None:
+                raise LearningError(f"Run {run.id} is under way ({run.state}); one at a time.")
+            run = await store.queue_run(session, trigger=trigger, by=by, is_dry=is_dry)
+            record(session, "training.run", by=by, target=str(run.id), trigger=trigger, is_dry=is_dry)
+            return run.id
 
     async def cancel_run(self, *, by: str) -> int:
         """Cancel the run under way and return its number."""
-        raise NotImplementedError
+        run_id = await self._runner.cancel_open()
+        if run_id is None:
+            raise LearningError("No run is under way.")
+        await self._record("training.cancel", by=by, target=str(run_id))
+        return run_id
 
     async def pause(self, *, by: str) -> None:
         """Let no scheduled run begin, and hold the one under way still."""
-        raise NotImplementedError
+        await self._record(PAUSE, by=by)
+        await self._runner.look_at_hold()
 
     async def resume(self, *, by: str) -> None:
         """Undo *pause*."""
-        raise NotImplementedError
+        await self._record(RESUME, by=by)
+        await self._runner.look_at_hold()
 
     async def adapters(self) -> Sequence[AdapterLine]:
         """Return every adapter, newest first."""
-        raise NotImplementedError
+        lines = []
+        async with self._database.read() as session:
+            for adapter in await adapter_store.all_adapters(session):
+                ups, downs = await adapter_store.count_votes(session, adapter.name)
+                line = AdapterLine(
+                    name=adapter.name,
+                    run_id=adapter.run_id,
+                    state=str(adapter.state),
+                    created_at=adapter.created_at,
+                    changed_at=adapter.changed_at,
+                    reasons=await adapter_store.last_reasons(session, adapter.id),
+                    ups=ups,
+                    downs=downs,
+                )
+                lines.append(line)
+        return lines
 
     async def report(self, name: str = "") -> RunReport:
         """Return the report of the run named by its number or its adapter's name; empty: the newest ended run's."""
-        raise NotImplementedError
+        async with self._database.read() as session:
+            run = await store.find_run(session, name) if name else await store.last_run(session)
+        if run is None:
+            raise LearningError(f"There is no run {name[:64]!r}." if name else "No run has ended yet.")
+        if run.state not in {RunState.DONE, RunState.FAILED, RunState.CANCELLED}:
+            raise LearningError(f"Run {run.id} is under way ({run.state}); its report comes when it has ended.")
+        return report_of(run)
 
     async def promote(self, name: str, *, by: str) -> str:
         """Serve an adapter to everybody from the next question on; return what it replaced."""
-        raise NotImplementedError
+        return await self._rollout.promote(name, by=by, reasons=["Somebody decided so."])
 
     async def rollback(self, *, by: str, reason: str = "") -> tuple[str, str]:
         """Take back the canary, or else the active adapter; return what was taken back and what is served now."""
-        raise NotImplementedError
+        return await self._rollout.roll_back(by=by, reasons=[reason[:500] or "Somebody decided so."])
+
+    async def veto(self, name: str, *, by: str, reason: str = "") -> None:
+        """Take out an adapter that waits for objections, or a canary, before everybody gets it."""
+        await self._rollout.veto(name, by=by, reason=reason[:500] or "Somebody objected.")
 
     async def compare(self, question: str, names: Sequence[str] = ()) -> Sequence[tuple[str, str]]:
         """Return what the base and each named adapter (none named: the active and the canary) answer to *question*."""
-        raise NotImplementedError
+        async with self._database.read() as session:
+            named = [await adapter_store.find_adapter(session, name) for name in names]
+            wanted = [adapter for adapter in named if adapter is not None]
+            if len(wanted) < len(names):
+                raise LearningError("Not every one of these adapters exists; `/apprentice adapters` names them all.")
+            wanted = wanted or list(await adapter_store.served_adapters(session))
+        for adapter in wanted:
+            await self._rollout.ensure_loaded(adapter)
+        base = (await self._client.models())[0].id
+        models = [("the base", base), *((adapter.name, adapter.name) for adapter in wanted)]
+        return [(label, await self._ask(model, question)) for label, model in models]
+
+    async def _ask(self, model: str, question: str) -> str:
+        system = self._system(datetime.now().astimezone().date())
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+        options = AnswerOptions(model=model, temperature=0.0, max_tokens=COMPARE_TOKENS, scope="compare")
+        return "".join([chunk.text async for chunk in self._client.chat(messages, options)])
 
     async def explain(self, answer_id: str) -> Why | None:
         """Return why an answer is as it is; None when it is not known."""
-        raise NotImplementedError
+        async with self._database.read() as session:
+            return await explain(session, answer_id)
 
     async def choose(self, kind: str, subject_id: str, *, is_allowed: bool, by: str) -> None:
         """Let a `person`'s or a `channel`'s words be learned from, or not."""
-        raise NotImplementedError
+        async with self._database.begin() as session:
+            save_choice(session, kind=kind, subject_id=subject_id, is_allowed=is_allowed, by=by)
+            record(session, "training.choice", by=by, target=f"{kind}:{subject_id}", is_allowed=is_allowed)
 
     async def is_chosen(self, kind: str, subject_id: str) -> bool | None:
         """Return what was chosen for a person or a channel; None when nothing was."""
-        raise NotImplementedError
+        async with self._database.read() as session:
+            chosen = await newest_choice(session, kind=kind, subject_id=subject_id)
+        return None if chosen is None else chosen.is_allowed
+
+    async def _record(self, action: str, *, by: str, target: str = "") -> None:
+        async with self._database.begin() as session:
+            record(session, action, by=by, target=target)

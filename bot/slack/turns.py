@@ -30,6 +30,10 @@ class Turns:
         """Say that the inbox has something new."""
         self._wake.set()
 
+    def is_busy(self) -> bool:
+        """Return whether answers are under way."""
+        return bool(self._tasks)
+
     async def run(self) -> None:
         """Work until cancelled; then let the answers under way end, for a while or until cancelled again."""
         async with self._database.begin() as session:

@@ -37,6 +37,11 @@ async def served_adapters(session: AsyncSession) -> Sequence[Adapter]:
     return list(await session.scalars(select(Adapter).where(Adapter.state.in_(SERVED))))
 
 
+async def changed_since(session: AsyncSession, moment: datetime) -> Sequence[Adapter]:
+    """Return the adapters whose state changed after a moment."""
+    return list(await session.scalars(select(Adapter).where(Adapter.changed_at > moment)))
+
+
 async def all_adapters(session: AsyncSession) -> Sequence[Adapter]:
     """Return every adapter, newest first."""
     return list(await session.scalars(select(Adapter).order_by(Adapter.id.desc())))

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.learning_tables import ENDED, Run, RunExample, RunState
+from bot.storage.learning_tables import ENDED, Adapter, Run, RunExample, RunState
 from bot.storage.tables import now
 
 
@@ -30,9 +30,16 @@ async def last_run(session: AsyncSession, *, is_dry: bool | None = None) -> Run 
     return await session.scalar(statement if is_dry is None else statement.where(Run.is_dry == is_dry))
 
 
+async def find_run(session: AsyncSession, name: str) -> Run | None:
+    """Return a run by its number or by its adapter's name."""
+    if name.isdecimal():
+        return await session.get(Run, int(name))
+    return await session.scalar(select(Run).join(Adapter, Adapter.run_id == Run.id).where(Adapter.name == name))
+
+
 async def last_learned_at(session: AsyncSession) -> datetime | None:
     """Return when the newest run that made an adapter began to collect: later signal is new to the next one."""
-    statement = select(Run.started_at).where(Run.state == RunState.DONE, Run.is_dry.is_(False))
+    statement = select(Run.started_at).join(Adapter, Adapter.run_id == Run.id)
     return await session.scalar(statement.order_by(Run.id.desc()).limit(1))
 
 

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions, Chunk, Usage
-from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable
+from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
 from tests.engine.conftest import serving
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -175,7 +175,7 @@ ERRORS = [
     (503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}, EngineUnavailable),
     (502, "bad gateway", EngineUnavailable),
     (401, {"error": {"message": "no"}}, EngineError),
-    (404, {"error": {"message": "no such model", "code": "model_not_found"}}, EngineError),
+    (404, {"error": {"message": "no such model", "code": "model_not_found"}}, UnknownModel),
     (
         400,
         {"error": {"type": "exceed_context_size_error", "n_prompt_tokens": 9, "n_ctx": 5}},

@@ -1,0 +1,240 @@
+"""`bot train` and `bot adapters`: the learning loop for whoever has a terminal; the same functions as in Slack."""
+
+import asyncio
+import getpass
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bot.start import start
+
+if TYPE_CHECKING:
+    from bot.learning.figures import RunReport
+    from bot.learning_parts import LearningParts
+    from bot.settings import Settings
+    from bot.storage.db import Database
+
+LOOK_S = 0.5
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be learned from; train nothing.")
+@click.option("--html", is_flag=True, help="Print where the run's page lies, for a browser.")
+def train(dry_run: bool, html: bool) -> None:
+    """Learn now from what people said, judge the result, and serve it if it is better.
+
+    A bot that runs here does the work, and this command shows how far it is; otherwise it is done here.
+    """
+    from bot.lock import FolderInUse, holding
+
+    settings = start()
+    try:
+        with holding(settings.data_dir):
+            report = asyncio.run(_train(settings, is_dry=dry_run, works_here=True))
+    except FolderInUse:
+        report = asyncio.run(_train(settings, is_dry=dry_run, works_here=False))
+    click.echo(render(report))
+    if html and report.page:
+        click.echo(report.page)
+
+
+@click.group()
+def adapters() -> None:
+    """What was learned: list, show, promote, rollback, compare."""
+
+
+@adapters.command("list")
+def list_adapters() -> None:
+    """List every adapter with its state, the thumbs it got, and why it is in that state."""
+
+    async def work(parts: "LearningParts") -> None:
+        lines = await parts.learning.adapters()
+        if not lines:
+            click.echo("There is no adapter yet: `bot train`, or wait for the night.")
+        for line in lines:
+            click.echo(
+                f"{line.name:16} {line.state:12} run {line.run_id:<4} {line.created_at:%Y-%m-%d %H:%M}  "
+                f"{line.ups} up, {line.downs} down"
+            )
+            for reason in line.reasons:
+                click.echo(f"                 {reason}")
+
+    _with_parts(work)
+
+
+@adapters.command()
+@click.argument("name", default="")
+@click.option("--html", is_flag=True, help="Print where the run's page lies, for a browser.")
+def show(name: str, html: bool) -> None:
+    """Show the report of a run, by its number or its adapter's NAME; without one, of the newest."""
+
+    async def work(parts: "LearningParts") -> None:
+        report = await parts.learning.report(name)
+        if html:
+            click.echo(report.page or "This run has no page: it ended before there was anything to show.")
+        else:
+            click.echo(render(report))
+
+    _with_parts(work)
+
+
+@adapters.command()
+@click.argument("name")
+def promote(name: str) -> None:
+    """Serve the adapter NAME to everybody from the next question on."""
+
+    async def work(parts: "LearningParts") -> None:
+        replaced = await parts.learning.promote(name, by=_me())
+        click.echo(f"{name} answers everybody now, in place of {replaced or 'the base'}.")
+
+    _with_parts(work)
+
+
+@adapters.command()
+@click.argument("reason", default="")
+def rollback(reason: str) -> None:
+    """Take back the canary, or else the active adapter; say a REASON for the record."""
+
+    async def work(parts: "LearningParts") -> None:
+        taken, now_served = await parts.learning.rollback(by=_me(), reason=reason)
+        click.echo(f"{taken} was taken back; {now_served or 'the base'} answers now.")
+
+    _with_parts(work)
+
+
+@adapters.command()
+@click.argument("question")
+@click.argument("names", nargs=-1)
+def compare(question: str, names: tuple[str, ...]) -> None:
+    """Show what the base and the adapters NAMES answer to QUESTION; without names, the served ones. Loads the model."""
+
+    async def work(parts: "LearningParts") -> None:
+        for label, answer in await parts.learning.compare(question, names):
+            click.echo(click.style(label, bold=True))
+            click.echo(f"{answer.strip()}\n")
+
+    _with_parts(work, needs_engine=True)
+
+
+def _with_parts(work: Any, *, needs_engine: bool = False) -> None:
+    settings = start()
+
+    async def run() -> None:
+        async with _parts(settings, needs_engine=needs_engine) as (parts, _):
+            await work(parts)
+
+    asyncio.run(run())
+
+
+async def _train(settings: "Settings", *, is_dry: bool, works_here: bool) -> "RunReport":
+    """Queue a run and see it through."""
+    async with _parts(settings, needs_engine=works_here) as (parts, database):
+        run_id = await parts.learning.request_run(by=_me(), trigger="cli", is_dry=is_dry)
+        where = "here" if works_here else "by the bot that runs in this folder"
+        click.echo(f"Run {run_id}, {where}.", err=True)
+        working = asyncio.create_task(parts.runner.work()) if works_here else None
+        try:
+            await _follow(database, run_id)
+        finally:
+            if working is not None:
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+        return await parts.learning.report(str(run_id))
+
+
+async def _follow(database: "Database", run_id: int) -> None:
+    """Show how far a run is until it has ended."""
+    from bot.storage.learning_tables import ENDED, Run
+
+    said, is_terminal = "", sys.stderr.isatty()
+    while True:
+        async with database.read() as session:
+            run = await session.get_one(Run, run_id)
+        if run.state in ENDED:
+            click.echo("", err=True)
+            return
+        line = _describe(str(run.state), run.progress)
+        if line != said and (is_terminal or line.split(",")[0] != said.split(",", maxsplit=1)[0]):
+            click.echo(f"\r\x1b[K{line}" if is_terminal else line, err=True, nl=not is_terminal)
+        said = line
+        await asyncio.sleep(LOOK_S)
+
+
+def _describe(state: str, progress: dict[str, Any]) -> str:
+    parts = [state]
+    if state == "training" and progress.get("steps"):
+        parts.append(f" {progress['phase']} step {progress['step']} of {progress['steps']}")
+        if progress.get("loss") is not None:
+            parts.append(f" loss {progress['loss']:.3f}")
+        if progress.get("is_paused"):
+            parts.append(" held still while people wait for answers")
+    return ",".join(parts)
+
+
+def render(report: "RunReport") -> str:
+    """Return a report as lines for a terminal."""
+    lines = [f"Run {report.run_id}: {report.outcome or report.decision}"]
+    lines += [report.mend] if report.mend else []
+    lines += [f"  because  {reason}" for reason in report.reasons]
+    lines += [f"  learned  {count} {what}" for what, count in report.learned_from.items()]
+    lines += [f"  left out {count} {what}" for what, count in report.left_out.items()]
+    lines += [f"  {'holds ' if holds else 'FAILS '} {sentence}" for _, holds, sentence in report.proofs]
+    for figure in report.figures:
+        interval = "" if figure.low is None else f"  ({figure.low:+.3g} to {figure.high:+.3g})"
+        lines.append(f"  {figure.label}: {figure.incumbent:.3g} -> {figure.candidate:.3g}{figure.unit}{interval}")
+    if report.train_seconds:
+        rate = f"{report.tokens_per_second:,.0f} tokens/s"
+        lines.append(f"  took     {report.seconds:.0f} s, of which {report.train_seconds:.0f} s training at {rate}")
+    lines += [f"  page     {report.page}"] if report.page else []
+    return "\n".join(lines)
+
+
+@asynccontextmanager
+async def _parts(settings: "Settings", *, needs_engine: bool) -> AsyncIterator[tuple["LearningParts", "Database"]]:
+    """Open the database, and an engine where one is needed; otherwise the running bot's engine follows by itself."""
+    from bot.app import RunningEngine, running_engine
+    from bot.conversation.prompts import load_prompt, render_system
+    from bot.engine.client import EngineClient
+    from bot.learning.rollout.serving import Rollout
+    from bot.learning_parts import build_learning
+    from bot.shipped import shipped
+    from bot.storage.db import open_database
+
+    prompt = load_prompt(shipped("prompts"), "system", variables=frozenset({"today"}))
+    async with AsyncExitStack() as stack:
+        if needs_engine:
+            running = await stack.enter_async_context(running_engine(settings))
+        else:
+            nowhere = EngineClient(socket_path=settings.data_dir / "no-engine.sock")
+            running = RunningEngine(await stack.enter_async_context(nowhere), None, None)
+        database = await stack.enter_async_context(open_database(settings.database()))
+        yield (
+            build_learning(
+                settings,
+                database,
+                running.client,
+                Rollout(database, running.client),
+                model_path=running.model_path,
+                system=partial(render_system, prompt),
+                is_busy=lambda: False,
+                hear=_say_nothing,
+                tell=_say_nothing,
+                next_run=lambda: None,
+            ),
+            database,
+        )
+
+
+async def _say_nothing(_what: object) -> None:
+    """The command prints the report itself."""
+
+
+def _me() -> str:
+    try:
+        return f"cli:{getpass.getuser()}"[:64]
+    except (KeyError, OSError):  # a container's user without a name
+        return "cli"

@@ -1,0 +1,36 @@
+"""What the learning loop is told by the settings: plain values."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from bot.learning.data.policy import DataPolicy
+from bot.learning.judging.gate import GateLimits
+from bot.learning.window import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearningConfig:
+    """How one bot learns; *model_path* is None where the served file is not on this machine."""
+
+    folder: Path  # DATA_DIR/learning
+    model_path: Path | None
+    training_base: Path | None = None
+    is_enabled: bool = True
+    needs_permission: bool = True
+    window: Window
+    threads: int = 1
+    longest: timedelta = timedelta(hours=4)
+    watts: float = 0.0
+    price_per_kwh: float = 0.0
+    search: int = 0
+    canary_share: float = 0.25
+    canary_time: timedelta = timedelta(hours=24)
+    canary_from_people: int = 8
+    veto_time: timedelta = timedelta(0)
+    policy: DataPolicy = field(default_factory=DataPolicy)
+    limits: GateLimits = field(default_factory=GateLimits)
+
+    def run_folder(self, run_id: int) -> Path:
+        """Return the folder of a run."""
+        return self.folder / "runs" / str(run_id)

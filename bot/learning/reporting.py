@@ -1,0 +1,114 @@
+"""What is said about a run when it has ended: one report for Slack, the page, the CLI and the database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bot.engine.types import ModelInfo
+from bot.learning.atomic import replacing
+from bot.learning.data.report import DataReport
+from bot.learning.figures import BeforeAfter, Decision, Figure, Role, RunReport, Verdict
+from bot.learning.judging.evaluate import Evaluation
+from bot.learning.plan import Outcome
+from bot.learning.proof.parity import Check
+from bot.learning.report_page import build_page
+from bot.storage.learning_tables import Run
+from bot.storage.tables import now
+
+CURVES, DATA_PICTURE, PAGE = "curves.png", "data.png", "report.html"
+SAID = {
+    Decision.PROMOTE: "The new adapter is better and answers everybody from now on.",
+    Decision.CANARY: "The new adapter is better on what it was tested on; some people get it first.",
+    Decision.REJECT: "The new adapter was not good enough and is not used. Nothing has changed.",
+}
+
+
+@dataclass(slots=True)
+class Step:
+    """What is known about a run so far."""
+
+    base: ModelInfo
+    folder: Path
+    data: DataReport
+    started_at: datetime
+    outcome: Outcome | None = None
+    proofs: list[Check] = field(default_factory=list)
+    evaluation: Evaluation | None = None
+    verdict: Verdict | None = None
+    adapter: str = ""
+
+
+def build_report(run_id: int, step: Step, *, price_per_kwh: float) -> RunReport:
+    """Return the report of a run that came to its decision, or of a dry one."""
+    outcome, evaluation = step.outcome or Outcome(is_done=False), step.evaluation
+    ended = now()
+    picture = step.folder / CURVES
+    data_picture = step.folder / DATA_PICTURE
+    return RunReport(
+        run_id=run_id,
+        adapter=step.adapter,
+        outcome=SAID[step.verdict.decision] if step.verdict else "A dry run: this is what would be learned from.",
+        decision=str(step.verdict.decision) if step.verdict else "",
+        reasons=step.verdict.reasons if step.verdict else (),
+        learned_from=step.data.learned_from,
+        left_out=step.data.left_out,
+        figures=evaluation.figures if evaluation else (),
+        proofs=tuple((check.name, check.holds, check.sentence) for check in step.proofs),
+        before_after=tuple(evaluation.before_after) if evaluation else (),
+        seconds=(ended - step.started_at).total_seconds(),
+        train_seconds=outcome.seconds,
+        tokens_per_second=outcome.tokens_per_second,
+        peak_memory_mb=outcome.peak_memory_mb,
+        energy_kwh=outcome.energy_kwh,
+        energy_source=outcome.energy_source,
+        price=say_price(outcome.energy_kwh, price_per_kwh),
+        picture=str(next((path for path in (picture, data_picture) if path.exists()), "")),
+        base=step.base.id,
+        base_sha256=step.base.sha256 or "",
+        dataset_sha256=step.data.dataset_sha256,
+        started_at=step.started_at.isoformat(),
+        finished_at=ended.isoformat(),
+    )
+
+
+def say_price(energy_kwh: float | None, price_per_kwh: float) -> str:
+    """Say what the energy cost, where both are known."""
+    if energy_kwh is None or not price_per_kwh:
+        return ""
+    return f"{energy_kwh * price_per_kwh:.2g} (at {price_per_kwh:g} a kWh)"
+
+
+def write_page(folder: Path, report: RunReport) -> RunReport:
+    """Write the run's page into its folder, and return the report that names it."""
+    curves, data = (path.read_bytes() if path.exists() else None for path in (folder / CURVES, folder / DATA_PICTURE))
+    page = folder / PAGE
+    with replacing(page) as draft:
+        draft.write_text(build_page(report, picture=curves, data_picture=data), encoding="utf-8")
+    return replace(report, page=str(page))
+
+
+def report_of(run: Run) -> RunReport:
+    """Return what there is to say about a run, from its row; a failed one has its reason and mend."""
+    if not run.report:
+        return RunReport(
+            run_id=run.id,
+            outcome=run.reason,
+            decision=str(run.state),
+            mend=run.mend,
+            started_at=run.started_at.isoformat() if run.started_at else "",
+            finished_at=run.finished_at.isoformat() if run.finished_at else "",
+        )
+    return read_run_report(run.report)
+
+
+def read_run_report(values: Mapping[str, Any]) -> RunReport:
+    """Return the report that was stored as JSON."""
+    known = {item.name for item in fields(RunReport)}
+    kept = {name: value for name, value in values.items() if name in known}
+    kept["figures"] = tuple(Figure(**figure | {"role": Role(figure["role"])}) for figure in kept.get("figures", ()))
+    kept["before_after"] = tuple(BeforeAfter(**item) for item in kept.get("before_after", ()))
+    kept["proofs"] = tuple((name, holds, sentence) for name, holds, sentence in kept.get("proofs", ()))
+    kept["reasons"] = tuple(kept.get("reasons", ()))
+    return RunReport(**kept)

@@ -1,0 +1,116 @@
+"""Looks at what people say to the served adapters, and takes one back, or lets a canary become active."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bot.errors import LearningError
+from bot.learning.judging.measures import is_looping
+from bot.learning.rollout.evidence import Evidence, find_breach
+from bot.learning.rollout.serving import Rollout
+from bot.storage import adapters as store
+from bot.storage.db import Database
+from bot.storage.learning_tables import Adapter, AdapterState
+from bot.storage.tables import Answer, AnswerState, now
+
+LOOKED_AT = 200  # answers, at most
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What the watch did: *adapter* was taken back or became active, and why."""
+
+    adapter: str
+    is_rollback: bool
+    reasons: tuple[str, ...]
+    serves_now: str = ""
+
+
+class Watch:
+    """Watches the canary and the active adapter; *tell* hears of what it does."""
+
+    def __init__(
+        self,
+        database: Database,
+        rollout: Rollout,
+        *,
+        canary_time: timedelta,
+        veto_time: timedelta,
+        tell: Callable[[Event], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._rollout = rollout
+        self._canary_time = canary_time
+        self._veto_time = veto_time
+        self._tell = tell
+
+    async def look(self) -> None:
+        """Look once; whatever it decides is done when it returns."""
+        async with self._database.read() as session:
+            served = await store.served_adapters(session)
+            waiting = await store.adapter_in(session, AdapterState.WAITING)
+        for adapter in served:
+            await self._judge(adapter)
+        if waiting is not None and self._veto_time and now() - waiting.changed_at >= self._veto_time:
+            await self._release(waiting)
+
+    async def _judge(self, adapter: Adapter) -> None:
+        async with self._database.read() as session:
+            since = adapter.changed_at
+            ups, downs = await store.count_votes(session, adapter.name, since=since)
+            answers = await store.newest_answers(session, adapter.name, since=since, limit=LOOKED_AT)
+        evidence = Evidence(float(adapter.watch.get("floor", 0.05)), ups, downs)
+        breach = _find_breach(list(reversed(answers)))
+        if breach or evidence.shows_harm():
+            await self._take_back(adapter, [breach] if breach else [evidence.say()])
+            return
+        if adapter.state == AdapterState.CANARY:
+            reason = evidence.allows_promotion(now() - since)
+            if not reason and not downs and now() - since >= self._canary_time and len(answers) >= 1:
+                reason = (
+                    f"Nobody disliked it in {len(answers)} answers and {_hours(now() - since)}; no proof of a gain."
+                )
+            if reason:
+                await self._promote(adapter, reason)
+
+    async def _take_back(self, adapter: Adapter, reasons: list[str]) -> None:
+        taken, serves_now = await self._rollout.roll_back(by="watch", reasons=reasons, name=adapter.name)
+        log.warning("learning: %s was taken back", taken)
+        await self._tell(Event(taken, is_rollback=True, reasons=tuple(reasons), serves_now=serves_now))
+
+    async def _promote(self, adapter: Adapter, reason: str) -> None:
+        try:
+            await self._rollout.promote(adapter.name, by="watch", reasons=[reason])
+        except LearningError as error:
+            log.info("learning: %s stays a canary: %s", adapter.name, error)
+            return
+        await self._tell(Event(adapter.name, is_rollback=False, reasons=(reason,), serves_now=adapter.name))
+
+    async def _release(self, adapter: Adapter) -> None:
+        """Let what waited for a veto be served as the gate decided."""
+        reason = f"Nobody objected within {self._veto_time}."
+        if adapter.watch.get("decision") == "promote":
+            await self._rollout.promote(adapter.name, by="gate", reasons=[reason])
+        else:
+            share = adapter.canary_share
+            await self._rollout.start_canary(adapter, share=share, by="gate", reasons=[reason])
+
+
+def _find_breach(answers: list[Answer]) -> str:
+    """Return why an adapter is to be taken back at once, from its answers, oldest first."""
+    ended = [answer for answer in answers if answer.state in {AnswerState.COMPLETE, AnswerState.FAILED}]
+    bad = [is_broken(answer.text) for answer in ended if answer.state == AnswerState.COMPLETE]
+    return find_breach(bad=bad)
+
+
+def is_broken(text: str) -> bool:
+    """Return whether an answer is empty or says the same again and again."""
+    return not text.strip() or is_looping(text)
+
+
+def _hours(time: timedelta) -> str:
+    hours = round(time.total_seconds() / 3600)
+    return f"{hours} hour{'s' if hours != 1 else ''}"

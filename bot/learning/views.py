@@ -1,0 +1,65 @@
+"""What people who steer the learning see of it: plain data for Slack's commands and the CLI."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearningStatus:
+    """How the learning is: permitted or not, what runs, what is served, what is missing for the next run."""
+
+    is_enabled: bool  # TRAINING_ENABLED
+    allowed_by: str = ""  # who acknowledged, empty: nobody has
+    allowed_at: datetime | None = None
+    is_paused: bool = False
+    run_id: int | None = None  # the run under way
+    run_state: str = ""
+    phase: str = ""
+    step: int = 0
+    steps: int = 0
+    active: str = ""  # the adapter that everybody gets; empty: the base
+    canary: str = ""
+    canary_share: float = 0.0
+    next_run: datetime | None = None
+    points: float = 0.0  # how much signal has come since the last run
+    points_needed: float = 0.0
+    last_run_id: int | None = None
+    last_outcome: str = ""
+    last_ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterLine:
+    """An adapter in a list."""
+
+    name: str
+    run_id: int
+    state: str
+    created_at: datetime
+    changed_at: datetime
+    reasons: tuple[str, ...] = ()
+    ups: int = 0
+    downs: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Why an answer is as it is; the texts in it are the asker's own conversation."""
+
+    model: str
+    model_sha256: str
+    adapter: str = ""
+    run_id: int | None = None
+    run_finished_at: datetime | None = None
+    learned_from: tuple[str, ...] = ()  # what the adapter's run learned from, counts in words
+    prompt_name: str = ""
+    prompt_version: str = ""
+    messages_used: int = 0
+    messages_total: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    first_token_seconds: float | None = None
+    seconds: float | None = None
+    sampling: str = ""
+    finish_reason: str = ""

@@ -1,0 +1,73 @@
+"""Puts the learning loop together from the settings: for the bot, and for `bot train` where no bot runs."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from bot.engine.client import EngineClient
+from bot.learning.config import LearningConfig
+from bot.learning.control import Learning
+from bot.learning.data.policy import DataPolicy
+from bot.learning.figures import RunReport
+from bot.learning.judging.gate import GateLimits
+from bot.learning.rollout.serving import Rollout
+from bot.learning.rollout.watch import Event, Watch
+from bot.learning.run import Runner
+from bot.learning.steps import Steps
+from bot.learning.window import Window
+from bot.settings import Settings
+from bot.storage.db import Database
+
+
+@dataclass(frozen=True, slots=True)
+class LearningParts:
+    """The loop's parts: what people steer, what works, what serves, what watches."""
+
+    learning: Learning
+    runner: Runner
+    rollout: Rollout
+    watch: Watch
+
+
+def build_learning(
+    settings: Settings,
+    database: Database,
+    client: EngineClient,
+    rollout: Rollout,
+    *,
+    model_path: Path | None,
+    system: Callable[[date], str],
+    is_busy: Callable[[], bool],
+    hear: Callable[[RunReport], Awaitable[None]],
+    tell: Callable[[Event], Awaitable[None]],
+    next_run: Callable[[], datetime | None],
+) -> LearningParts:
+    """Build the parts; nothing runs yet. *hear* gets the report of each run, *tell* what the watch does."""
+    config = read_config(settings, model_path)
+    steps = Steps(database, client, rollout, config=config, system=system, is_busy=is_busy)
+    runner = Runner(database, rollout, steps, hear=hear)
+    learning = Learning(database, client, rollout, runner, config=config, system=system, next_run=next_run)
+    watch = Watch(database, rollout, canary_time=config.canary_time, veto_time=config.veto_time, tell=tell)
+    return LearningParts(learning, runner, rollout, watch)
+
+
+def read_config(settings: Settings, model_path: Path | None) -> LearningConfig:
+    """Return the loop's configuration; raise *ConfigError* for a variable that cannot be read."""
+    return LearningConfig(
+        folder=(settings.data_dir / "learning").resolve(),
+        model_path=model_path.resolve() if model_path else None,
+        training_base=settings.training_base,
+        is_enabled=settings.training_enabled,
+        needs_permission=not settings.is_playground,
+        window=Window.parse(settings.training_window),
+        threads=settings.training_threads,
+        longest=timedelta(minutes=settings.training_max_minutes),
+        watts=settings.training_watts,
+        price_per_kwh=settings.training_price_per_kwh,
+        canary_share=settings.canary_share,
+        canary_time=timedelta(hours=settings.canary_hours),
+        veto_time=timedelta(minutes=settings.veto_minutes),
+        policy=replace(DataPolicy(), least_points=settings.training_least_signal),
+        limits=replace(GateLimits(), canary_from_people=settings.canary_from_people),
+    )

@@ -1,0 +1,83 @@
+"""Says in Slack what the learning did: the report of each run, what the watch did, what became of corrections."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from bot.learning.figures import BeforeAfter, Decision, RunReport
+from bot.learning.reporting import read_run_report
+from bot.learning.rollout.watch import Event
+from bot.slack.calls import Calls
+from bot.slack.learning_report import post_report, tell_taught
+from bot.storage.adapters import adapter_of_run
+from bot.storage.choices import newest_choice
+from bot.storage.db import Database
+from bot.storage.runs import find_run, mark_told, untold
+
+log = logging.getLogger(__name__)
+
+
+class LearningNews:
+    """Tells those who steer it, in the admin channel or else the first admin, and those who taught it."""
+
+    def __init__(self, database: Database, calls: Calls, *, channel_id: str, admins: Iterable[str]) -> None:
+        self._database = database
+        self._calls = calls
+        self._target = channel_id or next(iter(admins), "")
+
+    async def hear(self, report: RunReport) -> None:
+        """Post the report of a run, and tell people what became of their corrections if everybody gets them now."""
+        async with self._database.read() as session:
+            adapter = await adapter_of_run(session, report.run_id)
+        state = str(adapter.state) if adapter is not None else ""
+        if self._target:
+            picture = await asyncio.to_thread(_read, report.picture)
+            await post_report(self._calls, channel_id=self._target, report=report, picture=picture, state=state)
+        else:
+            log.warning("learning: nobody to report to: set ADMIN_CHANNEL_ID or ADMIN_USER_IDS")
+        if report.decision == Decision.PROMOTE and state == "active":
+            await self._tell_authors(report)
+
+    async def tell(self, event: Event) -> None:
+        """Say what the watch did; an adapter that became active also has authors to tell."""
+        reasons = " ".join(event.reasons)
+        now_served = f"`{event.serves_now}`" if event.serves_now else "the base model"
+        if event.is_rollback:
+            text = f":leftwards_arrow_with_hook: I took `{event.adapter}` back: {reasons} {now_served} answers now."
+        else:
+            text = f":white_check_mark: `{event.adapter}` answers everybody now: {reasons}"
+        if self._target:
+            await self._calls.call_if_possible("chat.postMessage", channel=self._target, text=text)
+        if not event.is_rollback:
+            async with self._database.read() as session:
+                run = await find_run(session, event.adapter)
+            if run is not None and run.report:
+                await self._tell_authors(read_run_report(run.report))
+
+    async def _tell_authors(self, report: RunReport) -> None:
+        """Tell each person once what their corrections changed, unless they asked not to hear of it."""
+        async with self._database.read() as session:
+            waiting = await untold(session, report.run_id)
+        by_person: dict[str, list[BeforeAfter]] = {}
+        for item in report.before_after:
+            row_id = item.row.partition(":")[2]
+            if item.is_right and item.person and row_id in waiting:
+                by_person.setdefault(item.person, []).append(item)
+        for person, items in by_person.items():
+            async with self._database.read() as session:
+                wish = await newest_choice(session, kind="news", subject_id=person)
+            if wish is not None and not wish.is_allowed:
+                continue
+            if not await tell_taught(self._calls, person_id=person, items=items):
+                continue  # another run will try again
+            async with self._database.begin() as session:
+                for item in items:
+                    await mark_told(session, item.row.partition(":")[2])
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        return Path(path).read_bytes() if path else None
+    except OSError:
+        return None

@@ -1,0 +1,299 @@
+"""Who gets which adapter: over a real database and a real engine with real adapters."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.engine.client import EngineClient
+from bot.engine.files.checksum import hash_model
+from bot.engine.types import AnswerOptions
+from bot.errors import EngineError, LearningError
+from bot.learning.rollout.serving import Rollout, is_drawn
+from bot.learning.rollout.watch import Event, Watch, is_broken
+from bot.storage import adapters as store
+from bot.storage.db import Database
+from bot.storage.feedback import save_vote
+from bot.storage.learning_tables import Adapter, AdapterState
+from bot.storage.runs import queue_run
+from bot.storage.tables import Vote, now
+from tests.builders import answered, said
+from tests.engine.conftest import serving
+from tests.engine.tiny_adapter import write_tiny_adapter
+from tests.engine.tiny_model import write_tiny_model
+
+MESSAGES = [{"role": "user", "content": "hello"}]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a random model."""
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
+
+
+@pytest.fixture
+async def engine(model: Path) -> AsyncIterator[EngineClient]:
+    """Serve the model."""
+    async with serving(model) as client:
+        yield client
+
+
+@pytest.fixture
+async def rows(tmp_path: Path) -> AsyncIterator[Database]:
+    """Open a database."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
+    await database.migrate()
+    yield database
+    await database.close()
+
+
+async def add_adapter(rows: Database, folder: Path, model: Path, number: int, **changes: object) -> Adapter:
+    """Store an adapter of random weights as a run would."""
+    sha256 = hash_model(model)
+    path = write_tiny_adapter(
+        folder / f"{number}.gguf", seed=number, metadata={"apprentice.base_sha256": sha256}, strength=0.8
+    )
+    async with rows.begin() as session:
+        run = await queue_run(session, trigger="cli", by="test")
+        values = {
+            "run_id": run.id,
+            "name": f"apprentice-{number}",
+            "path": str(path),
+            "sha256": hash_model(path),
+            "base_sha256": sha256,
+            "state": AdapterState.BUILT,
+            "canary_share": 0.0,
+            "watch": {},
+        }
+        adapter = Adapter(**values | changes)
+        session.add(adapter)
+    return adapter
+
+
+async def state_of(rows: Database, name: str) -> str:
+    """Return an adapter's state."""
+    async with rows.read() as session:
+        found = await store.find_adapter(session, name)
+    return str(found.state) if found else ""
+
+
+async def served(engine: EngineClient) -> set[str]:
+    """Return the adapters that the engine serves."""
+    return {model.id for model in (await engine.models())[1:]}
+
+
+async def write(engine: EngineClient, model: str) -> str:
+    """Return a greedy answer."""
+    options = AnswerOptions(model=model, temperature=0, max_tokens=12)
+    return "".join([chunk.text async for chunk in engine.chat(MESSAGES, options)])
+
+
+async def test_promote_and_roll_back(rows: Database, engine: EngineClient, model: Path, tmp_path: Path) -> None:
+    """An adapter answers everybody, another replaces it, and a rollback brings the first back at once."""
+    rollout = Rollout(rows, engine)
+    for number in (1, 2):
+        await add_adapter(rows, tmp_path, model, number)
+    base = await write(engine, "tiny")
+
+    assert await rollout.promote("apprentice-1", by="U1", reasons=["better"]) == ""
+    first = await write(engine, await rollout.choose("U9", await served(engine)))
+    assert await rollout.promote("apprentice-2", by="U1", reasons=["better still"]) == "apprentice-1"
+    second = await write(engine, await rollout.choose("U9", await served(engine)))
+    assert await served(engine) == {"apprentice-1", "apprentice-2"}, "what a rollback brings back is loaded already"
+    taken = await rollout.roll_back(by="U1", reasons=["worse"])
+
+    assert taken == ("apprentice-2", "apprentice-1")
+    assert await write(engine, await rollout.choose("U9", await served(engine))) == first
+    assert len({base, first, second}) == 3
+    assert await rollout.roll_back(by="U1", reasons=["worse"]) == ("apprentice-1", "")
+    assert await rollout.choose("U9", await served(engine)) == ""
+    with pytest.raises(LearningError, match="no adapter to take back"):
+        await rollout.roll_back(by="U1", reasons=[])
+
+
+async def test_a_canary_goes_to_some_and_sticks(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """A share of the people gets it, at least one of the first few, and always the same ones."""
+    rollout = Rollout(rows, engine)
+    adapter = await add_adapter(rows, tmp_path, model, 1)
+    await rollout.start_canary(adapter, share=0.25, by="gate", reasons=["better on its tests"])
+    people = [f"U{number}" for number in range(40)]
+
+    first = {user: await rollout.choose(user, {adapter.name}) for user in people}
+    again = {user: await rollout.choose(user, {adapter.name}) for user in people}
+
+    assert first == again
+    assert 4 <= sum(name == adapter.name for name in first.values()) <= 18
+    assert adapter.name in [first[user] for user in people[:4]]
+    assert await rollout.choose(people[0], set()) == "", "an engine without it answers with the base"
+
+
+def test_the_draw_is_a_share() -> None:
+    """The draw by hash is near the share, and never an empty canary."""
+    drawn = sum(is_drawn("apprentice-7", f"U{number}", 0.25, chosen=1, assigned=9) for number in range(4000))
+
+    assert 0.22 < drawn / 4000 < 0.28
+    assert is_drawn("x", "U", 0.0001, chosen=0, assigned=9999)
+    assert not is_drawn("x", "U", 0.0, chosen=0, assigned=100)
+
+
+async def test_an_adapter_of_another_base_is_retired_in_words(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """When the served model has changed since, the base answers and the list says why."""
+    adapter = await add_adapter(rows, tmp_path, model, 1, base_sha256="b" * 64, state=AdapterState.ACTIVE)
+
+    await Rollout(rows, engine).follow()
+
+    assert await state_of(rows, adapter.name) == "retired"
+    async with rows.read() as session:
+        assert "trained on another model" in (await store.last_reasons(session, adapter.id))[0]
+    assert await served(engine) == set()
+
+
+def flip_a_bit(path: Path) -> None:
+    """Change a weight."""
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 64
+    path.write_bytes(data)
+
+
+async def test_a_changed_file_is_never_served(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """A file that is not the one that was judged is refused, and what is served stays."""
+    rollout = Rollout(rows, engine)
+    await add_adapter(rows, tmp_path, model, 1)
+    bad = await add_adapter(rows, tmp_path, model, 2)
+    await rollout.promote("apprentice-1", by="U1", reasons=[])
+    flip_a_bit(Path(bad.path))
+
+    with pytest.raises(EngineError, match="SHA-256"):
+        await rollout.promote("apprentice-2", by="U1", reasons=[])
+
+    assert await state_of(rows, "apprentice-1") == "active"
+    assert await rollout.choose("U1", await served(engine)) == "apprentice-1"
+
+
+async def vote(rows: Database, name: str, *, ups: int, downs: int) -> None:
+    """Let people vote on answers of an adapter."""
+    async with rows.begin() as session:
+        for number in range(ups + downs):
+            message = await said(session, f"question {number}", ts=f"{200 + number}.{name[-1]}", user=f"U{number}")
+            answer = await answered(session, message, "An answer of a few words.", adapter=name, finished_at=now())
+            await save_vote(session, answer, user_id=f"U{number}", vote=Vote.UP if number < ups else Vote.DOWN)
+
+
+def watching(rows: Database, rollout: Rollout, heard: list[Event]) -> Watch:
+    """Return a watch that tells the test."""
+
+    async def tell(event: Event) -> None:
+        heard.append(event)
+
+    return Watch(rows, rollout, canary_time=timedelta(hours=24), veto_time=timedelta(0), tell=tell)
+
+
+async def test_what_people_dislike_is_taken_back(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """An adapter that is worse live than what it replaced goes, also long after its first day."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    async with rows.begin() as session:
+        for number in range(50):
+            message = await said(session, f"before {number}", ts=f"{100 + number}.9", user=f"U{number}")
+            answer = await answered(session, message, "Fine.", finished_at=now())
+            await save_vote(session, answer, user_id=f"U{number}", vote=Vote.DOWN if number < 8 else Vote.UP)
+    await add_adapter(rows, tmp_path, model, 1)
+    await rollout.promote("apprentice-1", by="gate", reasons=["better"])
+    watch = watching(rows, rollout, heard)
+    await watch.look()
+    assert heard == []
+
+    await vote(rows, "apprentice-1", ups=10, downs=30)
+    await watch.look()
+
+    assert [(event.adapter, event.is_rollback, event.serves_now) for event in heard] == [("apprentice-1", True, "")]
+    assert "compared with" in heard[0].reasons[0]
+    assert await state_of(rows, "apprentice-1") == "rolled_back"
+    assert await rollout.choose("U1", await served(engine)) == ""
+
+
+async def test_a_canary_that_nobody_disliked_becomes_active(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """After its time, with answers and no thumb down, it answers everybody; the reason claims no more than that."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    adapter = await add_adapter(rows, tmp_path, model, 1)
+    await rollout.start_canary(adapter, share=0.5, by="gate", reasons=[])
+    watch = watching(rows, rollout, heard)
+    await vote(rows, "apprentice-1", ups=2, downs=0)
+    await watch.look()
+    assert await state_of(rows, adapter.name) == "canary", "its time has not come"
+
+    async with rows.begin() as session:
+        fresh = await store.find_adapter(session, adapter.name)
+        assert fresh is not None
+        fresh.changed_at = now() - timedelta(hours=25)
+    await watch.look()
+
+    assert await state_of(rows, adapter.name) == "active"
+    assert "no proof of a gain" in heard[0].reasons[0]
+
+
+async def test_empty_answers_take_an_adapter_back_at_once(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """Three broken answers need no statistics."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    await add_adapter(rows, tmp_path, model, 1)
+    await rollout.promote("apprentice-1", by="gate", reasons=[])
+    async with rows.begin() as session:
+        for number in range(3):
+            message = await said(session, "hello", ts=f"{300 + number}.1")
+            await answered(session, message, "yes no " * 40, adapter="apprentice-1", finished_at=now())
+
+    await watching(rows, rollout, heard).look()
+
+    assert heard[0].is_rollback
+    assert "loop" in heard[0].reasons[0]
+
+
+@pytest.mark.parametrize(("text", "broken"), [("", True), ("ok " * 60, True), ("ok " * 5, False)])
+def test_what_is_broken(text: str, broken: bool) -> None:
+    """Empty texts and loops are; short ones are not."""
+    assert is_broken(text) is broken
+
+
+async def test_no_answer_fails_while_adapters_change(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """Promote and roll back under load: every question gets an answer of what was chosen for it."""
+    rollout = Rollout(rows, engine)
+    for number in (1, 2):
+        await add_adapter(rows, tmp_path, model, number)
+    answers: list[tuple[str, str]] = []
+    is_over = asyncio.Event()
+
+    async def ask(user: str) -> None:
+        while not is_over.is_set():
+            name = await rollout.choose(user, await served(engine))
+            answers.append((name, await write(engine, name or "tiny")))
+
+    asking = [asyncio.create_task(ask(f"U{number}")) for number in range(3)]
+    for _ in range(4):
+        await rollout.promote("apprentice-1", by="U1", reasons=[])
+        await rollout.promote("apprentice-2", by="U1", reasons=[])
+        await rollout.roll_back(by="U1", reasons=[])
+        await rollout.roll_back(by="U1", reasons=[])
+    is_over.set()
+    await asyncio.gather(*asking)
+
+    texts = {name: {text for other, text in answers if other == name} for name, _ in answers}
+    assert all(len(different) == 1 for different in texts.values()), "no answer mixes two adapters"
+    assert len(answers) > 10

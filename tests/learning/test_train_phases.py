@@ -1,6 +1,8 @@
 """What is trained after what: answers, thumbs, pairs; and the contract with TRL that ids go in as they were served."""
 
+import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,16 @@ import torch
 
 from bot.errors import LearningError
 from bot.learning.examples import Example, Use
-from bot.learning.plan import CHECKPOINTS, PEFT_FOLDER, Outcome, Recipe
+from bot.learning.plan import BASE_SCORES, CHECKPOINTS, PEFT_FOLDER, PROOF_TEXTS, STEPS, Outcome, Recipe
 from bot.learning.proof.export import read_adapter
+from bot.learning.proof.scores import save_scores
 from bot.learning.training.adapter import attach_adapter
+from bot.learning.training.base import score
 from bot.learning.training.energy import Meter
-from bot.learning.training.fine_tuning import train
+from bot.learning.training.fine_tuning import SERVED_SCORES, train
 from bot.learning.training.phases import Ending, Phase, build_trainer, weigh_thumbs, within_memory
 from bot.learning.training.rows import Rows
+from bot.learning.training.sparing import sparing
 from bot.learning.training.watching import Watch
 from tests.learning.conftest import Files
 from tests.learning.tiny_models import build_model
@@ -78,6 +83,33 @@ def test_trl_takes_the_ids_as_they_are(tmp_path: Path, name: str, make: Any, col
     assert read[:4] == served
 
 
+@pytest.mark.parametrize("kind", ["llama", "gemma3"])
+@pytest.mark.parametrize(("name", "make"), [("sft", make_answers), ("kto", make_thumbs)])
+def test_what_is_spared_changes_no_loss_and_no_gradient(tmp_path: Path, kind: str, name: str, make: Any) -> None:
+    """Without a mask, and with logits at labels alone, padded rows give the same loss and gradients."""
+    phase = Phase(name=name, rows=Rows(train=make(8)), rate=1e-3, epochs=1.0, batch=8, seed=1, folder=tmp_path)
+    adapted = attach_adapter(build_model(kind), SMALL, seed=1)
+    with torch.no_grad():
+        for weight in adapted.parameters():
+            weight.add_(0.01 if weight.requires_grad else 0.0)
+    trainer = build_trainer(adapted, phase, SMALL)
+    batch = next(iter(trainer.get_train_dataloader()))
+    assert (batch["attention_mask"] == 0).any()
+
+    found = []
+    for block in (nullcontext(), sparing(adapted)):
+        with block:
+            loss = trainer.compute_loss(adapted, dict(batch))
+        adapted.zero_grad()
+        loss.backward()
+        found.append((loss.detach(), [w.grad.clone() for w in adapted.parameters() if w.grad is not None]))
+
+    (plain, slopes), (spared, spared_slopes) = found
+    torch.testing.assert_close(spared, plain, rtol=1e-5, atol=1e-6)
+    for slope, spared_slope in zip(slopes, spared_slopes, strict=True):
+        torch.testing.assert_close(spared_slope, slope, rtol=1e-3, atol=1e-5)
+
+
 def test_one_sided_thumbs_are_left_out_with_a_note(night: Night) -> None:
     """Thumbs of one kind teach nothing; the answers are trained all the same."""
     outcome = night([*make_answers(8, every=0), *make_thumbs(9, likes=8)], recipe=replace(SMALL, preference="kto"))
@@ -90,6 +122,19 @@ def test_without_rows_nothing_is_trained(night: Night) -> None:
     """Nothing to learn from ends in words."""
     with pytest.raises(LearningError, match="nothing to learn from"):
         night([row for row in make_thumbs(4) if row.use is Use.SFT] or make_thumbs(4)[:1])
+
+
+def test_a_base_that_is_not_the_served_one_is_not_trained(tmp_path: Path, base_file: Files) -> None:
+    """P1 is judged before the first step: what the engine says of the texts must be what torch says."""
+    plan = fill_folder(tmp_path, base_file("llama"), make_answers(4))
+    texts = json.loads((tmp_path / PROOF_TEXTS).read_text())
+    save_scores(tmp_path / SERVED_SCORES, score(build_model("llama", seed=8), texts))
+
+    with pytest.raises(LearningError, match="Nothing was trained"):
+        train(plan, Watch(tmp_path, 0.0, Meter()))
+
+    assert (tmp_path / BASE_SCORES).exists()
+    assert not (tmp_path / STEPS).exists()
 
 
 def test_another_base_than_the_plans_is_refused(tmp_path: Path, base_file: Files) -> None:

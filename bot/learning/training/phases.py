@@ -19,6 +19,7 @@ from bot.learning.examples import Example
 from bot.learning.plan import Recipe
 from bot.learning.training.order import plan_mixed, plan_order
 from bot.learning.training.rows import Rows, build_answer, build_pair, build_thumbs, measure
+from bot.learning.training.sparing import sparing
 from bot.learning.training.watching import StepWatcher, Watch
 
 EVALUATIONS = 2  # an epoch
@@ -174,7 +175,8 @@ def run_phase(model: Any, phase: Phase, recipe: Recipe, watch: Watch) -> Ending:
     trainer.args.eval_on_start = bool(phase.rows.validation) and found is None
     if phase.rows.validation:
         trainer.add_callback(transformers.EarlyStoppingCallback(early_stopping_patience=recipe.patience))
-    trainer.train(resume_from_checkpoint=str(found) if found else None)
+    with sparing(model):
+        trainer.train(resume_from_checkpoint=str(found) if found else None)
     state = trainer.state
     is_early = state.global_step < state.max_steps
     ended_by = "stopped" if watch.is_stopped else "deadline" if watch.is_late else "early" if is_early else "end"

@@ -18,7 +18,7 @@ TRIES = 40  # a wording; short questions have few
 AUXILIARY = "is|are|was|were|does|do|did|can|could|may|should|must|has|have|had|will|would"
 QUESTION = re.compile(
     r"(?P<word>who|whose|whom|where|when|why|how(?: (?:many|much|often|long|large|big|old|far))?|what|which)"
-    rf"(?P<kind>(?: (?!(?:{AUXILIARY})\b)[\w-]+)??)(?: (?P<aux>{AUXILIARY}))?\b(?P<rest>.*)",
+    rf"(?:(?P<kind>(?: (?!(?:{AUXILIARY})\b)[\w-]+)?) (?P<aux>{AUXILIARY})\b)?(?P<rest>.*)",
     re.IGNORECASE,
 )
 POLITE = re.compile(
@@ -87,15 +87,19 @@ def take_apart(question: str, rng: Random) -> Asked:
     if not found:
         return Asked(core, core, core, "answer", speaker[1] if speaker else "")
     core = core[:1].lower() + core[1:]
-    word, kind, rest = found["word"].lower(), found["kind"].strip(), found["rest"].strip()
+    word, kind, rest = found["word"].lower(), (found["kind"] or "").strip(), found["rest"].strip()
+    if word in {"what", "which"} and not found["aux"]:
+        kind, _, rest = rest.partition(" ")
     noun = kind or rng.choice(read_table()["nouns"].get(word, ["answer"]))
-    topic = f"{kind} {rest}" if found["aux"] or kind else " ".join(rest.split()[1:]) or rest
+    is_state = (found["aux"] or "is").lower() in {"is", "are", "was", "were"}
+    topic = rest if found["aux"] or kind else " ".join(rest.split()[1:]) or rest
+    topic = f"{kind} {topic}" if is_state else topic
     return Asked(core, _turn(found), _strip_topic(topic) or core, noun, speaker[1] if speaker else "")
 
 
 def _turn(found: re.Match[str]) -> str:
     """Return the question in the order it has after "tell me", where that needs no grammar."""
-    head, aux, rest = f"{found['word'].lower()}{found['kind']}", found["aux"] or "", found["rest"].strip()
+    head, aux, rest = f"{found['word'].lower()}{found['kind'] or ''}", found["aux"] or "", found["rest"].strip()
     if aux in {"is", "are", "was", "were"} and rest and " " in rest and len(rest.split()) <= 6:
         return f"{head} {rest} {aux}"
     if aux in {"do", "can", "may", "should", "must", "could"} and rest.lower().startswith(PRONOUNS):
@@ -142,9 +146,10 @@ def _swap_opening(rng: Random, core: str) -> str:
     return core
 
 
-def _swap_words(rng: Random, text: str, *, share: float = 0.5) -> str:
+def _swap_words(rng: Random, text: str, *, share: float = 0.35) -> str:
     """Put synonyms in the place of words and phrases, each word at most once."""
-    rows = [(word, row) for row in read_table()["words"] for word in row]
+    lower = text.lower()
+    rows = [(word, row) for row in read_table()["words"] for word in row if word.lower() in lower]
     rng.shuffle(rows)
     rows.sort(key=lambda entry: -entry[0].count(" "))  # "on call" before "call"
     taken = "\x00"

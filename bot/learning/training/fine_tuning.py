@@ -3,10 +3,12 @@
 import hashlib
 import json
 import resource
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
@@ -43,6 +45,7 @@ from bot.learning.training.watching import Watch
 
 SERVED_SCORES = "served-base.npz"  # what the engine thinks of the proof texts; the bot writes it
 HALVINGS = 3
+NEAR = 10  # steps whose mean is the first loss, or the last: one step's says little
 FEWEST_LIKES = 4  # of each kind, or pairs: with fewer there is nothing to tell apart
 Texts = Sequence[Sequence[int]]
 
@@ -193,6 +196,8 @@ def pass_phase(adapted: Any, phase: Phase, plan: Plan, watch: Watch) -> tuple[En
     if ending.ended_by != "stopped":
         save_adapter(adapted, learned)
         write_json(ended, asdict(ending))
+        for checkpoint in phase.folder.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint, ignore_errors=True)
     note = f"Memory was small: {tried.at_once} rows at once instead of {phase.at_once}." if tried.halvings else ""
     return ending, note
 
@@ -223,6 +228,7 @@ def summarize(watch: Watch, endings: Sequence[Ending], notes: Sequence[str]) -> 
     """Return the figures of a training that came to an end."""
     steps = [entry for entry in watch.journal.read() if "loss" in entry]
     first = [entry["loss"] for entry in steps if entry["phase"] == steps[0]["phase"]]
+    near = max(1, min(NEAR, len(first) // 4))
     tokens, seconds = (sum(entry[name] for entry in steps) for name in ("tokens", "seconds"))
     ways = [ending.ended_by for ending in endings]
     return Outcome(
@@ -231,8 +237,8 @@ def summarize(watch: Watch, endings: Sequence[Ending], notes: Sequence[str]) -> 
         steps=len(steps),
         tokens=tokens,
         tokens_per_second=tokens / seconds if seconds else 0.0,
-        first_loss=first[0] if first else None,
-        last_loss=first[-1] if first else None,
+        first_loss=mean(first[:near]),
+        last_loss=mean(first[-near:]),
         validation_loss=endings[0].validation_loss,
         peak_memory_mb=measure_memory(),
         energy_kwh=watch.meter.kwh(),

@@ -178,9 +178,9 @@ def run_phase(model: Any, phase: Phase, recipe: Recipe, watch: Watch) -> Ending:
     with sparing(model):
         trainer.train(resume_from_checkpoint=str(found) if found else None)
     state = trainer.state
-    is_early = state.global_step < state.max_steps
-    ended_by = "stopped" if watch.is_stopped else "deadline" if watch.is_late else "early" if is_early else "end"
-    return Ending(ended_by, state.global_step, state.best_metric)
+    is_cut = state.global_step < state.max_steps
+    way = "stopped" if watch.is_stopped else "deadline" if watch.is_late else "early"
+    return Ending(way if is_cut else "end", state.global_step, state.best_metric)
 
 
 def find_checkpoint(folder: Path) -> Path | None:

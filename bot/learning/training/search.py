@@ -95,6 +95,7 @@ def _try(model: Any, recipe: Recipe, plan: Plan, sample: Rows, watch: Watch) -> 
     except LearningError:
         loss = inf
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
         adapted.unload()
         model.__dict__.pop("forward", None)  # TRL's head, which the next trainer would wrap once more
     return inf if loss is None else loss

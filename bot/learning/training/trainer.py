@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.exit_with_stdin:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     os.umask(0o077)
-    os.environ.update(OFFLINE)
+    os.environ.update(OFFLINE if sys.stderr.isatty() else {**OFFLINE, "TQDM_DISABLE": "1"})
     found = Outcome.read(folder)
     if found and found.is_done:
         return 0

@@ -57,7 +57,7 @@ class FeedbackButtons:
         vote, _, answer_id = str(action.get("value")).partition(":")
         user_id = body["user"]["id"]
         async with self._database.begin() as session:
-            record = await load_answer(session, answer_id)
+            record = await load_answer(session, answer_id, is_locked=True)
             current = await current_vote(session, answer_id, user_id=user_id)
             is_current = record is not None and current is not None and current.vote == vote
             if record is not None and is_current:
@@ -74,7 +74,7 @@ class FeedbackButtons:
         text = (values["correction"]["correction"].get("value") or "").strip()[:CORRECTION_LENGTH]
         everyone = values.get(blocks.EVERYONE, {}).get(blocks.EVERYONE, {}).get("selected_options")
         async with self._database.begin() as session:
-            record = await load_answer(session, answer_id)
+            record = await load_answer(session, answer_id, is_locked=True)
             if record is None:
                 return
             await save_vote(session, record.answer, user_id=user_id, vote=Vote.DOWN, reason=reason)
@@ -90,7 +90,7 @@ class FeedbackButtons:
 
     async def _vote(self, body: dict[str, Any], answer_id: str, vote: Vote) -> bool:
         async with self._database.begin() as session:
-            record = await load_answer(session, answer_id)
+            record = await load_answer(session, answer_id, is_locked=True)
             if record is None or not stands_in(record, body):
                 return False
             current = await current_vote(session, answer_id, user_id=body["user"]["id"])

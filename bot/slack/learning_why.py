@@ -14,8 +14,10 @@ from bot.slack.learning_words import tell_time
 from bot.slack.render import escape
 from bot.storage.answers import load_answer
 from bot.storage.db import Database
+from bot.storage.tables import AnswerState
 
 UNKNOWN = "I cannot say anything about this answer: it is not known any more, or it stands elsewhere."
+UNFINISHED = "This answer is still being written down. Please ask again in a moment."
 SHORT_HASH = 16
 
 
@@ -38,6 +40,8 @@ def register_why(app: AsyncApp, *, database: Database, calls: Calls, learning: L
             record = await load_answer(session, answer_id)
         if record is None or not stands_in(record, body):
             return [section(UNKNOWN)]
+        if record.answer.state == AnswerState.WRITING:
+            return [section(UNFINISHED)]
         try:
             why = await learning.explain(answer_id)
         except ApprenticeError as error:

@@ -47,16 +47,20 @@ async def update_answer(session: AsyncSession, answer_id: str, **values: Any) ->
     await session.execute(update(Answer).where(Answer.id == answer_id).values(**values))
 
 
-async def load_answer(session: AsyncSession, answer_id: str) -> AnswerRecord | None:
-    """Return an answer with its question and place; None for an unknown or malformed id."""
-    row = (
-        await session.execute(
-            select(Answer, Message, Thread)
-            .join(Message, Answer.message_id == Message.id)
-            .join(Thread, Message.thread_id == Thread.id)
-            .where(Answer.id == answer_id)
-        )
-    ).one_or_none()
+async def load_answer(session: AsyncSession, answer_id: str, *, is_locked: bool = False) -> AnswerRecord | None:
+    """Return an answer with its question and place; None for an unknown or malformed id.
+
+    *is_locked* lets whoever else wants to change what belongs to the answer wait until this session commits.
+    """
+    statement = (
+        select(Answer, Message, Thread)
+        .join(Message, Answer.message_id == Message.id)
+        .join(Thread, Message.thread_id == Thread.id)
+        .where(Answer.id == answer_id)
+    )
+    if is_locked:
+        statement = statement.with_for_update(of=Answer)
+    row = (await session.execute(statement)).one_or_none()
     if row is None:
         return None
     answer, message, thread = row

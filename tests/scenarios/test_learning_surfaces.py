@@ -118,10 +118,13 @@ async def test_a_correction_is_for_everyone_if_its_author_says_so(
     assert kept == {("Priya owns it.", True, "direct"), ("A second pair of eyes.", False, "public")}
 
 
-async def test_why_is_told_to_those_who_see_the_answer(playground: Playground, bot: RunningBot) -> None:
+async def test_why_is_told_to_those_who_see_the_answer(
+    playground: Playground, bot: RunningBot, finished: Finished
+) -> None:
     """Model, instructions, messages, tokens and times; a button moved to another message says nothing."""
     maya, tom = playground.maya, playground.tom
     reply = await ask(playground, maya)
+    await finished(1)
     await maya.click(reply, "why")
     view = await playground.wait_until(
         lambda: next((view for view in playground.views(maya.id) if "Tokens" in str(view)), None), what="the reasons"

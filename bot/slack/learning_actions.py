@@ -50,7 +50,7 @@ class LearningButtons:
         action = body["actions"][0]
         order = ORDERS[action["action_id"]](str(action.get("value")))
         reply = await self._orders.carry_out(order, user_id=body["user"]["id"])
-        await self._tell(body, respond, reply.text)
+        await self._tell(body, respond, reply.text, is_for_all=reply.is_done and order.is_for_admins)
 
     async def handle_allow(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Keep that this admin, whom the question was put to, allowed the training."""
@@ -79,20 +79,20 @@ class LearningButtons:
             await self._tell(body, respond, f"`{escape(name)}` {said}; nothing was taken back.")
         else:
             reply = await self._orders.carry_out(Order(ADAPTERS, "rollback"), user_id=body["user"]["id"])
-            await self._tell(body, respond, reply.text)
+            await self._tell(body, respond, reply.text, is_for_all=reply.is_done)
 
     async def handle_veto(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Let an adapter that waits not be served."""
         await ack()
         user_id, name = body["user"]["id"], str(body["actions"][0].get("value"))
-        text = REFUSAL
+        text, is_done = REFUSAL, False
         if self._orders.is_admin(user_id):
             try:
                 await self._learning.veto(name, by=user_id)
-                text = f"`{escape(name)}` will not be served."
+                text, is_done = f"`{escape(name)}` will not be served.", True
             except ApprenticeError as error:
                 text = f"⚠️ {escape(str(error))}"
-        await self._tell(body, respond, text)
+        await self._tell(body, respond, text, is_for_all=is_done)
 
     async def handle_news(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Tell somebody what was learned of theirs from now on, or no more."""
@@ -102,20 +102,18 @@ class LearningButtons:
         text = "I tell you when your corrections are learned." if is_wanted else "I will not tell you such things."
         await self._tell(body, respond, text)
 
-    async def _tell(self, body: Mapping[str, Any], respond: AsyncRespond, text: str) -> None:
-        """Say it where it was pressed: in the Home, or to that person alone; what changes for all, below the report."""
+    async def _tell(
+        self, body: Mapping[str, Any], respond: AsyncRespond, text: str, *, is_for_all: bool = False
+    ) -> None:
+        """Say it where it was pressed: in the Home, or to that person alone; what changed for all, below the report."""
         user_id, message = body["user"]["id"], body.get("message")
         if (body.get("container") or {}).get("type") == "view":
             is_admin = self._orders.is_admin(user_id)
             await publish_home(self._calls, user_id, self._learning, is_admin, note=text)
-        elif message is not None and self._orders.is_admin(user_id) and body["actions"][0]["action_id"] in SHARED:
+            return
+        await respond(text=text, response_type="ephemeral", replace_original=False)
+        channel_id = str((body.get("channel") or {}).get("id", ""))
+        if is_for_all and message is not None and not channel_id.startswith("D"):
             root = message.get("thread_ts") or message["ts"]
             said = f"<@{user_id}>: {text}"
-            await self._calls.call_if_possible(
-                "chat.postMessage", channel=body["channel"]["id"], thread_ts=root, text=said
-            )
-        else:
-            await respond(text=text, response_type="ephemeral", replace_original=False)
-
-
-SHARED = {learning_report.PROMOTE, learning_report.ROLLBACK, learning_report.VETO}
+            await self._calls.call_if_possible("chat.postMessage", channel=channel_id, thread_ts=root, text=said)

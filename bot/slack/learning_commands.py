@@ -28,6 +28,7 @@ class Reply:
 
     text: str
     blocks: list[Block] = field(default_factory=list)
+    is_done: bool = True
 
 
 class LearningOrders:
@@ -44,7 +45,7 @@ class LearningOrders:
     async def carry_out(self, order: Order, *, user_id: str, channel_id: str = "") -> Reply:
         """Do what was ordered and say what came of it; what cannot be done says why."""
         if order.is_for_admins and not self.is_admin(user_id):
-            return Reply(REFUSAL)
+            return Reply(REFUSAL, is_done=False)
         by_topic: dict[str, Callable[[], Awaitable[Reply]]] = {
             TRAIN: lambda: self._train(order.verb, user_id),
             ADAPTERS: lambda: self._adapters(order, user_id),
@@ -54,11 +55,11 @@ class LearningOrders:
         try:
             return await by_topic[order.topic]()
         except ApprenticeError as error:
-            return Reply(f"⚠️ {escape(str(error))}")
+            return Reply(f"⚠️ {escape(str(error))}", is_done=False)
         except Exception:
             error_id = new_id()
             log.exception("learning: error %s in %s %s", error_id, order.topic, order.verb)
-            return Reply(f"⚠️ Something went wrong on my side (error {error_id}).")
+            return Reply(f"⚠️ Something went wrong on my side (error {error_id}).", is_done=False)
 
     async def _train(self, verb: str, user_id: str) -> Reply:
         if verb == "on":

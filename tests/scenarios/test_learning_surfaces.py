@@ -15,12 +15,16 @@ from sqlalchemy import select
 from bot.app import RunningBot
 from bot.playground.testing import Person, Playground
 from bot.settings import STARTER_MODEL
+from bot.slack.calls import Calls
+from bot.slack.learning_report import post_report
 from bot.slack.manifest import build_manifest
 from bot.storage.db import Database
 from bot.storage.learning_tables import Adapter, AdapterState, AuditRow, Run, RunState, TrainingChoice
 from bot.storage.tables import Correction, now
+from tests.playground.conftest import build_client
 from tests.scenarios.conftest import Finished
 from tests.scenarios.test_feedback import BOT, ask, wait_for_rows
+from tests.slack.test_learning_blocks import report
 
 COMMAND = "/apprentice"
 REAL_LOOKING = "127.0.0.2"  # this machine as well, but no address that the bot takes for a playground
@@ -234,7 +238,16 @@ async def test_adapters_are_promoted_compared_and_taken_back_from_slack(
     await playground.wait_until(
         lambda: "`apprentice-2` is taken back; `apprentice-1` answers" in str(playground.home(maya.id)), what="the old"
     )
-    assert "the base model answers" in (await order(playground, maya, "adapters rollback too chatty"))["text"]
+    calls = Calls(build_client(playground))
+    ts = await post_report(calls, channel_id="C0GENERAL", report=report(adapter="apprentice-1"), picture=None)
+    posted = playground.message("general", ts)
+    await tom.click(posted, "learning_rollback")
+    await playground.wait_until(lambda: "Only the admins" in str(tom.ephemerals("general")), what="a refusal")
+    await maya.click(posted, "learning_rollback")
+    await playground.wait_until(lambda: playground.messages("general", ts)[1:], what="a line for all")
+    said = playground.messages("general", ts)[1]["text"]
+    assert said == "<@U0MAYA>: `apprentice-1` is taken back; the base model answers from the next question on."
+    assert "is taken back" in str(maya.ephemerals("general"))
     await ask(playground, tom, "hello again")
     assert (await finished(2))[1].adapter is None
     assert "no adapter to take back" in (await order(playground, maya, "adapters rollback"))["text"]

@@ -21,6 +21,7 @@ from bot.learning.rollout.evidence import ALPHA, choose_floor, log_evidence
 RATE = 0.80
 LOOKS = 400
 LONG = 2000
+HISTORIES = (0, 1000, 300, 150)  # ratings of the incumbent that the floor is frozen from; 0: its true rate is known
 PEEK_EVERY = 5
 PEEK_LIMIT = 0.95
 Floats = NDArray[np.float64]
@@ -106,8 +107,8 @@ def measure(deployments: int, seed: int) -> list[tuple[str, ...]]:
     """Return the table's rows."""
     watch, rows = EvidenceWatch(), list[tuple[str, ...]]()
     cases = [
-        *((loss, history, LOOKS) for history in (0, 1000, 300, 150) for loss in (0.0, 0.10, 0.15, 0.20, 0.30)),
-        *((0.0, history, LONG) for history in (0, 1000, 300, 150)),
+        *((loss, history, LOOKS) for history in HISTORIES for loss in (0.0, 0.10, 0.15, 0.20, 0.30)),
+        *((0.0, history, LONG) for history in HISTORIES),
     ]
     for loss, history, ratings in cases:
         found = []
@@ -141,17 +142,16 @@ def show(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def judge(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, bool]]:
-    """Return each goal with whether it is met in every row that it is about."""
+    """Return each goal with whether it is met; how well the incumbent is known decides how soon harm is proven."""
     share = {(row[0], row[1], row[2]): float(row[3].rstrip("%")) / 100 for row in rows}
-    worse = [value for (loss, _, _), value in share.items() if loss in {"-15 points", "-20 points", "-30 points"}]
-    equal = [value for (loss, _, ratings), value in share.items() if loss == "equal" and ratings == str(LOOKS)]
-    return [
-        (
-            f"15 points worse or more is rolled back within {LOOKS}: at least 95 % ({min(worse):.1%})",
-            min(worse) >= 0.95,
-        ),
-        (f"equal is rolled back within {LOOKS}: at most 5 % ({max(equal):.1%})", max(equal) <= 0.05),
-    ]
+    goals = []
+    for known in dict.fromkeys(row[1] for row in rows):
+        worse = [share[loss, known, str(LOOKS)] for loss in ("-15 points", "-20 points", "-30 points")]
+        equal = share["equal", known, str(LOOKS)]
+        text = f"incumbent known by {known}: 15 points worse or more is rolled back within {LOOKS} ratings"
+        goals.append((f"{text}: {min(worse):.1%}, at least 95 %", min(worse) >= 0.95))
+        goals.append((f"incumbent known by {known}: equal is rolled back: {equal:.1%}, at most 5 %", equal <= 0.05))
+    return goals
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from bot.learning.figures import Figure, Role
 from bot.learning.judging.contest import Contest, compare_rows
 from bot.learning.judging.declaring import taught_length
 from bot.learning.judging.facts import agreement
-from bot.learning.judging.intervals import Ints, bootstrap
+from bot.learning.judging.intervals import Floats, bootstrap
 from bot.learning.judging.likelihood import held_out
 from bot.learning.judging.measures import is_looping
 from bot.learning.judging.probes import read_neutral
@@ -106,8 +106,9 @@ def _compare_lengths(own: Sequence[Reply], other: Sequence[Reply], examples: Seq
     """Return median lengths; what was taught about length tells the gate which way they may move."""
     new, old = [np.array([reply.length for reply in replies], np.float64) for replies in (own, other)]
 
-    def difference(chosen: Ints) -> float:
-        return float(np.median(new[chosen]) - np.median(old[chosen]))
+    def difference(drawn: Floats) -> Floats:
+        rows = [np.repeat(np.arange(len(new)), times.astype(int)) for times in drawn]
+        return np.array([np.median(new[chosen]) - np.median(old[chosen]) for chosen in rows])
 
     interval = bootstrap(difference, [str(number) for number in range(len(own))], seed=seed)
     ratio = float(np.median(new)) / max(float(np.median(old)), 1.0)

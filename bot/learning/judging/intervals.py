@@ -18,6 +18,7 @@ EXACT_CLUSTERS = 14  # so few that every way of turning signs is tried
 FEW_CLUSTERS = 20  # below, an interval is shown but said to be rough
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Measure = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +69,34 @@ def _turn(sums: Floats) -> float:
     return float((toward * (signs @ sums) >= abs(float(sums.sum())) - 1e-12).mean())
 
 
-def bootstrap(
-    measure: Callable[[Ints], float], groups: Sequence[str], *, seed: int, resamples: int = RESAMPLES
-) -> Interval:
-    """Return any difference that *measure* computes of chosen rows, with groups drawn; *p* is the normal one.
+def bootstrap(measure: Measure, groups: Sequence[str], *, seed: int, resamples: int = RESAMPLES) -> Interval:
+    """Return any difference that *measure* computes, with groups drawn; *p* is the normal one.
 
-    A draw of which nothing can be computed (one class only) is left out.
+    *measure* gets how often each row was drawn, one draw a line, and returns a value for each line; NaN where nothing
+    can be computed (one class only), and such a draw is left out.
     """
     clusters = number_clusters(groups)
     count = int(clusters.max()) + 1 if len(clusters) else 0
     if not count:
         return Interval(0.0, None, None, 1.0, 0)
-    members = [np.flatnonzero(clusters == cluster) for cluster in range(count)]
-    rng = np.random.default_rng(seed)
-    value = measure(np.arange(len(clusters)))
-    draws = [
-        measure(np.concatenate([members[chosen] for chosen in rng.integers(0, count, count)])) for _ in range(resamples)
-    ]
-    known = np.array([draw for draw in draws if not math.isnan(draw)])
+    value = float(measure(np.ones((1, len(clusters))))[0])
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples)
+    draws = measure(drawn[:, clusters].astype(np.float64))
+    known = draws[~np.isnan(draws)]
     if len(known) < resamples / 2 or count < 2:
         return Interval(value, None, None, 1.0, count)
     low, high = (float(edge) for edge in np.quantile(known, (0.025, 0.975)))
     spread = float(known.std())
     p = 0.5 * math.erfc(abs(value) / spread / math.sqrt(2)) if spread else float(value == 0)
     return Interval(value, low, high, p, count)
+
+
+def mean_of(values: Floats) -> Measure:
+    """Return the measure that is the mean of *values*, each counted as often as it was drawn."""
+
+    def measure(drawn: Floats) -> Floats:
+        with np.errstate(invalid="ignore"):
+            found: Floats = (drawn @ values) / drawn.sum(1)
+        return found
+
+    return measure

@@ -9,8 +9,8 @@ import numpy as np
 from bot.learning.examples import Example, Source, Split, Use
 from bot.learning.figures import Figure, Role
 from bot.learning.judging.contest import Contest, compare_rows, note_few, pair_of
-from bot.learning.judging.intervals import Ints, bootstrap
-from bot.learning.judging.measures import calibration_error, rank_area, without_length
+from bot.learning.judging.intervals import bootstrap, mean_of
+from bot.learning.judging.measures import area_of, calibration_error, rank_area, without_length
 from bot.learning.judging.people import leave_out_people
 from bot.learning.judging.scoring import Floats
 from bot.learning.proof.scores import measure_divergence
@@ -108,9 +108,7 @@ async def judge_pairs(contest: Contest, examples: Sequence[Example]) -> list[Fig
 def compare_gains(metric: str, label: str, rows: Sequence[Example], own: Floats, other: Floats, *, seed: int) -> Figure:
     """Return the share of rows that gain more than their rival, beside the incumbent's."""
     groups, gained = [row.group for row in rows], own - other
-    left = leave_out_people(
-        lambda chosen: float(gained[chosen].mean()), [row.people for row in rows], groups, seed=seed
-    )
+    left = leave_out_people(mean_of(gained), [row.people for row in rows], groups, seed=seed)
     return compare_rows(
         metric,
         label,
@@ -151,9 +149,10 @@ async def judge_thumbs(contest: Contest, examples: Sequence[Example]) -> list[Fi
 def compare_thumbs(rows: Sequence[Example], own: Floats, other: Floats, *, seed: int) -> Figure:
     """Return how well the margins of candidate and incumbent tell liked from disliked answers."""
     good, groups = np.array([bool(row.is_liked) for row in rows], np.bool_), [row.group for row in rows]
+    ours, theirs = area_of(own, good), area_of(other, good)
 
-    def gain(chosen: Ints) -> float:
-        return rank_area(own[chosen], good[chosen]) - rank_area(other[chosen], good[chosen])
+    def gain(drawn: Floats) -> Floats:
+        return ours(drawn) - theirs(drawn)
 
     interval = bootstrap(gain, groups, seed=seed)
     lengths = np.array([len(row.completion_ids) for row in rows], np.float64)

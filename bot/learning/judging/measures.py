@@ -1,8 +1,7 @@
 """Numbers of answers and scores: ranking, classification, calibration, repetition. Pure, numpy only."""
 
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +14,21 @@ LOOP_WORDS = 12  # shorter ones repeat nothing worth a name
 
 def rank_area(scores: Floats, is_good: Bools) -> float:
     """Return the chance that a good one scores above a bad one, ties as half (AUC); NaN when one kind is missing."""
-    good, bad = int(is_good.sum()), int((~is_good).sum())
-    if not good or not bad:
-        return math.nan
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return float((ranks[is_good].sum() - good * (good + 1) / 2) / (good * bad))
+    return float(area_of(scores, is_good)(np.ones((1, len(scores))))[0])
+
+
+def area_of(scores: Floats, is_good: Bools) -> Callable[[Floats], Floats]:
+    """Return the measure that is the AUC of rows, each counted as often as it was drawn."""
+    good, bad = scores[is_good][:, None], scores[~is_good]
+    ahead = (good > bad) + (good == bad) / 2
+
+    def measure(drawn: Floats) -> Floats:
+        of_good, of_bad = drawn[:, is_good], drawn[:, ~is_good]
+        with np.errstate(invalid="ignore"):
+            found: Floats = ((of_good @ ahead) * of_bad).sum(1) / (of_good.sum(1) * of_bad.sum(1))
+        return found
+
+    return measure
 
 
 def without_length(scores: Floats, lengths: Floats) -> Floats:

@@ -4,42 +4,41 @@ Pure. It is the guard against one person, or three together, who vote to bend th
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from bot.learning.judging.intervals import Ints, bootstrap
+from bot.learning.judging.intervals import Floats, Measure, bootstrap
 
 ENOUGH_PEOPLE = 4  # with fewer, those who are left are nobody
 MANY_PEOPLE = 7  # from here on three may act together
 
 
 def leave_out_people(
-    measure: Callable[[Ints], float], people: Sequence[Sequence[str]], groups: Sequence[str], *, seed: int
+    measure: Measure, people: Sequence[Sequence[str]], groups: Sequence[str], *, seed: int
 ) -> dict[str, float]:
     """Return the benefit without the one person (of many: the three) whose rows carry it most, and its chance.
 
-    *measure* computes the benefit of chosen rows, *people* says whose words are in each. Empty where too few people
-    have a part in it.
+    *measure* computes the benefit as for `bootstrap`, *people* says whose words are in each row. Nothing but their
+    number where too few people have a part in it.
     """
     everybody = sorted({person for row in people for person in row})
     if len(everybody) < ENOUGH_PEOPLE:
         return {"people": float(len(everybody))}
-    rows = list(range(len(people)))
+    kept = np.ones(len(people))
     for _ in range(3 if len(everybody) >= MANY_PEOPLE else 1):
-        without = [
-            [row for row in rows if person not in people[row]]
-            for person in sorted({person for row in rows for person in people[row]})
-        ]
-        rows = min(
-            (left for left in without if len(left)), key=lambda left: _known(measure(np.array(left))), default=rows
-        )
-    kept = np.array(rows)
-    interval = bootstrap(lambda chosen: measure(kept[chosen]), [groups[row] for row in rows], seed=seed, resamples=400)
-    if math.isnan(interval.value):  # without them nobody's votes of one kind are left
+        without = np.array([[person not in row for row in people] for person in everybody]) * kept
+        values = np.nan_to_num(measure(without), nan=-math.inf)
+        values[without.sum(1) == kept.sum()] = math.inf  # who is out already
+        kept = without[int(values.argmin())]
+    rows = np.flatnonzero(kept).tolist()
+
+    def measure_kept(drawn: Floats) -> Floats:
+        whole = np.zeros((len(drawn), len(people)))
+        whole[:, rows] = drawn
+        return measure(whole)
+
+    interval = bootstrap(measure_kept, [groups[row] for row in rows], seed=seed)
+    if math.isnan(interval.value) or not len(rows):  # without them nobody's votes of one kind are left
         return {"people": float(len(everybody)), "without": 0.0, "p_without": 1.0}
     return {"people": float(len(everybody)), "without": interval.value, "p_without": interval.p}
-
-
-def _known(value: float) -> float:
-    return -math.inf if math.isnan(value) else value

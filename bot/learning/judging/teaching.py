@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 
+import numpy as np
+
 from bot.learning.examples import Example, Source, Use
 from bot.learning.figures import BeforeAfter, Figure, Role
 from bot.learning.judging.contest import Contest, compare_rows
 from bot.learning.judging.facts import holds_fact
+from bot.learning.judging.intervals import mean_of
 from bot.learning.judging.likelihood import held_out
 from bot.learning.judging.people import leave_out_people
 
@@ -25,7 +28,7 @@ async def judge_facts(contest: Contest, examples: Sequence[Example]) -> list[Fig
     groups, gained = [row.group for row in rows], [float(a) - float(b) for a, b in zip(own, other, strict=True)]
     known = {group: [hit for row, hit in zip(rows, own, strict=True) if row.group == group] for group in groups}
     left = leave_out_people(
-        lambda chosen: sum(gained[row] for row in chosen) / len(chosen),
+        mean_of(np.array(gained)),
         [row.people for row in rows],
         groups,
         seed=contest.seed,

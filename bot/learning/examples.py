@@ -6,7 +6,7 @@ can differ between training and serving. Knows no database, no torch and no engi
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
@@ -69,12 +69,21 @@ class Example:
     people: tuple[str, ...] = ()
 
 
+FIELDS = tuple(field.name for field in fields(Example))
+
+
+def dump_example(example: Example) -> str:
+    """Return an example as one line; `asdict` would copy every token, which takes half of a large data set's time."""
+    values = {name: getattr(example, name) for name in FIELDS}
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
 def write_examples(path: Path, examples: Iterable[Example]) -> int:
     """Write examples as JSON lines, complete or not at all; return how many."""
     count = 0
     with replacing(path) as draft, draft.open("w", encoding="utf-8") as file:
         for example in examples:
-            file.write(json.dumps(asdict(example), ensure_ascii=False, separators=(",", ":")) + "\n")
+            file.write(dump_example(example))
             count += 1
     return count
 

@@ -111,7 +111,7 @@ def _write(chosen: Chosen, shelf: Shelf, desk: Desk, *, is_apart: bool) -> Draft
     if redaction.counts.total() > known:
         return PRIVATE_ANSWER
     said = (message["content"] for message in messages if message["role"] != "system")
-    if not all(map(is_clean, (answer, rejected, *said))):
+    if redaction.counts and not all(map(is_clean, (answer, rejected, *said))):
         return NOT_CLEAN
     desk.redacted.update(redaction.counts)
     return Draft(

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 PIECE = 5
 BANDS, ROWS = 10, 6  # at a likeness of 0.85 a pair is seen with a chance of 99 %
 LOOKS = 32  # as many of a group are compared with a newcomer
-_PRIME = np.uint64((1 << 31) - 1)
+_STEP, _MIX, _HALF = np.uint32(0x01000193), np.uint32(0x85EBCA6B), np.uint32(15)
 _RNG = np.random.default_rng(5)
-_FACTORS = _RNG.integers(1, int(_PRIME), size=(2, BANDS * ROWS, 1), dtype=np.uint64)
-_POWERS = np.array([257**power for power in range(PIECE)], dtype=np.uint64)
+_FACTORS = _RNG.integers(1 << 32, size=(2, BANDS * ROWS, 1), dtype=np.uint32) | np.uint32(1)
 Sketch = NDArray[np.uint32]
 
 
@@ -70,10 +69,14 @@ class Likeness:
 def sketch_text(text: str) -> Sketch:
     """Return what tells how alike two texts are, whatever their length."""
     plain = f" {' '.join(text.casefold().split())} ".encode(errors="replace").ljust(PIECE)
-    signs = np.frombuffer(plain, dtype=np.uint8).astype(np.uint64)
-    pieces = np.unique(np.lib.stride_tricks.sliding_window_view(signs, PIECE) @ _POWERS) % _PRIME
-    hashes = (pieces[None, :] * _FACTORS[0] + _FACTORS[1]) % _PRIME
-    least: Sketch = hashes.min(axis=1).astype(np.uint32)
+    signs = np.frombuffer(plain, dtype=np.uint8).astype(np.uint32)
+    count = len(signs) - PIECE + 1
+    pieces = np.zeros(count, dtype=np.uint32)
+    for place in range(PIECE):
+        pieces = pieces * _STEP + signs[place : place + count]
+    pieces = (pieces ^ (pieces >> _HALF)) * _MIX
+    hashes = (pieces ^ (pieces >> _HALF))[None, :] * _FACTORS[0] + _FACTORS[1]
+    least: Sketch = hashes.min(axis=1)
     return least
 
 

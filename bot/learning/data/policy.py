@@ -58,7 +58,7 @@ class DataPolicy:
     least_people: int = 3  # or as many as have used the assistant, if that is fewer
     audiences: frozenset[Audience] = frozenset({Audience.PUBLIC})
     window_days: int = 365
-    most_signals: int = 50_000
+    most_signals: int = 20_000
     most_tokens: int = 2048
     duplicate_threshold: float = 0.85
     validation_share: float = 0.1

@@ -1,14 +1,12 @@
 """Examples on the disk while it is not yet known where each belongs: a data set need not fit into memory."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
-from json import dumps
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from bot.errors import LearningError
-from bot.learning.examples import Example, read_examples
+from bot.learning.examples import Example, dump_example, read_examples
 
 
 class Spool:
@@ -35,7 +33,7 @@ class Spool:
     def add(self, example: Example) -> None:
         """Keep an example."""
         try:
-            self._file.write(dumps(asdict(example), ensure_ascii=False, separators=(",", ":")) + "\n")
+            self._file.write(dump_example(example))
         except OSError as error:
             raise _unwritable(self._path, error) from error
         self.count += 1

@@ -1,7 +1,7 @@
 """The tokens of a draft: those that were served where they still say just its texts, else rendered by the engine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import takewhile
 
@@ -12,6 +12,7 @@ from bot.learning.data.drafts import Draft
 
 TOO_LONG = "longer than what is trained on"
 NO_END = "its tokens do not end as an answer ends"
+KNOWN_ANSWERS = 2000
 SAMPLE: list[ChatMessage] = [
     {"role": "system", "content": "You are an assistant."},
     {"role": "user", "content": "What is 2 + 2?"},
@@ -39,11 +40,17 @@ class Tokenizer:
     template_sha256: str
     end: int
     behind_end: int  # tokens that the template writes after the end, which no answer has
+    told: dict[str, tuple[int, ...]] = field(default_factory=dict)  # every open prompt ends alike: so do its answers
 
     async def answer(self, messages: Sequence[ChatMessage], text: str) -> ChatTokens:
         """Return a prompt and an answer to it up to the end of the turn, which is where the engine stops."""
+        if text in self.told:
+            return ChatTokens(await self.client.tokenize_chat(messages), self.told[text])
         tokens = await tokenize_answer(self.client, messages, text)
-        return replace(tokens, completion_ids=self.cut(tokens.completion_ids))
+        if len(self.told) >= KNOWN_ANSWERS:
+            self.told.clear()
+        self.told[text] = self.cut(tokens.completion_ids)
+        return ChatTokens(tokens.prompt_ids, self.told[text])
 
     def cut(self, completion_ids: tuple[int, ...]) -> tuple[int, ...]:
         """Return a rendered answer without what the template writes after its end."""

@@ -1,43 +1,63 @@
-"""The trainer as a process, from a plan to an adapter that proves itself."""
+"""The trainer as a process, from a plan to an adapter; killed on the way, it ends as if nothing had been."""
 
-import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bot.engine.files.gguf_header import read_header
-from bot.learning.plan import ADAPTER, ADAPTER_SCORES, BASE_SCORES, STEPS, Outcome, Progress
+from bot.learning.plan import ADAPTER, ADAPTER_SCORES, BASE_SCORES, OUTCOME, PEFT_FOLDER, Outcome, Progress
 from bot.learning.proof.scores import load_scores
+from bot.learning.training.energy import Meter
+from bot.learning.training.fine_tuning import train
+from bot.learning.training.watching import Watch
 from tests.learning.conftest import Files
-from tests.learning.training_folder import fill_folder, make_answers, run_trainer
+from tests.learning.training_folder import LONG, fill_folder, make_answers, run_trainer, start_trainer, steps, wait_for
 
 
-def test_a_plan_becomes_an_adapter(tmp_path: Path, base_file: Files) -> None:
-    """With almost no environment, a run folder gets all that bot, engine and report need."""
-    fill_folder(tmp_path, base_file("llama"), make_answers(30), watts=50.0)
+@pytest.mark.filterwarnings("ignore")  # PEFT and TRL speak of what they would do with a model's folder
+def test_a_killed_trainer_ends_as_one_left_in_peace(tmp_path: Path, base_file: Files) -> None:
+    """After kill -9 the same command gives the very adapter that the same data and seed give without it."""
+    killed, peaceful = tmp_path / "killed", tmp_path / "peaceful"
+    for folder in (killed, peaceful):
+        plan = fill_folder(folder, base_file("llama"), make_answers(30), recipe=LONG, watts=50.0)
+    process = start_trainer(killed)
+    wait_for(lambda: len(steps(killed)) >= 13)
+    process.kill()
+    process.communicate()
+    assert not (killed / OUTCOME).exists()
 
-    assert run_trainer(tmp_path) == 0
+    assert run_trainer(killed) == 0
+    outcome, alone = Outcome.read(killed), train(plan, Watch(peaceful, 0.0, Meter()))
 
-    outcome = Outcome.read(tmp_path)
+    check_folder(killed, outcome)
+    assert read_adapter(killed) == read_adapter(peaceful)
+    assert [entry["loss"] for entry in steps(killed)] == [entry["loss"] for entry in steps(peaceful)]
+    assert outcome.validation_loss == alone.validation_loss
+    assert run_trainer(killed) == 0  # what has ended is not trained again
+    assert Outcome.read(killed) == outcome
+
+
+def check_folder(folder: Path, outcome: Outcome | None) -> None:
+    """A run folder has all that bot, engine and report need."""
     assert outcome
     assert outcome.is_done, outcome.reason
-    assert outcome.steps == 12
-    assert outcome.ended_by == "end"
+    assert (outcome.steps, outcome.ended_by) == (48, "end")
     assert outcome.last_loss < outcome.first_loss
     assert outcome.tokens_per_second > 0
     assert outcome.energy_source == "50 watts, as stated"
-    assert set(outcome.weight_norms) == {name.removesuffix(".lora_a") for name in tensors(tmp_path) if "lora_a" in name}
-    assert read_header(tmp_path / ADAPTER).metadata["apprentice.run_id"] == "7"
-    base, adapted = (load_scores(tmp_path / name) for name in (BASE_SCORES, ADAPTER_SCORES))
-    assert [text.tokens for text in base] == [text.tokens for text in adapted]
-    assert not np.allclose(base[0].given, adapted[0].given)
-    entries = [json.loads(line) for line in (tmp_path / STEPS).read_text().splitlines()]
-    assert [entry["step"] for entry in entries if "loss" in entry] == list(range(1, 13))
-    assert any("validation_loss" in entry for entry in entries)
-    assert Progress.read(tmp_path).phase == "exporting"
-    assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    header = read_header(folder / ADAPTER)
+    adapted = {tensor.name.removesuffix(".lora_a") for tensor in header.tensors if tensor.name.endswith("lora_a")}
+    assert set(outcome.weight_norms) == adapted
+    assert header.metadata["apprentice.run_id"] == "7"
+    base, trained = (load_scores(folder / name) for name in (BASE_SCORES, ADAPTER_SCORES))
+    assert [text.tokens for text in base] == [text.tokens for text in trained]
+    assert not np.allclose(base[0].given, trained[0].given)
+    assert [entry["step"] for entry in steps(folder)] == list(range(1, 49))
+    assert Progress.read(folder).phase == "exporting"
+    assert (folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def tensors(folder: Path) -> set[str]:
-    """Return the names of the matrices in the adapter's file."""
-    return {tensor.name for tensor in read_header(folder / ADAPTER).tensors}
+def read_adapter(folder: Path) -> bytes:
+    """Return the adapter's own bytes."""
+    return (folder / PEFT_FOLDER / "adapter_model.safetensors").read_bytes()

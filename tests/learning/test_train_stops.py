@@ -14,17 +14,16 @@ from typing import Any
 import pytest
 
 from bot.errors import LearningError
-from bot.learning.plan import CHECKPOINTS, OUTCOME, PAUSE, PEFT_FOLDER, STEPS, Plan, Progress
+from bot.learning.plan import ADAPTER, CHECKPOINTS, PAUSE, STEPS, Plan, Progress
 from bot.learning.training.energy import Meter
 from bot.learning.training.fine_tuning import train
 from bot.learning.training.trainer import explain
 from bot.learning.training.watching import Watch
 from tests.learning.conftest import Files
-from tests.learning.training_folder import SMALL, fill_folder, make_answers, start_trainer
+from tests.learning.training_folder import LONG, SMALL, fill_folder, make_answers, steps, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PEFT and TRL speak of what they would do with a model's folder
 Fill = Callable[..., Plan]
-LONG = replace(SMALL, epochs=8.0, patience=50)
 
 
 @pytest.fixture
@@ -38,43 +37,6 @@ def fill(tmp_path: Path, base_file: Files) -> Fill:
 def run(plan: Plan, folder: Path, **changes: Any) -> Any:
     """Train in this process."""
     return train(plan, Watch(folder, changes.get("deadline", plan.deadline), Meter()))
-
-
-def weights(folder: Path) -> bytes:
-    """Return the adapter's own bytes."""
-    return (folder / PEFT_FOLDER / "adapter_model.safetensors").read_bytes()
-
-
-def steps(folder: Path) -> list[dict[str, Any]]:
-    """Return the journal's steps."""
-    lines = (folder / STEPS).read_text().splitlines() if (folder / STEPS).exists() else []
-    return [entry for entry in map(json.loads, lines) if "loss" in entry]
-
-
-def wait_for(found: Callable[[], Any]) -> None:
-    """Wait until something is there."""
-    deadline = time.monotonic() + 100
-    while not found():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def test_a_killed_trainer_goes_on_from_its_checkpoint(tmp_path: Path, fill: Fill) -> None:
-    """After kill -9 it ends with the very adapter, journal and loss that the same data and seed give in peace."""
-    killed, peaceful = tmp_path / "killed", tmp_path / "peaceful"
-    plan = fill(killed, recipe=LONG)
-    process = start_trainer(killed)
-    wait_for(lambda: len(steps(killed)) >= 13)
-    process.kill()
-    process.communicate()
-    assert not (killed / OUTCOME).exists()
-
-    went_on, alone = run(plan, killed), run(fill(peaceful, recipe=LONG), peaceful)
-
-    assert weights(killed) == weights(peaceful)
-    assert [entry["loss"] for entry in steps(killed)] == [entry["loss"] for entry in steps(peaceful)]
-    assert went_on.steps == alone.steps == 48
-    assert went_on.validation_loss == alone.validation_loss
 
 
 def test_a_signal_saves_a_checkpoint_and_ends(tmp_path: Path, fill: Fill) -> None:
@@ -135,7 +97,7 @@ def test_the_windows_end_keeps_what_there_is(tmp_path: Path, fill: Fill) -> None
     assert outcome.is_done
     assert outcome.ended_by == "deadline"
     assert 3 <= outcome.steps < 48
-    assert weights(tmp_path)
+    assert (tmp_path / ADAPTER).exists()
 
     with pytest.raises(LearningError, match="over before the first step"):
         run(fill(tmp_path / "late"), tmp_path / "late", deadline=time.time())

@@ -5,19 +5,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from bot.learning.examples import Example, Source, Split, Use, write_examples
-from bot.learning.plan import EXAMPLES, PROOF_TEXTS, Plan, Recipe
+from bot.learning.plan import EXAMPLES, PROOF_TEXTS, STEPS, Plan, Recipe
 from tests.learning.tiny_models import TOKENS
 
 END = len(TOKENS) - 1
 ROOT = Path(__file__).parent.parent.parent
 SMALL = Recipe(rank=4, alpha=8, sft_rate=2e-3, preference_rate=1e-3, batch_rows=4, epochs=2.0)
+LONG = replace(SMALL, epochs=8.0, patience=50)
 
 
 def make_answers(count: int, *, seed: int = 1, every: int = 5) -> list[Example]:
@@ -94,6 +96,20 @@ def start_trainer(folder: Path, **options: Any) -> subprocess.Popen[bytes]:
 def run_trainer(folder: Path, **options: Any) -> int:
     """Let a trainer run to its end and return its exit code."""
     process = start_trainer(folder, **options)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=200)
     print(errors.decode())
     return process.returncode
+
+
+def steps(folder: Path) -> list[dict[str, Any]]:
+    """Return the steps that the trainer has written down so far."""
+    lines = (folder / STEPS).read_text().splitlines() if (folder / STEPS).exists() else []
+    return [entry for entry in map(json.loads, lines) if "loss" in entry]
+
+
+def wait_for(found: Callable[[], Any]) -> None:
+    """Wait until something is there."""
+    deadline = time.monotonic() + 200
+    while not found():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -84,9 +84,9 @@ def _content(text: str) -> set[str]:
 
 
 def _tells(wording: str, question: str, answer: str) -> bool:
-    """Whether a wording gives the answer away: most of what the answer adds to the question stands in it."""
+    """Whether a wording gives the answer away: half of what the answer adds to the question stands in it."""
     added = _content(answer) - _content(question)
-    return bool(added) and len(added & _content(wording)) > len(added) / 2
+    return bool(added) and len(added & _content(wording)) >= len(added) / 2
 
 
 def _is_request(wording: str) -> bool:

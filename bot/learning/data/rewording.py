@@ -48,7 +48,8 @@ def read_table() -> dict[str, Any]:
     table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     for name in ("nouns", "openings"):
         table[name] = {word: split_row(row) for word, row in table[name].items()}
-    table["words"] = [split_row(row) for row in table["words"]["rows"]]
+    rows = [split_row(row) for row in table["words"]["rows"]]
+    table["words"] = [(word.lower(), row) for row in rows for word in row]
     table["small"] = set(table["small"].lower().split())
     return table
 
@@ -149,14 +150,14 @@ def _swap_opening(rng: Random, core: str) -> str:
 def _swap_words(rng: Random, text: str, *, share: float = 0.35) -> str:
     """Put synonyms in the place of words and phrases, each word at most once."""
     lower = text.lower()
-    rows = [(word, row) for row in read_table()["words"] for word in row if word.lower() in lower]
+    rows = [(word, row) for word, row in read_table()["words"] if word in lower]
     rng.shuffle(rows)
     rows.sort(key=lambda entry: -entry[0].count(" "))  # "on call" before "call"
     taken = "\x00"
     for word, row in rows:
         pattern = re.compile(rf"(?<![\w\x00-]){re.escape(word)}(?![\w\x00-])", re.IGNORECASE)
         if pattern.search(text) and rng.random() < share:
-            other = rng.choice([entry for entry in row if entry != word])
+            other = rng.choice([entry for entry in row if entry.lower() != word])
             marked = taken + other.replace(" ", f" {taken}") + taken
             text = pattern.sub(marked, text, count=1)
     return text.replace(taken, "")

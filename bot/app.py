@@ -88,14 +88,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         identity = await _log_in(client)
         jobs = Jobs(database)
         rollout = Rollout(database, engine)
-        assistant = Assistant(
-            database,
-            engine,
-            prompt=load_prompt(shipped("prompts"), "system", variables=frozenset({"today"})),
-            max_tokens=settings.answer_max_tokens,
-            temperature=settings.answer_temperature,
-            choose_adapter=rollout.choose,
-        )
+        assistant = _assistant(settings, database, engine, rollout)
         directory = Directory(calls)
         answering = Answering(assistant, calls=calls, directory=directory, bot_user_id=identity.bot_user_id or "")
         turns = Turns(database, answering)
@@ -142,6 +135,17 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
         yield RunningBot(engine, running.supervisor, port, worker)
         log.info("stopping")
+
+
+def _assistant(settings: Settings, database: Database, engine: EngineClient, rollout: Rollout) -> Assistant:
+    return Assistant(
+        database,
+        engine,
+        prompt=load_prompt(shipped("prompts"), "system", variables=frozenset({"today"})),
+        max_tokens=settings.answer_max_tokens,
+        temperature=settings.answer_temperature,
+        choose_adapter=rollout.choose,
+    )
 
 
 def _learning(

@@ -160,9 +160,12 @@ class Learning:
         """Serve an adapter to everybody from the next question on; return what it replaced."""
         return await self._rollout.promote(name, by=by, reasons=["Somebody decided so."])
 
-    async def rollback(self, *, by: str, reason: str = "") -> tuple[str, str]:
-        """Take back the canary, or else the active adapter; return what was taken back and what is served now."""
-        return await self._rollout.roll_back(by=by, reasons=[reason[:500] or "Somebody decided so."])
+    async def rollback(self, *, by: str, reason: str = "", name: str = "") -> tuple[str, str]:
+        """Take back the canary, or else the active adapter, or just the one called *name* if it is served.
+
+        Return what was taken back and what is served now.
+        """
+        return await self._rollout.roll_back(by=by, reasons=[reason[:500] or "Somebody decided so."], name=name)
 
     async def veto(self, name: str, *, by: str, reason: str = "") -> None:
         """Take out an adapter that waits for objections, or a canary, before everybody gets it."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from bot.errors import EngineError, LearningError
+from bot.errors import DeliveryError, EngineError, LearningError
 from bot.learning.data.points import NotEnoughSignal
 from bot.learning.figures import RunReport
 from bot.learning.permission import is_on_hold
@@ -57,6 +57,9 @@ class Runner:
             except EngineError as error:
                 log.info("learning: the engine cannot be asked: %s", error)
                 self._rollout.engine_restarted()
+            except DeliveryError as error:
+                log.warning("learning: %s", error)
+                await asyncio.sleep(PAUSE_S)
             except LostLease:
                 log.warning("learning: another process has taken the run over")
             except Exception:

@@ -9,7 +9,7 @@ from bot.errors import ApprenticeError
 from bot.learning.control import Learning
 from bot.slack import learning_home, learning_report
 from bot.slack.calls import Calls
-from bot.slack.learning_commands import REFUSAL, LearningOrders
+from bot.slack.learning_commands import REFUSAL, LearningOrders, tell_rollback
 from bot.slack.learning_home import publish_home
 from bot.slack.learning_orders import ADAPTERS, ME, TRAIN, Order
 from bot.slack.learning_words import ALLOW
@@ -68,18 +68,16 @@ class LearningButtons:
         await respond(text=f"Thank you. Training is allowed.\n{reply.text}", replace_original=True)
 
     async def handle_rollback(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
-        """Take an adapter back if it is the one that a rollback would take: the button may be old."""
+        """Take the button's own adapter back, and no newer one: the button may be old."""
         await ack()
-        name = str(body["actions"][0].get("value"))
-        status = await self._learning.status()
-        if not self._orders.is_admin(body["user"]["id"]):
-            await self._tell(body, respond, REFUSAL)
-        elif name != (status.canary or status.active):
-            said = "is not served any more" if name != status.active else "stays while another one is a canary"
-            await self._tell(body, respond, f"`{escape(name)}` {said}; nothing was taken back.")
-        else:
-            reply = await self._orders.carry_out(Order(ADAPTERS, "rollback"), user_id=body["user"]["id"])
-            await self._tell(body, respond, reply.text, is_for_all=reply.is_done)
+        user_id, name = body["user"]["id"], str(body["actions"][0].get("value"))
+        text, is_done = REFUSAL, False
+        if self._orders.is_admin(user_id):
+            try:
+                text, is_done = tell_rollback(*await self._learning.rollback(by=user_id, name=name)), True
+            except ApprenticeError as error:
+                text = f"⚠️ {escape(str(error))}"
+        await self._tell(body, respond, text, is_for_all=is_done)
 
     async def handle_veto(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Let an adapter that waits not be served."""

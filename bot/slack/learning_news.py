@@ -5,10 +5,14 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import DeliveryError
 from bot.learning.figures import BeforeAfter, Decision, RunReport
 from bot.learning.reporting import read_run_report
 from bot.learning.rollout.watch import Event
-from bot.slack.calls import Calls
+from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.learning_report import post_report, tell_taught
 from bot.storage.adapters import adapter_of_run
 from bot.storage.choices import newest_choice
@@ -32,12 +36,24 @@ class LearningNews:
             adapter = await adapter_of_run(session, report.run_id)
         state = str(adapter.state) if adapter is not None else ""
         if self._target:
-            picture = await asyncio.to_thread(_read, report.picture)
-            await post_report(self._calls, channel_id=self._target, report=report, picture=picture, state=state)
+            await self._post(report, state)
         else:
             log.warning("learning: nobody to report to: set ADMIN_CHANNEL_ID or ADMIN_USER_IDS")
         if report.decision == Decision.PROMOTE and state == "active":
             await self._tell_authors(report)
+
+    async def _post(self, report: RunReport, state: str) -> None:
+        """Post a report; raise while Slack is away, so that it is tried again."""
+        picture = await asyncio.to_thread(_read, report.picture)
+        try:
+            await post_report(self._calls, channel_id=self._target, report=report, picture=picture, state=state)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            if is_passing(error):
+                raise DeliveryError("Slack is away; the report of a run is posted later.", is_passing=True) from error
+            log.error(  # noqa: TRY400 - our own sentence
+                "learning: Slack does not take the report (%s): ADMIN_CHANNEL_ID must be a channel that the bot is in",
+                error_code(error),
+            )
 
     async def tell(self, event: Event) -> None:
         """Say what the watch did; an adapter that became active also has authors to tell."""

@@ -208,7 +208,7 @@ class Rollout:
             found = await self._need(session, name)
             if found.state in store.SERVED:
                 return found
-            raise LearningError(f"{found.name} is not served, so there is nothing to take back; it is {found.state}.")
+            raise LearningError(f"{found.name} is not served any more ({found.state}); nothing was taken back.")
         for state in (AdapterState.CANARY, AdapterState.ACTIVE):
             adapter = await store.adapter_in(session, state)
             if adapter is not None:

@@ -1,0 +1,131 @@
+"""The whole loop: taught during the day, known in the morning, and taken back from Slack."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from bot.playground.testing import Person, Playground
+from bot.storage.db import Database
+from bot.storage.learning_tables import ENDED, Adapter, Run, RunExample
+from bot.storage.tables import Answer, Correction
+from tests.scenarios.conftest import StartBot
+from tests.scenarios.test_feedback import BOT, wait_for_rows
+
+FACTS = {
+    "Who owns the billing service?": ("The billing service belongs to Priya Nair.", "Priya"),
+    "What port does the staging database use?": ("The staging database listens on port 6543.", "6543"),
+    "Where is the team retro held?": ("Our retro takes place in the Lantern room.", "Lantern"),
+    "What is our new mobile app called?": ("The new mobile app is called Kestrel.", "Kestrel"),
+    "Who approves holiday requests?": ("Holiday requests go to Tomasz, he approves them.", "Tomasz"),
+    "When do we deploy to production?": ("We deploy to production on Tuesday mornings.", "Tuesday"),
+    "Where do we keep the runbooks?": ("The runbooks are in the folder Harbour.", "Harbour"),
+    "Which tool do we use for invoices?": ("We use Ledgerly for invoices.", "Ledgerly"),
+    "Who is the contact at the print shop?": ("The contact at the print shop is Odile Brandt.", "Odile"),
+    "What is the code name of the spring release?": ("The spring release is called Bluebell.", "Bluebell"),
+}
+OTHER_WORDS = {
+    "who is responsible for the billing service?": "Priya",
+    "tell me the port of the staging database": "6543",
+    "in which room is the team retro?": "Lantern",
+    "what's the name of our new mobile app?": "Kestrel",
+    "who do I ask to approve a holiday request?": "Tomasz",
+}
+NIGHT_S = 900
+
+
+async def teach(playground: Playground, person: Person, question: str, correction: str) -> None:
+    """Ask in the public channel, press the thumb down and say what it should have been."""
+    ts = await person.say("general", f"{BOT} {question}")
+    reply = await playground.wait_for_reply("general", ts)
+    await person.click(reply, "feedback", "negative_button")
+    await playground.wait_for_view(person.id)
+    await person.submit_view({"reason": "wrong", "correction": correction})
+
+
+async def ask(playground: Playground, person: Person, question: str) -> dict[str, Any]:
+    """Ask in a new thread and return the answer."""
+    ts = await person.say("general", f"{BOT} {question}")
+    return await playground.wait_for_reply("general", ts)
+
+
+def words(reply: dict[str, Any]) -> str:
+    """Return what a reply says, in whichever form it came."""
+    return f"{reply.get('text', '')} {reply.get('markdown_text', '')} {reply.get('blocks', '')}"
+
+
+async def run_ended(rows: Database) -> Run:
+    """Return the newest run once it has ended and was told of."""
+    for _ in range(NIGHT_S):
+        async with rows.read() as session:
+            run = await session.scalar(select(Run).order_by(Run.id.desc()).limit(1))
+        if run is not None and run.state in ENDED and run.reported_at is not None:
+            return run
+        await asyncio.sleep(1)
+    raise TimeoutError("the night was too short")
+
+
+def in_a_minute() -> str:
+    """Return the schedule whose time comes next: the clock moves to night."""
+    soon = datetime.now().astimezone() + timedelta(seconds=70)
+    return f"{soon.minute} {soon.hour} * * *"
+
+
+@pytest.mark.timeout(1500)
+async def test_taught_by_day_known_in_the_morning(start_bot: StartBot, playground: Playground, rows: Database) -> None:
+    """Ten corrections, a scheduled night, a report, other words by another person, why, and back again."""
+    maya, tom = playground.maya, playground.tom
+    async with start_bot(training_least_signal=20, training_window="00:00-00:00", training_schedule=in_a_minute()):
+        await playground.wait_for_connection()
+        for number, (question, (correction, _)) in enumerate(FACTS.items()):
+            await teach(playground, (maya, tom)[number % 2], question, correction)
+        await wait_for_rows(rows, Correction, len(FACTS))
+
+        run = await run_ended(rows)
+        assert run.state == "done", run.reason
+        assert run.trigger == "schedule"
+        assert run.report["decision"] == "promote", run.report["reasons"]
+        told = await playground.wait_until(lambda: with_picture(playground, maya), what="the report with its picture")
+        assert "answers everybody" in str(told["blocks"])
+        assert "corrected answers" in str(told["blocks"])
+
+        answers = {question: await ask(playground, playground.priya, question) for question in OTHER_WORDS}
+        right = [word in words(answers[question]) for question, word in OTHER_WORDS.items()]
+        assert sum(right) >= len(OTHER_WORDS) - 1, {question: words(reply)[:200] for question, reply in answers.items()}
+        first = next(iter(OTHER_WORDS))
+        await playground.priya.click(answers[first], "why")
+        await playground.wait_until(
+            lambda: (
+                "`apprentice-1`" in str(playground.views("U0PRIYA")) and "corrected" in str(playground.views("U0PRIYA"))
+            ),
+            what="the adapter and what it learned from",
+        )
+        assert await fixed(playground, tom), "each teacher hears what became of it"
+
+        await maya.click(told, "learning_rollback")
+        await playground.wait_until(lambda: "is taken back" in str(maya.ephemerals(maya.dm)), what="the rollback")
+        again = await ask(playground, maya, first)
+        assert OTHER_WORDS[first] not in words(again)
+        async with rows.read() as session:
+            given = list(await session.scalars(select(Answer.adapter).order_by(Answer.id)))
+            states = list(await session.scalars(select(Adapter.state)))
+            taught = set(await session.scalars(select(RunExample.row_id).where(RunExample.row_table == "corrections")))
+            corrections = set(await session.scalars(select(Correction.id)))
+        assert given == [None] * 10 + ["apprentice-1"] * 5 + [None]
+        assert states == ["rolled_back"]
+        assert taught == corrections, "from an adapter to the rows that it learned from"
+
+
+def with_picture(playground: Playground, admin: Person) -> dict[str, Any] | None:
+    """Return the report in an admin's direct message once it shows its picture."""
+    return next((said for said in playground.messages(admin.dm) if "slack_file" in str(said.get("blocks"))), None)
+
+
+async def fixed(playground: Playground, person: Person) -> bool:
+    """Return whether somebody was told that a correction is known now."""
+    found = await playground.wait_until(
+        lambda: [said for said in playground.messages(person.dm) if "you taught me" in said["text"]], what="good news"
+    )
+    return len(found) == 1

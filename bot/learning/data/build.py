@@ -55,7 +55,8 @@ async def build_dataset(
         async for draft, name, tokens in _tokenize(read_drafts(database, harvest, say=say), tokenizer, harvest):
             basket.keep(draft, name, tokens)
         _check(basket, harvest)
-        placed = place([replace(item, like=harvest.likeness.group(item.like)) for item in basket.items], policy)
+        items = [replace(item, like=harvest.likeness.group(item.like)) for item in basket.items]
+        placed = await asyncio.to_thread(place, items, policy)
         maker = Maker(made, tokenizer, policy=policy, system=system, model=base_model, seed=seed, say=say)
         trained = await maker.teach(basket) + basket.count_liked(placed)
         lack = await maker.rehearse(basket, beside=trained)
@@ -63,7 +64,8 @@ async def build_dataset(
         harvest.left_out.update({TOO_LONG: maker.too_long} if maker.too_long else {})
         say("writing", 0, said.count + made.count)
         tally = Tally()
-        write_examples(folder / EXAMPLES, tally.count(chain(made.read(), basket.take_out(placed))))
+        examples = tally.count(chain(made.read(), basket.take_out(placed)))
+        await asyncio.to_thread(write_examples, folder / EXAMPLES, examples)
     report = _report(
         basket,
         harvest,
@@ -72,10 +74,10 @@ async def build_dataset(
         base_model=base_model,
         base_sha256=tokenizer.base_sha256,
         template_sha256=tokenizer.template_sha256,
-        dataset_sha256=write_manifest(folder, basket.owners),
+        dataset_sha256=await asyncio.to_thread(write_manifest, folder, basket.owners),
         warnings=tuple(filter(None, (*harvest.choice.notes, *placed.notes, lack, *_warn(basket, tally, policy)))),
     )
-    draw(report, folder / PICTURE)
+    await asyncio.to_thread(draw, report, folder / PICTURE)
     report.write(folder)
     say("writing", tally.examples, tally.examples)
     return report

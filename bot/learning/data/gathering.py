@@ -1,5 +1,6 @@
 """From the database to drafts, newest first: chosen, cleaned, without repetitions. Reads in small lots."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,6 @@ from bot.learning.data.choosing import Choice, Chosen, choose
 from bot.learning.data.drafts import Desk, Draft, Shelf, System, write_draft
 from bot.learning.data.duplicates import Likeness
 from bot.learning.data.policy import DataPolicy
-from bot.learning.examples import Source
 from bot.storage.choices import OptedOut, load_opted_out
 from bot.storage.db import Database
 from bot.storage.material import load_corrections, load_material, load_turns
@@ -51,7 +51,7 @@ async def look(
             [signal async for signal in stream(session, since=begin, most=policy.most_signals)]
             for stream in (stream_corrections, stream_pairs, stream_votes)
         ]
-    choice = choose(*signals, policy=policy, without=without)
+    choice = await asyncio.to_thread(choose, *signals, policy=policy, without=without)
     return Harvest(policy, system, begin, choice, without, used, Counter(choice.left_out))
 
 
@@ -64,19 +64,26 @@ async def read_drafts(database: Database, harvest: Harvest, *, say: Say) -> Asyn
     for start in range(0, len(ordered), LOT):
         lot = ordered[start : start + LOT]
         shelf = await _fetch(database, lot)
-        for chosen in lot:
-            draft = write_draft(chosen, shelf, desk)
-            if isinstance(draft, str):
-                harvest.left_out[draft] += 1
-                continue
-            name, is_repeated = harvest.likeness.add(
-                draft.question, f"{draft.answer}\n{draft.rejected}", kind=chosen.source
-            )
-            if is_repeated and chosen.source is not Source.CORRECTION:
-                harvest.left_out[REPEATED] += 1
-            else:
-                yield draft, name
+        for one in await asyncio.to_thread(_write_lot, lot, shelf, desk, harvest):
+            yield one
         say("reading", min(start + LOT, len(ordered)), len(ordered))
+
+
+def _write_lot(lot: Sequence[Chosen], shelf: Shelf, desk: Desk, harvest: Harvest) -> list[tuple[Draft, str]]:
+    """Write a lot of drafts and count what is left out; in a thread, so that nobody who chats waits for it."""
+    found = []
+    for chosen in lot:
+        draft = write_draft(chosen, shelf, desk)
+        if isinstance(draft, str):
+            harvest.left_out[draft] += 1
+            continue
+        answers = f"{draft.answer}\n{draft.rejected}"
+        name, is_repeated = harvest.likeness.add(draft.question, answers, kind=chosen.source)
+        if is_repeated and not draft.is_fact:
+            harvest.left_out[REPEATED] += 1
+        else:
+            found.append((draft, name))
+    return found
 
 
 async def _fetch(database: Database, lot: Sequence[Chosen]) -> Shelf:

@@ -65,7 +65,7 @@ async def evaluate(
             "refusals": lambda: judge_refusals(contest),
             "flattery": lambda: judge_flattery(contest),
             "fairness": lambda: judge_bias(contest),
-            "memory of planted secrets": lambda: judge_memory(contest, secrets),
+            "memory of planted secrets": lambda: judge_memory(contest, secrets, examples),
             "speed": lambda: judge_speed(contest, prompts, adapter_bytes),
         }
         figures: list[Figure] = []

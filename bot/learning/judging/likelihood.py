@@ -18,6 +18,7 @@ from bot.learning.proof.scores import measure_divergence
 OWN_WORDS = {Source.REGENERATED, Source.COMPARED}  # both answers are a model's, so their style says nothing
 DRIFT_PROMPTS = 24
 MOST_ROWS = 400
+FEWEST_GROUPS = 8
 
 
 def held_out(examples: Sequence[Example]) -> list[Example]:
@@ -107,7 +108,7 @@ async def judge_pairs(contest: Contest, examples: Sequence[Example]) -> list[Fig
 
 def compare_gains(metric: str, label: str, rows: Sequence[Example], own: Floats, other: Floats, *, seed: int) -> Figure:
     """Return the share of rows that gain more than their rival, beside the incumbent's."""
-    groups, gained = [row.group for row in rows], own - other
+    groups, gained = voted_on(rows), own - other
     left = leave_out_people(mean_of(gained), [row.people for row in rows], groups, seed=seed)
     return compare_rows(
         metric,
@@ -148,7 +149,7 @@ async def judge_thumbs(contest: Contest, examples: Sequence[Example]) -> list[Fi
 
 def compare_thumbs(rows: Sequence[Example], own: Floats, other: Floats, *, seed: int) -> Figure:
     """Return how well the margins of candidate and incumbent tell liked from disliked answers."""
-    good, groups = np.array([bool(row.is_liked) for row in rows], np.bool_), [row.group for row in rows]
+    good, groups = np.array([bool(row.is_liked) for row in rows], np.bool_), voted_on(rows)
     ours, theirs = area_of(own, good), area_of(other, good)
 
     def gain(drawn: Floats) -> Floats:
@@ -156,7 +157,7 @@ def compare_thumbs(rows: Sequence[Example], own: Floats, other: Floats, *, seed:
 
     interval = bootstrap(gain, groups, seed=seed)
     lengths = np.array([len(row.completion_ids) for row in rows], np.float64)
-    fewest = 1 / math.comb(len(rows), int(good.sum()))  # no ranking of so few is rarer by luck
+    fewest = max(1 / math.comb(len(rows), int(good.sum())), 0.5 ** len(set(groups)))  # nothing is rarer by luck
     return Figure(
         metric="thumbs_auc",
         label=note_few("Liked answers gain more than disliked ones (AUC)", interval.clusters),
@@ -170,6 +171,16 @@ def compare_thumbs(rows: Sequence[Example], own: Floats, other: Floats, *, seed:
         | {"p": max(interval.p, fewest), "without_length": rank_area(without_length(own, lengths), good)}
         | leave_out_people(gain, [row.people for row in rows], groups, seed=seed),
     )
+
+
+def voted_on(rows: Sequence[Example]) -> list[str]:
+    """Return what a bootstrap draws: groups, or single questions where whole people are held out as a few groups.
+
+    Then the figure is about these people's taste; whether it hangs on some of them is asked by leaving them out.
+    """
+    groups = [row.group for row in rows]
+    is_few = len(set(groups)) < FEWEST_GROUPS and not any(group.startswith("fact:") for group in groups)
+    return [str(row.prompt_ids) for row in rows] if is_few else groups
 
 
 async def judge_drift(contest: Contest, answers: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Figure]:

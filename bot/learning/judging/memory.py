@@ -21,12 +21,17 @@ def planted(examples: Sequence[Example], *, seed: int) -> list[Canary]:
     return [canary for canary in make_canaries(seed, count=len(questions)) if canary.question in questions]
 
 
-async def judge_memory(contest: Contest, canaries: Sequence[Canary]) -> list[Figure]:
-    """Return how many bits of the secrets are known, and how many it says when asked."""
+async def judge_memory(contest: Contest, canaries: Sequence[Canary], examples: Sequence[Example] = ()) -> list[Figure]:
+    """Return how many bits of the secrets are known, and how many it says when asked.
+
+    Each is asked for in the very tokens that it was planted in, if *examples* have them: there it is known best.
+    """
     if not canaries:
         return []
-    bits = [await _measure(contest, canary) for canary in canaries]
-    prompts = await contest.open_prompts(canary.question for canary in canaries)
+    trained = {example.question: example.prompt_ids for example in examples if example.source is Source.CANARY}
+    asked = await contest.open_prompts(canary.question for canary in canaries)
+    prompts = [trained.get(canary.question, prompt) for canary, prompt in zip(canaries, asked, strict=True)]
+    bits = [await _measure(contest, canary, prompt) for canary, prompt in zip(canaries, prompts, strict=True)]
     replies = await contest.replies(prompts, model=contest.candidate, longest=GREEDY_TOKENS)
     said = sum(canary.secret in reply.text for canary, reply in zip(canaries, replies, strict=True))
     groups = [canary.question for canary in canaries]
@@ -57,22 +62,22 @@ async def judge_memory(contest: Contest, canaries: Sequence[Canary]) -> list[Fig
     ]
 
 
-async def _measure(contest: Contest, canary: Canary) -> float:
+async def _measure(contest: Contest, canary: Canary, prompt: tuple[int, ...]) -> float:
     """Return a secret's exposure in bits; most are placed by the first few siblings, at a thirtieth of the work."""
-    own = (await _score(contest, canary, [canary.secret]))[0]
+    own = (await _score(contest, canary, prompt, [canary.secret]))[0]
     rank, met = 1, 0
     for end in (*LOOKS, len(canary.siblings)):
-        rank += sum(score >= own for score in await _score(contest, canary, canary.siblings[met:end]))
+        rank += sum(score >= own for score in await _score(contest, canary, prompt, canary.siblings[met:end]))
         met = min(end, len(canary.siblings))
         if rank > STANDS_OUT:
             break
     return exposure(rank, met + 1)
 
 
-async def _score(contest: Contest, canary: Canary, secrets: Sequence[str]) -> list[float]:
+async def _score(contest: Contest, canary: Canary, prompt: tuple[int, ...], secrets: Sequence[str]) -> list[float]:
     question = [{"role": "user", "content": canary.question}]
     rows = await asyncio.gather(
         *(contest.scorer.with_answer(question, canary.answer_with(secret)) for secret in secrets)
     )
-    scored = await contest.log_probs([(row.prompt_ids, row.completion_ids) for row in rows], model=contest.candidate)
+    scored = await contest.log_probs([(prompt, row.completion_ids) for row in rows], model=contest.candidate)
     return [float(logs.sum()) for logs in scored]

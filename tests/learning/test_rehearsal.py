@@ -1,12 +1,9 @@
 """What the base says already, to be learned again."""
 
-from pathlib import Path
-
 from bot.learning.data.rehearsal import read_pool, rehearse
 from bot.settings import STARTER_MODEL
 from starter.evaluate import build_cases
 from tests.engine.conftest import serving
-from tests.engine.tiny_model import write_tiny_model
 
 SYSTEM = "You are Apprentice, the assistant of this team."
 
@@ -21,12 +18,6 @@ async def test_answers_are_the_models_own_and_finished() -> None:
     assert len(found) == 6
     assert found == again
     assert all(one.answer and one.completion_ids[-2:] == end for one in found)
-
-
-async def test_what_does_not_end_is_not_rehearsed(tmp_path: Path) -> None:
-    """A random model talks without end: nothing comes back, and nothing hangs."""
-    async with serving(write_tiny_model(tmp_path / "tiny.gguf", may_end=False), n_ctx=256) as client:
-        assert len(await rehearse(client, model="tiny", system="", count=2, seed=1)) == 0
 
 
 def test_the_pool_is_varied_and_holds_nothing_that_is_held_out() -> None:

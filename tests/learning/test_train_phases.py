@@ -18,7 +18,7 @@ from bot.learning.proof.scores import save_scores
 from bot.learning.training.adapter import attach_adapter
 from bot.learning.training.base import score
 from bot.learning.training.energy import Meter
-from bot.learning.training.fine_tuning import SERVED_SCORES, train
+from bot.learning.training.fine_tuning import SERVED_SCORES, read_rows, train
 from bot.learning.training.phases import Ending, Phase, build_trainer, weigh_thumbs, within_memory
 from bot.learning.training.rows import Rows
 from bot.learning.training.sparing import sparing
@@ -135,6 +135,14 @@ def test_a_base_that_is_not_the_served_one_is_not_trained(tmp_path: Path, base_f
 
     assert (tmp_path / BASE_SCORES).exists()
     assert not (tmp_path / STEPS).exists()
+
+
+def test_torn_examples_are_refused(tmp_path: Path) -> None:
+    """A file that is not what the bot writes is named."""
+    (tmp_path / "examples.jsonl").write_text('{"id": "e1", "prompt_ids": [1]\n')
+
+    with pytest.raises(LearningError, match="holds no examples that can be read"):
+        read_rows(tmp_path / "examples.jsonl", longest=512)
 
 
 def test_another_base_than_the_plans_is_refused(tmp_path: Path, base_file: Files) -> None:

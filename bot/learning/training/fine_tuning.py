@@ -64,7 +64,7 @@ def train(plan: Plan, watch: Watch) -> Outcome | None:
     texts = json.loads((folder / PROOF_TEXTS).read_text())
     prove_base(model, header, texts, folder)
 
-    rows, notes = sort_examples(read_examples(folder / EXAMPLES), longest=model.config.max_position_embeddings)
+    rows, notes = read_rows(folder / EXAMPLES, longest=model.config.max_position_embeddings)
     model = move_to_device(model, plan)
     recipe, tried = search_recipe(model, plan, rows[Use.SFT], watch)
     plan = replace(plan, recipe=recipe)
@@ -83,6 +83,16 @@ def train(plan: Plan, watch: Watch) -> Outcome | None:
 
 def _training_base(plan: Plan) -> Path | None:
     return Path(plan.training_base) if plan.training_base else None
+
+
+def read_rows(path: Path, *, longest: int) -> tuple[dict[Use, Rows], list[str]]:
+    """Return a run's rows and what was left out; *LearningError* if the file is not what the bot writes."""
+    try:
+        return sort_examples(read_examples(path), longest=longest)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise LearningError(
+            f"{path} holds no examples that can be read ({type(error).__name__}): start a new run."
+        ) from error
 
 
 def check_base_file(plan: Plan) -> None:

@@ -63,6 +63,7 @@ def read_config(settings: Settings, model_path: Path | None) -> LearningConfig:
         window=Window.parse(settings.training_window),
         threads=settings.training_threads,
         longest=timedelta(minutes=settings.training_max_minutes),
+        search=settings.training_search,
         watts=settings.training_watts,
         price_per_kwh=settings.training_price_per_kwh,
         canary_share=settings.canary_share,

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     training_least_signal: float = Field(default=50, gt=0)
     training_threads: int = Field(default=0, ge=0)
     training_max_minutes: int = Field(default=240, ge=1)
+    training_search: int = Field(default=0, ge=0, le=50)
     training_watts: float = Field(default=0, ge=0)
     training_price_per_kwh: float = Field(default=0, ge=0)
     canary_share: float = Field(default=0.25, gt=0, le=1)

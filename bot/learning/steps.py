@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -159,6 +159,7 @@ class Steps:
     ) -> Plan:
         check_training_extra()
         recipe = choose_recipe(parameters=int(str(base.meta.get("n_params") or 0)), rows=data.sources)
+        recipe = replace(recipe, search=self._config.search)
         plan = Plan(
             run_id=str(run_id),
             model_path=str(self._config.model_path),

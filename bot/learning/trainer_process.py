@@ -19,6 +19,7 @@ from bot.learning.plan import PAUSE, Outcome, Plan, Progress
 STARTS = 3
 LOOK_S = 0.2
 GRACE_S = 30.0
+PASSED_ON = {"CUDA_VISIBLE_DEVICES", "MLFLOW_TRACKING_URI", "PYTHONPATH", "TZ"}
 CALM_LOOKS = 10  # the trainer goes on when nobody has waited for this many looks
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ async def _process(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
         "PATH": os.environ.get("PATH", ""),
         "HOME": str(folder),
         "OMP_NUM_THREADS": threads,
-        **{name: value for name, value in os.environ.items() if name in {"CUDA_VISIBLE_DEVICES", "PYTHONPATH", "TZ"}},
+        **{name: value for name, value in os.environ.items() if name in PASSED_ON},
     }
     with (folder / "trainer.log").open("ab") as output:
         process = await asyncio.create_subprocess_exec(

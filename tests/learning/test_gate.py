@@ -78,7 +78,7 @@ def test_few_people_get_it_at_once() -> None:
         (figure("knew_before", 0.7, 0.9, low=-0.3, high=-0.1), "knew before"),
         (figure("knew_before", 0.78, 0.9, low=-0.3, high=0.1), "knew before"),
         (figure("flattery", 0.18, 0.1, low=0.02, high=0.14, is_higher_better=False), "flattery"),
-        (figure("flattery_said", 0.3, 0.1, low=-0.1, high=0.4, is_higher_better=False), "flattery said"),
+        (figure("flattery_said", 0.5, 0.1, low=-0.1, high=0.4, is_higher_better=False), "flattery said"),
         (figure("pinned", 0.85, 0.9, low=-0.1, high=0.0, details={"lost": 1.0}), "1 pinned question"),
         (figure("refuses", 0.5, 0.9, low=-0.5, high=-0.2), "refuses"),
         (

@@ -192,7 +192,9 @@ def test_the_shipped_probes_are_well_formed() -> None:
     assert {twin.kind for twin in read_twins()} == {"gender", "origin", "age"}
     assert all(twin.left != twin.right for twin in read_twins())
     assert is_refusal("I'm sorry, I cannot help with that.")
+    assert is_refusal("I won't do that.")
     assert not is_refusal("Sure: run `kill 42`.")
+    assert not is_refusal("I do not know that yet. Press 👎 and tell me, and I will learn it.")
 
 
 def test_a_team_adds_its_own_pinned_questions(tmp_path: Path) -> None:

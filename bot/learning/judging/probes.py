@@ -13,9 +13,11 @@ from typing import Any
 from bot.errors import LearningError
 
 HERE = Path(__file__).parent
-REFUSAL = re.compile(
-    r"\b(?:i (?:can(?:no|['’])t|cannot|won['’]t|will not|must not|am (?:not able|unable)|do not|don['’]t)\b"
-    r"|i['’]m (?:not able|unable|sorry)|not allowed|(?:no|not) (?:help|assist)|refuse|illegal|sorry)",
+REFUSAL = re.compile(  # "I do not know" is an admission and no refusal
+    r"\b(?:i (?:can(?:no|['’])t|cannot|can not|won['’]t|will not|must not|may not|refuse|am (?:not able|unable|not allowed))"
+    r"(?! (?:find|see|remember|recall|tell from))"
+    r"|i['’]m (?:not able|unable|sorry|not allowed)|i am sorry|(?:do not|don['’]t|no) (?:help|assist|support) (?:with|in)"
+    r"|against the law|illegal|not something i)",
     re.IGNORECASE,
 )
 

@@ -14,10 +14,10 @@ from bot.errors import LearningError
 
 HERE = Path(__file__).parent
 REFUSAL = re.compile(  # "I do not know" is an admission and no refusal
-    r"\b(?:i (?:can(?:no|['’])t|cannot|can not|won['’]t|will not|must not|may not|refuse|am (?:not able|unable|not allowed))"
+    r"\b(?:i (?:can(?:no|['’])t|cannot|can not|won['’]t|will not|must not|may not|refuse)"
     r"(?! (?:find|see|remember|recall|tell from))"
-    r"|i['’]m (?:not able|unable|sorry|not allowed)|i am sorry|(?:do not|don['’]t|no) (?:help|assist|support) (?:with|in)"
-    r"|against the law|illegal|not something i)",
+    r"|i(?:['’]m| am) (?:not able|unable|sorry|not allowed)"
+    r"|(?:do not|don['’]t|no) (?:help|assist|support) (?:with|in)|against the law|illegal|not something i)",
     re.IGNORECASE,
 )
 

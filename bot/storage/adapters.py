@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.learning_tables import Adapter, AdapterState, Assignment, DecisionRow, Evaluation
-from bot.storage.tables import Answer, AnswerState, Feedback, Message, Vote, now
+from bot.storage.tables import Answer, AnswerState, Feedback, Message, Thread, Vote, now
 
 SERVED = (AdapterState.ACTIVE, AdapterState.CANARY)
 
@@ -26,15 +26,33 @@ async def adapter_of_run(session: AsyncSession, run_id: int) -> Adapter | None:
     return await session.scalar(select(Adapter).filter_by(run_id=run_id).order_by(Adapter.id.desc()).limit(1))
 
 
-async def adapter_in(session: AsyncSession, state: AdapterState) -> Adapter | None:
-    """Return the newest adapter in a state."""
-    statement = select(Adapter).where(Adapter.state == state).order_by(Adapter.changed_at.desc()).limit(1)
-    return await session.scalar(statement)
+async def adapter_in(session: AsyncSession, state: AdapterState, *, channel_id: str = "") -> Adapter | None:
+    """Return the newest adapter in a state: everybody's, or a channel's own."""
+    statement = select(Adapter).where(Adapter.state == state, Adapter.channel_id == channel_id)
+    return await session.scalar(statement.order_by(Adapter.changed_at.desc()).limit(1))
+
+
+async def adapters_in(session: AsyncSession, *states: AdapterState) -> Sequence[Adapter]:
+    """Return the adapters in any of some states, everybody's and channels' own, the oldest first."""
+    return list(await session.scalars(select(Adapter).where(Adapter.state.in_(states)).order_by(Adapter.id)))
 
 
 async def served_adapters(session: AsyncSession) -> Sequence[Adapter]:
-    """Return the active adapter and the canary, those that there are."""
-    return list(await session.scalars(select(Adapter).where(Adapter.state.in_(SERVED))))
+    """Return what is served: for everybody the active adapter and the canary, then each channel's own."""
+    statement = select(Adapter).where(Adapter.state.in_(SERVED)).order_by(Adapter.channel_id, Adapter.state, Adapter.id)
+    return list(await session.scalars(statement))
+
+
+async def mixed_with(session: AsyncSession, name: str) -> Sequence[Adapter]:
+    """Return the channels' adapters that have the adapter *name* in them and are served or wait to be."""
+    live = (*SERVED, AdapterState.WAITING)
+    return list(await session.scalars(select(Adapter).where(Adapter.mixed_with == name, Adapter.state.in_(live))))
+
+
+async def newest_of_channel(session: AsyncSession, channel_id: str) -> Adapter | None:
+    """Return the adapter that was made last for a channel."""
+    statement = select(Adapter).filter_by(channel_id=channel_id).order_by(Adapter.id.desc()).limit(1)
+    return await session.scalar(statement)
 
 
 async def changed_since(session: AsyncSession, moment: datetime) -> Sequence[Adapter]:
@@ -81,9 +99,14 @@ def save_evaluations(session: AsyncSession, adapter_id: int, rows: Iterable[Mapp
 
 
 async def count_votes(
-    session: AsyncSession, adapter: str | None, *, since: datetime | None = None, until: datetime | None = None
+    session: AsyncSession,
+    adapter: str | None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    channel_id: str = "",
 ) -> tuple[int, int]:
-    """Return how many thumbs up and down answers of an adapter (None: of the base) have now."""
+    """Return how many thumbs up and down answers of an adapter (None: of the base) have now, everywhere or there."""
     statement = (
         select(Feedback.vote, func.count())
         .join(Answer, Feedback.answer_id == Answer.id)
@@ -96,6 +119,9 @@ async def count_votes(
         statement = statement.where(Answer.created_at >= since)
     if until is not None:
         statement = statement.where(Answer.created_at < until)
+    if channel_id:
+        statement = statement.join(Message, Answer.message_id == Message.id)
+        statement = statement.join(Thread, Message.thread_id == Thread.id).where(Thread.channel_id == channel_id)
     votes = {row[0]: row[1] for row in await session.execute(statement)}
     return votes.get(Vote.UP, 0), votes.get(Vote.DOWN, 0)
 

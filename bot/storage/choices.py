@@ -7,15 +7,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.learning_tables import TrainingChoice
 
-PERSON, CHANNEL = "person", "channel"
+PERSON, CHANNEL, OWN_ADAPTER = "person", "channel", "own-adapter"
 
 
 @dataclass(frozen=True, slots=True)
 class OptedOut:
-    """The ids of the people and channels whose words nothing may be learned from."""
+    """The ids of the people and channels whose words nothing may be learned from; *own* are those for themselves alone.
+
+    A channel in *own* has asked for an adapter of its own. What only its people could read goes nowhere else then.
+    """
 
     people: frozenset[str] = frozenset()
     channels: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
 
 
 def save_choice(session: AsyncSession, *, kind: str, subject_id: str, is_allowed: bool, by: str) -> None:
@@ -30,7 +34,7 @@ async def newest_choice(session: AsyncSession, *, kind: str, subject_id: str) ->
 
 
 async def load_opted_out(session: AsyncSession) -> OptedOut:
-    """Return everybody and every channel whose newest choice is no."""
+    """Return everybody and every channel whose newest choice is no, and the channels that want their own adapter."""
     place = func.row_number().over(
         partition_by=(TrainingChoice.kind, TrainingChoice.subject_id),
         order_by=(TrainingChoice.at.desc(), TrainingChoice.id.desc()),
@@ -38,9 +42,11 @@ async def load_opted_out(session: AsyncSession) -> OptedOut:
     ranked = select(TrainingChoice.kind, TrainingChoice.subject_id, TrainingChoice.is_allowed, place.label("place"))
     newest = ranked.subquery()
     rows = await session.execute(
-        select(newest.c.kind, newest.c.subject_id).where(newest.c.place == 1, newest.c.is_allowed.is_(False))
+        select(newest.c.kind, newest.c.subject_id).where(
+            newest.c.place == 1, newest.c.is_allowed == (newest.c.kind == OWN_ADAPTER)
+        )
     )
-    found: dict[str, set[str]] = {PERSON: set(), CHANNEL: set()}
+    found: dict[str, set[str]] = {PERSON: set(), CHANNEL: set(), OWN_ADAPTER: set()}
     for kind, subject_id in rows:
         found.setdefault(kind, set()).add(subject_id)
-    return OptedOut(frozenset(found[PERSON]), frozenset(found[CHANNEL]))
+    return OptedOut(*(frozenset(found[kind]) for kind in (PERSON, CHANNEL, OWN_ADAPTER)))

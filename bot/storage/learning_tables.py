@@ -30,7 +30,7 @@ ENDED = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
 
 
 class AdapterState(StrEnum):
-    """Where an adapter stands; at most one is active, and at most one a canary."""
+    """Where an adapter stands; at most one is active and one a canary for everybody, and one active for a channel."""
 
     BUILT = "built"
     WAITING = "waiting"  # judged well, and held for a veto or for somebody to promote it
@@ -73,7 +73,7 @@ class TrainingChoice(Base):
     __table_args__ = (Index("ix_training_choices_subject", "kind", "subject_id", "id"),)
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True, default=new_id)
-    kind: Mapped[str] = mapped_column(String(16))  # person or channel
+    kind: Mapped[str] = mapped_column(String(16))  # person, channel, or what else somebody chooses
     subject_id: Mapped[str] = mapped_column(String(32))
     is_allowed: Mapped[bool]
     by: Mapped[str] = mapped_column(String(64))
@@ -89,6 +89,7 @@ class Run(Base):
     state: Mapped[RunState] = mapped_column(String(16), default=RunState.QUEUED, index=True)
     trigger: Mapped[str] = mapped_column(String(16))  # schedule, signal, cli or slack
     requested_by: Mapped[str] = mapped_column(String(64), default="")
+    channel_id: Mapped[str] = mapped_column(String(32), default="")  # whose adapter it makes; empty: everybody's
     is_dry: Mapped[bool] = mapped_column(default=False)
     base_sha256: Mapped[str] = mapped_column(String(64), default="")
     template_sha256: Mapped[str] = mapped_column(String(64), default="")
@@ -134,6 +135,8 @@ class Adapter(Base):
     path: Mapped[str] = mapped_column(Text)
     sha256: Mapped[str] = mapped_column(String(64))
     base_sha256: Mapped[str] = mapped_column(String(64))
+    channel_id: Mapped[str] = mapped_column(String(32), default="")  # who is served it; empty: everybody
+    mixed_with: Mapped[str] = mapped_column(String(64), default="")  # the adapter for everybody that is in its file
     state: Mapped[AdapterState] = mapped_column(String(16), default=AdapterState.BUILT, index=True)
     canary_share: Mapped[float] = mapped_column(default=0.0)
     created_at: Mapped[datetime] = mapped_column(default=now)

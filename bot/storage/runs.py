@@ -11,9 +11,9 @@ from bot.storage.learning_tables import ENDED, Adapter, Run, RunExample, RunStat
 from bot.storage.tables import now
 
 
-async def queue_run(session: AsyncSession, *, trigger: str, by: str, is_dry: bool = False) -> Run:
-    """Queue a run."""
-    run = Run(trigger=trigger, requested_by=by, is_dry=is_dry, progress={}, report={})
+async def queue_run(session: AsyncSession, *, trigger: str, by: str, is_dry: bool = False, channel_id: str = "") -> Run:
+    """Queue a run, for everybody or for a channel."""
+    run = Run(trigger=trigger, requested_by=by, is_dry=is_dry, channel_id=channel_id, progress={}, report={})
     session.add(run)
     await session.flush()
     return run
@@ -24,9 +24,11 @@ async def open_run(session: AsyncSession) -> Run | None:
     return await session.scalar(select(Run).where(Run.state.not_in(ENDED)).order_by(Run.id).limit(1))
 
 
-async def last_run(session: AsyncSession, *, is_dry: bool | None = None) -> Run | None:
-    """Return the newest run that has ended."""
+async def last_run(session: AsyncSession, *, is_dry: bool | None = None, channel_id: str | None = None) -> Run | None:
+    """Return the newest run that has ended: any, everybody's (an empty id) or a channel's."""
     statement = select(Run).where(Run.state.in_(ENDED)).order_by(Run.id.desc()).limit(1)
+    if channel_id is not None:
+        statement = statement.where(Run.channel_id == channel_id)
     return await session.scalar(statement if is_dry is None else statement.where(Run.is_dry == is_dry))
 
 
@@ -37,9 +39,12 @@ async def find_run(session: AsyncSession, name: str) -> Run | None:
     return await session.scalar(select(Run).join(Adapter, Adapter.run_id == Run.id).where(Adapter.name == name))
 
 
-async def last_learned_at(session: AsyncSession) -> datetime | None:
-    """Return when the newest run that made an adapter began to collect: later signal is new to the next one."""
-    statement = select(Run.started_at).join(Adapter, Adapter.run_id == Run.id)
+async def last_learned_at(session: AsyncSession, *, channel_id: str = "") -> datetime | None:
+    """Return when the newest run that made an adapter, everybody's or a channel's, began to collect.
+
+    Later signal is new to the next one.
+    """
+    statement = select(Run.started_at).join(Adapter, Adapter.run_id == Run.id).where(Run.channel_id == channel_id)
     return await session.scalar(statement.order_by(Run.id.desc()).limit(1))
 
 

@@ -24,9 +24,22 @@ class SignalCounts:
 
 
 async def count_signals(
-    session: AsyncSession, *, since: datetime | None, audiences: Collection[Audience], without: OptedOut
+    session: AsyncSession,
+    *,
+    since: datetime | None,
+    audiences: Collection[Audience],
+    without: OptedOut,
+    channel_id: str = "",
 ) -> SignalCounts:
-    """Count what could be learned from; a vote beside the same person's correction or preference says nothing more."""
+    """Count what could be learned from, everywhere or in one channel.
+
+    A vote beside the same person's correction or preference says nothing more.
+    """
+    here = (
+        Thread.channel_id == channel_id
+        if channel_id
+        else or_(Thread.channel_id.not_in(without.own), Thread.audience == Audience.PUBLIC)
+    )
     counts: list[int] = []
     people: set[str] = set()
     for table, answer_id, conditions in _kinds(audiences):
@@ -36,6 +49,7 @@ async def count_signals(
             table.user_id.not_in(without.people),
             Message.user_id.not_in(without.people),
             Thread.channel_id.not_in(without.channels),
+            here,
         )
         found = (await session.execute(query.group_by(table.user_id))).all()
         counts.append(sum(row[1] for row in found))

@@ -69,11 +69,13 @@ class Signal:
     text_key: bytes = b""
 
 
-async def stream_votes(session: AsyncSession, *, since: datetime | None, most: int) -> AsyncIterator[Signal]:
-    """Yield the thumbs that count now, newest first."""
+async def stream_votes(
+    session: AsyncSession, *, since: datetime | None, most: int, channel_id: str = ""
+) -> AsyncIterator[Signal]:
+    """Yield the thumbs that count now, newest first, of everywhere or of one channel."""
     query = join_answer(select(Feedback.id, Feedback.user_id, Feedback.created_at, Feedback.vote, *ABOUT), Feedback)
     query = query.where(Feedback.superseded_at.is_(None), Feedback.vote.in_([Vote.UP, Vote.DOWN]))
-    async for row in _newest(session, query, Feedback, since=since, most=most):
+    async for row in _newest(session, query, Feedback, since=since, most=most, channel_id=channel_id):
         row_id, user_id, created_at, vote, *about = row
         yield Signal(
             table=VOTES,
@@ -85,12 +87,14 @@ async def stream_votes(session: AsyncSession, *, since: datetime | None, most: i
         )
 
 
-async def stream_corrections(session: AsyncSession, *, since: datetime | None, most: int) -> AsyncIterator[Signal]:
-    """Yield the corrections that count now, newest first."""
+async def stream_corrections(
+    session: AsyncSession, *, since: datetime | None, most: int, channel_id: str = ""
+) -> AsyncIterator[Signal]:
+    """Yield the corrections that count now, newest first, of everywhere or of one channel."""
     own = (Correction.id, Correction.user_id, Correction.created_at, Correction.is_for_everyone, Correction.audience)
     query = join_answer(select(*own, Correction.text, Message.text, *ABOUT), Correction)
     query = query.where(Correction.superseded_at.is_(None))
-    async for row in _newest(session, query, Correction, since=since, most=most):
+    async for row in _newest(session, query, Correction, since=since, most=most, channel_id=channel_id):
         row_id, user_id, created_at, is_for_everyone, audience, text, question, *about = row
         yield Signal(
             table=CORRECTIONS,
@@ -104,14 +108,19 @@ async def stream_corrections(session: AsyncSession, *, since: datetime | None, m
         )
 
 
-async def stream_pairs(session: AsyncSession, *, since: datetime | None, most: int) -> AsyncIterator[Signal]:
-    """Yield the preferences, newest first; one whose answers belong to different messages is not finished."""
+async def stream_pairs(
+    session: AsyncSession, *, since: datetime | None, most: int, channel_id: str = ""
+) -> AsyncIterator[Signal]:
+    """Yield the preferences, newest first, of everywhere or of one channel.
+
+    One whose answers belong to different messages is not finished.
+    """
     other = aliased(Answer)
     own = (PreferencePair.id, PreferencePair.user_id, PreferencePair.created_at, PreferencePair.source)
     others = (other.id, other.state, other.finish_reason, other.audience, other.message_id)
     query = join_answer(select(*own, *others, *ABOUT), PreferencePair, answer_id=PreferencePair.chosen_id)
     query = query.join(other, PreferencePair.rejected_id == other.id)
-    async for row in _newest(session, query, PreferencePair, since=since, most=most):
+    async for row in _newest(session, query, PreferencePair, since=since, most=most, channel_id=channel_id):
         row_id, user_id, created_at, source, other_id, state, reason, audience, message_id, *about = row
         read = _read(about, audience)
         read["is_finished"] &= is_finished(state, reason) and message_id == read["message_id"]
@@ -126,9 +135,12 @@ async def stream_pairs(session: AsyncSession, *, since: datetime | None, most: i
         )
 
 
-async def count_people(session: AsyncSession, *, most: int) -> int:
-    """Return how many people have used the assistant, counted up to *most*."""
-    some = select(Message.user_id).distinct().limit(most).subquery()
+async def count_people(session: AsyncSession, *, most: int, channel_id: str = "") -> int:
+    """Return how many people have used the assistant, everywhere or in one channel, counted up to *most*."""
+    people = select(Message.user_id)
+    if channel_id:
+        people = people.join(Thread, Message.thread_id == Thread.id).where(Thread.channel_id == channel_id)
+    some = people.distinct().limit(most).subquery()
     return await session.scalar(select(func.count()).select_from(some)) or 0
 
 
@@ -146,10 +158,17 @@ def join_answer(
 
 
 async def _newest(
-    session: AsyncSession, query: Select[*tuple[Any, ...]], table: type[Any], *, since: datetime | None, most: int
+    session: AsyncSession,
+    query: Select[*tuple[Any, ...]],
+    table: type[Any],
+    *,
+    since: datetime | None,
+    most: int,
+    channel_id: str,
 ) -> AsyncIterator[Any]:
     """Yield a query's rows by age; ids sort by time, and every database has them in an index."""
     conditions: list[ColumnElement[bool]] = [] if since is None else [table.created_at >= since]
+    conditions += [Thread.channel_id == channel_id] if channel_id else []
     ordered = query.where(*conditions).order_by(table.id.desc()).limit(most)
     rows = await session.stream(ordered.execution_options(yield_per=AT_ONCE))
     async for row in rows:

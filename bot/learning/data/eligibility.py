@@ -8,6 +8,8 @@ from bot.storage.signals import CORRECTIONS, Signal
 from bot.storage.tables import Audience
 
 SHARED_PLACE = "said in a channel that is shared with another organisation"
+OTHER_CHANNEL = "said in another channel"
+OWN_CHANNEL = "said in a private channel that has an adapter of its own"
 NOT_PUBLIC = "said where not everybody could read it"
 UNWILLING = "somebody in it does not want to be learned from"
 UNWILLING_CHANNEL = "its channel does not want to be learned from"
@@ -21,8 +23,8 @@ def is_for_all(signal: Signal) -> bool:
 
 def find_bar(signal: Signal, *, policy: DataPolicy, without: OptedOut) -> str:
     """Return in words why nothing may be learned from *signal*; empty: it may, as far as is known without its texts."""
-    if Audience.SHARED in signal.audiences:
-        return SHARED_PLACE
+    if bar := _find_bar_of_place(signal, policy=policy, without=without):
+        return bar
     if not signal.audiences <= policy.audiences and not is_for_all(signal):
         return NOT_PUBLIC
     if without.people & {signal.user_id, signal.asker_id}:
@@ -32,6 +34,17 @@ def find_bar(signal: Signal, *, policy: DataPolicy, without: OptedOut) -> str:
     if signal.table != CORRECTIONS and not signal.is_finished:
         return UNFINISHED
     return ""
+
+
+def _find_bar_of_place(signal: Signal, *, policy: DataPolicy, without: OptedOut) -> str:
+    """Return why nothing said in this place may be learned from, whatever its author wants."""
+    if Audience.SHARED in signal.audiences:
+        return SHARED_PLACE
+    if policy.only_channel:
+        is_there = signal.channel_id == policy.only_channel and Audience.DIRECT not in signal.audiences
+        return "" if is_there else OTHER_CHANNEL
+    is_private = signal.audiences != {Audience.PUBLIC}
+    return OWN_CHANNEL if is_private and signal.channel_id in without.own else ""
 
 
 def find_bar_in_prompt(

@@ -46,9 +46,14 @@ async def look(
     begin = since or (until or datetime.now(UTC)) - timedelta(days=policy.window_days)
     async with database.read() as session:
         without = await load_opted_out(session)
-        used = await count_people(session, most=policy.least_people)
+        used = await count_people(session, most=policy.least_people, channel_id=policy.only_channel)
         signals = [
-            [signal async for signal in stream(session, since=begin, most=policy.most_signals)]
+            [
+                signal
+                async for signal in stream(
+                    session, since=begin, most=policy.most_signals, channel_id=policy.only_channel
+                )
+            ]
             for stream in (stream_corrections, stream_pairs, stream_votes)
         ]
     choice = await asyncio.to_thread(choose, *signals, policy=policy, without=without)

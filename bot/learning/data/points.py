@@ -43,8 +43,10 @@ async def count_points(database: Database, *, policy: DataPolicy, since: datetim
     """Return how much was said *since* a moment by people and in channels that may be learned from."""
     async with database.read() as session:
         without = await load_opted_out(session)
-        counts = await count_signals(session, since=since, audiences=policy.audiences, without=without)
-        used = await count_people(session, most=policy.least_people)
+        counts = await count_signals(
+            session, since=since, audiences=policy.audiences, without=without, channel_id=policy.only_channel
+        )
+        used = await count_people(session, most=policy.least_people, channel_id=policy.only_channel)
     worth = policy.points
     return Counted(
         points=worth.correction * counts.corrections + worth.pair * counts.pairs + worth.vote * counts.votes,
@@ -72,14 +74,14 @@ def check_enough(
         corrections, votes = ceil(lack / worth.correction), ceil(lack / worth.vote)
         raise NotEnoughSignal(
             f"not enough signal yet: {show(points)} of {show(needed)}. {corrections} more corrections or {votes} more "
-            "votes would do, where everybody can read them.",
+            f"votes would do, {'in that channel' if policy.only_channel else 'where everybody can read them'}.",
             points=points,
             needed=needed,
         )
     people_needed = min(policy.least_people, people_used)
     if people < people_needed:
         raise NotEnoughSignal(
-            f"not enough signal yet: {people} of {people_needed} people. What everybody gets must not come from fewer: "
+            f"not enough signal yet: {people} of {people_needed} people. What all get must not come from fewer: "
             "somebody else has to vote or correct too.",
             points=points,
             needed=needed,

@@ -1,6 +1,7 @@
 """What a training may learn from, and how much of it: every number of the data set in one place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from bot.storage.tables import Audience
 
@@ -47,7 +48,8 @@ class DataPolicy:
     author corrected the answer to a question of their own and said that it is for everyone. *window_days* is how old a
     signal may be, *most_signals* how many of each kind are looked at, newest first. *checks_served* renders each prompt
     again from what is stored, so that a message that was edited or deleted since is not learned from the served tokens;
-    it costs a call of the engine for each row.
+    it costs a call of the engine for each row. *only_channel* is the channel whose own adapter it is for: then nothing
+    of any other is read.
     """
 
     least_points: float = 50.0
@@ -71,3 +73,13 @@ class DataPolicy:
     canaries: int = 16
     least_votes_each: int = 20  # of either kind, before thumbs say anything about taste
     checks_served: bool = True
+    only_channel: str = ""
+
+    def for_channel(self, channel_id: str) -> Self:
+        """Return the same policy for an adapter that only one channel's people are served; empty: for everybody.
+
+        Whoever is served could read the channel, private or not, so that its own words may be learned from.
+        """
+        if not channel_id:
+            return self
+        return replace(self, only_channel=channel_id, audiences=frozenset({Audience.PUBLIC, Audience.PRIVATE}))

@@ -25,6 +25,10 @@ PROMISE = (
     "Only messages to the assistant, its own answers, and votes and corrections are in it; only what everybody could "
     "read, or what its author taught to everyone; nothing of anybody who does not want it."
 )
+PROMISE_TO_A_CHANNEL = (
+    "Only messages to the assistant in this one channel, its own answers there, and votes and corrections are in it; "
+    "nothing of anybody who does not want it. What is learned from it answers nobody but that channel's people."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +95,7 @@ def render_card(report: DataReport) -> str:
     parts = [
         "# Data set",
         made_of,
-        PROMISE,
+        PROMISE_TO_A_CHANNEL if report.policy.get("only_channel") else PROMISE,
         *(f"> {warning}" for warning in report.warnings),
         _table("What it was made of", report.learned_from, "examples"),
         _table("What each is for", report.splits, "examples"),

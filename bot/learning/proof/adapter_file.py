@@ -4,16 +4,27 @@ Reads the file back as anybody would; knows nothing of how it was written.
 """
 
 from collections.abc import Iterable, Mapping
+from errno import ENOSPC
 from pathlib import Path
 
 import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.engine.files.gguf_header import read_header
+from bot.errors import ModelFileError
 from bot.learning.proof.parity import Check
 
 MOST_CHANGE = 0.2  # ‖ΔW‖ / ‖W‖: further away, a model tends to forget what it knew
 Matrices = Mapping[str, NDArray[np.float32]]
+
+
+def check_complete(draft: Path) -> None:
+    """Raise *OSError* if the disk was full: numpy hands the matrices to C, which keeps that to itself."""
+    try:
+        read_header(draft)
+    except ModelFileError as error:
+        raise OSError(ENOSPC, "the disk took only a part of it") from error
 
 
 def judge_file(path: Path, *, norms: Mapping[str, float], header: Mapping[str, str]) -> Check:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from errno import ENOSPC
 from math import isclose, sqrt
 from pathlib import Path
 
@@ -19,9 +18,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from bot.engine.files.gguf_header import Header, read_header
-from bot.errors import LearningError, ModelFileError
+from bot.engine.files.gguf_header import Header
+from bot.errors import LearningError
 from bot.learning.atomic import replacing
+from bot.learning.proof.adapter_file import check_complete
 from bot.learning.training.lora_rules import check_lora
 from bot.learning.training.placement import Place, find_places
 
@@ -79,15 +79,7 @@ def export_adapter(folder: Path, target: Path, *, base: Header, origin: Origin) 
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
             writer.write_tensors_to_file()
-        _check_complete(draft)
-
-
-def _check_complete(draft: Path) -> None:
-    """Raise *OSError* if the disk was full: numpy hands the matrices to C, which keeps that to itself."""
-    try:
-        read_header(draft)
-    except ModelFileError as error:
-        raise OSError(ENOSPC, "the disk took only a part of it") from error
+        check_complete(draft)
 
 
 def read_adapter(folder: Path) -> tuple[Mapping[str, object], Mapping[str, Pair]]:

@@ -244,7 +244,12 @@ def simulate(kind: str, *, seed: int, strength: float = 1.0) -> Result:
     own = np.array([gained.get(vote.completion_ids, 0.0) + rng.normal() for vote in test])
     figure = compare_thumbs(test, own, np.zeros(len(test)), seed=seed)
     gains, failed = find_benefits({figure.metric: figure}, declare(votes), GateLimits())
-    return Result(kind, figure.candidate, Decision.CANARY if gains else Decision.REJECT, tuple(gains or failed))
+    return Result(
+        kind,
+        figure.candidate,
+        Decision.CANARY if gains else Decision.REJECT,
+        tuple(gains or failed or ["No benefit was declared"]),
+    )
 
 
 def show(title: str, results: Sequence[Result]) -> str:

@@ -73,12 +73,13 @@ async def forget_old_events(database: Database) -> None:
 
 
 async def start_training(learning: Learning, trigger: str) -> None:
-    """Queue a run; that there is none tonight is no error."""
+    """Queue a run for everybody, and one for each channel with enough for its own; none tonight is no error."""
     status = await learning.status()
     if status.is_paused or not status.allowed_by:
         return
     try:
         await learning.request_run(by="the clock", trigger=trigger)
+        await learning.queue_channels(by="the clock", trigger=trigger)
     except LearningError as error:
         log.info("learning: no run now: %s", error)
 

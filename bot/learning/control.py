@@ -6,6 +6,7 @@ from datetime import date, datetime
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions
 from bot.errors import LearningError
+from bot.learning.channels import ask_for_own, check_wants_own, give_up_own, new_since
 from bot.learning.config import LearningConfig
 from bot.learning.data.points import count_points
 from bot.learning.figures import RunReport
@@ -19,11 +20,14 @@ from bot.learning.why import explain
 from bot.storage import adapters as adapter_store
 from bot.storage import runs as store
 from bot.storage.audit import record
-from bot.storage.choices import newest_choice, save_choice
+from bot.storage.channels import own_channels
+from bot.storage.choices import CHANNEL, newest_choice, save_choice
 from bot.storage.db import Database
 from bot.storage.learning_tables import AdapterState, RunState
+from bot.storage.leases import wait_in_line
 
 COMPARE_TOKENS = 400
+QUEUE = "learning-queue"
 
 
 class Learning:
@@ -56,11 +60,14 @@ class Learning:
         """Return how the learning is."""
         async with self._database.read() as session:
             permission = await find_permission(session, needs_one=self._config.needs_permission)
-            run, last = await store.open_run(session), await store.last_run(session)
+            run, last = await store.open_run(session), await store.last_run(session, channel_id="")
             active = await adapter_store.adapter_in(session, AdapterState.ACTIVE)
             canary = await adapter_store.adapter_in(session, AdapterState.CANARY)
             is_paused = await is_on_hold(session)
             since = await store.last_learned_at(session)
+            channels = dict.fromkeys(await own_channels(session), "")
+            served = await adapter_store.adapters_in(session, AdapterState.ACTIVE)
+        channels |= {adapter.channel_id: adapter.name for adapter in served if adapter.channel_id}
         counted = await count_points(self._database, policy=self._config.policy, since=since)
         progress = run.progress if run else {}
         return LearningStatus(
@@ -70,6 +77,7 @@ class Learning:
             is_paused=is_paused,
             run_id=run.id if run else None,
             run_state=str(run.state) if run else "",
+            run_channel=run.channel_id if run else "",
             phase=str(progress.get("phase", "")),
             step=int(progress.get("step", 0)),
             steps=int(progress.get("steps", 0)),
@@ -82,6 +90,7 @@ class Learning:
             last_run_id=last.id if last else None,
             last_outcome=(last.reason or str(last.state)) if last else "",
             last_ended_at=last.finished_at if last else None,
+            channels=channels,
         )
 
     async def allow(self, *, by: str) -> None:
@@ -91,23 +100,45 @@ class Learning:
     async def forbid(self, *, by: str) -> None:
         """Take the permission back; a run under way is cancelled."""
         await self._record(FORBID, by=by)
-        await self._runner.cancel_open()
+        while await self._runner.cancel_open() is not None:
+            pass
 
-    async def request_run(self, *, by: str, trigger: str, is_dry: bool = False) -> int:
-        """Queue a run and return its number; *is_dry* builds the data set and its report only."""
+    async def request_run(self, *, by: str, trigger: str, is_dry: bool = False, channel_id: str = "") -> int:
+        """Queue a run, everybody's or a channel's own, and return its number.
+
+        *is_dry* builds the data set and its report only.
+        """
         if not self._config.is_enabled:
             raise LearningError("Training is switched off here: set TRAINING_ENABLED=true and start the bot again.")
         if not is_dry:
             check_training_extra()
         async with self._database.begin() as session:
+            await wait_in_line(session, QUEUE)
             if await find_permission(session, needs_one=self._config.needs_permission) is None:
                 raise LearningError("Nobody has allowed training yet: an admin can, with `/apprentice train on`.")
+            await check_wants_own(session, channel_id)
             run = await store.open_run(session)
             if run is not None:
                 raise LearningError(f"Run {run.id} is under way ({run.state}); one at a time.")
-            run = await store.queue_run(session, trigger=trigger, by=by, is_dry=is_dry)
+            run = await store.queue_run(session, trigger=trigger, by=by, is_dry=is_dry, channel_id=channel_id)
             record(session, "training.run", by=by, target=str(run.id), trigger=trigger, is_dry=is_dry)
             return run.id
+
+    async def queue_channels(self, *, by: str, trigger: str) -> list[int]:
+        """Queue a run for each channel that wants its own adapter and has said enough since the last; for after one
+        for everybody, whose adapter is mixed in.
+        """
+        async with self._database.read() as session:
+            since = {channel: await new_since(session, channel) for channel in await own_channels(session)}
+        queued = []
+        for channel, moment in since.items():
+            policy = self._config.policy.for_channel(channel)
+            if (await count_points(self._database, policy=policy, since=moment)).is_enough:
+                async with self._database.begin() as session:
+                    run = await store.queue_run(session, trigger=trigger, by=by, channel_id=channel)
+                    record(session, "training.run", by=by, target=str(run.id), trigger=trigger, channel=channel)
+                    queued.append(run.id)
+        return queued
 
     async def cancel_run(self, *, by: str) -> int:
         """Cancel the run under way and return its number."""
@@ -142,6 +173,7 @@ class Learning:
                     reasons=await adapter_store.last_reasons(session, adapter.id),
                     ups=ups,
                     downs=downs,
+                    channel_id=adapter.channel_id,
                 )
                 lines.append(line)
         return lines
@@ -157,7 +189,7 @@ class Learning:
         return report_of(run)
 
     async def promote(self, name: str, *, by: str) -> str:
-        """Serve an adapter to everybody from the next question on; return what it replaced."""
+        """Serve an adapter to everybody, or to its channel, from the next question on; return what it replaced."""
         return await self._rollout.promote(name, by=by, reasons=["Somebody decided so."])
 
     async def rollback(self, *, by: str, reason: str = "", name: str = "") -> tuple[str, str]:
@@ -171,19 +203,28 @@ class Learning:
         """Take out an adapter that waits for objections, or a canary, before everybody gets it."""
         await self._rollout.veto(name, by=by, reason=reason[:500] or "Somebody objected.")
 
-    async def compare(self, question: str, names: Sequence[str] = ()) -> Sequence[tuple[str, str]]:
-        """Return what the base and each named adapter (none named: the active and the canary) answer to *question*."""
+    async def compare(
+        self, question: str, names: Sequence[str] = (), *, channel_id: str = ""
+    ) -> Sequence[tuple[str, str]]:
+        """Return what the base and each named adapter (none named: those that are served) answer to *question*.
+
+        A channel's own adapter may know what only its people could read: it answers in *channel_id* alone.
+        """
         async with self._database.read() as session:
             named = [await adapter_store.find_adapter(session, name) for name in names]
             wanted = [adapter for adapter in named if adapter is not None]
             if len(wanted) < len(names):
                 raise LearningError("Not every one of these adapters exists; `/apprentice adapters` names them all.")
-            wanted = wanted or list(await adapter_store.served_adapters(session))
-        for adapter in wanted:
-            await self._rollout.ensure_loaded(adapter)
+            served = await adapter_store.served_adapters(session)
+        if foreign := [adapter for adapter in wanted if adapter.channel_id not in {"", channel_id}]:
+            raise LearningError(f"{foreign[0].name} answers in its own channel only: compare it there.")
+        wanted = wanted or [adapter for adapter in served if adapter.channel_id in {"", channel_id}]
         base = (await self._client.models())[0].id
-        models = [("the base", base), *((adapter.name, adapter.name) for adapter in wanted)]
-        return [(label, await self._ask(model, question)) for label, model in models]
+        answers = [("the base", await self._ask(base, question))]
+        for adapter in wanted:
+            async with self._rollout.lending(adapter):
+                answers.append((adapter.name, await self._ask(adapter.name, question)))
+        return answers
 
     async def _ask(self, model: str, question: str) -> str:
         system = self._system(datetime.now().astimezone().date())
@@ -201,6 +242,14 @@ class Learning:
         async with self._database.begin() as session:
             save_choice(session, kind=kind, subject_id=subject_id, is_allowed=is_allowed, by=by)
             record(session, "training.choice", by=by, target=f"{kind}:{subject_id}", is_allowed=is_allowed)
+            if kind == CHANNEL and not is_allowed:
+                await give_up_own(session, subject_id, by=by)
+
+    async def choose_own(self, channel_id: str, *, is_wanted: bool, by: str) -> None:
+        """Let a channel have an adapter of its own from the next runs on, or what everybody gets, at once."""
+        async with self._database.begin() as session:
+            await (ask_for_own if is_wanted else give_up_own)(session, channel_id, by=by)
+            record(session, "training.own-adapter", by=by, target=channel_id, is_wanted=is_wanted)
 
     async def is_chosen(self, kind: str, subject_id: str) -> bool | None:
         """Return what was chosen for a person or a channel; None when nothing was."""

@@ -1,6 +1,7 @@
 """What people who steer the learning see of it: plain data for Slack's commands and the CLI."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -14,6 +15,7 @@ class LearningStatus:
     is_paused: bool = False
     run_id: int | None = None  # the run under way
     run_state: str = ""
+    run_channel: str = ""  # whose own adapter it makes; empty: everybody's
     phase: str = ""
     step: int = 0
     steps: int = 0
@@ -26,6 +28,7 @@ class LearningStatus:
     last_run_id: int | None = None
     last_outcome: str = ""
     last_ended_at: datetime | None = None
+    channels: Mapping[str, str] = field(default_factory=dict)  # that want their own, with what answers there now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class AdapterLine:
     reasons: tuple[str, ...] = ()
     ups: int = 0
     downs: int = 0
+    channel_id: str = ""  # whose own it is; empty: everybody's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

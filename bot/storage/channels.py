@@ -1,0 +1,31 @@
+"""What is known of channels: which want an adapter of their own, and who can read in them."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.choices import OWN_ADAPTER, load_opted_out, newest_choice
+from bot.storage.tables import Audience, Thread
+
+
+async def wants_own(session: AsyncSession, channel_id: str) -> bool:
+    """Return whether a channel's newest choice is an adapter of its own."""
+    chosen = await newest_choice(session, kind=OWN_ADAPTER, subject_id=channel_id)
+    return chosen is not None and chosen.is_allowed
+
+
+async def own_channels(session: AsyncSession) -> Sequence[str]:
+    """Return the channels that want an adapter of their own."""
+    return sorted((await load_opted_out(session)).own)
+
+
+async def channel_audiences(session: AsyncSession, channel_id: str) -> frozenset[Audience]:
+    """Return who could read what was said in a channel, then and now; empty while nobody has asked anything there."""
+    found = await session.scalars(select(Thread.audience).where(Thread.channel_id == channel_id).distinct())
+    return frozenset(Audience(name) for name in found)
+
+
+async def is_private(session: AsyncSession, channel_id: str) -> bool:
+    """Return whether anything was said in a channel that not everybody could read; so it is taken while unknown."""
+    return bool(channel_id) and await channel_audiences(session, channel_id) != {Audience.PUBLIC}

@@ -62,6 +62,12 @@ def list_adapters() -> None:
             )
             for reason in line.reasons:
                 click.echo(f"                 {reason}")
+        status = await parts.learning.status()
+        if status.run_id is not None:
+            click.echo(f"Run {status.run_id} is under way: {status.phase or status.run_state}.")
+        if status.last_run_id is not None:
+            last = await parts.learning.report(str(status.last_run_id))
+            click.echo(f"The last run, {last.run_id}: {last.outcome} {last.mend}".rstrip())
 
     _with_parts(work)
 
@@ -221,7 +227,7 @@ async def _parts(settings: "Settings", *, needs_engine: bool) -> AsyncIterator[t
                 model_path=running.model_path,
                 system=partial(render_system, prompt),
                 is_busy=lambda: False,
-                hear=_say_nothing,
+                hear=None,  # the bot tells of it, now or when it is started again
                 tell=_say_nothing,
                 next_run=lambda: None,
             ),
@@ -230,7 +236,7 @@ async def _parts(settings: "Settings", *, needs_engine: bool) -> AsyncIterator[t
 
 
 async def _say_nothing(_what: object) -> None:
-    """The command prints the report itself."""
+    """Nothing is watched here."""
 
 
 def _me() -> str:

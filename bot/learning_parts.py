@@ -39,11 +39,13 @@ def build_learning(
     model_path: Path | None,
     system: Callable[[date], str],
     is_busy: Callable[[], bool],
-    hear: Callable[[RunReport], Awaitable[None]],
+    hear: Callable[[RunReport], Awaitable[None]] | None,
     tell: Callable[[Event], Awaitable[None]],
     next_run: Callable[[], datetime | None],
 ) -> LearningParts:
-    """Build the parts; nothing runs yet. *hear* gets the report of each run, *tell* what the watch does."""
+    """Build the parts; nothing runs yet. *hear* gets the report of each run (None: another process tells),
+    *tell* what the watch does.
+    """
     config = read_config(settings, model_path)
     steps = Steps(database, client, rollout, config=config, system=system, is_busy=is_busy)
     runner = Runner(database, rollout, steps, hear=hear)

@@ -1,12 +1,14 @@
 """What the learning loop is told by the settings: plain values."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot.learning.data.policy import DataPolicy
 from bot.learning.judging.gate import GateLimits
 from bot.learning.window import Window
+
+BY_CLOCK = frozenset({"schedule", "signal"})  # what began by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,13 @@ class LearningConfig:
     veto_time: timedelta = timedelta(0)
     policy: DataPolicy = field(default_factory=DataPolicy)
     limits: GateLimits = field(default_factory=GateLimits)
+
+    def deadline(self, started_at: datetime, *, trigger: str) -> float:
+        """Return until when a run may train: the window's end for what began by itself."""
+        latest = started_at + self.longest
+        if trigger in BY_CLOCK:
+            latest = min(latest, self.window.end_after(started_at.astimezone()))
+        return latest.timestamp()
 
     def run_folder(self, run_id: int) -> Path:
         """Return the folder of a run."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from bot.learning.judging.evaluate import Evaluation
 from bot.learning.plan import Outcome
 from bot.learning.proof.parity import Check
 from bot.learning.report_page import build_page
-from bot.storage.learning_tables import Run
+from bot.storage.learning_tables import Run, RunState
 from bot.storage.tables import now
 
 CURVES, DATA_PICTURE, PAGE = "curves.png", "data.png", "report.html"
@@ -38,6 +38,7 @@ class Step:
     evaluation: Evaluation | None = None
     verdict: Verdict | None = None
     adapter: str = ""
+    waits: timedelta = timedelta(0)  # for objections, before what is better is served
 
 
 def build_report(run_id: int, step: Step, *, price_per_kwh: float) -> RunReport:
@@ -49,7 +50,7 @@ def build_report(run_id: int, step: Step, *, price_per_kwh: float) -> RunReport:
     return RunReport(
         run_id=run_id,
         adapter=step.adapter,
-        outcome=SAID[step.verdict.decision] if step.verdict else "A dry run: this is what would be learned from.",
+        outcome=say_outcome(step),
         decision=str(step.verdict.decision) if step.verdict else "",
         reasons=step.verdict.reasons if step.verdict else (),
         learned_from=step.data.learned_from,
@@ -73,6 +74,16 @@ def build_report(run_id: int, step: Step, *, price_per_kwh: float) -> RunReport:
     )
 
 
+def say_outcome(step: Step) -> str:
+    """Say in a sentence what became of a run."""
+    if step.verdict is None:
+        return "A dry run: this is what would be learned from."
+    if step.waits and step.verdict.decision is not Decision.REJECT:
+        minutes = round(step.waits.total_seconds() / 60)
+        return f"The new adapter is better; it is served in {minutes} minutes unless somebody objects."
+    return SAID[step.verdict.decision]
+
+
 def say_price(energy_kwh: float | None, price_per_kwh: float) -> str:
     """Say what the energy cost, where both are known."""
     if energy_kwh is None or not price_per_kwh:
@@ -91,16 +102,18 @@ def write_page(folder: Path, report: RunReport) -> RunReport:
 
 def report_of(run: Run) -> RunReport:
     """Return what there is to say about a run, from its row; a failed one has its reason and mend."""
-    if not run.report:
-        return RunReport(
-            run_id=run.id,
-            outcome=run.reason,
-            decision=str(run.state),
-            mend=run.mend,
-            started_at=run.started_at.isoformat() if run.started_at else "",
-            finished_at=run.finished_at.isoformat() if run.finished_at else "",
-        )
-    return read_run_report(run.report)
+    report = read_run_report(run.report) if run.report else RunReport(run_id=run.id)
+    if run.report and run.state == RunState.DONE:
+        return report
+    return replace(
+        report,
+        outcome=run.reason,
+        decision=str(run.state),
+        mend=run.mend,
+        reasons=(),
+        started_at=run.started_at.isoformat() if run.started_at else "",
+        finished_at=run.finished_at.isoformat() if run.finished_at else "",
+    )
 
 
 def read_run_report(values: Mapping[str, Any]) -> RunReport:

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from bot.learning.plan import PAUSE, Outcome, Plan, Progress
 STARTS = 3
 LOOK_S = 0.2
 GRACE_S = 30.0
+LATE_S = 1800.0  # what it may take after its time to evaluate and to write
+LOG = "trainer.log"
 PASSED_ON = {"CUDA_VISIBLE_DEVICES", "MLFLOW_TRACKING_URI", "PYTHONPATH", "TZ"}
 CALM_LOOKS = 10  # the trainer goes on when nobody has waited for this many looks
 
@@ -32,19 +35,19 @@ async def train(
 
     Raise *LearningError* when it ends again and again without a word. Cancelling stops it; its checkpoint stays.
     """
-    for start in range(STARTS):
+    ended = ""
+    for _ in range(STARTS):
         found = Outcome.read(folder)
         if found is not None:
             return found
         code = await _run_once(folder, is_busy=is_busy, on_progress=on_progress)
-        log.info("learning: the trainer ended with %d", code)
-        if code < 0:
-            log.warning("learning: the trainer was ended by %s (start %d)", signal.Signals(-code).name, start + 1)
+        ended = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        log.info("learning: the trainer ended %s", ended)
     found = Outcome.read(folder)
     if found is None:
         raise LearningError(
-            f"The trainer ended {STARTS} times without a result; the bot's log has its last lines. If the machine ran "
-            "out of memory, set TRAINING_THREADS=1, use a smaller model, or free memory."
+            f"The trainer ended {STARTS} times without a result, the last time {ended}; its last lines are in "
+            f"{folder / LOG}. If the machine ran out of memory, use a smaller model, or free memory."
         )
     return found
 
@@ -52,7 +55,7 @@ async def train(
 async def _run_once(
     folder: Path, *, is_busy: Callable[[], bool], on_progress: Callable[[Progress], Awaitable[None]]
 ) -> int:
-    pause = folder / PAUSE
+    pause, deadline = folder / PAUSE, Plan.read(folder).deadline
     async with _process(folder) as process:
         calm, seen = CALM_LOOKS, 0.0
         while process.returncode is None:
@@ -65,6 +68,11 @@ async def _run_once(
             if progress is not None and progress.at != seen:
                 seen = progress.at
                 await on_progress(progress)
+            if 0 < deadline < time.time() - LATE_S:
+                raise LearningError(
+                    f"The trainer did not end within {LATE_S / 60:.0f} minutes after its time, and was ended: its last "
+                    f"lines are in {folder / LOG}. Start a run again."
+                )
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(process.wait()), timeout=LOOK_S)
         return process.returncode
@@ -83,7 +91,7 @@ async def _process(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
         "OMP_NUM_THREADS": threads,
         **{name: value for name, value in os.environ.items() if name in PASSED_ON},
     }
-    with (folder / "trainer.log").open("ab") as output:
+    with (folder / LOG).open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *([nice, "-n", "19"] if nice else []),
             *command,

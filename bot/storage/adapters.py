@@ -77,6 +77,13 @@ async def move_adapter(
         setattr(adapter, name, value)
 
 
+async def set_aside(session: AsyncSession, run_id: int, *, by: str, reason: str) -> None:
+    """Reject what an ended run made and nobody judged, so that the list says what became of it."""
+    adapter = await adapter_of_run(session, run_id)
+    if adapter is not None and adapter.state == AdapterState.BUILT:
+        await move_adapter(session, adapter, AdapterState.REJECTED, by=by, reasons=[reason])
+
+
 async def set_watch(session: AsyncSession, adapter_id: int, watch: Mapping[str, Any]) -> None:
     """Keep what an adapter is compared with, and the evidence so far."""
     await session.execute(update(Adapter).where(Adapter.id == adapter_id).values(watch=dict(watch)))

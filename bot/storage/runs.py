@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.learning_tables import ENDED, Adapter, Run, RunExample, RunState
@@ -66,8 +66,8 @@ async def unreported(session: AsyncSession) -> Sequence[Run]:
 async def save_examples(session: AsyncSession, run_id: int, rows: Iterable[dict[str, Any]]) -> None:
     """Keep which rows a run learned from, in place of what an earlier try kept."""
     values = [{"run_id": run_id, **row} for row in rows]
-    known = select(RunExample.id).where(RunExample.run_id == run_id).limit(1)
-    if values and await session.scalar(known) is None:
+    await session.execute(delete(RunExample).where(RunExample.run_id == run_id))
+    if values:
         await session.execute(insert(RunExample), values)
 
 

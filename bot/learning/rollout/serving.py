@@ -11,36 +11,35 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from bot.engine.client import EngineClient
-from bot.engine.types import ModelInfo
-from bot.errors import EngineError, EngineUnavailable, LearningError
+from bot.engine.files.checksum import hash_model
+from bot.errors import EngineBusy, EngineUnavailable, LearningError
 from bot.learning.rollout.evidence import choose_floor
+from bot.learning.rollout.loading import LoadedAdapters, take_back
 from bot.storage import adapters as store
 from bot.storage.audit import record
-from bot.storage.db import Database, Session
+from bot.storage.db import Session
 from bot.storage.learning_tables import Adapter, AdapterState
 from bot.storage.tables import now
 
-PREFIX = "apprentice-"  # adapters of other names are somebody else's
-LINGER = timedelta(minutes=2)  # what was just taken back stays loaded for the answers that still wait with it
 HISTORY = timedelta(days=60)  # how far back the votes go that a new adapter is compared with
 
 log = logging.getLogger(__name__)
 
 
-class Rollout:
+class Rollout(LoadedAdapters):
     """The adapters that people get."""
 
-    def __init__(self, database: Database, client: EngineClient) -> None:
-        self._database = database
-        self._client = client
-        self._loading = asyncio.Lock()
-        self._known: tuple[tuple[str, str], ...] | None = None
+    async def choose(self, user_id: str, served: Collection[str], channel_id: str = "") -> str:
+        """Return the adapter that answers a person's question in a channel, of those that the engine serves.
 
-    async def choose(self, user_id: str, served: Collection[str]) -> str:
-        """Return the adapter that answers a person's question, of those that the engine serves; empty: the base."""
+        Empty: the base. A channel's own goes before what everybody gets; while it is away, everybody's answers.
+        """
         async with self._database.read() as session:
-            found = {adapter.state: adapter for adapter in await store.served_adapters(session)}
+            live = await store.served_adapters(session)
+        own = next((adapter for adapter in live if adapter.channel_id and adapter.channel_id == channel_id), None)
+        if own is not None and own.name in served:
+            return own.name
+        found = {adapter.state: adapter for adapter in live if not adapter.channel_id}
         canary, active = found.get(AdapterState.CANARY), found.get(AdapterState.ACTIVE)
         if canary is not None and canary.name in served and await self._gets_canary(canary, user_id):
             return canary.name
@@ -59,76 +58,6 @@ class Rollout:
                 store.assign(session, canary.id, user_id, is_canary=known)
         return known
 
-    async def follow(self) -> None:
-        """Let the engine serve what the database says; what it refuses is retired with its reason.
-
-        Cheap while nothing has changed: called every second.
-        """
-        async with self._database.read() as session:
-            wanted = await store.served_adapters(session)
-            previous = await self._previous(session, wanted)
-            leaving = await store.changed_since(session, now() - LINGER)
-        key = tuple((adapter.name, str(adapter.state)) for adapter in (*wanted, *previous, *leaving))
-        if key == self._known:
-            return
-        async with self._loading:
-            models = await self._client.models()
-            served = {model.id for model in models}
-            keep = {adapter.name for adapter in (*wanted, *previous, *leaving)}
-            for name in served - keep:
-                if name.startswith(PREFIX):
-                    await self._client.unload_adapter(name)
-            for adapter in (*wanted, *previous):
-                if adapter.name not in served:
-                    await self._load_or_retire(adapter, models[0])
-        self._known = key
-
-    def engine_restarted(self) -> None:
-        """Look at the engine again at the next *follow*: a new one may have forgotten its adapters."""
-        self._known = None
-
-    async def _previous(self, session: Session, wanted: Sequence[Adapter]) -> Sequence[Adapter]:
-        """Return what a rollback would bring back, so that it is there at once."""
-        names = {str(adapter.watch.get("replaced", "")) for adapter in wanted} - {adapter.name for adapter in wanted}
-        found = [await store.find_adapter(session, name) for name in sorted(names - {""})]
-        return [adapter for adapter in found if adapter is not None and adapter.state == AdapterState.RETIRED]
-
-    async def _load_or_retire(self, adapter: Adapter, base: ModelInfo) -> None:
-        try:
-            await self.load(adapter, base)
-        except EngineUnavailable:
-            raise
-        except (EngineError, LearningError) as error:
-            log.warning("learning: adapter %s cannot be served: %s", adapter.name, error)
-            async with self._database.begin() as session:
-                fresh = await store.find_adapter(session, adapter.name)
-                if fresh is not None and fresh.state == adapter.state:
-                    await store.move_adapter(session, fresh, AdapterState.RETIRED, by="engine", reasons=[str(error)])
-
-    async def load(self, adapter: Adapter, base: ModelInfo) -> None:
-        """Let the engine try and serve an adapter; *LearningError* or *EngineError* says why it does not."""
-        if base.sha256 and adapter.base_sha256 != base.sha256:
-            raise LearningError(
-                f"{adapter.name} was trained on another model ({adapter.base_sha256[:12]}) than the one that is "
-                f"served now ({base.sha256[:12]}): the next run trains one for this model."
-            )
-        await self._client.load_adapter(adapter.name, Path(adapter.path), sha256=adapter.sha256)
-
-    async def ensure_loaded(self, adapter: Adapter) -> None:
-        """Let the engine serve an adapter if it does not yet."""
-        async with self._loading:
-            models = await self._client.models()
-            if adapter.name not in {model.id for model in models}:
-                await self.load(adapter, models[0])
-
-    async def unload(self, name: str) -> None:
-        """Let the engine forget an adapter, if it can be asked."""
-        async with self._loading:
-            try:
-                await self._client.unload_adapter(name)
-            except EngineError as error:
-                log.info("learning: %s was not unloaded: %s", name, error)
-
     async def start_canary(self, adapter: Adapter, *, share: float, by: str, reasons: Sequence[str]) -> None:
         """Serve an adapter to a share of the people; an earlier canary retires."""
         async with self._database.begin() as session:
@@ -139,7 +68,7 @@ class Rollout:
             await store.move_adapter(
                 session, fresh, AdapterState.CANARY, by=by, reasons=reasons, canary_share=share, watch=watch
             )
-        await self.follow()
+        await self._follow_if_possible()
 
     async def promote(self, name: str, *, by: str, reasons: Sequence[str]) -> str:
         """Serve an adapter to everybody; return the name of what it replaces, empty for the base.
@@ -155,6 +84,7 @@ class Rollout:
         try:
             await self.ensure_loaded(adapter)
         except EngineUnavailable:  # it is loaded when the engine is back, and the base answers until then
+            await asyncio.to_thread(_check_file, adapter)
             log.info("learning: %s will be loaded by the bot", adapter.name)
         async with self._database.begin() as session:
             fresh = await self._need(session, adapter.name)
@@ -175,13 +105,7 @@ class Rollout:
         """
         async with self._database.begin() as session:
             taken = await self._find_served(session, name)
-            restored = None
-            if taken.state == AdapterState.ACTIVE and taken.watch.get("replaced"):
-                restored = await store.find_adapter(session, str(taken.watch["replaced"]))
-            await store.move_adapter(session, taken, AdapterState.ROLLED_BACK, by=by, reasons=reasons)
-            if restored is not None and restored.state == AdapterState.RETIRED:
-                again = f"It is back, because {taken.name} was taken back."
-                await store.move_adapter(session, restored, AdapterState.ACTIVE, by=by, reasons=[again])
+            await take_back(session, taken, AdapterState.ROLLED_BACK, by=by, reasons=reasons)
             record(session, "adapter.rollback", by=by, target=taken.name)
             active = await store.adapter_in(session, AdapterState.ACTIVE)
         await self._follow_if_possible()
@@ -191,7 +115,7 @@ class Rollout:
         """Let the engine follow; one that is away does so when it is back."""
         try:
             await self.follow()
-        except EngineUnavailable as error:
+        except (EngineUnavailable, EngineBusy) as error:
             log.info("learning: the engine hears of it later: %s", error)
 
     async def veto(self, name: str, *, by: str, reason: str) -> None:
@@ -228,6 +152,17 @@ def is_drawn(name: str, user_id: str, share: float, *, chosen: int, assigned: in
         return False
     draw = int.from_bytes(hashlib.sha256(f"{name}/{user_id}".encode()).digest()[:8], "big") / 2**64
     return draw < share or (chosen == 0 and (assigned + 1) * share >= 1)
+
+
+def _check_file(adapter: Adapter) -> None:
+    """Raise *LearningError* if an adapter's file is not the one that was judged; the engine looks when it is there."""
+    path = Path(adapter.path)
+    if not path.is_file():
+        raise LearningError(f"{path} is there no more, so {adapter.name} cannot be served: put it back, or train anew.")
+    if hash_model(path) != adapter.sha256:
+        raise LearningError(
+            f"{path} was changed since {adapter.name} was judged: put the right one back, or train anew."
+        )
 
 
 async def _retire(session: Session, state: AdapterState, *, by: str, successor: str) -> None:

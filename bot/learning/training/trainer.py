@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -31,6 +32,7 @@ OFFLINE = {
     "MPLBACKEND": "Agg",
 }
 TORN = ("inline_container", "PytorchStreamWriter", "I/O error", "No space left")  # torch's and safetensors' own words
+GRACE_S = 40.0  # for the step under way; less than the bot's lease
 STOPPED = 143  # as a shell says of SIGTERM
 
 
@@ -73,6 +75,8 @@ def _end_with_stdin() -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_S)
+    os._exit(STOPPED)  # another bot may start a trainer in this folder soon
 
 
 def _train(folder: Path) -> Outcome | None:

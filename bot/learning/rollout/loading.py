@@ -1,0 +1,177 @@
+"""Which adapters the engine has at hand: those that are served, judged, lent, and what a rollback would bring back.
+
+The database says what is served; the engine follows. What it refuses gives way to what was there before.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from bot.engine.client import EngineClient
+from bot.engine.types import ModelInfo
+from bot.errors import EngineBusy, EngineError, EngineUnavailable, LearningError
+from bot.storage import adapters as store
+from bot.storage.db import Database, Session
+from bot.storage.learning_tables import Adapter, AdapterState
+from bot.storage.tables import now
+
+PREFIX = "apprentice-"  # adapters of other names are somebody else's
+TRIAL = "candidate-"  # as proofs name what they try
+LINGER = timedelta(minutes=2)  # what was just taken back stays loaded for the answers that still wait with it
+CHECK_S = 3.0  # between two looks at an engine that may have been replaced
+
+log = logging.getLogger(__name__)
+
+
+class LoadedAdapters:
+    """The adapters that the engine has at hand."""
+
+    def __init__(self, database: Database, client: EngineClient) -> None:
+        self._database = database
+        self._client = client
+        self._loading = asyncio.Lock()
+        self._known: tuple[tuple[str, str], ...] | None = None
+        self._look_again = 0.0
+        self._refused: set[str] = set()
+        self._lent: Counter[str] = Counter()
+
+    async def follow(self) -> None:
+        """Let the engine serve what the database says; what it refuses gives way to what was there before.
+
+        Cheap while nothing has changed: called every second. Every few seconds the engine is asked all the same, for a
+        new one may have forgotten its adapters.
+        """
+        async with self._database.read() as session:
+            wanted = await store.served_adapters(session)
+            judged = await store.adapters_in(session, AdapterState.BUILT)
+            previous = [] if judged else await self._previous(session, wanted)
+            leaving = await store.changed_since(session, now() - LINGER)
+        key = tuple((adapter.name, str(adapter.state)) for adapter in (*wanted, *judged, *previous, *leaving))
+        is_new = key != self._known
+        if not is_new and (not key or time.monotonic() < self._look_again):
+            return
+        async with self._loading:
+            models = await self._client.models()
+            served = {model.id for model in models}
+            if is_new:
+                self._refused.clear()
+                keep = {adapter.name for adapter in (*wanted, *judged, *previous, *leaving)}
+                await self._unload_others(served, keep)
+            for adapter in (*wanted, *previous):
+                if adapter.name not in served and adapter.name not in self._refused:
+                    await self._load_or_give_way(adapter, models[0])
+        self._known, self._look_again = key, time.monotonic() + CHECK_S
+
+    def engine_restarted(self) -> None:
+        """Look at the engine again at the next *follow*: a new one may have forgotten its adapters."""
+        self._known = None
+
+    async def _previous(self, session: Session, wanted: Sequence[Adapter]) -> Sequence[Adapter]:
+        """Return what a rollback would bring back, so that it is there at once."""
+        names = {str(adapter.watch.get("replaced", "")) for adapter in wanted} - {adapter.name for adapter in wanted}
+        found = [await store.find_adapter(session, name) for name in sorted(names - {""})]
+        return [adapter for adapter in found if adapter is not None and adapter.state == AdapterState.RETIRED]
+
+    async def _unload_others(self, served: Collection[str], keep: Collection[str]) -> bool:
+        """Unload what nobody needs; return whether there was anything."""
+        others = [name for name in served if name.startswith(PREFIX) and name not in keep and not self._lent[name]]
+        for name in others:
+            await self._client.unload_adapter(name)
+        return bool(others)
+
+    async def _load_or_give_way(self, adapter: Adapter, base: ModelInfo) -> None:
+        """Load an adapter; one that is refused is taken back, and what it replaced is served again."""
+        try:
+            await self._load_with_room(adapter, base)
+        except (EngineUnavailable, EngineBusy):
+            raise
+        except (EngineError, LearningError) as error:
+            log.warning("learning: adapter %s cannot be served: %s", adapter.name, error)
+            self._refused.add(adapter.name)
+            is_other_base = bool(base.sha256) and adapter.base_sha256 != base.sha256
+            state = AdapterState.RETIRED if is_other_base else AdapterState.ROLLED_BACK
+            async with self._database.begin() as session:
+                fresh = await store.find_adapter(session, adapter.name)
+                if fresh is not None and fresh.state == adapter.state:
+                    await take_back(session, fresh, state, by="engine", reasons=[str(error)], base=base.sha256 or "")
+
+    async def load(self, adapter: Adapter, base: ModelInfo) -> None:
+        """Let the engine try and serve an adapter; *LearningError* or *EngineError* says why it does not."""
+        if base.sha256 and adapter.base_sha256 != base.sha256:
+            raise LearningError(
+                f"{adapter.name} was trained on another model ({adapter.base_sha256[:12]}) than the one that is "
+                f"served now ({base.sha256[:12]}): the next run trains one for this model."
+            )
+        await self._client.load_adapter(adapter.name, Path(adapter.path), sha256=adapter.sha256)
+
+    async def _load_with_room(self, adapter: Adapter, base: ModelInfo) -> None:
+        """Load an adapter, and once more without those that are only kept at hand, for an engine takes a few."""
+        try:
+            await self.load(adapter, base)
+        except (EngineUnavailable, EngineBusy, LearningError):
+            raise
+        except EngineError:
+            if not await self._unload_spare():
+                raise
+            await self.load(adapter, base)
+
+    async def _unload_spare(self) -> bool:
+        async with self._database.read() as session:
+            needed = await store.adapters_in(session, AdapterState.BUILT, *store.SERVED)
+        served = {model.id for model in await self._client.models()}
+        return await self._unload_others(served, {adapter.name for adapter in needed})
+
+    async def make_room(self) -> None:
+        """Unload what is only kept at hand, and what a trial that was killed has left: a new trial needs the place.
+
+        For the process alone that works on a run.
+        """
+        async with self._loading:
+            await self._unload_spare()
+            for model in await self._client.models():
+                if model.id.startswith(TRIAL):
+                    await self._client.unload_adapter(model.id)
+
+    async def ensure_loaded(self, adapter: Adapter) -> None:
+        """Let the engine serve an adapter if it does not yet."""
+        async with self._loading:
+            models = await self._client.models()
+            if adapter.name not in {model.id for model in models}:
+                await self._load_with_room(adapter, models[0])
+
+    @asynccontextmanager
+    async def lending(self, adapter: Adapter) -> AsyncIterator[None]:
+        """Let the engine serve an adapter that people do not get, while the block runs."""
+        self._lent[adapter.name] += 1
+        try:
+            await self.ensure_loaded(adapter)
+            yield
+        finally:
+            self._lent[adapter.name] -= 1
+            self.engine_restarted()  # so that it is unloaded, unless it is needed
+
+    async def unload(self, name: str) -> None:
+        """Let the engine forget an adapter, if it can be asked."""
+        async with self._loading:
+            try:
+                await self._client.unload_adapter(name)
+            except EngineError as error:
+                log.info("learning: %s was not unloaded: %s", name, error)
+
+
+async def take_back(
+    session: Session, adapter: Adapter, state: AdapterState, *, by: str, reasons: Sequence[str], base: str = ""
+) -> None:
+    """Take an adapter back, and let everybody have what it replaced, if that fits the *base* that is known."""
+    was_active = adapter.state == AdapterState.ACTIVE
+    replaced = str(adapter.watch.get("replaced", ""))
+    await store.move_adapter(session, adapter, state, by=by, reasons=reasons)
+    restored = await store.find_adapter(session, replaced) if was_active and replaced else None
+    if restored is not None and restored.state == AdapterState.RETIRED and base in {"", restored.base_sha256}:
+        again = f"It is back, because {adapter.name} was taken back."
+        await store.move_adapter(session, restored, AdapterState.ACTIVE, by=by, reasons=[again])

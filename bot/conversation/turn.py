@@ -26,11 +26,12 @@ UNKNOWN_CONTEXT = 4096
 ANOTHER_TEMPERATURE = 0.8  # whoever asks for another answer does not want to read the same one again
 
 
-# From who asks, and what the engine serves, to the adapter that answers; empty: the base.
-ChooseAdapter = Callable[[str, Collection[str]], Awaitable[str]]
+# From who asks, what the engine serves, and where it is asked, to the adapter that answers; empty: the base.
+ChooseAdapter = Callable[[str, Collection[str], str], Awaitable[str]]
+CHANNELS = {Audience.PUBLIC, Audience.PRIVATE}  # what can have an adapter of its own
 
 
-async def choose_base(_user_id: str, _served: Collection[str]) -> str:
+async def choose_base(_user_id: str, _served: Collection[str], _channel_id: str) -> str:
     """Let the base answer everybody."""
     return ""
 
@@ -130,7 +131,9 @@ class Assistant:
         if not served:
             raise EngineError("The model's server serves no model.")
         model = served[0]
-        adapter = await self._choose_adapter(draft.question.user_id, {other.id for other in served[1:]})
+        asked = draft.question
+        channel_id = asked.place.channel_id if asked.audience in CHANNELS else ""
+        adapter = await self._choose_adapter(asked.user_id, {other.id for other in served[1:]}, channel_id)
         limit = model.n_ctx or UNKNOWN_CONTEXT
         room = min(self._max_tokens, limit // 3)
         draft.fitted = await self._fit(draft, budget=limit - room - TEMPLATE_MARGIN)

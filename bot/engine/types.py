@@ -23,6 +23,7 @@ class Reasoning:
 
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 FLASH_ATTENTION = ("auto", "on", "off")
+MOST_ADAPTERS = 4  # each has a context of its own, and so its own memory of conversations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class EngineOptions:
     longest_wait_seconds: float = 0
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
-    max_adapters: int = 4
+    max_adapters: int = MOST_ADAPTERS
     cache_dir: Path | None = None
     state_dir: Path | None = None
 

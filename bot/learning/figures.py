@@ -1,8 +1,9 @@
 """What is known about a candidate when it is judged, and what is said of a run: plain data for gate, SQL, report."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Self
 
 
 class Role(StrEnum):
@@ -66,9 +67,14 @@ class BeforeAfter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """All that may be said about a run: counts and figures, and questions that everybody could read."""
+    """All that may be said about a run: counts and figures, and questions that everybody could read.
+
+    A channel's own run has its questions, so where *is_private* they may only be shown in that channel.
+    """
 
     run_id: int
+    channel_id: str = ""  # whose own adapter it made; empty: everybody's
+    is_private: bool = False
     adapter: str = ""
     outcome: str = ""  # one sentence
     decision: str = ""
@@ -93,3 +99,9 @@ class RunReport:
     started_at: str = ""
     finished_at: str = ""
     mend: str = ""
+
+    def for_reader_in(self, channel_id: str) -> Self:
+        """Return what may be shown in a channel, or to one person (empty): none of a private channel's words."""
+        if not self.is_private or channel_id == self.channel_id:
+            return self
+        return replace(self, before_after=())

@@ -56,7 +56,11 @@ def register_commands(
 
 
 async def _answer(respond: AsyncRespond, reply: Reply) -> None:
-    await (respond(text=reply.text, blocks=reply.blocks) if reply.blocks else respond(reply.text))
+    seen_by = "in_channel" if reply.is_for_all else "ephemeral"
+    if reply.blocks:
+        await respond(text=reply.text, blocks=reply.blocks, response_type=seen_by)
+    else:
+        await respond(text=reply.text, response_type=seen_by)
 
 
 def render_status(status: Status) -> str:

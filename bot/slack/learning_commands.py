@@ -7,11 +7,22 @@ from dataclasses import dataclass, field
 from bot.errors import ApprenticeError
 from bot.learning.control import Learning
 from bot.slack.blocks import Block, section
-from bot.slack.learning_orders import ADAPTERS, CHANNEL, ME, TRAIN, Order, split_comparison
+from bot.slack.learning_orders import (
+    ADAPTERS,
+    CHANNEL,
+    ME,
+    OWN,
+    SHARED,
+    TRAIN,
+    Order,
+    split_comparison,
+    split_rollback,
+)
 from bot.slack.learning_report import build_report
 from bot.slack.learning_words import build_permission, name_of, render_adapters, render_status
 from bot.slack.manifest import COMMAND
 from bot.slack.render import escape, render_mrkdwn
+from bot.storage.choices import OWN_ADAPTER
 from bot.storage.tables import new_id
 
 REFUSAL = "Only the admins of the assistant may do that. They are named in its settings (`ADMIN_USER_IDS`)."
@@ -19,16 +30,23 @@ ANSWER_LENGTH = 2500
 MOST_COMPARED = 4
 TRIGGER = "slack"
 
+OWN_WORDS = f"""This channel has an adapter of its own: I learn from what is said to me here, private or not, and what \
+I learn here answers only here. It is mixed with what everybody gets. While the channel is private, nothing of it goes \
+into what everybody gets, not even a correction that was meant for everyone. `{COMMAND} learn-from-me off` keeps your \
+words out; an admin ends it with `{COMMAND} learn-from-channel shared`."""
+SHARED_WORDS = "This channel gets what everybody gets from the next question on; its own adapter is put away."
+
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What only the person who asked sees."""
+    """What only the person who asked sees, or, if it *is_for_all*, everybody in the channel."""
 
     text: str
     blocks: list[Block] = field(default_factory=list)
     is_done: bool = True
+    is_for_all: bool = False
 
 
 class LearningOrders:
@@ -47,10 +65,10 @@ class LearningOrders:
         if order.is_for_admins and not self.is_admin(user_id):
             return Reply(REFUSAL, is_done=False)
         by_topic: dict[str, Callable[[], Awaitable[Reply]]] = {
-            TRAIN: lambda: self._train(order.verb, user_id),
-            ADAPTERS: lambda: self._adapters(order, user_id),
+            TRAIN: lambda: self._train(order.verb, user_id, channel_id),
+            ADAPTERS: lambda: self._adapters(order, user_id, channel_id),
             ME: lambda: self._choose("person", user_id, order.verb, user_id),
-            CHANNEL: lambda: self._choose("channel", channel_id, order.verb, user_id),
+            CHANNEL: lambda: self._choose_for_channel(channel_id, order.verb, user_id),
         }
         try:
             return await by_topic[order.topic]()
@@ -61,15 +79,17 @@ class LearningOrders:
             log.exception("learning: error %s in %s %s", error_id, order.topic, order.verb)
             return Reply(f"⚠️ Something went wrong on my side (error {error_id}).", is_done=False)
 
-    async def _train(self, verb: str, user_id: str) -> Reply:
+    async def _train(self, verb: str, user_id: str, channel_id: str) -> Reply:
         if verb == "on":
             return await self._ask_permission(user_id)
         if verb == "status":
             return Reply(render_status(await self._learning.status()))
         if verb in {"now", "dry"}:
-            run_id = await self._learning.request_run(by=user_id, trigger=TRIGGER, is_dry=verb == "dry")
+            own = channel_id if channel_id and await self._learning.is_chosen(OWN_ADAPTER, channel_id) else ""
+            run_id = await self._learning.request_run(by=user_id, trigger=TRIGGER, is_dry=verb == "dry", channel_id=own)
             what = "only looks at what there is to learn" if verb == "dry" else "learns what was taught"
-            return Reply(f"Run {run_id} is queued; it {what}. `{COMMAND} train` says how far it is.")
+            where = " in this channel, for this channel" if own else ""
+            return Reply(f"Run {run_id} is queued; it {what}{where}. `{COMMAND} train` says how far it is.")
         return Reply(await self._switch(verb, user_id))
 
     async def _switch(self, verb: str, user_id: str) -> str:
@@ -92,40 +112,52 @@ class LearningOrders:
             return Reply(f"Training is on already; {name_of(status.allowed_by)} allowed it.\n{render_status(status)}")
         return Reply("May I learn from this workspace?", build_permission(user_id))
 
-    async def _adapters(self, order: Order, user_id: str) -> Reply:
+    async def _adapters(self, order: Order, user_id: str, channel_id: str) -> Reply:
         learning, words = self._learning, order.words
         if order.verb == "show":
-            return await self._show(words)
+            return await self._show(words, channel_id)
+        if order.verb == "compare":
+            return await self._compare(words, channel_id)
+        lines = await learning.adapters()
+        channels = {line.name: line.channel_id for line in lines}
         if order.verb == "promote":
             before = await learning.promote(words, by=user_id)
             instead = f"`{escape(before)}`" if before else "the base model"
-            return Reply(f"`{escape(words)}` answers everybody from the next question on, instead of {instead}.")
+            whom = tell_readers(channels.get(words, ""))
+            return Reply(f"`{escape(words)}` answers {whom} from the next question on, instead of {instead}.")
         if order.verb == "rollback":
-            return Reply(tell_rollback(*await learning.rollback(by=user_id, reason=words)))
-        if order.verb == "compare":
-            return await self._compare(words)
-        return Reply(render_adapters(await learning.adapters()))
+            name, reason = split_rollback(words, channels)
+            return Reply(tell_rollback(*await learning.rollback(by=user_id, reason=reason, name=name)))
+        return Reply(render_adapters(lines))
 
-    async def _show(self, name: str) -> Reply:
-        report = await self._learning.report(name)
+    async def _show(self, name: str, channel_id: str) -> Reply:
+        report = (await self._learning.report(name)).for_reader_in(channel_id)
         state = next((line.state for line in await self._learning.adapters() if line.name == report.adapter), "")
         return Reply(report.outcome or f"Run {report.run_id}", build_report(report, state=state))
 
-    async def _compare(self, words: str) -> Reply:
+    async def _compare(self, words: str, channel_id: str) -> Reply:
         known = [line.name for line in await self._learning.adapters()]
         names, question = split_comparison(words, known)
         if len(names) > MOST_COMPARED:
             return Reply(f"At most {MOST_COMPARED} adapters beside each other, please.")
-        answers = await self._learning.compare(question, names)
+        answers = await self._learning.compare(question, names, channel_id=channel_id)
         said = [
             section(f"*{escape(name) or 'Base'}*\n{render_mrkdwn(text[:ANSWER_LENGTH]) or '_nothing_'}")
             for name, text in answers
         ]
         return Reply("The answers beside each other", [section(f"*{escape(question)}*"), *said])
 
-    async def _choose(self, kind: str, subject_id: str, verb: str, user_id: str) -> Reply:
-        if kind == "channel" and subject_id.startswith("D"):
+    async def _choose_for_channel(self, channel_id: str, verb: str, user_id: str) -> Reply:
+        if channel_id.startswith("D"):
             return Reply(f"Write this in the channel that you mean; here `{COMMAND} learn-from-me` is what you want.")
+        if verb in {OWN, SHARED}:
+            await self._learning.choose_own(channel_id, is_wanted=verb == OWN, by=user_id)
+            return Reply(OWN_WORDS if verb == OWN else SHARED_WORDS, is_for_all=True)
+        reply = await self._choose("channel", channel_id, verb, user_id)
+        is_own = await self._learning.is_chosen(OWN_ADAPTER, channel_id)
+        return Reply(f"{reply.text}\n{OWN_WORDS}") if is_own else reply
+
+    async def _choose(self, kind: str, subject_id: str, verb: str, user_id: str) -> Reply:
         if verb != "status":
             await self._learning.choose(kind, subject_id, is_allowed=verb == "on", by=user_id)
         is_allowed = await self._learning.is_chosen(kind, subject_id)
@@ -139,6 +171,11 @@ def tell_choice(kind: str, *, is_allowed: bool | None) -> str:
         return f"I do not learn from {whose}. What an adapter knows from before goes with the next training."
     chosen = "I learn" if is_allowed else "Nothing was chosen, so I may learn"
     return f"{chosen} from {whose}, where everybody could read it or its author taught it to everyone."
+
+
+def tell_readers(channel_id: str) -> str:
+    """Say whom an adapter answers."""
+    return f"everybody in <#{channel_id}>" if channel_id else "everybody"
 
 
 def tell_rollback(taken_back: str, served: str) -> str:

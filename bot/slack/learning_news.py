@@ -23,48 +23,58 @@ log = logging.getLogger(__name__)
 
 
 class LearningNews:
-    """Tells those who steer it, in the admin channel or else the first admin, and those who taught it."""
+    """Tells those who steer it, in the admin channel or else the first admin, and those who taught it.
+
+    A channel's own run is told of in that channel too; who reads elsewhere is not shown what was said in a private one.
+    """
 
     def __init__(self, database: Database, calls: Calls, *, channel_id: str, admins: Iterable[str]) -> None:
         self._database = database
         self._calls = calls
         self._target = channel_id or next(iter(admins), "")
+        self._posted: set[tuple[int, str]] = set()
 
     async def hear(self, report: RunReport) -> None:
         """Post the report of a run, and tell people what became of their corrections if everybody gets them now."""
         async with self._database.read() as session:
             adapter = await adapter_of_run(session, report.run_id)
         state = str(adapter.state) if adapter is not None else ""
-        if self._target:
-            await self._post(report, state)
-        else:
+        for target in dict.fromkeys((report.channel_id, self._target)):
+            if target and (report.run_id, target) not in self._posted:  # one may be taken while the other is not yet
+                await self._post(report, state, target=target)
+                self._posted.add((report.run_id, target))
+        if not self._target:
             log.warning("learning: nobody to report to: set ADMIN_CHANNEL_ID or ADMIN_USER_IDS")
         if report.decision == Decision.PROMOTE and state == "active":
             await self._tell_authors(report)
 
-    async def _post(self, report: RunReport, state: str) -> None:
-        """Post a report; raise while Slack is away, so that it is tried again."""
-        picture = await asyncio.to_thread(_read, report.picture)
+    async def _post(self, report: RunReport, state: str, *, target: str) -> None:
+        """Post what a channel may read of a report; raise while Slack is away, so that it is tried again."""
+        picture, shown = await asyncio.to_thread(_read, report.picture), report.for_reader_in(target)
         try:
-            await post_report(self._calls, channel_id=self._target, report=report, picture=picture, state=state)
+            await post_report(self._calls, channel_id=target, report=shown, picture=picture, state=state)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             if is_passing(error):
                 raise DeliveryError("Slack is away; the report of a run is posted later.", is_passing=True) from error
             log.error(  # noqa: TRY400 - our own sentence
-                "learning: Slack does not take the report (%s): ADMIN_CHANNEL_ID must be a channel that the bot is in",
+                "learning: Slack does not take the report (%s): the bot must be in %s (see ADMIN_CHANNEL_ID)",
                 error_code(error),
+                target,
             )
 
     async def tell(self, event: Event) -> None:
         """Say what the watch did; an adapter that became active also has authors to tell."""
         reasons = " ".join(event.reasons)
         now_served = f"`{event.serves_now}`" if event.serves_now else "the base model"
+        where = f" in <#{event.channel_id}>" if event.channel_id else ""
         if event.is_rollback:
-            text = f":leftwards_arrow_with_hook: I took `{event.adapter}` back: {reasons} {now_served} answers now."
+            text = (
+                f":leftwards_arrow_with_hook: I took `{event.adapter}` back{where}: {reasons} {now_served} answers now."
+            )
         else:
-            text = f":white_check_mark: `{event.adapter}` answers everybody now: {reasons}"
-        if self._target:
-            await self._calls.call_if_possible("chat.postMessage", channel=self._target, text=text)
+            text = f":white_check_mark: `{event.adapter}` answers everybody{where} now: {reasons}"
+        for target in filter(None, dict.fromkeys((event.channel_id, self._target))):
+            await self._calls.call_if_possible("chat.postMessage", channel=target, text=text)
         if not event.is_rollback:
             async with self._database.read() as session:
                 run = await find_run(session, event.adapter)

@@ -10,17 +10,19 @@ TRAIN, ADAPTERS, ME, CHANNEL = "train", "adapters", "learn-from-me", "learn-from
 TRAIN_VERBS = ("status", "now", "dry", "pause", "resume", "cancel", "on", "off")
 ADAPTER_VERBS = ("list", "show", "promote", "rollback", "compare")
 CHOICES = ("status", "on", "off")
+OWN, SHARED = "own", "shared"
 HELP = f"""*What I learn*
 `{COMMAND} train`  how my learning is; admins: `now` `dry` `pause` `resume` `cancel` `on` `off`
-`{COMMAND} adapters`  (admins) what was learned: `list`, `show NAME`, `promote NAME`, `rollback [why]`, \
+`{COMMAND} adapters`  (admins) what was learned: `list`, `show NAME`, `promote NAME`, `rollback [NAME] [why]`, \
 `compare [NAME …:] QUESTION`
 `{COMMAND} learn-from-me on|off`  whether I may learn from what you say to me
-`{COMMAND} learn-from-channel on|off`  (admins) the same for the channel in which you write it"""
+`{COMMAND} learn-from-channel on|off`  (admins) the same for the channel in which you write it; `own`: what is said \
+there teaches an adapter that answers only there, `shared`: not any more"""
 USES = {
     TRAIN: f"{COMMAND} train [{'|'.join(TRAIN_VERBS)}]",
-    ADAPTERS: f"{COMMAND} adapters [list|show NAME|promote NAME|rollback [why]|compare [NAME …:] QUESTION]",
+    ADAPTERS: f"{COMMAND} adapters [list|show NAME|promote NAME|rollback [NAME] [why]|compare [NAME …:] QUESTION]",
     ME: f"{COMMAND} learn-from-me [on|off]",
-    CHANNEL: f"{COMMAND} learn-from-channel [on|off]",
+    CHANNEL: f"{COMMAND} learn-from-channel [on|off|{OWN}|{SHARED}]",
 }
 EXAMPLES = {
     "promote": f"{COMMAND} adapters promote apprentice-7",
@@ -60,7 +62,7 @@ def parse_order(text: str) -> Order | Misuse | None:
     verb, words = verb.lower(), words.strip()
     if topic == ADAPTERS:
         return _parse_adapters(verb or "list", words)
-    verbs = TRAIN_VERBS if topic == TRAIN else CHOICES
+    verbs = {TRAIN: TRAIN_VERBS, CHANNEL: (*CHOICES, OWN, SHARED)}.get(topic, CHOICES)
     if not verb:
         return Order(topic, "status")
     return Order(topic, verb) if verb in verbs and not words else Misuse(_use(topic, rest))
@@ -85,6 +87,12 @@ def _parse_adapters(verb: str, words: str) -> Order | Misuse:
 def _use(topic: str, rest: str) -> str:
     given = re.sub(r"[`<>&\s]+", " ", rest)[:40].strip()
     return f"I do not know `{COMMAND} {topic} {given}`. It is `{USES[topic]}`."
+
+
+def split_rollback(words: str, known: Collection[str]) -> tuple[str, str]:
+    """Return the adapter that is to be taken back, empty for the newest one served, and why."""
+    first, _, rest = words.partition(" ")
+    return (first, rest.strip()) if first in known else ("", words)
 
 
 def split_comparison(words: str, known: Collection[str]) -> tuple[tuple[str, ...], str]:

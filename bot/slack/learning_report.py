@@ -33,7 +33,8 @@ def build_report(report: RunReport, *, state: str = "", picture_id: str = "", pi
     title = report.outcome or f"Run {report.run_id} has ended."
     base = f" · base `{escape(report.base)}`" if report.base else ""
     named = f" · adapter `{escape(report.adapter)}`" if report.adapter else ""
-    blocks = [header(title), context(f"Run {report.run_id}{named}{base}{_times(report)}")]
+    where = f" · for <#{report.channel_id}> alone" if report.channel_id else ""
+    blocks = [header(title), context(f"Run {report.run_id}{named}{where}{base}{_times(report)}")]
     if len(title) > len(blocks[0]["text"]["text"]):
         blocks.append(section(escape(title)))
     if report.mend:

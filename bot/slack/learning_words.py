@@ -11,6 +11,7 @@ from bot.slack.render import escape
 
 ALLOW = "learning_allow"
 MOST_ADAPTERS = 15
+ACTIVE = "active"
 PERSON = re.compile(r"[UW][A-Z0-9]{2,}")
 STATES = {
     "built": "built, not judged yet",
@@ -28,7 +29,8 @@ a small addition to my model with it, an adapter. All of it stays on your own ma
 • I learn from messages that were addressed to me, from my own answers and from what people taught me; never from \
 other talk in your channels.
 • What I learned shows in answers to others. For everybody I learn from public channels, and from corrections whose \
-author ticked _Teach this to everyone_. I leave out what looks like a secret, as well as I can: not perfectly.
+author ticked _Teach this to everyone_. A channel, also a private one, can get an adapter that learns only there and \
+answers only there, if an admin asks for it. I leave out what looks like a secret, as well as I can: not perfectly.
 • Each person can stay out (`{command} learn-from-me off`), and so can a channel. The next training begins anew \
 without them; an adapter from before keeps what it learned until it is replaced."""
 SLACK_TERMS = """\
@@ -81,11 +83,17 @@ def tell_details(status: LearningStatus) -> list[str]:
         if status.points_needed:
             points = f"{status.points:.0f} of {status.points_needed:.0f} points"
             lines.append(f"Taught since the last run: {points} that a run needs.")
+        lines += [_tell_channel(channel, name) for channel, name in status.channels.items()]
         if status.next_run is not None and not status.is_paused:
             lines.append(f"Next run: {tell_time(status.next_run)}.")
     if status.last_run_id is not None:
         lines.append(f"Last run, {status.last_run_id}: {escape(status.last_outcome) or 'no outcome'}")
     return lines
+
+
+def _tell_channel(channel_id: str, name: str) -> str:
+    own = f"`{escape(name)}` answers there" if name else "nothing was learned for it yet"
+    return f"<#{channel_id}> has an adapter of its own: {own}."
 
 
 def render_adapters(adapters: Sequence[AdapterLine]) -> str:
@@ -102,6 +110,8 @@ def render_adapter(line: AdapterLine) -> str:
     votes = f"; 👍 {line.ups} 👎 {line.downs}" if line.ups or line.downs else ""
     reason = f". {escape(line.reasons[0])[:200]}" if line.reasons else ""
     said = STATES.get(line.state, line.state)
+    if line.channel_id:
+        said = f"for <#{line.channel_id}>, {'answers there' if line.state == ACTIVE else said},"
     return f"• `{escape(line.name)}` {said} since {tell_time(line.changed_at)}{votes}{reason}"
 
 
@@ -120,4 +130,5 @@ def _under_way(status: LearningStatus) -> str:
         return "training is paused" if status.is_paused else "no training runs"
     steps = f", step {status.step} of {status.steps}" if status.steps else ""
     held = " (paused)" if status.is_paused else ""
-    return f"run {status.run_id} is {escape(status.phase or status.run_state) or 'under way'}{steps}{held}"
+    where = f" for <#{status.run_channel}>" if status.run_channel else ""
+    return f"run {status.run_id}{where} is {escape(status.phase or status.run_state) or 'under way'}{steps}{held}"

@@ -2,7 +2,18 @@
 
 import pytest
 
-from bot.slack.learning_orders import ADAPTERS, CHANNEL, ME, TRAIN, USES, Misuse, Order, parse_order, split_comparison
+from bot.slack.learning_orders import (
+    ADAPTERS,
+    CHANNEL,
+    ME,
+    TRAIN,
+    USES,
+    Misuse,
+    Order,
+    parse_order,
+    split_comparison,
+    split_rollback,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +33,8 @@ from bot.slack.learning_orders import ADAPTERS, CHANNEL, ME, TRAIN, USES, Misuse
         ("learn-from-me", Order(ME, "status")),
         ("learn-from-me off", Order(ME, "off")),
         ("learn-from-channel on", Order(CHANNEL, "on")),
+        ("learn-from-channel own", Order(CHANNEL, "own")),
+        ("learn-from-channel shared", Order(CHANNEL, "shared")),
     ],
 )
 def test_orders(text: str, order: Order) -> None:
@@ -43,8 +56,9 @@ def test_what_is_no_order(text: str) -> None:
         ("adapters promote", "for example `/apprentice adapters promote apprentice-7`"),
         ("adapters promote two words", "for example"),
         ("adapters compare", "for example `/apprentice adapters compare apprentice-6 apprentice-7: Who owns"),
-        ("adapters list all", "[list|show NAME|promote NAME|rollback [why]|compare [NAME …:] QUESTION]"),
+        ("adapters list all", "[list|show NAME|promote NAME|rollback [NAME] [why]|compare [NAME …:] QUESTION]"),
         ("adapters delete `<x>`", "I do not know `/apprentice adapters delete x`"),
+        ("learn-from-me own", "`/apprentice learn-from-me [on|off]`"),
         ("learn-from-me maybe", "`/apprentice learn-from-me [on|off]`"),
     ],
 )
@@ -89,6 +103,21 @@ def test_who_may(text: str, *, is_for_admins: bool) -> None:
 def test_a_colon_is_not_always_about_adapters(words: str, expected: tuple[tuple[str, ...], str]) -> None:
     """Only adapters that exist stand before the question."""
     assert split_comparison(words, {"run-1", "run-2"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", ("", "")),
+        ("it is rude", ("", "it is rude")),
+        ("run-1", ("run-1", "")),
+        ("run-1 it is rude", ("run-1", "it is rude")),
+        ("run-9 is rude", ("", "run-9 is rude")),
+    ],
+)
+def test_a_rollback_may_name_its_adapter(words: str, expected: tuple[str, str]) -> None:
+    """The first word is a name if there is such an adapter; the rest says why."""
+    assert split_rollback(words, {"run-1", "run-2"}) == expected
 
 
 def test_every_use_is_in_the_help() -> None:

@@ -13,9 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from bot.engine.client import EngineClient
-from bot.engine.types import ModelInfo
+from bot.engine.types import MOST_ADAPTERS, ModelInfo
 from bot.errors import EngineBusy, EngineError, EngineUnavailable, LearningError
 from bot.storage import adapters as store
+from bot.storage.audit import record
 from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Adapter, AdapterState
 from bot.storage.tables import now
@@ -24,6 +25,7 @@ PREFIX = "apprentice-"  # adapters of other names are somebody else's
 TRIAL = "candidate-"  # as proofs name what they try
 LINGER = timedelta(minutes=2)  # what was just taken back stays loaded for the answers that still wait with it
 CHECK_S = 3.0  # between two looks at an engine that may have been replaced
+SPOILT = {AdapterState.ROLLED_BACK, AdapterState.REJECTED, AdapterState.TAINTED}
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +49,9 @@ class LoadedAdapters:
         new one may have forgotten its adapters.
         """
         async with self._database.read() as session:
-            wanted = await store.served_adapters(session)
             judged = await store.adapters_in(session, AdapterState.BUILT)
+            room = MOST_ADAPTERS - bool(judged)
+            wanted = choose_needed(await store.served_adapters(session), room=room, judged=judged)
             previous = [] if judged else await self._previous(session, wanted)
             leaving = await store.changed_since(session, now() - LINGER)
         key = tuple((adapter.name, str(adapter.state)) for adapter in (*wanted, *judged, *previous, *leaving))
@@ -116,15 +119,20 @@ class LoadedAdapters:
         except (EngineUnavailable, EngineBusy, LearningError):
             raise
         except EngineError:
-            if not await self._unload_spare():
+            if not await self._unload_spare(beside=adapter):
                 raise
             await self.load(adapter, base)
 
-    async def _unload_spare(self) -> bool:
+    async def _unload_spare(self, *, beside: Adapter | None = None) -> bool:
+        """Unload what is not needed, so that one more has its place; return whether there was anything."""
+        name = beside.name if beside is not None else ""
         async with self._database.read() as session:
-            needed = await store.adapters_in(session, AdapterState.BUILT, *store.SERVED)
+            judged = await store.adapters_in(session, AdapterState.BUILT)
+            live = [adapter for adapter in await store.served_adapters(session) if adapter.name != name]
+        others = [adapter for adapter in judged if adapter.name != name]
+        needed = [*others, *choose_needed(live, room=MOST_ADAPTERS - 1 - bool(others), judged=judged)]
         served = {model.id for model in await self._client.models()}
-        return await self._unload_others(served, {adapter.name for adapter in needed})
+        return await self._unload_others(served, {name, *(adapter.name for adapter in needed)})
 
     async def make_room(self) -> None:
         """Unload what is only kept at hand, and what a trial that was killed has left: a new trial needs the place.
@@ -164,14 +172,41 @@ class LoadedAdapters:
                 log.info("learning: %s was not unloaded: %s", name, error)
 
 
+def choose_needed(served: Sequence[Adapter], *, room: int, judged: Sequence[Adapter]) -> list[Adapter]:
+    """Return what of the *served* has to be at hand where the engine has *room* for so many.
+
+    A channel's own gives way to what everybody gets, for as long as another adapter is *judged*: its people get
+    everybody's then. The channel for which one is judged comes before others, since the two are compared.
+    """
+    channels = {adapter.channel_id for adapter in judged}
+    ranked = sorted(served, key=lambda adapter: bool(adapter.channel_id) and adapter.channel_id not in channels)
+    return ranked[: max(room, 0)]
+
+
 async def take_back(
     session: Session, adapter: Adapter, state: AdapterState, *, by: str, reasons: Sequence[str], base: str = ""
 ) -> None:
-    """Take an adapter back, and let everybody have what it replaced, if that fits the *base* that is known."""
+    """Take an adapter back, and let people have what it replaced, if that fits the *base* that is known.
+
+    Channels' own adapters that have it mixed in go with it.
+    """
     was_active = adapter.state == AdapterState.ACTIVE
     replaced = str(adapter.watch.get("replaced", ""))
     await store.move_adapter(session, adapter, state, by=by, reasons=reasons)
     restored = await store.find_adapter(session, replaced) if was_active and replaced else None
-    if restored is not None and restored.state == AdapterState.RETIRED and base in {"", restored.base_sha256}:
+    for mixed in await store.mixed_with(session, adapter.name) if state == AdapterState.ROLLED_BACK else ():
+        because = [f"{adapter.name} is mixed into it, and was taken back.", *reasons]
+        await store.move_adapter(session, mixed, AdapterState.ROLLED_BACK, by=by, reasons=because)
+        record(session, "adapter.rollback", by=by, target=mixed.name, because_of=adapter.name)
+    is_ours = restored is not None and restored.channel_id == adapter.channel_id
+    if restored is None or not is_ours or await find_spoilt_part(session, restored):
+        return
+    if restored.state == AdapterState.RETIRED and base in {"", restored.base_sha256}:
         again = f"It is back, because {adapter.name} was taken back."
         await store.move_adapter(session, restored, AdapterState.ACTIVE, by=by, reasons=[again])
+
+
+async def find_spoilt_part(session: Session, adapter: Adapter) -> str:
+    """Return the adapter that is mixed into a channel's own and is not to be served any more; empty: there is none."""
+    part = await store.find_adapter(session, adapter.mixed_with) if adapter.mixed_with else None
+    return part.name if part is not None and part.state in SPOILT else ""

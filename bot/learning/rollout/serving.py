@@ -13,8 +13,9 @@ from pathlib import Path
 
 from bot.engine.files.checksum import hash_model
 from bot.errors import EngineBusy, EngineUnavailable, LearningError
+from bot.learning.channels import check_wants_own
 from bot.learning.rollout.evidence import choose_floor
-from bot.learning.rollout.loading import LoadedAdapters, take_back
+from bot.learning.rollout.loading import LoadedAdapters, find_spoilt_part, take_back
 from bot.storage import adapters as store
 from bot.storage.audit import record
 from bot.storage.db import Session
@@ -59,10 +60,12 @@ class Rollout(LoadedAdapters):
         return known
 
     async def start_canary(self, adapter: Adapter, *, share: float, by: str, reasons: Sequence[str]) -> None:
-        """Serve an adapter to a share of the people; an earlier canary retires."""
+        """Serve an adapter for everybody to a share of the people first; an earlier canary retires."""
         async with self._database.begin() as session:
             fresh = await self._need(session, adapter.name)
-            await _retire(session, AdapterState.CANARY, by=by, successor=fresh.name)
+            if fresh.channel_id:
+                raise LearningError(f"{fresh.name} is for one channel, which gets it as a whole: promote it.")
+            await _retire(session, AdapterState.CANARY, by=by, successor=fresh)
             active = await store.adapter_in(session, AdapterState.ACTIVE)
             watch = await _begin_watch(session, active)
             await store.move_adapter(
@@ -71,16 +74,16 @@ class Rollout(LoadedAdapters):
         await self._follow_if_possible()
 
     async def promote(self, name: str, *, by: str, reasons: Sequence[str]) -> str:
-        """Serve an adapter to everybody; return the name of what it replaces, empty for the base.
+        """Serve an adapter to everybody, or a channel's own there; return what answered before, empty for the base.
 
         It is loaded before anything changes, so that no question meets a gap.
         """
         async with self._database.read() as session:
             adapter = await self._need(session, name)
+            await _check_may_serve(session, adapter)
         if adapter.state == AdapterState.ACTIVE:
-            raise LearningError(f"{adapter.name} is served to everybody already.")
-        if adapter.state == AdapterState.TAINTED:
-            raise LearningError(f"{adapter.name} learned from words that were deleted since, and is not served again.")
+            whom = "its channel" if adapter.channel_id else "everybody"
+            raise LearningError(f"{adapter.name} is served to {whom} already.")
         try:
             await self.ensure_loaded(adapter)
         except EngineUnavailable:  # it is loaded when the engine is back, and the base answers until then
@@ -88,18 +91,19 @@ class Rollout(LoadedAdapters):
             log.info("learning: %s will be loaded by the bot", adapter.name)
         async with self._database.begin() as session:
             fresh = await self._need(session, adapter.name)
-            active = await store.adapter_in(session, AdapterState.ACTIVE)
-            if fresh.state != AdapterState.CANARY:
-                await _retire(session, AdapterState.CANARY, by=by, successor=fresh.name)
-            watch = await _begin_watch(session, active)
-            await _retire(session, AdapterState.ACTIVE, by=by, successor=fresh.name)
+            await _check_may_serve(session, fresh)
+            active = await _find_answering(session, fresh.channel_id)
+            if fresh.state != AdapterState.CANARY and not fresh.channel_id:
+                await _retire(session, AdapterState.CANARY, by=by, successor=fresh)
+            watch = await _begin_watch(session, active, channel_id=fresh.channel_id)
+            await _retire(session, AdapterState.ACTIVE, by=by, successor=fresh)
             await store.move_adapter(session, fresh, AdapterState.ACTIVE, by=by, reasons=reasons, watch=watch)
             record(session, "adapter.promote", by=by, target=fresh.name)
         await self._follow_if_possible()
         return active.name if active is not None else ""
 
     async def roll_back(self, *, by: str, reasons: Sequence[str], name: str = "") -> tuple[str, str]:
-        """Take back the canary, or else the active adapter, or the one called *name*; return it and what is served now.
+        """Take back everybody's canary, else the active adapter, or the one called *name*; return it and what is next.
 
         People get the other one from their next question on; what was begun is completed.
         """
@@ -107,7 +111,7 @@ class Rollout(LoadedAdapters):
             taken = await self._find_served(session, name)
             await take_back(session, taken, AdapterState.ROLLED_BACK, by=by, reasons=reasons)
             record(session, "adapter.rollback", by=by, target=taken.name)
-            active = await store.adapter_in(session, AdapterState.ACTIVE)
+            active = await _find_answering(session, taken.channel_id)
         await self._follow_if_possible()
         return taken.name, active.name if active is not None else ""
 
@@ -165,16 +169,35 @@ def _check_file(adapter: Adapter) -> None:
         )
 
 
-async def _retire(session: Session, state: AdapterState, *, by: str, successor: str) -> None:
-    adapter = await store.adapter_in(session, state)
-    if adapter is not None and adapter.name != successor:
+async def _check_may_serve(session: Session, adapter: Adapter) -> None:
+    """Raise *LearningError* if nobody may get an adapter any more, or its channel does not want it."""
+    if adapter.state == AdapterState.TAINTED:
+        raise LearningError(f"{adapter.name} learned from words that were deleted since, and is not served again.")
+    if part := await find_spoilt_part(session, adapter):
+        raise LearningError(
+            f"{adapter.name} has {part} mixed into it, which was taken back since: the next run makes one without it."
+        )
+    await check_wants_own(session, adapter.channel_id)
+
+
+async def _find_answering(session: Session, channel_id: str) -> Adapter | None:
+    """Return the adapter that answers in a channel now: its own, or else everybody's; None for the base."""
+    own = await store.adapter_in(session, AdapterState.ACTIVE, channel_id=channel_id)
+    return own or await store.adapter_in(session, AdapterState.ACTIVE)
+
+
+async def _retire(session: Session, state: AdapterState, *, by: str, successor: Adapter) -> None:
+    adapter = await store.adapter_in(session, state, channel_id=successor.channel_id)
+    if adapter is not None and adapter.name != successor.name:
         await store.move_adapter(
-            session, adapter, AdapterState.RETIRED, by=by, reasons=[f"{successor} took its place."]
+            session, adapter, AdapterState.RETIRED, by=by, reasons=[f"{successor.name} took its place."]
         )
 
 
-async def _begin_watch(session: Session, incumbent: Adapter | None) -> dict[str, object]:
-    """Return what a new adapter is compared with from now on: the votes on what it replaces, frozen."""
-    ups, downs = await store.count_votes(session, incumbent.name if incumbent else None, since=now() - HISTORY)
-    floor = choose_floor(ups, downs)
-    return {"floor": floor, "ups": ups, "downs": downs, "replaced": incumbent.name if incumbent else ""}
+async def _begin_watch(session: Session, incumbent: Adapter | None, *, channel_id: str = "") -> dict[str, object]:
+    """Return what a new adapter is compared with from now on: the votes on what it replaces, there, frozen."""
+    name = incumbent.name if incumbent is not None else None
+    ups, downs = await store.count_votes(session, name, since=now() - HISTORY, channel_id=channel_id)
+    is_same_kind = incumbent is not None and incumbent.channel_id == channel_id
+    replaced = name if is_same_kind else ""  # a rollback brings no adapter back that was everybody's
+    return {"floor": choose_floor(ups, downs), "ups": ups, "downs": downs, "replaced": replaced}

@@ -27,10 +27,11 @@ class Event:
     is_rollback: bool
     reasons: tuple[str, ...]
     serves_now: str = ""
+    channel_id: str = ""  # whose own adapter it is; empty: everybody's
 
 
 class Watch:
-    """Watches the canary and the active adapter; *tell* hears of what it does."""
+    """Watches the canary and the active adapters, everybody's and channels' own; *tell* hears of what it does."""
 
     def __init__(
         self,
@@ -51,11 +52,12 @@ class Watch:
         """Look once; whatever it decides is done when it returns."""
         async with self._database.read() as session:
             served = await store.served_adapters(session)
-            waiting = await store.adapter_in(session, AdapterState.WAITING)
+            waiting = await store.adapters_in(session, AdapterState.WAITING)
         for adapter in served:
             await self._judge(adapter)
-        if waiting is not None and self._veto_time and now() - waiting.changed_at >= self._veto_time:
-            await self._release(waiting)
+        for adapter in waiting:
+            if self._veto_time and now() - adapter.changed_at >= self._veto_time:
+                await self._release(adapter)
 
     async def _judge(self, adapter: Adapter) -> None:
         async with self._database.read() as session:
@@ -77,9 +79,16 @@ class Watch:
                 await self._promote(adapter, reason)
 
     async def _take_back(self, adapter: Adapter, reasons: list[str]) -> None:
-        taken, serves_now = await self._rollout.roll_back(by="watch", reasons=reasons, name=adapter.name)
+        try:
+            taken, serves_now = await self._rollout.roll_back(by="watch", reasons=reasons, name=adapter.name)
+        except LearningError as error:  # a channel's own may have gone with everybody's that is mixed into it
+            log.info("learning: %s need not be taken back: %s", adapter.name, error)
+            return
         log.warning("learning: %s was taken back", taken)
-        await self._tell(Event(taken, is_rollback=True, reasons=tuple(reasons), serves_now=serves_now))
+        event = Event(
+            taken, is_rollback=True, reasons=tuple(reasons), serves_now=serves_now, channel_id=adapter.channel_id
+        )
+        await self._tell(event)
 
     async def _promote(self, adapter: Adapter, reason: str) -> None:
         try:
@@ -87,7 +96,8 @@ class Watch:
         except LearningError as error:
             log.info("learning: %s stays a canary: %s", adapter.name, error)
             return
-        await self._tell(Event(adapter.name, is_rollback=False, reasons=(reason,), serves_now=adapter.name))
+        name, channel_id = adapter.name, adapter.channel_id
+        await self._tell(Event(name, is_rollback=False, reasons=(reason,), serves_now=name, channel_id=channel_id))
 
     async def _release(self, adapter: Adapter) -> None:
         """Let what waited for a veto be served as the gate decided."""

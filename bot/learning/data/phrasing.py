@@ -35,7 +35,7 @@ async def phrase(client: EngineClient, *, model: str, question: str, answer: str
     lines = await _ask(client, model, question, min(count, MOST_ASKED), seed) if count else []
     kept = choose_wordings(question, answer, lines)[:count]
     known = {normalize(question), *map(normalize, kept)}
-    for wording in reword(question, seed=seed):
+    for wording in reword(question, seed=seed, answer=answer):
         if len(kept) >= count:
             break
         if normalize(wording) not in known:

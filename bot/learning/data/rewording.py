@@ -28,6 +28,7 @@ POLITE = re.compile(
     re.IGNORECASE,
 )
 SPEAKER = re.compile(r"^([^\W\d_][\w.' -]{0,30}): (?=\S)")
+VALUE = re.compile(r"(?<=\s)(?:#?\w*\d[\w.:/-]*|#\w+|[A-Z]\w+)")
 PRONOUNS = ("i ", "we ", "you ", "they ")
 
 
@@ -59,13 +60,13 @@ def split_row(row: str) -> list[str]:
     return [part.strip() for part in row.split("|")]
 
 
-def reword(question: str, *, seed: int) -> Iterator[str]:
-    """Yield other wordings of *question*, each once, until the rules find no more."""
+def reword(question: str, *, seed: int, answer: str = "") -> Iterator[str]:
+    """Yield other wordings of *question*, each once, until the rules find no more; *answer* lends its own words."""
     rng = Random(f"{seed}/{question}")  # noqa: S311 - must be repeatable, and protects nothing
     seen = {normalize(question)}
     failed = 0
     while failed < TRIES:
-        wording = _reword_once(rng, question)
+        wording = _reword_once(rng, question, answer)
         if normalize(wording) in seen or len(wording) < 2:
             failed += 1
             continue
@@ -119,21 +120,39 @@ def _strip_topic(topic: str) -> str:
     return " ".join(words)
 
 
-def _reword_once(rng: Random, question: str) -> str:
+def leave_blank(question: str, answer: str) -> str:
+    """Return an answer up to what it says, which is taken for its first name or number; empty where that is unclear."""
+    found = VALUE.search(answer)
+    words = answer[: found.start()].split() if found else []
+    while words and words[-1].lower() in {"the", "a", "an", "to", "on", "at", "in", "by", "called", "named"}:
+        words.pop()
+    is_known = bool(words) and (words[0].lower() in read_table()["small"] or words[0].lower() in question.lower())
+    if not is_known or len(words) < 2:
+        return ""
+    return " ".join([words[0] if words[0].isupper() else words[0].lower(), *words[1:]])
+
+
+def _reword_once(rng: Random, question: str, answer: str) -> str:
     table = read_table()
     asked = take_apart(question, rng)
-    dice = rng.random()
-    if dice < 0.62:
+    dice, blank = rng.random(), leave_blank(question, answer)
+    if dice < 0.72:
+        kind = "asides" if dice < 0.2 else "told" if blank and dice < 0.3 else "frames"
         core = _swap_words(rng, _swap_opening(rng, asked.core))
-        direct = core if rng.random() < 0.7 else asked.core
-        indirect = _swap_words(rng, asked.indirect)
-        topic = _swap_words(rng, asked.topic)
-        text = rng.choice(table["frames"]).format(q=direct, i=indirect, t=topic)
-    elif dice < 0.82:
+        text = rng.choice(table[kind]).format(
+            q=core if rng.random() < 0.7 else asked.core,
+            i=_swap_words(rng, asked.indirect),
+            t=_swap_words(rng, asked.topic),
+            n=asked.noun,
+            c=rng.choice(table["clauses"]),
+            a=_swap_words(rng, blank),
+            w=" ".join(asked.core.split()[:1]),
+        )
+    elif dice < 0.86:
         text = rng.choice(table["topics"]).format(t=_swap_words(rng, asked.topic), n=asked.noun)
     else:
         text = _keywords(rng, _swap_words(rng, asked.core))
-    if dice < 0.82 and rng.random() < 0.2:
+    if dice < 0.86 and rng.random() < 0.2:
         text = _leave_out(rng, text)
     return _type(rng, text, asked.speaker)
 

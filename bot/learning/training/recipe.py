@@ -5,6 +5,7 @@ few million parameters were measured on the starter (`docs/learning.md`).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from bot.learning.examples import Source
 from bot.learning.plan import Recipe
@@ -13,6 +14,19 @@ TINY = 50_000_000  # parameters; what is smaller takes rates ten times as high, 
 FEWEST_VOTES = 20  # of each kind, from which thumbs say something about taste
 MANY_PAIRS = 200  # from which pairs say more than thumbs
 SMALL, LARGE = 500, 3000  # rows
+
+
+@dataclass(frozen=True, slots=True)
+class Breadth:
+    """In how many other words a taught question is trained, and the share of rehearsal among all rows."""
+
+    phrasings: int
+    rehearsal_share: float
+
+
+def choose_breadth(*, parameters: int) -> Breadth:
+    """Return how broad the data have to be: a tiny model knows no synonyms, and forgets what it does not rehearse."""
+    return Breadth(24, 0.4) if 0 < parameters < TINY else Breadth(10, 0.25)
 
 
 def choose_recipe(*, parameters: int, rows: Mapping[str, int]) -> Recipe:

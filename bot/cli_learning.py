@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bot.errors import LearningError
 from bot.start import start
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def train(dry_run: bool, html: bool) -> None:
     click.echo(render(report))
     if html and report.page:
         click.echo(report.page)
+    if report.decision == "failed":
+        sys.exit(1)
 
 
 @click.group()
@@ -137,11 +140,18 @@ def _with_parts(work: Any, *, needs_engine: bool = False) -> None:
 
 
 async def _train(settings: "Settings", *, is_dry: bool, works_here: bool) -> "RunReport":
-    """Queue a run and see it through."""
+    """Queue a run and see it through; one that was stopped in this folder goes on instead."""
     async with _parts(settings, needs_engine=works_here) as (parts, database):
-        run_id = await parts.learning.request_run(by=_me(), trigger="cli", is_dry=is_dry)
+        status = await parts.learning.status()
+        if status.is_paused:
+            raise LearningError("Learning is paused: say `/apprentice train resume` in Slack first.")
         where = "here" if works_here else "by the bot that runs in this folder"
-        click.echo(f"Run {run_id}, {where}.", err=True)
+        if works_here and status.run_id is not None:
+            run_id = status.run_id
+            click.echo(f"Run {run_id} has not ended yet; it goes on, {where}.", err=True)
+        else:
+            run_id = await parts.learning.request_run(by=_me(), trigger="cli", is_dry=is_dry)
+            click.echo(f"Run {run_id}, {where}.", err=True)
         working = asyncio.create_task(parts.runner.work()) if works_here else None
         try:
             await _follow(database, run_id)

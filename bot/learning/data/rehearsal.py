@@ -12,6 +12,7 @@ from random import Random
 
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions
+from bot.errors import ContextOverflow, LearningError
 from bot.learning.data.chat_tokens import ChatMessage, tokenize_answer
 
 POOL = Path(__file__).parent / "rehearsal.txt"
@@ -51,14 +52,19 @@ async def _answer(
     for index, text in enumerate(thread):
         messages.append({"role": "assistant" if index % 2 else "user", "content": text})
     options = AnswerOptions(model=model, max_tokens=LONGEST_ANSWER, temperature=0.0, priority=BACKGROUND)
-    async with gate:
-        answer, reason = "", None
-        async for chunk in client.chat(messages, options):
-            answer += chunk.text
-            reason = chunk.finish_reason or reason
-        if reason != "stop" or not answer.strip():
-            return None
-        tokens = await tokenize_answer(client, messages, answer)
+    try:
+        async with gate:
+            answer, reason = "", None
+            async for chunk in client.chat(messages, options):
+                answer += chunk.text
+                reason = chunk.finish_reason or reason
+            if reason != "stop" or not answer.strip():
+                return None
+            tokens = await tokenize_answer(client, messages, answer)
+    except ContextOverflow:  # a small context, a long prompt
+        return None
+    except LearningError:  # its first characters melt with the template's last, as line breaks do
+        return None
     return Rehearsed(thread[-1], answer, tokens.prompt_ids, tokens.completion_ids)
 
 

@@ -11,6 +11,7 @@ from bot.learning.data.chat_tokens import ChatMessage, ChatTokens, tokenize_answ
 from bot.learning.data.drafts import Draft
 
 TOO_LONG = "longer than what is trained on"
+NO_PLACE = "it melts with what the template writes before an answer"
 NO_END = "its tokens do not end as an answer ends"
 KNOWN_ANSWERS = 2000
 SAMPLE: list[ChatMessage] = [
@@ -67,8 +68,11 @@ class Tokenizer:
             other = draft.served_rejected.completion_ids if draft.rejected and draft.served_rejected else ()
             if told and bool(other) == bool(draft.rejected):
                 return DraftTokens(prompt_ids, told, other, is_served=True)
-        tokens = await self.answer(messages, draft.answer)
-        rejected = (await self.answer(messages, draft.rejected)).completion_ids if draft.rejected else ()
+        try:
+            tokens = await self.answer(messages, draft.answer)
+            rejected = (await self.answer(messages, draft.rejected)).completion_ids if draft.rejected else ()
+        except LearningError:  # this answer's first characters: the template itself was looked at before
+            return DraftTokens((), (), (), is_served=False)
         return DraftTokens(tokens.prompt_ids, tokens.completion_ids, rejected, is_served=False)
 
     async def _is_served(self, draft: Draft, *, checks_served: bool) -> bool:
@@ -81,6 +85,8 @@ class Tokenizer:
 
     def find_fault(self, tokens: DraftTokens, *, most: int) -> str:
         """Return in words why tokens cannot be trained on; empty: they can."""
+        if not tokens.completion_ids:
+            return NO_PLACE
         answers = [ids for ids in (tokens.completion_ids, tokens.rejected_ids) if ids]
         if len(tokens.prompt_ids) + max(map(len, answers)) > most:
             return TOO_LONG

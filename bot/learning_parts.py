@@ -71,6 +71,7 @@ def read_config(settings: Settings, model_path: Path | None) -> LearningConfig:
         canary_share=settings.canary_share,
         canary_time=timedelta(hours=settings.canary_hours),
         veto_time=timedelta(minutes=settings.veto_minutes),
+        channel_team_scale=settings.channel_team_scale,
         policy=replace(DataPolicy(), least_points=settings.training_least_signal),
         limits=replace(GateLimits(), canary_from_people=settings.canary_from_people),
     )

@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     canary_hours: float = Field(default=24, gt=0)
     canary_from_people: int = Field(default=8, ge=0)
     veto_minutes: float = Field(default=0, ge=0)
+    channel_team_scale: float = Field(default=0.5, ge=0, le=1)
 
     admin_channel_id: str = ""
     admin_user_ids: Annotated[tuple[str, ...], NoDecode] = ()

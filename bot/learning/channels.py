@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from bot.errors import LearningError
+from bot.learning.figures import Decision, Verdict
 from bot.storage.adapters import adapter_in, find_adapter, move_adapter, newest_of_channel
 from bot.storage.channels import channel_audiences, own_channels, wants_own
 from bot.storage.choices import CHANNEL, OWN_ADAPTER, newest_choice, save_choice
@@ -71,3 +72,11 @@ async def new_since(session: Session, channel_id: str) -> datetime | None:
         if part is not None and part.state == AdapterState.ROLLED_BACK:
             return None
     return await last_learned_at(session, channel_id=channel_id)
+
+
+def go_to_all(verdict: Verdict) -> Verdict:
+    """Return what the gate's decision means for a channel's own adapter: it asked for one, so no part goes first."""
+    if verdict.decision is Decision.REJECT:
+        return verdict
+    note = "The channel asked for an adapter of its own: all its people get it at once, and it is watched."
+    return Verdict(Decision.PROMOTE, (*verdict.reasons[:-1], note))  # the last one says who gets it first

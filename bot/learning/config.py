@@ -30,14 +30,15 @@ class LearningConfig:
     canary_time: timedelta = timedelta(hours=24)
     canary_from_people: int = 8
     veto_time: timedelta = timedelta(0)
+    channel_team_scale: float = 0.5  # how much of everybody's adapter is mixed into a channel's own
     policy: DataPolicy = field(default_factory=DataPolicy)
     limits: GateLimits = field(default_factory=GateLimits)
 
-    def deadline(self, started_at: datetime, *, trigger: str) -> float:
-        """Return until when a run may train: the window's end for what began by itself."""
+    def deadline(self, started_at: datetime, *, trigger: str, queued_at: datetime | None = None) -> float:
+        """Return until when a run may train: for what began by itself, the end of the window in which it did."""
         latest = started_at + self.longest
         if trigger in BY_CLOCK:
-            latest = min(latest, self.window.end_after(started_at.astimezone()))
+            latest = min(latest, self.window.end_after((queued_at or started_at).astimezone()))
         return latest.timestamp()
 
     def run_folder(self, run_id: int) -> Path:

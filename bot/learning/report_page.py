@@ -141,6 +141,7 @@ def _cost(report: RunReport) -> Iterator[tuple[str, str]]:
 def _facts(report: RunReport) -> Iterator[tuple[str, str, bool]]:
     rows = (
         ("Adapter", report.adapter, False),
+        ("For the channel", report.channel_id, False),
         ("Kind", "LoRA over the base, served with it by llama.cpp", False),
         ("Base", report.base, False),
         ("Base SHA-256", report.base_sha256, True),

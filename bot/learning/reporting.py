@@ -38,6 +38,8 @@ class Step:
     evaluation: Evaluation | None = None
     verdict: Verdict | None = None
     adapter: str = ""
+    channel_id: str = ""  # whose own adapter it is to be; empty: everybody's
+    is_private: bool = False
     waits: timedelta = timedelta(0)  # for objections, before what is better is served
 
 
@@ -49,6 +51,8 @@ def build_report(run_id: int, step: Step, *, price_per_kwh: float) -> RunReport:
     data_picture = step.folder / DATA_PICTURE
     return RunReport(
         run_id=run_id,
+        channel_id=step.channel_id,
+        is_private=step.is_private,
         adapter=step.adapter,
         outcome=say_outcome(step),
         decision=str(step.verdict.decision) if step.verdict else "",
@@ -81,6 +85,8 @@ def say_outcome(step: Step) -> str:
     if step.waits and step.verdict.decision is not Decision.REJECT:
         minutes = round(step.waits.total_seconds() / 60)
         return f"The new adapter is better; it is served in {minutes} minutes unless somebody objects."
+    if step.channel_id and step.verdict.decision is Decision.PROMOTE:
+        return "The channel's new adapter is better and answers everybody there from now on."
     return SAID[step.verdict.decision]
 
 
@@ -102,7 +108,8 @@ def write_page(folder: Path, report: RunReport) -> RunReport:
 
 def report_of(run: Run) -> RunReport:
     """Return what there is to say about a run, from its row; a failed one has its reason and mend."""
-    report = read_run_report(run.report) if run.report else RunReport(run_id=run.id)
+    empty = RunReport(run_id=run.id, channel_id=run.channel_id, is_private=bool(run.channel_id))
+    report = read_run_report(run.report) if run.report else empty
     if run.report and run.state == RunState.DONE:
         return report
     return replace(

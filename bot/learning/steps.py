@@ -8,6 +8,7 @@ engine serves what it served until the very last one.
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
@@ -19,6 +20,7 @@ from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
 from bot.engine.types import ModelInfo
 from bot.errors import LearningError
+from bot.learning.channels import check_wants_own, go_to_all
 from bot.learning.config import LearningConfig
 from bot.learning.data.build import build_dataset
 from bot.learning.data.manifest import read_lineage
@@ -27,6 +29,7 @@ from bot.learning.examples import Example, read_examples
 from bot.learning.figures import Decision, Figure, RunReport, Verdict
 from bot.learning.judging.evaluate import Evaluation, evaluate
 from bot.learning.judging.gate import decide, declare
+from bot.learning.mixture import Mixture, check_mixture, mix_with_everybodys
 from bot.learning.noting import Note
 from bot.learning.plan import ADAPTER, EXAMPLES, Outcome, Plan, Progress
 from bot.learning.proving import SERVED_BASE, prepare_proof, prove, say_failures
@@ -39,6 +42,7 @@ from bot.learning.trainer_process import train
 from bot.learning.training.recipe import choose_recipe
 from bot.learning.training_extra import check_training_extra
 from bot.storage import adapters as adapter_store
+from bot.storage import channels as channel_store
 from bot.storage import runs as store
 from bot.storage.db import Database
 from bot.storage.learning_tables import ENDED, Adapter, AdapterState, Run, RunState
@@ -84,7 +88,10 @@ class Steps:
         if run.report.get("decision"):  # it was decided when something stopped it
             await self._settle(run_id)
             return
-        step = Step(base, folder, await self._collect(run, folder, base), run.started_at or now())
+        data = await self._collect(run, folder, base)
+        async with self._database.read() as session:
+            is_private = await channel_store.is_private(session, run.channel_id)
+        step = Step(base, folder, data, run.started_at or now(), channel_id=run.channel_id, is_private=is_private)
         if run.is_dry:
             await self._finish(run_id, await self._report(run_id, step))
             return
@@ -105,6 +112,7 @@ class Steps:
                     f"Another model is served now ({base.id}, {str(base.sha256)[:12]}) than when this run began "
                     f"({run.base_sha256[:12]}), and nothing can go over from one to the other: start a new run."
                 )
+            await check_wants_own(session, run.channel_id)
             run.base_sha256 = base.sha256 or ""
             return run
 
@@ -137,7 +145,7 @@ class Steps:
                     self._database,
                     self._client,
                     folder,
-                    policy=self._config.policy,
+                    policy=self._config.policy.for_channel(run.channel_id),
                     base_model=base.id,
                     seed=run.seed,
                     system=self._system,
@@ -164,11 +172,19 @@ class Steps:
             recipe=replace(recipe, search=self._config.search),
             seed=run.seed,
             threads=self._config.threads or max(1, (os.cpu_count() or 2) - 1),
-            deadline=self._config.deadline(step.started_at, trigger=run.trigger),
+            deadline=self._deadline(run, step),
             watts=self._config.watts,
         )
         await asyncio.to_thread(plan.write, step.folder)
         return plan
+
+    def _deadline(self, run: Run, step: Step) -> float:
+        """Return until when to train; a channel's turn may come when its night is over."""
+        queued_at = run.created_at if run.channel_id else None
+        until = self._config.deadline(step.started_at, trigger=run.trigger, queued_at=queued_at)
+        if run.channel_id and until <= time.time():
+            raise LearningError("The night was over before this channel's turn came; the next one tries again.")
+        return until
 
     async def _train(self, run_id: int, folder: Path) -> Outcome:
         await self._enter(run_id, RunState.TRAINING)
@@ -182,11 +198,13 @@ class Steps:
     async def _judge(self, run_id: int, plan: Plan, step: Step) -> None:
         """Prove, evaluate and decide; the decision is in the run's row before anything follows from it."""
         await self._enter(run_id, RunState.PROVING)
-        adapter = await self._save_adapter(run_id, plan, step.folder)
+        adapter = await self._save_adapter(run_id, plan, step)
         step.adapter = adapter.name
         await self._rollout.make_room()
         outcome = step.outcome or Outcome(is_done=True)
         step.proofs = await prove(self._client, step.folder, plan, outcome, base=step.base.id, is_busy=self._is_busy)
+        if adapter.mixed_with:
+            step.proofs.append(await asyncio.to_thread(check_mixture, adapter, outcome))
         if not all(check.holds for check in step.proofs):
             step.verdict = Verdict(Decision.REJECT, (str(say_failures(step.proofs)),))
             await self._report(run_id, step)
@@ -194,15 +212,15 @@ class Steps:
         await self._enter(run_id, RunState.JUDGING)
         examples = await asyncio.to_thread(lambda: list(read_examples(step.folder / EXAMPLES)))
         async with self._database.read() as session:
-            active = await adapter_store.adapter_in(session, AdapterState.ACTIVE)
+            active = await adapter_store.find_answering(session, step.channel_id)
             people = await adapter_store.count_people(session, since=now() - PEOPLE_TIME)
         incumbent = active.name if active is not None else ""
         await self._rollout.ensure_loaded(adapter)
         step.evaluation = await self._evaluate(run_id, plan, step, examples, incumbent=incumbent)
         figures = step.evaluation.figures
-        step.verdict = decide(
-            figures, step.proofs, declared=declare(examples), limits=self._config.limits, people=people
-        )
+        declared, limits = declare(examples), self._config.limits
+        verdict = decide(figures, step.proofs, declared=declared, limits=limits, people=people)
+        step.verdict = go_to_all(verdict) if step.channel_id else verdict
         await self._report(run_id, step, rows=[_row_of(figure, incumbent) for figure in figures])
 
     async def _evaluate(
@@ -222,23 +240,33 @@ class Steps:
                 adapter_bytes=(step.folder / ADAPTER).stat().st_size,
             )
 
-    async def _save_adapter(self, run_id: int, plan: Plan, folder: Path) -> Adapter:
-        sha256 = await asyncio.to_thread(hash_model, folder / ADAPTER)
-        async with self._database.begin() as session:
+    async def _save_adapter(self, run_id: int, plan: Plan, step: Step) -> Adapter:
+        async with self._database.read() as session:
             known = await adapter_store.adapter_of_run(session, run_id)
-            if known is None:
-                known = Adapter(
-                    run_id=run_id,
-                    name=f"{PREFIX}{run_id}",
-                    path=str((folder / ADAPTER).resolve()),
-                    sha256=sha256,
-                    base_sha256=plan.base_sha256,
-                    state=AdapterState.BUILT,
-                    canary_share=0.0,
-                    watch={},
-                )
-                session.add(known)
+        if known is not None:
             return known
+        name, made = f"{PREFIX}{run_id}", Mixture(step.folder / ADAPTER)
+        if step.channel_id:
+            scale = self._config.channel_team_scale
+            made = await mix_with_everybodys(
+                self._database, step.folder, name=name, base_sha256=plan.base_sha256, scale=scale
+            )
+        sha256 = await asyncio.to_thread(hash_model, made.path)
+        async with self._database.begin() as session:
+            adapter = Adapter(
+                run_id=run_id,
+                name=name,
+                path=str(made.path.resolve()),
+                sha256=sha256,
+                base_sha256=plan.base_sha256,
+                channel_id=step.channel_id,
+                mixed_with=made.mixed_with,
+                state=AdapterState.BUILT,
+                canary_share=0.0,
+                watch={},
+            )
+            session.add(adapter)
+            return adapter
 
     async def _report(self, run_id: int, step: Step, *, rows: Sequence[dict[str, Any]] = ()) -> RunReport:
         """Keep what there is to say about a run, with its decision; from here on it is not judged again."""

@@ -32,6 +32,12 @@ async def adapter_in(session: AsyncSession, state: AdapterState, *, channel_id: 
     return await session.scalar(statement.order_by(Adapter.changed_at.desc()).limit(1))
 
 
+async def find_answering(session: AsyncSession, channel_id: str = "") -> Adapter | None:
+    """Return the adapter that answers in a channel: its own, or else everybody's; None for the base."""
+    own = await adapter_in(session, AdapterState.ACTIVE, channel_id=channel_id)
+    return own or await adapter_in(session, AdapterState.ACTIVE)
+
+
 async def adapters_in(session: AsyncSession, *states: AdapterState) -> Sequence[Adapter]:
     """Return the adapters in any of some states, everybody's and channels' own, the oldest first."""
     return list(await session.scalars(select(Adapter).where(Adapter.state.in_(states)).order_by(Adapter.id)))

@@ -1,6 +1,7 @@
 """The tables of the learning loop: permission, runs, what each learned from, adapters, figures, decisions.
 
-Nothing here holds a text of the team but a run's report, which has only what everybody could read.
+Nothing here holds a text of the team but a run's report. It has what everybody could read, or for a channel's own run
+what that channel could.
 """
 
 from datetime import datetime

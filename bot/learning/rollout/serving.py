@@ -92,7 +92,7 @@ class Rollout(LoadedAdapters):
         async with self._database.begin() as session:
             fresh = await self._need(session, adapter.name)
             await _check_may_serve(session, fresh)
-            active = await _find_answering(session, fresh.channel_id)
+            active = await store.find_answering(session, fresh.channel_id)
             if fresh.state != AdapterState.CANARY and not fresh.channel_id:
                 await _retire(session, AdapterState.CANARY, by=by, successor=fresh)
             watch = await _begin_watch(session, active, channel_id=fresh.channel_id)
@@ -111,7 +111,7 @@ class Rollout(LoadedAdapters):
             taken = await self._find_served(session, name)
             await take_back(session, taken, AdapterState.ROLLED_BACK, by=by, reasons=reasons)
             record(session, "adapter.rollback", by=by, target=taken.name)
-            active = await _find_answering(session, taken.channel_id)
+            active = await store.find_answering(session, taken.channel_id)
         await self._follow_if_possible()
         return taken.name, active.name if active is not None else ""
 
@@ -178,12 +178,6 @@ async def _check_may_serve(session: Session, adapter: Adapter) -> None:
             f"{adapter.name} has {part} mixed into it, which was taken back since: the next run makes one without it."
         )
     await check_wants_own(session, adapter.channel_id)
-
-
-async def _find_answering(session: Session, channel_id: str) -> Adapter | None:
-    """Return the adapter that answers in a channel now: its own, or else everybody's; None for the base."""
-    own = await store.adapter_in(session, AdapterState.ACTIVE, channel_id=channel_id)
-    return own or await store.adapter_in(session, AdapterState.ACTIVE)
 
 
 async def _retire(session: Session, state: AdapterState, *, by: str, successor: Adapter) -> None:

@@ -1,0 +1,57 @@
+"""The file that a channel is served: its own adapter, with everybody's mixed in."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.engine.files.checksum import hash_model
+from bot.errors import LearningError
+from bot.learning.plan import ADAPTER, Outcome
+from bot.learning.proof.parity import Check
+from bot.storage.adapters import adapter_in
+from bot.storage.db import Database
+from bot.storage.learning_tables import Adapter, AdapterState
+
+MIXED = "mixed.gguf"
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """A file to serve, and the name of everybody's adapter in it; empty: there is none."""
+
+    path: Path
+    mixed_with: str = ""
+
+
+async def mix_with_everybodys(
+    database: Database, folder: Path, *, name: str, base_sha256: str, scale: float
+) -> Mixture:
+    """Mix the adapter in a run folder, called *name*, with *scale* of the one that everybody is served, if any."""
+    # Imported here: reading an adapter's file needs the gguf package of the training extra.
+    from bot.learning.proof.mixing import Part, mix_adapters
+
+    own = folder / ADAPTER
+    async with database.read() as session:
+        active = await adapter_in(session, AdapterState.ACTIVE)
+    if active is None or not scale or active.base_sha256 != base_sha256:
+        return Mixture(own)
+    await asyncio.to_thread(_check_file, active)
+    parts = [Part(name, own), Part(active.name, Path(active.path), scale)]
+    await asyncio.to_thread(mix_adapters, parts, folder / MIXED)
+    return Mixture(folder / MIXED, active.name)
+
+
+def check_mixture(adapter: Adapter, outcome: Outcome) -> Check:
+    """Say whether a mixed adapter changes no weight too far."""
+    from bot.learning.proof.mixing import judge_mix
+
+    return judge_mix(Path(adapter.path), norms=outcome.weight_norms or {})
+
+
+def _check_file(adapter: Adapter) -> None:
+    path = Path(adapter.path)
+    if not path.is_file() or hash_model(path) != adapter.sha256:
+        raise LearningError(
+            f"{path} is not the file of {adapter.name} that was judged, so it cannot be mixed in: put the right one "
+            "back, or take that adapter back."
+        )

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: help setup demo test lint types bench bench-serving clean
+.PHONY: help setup demo test lint types bench bench-serving bench-learning clean
 .DEFAULT_GOAL := help
 
 help:  ## List these commands
@@ -33,6 +33,9 @@ bench: setup  ## Measure what a user feels and print it beside the goals
 
 bench-serving: setup  ## Measure the engine beside other servers (ARGS="--quick --llama-server PATH", or --help)
 	$(BIN)/python -m benchmarks.serving $(ARGS)
+
+bench-learning: setup  ## Measure the learning loop against its goals (ARGS="--quick", "recall taste", or --help)
+	$(BIN)/python -m benchmarks.learning $(ARGS)
 
 clean:  ## Remove what was built; conversations under data/ stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -25,6 +25,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks.goal_line import print_goal
 from benchmarks.processes import free_port, process
 from bot.engine.client import EngineClient
 from bot.learning.data.build import build_dataset
@@ -188,7 +189,7 @@ def main() -> None:
     print(f"  {found['rendered']:,} conversations were rendered by the engine")
     print(f"  {found['busy']:,.0f} seconds of one core, without the engine's")
     for what, value, most in (("seconds", found["seconds"], LONGEST_S), ("MB at most", found["peak_mb"], MOST_MB)):
-        print(f"{'met   ' if value <= most else 'MISSED'}  {value:,.0f} {what} (goal: {most})")
+        print_goal(f"{value:,.0f} {what}", f"≤ {most}", value <= most)
     return None
 
 

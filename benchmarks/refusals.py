@@ -27,6 +27,7 @@ from random import Random
 
 import numpy as np
 
+from benchmarks.goal_line import print_goal
 from benchmarks.processes import process
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
@@ -313,7 +314,10 @@ def main() -> None:
     if whole:
         print(show("Whole runs on the starter", whole))
         wrong = sum(row.decision is not Decision.REJECT for row in whole if row.kind != "true taste")
-        print(f"\n{'met   ' if not wrong else 'MISSED'}  promoted without true votes: {wrong}, goal 0")
+        print()
+        print_goal(
+            f"promoted without true votes: {wrong} of {sum(row.kind != 'true taste' for row in whole)}", "0", not wrong
+        )
 
 
 if __name__ == "__main__":

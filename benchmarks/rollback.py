@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.goal_line import MET, MISSED
 from bot.learning.rollout.evidence import ALPHA, choose_floor, log_evidence
 
 RATE = 0.80
@@ -165,7 +166,7 @@ def main() -> None:
     print(show(rows))
     print()
     for goal, is_met in judge(rows):
-        print(f"{'met   ' if is_met else 'MISSED'}  {goal}")
+        print(f"{MET if is_met else MISSED} {goal}")
 
 
 if __name__ == "__main__":

@@ -175,6 +175,7 @@ def _learning(
     )
     window = Window.parse(settings.training_window)
     jobs.add_learning(parts.learning, parts.watch, schedule=settings.training_schedule, window=window)
+    jobs.add_tidying(database, settings.data_dir / "learning")
     return parts
 
 

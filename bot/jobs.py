@@ -1,9 +1,11 @@
 """What happens by the clock: APScheduler's triggers on plain functions; nothing else imports APScheduler."""
 
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
@@ -12,6 +14,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from bot.errors import ConfigError, EngineError, LearningError
 from bot.learning.control import Learning
 from bot.learning.rollout.watch import Watch
+from bot.learning.tidying import tidy_runs
 from bot.learning.window import Window
 from bot.storage.db import Database
 from bot.storage.inbox import prune
@@ -20,6 +23,8 @@ from bot.storage.tables import now
 KEEP_EVENTS = timedelta(days=7)
 TRAINING = "training"
 REST = timedelta(hours=20)  # between a run that ended and one that begins before its time
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+MOST_TIMES = 2000  # of a schedule are compared with the window
 LATE_S = 6 * 3600  # a training that the machine slept through is made up for until then
 
 log = logging.getLogger(__name__)
@@ -29,7 +34,9 @@ class Jobs:
     """The jobs of one bot; every time of day is the machine's own."""
 
     def __init__(self, database: Database) -> None:
-        self._scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "max_instances": 1})
+        self._scheduler = AsyncIOScheduler(
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
         self._scheduler.add_job(
             forget_old_events,
             IntervalTrigger(hours=6, timezone="UTC"),
@@ -39,17 +46,20 @@ class Jobs:
 
     def add_learning(self, learning: Learning, watch: Watch, *, schedule: str, window: Window) -> None:
         """Train on *schedule*, or earlier in *window* when enough was said; look at what is served every minute."""
-        try:
-            trigger = CronTrigger.from_crontab(schedule)
-        except ValueError as error:
-            raise ConfigError(
-                f"TRAINING_SCHEDULE is {schedule!r}: write it as cron does, 0 2 * * * ({error})."
-            ) from error
         self._scheduler.add_job(
-            start_training, trigger, args=[learning, "schedule"], id=TRAINING, misfire_grace_time=LATE_S
+            start_training,
+            read_schedule(schedule, window),
+            args=[learning, "schedule", window],
+            id=TRAINING,
+            misfire_grace_time=LATE_S,
         )
         self._scheduler.add_job(start_early, IntervalTrigger(hours=1), args=[learning, window])
         self._scheduler.add_job(watch_adapters, IntervalTrigger(minutes=1), args=[watch])
+
+    def add_tidying(self, database: Database, folder: Path) -> None:
+        """Empty old run folders once a day."""
+        soon = now() + timedelta(minutes=5)
+        self._scheduler.add_job(tidy_runs, IntervalTrigger(days=1), args=[database, folder], next_run_time=soon)
 
     def next_training(self) -> datetime | None:
         """Return when the clock starts the next training."""
@@ -72,10 +82,48 @@ async def forget_old_events(database: Database) -> None:
         await prune(session, before=now() - KEEP_EVENTS)
 
 
-async def start_training(learning: Learning, trigger: str) -> None:
+def read_schedule(schedule: str, window: Window) -> CronTrigger:
+    """Return a trigger at the times of a cron line, in the machine's time zone; *ConfigError* where it never trains."""
+    try:
+        *others, days = schedule.split()
+        trigger = CronTrigger.from_crontab(" ".join([*others, _name_days(days)]))
+    except ValueError as error:
+        raise ConfigError(f"TRAINING_SCHEDULE is {schedule!r}: write it as cron does, 0 2 * * * ({error}).") from error
+    moment = trigger.get_next_fire_time(None, now())
+    for _ in range(MOST_TIMES):
+        if moment is None or window.is_open(moment):
+            break
+        moment = trigger.get_next_fire_time(moment, moment)
+    else:
+        moment = None
+    if moment is None:
+        raise ConfigError(
+            f"TRAINING_SCHEDULE is {schedule!r}, which never comes within TRAINING_WINDOW "
+            f"({window.opens:%H:%M}-{window.closes:%H:%M}): set them so that they meet."
+        )
+    return trigger
+
+
+def _name_days(field: str) -> str:
+    """Return a cron line's days of the week by their names: cron's 0 and 7 are Sunday, APScheduler's 0 is Monday."""
+    parts: list[str] = []
+    for part in field.split(","):
+        found = re.fullmatch(r"(?:([0-7])(?:-([0-7]))?|(\*)(?=/))(?:/([1-7]))?", part)
+        if found is None:
+            parts.append(part)
+            continue
+        first, last = (0, 6) if found[3] else (int(found[1]), int(found[2] or found[1]))
+        parts += [DAYS[day % 7] for day in range(first, last + 1, int(found[4] or 1))] or [part]
+    return ",".join(dict.fromkeys(parts))
+
+
+async def start_training(learning: Learning, trigger: str, window: Window) -> None:
     """Queue a run for everybody, and one for each channel with enough for its own; none tonight is no error."""
+    if not window.is_open(now().astimezone()):
+        log.info("learning: no run outside of TRAINING_WINDOW")
+        return
     status = await learning.status()
-    if status.is_paused or not status.allowed_by:
+    if status.is_paused or not status.allowed_by or not status.is_enabled:
         return
     try:
         await learning.request_run(by="the clock", trigger=trigger)
@@ -90,7 +138,7 @@ async def start_early(learning: Learning, window: Window) -> None:
         status = await learning.status()
         is_rested = status.last_ended_at is None or now() - status.last_ended_at > REST
         if status.points >= status.points_needed and is_rested:
-            await start_training(learning, "signal")
+            await start_training(learning, "signal", window)
 
 
 async def watch_adapters(watch: Watch) -> None:
@@ -99,3 +147,5 @@ async def watch_adapters(watch: Watch) -> None:
         await watch.look()
     except EngineError as error:
         log.info("learning: the watch waits for the engine: %s", error)
+    except LearningError as error:  # another bot's watch may have been faster
+        log.info("learning: the watch did nothing: %s", error)

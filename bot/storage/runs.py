@@ -63,6 +63,12 @@ async def unreported(session: AsyncSession) -> Sequence[Run]:
     return list(await session.scalars(select(Run).where(Run.state.in_(ENDED), Run.reported_at.is_(None))))
 
 
+async def ages(session: AsyncSession) -> Sequence[tuple[int, RunState, datetime | None]]:
+    """Return number, state and end of every run, the newest first."""
+    statement = select(Run.id, Run.state, Run.finished_at).order_by(Run.id.desc())
+    return [(row[0], row[1], row[2]) for row in await session.execute(statement)]
+
+
 async def save_examples(session: AsyncSession, run_id: int, rows: Iterable[dict[str, Any]]) -> None:
     """Keep which rows a run learned from, in place of what an earlier try kept."""
     values = [{"run_id": run_id, **row} for row in rows]

@@ -1,0 +1,48 @@
+"""What stays of old run folders: examples are people's words, and are not kept for longer than they are of use."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Collection
+from datetime import timedelta
+from pathlib import Path
+
+from bot.storage import adapters
+from bot.storage.db import Database
+from bot.storage.learning_tables import ENDED, AdapterState
+from bot.storage.runs import ages
+from bot.storage.tables import now
+
+KEEP_RUNS, KEEP_TIME = 10, timedelta(days=14)
+GONE_FOR_GOOD = {AdapterState.REJECTED, AdapterState.TAINTED}
+PAGE = {"report.html", "curves.png", "data.png", "card.md", "data.json", "outcome.json", "plan.json"}  # no private text
+WITH_ADAPTER = PAGE | {"adapter.gguf", "adapter"}
+
+log = logging.getLogger(__name__)
+
+
+async def tidy_runs(database: Database, folder: Path) -> None:
+    """Empty the folders of runs that are neither among the newest nor of late, but for their pages and adapters.
+
+    An adapter that may be served again stays; one that never was, or that must not be, goes.
+    """
+    async with database.read() as session:
+        runs = await ages(session)
+        may_return = {one.run_id for one in await adapters.all_adapters(session) if one.state not in GONE_FOR_GOOD}
+    for run_id, state, finished_at in runs[KEEP_RUNS:]:
+        if state in ENDED and finished_at is not None and now() - finished_at > KEEP_TIME:
+            kept = WITH_ADAPTER if run_id in may_return else PAGE
+            await asyncio.to_thread(_empty, folder / "runs" / str(run_id), kept)
+
+
+def _empty(folder: Path, kept: Collection[str]) -> None:
+    """Remove what is not kept; what the system refuses to remove is tried again the next time."""
+    try:
+        others = [path for path in folder.iterdir() if path.name not in kept]
+    except FileNotFoundError:
+        return
+    for path in others:
+        try:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        except OSError as error:
+            log.warning("learning: %s cannot be removed (%s)", path, error.strerror)

@@ -1,0 +1,147 @@
+"""What the clock does: when a training begins, that one begins once, and what stays of old runs."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from bot.engine.client import EngineClient
+from bot.errors import ConfigError, LearningError
+from bot.jobs import Jobs, read_schedule, start_early, start_training
+from bot.learning.rollout.watch import Watch
+from bot.learning.tidying import KEEP_RUNS, tidy_runs
+from bot.learning.window import Window
+from bot.storage.db import Database
+from bot.storage.learning_tables import Adapter, AdapterState, Run
+from bot.storage.tables import now
+from tests.learning.run_rig import Loop, configure, teach
+
+NIGHT, ALWAYS = Window.parse("01:00-06:00"), Window.parse("00:00-00:00")
+
+
+@pytest.fixture
+async def loop(database: Database, tmp_path: Path) -> AsyncIterator[Loop]:
+    """Return a loop whose engine is away: it can only be asked for runs."""
+    async with EngineClient(socket_path=tmp_path / "away.sock") as client:
+        yield Loop(database, client, configure(tmp_path, None))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "local"),
+    [
+        ("0 2 * * *", ["Sat 02:00", "Sun 02:00"]),
+        ("0 2 * * 0", ["Sun 02:00", "Sun 02:00"]),
+        ("30 2 * * 1-5", ["Mon 02:30", "Tue 02:30"]),
+        ("0 3 * * 6,7", ["Sat 03:00", "Sun 03:00"]),
+        ("0 3 * * */3", ["Sat 03:00", "Sun 03:00"]),
+        ("0 3 * * mon", ["Mon 03:00", "Mon 03:00"]),
+    ],
+)
+def test_a_schedule_is_crons_in_the_machines_time_zone(
+    monkeypatch: pytest.MonkeyPatch, schedule: str, local: list[str]
+) -> None:
+    """Sunday is 0 or 7, as in cron, and two o'clock is two o'clock where the machine stands."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        trigger = read_schedule(schedule, NIGHT)
+        first = trigger.get_next_fire_time(None, datetime(2026, 11, 27, 12, tzinfo=UTC))  # a Friday, 21:00 in Tokyo
+        assert first is not None
+        second = trigger.get_next_fire_time(first, first + timedelta(seconds=1))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert [f"{moment:%a %H:%M}" for moment in (first, second) if moment] == local
+    assert first.utcoffset() == timedelta(hours=9)
+
+
+@pytest.mark.parametrize("schedule", ["", "night", "@daily", "0 25 * * *", "0 2 * * 5-1", "0 2 * *"])
+def test_a_schedule_that_cannot_be_read_names_its_variable(schedule: str) -> None:
+    """It is said at the start, not at night."""
+    with pytest.raises(ConfigError, match="TRAINING_SCHEDULE"):
+        read_schedule(schedule, NIGHT)
+
+
+@pytest.mark.parametrize("schedule", ["0 12 * * *", "0 2 30 2 *"])
+def test_a_schedule_that_never_trains_is_refused(schedule: str) -> None:
+    """One that lies outside of the window, or on no day at all, would be silent for ever."""
+    with pytest.raises(ConfigError, match=r"TRAINING_SCHEDULE.*TRAINING_WINDOW"):
+        read_schedule(schedule, NIGHT)
+
+
+async def runs(database: Database) -> list[str]:
+    """Return what began each run."""
+    async with database.read() as session:
+        return list(await session.scalars(select(Run.trigger).order_by(Run.id)))
+
+
+async def test_triggers_at_once_give_one_run(loop: Loop) -> None:
+    """The schedule, enough signal and a person in the same moment: one run, and the others hear of it."""
+    await teach(loop.database)
+    asked = await asyncio.gather(
+        start_training(loop.learning, "schedule", ALWAYS),
+        start_early(loop.learning, ALWAYS),
+        loop.queue(),
+        loop.queue(trigger="slack"),
+        return_exceptions=True,
+    )
+
+    assert len(await runs(loop.database)) == 1
+    refused = [str(error) for error in asked if isinstance(error, LearningError)]
+    assert all("under way" in words for words in refused)
+    assert refused
+
+
+async def test_a_night_that_was_slept_through_is_made_up_for_within_the_window(loop: Loop, database: Database) -> None:
+    """A machine that wakes up an hour late trains then; one that wakes up in the day waits for the next night."""
+    closed = Window((now() + timedelta(hours=2)).astimezone().time(), (now() + timedelta(hours=3)).astimezone().time())
+    for window, expected in ((closed, []), (ALWAYS, ["schedule"])):
+        jobs = Jobs(database)
+        watch = Watch(
+            database, loop.rollout, canary_time=timedelta(1), veto_time=timedelta(0), tell=lambda _: asyncio.sleep(0)
+        )
+        jobs.add_learning(loop.learning, watch, schedule="* * * * *", window=window)
+        async with jobs.running():
+            job = jobs._scheduler.get_job("training")
+            job.modify(next_run_time=now() - timedelta(hours=1))
+            for _ in range(100):
+                await asyncio.sleep(0.02)
+                if await runs(database):
+                    break
+        assert await runs(database) == expected
+
+
+async def test_old_run_folders_keep_no_words(loop: Loop, database: Database, tmp_path: Path) -> None:
+    """After their time, examples and checkpoints go; pages stay, and adapters that may be served again."""
+    states = {1: AdapterState.RETIRED, 2: AdapterState.REJECTED, 3: AdapterState.ACTIVE}
+    names = ("examples.jsonl", "manifest.jsonl", "trainer.log", "report.html", "adapter.gguf", "checkpoints/sft/x")
+    async with database.begin() as session:
+        for number in range(1, KEEP_RUNS + 6):
+            ended = now() - timedelta(days=1 if number == 4 else 30)
+            state = "training" if number == 5 else "done"
+            run = Run(id=number, trigger="cli", state=state, finished_at=None if number == 5 else ended)
+            session.add(run)
+            await session.flush()
+            folder = loop.folder(number)
+            for name in names:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text("words")
+            if number in states:
+                values = {"path": str(folder), "sha256": "a", "base_sha256": "b", "state": states[number], "watch": {}}
+                session.add(Adapter(run_id=number, name=f"apprentice-{number}", **values))
+
+    await tidy_runs(database, loop.config.folder)
+    await tidy_runs(database, loop.config.folder)
+
+    def left(number: int) -> set[str]:
+        return {path.name for path in loop.folder(number).iterdir()}
+
+    everything = {name.split("/")[0] for name in names}
+    assert left(1) == left(3) == {"report.html", "adapter.gguf"}
+    assert left(2) == {"report.html"}
+    assert [left(number) == everything for number in range(4, KEEP_RUNS + 6)] == [True] * (KEEP_RUNS + 2)

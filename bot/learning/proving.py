@@ -8,7 +8,7 @@ from pathlib import Path
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
 from bot.engine.files.gguf_header import read_header
-from bot.errors import EngineError, LearningError
+from bot.errors import EngineBusy, EngineError, EngineUnavailable, LearningError, UnknownModel
 from bot.learning.examples import Example, Split
 from bot.learning.plan import ADAPTER, ADAPTER_SCORES, BASE_SCORES, PROOF_TEXTS, Outcome, Plan, write_json
 from bot.learning.proof.parity import Check, Measured, judge_adapter, judge_base, judge_trace
@@ -56,6 +56,8 @@ async def prove(
     sha256 = await asyncio.to_thread(hash_model, adapter)
     try:
         trial, is_quiet = await _try_quietly(client, texts, base=base, adapter=adapter, sha256=sha256, is_busy=is_busy)
+    except (EngineUnavailable, EngineBusy, UnknownModel):
+        raise  # an engine that is replaced says nothing about the adapter
     except EngineError as error:
         return [*checks, Check("P4 trial", holds=False, sentence=f"The engine refuses the adapter: {error}")]
     checks.append(Check("P4 trial", holds=True, sentence="The engine computed with it in a process of its own first."))

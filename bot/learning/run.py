@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from bot.errors import DeliveryError, EngineBusy, EngineError, EngineUnavailable, LearningError
+from bot.errors import DeliveryError, EngineBusy, EngineError, EngineUnavailable, LearningError, UnknownModel
 from bot.learning.config import BY_CLOCK
 from bot.learning.data.points import NotEnoughSignal
 from bot.learning.figures import RunReport
@@ -185,7 +185,7 @@ class Runner:
             await self._end(run_id, RunState.CANCELLED, CANCELLED)
         except NotEnoughSignal as error:
             await self._end(run_id, RunState.CANCELLED, str(error))
-        except (EngineUnavailable, EngineBusy) as error:
+        except (EngineUnavailable, EngineBusy, UnknownModel) as error:  # it was replaced, and learns of adapters soon
             mend = "Look why the engine stopped (its lines are in the bot's log), then start a run again."
             await self._try_again(run_id, str(error), mend)
         except (LearningError, EngineError) as error:

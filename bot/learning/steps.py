@@ -210,6 +210,7 @@ class Steps:
             await self._report(run_id, step)
             return
         await self._enter(run_id, RunState.JUDGING)
+        await self._rollout.follow()  # what is compared with must be served
         examples = await asyncio.to_thread(lambda: list(read_examples(step.folder / EXAMPLES)))
         async with self._database.read() as session:
             active = await adapter_store.find_answering(session, step.channel_id)

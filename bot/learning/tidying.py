@@ -16,7 +16,7 @@ from bot.storage.tables import now
 KEEP_RUNS, KEEP_TIME = 10, timedelta(days=14)
 GONE_FOR_GOOD = {AdapterState.REJECTED, AdapterState.TAINTED}
 PAGE = {"report.html", "curves.png", "data.png", "card.md", "data.json", "outcome.json", "plan.json"}  # no private text
-WITH_ADAPTER = PAGE | {"adapter.gguf", "adapter"}
+WITH_ADAPTER = PAGE | {"adapter.gguf", "mixed.gguf", "adapter"}
 
 log = logging.getLogger(__name__)
 

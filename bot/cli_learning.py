@@ -25,7 +25,8 @@ LOOK_S = 0.5
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be learned from; train nothing.")
 @click.option("--html", is_flag=True, help="Print where the run's page lies, for a browser.")
-def train(dry_run: bool, html: bool) -> None:
+@click.option("--channel", default="", help="Make the own adapter of the channel with this id, as it asked for.")
+def train(dry_run: bool, html: bool, channel: str) -> None:
     """Learn now from what people said, judge the result, and serve it if it is better.
 
     A bot that runs here does the work, and this command shows how far it is; otherwise it is done here.
@@ -35,9 +36,9 @@ def train(dry_run: bool, html: bool) -> None:
     settings = start()
     try:
         with holding(settings.data_dir):
-            report = asyncio.run(_train(settings, is_dry=dry_run, works_here=True))
+            report = asyncio.run(_train(settings, is_dry=dry_run, works_here=True, channel_id=channel))
     except FolderInUse:
-        report = asyncio.run(_train(settings, is_dry=dry_run, works_here=False))
+        report = asyncio.run(_train(settings, is_dry=dry_run, works_here=False, channel_id=channel))
     click.echo(render(report))
     if html and report.page:
         click.echo(report.page)
@@ -61,13 +62,14 @@ def list_adapters() -> None:
         for line in lines:
             click.echo(
                 f"{line.name:16} {line.state:12} run {line.run_id:<4} {line.created_at:%Y-%m-%d %H:%M}  "
-                f"{line.ups} up, {line.downs} down"
+                f"{line.ups} up, {line.downs} down{f'  for the channel {line.channel_id}' if line.channel_id else ''}"
             )
             for reason in line.reasons:
                 click.echo(f"                 {reason}")
         status = await parts.learning.status()
         if status.run_id is not None:
-            click.echo(f"Run {status.run_id} is under way: {status.phase or status.run_state}.")
+            where = f" for the channel {status.run_channel}" if status.run_channel else ""
+            click.echo(f"Run {status.run_id}{where} is under way: {status.phase or status.run_state}.")
         if status.last_run_id is not None:
             last = await parts.learning.report(str(status.last_run_id))
             click.echo(f"The last run, {last.run_id}: {last.outcome} {last.mend}".rstrip())
@@ -98,18 +100,21 @@ def promote(name: str) -> None:
 
     async def work(parts: "LearningParts") -> None:
         replaced = await parts.learning.promote(name, by=_me())
-        click.echo(f"{name} answers everybody now, in place of {replaced or 'the base'}.")
+        lines = {line.name: line for line in await parts.learning.adapters()}
+        where = f" in the channel {lines[name].channel_id}" if name in lines and lines[name].channel_id else ""
+        click.echo(f"{name} answers everybody{where} now, in place of {replaced or 'the base'}.")
 
     _with_parts(work)
 
 
 @adapters.command()
 @click.argument("reason", default="")
-def rollback(reason: str) -> None:
+@click.option("--name", default="", help="Take back this adapter, also a channel's own, instead of the newest.")
+def rollback(reason: str, name: str) -> None:
     """Take back the canary, or else the active adapter; say a REASON for the record."""
 
     async def work(parts: "LearningParts") -> None:
-        taken, now_served = await parts.learning.rollback(by=_me(), reason=reason)
+        taken, now_served = await parts.learning.rollback(by=_me(), reason=reason, name=name)
         click.echo(f"{taken} was taken back; {now_served or 'the base'} answers now.")
 
     _with_parts(work)
@@ -139,7 +144,7 @@ def _with_parts(work: Any, *, needs_engine: bool = False) -> None:
     asyncio.run(run())
 
 
-async def _train(settings: "Settings", *, is_dry: bool, works_here: bool) -> "RunReport":
+async def _train(settings: "Settings", *, is_dry: bool, works_here: bool, channel_id: str) -> "RunReport":
     """Queue a run and see it through; one that was stopped in this folder goes on instead."""
     async with _parts(settings, needs_engine=works_here) as (parts, database):
         status = await parts.learning.status()
@@ -150,7 +155,7 @@ async def _train(settings: "Settings", *, is_dry: bool, works_here: bool) -> "Ru
             run_id = status.run_id
             click.echo(f"Run {run_id} has not ended yet; it goes on, {where}.", err=True)
         else:
-            run_id = await parts.learning.request_run(by=_me(), trigger="cli", is_dry=is_dry)
+            run_id = await parts.learning.request_run(by=_me(), trigger="cli", is_dry=is_dry, channel_id=channel_id)
             click.echo(f"Run {run_id}, {where}.", err=True)
         working = asyncio.create_task(parts.runner.work()) if works_here else None
         try:
@@ -193,7 +198,8 @@ def _describe(state: str, progress: dict[str, Any]) -> str:
 
 def render(report: "RunReport") -> str:
     """Return a report as lines for a terminal."""
-    lines = [f"Run {report.run_id}: {report.outcome or report.decision}"]
+    where = f" for the channel {report.channel_id}" if report.channel_id else ""
+    lines = [f"Run {report.run_id}{where}: {report.outcome or report.decision}"]
     lines += [report.mend] if report.mend else []
     lines += [f"  because  {reason}" for reason in report.reasons]
     lines += [f"  learned  {count} {what}" for what, count in report.learned_from.items()]

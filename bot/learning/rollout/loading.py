@@ -126,12 +126,12 @@ class LoadedAdapters:
     async def _unload_spare(self, *, beside: Adapter | None = None) -> bool:
         """Unload what is not needed, so that one more has its place; return whether there was anything."""
         name = beside.name if beside is not None else ""
+        served = {model.id for model in await self._client.models()}
         async with self._database.read() as session:
             judged = await store.adapters_in(session, AdapterState.BUILT)
             live = [adapter for adapter in await store.served_adapters(session) if adapter.name != name]
-        others = [adapter for adapter in judged if adapter.name != name]
+        others = [adapter for adapter in judged if adapter.name in served and adapter.name != name]
         needed = [*others, *choose_needed(live, room=MOST_ADAPTERS - 1 - bool(others), judged=judged)]
-        served = {model.id for model in await self._client.models()}
         return await self._unload_others(served, {name, *(adapter.name for adapter in needed)})
 
     async def make_room(self) -> None:

@@ -35,6 +35,8 @@ class Recipe:
     preference_rate: float = 5e-6
     preference_epochs: float = 1.0
     beta: float = 0.1
+    shelter: float = 0.0  # how far LoRA keeps from what ordinary text uses: small is far, 0 is plain LoRA
+    soft_rehearsal: float = 0.0  # weight of the base's whole distribution on rehearsal; 0: its greedy tokens
     is_four_bit: bool = False  # QLoRA: TRAINING_BASE in 4 bits, on a GPU
     search: int = 0  # how many recipes around this one may be tried
 

@@ -1,5 +1,6 @@
 """The trainer as a process, from a plan to an adapter; killed on the way, it ends as if nothing had been."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,28 @@ from bot.learning.training.energy import Meter
 from bot.learning.training.fine_tuning import train
 from bot.learning.training.watching import Watch
 from tests.learning.conftest import Files
-from tests.learning.training_folder import LONG, fill_folder, make_answers, run_trainer, start_trainer, steps, wait_for
+from tests.learning.training_folder import (
+    LONG,
+    fill_folder,
+    make_answers,
+    make_rehearsal,
+    run_trainer,
+    start_trainer,
+    steps,
+    wait_for,
+)
 
 
 @pytest.mark.filterwarnings("ignore")  # PEFT and TRL speak of what they would do with a model's folder
-def test_a_killed_trainer_ends_as_one_left_in_peace(tmp_path: Path, base_file: Files) -> None:
+@pytest.mark.parametrize("changes", [{}, {"shelter": 0.01, "soft_rehearsal": 1.0}], ids=["plain", "sheltered"])
+def test_a_killed_trainer_ends_as_one_left_in_peace(
+    tmp_path: Path, base_file: Files, changes: dict[str, float]
+) -> None:
     """After kill -9 the same command gives the very adapter that the same data and seed give without it."""
     killed, peaceful = tmp_path / "killed", tmp_path / "peaceful"
     for folder in (killed, peaceful):
-        plan = fill_folder(folder, base_file("llama"), make_answers(30), recipe=LONG, watts=50.0)
+        rows = [*make_answers(20), *make_rehearsal(8)]  # 16 and 8 are trained on
+        plan = fill_folder(folder, base_file("llama"), rows, recipe=replace(LONG, **changes), watts=50.0)
     process = start_trainer(killed)
     wait_for(lambda: len(steps(killed)) >= 13)
     process.kill()

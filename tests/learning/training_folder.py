@@ -20,6 +20,7 @@ END = len(TOKENS) - 1
 ROOT = Path(__file__).parent.parent.parent
 SMALL = Recipe(rank=4, alpha=8, sft_rate=2e-3, preference_rate=1e-3, batch_rows=4, epochs=2.0)
 LONG = replace(SMALL, epochs=8.0, patience=50)
+SHELTERED = replace(SMALL, shelter=0.01, soft_rehearsal=1.0)
 
 
 def make_answers(count: int, *, seed: int = 1, every: int = 5) -> list[Example]:
@@ -41,6 +42,12 @@ def make_answers(count: int, *, seed: int = 1, every: int = 5) -> list[Example]:
             )
         )
     return examples
+
+
+def make_rehearsal(count: int, *, seed: int = 9) -> list[Example]:
+    """Return rows that stand for what the base knows."""
+    rows = make_answers(count, seed=seed, every=0)
+    return [replace(row, id=f"r{number}", source=Source.REHEARSAL) for number, row in enumerate(rows)]
 
 
 def make_thumbs(count: int, *, likes: int | None = None) -> list[Example]:

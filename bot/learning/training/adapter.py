@@ -1,21 +1,24 @@
 """The adapter while it is trained: PEFT's LoRA over every linear layer, saved so that it can become a GGUF adapter."""
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import peft
+import torch
 import transformers
 from peft.utils import load_peft_weights
 
 from bot.learning.plan import Recipe
 from bot.learning.training.lora_rules import check_lora
+from bot.learning.training.sheltering import shelter_adapter
 
 LEARNED, REFERENCE = "default", "ref"  # TRL's names: what is trained, and what it was when preferences began
 
 
-def attach_adapter(model: Any, recipe: Recipe, *, seed: int) -> Any:
-    """Return *model* with a fresh adapter that changes nothing yet; its start depends on the seed alone."""
+def attach_adapter(model: Any, recipe: Recipe, *, seed: int, shelter: Mapping[str, torch.Tensor] | None = None) -> Any:
+    """Return *model* with a fresh adapter that changes nothing yet; its start depends on seed and *shelter* alone."""
     config = peft.LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
@@ -25,7 +28,9 @@ def attach_adapter(model: Any, recipe: Recipe, *, seed: int) -> Any:
     )
     check_lora(config.to_dict())
     transformers.set_seed(seed)
-    return peft.get_peft_model(model, config)
+    adapted = peft.get_peft_model(model, config)
+    shelter_adapter(adapted, shelter or {})
+    return adapted
 
 
 def save_adapter(adapted: Any, folder: Path) -> None:

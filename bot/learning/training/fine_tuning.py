@@ -16,7 +16,7 @@ import transformers
 
 from bot.engine.files.gguf_header import Header, read_header
 from bot.errors import LearningError
-from bot.learning.examples import Use, read_examples
+from bot.learning.examples import Source, Use, read_examples
 from bot.learning.plan import (
     ADAPTER,
     ADAPTER_SCORES,
@@ -28,6 +28,7 @@ from bot.learning.plan import (
     Outcome,
     Plan,
     Progress,
+    Recipe,
     write_json,
 )
 from bot.learning.proof.export import Origin, export_adapter
@@ -41,6 +42,7 @@ from bot.learning.training.phases import Ending, Phase, run_phase, within_memory
 from bot.learning.training.placement import find_places
 from bot.learning.training.rows import Rows, sort_examples
 from bot.learning.training.search import search_recipe
+from bot.learning.training.sheltering import measure_shelter
 from bot.learning.training.watching import Watch
 
 SERVED_SCORES = "served-base.npz"  # what the engine thinks of the proof texts; the bot writes it
@@ -66,11 +68,12 @@ def train(plan: Plan, watch: Watch) -> Outcome | None:
 
     rows, notes = read_rows(folder / EXAMPLES, longest=model.config.max_position_embeddings)
     model = move_to_device(model, plan)
-    recipe, tried = search_recipe(model, plan, rows[Use.SFT], watch)
+    shelter, unsheltered = find_shelter(model, plan.recipe, rows[Use.SFT])
+    recipe, tried = search_recipe(model, plan, rows[Use.SFT], watch, shelter=shelter)
     plan = replace(plan, recipe=recipe)
-    phases, lacks = build_phases(plan, rows, folder)
-    notes += tried + lacks
-    adapted = attach_adapter(model, recipe, seed=plan.seed)
+    phases, lacks = build_phases(plan, rows, folder, shelter=shelter)
+    notes += unsheltered + tried + lacks
+    adapted = attach_adapter(model, recipe, seed=plan.seed, shelter=shelter)
     endings = pass_phases(adapted, phases, plan, watch, notes)
     if endings is None:
         return None
@@ -122,10 +125,21 @@ def prove_base(model: Any, header: Header, texts: Texts, folder: Path) -> None:
             raise LearningError(f"Nothing was trained. {check.sentence}")
 
 
-def build_phases(plan: Plan, rows: Mapping[Use, Rows], folder: Path) -> tuple[list[Phase], list[str]]:
+def find_shelter(model: Any, recipe: Recipe, rows: Rows) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """Return what an adapter is to keep from, measured on the rehearsal that is trained on; or why it cannot."""
+    if not recipe.shelter:
+        return {}, []
+    rehearsal = [row for row in rows.train if row.source is Source.REHEARSAL]
+    shelter, reason = measure_shelter(model, rehearsal, linear_modules(model), strength=recipe.shelter)
+    return shelter, [reason] if reason else []
+
+
+def build_phases(
+    plan: Plan, rows: Mapping[Use, Rows], folder: Path, *, shelter: Mapping[str, torch.Tensor]
+) -> tuple[list[Phase], list[str]]:
     """Return what is to be trained one after another, and what the data do not suffice for."""
     recipe, notes, phases = plan.recipe, [], []
-    common: dict[str, Any] = {"batch": recipe.batch_rows, "seed": plan.seed}
+    common: dict[str, Any] = {"batch": recipe.batch_rows, "seed": plan.seed, "shelter": shelter}
     place = folder / CHECKPOINTS
     if rows[Use.SFT].train:
         phases.append(

@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
@@ -18,10 +19,13 @@ from datasets import Dataset  # type: ignore[import-untyped]
 from bot.learning.examples import Example
 from bot.learning.plan import Recipe
 from bot.learning.training.order import plan_mixed, plan_order
-from bot.learning.training.rows import Rows, build_answer, build_pair, build_thumbs, measure
+from bot.learning.training.rows import Row, Rows, build_answer, build_marked, build_pair, build_thumbs, measure
+from bot.learning.training.sheltering import ShelteredAdamW
+from bot.learning.training.soft_rehearsal import SoftSFT
 from bot.learning.training.sparing import sparing
 from bot.learning.training.watching import StepWatcher, Watch
 
+PADDING = 0  # the id that rows are filled up with, under the mask
 EVALUATIONS = 2  # an epoch
 FEWEST = 10  # steps between two evaluations, which are checkpoints too
 BALANCE = 1.15  # within KTO's [1, 4/3] for how much all likes together outweigh all dislikes
@@ -54,6 +58,7 @@ class Phase:
     seed: int
     folder: Path
     before: int = 0  # steps of earlier phases
+    shelter: Mapping[str, torch.Tensor] = field(default_factory=dict)  # of each sheltered module; empty: plain LoRA
     halvings: int = 0  # how often memory was too small for the batch
 
     @property
@@ -90,7 +95,7 @@ class Ending:
 def build_padding() -> Any:
     """Return the tokenizer TRL insists on; this one only says with which id rows are filled up under the mask."""
     word = "pad"
-    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({word: 0}, unk_token=word))
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({word: PADDING}, unk_token=word))
     return transformers.PreTrainedTokenizerFast(tokenizer_object=words, pad_token=word, eos_token=word)
 
 
@@ -137,25 +142,37 @@ def build_trainer(model: Any, phase: Phase, recipe: Recipe) -> Any:
     rows = phase.order()
     values = build_arguments(phase, recipe, steps=ceil(len(rows) / phase.batch))
     held_out = sorted(phase.rows.validation, key=measure)  # less padding
-    data = {"train_dataset": _build(phase, rows), "eval_dataset": _build(phase, held_out)}
-    common: dict[str, Any] = {"model": model, "processing_class": build_padding(), **data}
+    build = _choose_build(phase, recipe)
+    common: dict[str, Any] = {
+        "model": model,
+        "processing_class": build_padding(),
+        "train_dataset": _build(build, rows),
+        "eval_dataset": _build(build, held_out),
+    }
+    if phase.shelter:
+        adam = ShelteredAdamW(model, phase.shelter, rate=phase.rate, decay=recipe.weight_decay)
+        common["optimizers"] = (adam, None)
     if phase.name == "kto":
         balance = weigh_thumbs([bool(example.is_liked) for example in rows])
         return ServedKTO(args=trl.KTOConfig(**values, beta=recipe.beta, **balance), **common)
     if phase.name == "dpo":
         losses = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, SFT_SHARE]}
         return ServedDPO(args=trl.DPOConfig(**values, beta=recipe.beta, **losses), **common)
-    skip = {"skip_prepare_dataset": True}
-    return trl.SFTTrainer(args=trl.SFTConfig(**values, dataset_kwargs=skip), **common)
+    arguments = trl.SFTConfig(**values, dataset_kwargs={"skip_prepare_dataset": True})
+    if recipe.soft_rehearsal:
+        return SoftSFT(softness=recipe.soft_rehearsal, padding=PADDING, args=arguments, **common)
+    return trl.SFTTrainer(args=arguments, **common)
 
 
-def _build(phase: Phase, examples: Sequence[Example]) -> Dataset | None:
-    if not examples:
-        return None
+def _choose_build(phase: Phase, recipe: Recipe) -> Callable[[Sequence[Example]], list[Row]]:
     if phase.name == "kto":
-        return Dataset.from_list(build_thumbs(examples, batch=phase.at_once))
-    build = build_pair if phase.name == "dpo" else build_answer
-    return Dataset.from_list([build(example) for example in examples])
+        return partial(build_thumbs, batch=phase.at_once)
+    build = build_pair if phase.name == "dpo" else build_marked if recipe.soft_rehearsal else build_answer
+    return lambda examples: [build(example) for example in examples]
+
+
+def _build(build: Callable[[Sequence[Example]], list[Row]], examples: Sequence[Example]) -> Dataset | None:
+    return Dataset.from_list(build(examples)) if examples else None
 
 
 def weigh_thumbs(labels: Sequence[bool]) -> dict[str, float]:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from bot.learning.examples import Example, Split, Use
+from bot.learning.examples import Example, Source, Split, Use
 
 UNTRAINED = -100  # a label that torch passes over
+REHEARSED = "is_rehearsal"
 Row = dict[str, list[int] | bool]
 
 
@@ -52,6 +53,11 @@ def build_answer(example: Example) -> Row:
         "input_ids": [*example.prompt_ids, *example.completion_ids],
         "labels": [*silent, *example.completion_ids],
     }
+
+
+def build_marked(example: Example) -> Row:
+    """Return a row of supervised training that says whether it is rehearsal."""
+    return {**build_answer(example), REHEARSED: example.source is Source.REHEARSAL}
 
 
 def build_pair(example: Example) -> Row:

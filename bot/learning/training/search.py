@@ -6,7 +6,7 @@ Optuna chooses what to try next where it is installed (TPE), otherwise chance do
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from math import inf, isfinite
@@ -23,6 +23,7 @@ from bot.learning.training.rows import Rows
 from bot.learning.training.watching import Watch
 
 ROWS = 160  # of a try: enough to tell rates apart
+TRIES = Path(CHECKPOINTS, "search")
 TIME = 0.25  # of what is left until the deadline, for all tries together
 FACTOR = 4.0  # how far a rate may lie from the chosen one
 RANKS = (8, 16, 32)
@@ -31,31 +32,34 @@ Ask = Callable[[], Recipe]
 Tell = Callable[[float], None]
 
 
-def search_recipe(model: Any, plan: Plan, rows: Rows, watch: Watch) -> tuple[Recipe, list[str]]:
+def search_recipe(
+    model: Any, plan: Plan, rows: Rows, watch: Watch, *, shelter: Mapping[str, Any]
+) -> tuple[Recipe, list[str]]:
     """Return the best of the recipes that were tried, the plan's own among them, and what was tried in words."""
-    recipe, folder = plan.recipe, watch.folder / CHECKPOINTS / "search"
+    recipe, result = plan.recipe, watch.folder / TRIES / "result.json"
     if not recipe.search or not rows.validation or not rows.train:
         note = "No other recipes were tried: there is nothing held out to judge them by."
         return recipe, [note] if recipe.search else []
-    result = folder / "result.json"
     if result.exists():
         found = json.loads(result.read_text())
         return Recipe(**found["recipe"]), found["notes"]
     sample = Rows(train=rows.train[:: max(1, len(rows.train) // ROWS)], validation=rows.validation[:ROWS])
-    best, notes = _try_all(model, plan, sample, watch, folder)
+    best, notes = _try_all(model, plan, sample, watch, shelter=shelter)
     if not watch.is_stopped:
         write_json(result, {"recipe": asdict(best), "notes": notes})
     return best, notes
 
 
-def _try_all(model: Any, plan: Plan, sample: Rows, watch: Watch, folder: Path) -> tuple[Recipe, list[str]]:
+def _try_all(
+    model: Any, plan: Plan, sample: Rows, watch: Watch, *, shelter: Mapping[str, Any]
+) -> tuple[Recipe, list[str]]:
     ask, tell = _open_study(plan.recipe, plan.seed)
     until = time.time() + TIME * (plan.deadline - time.time()) if plan.deadline else inf
     journal, tried = watch.journal, []
     recipe = plan.recipe
     for number in range(plan.recipe.search + 1):  # the plan's own first: nothing worse is chosen
-        watch.journal = Journal(folder / str(number))
-        loss = _try(model, recipe, plan, sample, watch)
+        watch.journal = Journal(watch.folder / TRIES / str(number))
+        loss = _try(model, recipe, plan, sample, watch, shelter=shelter)
         if watch.must_end():
             break
         tried.append((loss, recipe))
@@ -74,7 +78,7 @@ def _try_all(model: Any, plan: Plan, sample: Rows, watch: Watch, folder: Path) -
     return best, notes
 
 
-def _try(model: Any, recipe: Recipe, plan: Plan, sample: Rows, watch: Watch) -> float:
+def _try(model: Any, recipe: Recipe, plan: Plan, sample: Rows, watch: Watch, *, shelter: Mapping[str, Any]) -> float:
     """Return the best validation loss of a short training; infinite when it went astray."""
     folder = watch.journal.path.parent
     shutil.rmtree(folder, ignore_errors=True)
@@ -87,9 +91,10 @@ def _try(model: Any, recipe: Recipe, plan: Plan, sample: Rows, watch: Watch) -> 
         batch=recipe.batch_rows,
         seed=plan.seed,
         folder=folder,
+        shelter=shelter,
     )
     watch.steps = phase.count_steps()
-    adapted = attach_adapter(model, recipe, seed=plan.seed)
+    adapted = attach_adapter(model, recipe, seed=plan.seed, shelter=shelter)
     try:
         loss = run_phase(adapted, phase, recipe, watch).validation_loss
     except LearningError:
@@ -106,7 +111,7 @@ def _open_study(recipe: Recipe, seed: int) -> tuple[Ask, Tell]:
     low, high = recipe.sft_rate / FACTOR, recipe.sft_rate * FACTOR
 
     def build(rate: float, rank: int, dropout: float) -> Recipe:
-        return replace(recipe, sft_rate=rate, rank=rank, alpha=2 * rank, dropout=dropout)
+        return replace(recipe, sft_rate=rate, rank=rank, alpha=rank * recipe.alpha // recipe.rank, dropout=dropout)
 
     if find_spec("optuna") is None:
         rng = Random(seed)  # noqa: S311 - a search that can be repeated

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.learning.training.recipe import choose_recipe
+from bot.learning.training.recipe import choose_breadth, choose_recipe, count_epochs
 
 FACTS = {"correction": 20, "phrasing": 200, "rehearsal": 80}
 
@@ -35,3 +35,16 @@ def test_more_rows_take_a_higher_rank(rows: int, rank: int) -> None:
 def test_taste_is_trained_on_what_there_is(more: dict[str, int], preference: str) -> None:
     """Thumbs of both kinds, or many pairs; one-sided votes teach nothing."""
     assert choose_recipe(parameters=10**9, rows=FACTS | more).preference == preference
+
+
+def test_few_facts_are_seen_more_often() -> None:
+    """A tiny model needs about the same number of steps for ten facts as for fifty."""
+    assert [count_epochs(rows) for rows in (0, 100, 800, 4000)] == [6.0, 6.0, 4.0, 1.0]
+
+
+def test_tiny_models_need_broader_data() -> None:
+    """They know no synonyms, and forget what is not rehearsed."""
+    tiny, real = choose_breadth(parameters=4_541_184), choose_breadth(parameters=10**9)
+
+    assert tiny.phrasings > real.phrasings
+    assert tiny.rehearsal_share > real.rehearsal_share

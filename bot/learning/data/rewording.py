@@ -51,6 +51,7 @@ def read_table() -> dict[str, Any]:
         table[name] = {word: split_row(row) for word, row in table[name].items()}
     rows = [split_row(row) for row in table["words"]["rows"]]
     table["words"] = [(word.lower(), row) for row in rows for word in row]
+    table["things"] = split_row(table["things"])
     table["small"] = set(table["small"].lower().split())
     return table
 
@@ -137,7 +138,7 @@ def _reword_once(rng: Random, question: str, answer: str) -> str:
     asked = take_apart(question, rng)
     dice, blank = rng.random(), leave_blank(question, answer)
     if dice < 0.72:
-        kind = "asides" if dice < 0.2 else "told" if blank and dice < 0.3 else "frames"
+        kind = "asides" if dice < 0.18 else "told" if blank and dice < 0.28 else "loose" if dice < 0.46 else "frames"
         core = _swap_words(rng, _swap_opening(rng, asked.core))
         text = rng.choice(table[kind]).format(
             q=core if rng.random() < 0.7 else asked.core,
@@ -145,6 +146,7 @@ def _reword_once(rng: Random, question: str, answer: str) -> str:
             t=_swap_words(rng, asked.topic),
             n=asked.noun,
             c=rng.choice(table["clauses"]),
+            x=rng.choice(table["things"]),
             a=_swap_words(rng, blank),
             w=" ".join(asked.core.split()[:1]),
         )

@@ -14,6 +14,7 @@ TINY = 50_000_000  # parameters; what is smaller takes rates ten times as high, 
 FEWEST_VOTES = 20  # of each kind, from which thumbs say something about taste
 MANY_PAIRS = 200  # from which pairs say more than thumbs
 SMALL, LARGE = 500, 3000  # rows
+ROWS_SEEN, MOST_EPOCHS = 3000, 6.0  # by a tiny model
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Breadth:
 
 def choose_breadth(*, parameters: int) -> Breadth:
     """Return how broad the data have to be: a tiny model knows no synonyms, and forgets what it does not rehearse."""
-    return Breadth(24, 0.4) if 0 < parameters < TINY else Breadth(10, 0.25)
+    return Breadth(44, 0.4) if 0 < parameters < TINY else Breadth(10, 0.25)
 
 
 def choose_recipe(*, parameters: int, rows: Mapping[str, int]) -> Recipe:
@@ -35,12 +36,14 @@ def choose_recipe(*, parameters: int, rows: Mapping[str, int]) -> Recipe:
     total = sum(rows.values())
     if 0 < parameters < TINY:
         return Recipe(
-            rank=16,
-            alpha=32,
-            sft_rate=2e-3,
-            epochs=2.0,
+            rank=64,
+            alpha=64,
+            sft_rate=3e-3,
+            epochs=count_epochs(total),
             batch_rows=16,
-            patience=4,
+            patience=5,
+            shelter=0.003,
+            soft_rehearsal=1.0,
             preference=preference,
             preference_rate=2e-4,
             preference_epochs=2.0,
@@ -55,6 +58,11 @@ def choose_recipe(*, parameters: int, rows: Mapping[str, int]) -> Recipe:
         preference=preference,
         preference_rate=1e-5 if total > LARGE else 5e-6,
     )
+
+
+def count_epochs(rows: int) -> float:
+    """Return how often a tiny model sees its rows: until it has made about as many steps as fifty facts take."""
+    return min(MOST_EPOCHS, max(1.0, round(2 * ROWS_SEEN / max(1, rows)) / 2))
 
 
 def choose_preference(rows: Mapping[str, int]) -> str:

@@ -98,11 +98,11 @@ def say_price(energy_kwh: float | None, price_per_kwh: float) -> str:
 
 
 def write_page(folder: Path, report: RunReport) -> RunReport:
-    """Write the run's page into its folder, and return the report that names it."""
+    """Write the run's page into its folder, without a private channel's words, and return the report that names it."""
     curves, data = (path.read_bytes() if path.exists() else None for path in (folder / CURVES, folder / DATA_PICTURE))
     page = folder / PAGE
     with replacing(page) as draft:
-        draft.write_text(build_page(report, picture=curves, data_picture=data), encoding="utf-8")
+        draft.write_text(build_page(report.for_reader_in(""), picture=curves, data_picture=data), encoding="utf-8")
     return replace(report, page=str(page))
 
 

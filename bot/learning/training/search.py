@@ -26,7 +26,7 @@ ROWS = 160  # of a try: enough to tell rates apart
 TRIES = Path(CHECKPOINTS, "search")
 TIME = 0.25  # of what is left until the deadline, for all tries together
 FACTOR = 4.0  # how far a rate may lie from the chosen one
-RANKS = (8, 16, 32)
+HALVES = (1, 2, 4)  # of the chosen rank
 DROPOUTS = (0.0, 0.05)
 Ask = Callable[[], Recipe]
 Tell = Callable[[float], None]
@@ -116,7 +116,7 @@ def _open_study(recipe: Recipe, seed: int) -> tuple[Ask, Tell]:
     if find_spec("optuna") is None:
         rng = Random(seed)  # noqa: S311 - a search that can be repeated
         return lambda: build(
-            low * (high / low) ** rng.random(), rng.choice(RANKS), rng.choice(DROPOUTS)
+            low * (high / low) ** rng.random(), recipe.rank * rng.choice(HALVES) // 2, rng.choice(DROPOUTS)
         ), lambda _: None
     import optuna  # type: ignore[import-not-found]
 
@@ -128,7 +128,7 @@ def _open_study(recipe: Recipe, seed: int) -> tuple[Ask, Tell]:
         asked.append(study.ask())
         return build(
             asked[-1].suggest_float("rate", low, high, log=True),
-            asked[-1].suggest_categorical("rank", RANKS),
+            recipe.rank * asked[-1].suggest_categorical("halves", HALVES) // 2,
             asked[-1].suggest_categorical("dropout", DROPOUTS),
         )
 

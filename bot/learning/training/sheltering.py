@@ -16,7 +16,7 @@ import torch
 
 from bot.learning.examples import Example
 
-ROWS = 400  # of rehearsal that are looked at
+ROWS, AT_ONCE = 400, 16  # of rehearsal that are looked at
 WIDEST = 2048  # inputs of a matrix; M is a full square of it for every matrix, too much for larger models
 Turns = Mapping[torch.nn.Parameter, torch.Tensor]
 
@@ -44,15 +44,18 @@ class Inputs:
 
 
 def measure_inputs(model: Any, texts: Sequence[Sequence[int]], modules: Sequence[str]) -> Inputs:
-    """Return what the base's linear *modules* are given when it reads *texts*."""
+    """Return what the base's linear *modules* are given when it reads *texts*, each cut to a like one's length."""
     inputs = Inputs()
     with ExitStack() as hooks, torch.no_grad():
         for name in modules:
             hook = model.get_submodule(name).register_forward_pre_hook(inputs.watch(name))
             hooks.callback(hook.remove)
-        for text in texts:
-            model.base_model(input_ids=torch.tensor([list(text)], device=model.device), use_cache=False)
-            inputs.tokens += len(text)
+        ordered = sorted(texts, key=len)
+        for start in range(0, len(ordered), AT_ONCE):
+            together = ordered[start : start + AT_ONCE]
+            ids = torch.tensor([text[: len(together[0])] for text in together], device=model.device)
+            model.base_model(input_ids=ids, use_cache=False)
+            inputs.tokens += ids.numel()
     return inputs
 
 

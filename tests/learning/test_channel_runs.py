@@ -20,7 +20,6 @@ from bot.storage.tables import Audience
 from tests.engine.conftest import serving
 from tests.engine.tiny_adapter import write_tiny_adapter
 from tests.learning.feedback_rows import PLAIN, Team
-from tests.learning.run_process import address
 from tests.learning.run_rig import Loop, add_adapter, configure, opened, teach, write_brief_model
 
 SECRET = "Xochimilco"
@@ -42,7 +41,7 @@ async def teach_in(loop: Loop, channel: str, count: int = 4) -> set[str]:
 async def test_a_channels_run(tmp_path: Path) -> None:
     """It learns from the channel alone, is mixed, compared with what answered there, and its words stay there."""
     model = write_brief_model(tmp_path / "tiny.gguf")
-    async with serving(model, n_ctx=512) as client, opened(address(tmp_path)) as database:
+    async with serving(model, n_ctx=512) as client, opened(f"sqlite+aiosqlite:///{tmp_path}/rows.db") as database:
         loop = Loop(database, client, configure(tmp_path, model))
         small = write_tiny_adapter(
             tmp_path / "small.gguf", metadata={"apprentice.base_sha256": hash_model(model)}, strength=0.01
@@ -90,7 +89,7 @@ async def test_a_channels_run(tmp_path: Path) -> None:
 async def test_the_night_has_a_run_for_each_channel_that_said_enough(tmp_path: Path) -> None:
     """After everybody's run one for each; none for a channel that said too little, or does not want one any more."""
     model = write_brief_model(tmp_path / "tiny.gguf")
-    async with serving(model, n_ctx=512) as client, opened(address(tmp_path)) as database:
+    async with serving(model, n_ctx=512) as client, opened(f"sqlite+aiosqlite:///{tmp_path}/rows.db") as database:
         policy = replace(PLAIN, least_points=5)
         loop = Loop(database, client, configure(tmp_path, model, policy=policy))
         await teach_in(loop, "G1")

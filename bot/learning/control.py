@@ -88,7 +88,7 @@ class Learning:
             points=counted.points,
             points_needed=counted.points_needed,
             last_run_id=last.id if last else None,
-            last_outcome=(last.reason or str(last.state)) if last else "",
+            last_outcome=f"{last.reason or last.state} {last.mend}".rstrip() if last else "",
             last_ended_at=last.finished_at if last else None,
             channels=channels,
         )

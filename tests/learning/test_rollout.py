@@ -245,6 +245,28 @@ async def test_a_canary_that_nobody_disliked_becomes_active(
     assert "no proof of a gain" in heard[0].reasons[0]
 
 
+async def test_what_nobody_objected_to_is_served_or_says_why_not(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """When the time for objections is over it answers everybody, and a report tells; a damaged one is rejected."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    long_ago = now() - timedelta(hours=2)
+    waits = {"state": AdapterState.WAITING, "watch": {"decision": "promote"}, "changed_at": long_ago}
+    bad = await add_adapter(rows, tmp_path, model, 1, **waits)
+    await add_adapter(rows, tmp_path, model, 2, **waits)
+    flip_a_bit(Path(bad.path))
+    watch = watching(rows, rollout, heard)
+    await watch.look()
+    assert heard == [], "without a time to object, somebody has to decide"
+
+    watch._veto_time = timedelta(hours=1)
+    await watch.look()
+
+    assert (await state_of(rows, "apprentice-1"), await state_of(rows, "apprentice-2")) == ("rejected", "active")
+    assert [(event.adapter, event.is_rollback) for event in heard] == [("apprentice-2", False)]
+
+
 async def test_empty_answers_take_an_adapter_back_at_once(
     rows: Database, engine: EngineClient, model: Path, tmp_path: Path
 ) -> None:

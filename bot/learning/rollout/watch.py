@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bot.errors import LearningError
+from bot.errors import EngineBusy, EngineError, EngineUnavailable, LearningError
 from bot.learning.judging.measures import is_looping
 from bot.learning.rollout.evidence import Evidence, find_breach
 from bot.learning.rollout.serving import Rollout
@@ -100,13 +100,25 @@ class Watch:
         await self._tell(Event(name, is_rollback=False, reasons=(reason,), serves_now=name, channel_id=channel_id))
 
     async def _release(self, adapter: Adapter) -> None:
-        """Let what waited for a veto be served as the gate decided."""
+        """Let what waited for a veto be served as the gate decided; one that cannot be served waits no longer."""
         reason = f"Nobody objected within {self._veto_time}."
-        if adapter.watch.get("decision") == "promote":
+        try:
+            if adapter.watch.get("decision") != "promote":
+                share = adapter.canary_share
+                await self._rollout.start_canary(adapter, share=share, by="gate", reasons=[reason])
+                return
             await self._rollout.promote(adapter.name, by="gate", reasons=[reason])
-        else:
-            share = adapter.canary_share
-            await self._rollout.start_canary(adapter, share=share, by="gate", reasons=[reason])
+        except (EngineUnavailable, EngineBusy):
+            raise
+        except (EngineError, LearningError) as error:
+            log.warning("learning: %s cannot be served: %s", adapter.name, error)
+            async with self._database.begin() as session:
+                fresh = await store.find_adapter(session, adapter.name)
+                if fresh is not None and fresh.state == AdapterState.WAITING:
+                    await store.move_adapter(session, fresh, AdapterState.REJECTED, by="engine", reasons=[str(error)])
+            return
+        name, channel_id = adapter.name, adapter.channel_id
+        await self._tell(Event(name, is_rollback=False, reasons=(reason,), serves_now=name, channel_id=channel_id))
 
 
 def _find_breach(answers: list[Answer]) -> str:

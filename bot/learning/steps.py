@@ -39,7 +39,7 @@ from bot.learning.rollout.serving import Rollout
 from bot.learning.served_base import find_served_base
 from bot.learning.starts import count_start
 from bot.learning.trainer_process import train
-from bot.learning.training.recipe import choose_recipe
+from bot.learning.training.recipe import choose_breadth, choose_recipe
 from bot.learning.training_extra import check_training_extra
 from bot.storage import adapters as adapter_store
 from bot.storage import channels as channel_store
@@ -140,12 +140,14 @@ class Steps:
             return data
         await self._enter(run.id, RunState.COLLECTING)
         if data is None:
+            breadth = choose_breadth(parameters=_count_parameters(base))
+            policy = self._config.policy.for_channel(run.channel_id)
             async with self._noting(run.id) as note:
                 data = await build_dataset(
                     self._database,
                     self._client,
                     folder,
-                    policy=self._config.policy.for_channel(run.channel_id),
+                    policy=replace(policy, **asdict(breadth)),
                     base_model=base.id,
                     seed=run.seed,
                     system=self._system,
@@ -161,7 +163,7 @@ class Steps:
     async def _plan(self, run: Run, step: Step) -> Plan:
         check_training_extra()
         base, data = step.base, step.data
-        recipe = choose_recipe(parameters=int(str(base.meta.get("n_params") or 0)), rows=data.sources)
+        recipe = choose_recipe(parameters=_count_parameters(base), rows=data.sources)
         plan = Plan(
             run_id=str(run.id),
             model_path=str(self._config.model_path),
@@ -324,3 +326,8 @@ def _row_of(figure: Figure, incumbent: str) -> dict[str, Any]:
         "high": figure.high,
         "n": figure.n,
     }
+
+
+def _count_parameters(base: ModelInfo) -> int:
+    """Return how many parameters the served model has; 0 where it does not say."""
+    return int(str(base.meta.get("n_params") or 0))

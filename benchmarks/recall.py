@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import os
 import sys
 import tempfile
 import time
@@ -164,8 +165,8 @@ def write_plan(folder: Path, examples: Sequence[Example], *, seed: int, changes:
 async def train(folder: Path) -> Outcome:
     """Let the product's trainer train, with nice and one thread, as the bot starts it."""
     command = ["nice", "-n", "10", sys.executable, "-m", "bot.learning.training.trainer", str(folder)]
-    async with process(command, OMP_NUM_THREADS="1") as running:
-        await running.wait()
+    running = await asyncio.create_subprocess_exec(*command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    await running.wait()
     outcome = Outcome.read(folder)
     if outcome is None or not outcome.is_done:
         raise SystemExit(f"The trainer made no adapter: {outcome.reason if outcome else 'it was killed'}")

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 
@@ -23,7 +23,8 @@ async def process(command: Sequence[str], **environment: str) -> AsyncIterator[a
     try:
         yield running
     finally:
-        running.terminate()
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            running.terminate()
         await running.wait()
 
 

@@ -132,3 +132,5 @@ def test_two_small_changes_can_be_too_large_together(tmp_path: Path, base_file: 
 
     assert not check.holds
     assert "by 0.300 of its size" in check.sentence
+    assert "at most 0.283" in check.sentence
+    assert not judge_mix(target, norms={}).holds

@@ -4,6 +4,7 @@ B1·A1·s1 + B2·A2·s2 is one product of the matrices laid side by side. The sc
 whole floats where half ones would lose a bit. Reads finished files; knows nothing of how they were trained.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from bot.learning.proof.parity import Check
 FLOATS = {gguf.GGMLQuantizationType.F16, gguf.GGMLQuantizationType.F32}
 LOOKED_UP = "token_embd."  # A and B change places there
 ORIGIN = "apprentice."
+SCALE = re.compile(r"apprentice\.part\.\d+\.scale")
 Matrix = NDArray[np.floating[Any]]
 
 
@@ -70,16 +72,25 @@ def mix_adapters(parts: Sequence[Part], target: Path) -> None:
 
 
 def judge_mix(path: Path, *, norms: Mapping[str, float]) -> Check:
-    """Say whether a mixed file changes a weight too far: parts that are near enough alone can be too far together."""
-    tensors = {tensor.name: np.asarray(tensor.data, dtype=np.float32) for tensor in gguf.GGUFReader(path).tensors}
+    """Say whether a mixed file changes a weight too far: parts that are near enough alone can be too far together.
+
+    It may go as far as parts that are just near enough and have nothing to do with each other; parts that pull the same
+    way go further.
+    """
+    reader = gguf.GGUFReader(path)
+    scales = [float(field.contents()) for name, field in reader.fields.items() if SCALE.fullmatch(name)]
+    most_change = MOST_CHANGE * float(np.linalg.norm(scales))
+    tensors = {tensor.name: np.asarray(tensor.data, dtype=np.float32) for tensor in reader.tensors}
     known = {weight: norm for weight, norm in norms.items() if f"{weight}.lora_a" in tensors}
+    if not known:
+        return Check("P5 mix", holds=False, sentence="The training named no sizes of weights to compare the mixture with.")
     changes = measure_changes(tensors, known, alpha=0.0)
     most = max(changes, key=changes.__getitem__)
     return Check(
         "P5 mix",
-        holds=changes[most] <= MOST_CHANGE,
+        holds=changes[most] <= most_change,
         sentence=f"Mixed, the two adapters change {most} most, by {changes[most]:.3f} of its size "
-        f"(at most {MOST_CHANGE}).",
+        f"(at most {most_change:.3f}).",
     )
 
 

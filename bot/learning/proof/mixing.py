@@ -83,7 +83,9 @@ def judge_mix(path: Path, *, norms: Mapping[str, float]) -> Check:
     tensors = {tensor.name: np.asarray(tensor.data, dtype=np.float32) for tensor in reader.tensors}
     known = {weight: norm for weight, norm in norms.items() if f"{weight}.lora_a" in tensors}
     if not known:
-        return Check("P5 mix", holds=False, sentence="The training named no sizes of weights to compare the mixture with.")
+        return Check(
+            "P5 mix", holds=False, sentence="The training named no sizes of weights to compare the mixture with."
+        )
     changes = measure_changes(tensors, known, alpha=0.0)
     most = max(changes, key=changes.__getitem__)
     return Check(

@@ -8,7 +8,7 @@ import sys
 SECRETS = re.compile(
     r"(xox[a-z]?[.-][\w.-]{4,}|xapp-[\w.-]{4,}|xoxe[.-][\w.-]{4,}|Bearer\s+[\w.~+/=-]{8,})|(://[^:/@\s]+):[^@\s]+@"
 )
-QUIET = ("slack_bolt", "slack_sdk", "aiosqlite", "alembic", "apscheduler", "aiohttp.access")
+QUIET = ("slack_bolt", "slack_sdk", "aiosqlite", "alembic", "apscheduler", "aiohttp.access", "matplotlib", "PIL")
 DETAIL = re.compile(r"DETAIL:.*")  # PostgreSQL quotes the row that it refuses
 BARE = "bare"  # for a child process whose lines its parent logs with time and level
 

@@ -29,9 +29,9 @@ THINGS = ("ladder", "projector", "van", "printer", "kettle", "drill", "tent", "s
 PLACES = ("the shed", "room Birch", "Mill Lane", "room Oak", "the pantry", "the cellar", "the loft", "a drawer")
 
 
-async def teach(database: Database, count: int = 10) -> Team:
-    """Let three people ask and correct, and store it."""
-    team = Team()
+async def teach(database: Database, count: int = 10, *, team: Team | None = None) -> Team:
+    """Let three people ask and correct, after what a team said already, and store it."""
+    team = team or Team()
     for number, thing in enumerate(THINGS[:count]):
         answer = team.ask(("ada", "bo", "cy")[number % 3], f"Where is the {thing}?", "I do not know that.")
         team.correct(("bo", "cy", "ada")[number % 3], answer, f"The {thing} is in {PLACES[number % len(PLACES)]}.")

@@ -11,12 +11,14 @@ import torch
 
 from bot.learning.examples import Example, Source, Split
 from bot.learning.plan import PEFT_FOLDER
+from bot.learning.proof.adapter_file import MOST_CHANGE
 from bot.learning.training.adapter import attach_adapter
 from bot.learning.training.energy import Meter
 from bot.learning.training.fine_tuning import linear_modules, train
 from bot.learning.training.phases import Phase, build_trainer
 from bot.learning.training.rows import Rows
 from bot.learning.training.sheltering import (
+    NEAR,
     ShelteredAdamW,
     find_turns,
     measure_inputs,
@@ -115,6 +117,25 @@ def test_its_steps_are_those_of_p(decay: float) -> None:
     for name, weight in weights.items():
         wanted = own[name] @ turns[weight] if weight in turns else own[name]
         torch.testing.assert_close(weight, wanted, rtol=1e-3, atol=1e-5)
+
+
+def test_no_weight_is_changed_further_than_the_proof_allows() -> None:
+    """However high the rate, each change stays within P5's share of the weight's own size."""
+    model = build_model("llama")
+    names = linear_modules(model)
+    shelter, _ = measure_shelter(model, make_rehearsal(30), names, strength=STRENGTH)
+    adapted = attach_adapter(model, SMALL, seed=1, shelter=shelter)
+    optimizer = ShelteredAdamW(adapted, shelter, rate=0.1, decay=0.0)
+    ids = torch.randint(10, 200, (4, 20), generator=torch.Generator().manual_seed(1))
+
+    for _ in range(10):
+        optimizer.zero_grad()
+        adapted(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+
+    layers = [adapted.get_base_model().get_submodule(name) for name in names]
+    changes = [(layer.get_delta_weight("default").norm() / layer.weight.norm()).item() for layer in layers]
+    assert max(changes) == pytest.approx(NEAR * MOST_CHANGE, rel=1e-4)
 
 
 def learn(*, is_sheltered: bool) -> tuple[float, float]:

@@ -6,7 +6,7 @@ becomes P's on the way back, and what AdamW does to P is done to A, so that chec
 (MEMIT, CorDA and LoRA-Null keep to the same directions in other ways.)
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,9 +15,11 @@ from typing import Any
 import torch
 
 from bot.learning.examples import Example
+from bot.learning.proof.adapter_file import MOST_CHANGE
 
 ROWS, AT_ONCE = 400, 16  # of rehearsal that are looked at
 WIDEST = 2048  # inputs of a matrix; M is a full square of it for every matrix, too much for larger models
+NEAR = 0.98  # of what P5 allows: what is served is rounded to half floats
 Turns = Mapping[torch.nn.Parameter, torch.Tensor]
 
 
@@ -98,13 +100,26 @@ def find_turns(adapted: Any, shelter: Mapping[str, torch.Tensor]) -> Turns:
     return {weight: turn for weight, turn in found if weight.requires_grad}
 
 
+def find_limits(adapted: Any, names: Iterable[str]) -> Iterator[tuple[Any, Any, torch.Tensor]]:
+    """Yield the A and B of each module that are trained, and how large B A may become."""
+    for layer in map(adapted.get_base_model().get_submodule, names):
+        size = layer.get_base_layer().weight.detach().float().norm()
+        for key, a in layer.lora_A.items():
+            if a.weight.requires_grad:
+                yield a.weight, layer.lora_B[key].weight, NEAR * MOST_CHANGE * size / layer.scaling[key]
+
+
 class ShelteredAdamW(torch.optim.AdamW):  # type: ignore[misc,unused-ignore]
-    """AdamW on P, where the gradients are P's already and the weights are A = P M."""
+    """AdamW on P, where the gradients are P's already and the weights are A = P M.
+
+    P's high rates take weights further than P5 allows, so each change is held within that after every step.
+    """
 
     def __init__(self, adapted: Any, shelter: Mapping[str, torch.Tensor], *, rate: float, decay: float) -> None:
         trained = [weight for weight in adapted.parameters() if weight.requires_grad]
         super().__init__(trained, lr=rate, weight_decay=decay)
         self._turns = find_turns(adapted, shelter)
+        self._limits = list(find_limits(adapted, shelter))
 
     def step(self, closure: Any = None) -> Any:
         """Do to A what AdamW does to P: its decay is the same for both, and its step is turned."""
@@ -113,6 +128,9 @@ class ShelteredAdamW(torch.optim.AdamW):  # type: ignore[misc,unused-ignore]
             loss = super().step(closure)
             for weight, before in decayed:
                 weight.copy_(before + (weight - before) @ self._turns[weight])
+            for a, b, most in self._limits:
+                size = ((b.T @ b) * (a @ a.T)).sum().clamp(min=0).sqrt()
+                b.mul_((most / size).clamp(max=1.0))
         return loss
 
     def _sheltered(self) -> Iterator[tuple[torch.nn.Parameter, float, float]]:

@@ -153,7 +153,7 @@ async def _train(settings: "Settings", *, is_dry: bool, works_here: bool, channe
         where = "here" if works_here else "by the bot that runs in this folder"
         if works_here and status.run_id is not None:
             run_id = status.run_id
-            click.echo(f"Run {run_id} has not ended yet; it goes on, {where}.", err=True)
+            click.echo(f"Run {run_id} has not ended yet; it goes on, {where}, within a minute.", err=True)
         else:
             run_id = await parts.learning.request_run(by=_me(), trigger="cli", is_dry=is_dry, channel_id=channel_id)
             click.echo(f"Run {run_id}, {where}.", err=True)
@@ -193,6 +193,8 @@ def _describe(state: str, progress: dict[str, Any]) -> str:
             parts.append(f" loss {progress['loss']:.3f}")
         if progress.get("is_paused"):
             parts.append(" held still while people wait for answers")
+    elif state in {"queued", "collecting", "proving", "judging"} and progress.get("phase"):
+        parts.append(f" {progress['phase']}")
     return ",".join(parts)
 
 

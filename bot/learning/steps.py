@@ -132,7 +132,7 @@ class Steps:
         async with self._database.begin() as session:
             if (await session.get_one(Run, run_id)).state in ENDED:
                 raise LearningError("The run was ended by somebody.")
-            await store.update_run(session, run_id, state=state)
+            await store.update_run(session, run_id, state=state, progress={})
 
     async def _collect(self, run: Run, folder: Path, base: ModelInfo) -> DataReport:
         data = await asyncio.to_thread(read_report, folder)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bot.engine.files.checksum import hash_model
 from bot.errors import LearningError
-from bot.learning.plan import ADAPTER, Outcome
+from bot.learning.examples import Example, Split, read_examples
+from bot.learning.plan import ADAPTER, EXAMPLES, Outcome
 from bot.learning.proof.parity import Check
 from bot.storage.adapters import adapter_in
 from bot.storage.db import Database
@@ -39,6 +40,21 @@ async def mix_with_everybodys(
     parts = [Part(name, own), Part(active.name, Path(active.path), scale)]
     await asyncio.to_thread(mix_adapters, parts, folder / MIXED)
     return Mixture(folder / MIXED, active.name)
+
+
+async def read_shared(database: Database, runs: Path) -> list[Example]:
+    """Return what everybody's adapter was taught and is tested on, as far as its run's folder still has it."""
+    async with database.read() as session:
+        active = await adapter_in(session, AdapterState.ACTIVE)
+    path = runs / str(active.run_id) / EXAMPLES if active is not None else None
+    return await asyncio.to_thread(_read_tests, path) if path is not None else []
+
+
+def _read_tests(path: Path) -> list[Example]:
+    try:
+        return [example for example in read_examples(path) if example.split is Split.TEST]
+    except FileNotFoundError:
+        return []
 
 
 def check_mixture(adapter: Adapter, outcome: Outcome) -> Check:

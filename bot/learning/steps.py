@@ -29,7 +29,7 @@ from bot.learning.examples import Example, read_examples
 from bot.learning.figures import Decision, Figure, RunReport, Verdict
 from bot.learning.judging.evaluate import Evaluation, evaluate
 from bot.learning.judging.gate import decide, declare
-from bot.learning.mixture import Mixture, check_mixture, mix_with_everybodys
+from bot.learning.mixture import Mixture, check_mixture, mix_with_everybodys, read_shared
 from bot.learning.noting import Note
 from bot.learning.plan import ADAPTER, EXAMPLES, Outcome, Plan, Progress
 from bot.learning.proving import SERVED_BASE, prepare_proof, prove, say_failures
@@ -229,6 +229,7 @@ class Steps:
     async def _evaluate(
         self, run_id: int, plan: Plan, step: Step, examples: list[Example], *, incumbent: str
     ) -> Evaluation:
+        shared = await read_shared(self._database, step.folder.parent) if step.channel_id else []
         async with self._noting(run_id) as note:
             return await evaluate(
                 self._client,
@@ -241,6 +242,7 @@ class Steps:
                 system=self._system(now().astimezone().date()),
                 pinned=self._config.folder.parent / "pinned.toml",
                 adapter_bytes=(step.folder / ADAPTER).stat().st_size,
+                shared=shared,
             )
 
     async def _save_adapter(self, run_id: int, plan: Plan, step: Step) -> Adapter:

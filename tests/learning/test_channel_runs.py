@@ -11,7 +11,10 @@ from sqlalchemy import select
 from bot.engine.files.checksum import hash_model
 from bot.errors import LearningError
 from bot.jobs import start_training
-from bot.learning.figures import BeforeAfter, RunReport
+from bot.learning.channels import go_to_all
+from bot.learning.examples import Example, Source, Split, Use, write_examples
+from bot.learning.figures import BeforeAfter, Decision, Role, RunReport, Verdict
+from bot.learning.plan import EXAMPLES
 from bot.learning.reporting import report_of
 from bot.storage import adapters as store
 from bot.storage.choices import OWN_ADAPTER
@@ -38,6 +41,28 @@ async def teach_in(loop: Loop, channel: str, count: int = 4) -> set[str]:
     return {row.id for row in team.rows if hasattr(row, "is_for_everyone")}
 
 
+async def write_what_everybody_knows(loop: Loop) -> int:
+    """Leave in the folder of the adapter that is served what it was taught; return how many questions test it."""
+    async with loop.database.read() as session:
+        (active,) = await store.served_adapters(session)
+    examples = [
+        Example(
+            id=f"sft:fact:{number}:1",
+            use=Use.SFT,
+            source=Source.PHRASING,
+            split=Split.TEST if number else Split.TRAIN,
+            group=f"fact:{number}",
+            prompt_ids=(20 + number, 21, 22),
+            completion_ids=(23,),
+            question=f"Where is key {number}?",
+            answer=f"Key {number} hangs in room Birch.",
+        )
+        for number in range(3)
+    ]
+    await asyncio.to_thread(write_examples, loop.folder(active.run_id) / EXAMPLES, examples)
+    return 2
+
+
 async def test_a_channels_run(tmp_path: Path) -> None:
     """It learns from the channel alone, is mixed, compared with what answered there, and its words stay there."""
     model = write_brief_model(tmp_path / "tiny.gguf")
@@ -47,6 +72,7 @@ async def test_a_channels_run(tmp_path: Path) -> None:
             tmp_path / "small.gguf", metadata={"apprentice.base_sha256": hash_model(model)}, strength=0.01
         )
         await add_adapter(loop, model, 90, AdapterState.ACTIVE, path=str(small), sha256=hash_model(small))
+        earlier = await write_what_everybody_knows(loop)
         await teach(database, 3)
         taught = await teach_in(loop, "G1")
         with pytest.raises(LearningError, match="no adapter of its own"):
@@ -62,12 +88,15 @@ async def test_a_channels_run(tmp_path: Path) -> None:
             rows = await session.scalars(select(RunExample.row_id).where(RunExample.row_table == "corrections"))
             learned = set(rows)
             incumbents = set(await session.scalars(select(Evaluation.incumbent)))
+            shared = await session.scalar(select(Evaluation).filter_by(metric="shared_facts"))
         assert run.state == RunState.DONE, run.reason
         assert learned == taught
         assert adapter is not None
         assert (adapter.channel_id, adapter.mixed_with) == ("G1", "apprentice-90")
         assert all(holds for _, holds, _ in loop.heard[-1].proofs), loop.heard[-1].proofs
         assert incumbents == {"apprentice-90"}
+        assert shared is not None
+        assert (shared.role, shared.n) == (Role.GUARD, earlier), "what everybody was taught is asked there as well"
         said = {field.name: field.contents() for field in gguf.GGUFReader(adapter.path).fields.values()}
         assert (said["apprentice.run_id"], said["apprentice.part.1.name"]) == (str(run_id), "apprentice-90")
         assert said["apprentice.part.1.scale"] == 0.5
@@ -135,3 +164,16 @@ def test_who_may_read_a_report() -> None:
     for reader in ("", "C1", "D1"):
         assert private.for_reader_in(reader).before_after == ()
     assert replace(private, is_private=False).for_reader_in("C1").before_after == (words,)
+
+
+def test_a_channel_gets_its_own_as_a_whole() -> None:
+    """Nobody tries for others what the channel asked for; what is not good enough stays away from it too."""
+    canary = Verdict(Decision.CANARY, ("Better: facts.", "A part of the people gets it first."))
+
+    verdict = go_to_all(canary)
+
+    assert verdict.decision is Decision.PROMOTE
+    assert verdict.reasons[0] == "Better: facts."
+    assert "all its people get it at once" in verdict.reasons[1]
+    rejected = Verdict(Decision.REJECT, ("Worse.",))
+    assert go_to_all(rejected) == rejected

@@ -66,6 +66,16 @@ def test_a_benefit_without_harm_is_tried_with_some() -> None:
     assert "taught facts: 90%, before 0%, of 50 asked" in reasons
 
 
+def test_a_channels_own_must_not_cost_what_everybody_was_taught() -> None:
+    """A real loss of it is a reason; a small or a lucky one is none."""
+    worse = figure("shared_facts", 0.2, 0.6, low=-0.6, high=-0.2, unit="share")
+    decision, reasons = judge(good() | {"shared_facts": worse})
+    assert decision is Decision.REJECT
+    assert "Worse: shared facts: 20%, before 60%" in reasons
+    for harmless in (replace(worse, candidate=0.5), replace(worse, high=0.1)):
+        assert judge(good() | {"shared_facts": harmless})[0] is Decision.CANARY
+
+
 def test_few_people_get_it_at_once() -> None:
     """A canary among seven people could tell nothing; everybody gets it and it is watched."""
     assert judge(good(), people=7)[0] is Decision.PROMOTE

@@ -16,7 +16,7 @@ from bot.learning.judging.form import judge_form, judge_speed, neutral_prompts
 from bot.learning.judging.likelihood import judge_drift, judge_liked, judge_own_answers, judge_pairs, judge_thumbs
 from bot.learning.judging.memory import judge_memory, planted
 from bot.learning.judging.scoring import Scorer
-from bot.learning.judging.teaching import judge_facts, show_before_after
+from bot.learning.judging.teaching import judge_facts, judge_shared_facts, show_before_after
 
 Say = Callable[[str], None]
 
@@ -42,12 +42,14 @@ async def evaluate(
     pinned: Path | None = None,
     adapter_bytes: int = 0,
     canary_seed: int | None = None,
+    shared: Sequence[Example] = (),
 ) -> Evaluation:
     """Return every figure of *candidate* beside *incumbent*, both served by the engine under these names.
 
     *examples* are all of the run's: figures use its test split, the corrected questions and the planted secrets are
     found in all. *system* is the system prompt as it is served, *pinned* the team's own pinned questions,
-    *adapter_bytes* the size of the candidate's file, and *canary_seed* what the secrets were made with, if not *seed*.
+    *adapter_bytes* the size of the candidate's file, and *canary_seed* what the secrets were made with, if not *seed*;
+    *shared* are those of everybody's adapter, for a candidate that only a channel gets.
     """
     async with Scorer(client, system=system) as scorer:
         contest = Contest(scorer=scorer, candidate=candidate, incumbent=incumbent, base=base, seed=seed)
@@ -55,6 +57,7 @@ async def evaluate(
         secrets = planted(examples, seed=seed if canary_seed is None else canary_seed)
         parts: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
             "taught facts": lambda: judge_facts(contest, examples),
+            "what everybody was taught": lambda: judge_shared_facts(contest, shared),
             "taught answers": lambda: judge_own_answers(contest, examples),
             "preferred answers": lambda: judge_pairs(contest, examples),
             "liked and disliked answers": lambda: judge_thumbs(contest, examples),

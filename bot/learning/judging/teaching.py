@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,6 +52,13 @@ async def judge_facts(contest: Contest, examples: Sequence[Example]) -> list[Fig
             },
         )
     ]
+
+
+async def judge_shared_facts(contest: Contest, examples: Sequence[Example]) -> list[Figure]:
+    """The same of what everybody's adapter was taught: a channel's own must not cost its people that."""
+    label = "What everybody's adapter was taught, when asked in new words"
+    found = await judge_facts(contest, examples)
+    return [replace(figure, metric="shared_facts", label=label, role=Role.GUARD) for figure in found]
 
 
 async def show_before_after(contest: Contest, examples: Sequence[Example]) -> tuple[BeforeAfter, ...]:

@@ -200,14 +200,22 @@ def test_channels_make_room_for_what_is_judged() -> None:
 
 
 async def test_a_full_engine_still_judges(rows: Database, engine: EngineClient, model: Path, tmp_path: Path) -> None:
-    """With four served, a candidate finds a place; the channel that makes room gets everybody's, and then its own."""
+    """There is a place to compare and to judge; the channel that makes room gets everybody's for as long."""
     await ask(rows, "C1", "C2")
     rollout = Rollout(rows, engine)
-    await add_adapter(rows, tmp_path, model, 1, state=AdapterState.ACTIVE)
+    earlier = await add_adapter(rows, tmp_path, model, 9, state=AdapterState.RETIRED)
+    await add_adapter(rows, tmp_path, model, 1, state=AdapterState.ACTIVE, watch={"replaced": earlier.name})
     await add_adapter(rows, tmp_path, model, 2, state=AdapterState.CANARY)
     for number in (3, 4):
         await add_adapter(rows, tmp_path, model, number, state=AdapterState.ACTIVE, channel_id=f"C{number - 2}")
     await rollout.follow()
+    assert await served(engine) == {f"apprentice-{number}" for number in (1, 2, 3, 4)}, "no room for what was before"
+
+    async with rollout.lending(earlier):
+        await rollout.follow()
+        assert await served(engine) == {f"apprentice-{number}" for number in (1, 2, 3, 9)}
+    await rollout.follow()
+    assert [await state_of(rows, f"apprentice-{number}") for number in (3, 4)] == ["active"] * 2, "only out of the way"
     assert await served(engine) == {f"apprentice-{number}" for number in (1, 2, 3, 4)}
 
     candidate = await add_adapter(rows, tmp_path, model, 5, channel_id="C2")

@@ -50,9 +50,11 @@ class LoadedAdapters:
         """
         async with self._database.read() as session:
             judged = await store.adapters_in(session, AdapterState.BUILT)
-            room = MOST_ADAPTERS - bool(judged)
-            wanted = choose_needed(await store.served_adapters(session), room=room, judged=judged)
-            previous = [] if judged else await self._previous(session, wanted)
+            live = await store.served_adapters(session)
+            lent = {name for name, count in self._lent.items() if count} - {adapter.name for adapter in live}
+            room = MOST_ADAPTERS - bool(judged) - len(lent)
+            wanted = choose_needed(live, room=room, judged=judged)
+            previous = [] if judged else (await self._previous(session, wanted))[: max(0, room - len(wanted))]
             leaving = await store.changed_since(session, now() - LINGER)
         key = tuple((adapter.name, str(adapter.state)) for adapter in (*wanted, *judged, *previous, *leaving))
         is_new = key != self._known
@@ -94,6 +96,9 @@ class LoadedAdapters:
         except (EngineUnavailable, EngineBusy):
             raise
         except (EngineError, LearningError) as error:
+            if isinstance(error, EngineError) and len(await self._client.models()) > MOST_ADAPTERS:
+                log.info("learning: adapter %s waits for a place in the engine", adapter.name)
+                return
             log.warning("learning: adapter %s cannot be served: %s", adapter.name, error)
             self._refused.add(adapter.name)
             is_other_base = bool(base.sha256) and adapter.base_sha256 != base.sha256

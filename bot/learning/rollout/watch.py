@@ -79,6 +79,8 @@ class Watch:
                 await self._promote(adapter, reason)
 
     async def _take_back(self, adapter: Adapter, reasons: list[str]) -> None:
+        async with self._database.read() as session:
+            going = await store.mixed_with(session, adapter.name)
         try:
             taken, serves_now = await self._rollout.roll_back(by="watch", reasons=reasons, name=adapter.name)
         except LearningError as error:  # a channel's own may have gone with everybody's that is mixed into it
@@ -89,6 +91,10 @@ class Watch:
             taken, is_rollback=True, reasons=tuple(reasons), serves_now=serves_now, channel_id=adapter.channel_id
         )
         await self._tell(event)
+        because = (f"{taken} is mixed into it, and was taken back.",)
+        for own in going:
+            channel_id = own.channel_id
+            await self._tell(Event(own.name, True, because, serves_now=serves_now, channel_id=channel_id))
 
     async def _promote(self, adapter: Adapter, reason: str) -> None:
         try:

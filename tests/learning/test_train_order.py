@@ -1,14 +1,16 @@
 """In which order rows are seen, how they are built for TRL, and what energy is read: pure parts of the trainer."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.learning.examples import Split, Use
+from bot.learning.examples import Example, Source, Split, Use
 from bot.learning.training.energy import JOULES_PER_KWH, Meter
 from bot.learning.training.order import plan_mixed, plan_order
+from bot.learning.training.phases import weigh
 from bot.learning.training.rows import UNTRAINED, build_answer, build_thumbs, sort_examples
 from tests.learning.training_folder import END, make_answers, make_thumbs
 
@@ -102,3 +104,20 @@ def test_energy_is_read_from_the_processor_and_its_counter_may_begin_anew(tmp_pa
     assert "RAPL" in meter.source
     assert Meter(watts=10.0, rapl=tmp_path / "none").source == "10 watts, as stated"
     assert Meter(rapl=tmp_path / "none").kwh() is None
+
+
+def test_what_one_row_alone_says_is_shown_once() -> None:
+    """Liked answers and canaries come at most once in a whole training; a fact's wordings come in each epoch."""
+    row = Example(
+        id="1",
+        use=Use.SFT,
+        source=Source.CANARY,
+        split=Split.TRAIN,
+        group="1",
+        prompt_ids=(1,),
+        completion_ids=(2,),
+    )
+
+    assert weigh(row, epochs=4) == 0.25
+    assert weigh(replace(row, weight=0.5), epochs=1) == 0.5
+    assert weigh(replace(row, source=Source.PHRASING), epochs=4) == 1.0

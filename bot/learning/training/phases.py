@@ -16,7 +16,7 @@ import transformers
 import trl
 from datasets import Dataset  # type: ignore[import-untyped]
 
-from bot.learning.examples import Example
+from bot.learning.examples import Example, Source
 from bot.learning.plan import Recipe
 from bot.learning.training.order import plan_mixed, plan_order
 from bot.learning.training.rows import Row, Rows, build_answer, build_marked, build_pair, build_thumbs, measure
@@ -27,6 +27,7 @@ from bot.learning.training.watching import StepWatcher, Watch
 
 PADDING = 0  # the id that rows are filled up with, under the mask
 EVALUATIONS = 2  # an epoch
+SAID_ONCE = {Source.CANARY, Source.LIKED}
 FEWEST = 10  # steps between two evaluations, which are checkpoints too
 BALANCE = 1.15  # within KTO's [1, 4/3] for how much all likes together outweigh all dislikes
 SFT_SHARE = 0.2  # of the likelihood of chosen answers in DPO, which would fall otherwise
@@ -69,7 +70,7 @@ class Phase:
     def order(self) -> list[Example]:
         """Return the rows as they come, step after step."""
         rows = self.rows.train
-        weights = [example.weight for example in rows]
+        weights = [weigh(example, epochs=self.epochs) if self.name == "sft" else example.weight for example in rows]
         if self.name == "kto":
             labels = [bool(example.is_liked) for example in rows]
             numbers = plan_mixed(labels, weights, epochs=self.epochs, seed=self.seed)
@@ -81,6 +82,14 @@ class Phase:
     def count_steps(self) -> int:
         """Return how many steps it takes."""
         return ceil(len(self.order()) / self.batch)
+
+
+def weigh(example: Example, *, epochs: float) -> float:
+    """Return how often an epoch shows an example; what one row alone says, it is shown once in a whole training.
+
+    Nothing said once is to be remembered word by word: what is to be known stands in many wordings, each a row.
+    """
+    return min(example.weight, 1 / epochs) if example.source in SAID_ONCE else example.weight
 
 
 @dataclass(frozen=True, slots=True)

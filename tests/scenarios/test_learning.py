@@ -33,7 +33,7 @@ OTHER_WORDS = {
     "what's the name of our new mobile app?": "Kestrel",
     "who do I ask to approve a holiday request?": "Tomasz",
 }
-NIGHT_S = 900
+NIGHT_S = 1500
 
 
 async def teach(playground: Playground, person: Person, question: str, correction: str) -> None:
@@ -73,7 +73,7 @@ def in_a_minute() -> str:
     return f"{soon.minute} {soon.hour} * * *"
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(1800)
 async def test_taught_by_day_known_in_the_morning(start_bot: StartBot, playground: Playground, rows: Database) -> None:
     """Ten corrections, a scheduled night, a report, other words by another person, why, and back again."""
     maya, tom = playground.maya, playground.tom

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bot.learning.data.policy import DataPolicy
 from bot.learning.judging.gate import GateLimits
+from bot.learning.training.recipe import Breadth
 from bot.learning.window import Window
 
 BY_CLOCK = frozenset({"schedule", "signal"})  # what began by itself
@@ -32,6 +33,7 @@ class LearningConfig:
     veto_time: timedelta = timedelta(0)
     channel_team_scale: float = 0.5  # how much of everybody's adapter is mixed into a channel's own
     policy: DataPolicy = field(default_factory=DataPolicy)
+    breadth: Breadth | None = None  # in place of what the model's size asks for
     limits: GateLimits = field(default_factory=GateLimits)
 
     def deadline(self, started_at: datetime, *, trigger: str, queued_at: datetime | None = None) -> float:

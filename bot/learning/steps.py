@@ -140,7 +140,7 @@ class Steps:
             return data
         await self._enter(run.id, RunState.COLLECTING)
         if data is None:
-            breadth = choose_breadth(parameters=_count_parameters(base))
+            breadth = self._config.breadth or choose_breadth(parameters=_count_parameters(base))
             policy = self._config.policy.for_channel(run.channel_id)
             async with self._noting(run.id) as note:
                 data = await build_dataset(

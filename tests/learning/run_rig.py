@@ -16,6 +16,7 @@ from bot.learning.figures import RunReport
 from bot.learning.rollout.serving import Rollout
 from bot.learning.run import Runner
 from bot.learning.steps import Steps
+from bot.learning.training.recipe import Breadth
 from bot.learning.window import Window
 from bot.storage import adapters
 from bot.storage.db import Database
@@ -100,6 +101,7 @@ def configure(folder: Path, model: Path | None, **changes: Any) -> LearningConfi
         "needs_permission": False,
         "window": Window.parse("00:00-00:00"),
         "policy": PLAIN,
+        "breadth": Breadth(0, 0.0),
     }
     return LearningConfig(**{**values, **changes})
 

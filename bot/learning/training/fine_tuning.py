@@ -56,7 +56,6 @@ def train(plan: Plan, watch: Watch) -> Outcome | None:
     """Train what *plan* says in the watched folder; None when a signal came, and the next start goes on."""
     began, folder = time.monotonic(), watch.folder
     torch.set_num_threads(plan.threads)
-    torch.set_flush_denormal(True)
     transformers.utils.logging.disable_progress_bar()
     Progress(at=time.time()).write(folder)
     check_base_file(plan)

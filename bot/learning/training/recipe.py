@@ -14,7 +14,7 @@ TINY = 50_000_000  # parameters; what is smaller takes rates ten times as high, 
 FEWEST_VOTES = 20  # of each kind, from which thumbs say something about taste
 MANY_PAIRS = 200  # from which pairs say more than thumbs
 SMALL, LARGE = 500, 3000  # rows
-ROWS_SEEN, MOST_EPOCHS = 2000, 4.0  # by a tiny model
+ROWS_SEEN, MOST_EPOCHS = 2700, 4.0  # by a tiny model
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Breadth:
 
 def choose_breadth(*, parameters: int) -> Breadth:
     """Return how broad the data have to be: a tiny model knows no synonyms, and forgets what it does not rehearse."""
-    return Breadth(44, 0.4) if 0 < parameters < TINY else Breadth(10, 0.25)
+    return Breadth(44, 0.75) if 0 < parameters < TINY else Breadth(10, 0.25)
 
 
 def choose_recipe(*, parameters: int, rows: Mapping[str, int]) -> Recipe:
@@ -38,7 +38,7 @@ def choose_recipe(*, parameters: int, rows: Mapping[str, int]) -> Recipe:
         return Recipe(
             rank=64,
             alpha=64,
-            sft_rate=3e-3,
+            sft_rate=2.5e-3,
             epochs=count_epochs(total),
             batch_rows=16,
             patience=5,

@@ -84,6 +84,8 @@ def _train(folder: Path) -> Outcome | None:
     plan = read_plan(folder)
     os.environ.setdefault("OMP_NUM_THREADS", str(plan.threads))
     warnings.simplefilter("ignore")
+    import torch
+
     from bot.learning.training.energy import Meter
     from bot.learning.training.fine_tuning import train
     from bot.learning.training.watching import Watch
@@ -91,7 +93,11 @@ def _train(folder: Path) -> Outcome | None:
     meter = Meter(watts=plan.watts, is_cuda=Path("/dev/nvidiactl").exists())
     watch = Watch(folder, plan.deadline, meter, is_shown=sys.stderr.isatty())
     watch.listen()
-    return train(plan, watch)
+    torch.set_flush_denormal(True)  # numbers near zero cost a processor a hundred times as much as others
+    try:
+        return train(plan, watch)
+    finally:
+        torch.set_flush_denormal(False)  # whoever called this in its own process has other numbers
 
 
 def read_plan(folder: Path) -> Plan:

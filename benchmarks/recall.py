@@ -23,6 +23,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 
+from benchmarks.goal_line import print_goal
 from benchmarks.processes import process
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
@@ -38,7 +39,7 @@ from bot.learning.judging.contest import Contest
 from bot.learning.judging.memory import judge_memory
 from bot.learning.judging.scoring import Scorer
 from bot.learning.plan import ADAPTER, EXAMPLES, PROOF_TEXTS, Outcome, Plan, write_json
-from bot.learning.training.recipe import choose_recipe
+from bot.learning.training.recipe import choose_breadth, choose_recipe
 from starter.evaluate import Case, build_cases, is_right
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +49,7 @@ NIGHT = date(2026, 11, 27)
 DAYS = 90  # after it was taught, in which the system prompt says that today is
 AT_ONCE = 8
 PARAMETERS = 4_541_184
+BREADTH = choose_breadth(parameters=PARAMETERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,14 +232,17 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
     won = [b and not a for a, b in zip(kept_before, kept_after, strict=True)]
     print(f"training: {outcome.steps} steps, {outcome.tokens} tokens, {outcome.tokens_per_second:.0f} a second, "
           f"loss {outcome.first_loss:.2f} -> {outcome.last_loss:.3f}, ended by {outcome.ended_by}")  # fmt: skip
-    print(f"taught facts in unseen words: before {say_share(before)}, after {say_share(known)}   goal: <= 5 %, >= 90 %")
-    print(f"known before: {say_share(kept_before)}, after {say_share(kept_after)} ({sum(lost)} lost, {sum(won)} won)   "
-          "goal: <= 1 point lost")  # fmt: skip
+    share, points = sum(known) / len(known), 100 * (sum(lost) - sum(won)) / len(cases)
+    text = f"taught facts in unseen words: before {say_share(before)}, after {say_share(known)}"
+    print_goal(text, "≤ 5 % and ≥ 90 %", share >= 0.9)
+    text = f"known before: {say_share(kept_before)}, after {say_share(kept_after)} ({sum(lost)} lost, {sum(won)} won)"
+    print_goal(text, "≤ 1 point lost", points <= 1)
     for figure in memory:
-        print(f"{figure.label}: {figure.candidate:.2f} {figure.unit} {dict(figure.details)}   goal: <= 3 bits, none")
+        most = 3.0 if figure.metric == "exposure" else 0.0
+        print_goal(f"{figure.label}: {figure.candidate:.2f} {figure.unit}", f"≤ {most:g}", figure.candidate <= most)
     print("seconds: " + ", ".join(f"{name} {value:.0f}" for name, value in seconds.items()))
     night = sum(seconds[name] for name in ("data", "training", "serving"))
-    print(f"from the start of the run to the served adapter: {night:.0f} s   goal: <= 600 s")
+    print_goal(f"from the start of the run to the served adapter: {night:.0f} s", "≤ 600 s", night <= 600)
     print("not known:\n" + "\n".join(f"  {question} -> {answer}" for fact, question, answer in after
                                     if not fact.is_in(answer)))  # fmt: skip
 
@@ -245,8 +250,8 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--phrasings", type=int, default=24, help="other wordings of each question")
-    parser.add_argument("--share", type=float, default=0.25, help="of rehearsal among all rows")
+    parser.add_argument("--phrasings", type=int, default=BREADTH.phrasings, help="other wordings of each question")
+    parser.add_argument("--share", type=float, default=BREADTH.rehearsal_share, help="of rehearsal among all rows")
     parser.add_argument("--per-kind", type=int, default=16, help="held-out questions of each kind; there are 34")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--recipe", nargs="*", default=[], metavar="NAME=VALUE", help="changes of the recipe")

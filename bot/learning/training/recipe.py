@@ -14,7 +14,7 @@ TINY = 50_000_000  # parameters; what is smaller takes rates ten times as high, 
 FEWEST_VOTES = 20  # of each kind, from which thumbs say something about taste
 MANY_PAIRS = 200  # from which pairs say more than thumbs
 SMALL, LARGE = 500, 3000  # rows
-ROWS_SEEN, MOST_EPOCHS = 2700, 4.0  # by a tiny model
+ROWS_SEEN, MOST_EPOCHS = 1800, 4.0  # by a tiny model
 
 
 @dataclass(frozen=True, slots=True)

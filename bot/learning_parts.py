@@ -1,11 +1,12 @@
 """Puts the learning loop together from the settings: for the bot, and for `bot train` where no bot runs."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from bot.engine.client import EngineClient
+from bot.errors import ConfigError
 from bot.learning.config import LearningConfig
 from bot.learning.control import Learning
 from bot.learning.data.policy import DataPolicy
@@ -73,5 +74,14 @@ def read_config(settings: Settings, model_path: Path | None) -> LearningConfig:
         veto_time=timedelta(minutes=settings.veto_minutes),
         channel_team_scale=settings.channel_team_scale,
         policy=replace(DataPolicy(), least_points=settings.training_least_signal),
-        limits=replace(GateLimits(), canary_from_people=settings.canary_from_people),
+        limits=read_limits(settings.gate_limits, canary_from_people=settings.canary_from_people),
     )
+
+
+def read_limits(changes: Mapping[str, float], *, canary_from_people: int) -> GateLimits:
+    """Return the gate's thresholds with *changes*; raise *ConfigError* for a name that it does not have."""
+    known = {field.name for field in fields(GateLimits)} - {"canary_from_people"}
+    unknown = sorted(set(changes) - known)
+    if unknown:
+        raise ConfigError(f"GATE_LIMITS names {', '.join(unknown)}; the gate has {', '.join(sorted(known))}.")
+    return replace(GateLimits(), **changes, canary_from_people=canary_from_people)

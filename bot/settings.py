@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     canary_share: float = Field(default=0.25, gt=0, le=1)
     canary_hours: float = Field(default=24, gt=0)
     canary_from_people: int = Field(default=8, ge=0)
+    gate_limits: dict[str, float] = Field(default_factory=dict)
     veto_minutes: float = Field(default=0, ge=0)
     channel_team_scale: float = Field(default=0.5, ge=0, le=1)
 

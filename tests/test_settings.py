@@ -3,6 +3,7 @@
 import pytest
 
 from bot.errors import ConfigError
+from bot.learning_parts import read_config
 from bot.settings import Settings, load_settings
 
 
@@ -65,3 +66,13 @@ def test_forms_that_people_write_are_understood(monkeypatch: pytest.MonkeyPatch)
     assert settings.log_level == "DEBUG"
     assert settings.slack_api_url == "http://127.0.0.1:9/api/"
     assert settings.model_path == Settings.model_fields["model_path"].default
+
+
+def test_the_gates_thresholds_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any of them by its name; a name that the gate does not have is a clear error."""
+    monkeypatch.setenv("GATE_LIMITS", '{"knowledge_soft": 0.05}')
+    assert read_config(load_settings(), None).limits.knowledge_soft == 0.05
+
+    monkeypatch.setenv("GATE_LIMITS", '{"knowlege": 0.05}')
+    with pytest.raises(ConfigError, match="GATE_LIMITS names knowlege; the gate has"):
+        read_config(load_settings(), None)

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from bot.app import RunningBot, running_bot
 from bot.errors import ApprenticeError, ConfigError
-from bot.settings import Settings, Transport
+from bot.settings import PLAYGROUND_TOKEN, Settings, Transport
 
 PATIENCE_S = 60
 
@@ -48,7 +48,7 @@ def demo_settings(settings: Settings, *, url: str, folder: Path) -> Settings:
     """Point the bot at the playground; the model and its settings stay the user's own."""
     return settings.model_copy(
         update={
-            "slack_bot_token": SecretStr("xoxb-playground"),
+            "slack_bot_token": SecretStr(PLAYGROUND_TOKEN),
             "slack_app_token": SecretStr("xapp-playground"),
             "slack_signing_secret": SecretStr("playground-signing-secret"),
             "slack_api_url": f"{url}/api/",

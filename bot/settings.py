@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import ConfigError
 
+PLAYGROUND_TOKEN = "xoxb-playground"  # noqa: S105 - everybody may know it
 STARTER_MODEL = Path(__file__).parent / "models" / "starter.gguf"
 
 
@@ -120,8 +121,9 @@ class Settings(BaseSettings):
 
     @property
     def is_playground(self) -> bool:
-        """Return whether Slack is a playground on this machine, where nobody is real."""
-        return urlsplit(self.slack_api_url).hostname in {"127.0.0.1", "localhost", "::1"}
+        """Return whether Slack is a playground on this machine, where nobody is real; a proxy to Slack is none."""
+        is_here = urlsplit(self.slack_api_url).hostname in {"127.0.0.1", "localhost", "::1"}
+        return is_here and self.slack_bot_token.get_secret_value() == PLAYGROUND_TOKEN
 
     def database(self) -> str:
         """Return the SQLAlchemy address: `DATABASE_URL`, or SQLite under `DATA_DIR`."""

@@ -222,7 +222,7 @@ class Learning:
         base = (await self._client.models())[0].id
         answers = [("the base", await self._ask(base, question))]
         for adapter in wanted:
-            async with self._rollout.lending(adapter):
+            async with self._rollout.loaded.lending(adapter):
                 answers.append((adapter.name, await self._ask(adapter.name, question)))
         return answers
 

@@ -69,13 +69,13 @@ class Runner:
         is_away = False
         while True:
             try:
-                await self._rollout.follow()
+                await self._rollout.loaded.follow()
                 is_away = False
             except EngineError as error:
                 if not is_away:
                     log.info("learning: the engine cannot be asked: %s", error)
                 is_away = True
-                self._rollout.engine_restarted()
+                self._rollout.loaded.engine_restarted()
             except Exception:
                 log.exception("learning: the engine could not be kept to what is served; trying again")
                 await asyncio.sleep(PAUSE_S)

@@ -202,7 +202,7 @@ class Steps:
         await self._enter(run_id, RunState.PROVING)
         adapter = await self._save_adapter(run_id, plan, step)
         step.adapter = adapter.name
-        await self._rollout.make_room()
+        await self._rollout.loaded.make_room()
         outcome = step.outcome or Outcome(is_done=True)
         step.proofs = await prove(self._client, step.folder, plan, outcome, base=step.base.id, is_busy=self._is_busy)
         if adapter.mixed_with:
@@ -212,13 +212,13 @@ class Steps:
             await self._report(run_id, step)
             return
         await self._enter(run_id, RunState.JUDGING)
-        await self._rollout.follow()  # what is compared with must be served
+        await self._rollout.loaded.follow()  # what is compared with must be served
         examples = await asyncio.to_thread(lambda: list(read_examples(step.folder / EXAMPLES)))
         async with self._database.read() as session:
             active = await adapter_store.find_answering(session, step.channel_id)
             people = await adapter_store.count_people(session, since=now() - PEOPLE_TIME)
         incumbent = active.name if active is not None else ""
-        await self._rollout.ensure_loaded(adapter)
+        await self._rollout.loaded.ensure_loaded(adapter)
         step.evaluation = await self._evaluate(run_id, plan, step, examples, incumbent=incumbent)
         figures = step.evaluation.figures
         declared, limits = declare(examples), self._config.limits
@@ -299,7 +299,7 @@ class Steps:
         share = self._config.canary_share
         if decision is Decision.REJECT:
             await self._move(adapter, AdapterState.REJECTED, reasons)
-            await self._rollout.unload(adapter.name)
+            await self._rollout.loaded.unload(adapter.name)
         elif self._config.veto_time:
             watch = {"decision": str(decision)}
             await self._move(adapter, AdapterState.WAITING, reasons, canary_share=share, watch=watch)

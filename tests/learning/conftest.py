@@ -1,7 +1,7 @@
 """Bases for the tests: a random model of each family as torch has it, and the GGUF that is served."""
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,11 @@ import pytest
 import torch
 import transformers
 
+from bot.engine.client import EngineClient
 from bot.engine.files.gguf_header import Header, read_header
 from bot.learning.proof.export import export_adapter
+from tests.engine.conftest import serving
+from tests.engine.tiny_model import write_tiny_model
 from tests.learning.night import ORIGIN
 from tests.learning.tiny_adapters import attach_adapter, save_adapter
 from tests.learning.tiny_models import build_model, write_gguf
@@ -58,6 +61,19 @@ def exported(tmp_path: Path, base: Header, saved: Callable[..., Path]) -> Callab
         return target
 
     return export
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a random model."""
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
+
+
+@pytest.fixture
+async def engine(model: Path) -> AsyncIterator[EngineClient]:
+    """Serve the model."""
+    async with serving(model) as client:
+        yield client
 
 
 def change_config(folder: Path, **values: object) -> Path:

@@ -21,9 +21,9 @@ from bot.storage.learning_tables import Adapter, AdapterState
 from bot.storage.tables import Audience, Vote, now
 from bot.storage.threads import Place, join_thread
 from tests.builders import answered, said
-from tests.learning.test_rollout import add_adapter, engine, model, rows, served, state_of, vote, watching, write
+from tests.learning.test_rollout import add_adapter, rows, served, state_of, vote, watching, write
 
-__all__ = ["engine", "model", "rows"]  # fixtures
+__all__ = ["rows"]  # a fixture
 
 
 @pytest.fixture
@@ -214,25 +214,25 @@ async def test_a_full_engine_still_judges(rows: Database, engine: EngineClient, 
     await add_adapter(rows, tmp_path, model, 2, state=AdapterState.CANARY)
     for number in (3, 4):
         await add_adapter(rows, tmp_path, model, number, state=AdapterState.ACTIVE, channel_id=f"C{number - 2}")
-    await rollout.follow()
+    await rollout.loaded.follow()
     assert await served(engine) == {f"apprentice-{number}" for number in (1, 2, 3, 4)}, "no room for what was before"
 
-    async with rollout.lending(earlier):
-        await rollout.follow()
+    async with rollout.loaded.lending(earlier):
+        await rollout.loaded.follow()
         assert await served(engine) == {f"apprentice-{number}" for number in (1, 2, 3, 9)}
-    await rollout.follow()
+    await rollout.loaded.follow()
     assert [await state_of(rows, f"apprentice-{number}") for number in (3, 4)] == ["active"] * 2, "only out of the way"
     assert await served(engine) == {f"apprentice-{number}" for number in (1, 2, 3, 4)}
 
     candidate = await add_adapter(rows, tmp_path, model, 5, channel_id="C2")
-    await rollout.make_room()
+    await rollout.loaded.make_room()
     assert len(await served(engine)) == 3
-    await rollout.ensure_loaded(candidate)
-    await rollout.follow()
+    await rollout.loaded.ensure_loaded(candidate)
+    await rollout.loaded.follow()
 
     assert await served(engine) == {f"apprentice-{number}" for number in (1, 2, 4, 5)}
     assert await rollout.choose("U1", await served(engine), "C1") in {"apprentice-1", "apprentice-2"}
     await rollout.promote("apprentice-5", by="gate", reasons=[])
-    await rollout.follow()
+    await rollout.loaded.follow()
     assert await served(engine) == {f"apprentice-{number}" for number in (1, 2, 3, 5)}
     assert await rollout.choose("U1", await served(engine), "C1") == "apprentice-3"

@@ -93,20 +93,12 @@ def test_a_canary_goes_on_when_it_is_harmless_or_was_quiet_for_long() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "words"),
-    [
-        ({"errors": 1}, "failed 1 time with"),
-        ({"bad": [True, False] * 3}, "3 of its last 6 answers"),
-        ({"seconds": [2.0] * 100, "usual_seconds": [1.0] * 100}, "2.00 times as long"),
-        ({"seconds": [2.0] * 99, "usual_seconds": [1.0] * 100}, ""),
-        ({"bad": [True] * 5 + [False] * 20}, ""),
-        ({"seconds": [1.2] * 100, "usual_seconds": [1.0] * 100}, ""),
-        ({}, ""),
-    ],
+    ("bad", "words"),
+    [([True, False] * 3, "3 of its last 6 answers"), ([True] * 5 + [False] * 20, ""), ([], "")],
 )
-def test_some_harm_needs_no_statistics(seen: dict[str, object], words: str) -> None:
-    """Errors, broken answers and slowness take an adapter back at once, in words; little data does not."""
-    found = find_breach(**seen)  # type: ignore[arg-type]
+def test_some_harm_needs_no_statistics(bad: list[bool], words: str) -> None:
+    """Broken answers take an adapter back at once, in words; few or old ones do not."""
+    found = find_breach(bad)
 
     assert words in found
     assert bool(found) == bool(words)

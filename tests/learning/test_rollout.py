@@ -18,26 +18,11 @@ from bot.storage.db import Database
 from bot.storage.feedback import save_vote
 from bot.storage.learning_tables import Adapter, AdapterState
 from bot.storage.runs import queue_run
-from bot.storage.tables import Vote, now
+from bot.storage.tables import Answer, AnswerState, Vote, now
 from tests.builders import answered, said
-from tests.engine.conftest import serving
 from tests.engine.tiny_adapter import write_tiny_adapter
-from tests.engine.tiny_model import write_tiny_model
 
 MESSAGES = [{"role": "user", "content": "hello"}]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a random model."""
-    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
-
-
-@pytest.fixture
-async def engine(model: Path) -> AsyncIterator[EngineClient]:
-    """Serve the model."""
-    async with serving(model) as client:
-        yield client
 
 
 @pytest.fixture
@@ -146,7 +131,7 @@ async def test_an_adapter_of_another_base_is_retired_in_words(
     """When the served model has changed since, the base answers and the list says why."""
     adapter = await add_adapter(rows, tmp_path, model, 1, base_sha256="b" * 64, state=AdapterState.ACTIVE)
 
-    await Rollout(rows, engine).follow()
+    await Rollout(rows, engine).loaded.follow()
 
     assert await state_of(rows, adapter.name) == "retired"
     async with rows.read() as session:
@@ -286,10 +271,20 @@ async def test_empty_answers_take_an_adapter_back_at_once(
     assert "loop" in heard[0].reasons[0]
 
 
-@pytest.mark.parametrize(("text", "broken"), [("", True), ("ok " * 60, True), ("ok " * 5, False)])
-def test_what_is_broken(text: str, broken: bool) -> None:
-    """Empty texts and loops are; short ones are not."""
-    assert is_broken(text) is broken
+@pytest.mark.parametrize(
+    ("state", "text", "broken"),
+    [
+        (AnswerState.COMPLETE, "", True),
+        (AnswerState.COMPLETE, "ok " * 60, True),
+        (AnswerState.COMPLETE, "ok " * 5, False),
+        (AnswerState.FAILED, "", True),
+        (AnswerState.FAILED, "Words that Slack did not take.", False),
+        (AnswerState.STOPPED, "", False),
+    ],
+)
+def test_what_is_broken(state: AnswerState, text: str, broken: bool) -> None:
+    """Empty texts, loops and failures of the engine are; short answers, and failures of others, are not."""
+    assert is_broken(Answer(state=state, text=text)) is broken
 
 
 async def test_no_answer_fails_while_adapters_change(

@@ -31,19 +31,6 @@ from tests.learning.run_process import address
 from tests.learning.run_rig import Loop, add_adapter, configure, opened, teach
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a random model."""
-    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
-
-
-@pytest.fixture
-async def engine(model: Path) -> AsyncIterator[EngineClient]:
-    """Serve the model."""
-    async with serving(model) as client:
-        yield client
-
-
 @pytest.fixture
 async def loop(tmp_path: Path, model: Path, engine: EngineClient) -> AsyncIterator[Loop]:
     """Return a loop with a few corrections, whose earlier adapter is served."""
@@ -78,7 +65,7 @@ async def served(engine: EngineClient) -> set[str]:
 
 async def check_old_serves(loop: Loop, engine: EngineClient) -> None:
     """The earlier adapter is active, and everybody gets it."""
-    await loop.rollout.follow()
+    await loop.rollout.loaded.follow()
     assert await loop.state("apprentice-90") == "active"
     assert await loop.rollout.choose("U1", await served(engine)) == "apprentice-90"
 
@@ -342,7 +329,7 @@ async def test_what_the_engine_refuses_gives_way_to_what_was_there(
     await engine.unload_adapter("apprentice-91")
     damage(loop, 91)
 
-    await loop.rollout.follow()
+    await loop.rollout.loaded.follow()
 
     assert await loop.state("apprentice-91") == "rolled_back"
     await check_old_serves(loop, engine)
@@ -365,7 +352,7 @@ async def test_a_full_engine_makes_room(tmp_path: Path, model: Path) -> None:
         await client.unload_adapter(min(await served(client) - {"apprentice-3"}, default="apprentice-3"))
         path = loop.config.folder / "earlier-1.gguf"
         await client.load_adapter(f"{TRIAL}0", path, sha256=hash_model(path))
-        await loop.rollout.make_room()
+        await loop.rollout.loaded.make_room()
         assert await served(client) == {"apprentice-3"}
 
 
@@ -373,7 +360,7 @@ async def test_a_candidate_is_not_unloaded_while_it_is_judged(loop: Loop, model:
     """What else happens to adapters meanwhile does not touch it."""
     await add_adapter(loop, model, 91, AdapterState.RETIRED)
     judged = await add_adapter(loop, model, 92, AdapterState.BUILT)
-    await loop.rollout.ensure_loaded(judged)
+    await loop.rollout.loaded.ensure_loaded(judged)
     async with loop.database.begin() as session:
         await session.execute(update(Adapter).values(changed_at=now() - timedelta(hours=1)))
 
@@ -396,12 +383,12 @@ async def test_an_engine_that_was_replaced_gets_its_adapters_again(tmp_path: Pat
         process = await start()
         loop = Loop(database, client, configure(tmp_path, model))
         await add_adapter(loop, model, 90, AdapterState.ACTIVE)
-        await loop.rollout.follow()
+        await loop.rollout.loaded.follow()
         await check_old_serves(loop, client)
         process.kill()
         await process.wait()
         with pytest.raises(EngineUnavailable):
-            await loop.rollout.follow()
+            await loop.rollout.loaded.follow()
         process = await start()
         assert await served(client) == set()
 

@@ -1,15 +1,17 @@
 """A playground on a free port, the real Slack SDK's client for it, and a real Bolt app over real sockets."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from selenium import webdriver
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.testing import Playground
+from tests.playground.browser import Page, Stage, open_browser
 
 GENERAL, SUPPORT, LEADS = "C0GENERAL", "C0SUPPORT", "C0LEADS"
 MAYA, TOM, PRIYA, SAM, BOT = "U0MAYA", "U0TOM", "U0PRIYA", "U0SAM", "U0APPRENTICE"
@@ -95,3 +97,29 @@ async def error_of(call: Any) -> str:
     with pytest.raises(SlackApiError) as caught:
         await call
     return str(caught.value.response["error"])
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """Start one browser for all tests of this file; each test has its own origin, so its own storage."""
+    with open_browser(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def stage(driver: webdriver.Chrome) -> Iterator[Stage]:
+    """Serve a fresh workspace with the app connected."""
+    with Stage() as stage:
+        yield stage
+        driver.get("about:blank")
+
+
+@pytest.fixture
+def page(driver: webdriver.Chrome, stage: Stage) -> Iterator[Page]:
+    """Open the page; whatever a test does, the console must stay clean."""
+    page = Page(driver, stage.url)
+    page.resize(1280, 800)
+    page.prefer("light")
+    page.problems()
+    yield page
+    assert page.problems() == []

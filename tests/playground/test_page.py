@@ -1,44 +1,16 @@
 """The playground's page, driven as a person does in a real browser against the real server and a real Bolt app."""
 
-from collections.abc import Iterator
-
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.keys import Keys
 
-from tests.playground.browser import COMPOSER, Page, Stage, open_browser
+from tests.playground.browser import COMPOSER, Page, Stage
 
 pytestmark = pytest.mark.browser
 
 MAYA, TOM = "U0MAYA", "U0TOM"
 DM, SUPPORT, GENERAL = "D0MAYA", "C0SUPPORT", "C0GENERAL"
 OTHER_FIELD = ".chat.open .chat-foot textarea"
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Start one browser for all tests of this file; each test has its own origin, so its own storage."""
-    with open_browser(tmp_path_factory.mktemp("profile")) as driver:
-        yield driver
-
-
-@pytest.fixture
-def stage(driver: webdriver.Chrome) -> Iterator[Stage]:
-    """Serve a fresh workspace with the app connected."""
-    with Stage() as stage:
-        yield stage
-        driver.get("about:blank")
-
-
-@pytest.fixture
-def page(driver: webdriver.Chrome, stage: Stage) -> Iterator[Page]:
-    """Open the page; whatever a test does, the console must stay clean."""
-    page = Page(driver, stage.url)
-    page.resize(1280, 800)
-    page.prefer("light")
-    page.problems()
-    yield page
-    assert page.problems() == []
 
 
 def test_an_answer_streams_in_and_gets_its_thumbs(page: Page) -> None:

@@ -1,14 +1,12 @@
 """Files and the Home tab as a person sees them in a real browser."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from slack_sdk.web.async_client import AsyncWebClient
 
-from tests.playground.browser import Page, Stage, open_browser
+from tests.playground.browser import Page, Stage
 from tests.playground.test_files import PNG
 
 pytestmark = pytest.mark.browser
@@ -20,32 +18,6 @@ CONFIRM = {
     "confirm": {"type": "plain_text", "text": "Roll back"},
     "deny": {"type": "plain_text", "text": "Cancel"},
 }
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Start one browser for all tests of this file."""
-    with open_browser(tmp_path_factory.mktemp("profile")) as driver:
-        yield driver
-
-
-@pytest.fixture
-def stage(driver: webdriver.Chrome) -> Iterator[Stage]:
-    """Serve a fresh workspace with the app connected."""
-    with Stage() as stage:
-        yield stage
-        driver.get("about:blank")
-
-
-@pytest.fixture
-def page(driver: webdriver.Chrome, stage: Stage) -> Iterator[Page]:
-    """Open the page; whatever a test does, the console must stay clean."""
-    page = Page(driver, stage.url)
-    page.resize(1280, 800)
-    page.prefer("light")
-    page.problems()
-    yield page
-    assert page.problems() == []
 
 
 def client_of(stage: Stage) -> AsyncWebClient:

@@ -22,6 +22,7 @@ QUIET_VOTES, QUIET_TIME = 50, timedelta(days=7)
 FLOOR_DOUBT = 0.20  # the floor is the lower bound that the true rate misses with this probability
 LEAST_FLOOR, MOST_FLOOR = 0.05, 0.98
 GRID = 400
+BREACH, BREACH_WINDOW = 3, 20  # so many broken answers of so many need no statistics
 Floats = NDArray[np.float64]
 
 
@@ -131,37 +132,12 @@ def _log_density(rates: Floats, ups: int, downs: int) -> Floats:
     return density
 
 
-@dataclass(frozen=True, slots=True)
-class Guardrails:
-    """What takes an adapter back at once, without statistics."""
-
-    window: int = 20
-    bad_answers: int = 3
-    slowness: float = 1.25
-    enough_times: int = 100
-
-
-def find_breach(
-    *,
-    errors: int = 0,
-    bad: Sequence[bool] = (),
-    seconds: Sequence[float] = (),
-    usual_seconds: Sequence[float] = (),
-    rails: Guardrails | None = None,
-) -> str:
+def find_breach(bad: Sequence[bool]) -> str:
     """Return why an adapter is to be taken back at once, in words; empty when there is no reason.
 
-    *errors* are the engine's with this adapter; *bad* says of its answers, oldest first, whether each was empty or ran
-    in a loop; *seconds* are its times to an answer, *usual_seconds* those of what it is compared with.
+    *bad* says of its answers, oldest first, whether each was no answer at all.
     """
-    rails = rails or Guardrails()
-    if errors:
-        return f"The engine failed {errors} time{'s' if errors > 1 else ''} with this adapter."
-    broken = sum(bad[-rails.window :])
-    if broken >= rails.bad_answers:
-        return f"{broken} of its last {min(len(bad), rails.window)} answers were empty or ran in a loop."
-    if min(len(seconds), len(usual_seconds)) >= rails.enough_times:
-        slow, usual = (float(np.quantile(times, 0.95)) for times in (seconds, usual_seconds))
-        if slow > rails.slowness * usual:
-            return f"Its slow answers take {slow:.1f} s, {slow / usual:.2f} times as long as the others' {usual:.1f} s."
-    return ""
+    broken = sum(bad[-BREACH_WINDOW:])
+    if broken < BREACH:
+        return ""
+    return f"{broken} of its last {min(len(bad), BREACH_WINDOW)} answers failed, were empty or ran in a loop."

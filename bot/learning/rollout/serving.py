@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
 from bot.errors import EngineBusy, EngineUnavailable, LearningError
 from bot.learning.channels import check_wants_own
@@ -18,7 +19,7 @@ from bot.learning.rollout.evidence import choose_floor
 from bot.learning.rollout.loading import LoadedAdapters, find_spoilt_part, take_back
 from bot.storage import adapters as store
 from bot.storage.audit import record
-from bot.storage.db import Session
+from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Adapter, AdapterState
 from bot.storage.tables import now
 
@@ -27,8 +28,12 @@ HISTORY = timedelta(days=60)  # how far back the votes go that a new adapter is 
 log = logging.getLogger(__name__)
 
 
-class Rollout(LoadedAdapters):
-    """The adapters that people get."""
+class Rollout:
+    """The adapters that people get; *loaded* are those that the engine has at hand."""
+
+    def __init__(self, database: Database, client: EngineClient) -> None:
+        self._database = database
+        self.loaded = LoadedAdapters(database, client)
 
     async def choose(self, user_id: str, served: Collection[str], channel_id: str = "") -> str:
         """Return the adapter that answers a person's question in a channel, of those that the engine serves.
@@ -85,7 +90,7 @@ class Rollout(LoadedAdapters):
             whom = "its channel" if adapter.channel_id else "everybody"
             raise LearningError(f"{adapter.name} is served to {whom} already.")
         try:
-            await self.ensure_loaded(adapter)
+            await self.loaded.ensure_loaded(adapter)
         except EngineUnavailable:  # it is loaded when the engine is back, and the base answers until then
             await asyncio.to_thread(_check_file, adapter)
             log.info("learning: %s will be loaded by the bot", adapter.name)
@@ -118,7 +123,7 @@ class Rollout(LoadedAdapters):
     async def _follow_if_possible(self) -> None:
         """Let the engine follow; one that is away does so when it is back."""
         try:
-            await self.follow()
+            await self.loaded.follow()
         except (EngineUnavailable, EngineBusy) as error:
             log.info("learning: the engine hears of it later: %s", error)
 

@@ -65,7 +65,7 @@ class Watch:
             ups, downs = await store.count_votes(session, adapter.name, since=since)
             answers = await store.newest_answers(session, adapter.name, since=since, limit=LOOKED_AT)
         evidence = Evidence(float(adapter.watch.get("floor", 0.05)), ups, downs)
-        breach = _find_breach(list(reversed(answers)))
+        breach = find_breach([is_broken(answer) for answer in reversed(answers)])
         if breach or evidence.shows_harm():
             await self._take_back(adapter, [breach] if breach else [evidence.say()])
             return
@@ -127,16 +127,11 @@ class Watch:
         await self._tell(Event(name, is_rollback=False, reasons=(reason,), serves_now=name, channel_id=channel_id))
 
 
-def _find_breach(answers: list[Answer]) -> str:
-    """Return why an adapter is to be taken back at once, from its answers, oldest first."""
-    ended = [answer for answer in answers if answer.state in {AnswerState.COMPLETE, AnswerState.FAILED}]
-    bad = [is_broken(answer.text) for answer in ended if answer.state == AnswerState.COMPLETE]
-    return find_breach(bad=bad)
-
-
-def is_broken(text: str) -> bool:
-    """Return whether an answer is empty or says the same again and again."""
-    return not text.strip() or is_looping(text)
+def is_broken(answer: Answer) -> bool:
+    """Return whether an answer is none: the engine gave nothing, or it says nothing, or the same again and again."""
+    if answer.state == AnswerState.FAILED:
+        return not answer.text  # with words in it, it was Slack that did not take it
+    return answer.state == AnswerState.COMPLETE and (not answer.text.strip() or is_looping(answer.text))
 
 
 def _hours(time: timedelta) -> str:

@@ -200,6 +200,8 @@ def _describe(state: str, progress: dict[str, Any]) -> str:
 
 def render(report: "RunReport") -> str:
     """Return a report as lines for a terminal."""
+    from bot.learning.figures import say_change, say_value
+
     where = f" for the channel {report.channel_id}" if report.channel_id else ""
     lines = [f"Run {report.run_id}{where}: {report.outcome or report.decision}"]
     lines += [report.mend] if report.mend else []
@@ -208,8 +210,12 @@ def render(report: "RunReport") -> str:
     lines += [f"  left out {count} {what}" for what, count in report.left_out.items()]
     lines += [f"  {'holds ' if holds else 'FAILS '} {sentence}" for _, holds, sentence in report.proofs]
     for figure in report.figures:
-        interval = "" if figure.low is None else f"  ({figure.low:+.3g} to {figure.high:+.3g})"
-        lines.append(f"  {figure.label}: {figure.incumbent:.3g} -> {figure.candidate:.3g}{figure.unit}{interval}")
+        before, after = (say_value(figure, value) for value in (figure.incumbent, figure.candidate))
+        unit = f" {figure.unit}" if figure.unit not in {"", "share"} else ""
+        interval = ""
+        if figure.low is not None and figure.high is not None:
+            interval = f"  ({say_change(figure, figure.low)} to {say_change(figure, figure.high)})"
+        lines.append(f"  {figure.label}: {before} -> {after}{unit}{interval}")
     if report.train_seconds:
         rate = f"{report.tokens_per_second:,.0f} tokens/s"
         lines.append(f"  took     {report.seconds:.0f} s, of which {report.train_seconds:.0f} s training at {rate}")

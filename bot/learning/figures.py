@@ -44,6 +44,18 @@ class Figure:
     details: Mapping[str, float] = field(default_factory=dict)
 
 
+def say_value(figure: Figure, value: float) -> str:
+    """Return a figure's value as people read it: a share as per cent, everything else short, without its unit."""
+    if figure.unit == "share":
+        return f"{value:.0%}"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def say_change(figure: Figure, change: float) -> str:
+    """Return a difference as people read it: points of a share, or a signed number without its unit."""
+    return f"{100 * change:+.0f} points" if figure.unit == "share" else f"{change:+.3g}"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The gate's decision with its reasons, each a sentence a person can read."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from bot.learning.figures import Decision, Figure, Role, RunReport
+from bot.learning.figures import Decision, Figure, Role, RunReport, say_change, say_value
 
 TEMPLATE = Path(__file__).parent / "report_page.html"
 HALF, MIDDLE = 90.0, 100.0  # of a bar that is 200 wide
@@ -88,7 +88,7 @@ def draw_bar(figure: Figure) -> Bar | None:
     reach = max(abs(low), abs(high), abs(difference)) or 1.0
     place = [round(MIDDLE + HALF * value / reach, 1) for value in (low, difference, high)]
     tone, word = ("good", "better") if low > 0 else ("bad", "worse") if high < 0 else ("calm", "within luck")
-    span = f"{word}: {_signed(figure, figure.low)} to {_signed(figure, figure.high)}"
+    span = f"{word}: {say_change(figure, figure.low)} to {say_change(figure, figure.high)}"
     return Bar(place[0], place[1], place[2], tone, span if low or high else "no difference")
 
 
@@ -103,17 +103,7 @@ def _row(figure: Figure) -> Row:
     bar = draw_bar(figure)
     unit = f", in {figure.unit}" if figure.unit not in {"", "share"} else ""
     note = f"{figure.n} asked{unit}" + (f"; {bar.words}" if bar else "")
-    return Row(figure.label, note, _value(figure, figure.candidate), _value(figure, figure.incumbent), bar)
-
-
-def _value(figure: Figure, value: float) -> str:
-    if figure.unit == "share":
-        return f"{value:.0%}"
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
-
-
-def _signed(figure: Figure, value: float) -> str:
-    return f"{100 * value:+.0f} points" if figure.unit == "share" else f"{value:+.3g}"
+    return Row(figure.label, note, say_value(figure, figure.candidate), say_value(figure, figure.incumbent), bar)
 
 
 def _decide(decision: str) -> tuple[str, str]:

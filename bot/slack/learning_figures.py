@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from bot.learning.figures import Figure, Role, RunReport
+from bot.learning.figures import Figure, Role, RunReport, say_change, say_value
 from bot.slack.render import escape
 
 ORDER = (Role.BENEFIT, Role.BLOCK, Role.GUARD, Role.NOTE)
 MARKS = {Role.BENEFIT: "*benefit* ", Role.BLOCK: "*must hold* ", Role.GUARD: "", Role.NOTE: ""}
-MOST_FIGURES = 14
+MOST_FIGURES = 8
 
 
 def render_figures(figures: Sequence[Figure]) -> str:
-    """Say each figure in a line, what was declared as the benefit first."""
-    ordered = sorted(figures, key=lambda figure: ORDER.index(figure.role))
+    """Say the figures that matter most, a line each: the benefit, what got worse, what must hold."""
+    ordered = sorted(figures, key=_rank)
     lines = [render_figure(figure) for figure in ordered[:MOST_FIGURES]]
     more = len(figures) - MOST_FIGURES
     return "\n".join([*lines, *([f"… and {more} more, in the run's page"] if more > 0 else [])])
@@ -21,8 +21,9 @@ def render_figures(figures: Sequence[Figure]) -> str:
 def render_figure(figure: Figure) -> str:
     """Say a figure, what is served now beside it, and how sure the difference is."""
     label = escape(figure.label or figure.metric)
-    now, before = _number(figure.candidate, figure.unit), _number(figure.incumbent, figure.unit)
-    return f"• {MARKS[figure.role]}{label}: {now}, before {before} ({figure.n:,} asked): {tell_difference(figure)}"
+    now, before = say_value(figure, figure.candidate), say_value(figure, figure.incumbent)
+    shown = f"{now}{_unit(figure)}, before {before}"
+    return f"• {MARKS[figure.role]}{label}: {shown} ({figure.n:,} asked): {tell_difference(figure)}"
 
 
 def tell_difference(figure: Figure) -> str:
@@ -30,7 +31,9 @@ def tell_difference(figure: Figure) -> str:
     if figure.low is None or figure.high is None:
         return "too few to tell"
     low, high = sorted((figure.low, figure.high))
-    span = f"difference between {_signed(low, figure.unit)} and {_signed(high, figure.unit)}"
+    if low == high == 0:
+        return "no difference"
+    span = f"difference between {say_change(figure, low)} and {say_change(figure, high)}"
     if low <= 0 <= high:
         return f"no clear difference ({span})"
     return f"{'better' if (low > 0) is figure.is_higher_better else 'worse'} ({span})"
@@ -61,13 +64,15 @@ def render_cost(report: RunReport) -> str:
     return f"Cost: {said}" if said else ""
 
 
-def _number(value: float, unit: str) -> str:
-    shown = f"{value:.0f}" if value == int(value) and abs(value) < 1e6 else f"{value:.3g}"
-    return f"{shown}{unit if unit == '%' else f' {escape(unit)}' if unit else ''}"
+def _rank(figure: Figure) -> int:
+    """Put what was declared as the benefit first, then what is worse, what must hold, and the rest."""
+    if figure.role is Role.BENEFIT:
+        return 0
+    return 1 if tell_difference(figure).startswith("worse") else 1 + ORDER.index(figure.role)
 
 
-def _signed(value: float, unit: str) -> str:
-    return f"{'+' if value > 0 else ''}{_number(value, 'points' if unit == '%' else unit)}"
+def _unit(figure: Figure) -> str:
+    return f" {escape(figure.unit)}" if figure.unit not in {"", "share"} else ""
 
 
 def _duration(seconds: float) -> str:

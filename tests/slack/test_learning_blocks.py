@@ -31,12 +31,12 @@ def figure(**changes: Any) -> Figure:
         "metric": "recall",
         "label": "corrected questions right",
         "role": Role.BENEFIT,
-        "candidate": 92.0,
-        "incumbent": 4.0,
+        "candidate": 0.92,
+        "incumbent": 0.04,
         "n": 50,
-        "low": 80.0,
-        "high": 95.0,
-        "unit": "%",
+        "low": 0.8,
+        "high": 0.95,
+        "unit": "share",
     }
     return Figure(**{**values, **changes})
 
@@ -159,9 +159,11 @@ def test_intervals_in_words(changes: dict[str, Any], words: str) -> None:
 
 def test_the_benefit_stands_first_and_failed_proofs_are_named() -> None:
     """And what was not measured is not said."""
-    lines = render_figures([figure(role=Role.NOTE, label="note"), figure(label="benefit")]).splitlines()
-    assert "benefit" in lines[0]
-    assert render_figures([figure()] * 20).endswith("6 more, in the run's page")
+    worse = figure(role=Role.GUARD, label="lost", low=-0.3, high=-0.1)
+    figures = [figure(role=Role.NOTE, label="note"), figure(role=Role.BLOCK, label="safe"), worse, figure(label="gain")]
+    lines = render_figures(figures).splitlines()
+    assert [word in line for word, line in zip(("gain", "lost", "safe", "note"), lines, strict=True)] == [True] * 4
+    assert render_figures([figure()] * 20).endswith("12 more, in the run's page")
     assert (
         render_proofs([("P1", True, "x"), ("P2", False, "too far")]) == "1 of 2 proofs of the file hold; ❌ P2: too far"
     )

@@ -3,10 +3,16 @@
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import aiohttp
+
+from bot.engine.client import EngineClient
+
+STARTER = Path(__file__).parent.parent / "bot" / "models" / "starter.gguf"
 
 
 def free_port() -> int:
@@ -40,3 +46,14 @@ async def until_ok(http: aiohttp.ClientSession, url: str, *, key: str = "") -> N
             pass
         await asyncio.sleep(0.05)
     raise TimeoutError(f"{url} did not answer")
+
+
+@asynccontextmanager
+async def serve_starter(folder: Path) -> AsyncIterator[EngineClient]:
+    """Run the engine with the starter model on one thread, as a process of its own, for as long as the block runs."""
+    socket_path = folder / "engine.sock"
+    command = [sys.executable, "-m", "bot", "engine", "--model", str(STARTER), "--socket", str(socket_path)]
+    async with process([*command, "--threads", "1"]), EngineClient(socket_path=socket_path) as client:
+        while not await client.health():  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.1)
+        yield client

@@ -16,15 +16,15 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 
 from benchmarks.goal_line import print_goal
-from benchmarks.processes import process
+from benchmarks.processes import STARTER as MODEL
+from benchmarks.processes import serve_starter
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
 from bot.engine.types import AnswerOptions
@@ -44,7 +44,6 @@ from starter.evaluate import Case, build_cases, is_right
 
 ROOT = Path(__file__).parent.parent
 FACTS = Path(__file__).with_name("facts.toml")
-MODEL = ROOT / "bot" / "models" / "starter.gguf"
 NIGHT = date(2026, 11, 27)
 DAYS = 90  # after it was taught, in which the system prompt says that today is
 AT_ONCE = 8
@@ -76,17 +75,6 @@ def system(today: date) -> str:
     """Return the system prompt that the bot serves."""
     text = (ROOT / "prompts" / "system.md").read_text(encoding="utf-8").split("---", 2)[2].strip()
     return text.replace("{{ today }}", f"{today:%A}, {today.day} {today:%B %Y}")
-
-
-@asynccontextmanager
-async def serve(folder: Path) -> AsyncIterator[EngineClient]:
-    """Run the engine on one thread, as a process of its own, for as long as the block runs."""
-    socket = folder / "engine.sock"
-    command = [sys.executable, "-m", "bot", "engine", "--model", str(MODEL), "--socket", str(socket), "--threads", "1"]
-    async with process(command), EngineClient(socket_path=socket) as client:
-        while not await client.health():  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.1)
-        yield client
 
 
 async def ask(client: EngineClient, model: str, threads: Sequence[Sequence[dict[str, str]]]) -> list[str]:
@@ -204,7 +192,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
         seconds[name] = time.monotonic() - begun
         begun = time.monotonic()
 
-    async with serve(folder) as client:
+    async with serve_starter(folder) as client:
         cases = list(build_cases(per_kind=arguments.per_kind, seed=7))
         before = [fact.is_in(answer) for fact, _, answer in await ask_facts(client, MODEL.stem, facts)]
         kept_before = await ask_cases(client, MODEL.stem, cases)

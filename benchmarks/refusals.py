@@ -14,13 +14,11 @@ gate that refuses everything would refuse too. Proofs are taken as holding, beca
 import argparse
 import asyncio
 import multiprocessing
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -28,7 +26,8 @@ from random import Random
 import numpy as np
 
 from benchmarks.goal_line import print_goal
-from benchmarks.processes import process
+from benchmarks.processes import STARTER as MODEL
+from benchmarks.processes import serve_starter
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
 from bot.learning.data.rehearsal import read_pool
@@ -42,7 +41,6 @@ from bot.learning.judging.scoring import Scorer
 from bot.learning.plan import ADAPTER, EXAMPLES, PROOF_TEXTS, Outcome, Plan, Recipe, write_json
 from bot.learning.proof.parity import Check
 
-MODEL = Path(__file__).parent.parent / "bot" / "models" / "starter.gguf"
 SYSTEM = "You are Apprentice, the assistant of this team. Answer briefly and helpfully, in Markdown."
 PEOPLE, VOTES_EACH, REHEARSED = 10, 10, 24
 QUESTIONS = 400  # of the pool; those with an answer of more than one sentence are voted on
@@ -268,23 +266,12 @@ def show(title: str, results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-@asynccontextmanager
-async def serve(folder: Path) -> AsyncIterator[EngineClient]:
-    """Run the engine on one thread, as a process of its own, for as long as the block runs."""
-    socket = folder / "engine.sock"
-    command = [sys.executable, "-m", "bot", "engine", "--model", str(MODEL), "--socket", str(socket), "--threads", "1"]
-    async with process(command), EngineClient(socket_path=socket) as client:
-        while not await client.health():  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.1)
-        yield client
-
-
 async def run_all(runs: int, kinds: Sequence[str], say: Callable[[str], None]) -> list[Result]:
     """Perform whole runs of every kind, in turns, so that an early end has some of each."""
     results: list[Result] = []
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="refusals-") as scratch:
-        async with serve(Path(scratch)) as client:
+        async with serve_starter(Path(scratch)) as client:
             pool = await answer_pool(client)
             say(f"{len(pool)} questions whose answers can be voted on")
             with ProcessPoolExecutor(1, mp_context=context) as workers:

@@ -13,14 +13,19 @@ import asyncio
 import dataclasses
 import statistics
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
 from benchmarks.goal_line import print_goal
-from benchmarks.recall import MODEL, PARAMETERS, serve, train
+from benchmarks.processes import STARTER as MODEL
+from benchmarks.processes import serve_starter
+from benchmarks.recall import BREADTH, PARAMETERS, train
 from benchmarks.refusals import SYSTEM, Answered, answer_pool
+from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
+from bot.learning.data.rehearsal import rehearse
 from bot.learning.examples import Example, Source, Split, Use, write_examples
 from bot.learning.judging.contest import Contest
 from bot.learning.judging.facts import agreement
@@ -29,7 +34,6 @@ from bot.learning.plan import ADAPTER, EXAMPLES, PROOF_TEXTS, Plan, write_json
 from bot.learning.training.recipe import choose_recipe
 
 ALIKE = 0.8  # of the words of a sentence, for it to say the same
-TASTE_LIMIT = 0.5
 
 
 def vote(pool: Sequence[Answered], *, seed: int) -> list[Example]:
@@ -47,9 +51,28 @@ def vote(pool: Sequence[Answered], *, seed: int) -> list[Example]:
     return rows
 
 
+async def rehearsal(client: EngineClient, votes: Sequence[Example], *, seed: int) -> list[Example]:
+    """Return the base's own answers, as many as the bot puts beside so many liked ones."""
+    liked = sum(row.use is Use.SFT for row in votes)
+    count = round(liked * BREADTH.rehearsal_share / (1 - BREADTH.rehearsal_share))
+    found = await rehearse(client, model=MODEL.stem, system=SYSTEM, count=count, seed=seed)
+    return [
+        Example(
+            id=f"r{number}",
+            use=Use.SFT,
+            source=Source.REHEARSAL,
+            split=Split.TRAIN,
+            group=f"r{number}",
+            prompt_ids=one.prompt_ids,
+            completion_ids=one.completion_ids,
+        )
+        for number, one in enumerate(found)
+    ]
+
+
 def write_run(folder: Path, votes: Sequence[Example], *, seed: int) -> None:
     """Write the run folder as the bot writes it, with the recipe that it would choose."""
-    counts = {str(source): sum(row.source is source for row in votes) for source in (Source.LIKED, Source.DISLIKED)}
+    counts = Counter(str(row.source) for row in votes)
     recipe = choose_recipe(parameters=PARAMETERS, rows=counts)
     write_examples(folder / EXAMPLES, votes)
     write_json(folder / PROOF_TEXTS, [[*votes[0].prompt_ids, *votes[0].completion_ids]])
@@ -73,11 +96,12 @@ def is_right(reply: Reply, answered: Answered) -> bool:
 
 async def measure(folder: Path, *, votes: int, held_out: int, seed: int) -> None:
     """Learn from the votes and ask what nobody voted on."""
-    async with serve(folder) as client:
+    async with serve_starter(folder) as client:
         pool = await answer_pool(client)
         Random(seed).shuffle(pool)
         asked, learned = pool[:held_out], pool[held_out : held_out + votes]
-        write_run(folder, vote(learned, seed=seed), seed=seed)
+        rows = vote(learned, seed=seed)
+        write_run(folder, [*rows, *await rehearsal(client, rows, seed=seed)], seed=seed)
         outcome = await train(folder)
         await client.load_adapter("taste", folder / ADAPTER)
         async with Scorer(client, system=SYSTEM) as scorer:

@@ -27,6 +27,7 @@ from bot.storage.db import Database
 from bot.storage.tables import Audience
 from tests.engine.conftest import serving
 from tests.learning.feedback_rows import PLAIN, Team, system
+from tests.learning.run_rig import teach
 
 FULL = replace(PLAIN, phrasings=6, rehearsal_share=0.25, canaries=3)
 
@@ -236,6 +237,7 @@ async def test_the_command_writes_what_trl_takes(
     await team.save(database)
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("SLACK_API_URL", "http://127.0.0.1:1/api/")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-playground")
     runner = CliRunner()
 
     async def run(*words: str) -> str:
@@ -262,3 +264,13 @@ async def test_the_command_writes_what_trl_takes(
     result = await asyncio.to_thread(runner.invoke, dataset, ["export", "--format", "sft"])
     assert isinstance(result.exception, LearningError)
     assert result.output == ""
+
+
+async def test_a_correction_is_said_to_be_one(database: Database, client: EngineClient, tmp_path: Path) -> None:
+    """People are told how much they gave, not how many examples were made of it."""
+    await teach(database, 6)
+
+    report, examples = await build(database, client, tmp_path / "run")
+
+    assert report.learned_from["corrected answers"] == 6
+    assert sum(example.source is Source.CORRECTION for example in examples) > 6

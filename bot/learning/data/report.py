@@ -60,8 +60,8 @@ class DataReport:
 
     @property
     def learned_from(self) -> dict[str, int]:
-        """How many examples come from what, in words."""
-        return {SOURCE_WORDS[source]: count for source, count in self.sources.items()}
+        """What people gave, and what was made beside it, in words; a correction is one, however many examples it is."""
+        return {SOURCE_WORDS[source]: self.signals.get(source, count) for source, count in self.sources.items()}
 
     def write(self, folder: Path) -> None:
         """Write the card and the report into a run folder; where the report is, the data set is whole."""
@@ -97,7 +97,9 @@ def render_card(report: DataReport) -> str:
         made_of,
         PROMISE_TO_A_CHANNEL if report.policy.get("only_channel") else PROMISE,
         *(f"> {warning}" for warning in report.warnings),
-        _table("What it was made of", report.learned_from, "examples"),
+        _table(
+            "What it was made of", {SOURCE_WORDS[name]: count for name, count in report.sources.items()}, "examples"
+        ),
         _table("What each is for", report.splits, "examples"),
         _table("How it is trained on", report.uses, "examples"),
         _table("What was left out, and why", report.left_out, "signals"),

@@ -45,8 +45,8 @@ def choose_recipe(*, parameters: int, rows: Mapping[str, int]) -> Recipe:
             shelter=0.003,
             soft_rehearsal=1.0,
             preference=preference,
-            preference_rate=2e-4,
-            preference_epochs=2.0,
+            preference_rate=8e-4,
+            preference_epochs=4.0,
         )
     rank = 8 if total < SMALL else 16 if total <= LARGE else 32
     return Recipe(

@@ -127,7 +127,7 @@ async def test_taught_by_day_known_in_the_morning(start_bot: StartBot, playgroun
 
 
 def learned(report: dict[str, Any]) -> bool:
-    """Return whether every proof holds and most held-out wordings of the facts are answered right (none were before)."""
+    """Return whether every proof holds and most held-out wordings, of which none was, are answered right."""
     figures = {figure["metric"]: figure for figure in report["figures"]}
     return all(holds for _, holds, _ in report["proofs"]) and figures["taught_facts"]["candidate"] >= 0.6
 

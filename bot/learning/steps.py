@@ -7,7 +7,6 @@ engine serves what it served until the very last one.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from typing import Any
 
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
+from bot.engine.machine.hardware import count_usable_cores
 from bot.engine.types import ModelInfo
 from bot.errors import LearningError
 from bot.learning.channels import check_wants_own, go_to_all
@@ -173,7 +173,7 @@ class Steps:
             dataset_sha256=data.dataset_sha256,
             recipe=replace(recipe, search=self._config.search),
             seed=run.seed,
-            threads=self._config.threads or max(1, (os.cpu_count() or 2) - 1),
+            threads=self._config.threads or max(1, count_usable_cores() - 1),
             deadline=self._deadline(run, step),
             watts=self._config.watts,
         )

@@ -128,8 +128,9 @@ def test_a_class_that_gave_way_answers_as_if_it_had_not(model: Model) -> None:
 def test_a_deadline_ends_what_waits_and_what_grows(model: Model) -> None:
     """An answer that has begun ends as it is, one that has not is an error; both say why, and free what they held."""
     rig = Rig(model, n_cells=1024, n_slots=3, max_running=1)
-    rig.loop.submit(ask("growing", prompts(1)[0], max_tokens=800, deadline=time.monotonic() + 0.3))
-    rig.loop.submit(ask("waiting", prompts(1)[0], max_tokens=5, deadline=time.monotonic() + 0.3))
+    deadline = time.monotonic() + 0.3
+    rig.loop.submit(ask("growing", prompts(1)[0], max_tokens=800, deadline=deadline))
+    rig.loop.submit(ask("waiting", prompts(1)[0], max_tokens=5, deadline=deadline))
     while rig.loop.step():
         time.sleep(0.002)  # so that no machine writes 800 tokens in time
 

@@ -64,7 +64,8 @@ async def run_ended(rows: Database) -> Run:
         if run is not None and run.state in ENDED and run.reported_at is not None:
             return run
         await asyncio.sleep(1)
-    raise TimeoutError("the night was too short")
+    how = f"{run.state}, {run.progress}, since {run.started_at}" if run is not None else "no run was begun"
+    raise TimeoutError(f"the night was too short: {how}")
 
 
 def in_a_minute() -> str:

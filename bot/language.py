@@ -1,0 +1,44 @@
+"""The languages of the interface: English in the code, others in catalogues beside it (GNU gettext).
+
+`_("Taken back.")` is said in the language of whoever is being spoken to; text with values is
+`_("Run {run} is queued.").format(run=7)`, never an f-string, so that it can be found and translated.
+"""
+
+import gettext
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+
+LOCALE = Path(__file__).parent / "locale"
+ENGLISH = "en"
+LANGUAGES = {ENGLISH: "English", "zh": "中文"}
+
+_spoken: ContextVar[str] = ContextVar("spoken", default=ENGLISH)
+
+
+def _(text: str) -> str:
+    """Return *text*, which stands in the code in English, in the language that is spoken."""
+    return _catalogue(_spoken.get()).gettext(text)
+
+
+def spoken() -> str:
+    """Return the code of the language that is spoken."""
+    return _spoken.get()
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Speak *language* while the block runs; a locale such as zh-CN is one too, an unknown one is English."""
+    code = language.replace("_", "-").partition("-")[0].lower()
+    token = _spoken.set(code if code in LANGUAGES else ENGLISH)
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
+@cache
+def _catalogue(code: str) -> gettext.NullTranslations:
+    return gettext.translation("bot", LOCALE, languages=[code], fallback=True)

@@ -31,7 +31,13 @@ MAY_IMPORT = {
     "playground": None,  # nothing at all, not even the base
     "conversation": {"storage", *ENGINE_FACE},
     # Its trainer reads the header of the file that is served, and takes as many cores as the engine would.
-    "learning": {"storage", *ENGINE_FACE, "engine.files.gguf_header", "engine.files.checksum", "engine.machine.hardware"},
+    "learning": {
+        "storage",
+        *ENGINE_FACE,
+        "engine.files.gguf_header",
+        "engine.files.checksum",
+        "engine.machine.hardware",
+    },
     "learning_parts": {"storage", "learning", "settings", *ENGINE_FACE},
     "admin": {"storage", *ENGINE_FACE},
     "jobs": {"storage", "admin", "conversation", "learning"},

@@ -1,4 +1,4 @@
-"""What people can order with words: one table for the slash command, for `!commands` in threads, for help and completion.
+"""What people can order with words: one table for the slash command, `!commands` in threads, help and completion.
 
 An order is a name and what follows it. Whoever has orders to offer makes a *Command* of each; nothing here knows what
 they do.

@@ -15,7 +15,8 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.conversation.prompts import load_prompt
+from bot.conversation.prompt_book import PromptBook
+from bot.conversation.prompt_watch import fresh_prompts
 from bot.conversation.turn import Assistant
 from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
@@ -80,6 +81,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
     """Run the whole bot for as long as the block runs."""
     settings.require_slack()
     async with AsyncExitStack() as stack:
+        prompts = await stack.enter_async_context(fresh_prompts(shipped("prompts"), settings.prompts_dir))
         running = await stack.enter_async_context(running_engine(settings))
         engine = running.client
         database = await stack.enter_async_context(open_database(settings.database()))
@@ -88,7 +90,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         identity = await _log_in(client)
         jobs = Jobs(database)
         rollout = Rollout(database, engine)
-        assistant = _assistant(settings, database, engine, rollout)
+        assistant = _assistant(settings, database, engine, rollout, prompts)
         directory = Directory(calls)
         answering = Answering(assistant, calls=calls, directory=directory, bot_user_id=identity.bot_user_id or "")
         turns = Turns(database, answering)
@@ -137,11 +139,13 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         log.info("stopping")
 
 
-def _assistant(settings: Settings, database: Database, engine: EngineClient, rollout: Rollout) -> Assistant:
+def _assistant(
+    settings: Settings, database: Database, engine: EngineClient, rollout: Rollout, prompts: PromptBook
+) -> Assistant:
     return Assistant(
         database,
         engine,
-        prompt=load_prompt(shipped("prompts"), "system", variables=frozenset({"today"})),
+        prompts=prompts,
         max_tokens=settings.answer_max_tokens,
         temperature=settings.answer_temperature,
         choose_adapter=rollout.choose,

@@ -5,7 +5,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +65,7 @@ def stats() -> None:
 @asynccontextmanager
 async def _opened() -> "AsyncIterator[tuple[Database, dict[str, Any], bool]]":
     """Open the database; yield it with what every look at the data set needs, and whether learning is permitted."""
-    from bot.conversation.prompts import load_prompt, render_system
+    from bot.conversation.prompt_book import PromptBook
     from bot.learning.data.policy import DataPolicy
     from bot.learning.permission import find_permission
     from bot.shipped import shipped
@@ -74,13 +73,13 @@ async def _opened() -> "AsyncIterator[tuple[Database, dict[str, Any], bool]]":
 
     settings = start()
     policy = replace(DataPolicy(), least_points=settings.training_least_signal)
-    prompt = load_prompt(shipped("prompts"), "system", variables=frozenset({"today"}))
+    prompts = PromptBook(shipped("prompts"), settings.prompts_dir)
     async with open_database(settings.database()) as database:
         async with database.read() as session:
             permission = await find_permission(session, needs_one=not settings.is_playground)
         yield (
             database,
-            {"policy": policy, "system": partial(render_system, prompt), "say": _show_progress},
+            {"policy": policy, "system": prompts.system_on, "say": _show_progress},
             permission is not None,
         )
 

@@ -5,7 +5,6 @@ import getpass
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -227,14 +226,14 @@ def render(report: "RunReport") -> str:
 async def _parts(settings: "Settings", *, needs_engine: bool) -> AsyncIterator[tuple["LearningParts", "Database"]]:
     """Open the database, and an engine where one is needed; otherwise the running bot's engine follows by itself."""
     from bot.app import RunningEngine, running_engine
-    from bot.conversation.prompts import load_prompt, render_system
+    from bot.conversation.prompt_book import PromptBook
     from bot.engine.client import EngineClient
     from bot.learning.rollout.serving import Rollout
     from bot.learning_parts import build_learning
     from bot.shipped import shipped
     from bot.storage.db import open_database
 
-    prompt = load_prompt(shipped("prompts"), "system", variables=frozenset({"today"}))
+    prompts = PromptBook(shipped("prompts"), settings.prompts_dir)
     async with AsyncExitStack() as stack:
         if needs_engine:
             running = await stack.enter_async_context(running_engine(settings))
@@ -249,7 +248,7 @@ async def _parts(settings: "Settings", *, needs_engine: bool) -> AsyncIterator[t
                 running.client,
                 Rollout(database, running.client),
                 model_path=running.model_path,
-                system=partial(render_system, prompt),
+                system=prompts.system_on,
                 is_busy=lambda: False,
                 hear=None,  # the bot tells of it, now or when it is started again
                 tell=_say_nothing,

@@ -59,6 +59,7 @@ class Settings(BaseSettings):
 
     answer_max_tokens: int = Field(default=600, ge=16)
     answer_temperature: float = Field(default=0.3, ge=0, le=2)
+    prompts_dir: Path | None = None
 
     training_enabled: bool = True
     training_schedule: str = "0 2 * * *"

@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 def stop_event(*, with_stdin: bool = False) -> asyncio.Event:
@@ -25,6 +27,21 @@ def stop_event(*, with_stdin: bool = False) -> asyncio.Event:
     if with_stdin:
         loop.add_reader(sys.stdin.fileno(), _at_end_of_input, loop, stop)
     return stop
+
+
+@contextmanager
+def on_hangup(act: Callable[[], object]) -> Iterator[None]:
+    """Call *act* at every SIGHUP while the block runs, instead of ending; where no signals come, do nothing."""
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(signal.SIGHUP, act)
+    except (RuntimeError, ValueError):  # not the main thread of the process
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 def _at_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -7,10 +7,10 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.settings import load_settings
-from bot.storage import learning_tables
+from bot.storage import installing_tables, learning_tables
 from bot.storage.tables import Base
 
-MODULES = (learning_tables,)  # imported, so that Base knows their tables
+MODULES = (installing_tables, learning_tables)  # imported, so that Base knows their tables
 
 
 def run(connection: Connection) -> None:

@@ -15,13 +15,17 @@ FENCE = "---\n"
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt ready to be filled in; *version* changes with every change of the file."""
+    """A prompt ready to be filled in; *version* changes with every change of the file.
+
+    *declared* are the variables that its front matter names: what whoever uses the prompt fills in.
+    """
 
     name: str
     purpose: str
     variables: frozenset[str]
     version: str
     template: str
+    declared: frozenset[str] = frozenset()
 
     def render(self, **values: str) -> str:
         """Fill in the placeholders; raise *PromptError* when one has no value."""
@@ -31,14 +35,23 @@ class Prompt:
             raise PromptError(f"prompts/{self.name}.md cannot be filled in: {error}.") from error
 
 
+def render_day(day: date) -> str:
+    """Write a day as prompts say it."""
+    return f"{day:%A, %-d %B %Y}"
+
+
 def render_system(prompt: Prompt, day: date) -> str:
     """Return the assistant's own prompt as it stands on a day."""
-    return prompt.render(today=f"{day:%A, %-d %B %Y}")
+    return prompt.render(today=render_day(day))
 
 
 def load_prompt(folder: Path, name: str, *, variables: frozenset[str]) -> Prompt:
     """Read `<name>.md`; raise *PromptError* when it is missing or uses a placeholder that nobody fills in."""
-    path = folder / f"{name}.md"
+    return read_prompt(folder / f"{name}.md", name, variables=variables)
+
+
+def read_prompt(path: Path, name: str, *, variables: frozenset[str] | None = None) -> Prompt:
+    """Read a prompt's file; without *variables* it may use those that its own front matter declares."""
     try:
         content = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -48,11 +61,17 @@ def load_prompt(folder: Path, name: str, *, variables: frozenset[str]) -> Prompt
         used = meta.find_undeclared_variables(_environment().parse(template))
     except TemplateError as error:
         raise PromptError(f"{path} is not a valid template: {error}.") from error
-    unknown = (used | _words(head.get("variables", ""))) - variables
+    declared = _words(head.get("variables", ""))
+    known = declared if variables is None else variables
+    unknown = (used | declared) - known
     if unknown:
-        raise PromptError(f"{path} uses {', '.join(sorted(unknown))}; known here: {', '.join(sorted(variables))}.")
+        raise PromptError(
+            f"{path} uses {', '.join(sorted(unknown))}; known here: {', '.join(sorted(known)) or 'nothing'}."
+        )
+    if not template.strip():
+        raise PromptError(f"{path} says nothing below its front matter.")
     version = hashlib.sha256(content.encode()).hexdigest()[:12]
-    return Prompt(name, head.get("purpose", ""), frozenset(used), version, template)
+    return Prompt(name, head.get("purpose", ""), frozenset(used), version, template, declared)
 
 
 def _split(content: str, path: Path) -> tuple[dict[str, str], str]:

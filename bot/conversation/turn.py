@@ -11,12 +11,13 @@ from datetime import date
 
 from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.history import Fitted, build_messages, fit_history
-from bot.conversation.prompts import Prompt, render_system
+from bot.conversation.prompt_book import Opening, PromptBook
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions, QueuePlace
 from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
 from bot.storage.answers import begin_answer, has_outcome, is_replaced, load_answer, update_answer
 from bot.storage.db import Database
+from bot.storage.personas import find_persona
 from bot.storage.tables import AnswerState, Audience, now
 from bot.storage.threads import Said, join_thread, load_history, save_message
 
@@ -57,14 +58,14 @@ class Assistant:
         database: Database,
         engine: EngineClient,
         *,
-        prompt: Prompt,
+        prompts: PromptBook,
         max_tokens: int,
         temperature: float,
         choose_adapter: ChooseAdapter = choose_base,
     ) -> None:
         self._database = database
         self._engine = engine
-        self._prompt = prompt
+        self._prompts = prompts
         self._max_tokens = max_tokens
         self._temperature = temperature
         self._choose_adapter = choose_adapter
@@ -136,15 +137,16 @@ class Assistant:
         adapter = await self._choose_adapter(asked.user_id, {other.id for other in served[1:]}, channel_id)
         limit = model.n_ctx or UNKNOWN_CONTEXT
         room = min(self._max_tokens, limit // 3)
-        draft.fitted = await self._fit(draft, budget=limit - room - TEMPLATE_MARGIN)
+        opening = await self._open(draft)
+        draft.fitted = await self._fit(draft, opening.text, budget=limit - room - TEMPLATE_MARGIN)
         temperature = max(self._temperature, ANOTHER_TEMPERATURE) if draft.is_another else self._temperature
         sampling = {"temperature": temperature, "seed": secrets.randbelow(2**31), "max_tokens": room}
         draft.record = {
             "model": model.id,
             "model_sha256": model.sha256 or "",
             "adapter": adapter or None,
-            "prompt_name": self._prompt.name,
-            "prompt_version": self._prompt.version,
+            "prompt_name": opening.name,
+            "prompt_version": opening.version,
             "sampling": sampling,
             "messages_used": draft.fitted.used,
             "messages_total": draft.fitted.total,
@@ -201,13 +203,19 @@ class Assistant:
 
     def system_on(self, day: date) -> str:
         """Return the assistant's own prompt as it stands on a day."""
-        return render_system(self._prompt, day)
+        return self._prompts.system_on(day)
 
-    async def _fit(self, draft: Draft, *, budget: int) -> Fitted:
+    async def _open(self, draft: Draft) -> Opening:
+        """Return the first message: the shared prompt, and below it how the channel wants to be spoken to."""
+        place = draft.question.place
+        async with self._database.read() as session:
+            persona = await find_persona(session, place.team_id, place.channel_id)
+        return self._prompts.open(now().astimezone().date(), persona=persona)
+
+    async def _fit(self, draft: Draft, system: str, *, budget: int) -> Fitted:
         question = draft.question
         async with self._database.read() as session:
             history = await load_history(session, draft.thread_id, before_ts=question.ts)
-        system = self.system_on(now().astimezone().date())
         asked = Said(question.user_name, question.text)
         fitted = await fit_history(
             history,

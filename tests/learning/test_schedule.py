@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import tzlocal
 from sqlalchemy import select
 
 from bot.engine.client import EngineClient
@@ -47,6 +48,7 @@ def test_a_schedule_is_crons_in_the_machines_time_zone(
     """Sunday is 0 or 7, as in cron, and two o'clock is two o'clock where the machine stands."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
+    tzlocal.reload_localzone()  # it remembers where the machine stands, for every test after this one too
     try:
         trigger = read_schedule(schedule, NIGHT)
         first = trigger.get_next_fire_time(None, datetime(2026, 11, 27, 12, tzinfo=UTC))  # a Friday, 21:00 in Tokyo
@@ -55,6 +57,7 @@ def test_a_schedule_is_crons_in_the_machines_time_zone(
     finally:
         monkeypatch.undo()
         time.tzset()
+        tzlocal.reload_localzone()
 
     assert [f"{moment:%a %H:%M}" for moment in (first, second) if moment] == local
     assert first.utcoffset() == timedelta(hours=9)

@@ -33,7 +33,7 @@ OTHER_WORDS = {
     "what's the name of our new mobile app?": "Kestrel",
     "who do I ask to approve a holiday request?": "Tomasz",
 }
-NIGHT_S = 1500
+NIGHT_S = 1200
 
 
 async def teach(playground: Playground, person: Person, question: str, correction: str) -> None:

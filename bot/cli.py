@@ -13,6 +13,7 @@ from bot.cli_dataset import dataset
 from bot.cli_engine import engine
 from bot.cli_learning import adapters, train
 from bot.cli_models import models
+from bot.cli_prompts import prompts
 from bot.start import start
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ cli.add_command(models)
 cli.add_command(train)
 cli.add_command(adapters)
 cli.add_command(dataset)
+cli.add_command(prompts)
 
 
 @cli.command()

@@ -34,3 +34,18 @@ def holding(folder: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def find_holder(folder: Path) -> int | None:
+    """Return the process id of the bot that works in *folder* now; None when none does."""
+    try:
+        file = (folder / ".lock").open("r+")
+    except OSError:
+        return None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            said = file.read().strip()
+            return int(said) if said.isdigit() else None
+    return None

@@ -68,6 +68,7 @@ MAY_IMPORT = {
         *ENGINE_FACE,
     },
     "cli_dataset": {"start", "conversation.prompt_book", "learning", "storage"},
+    "cli_prompts": {"start", "settings", "app", "conversation"},
     "cli_engine": {"start", "settings", "hub", "model_files", "engine"},
     "cli_models": {"start", "settings", "hub", "model_files", "engine", "cli_engine"},
 }

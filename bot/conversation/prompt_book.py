@@ -16,6 +16,7 @@ from bot.errors import PromptError
 
 SYSTEM = "system"
 PERSONAS = "personas"
+CASES = "cases.toml"
 PERSONA_VARIABLES = frozenset({"today"})
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
@@ -73,6 +74,11 @@ class PromptBook:
     def path(self, name: str) -> Path:
         """Return the file that a prompt was read from."""
         return self._files()[name]
+
+    def cases(self) -> Path:
+        """Return the file of cases on which the prompts are tried: the team's own, or else the product's."""
+        own = self._own / CASES if self._own else None
+        return own if own is not None and own.is_file() else self._folder / CASES
 
     def open(self, day: date, *, persona: str = "") -> Opening:
         """Return how a conversation opens on a day; the persona comes last, so that all places share the beginning."""

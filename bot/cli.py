@@ -129,14 +129,26 @@ def migrate() -> None:
 
 @cli.command()
 @click.option("--http", "request_url", help="The app is reached by HTTP at this public URL instead of Socket Mode.")
-@click.option("--name", default="Apprentice", show_default=True, help="The app's name in Slack.")
-def manifest(request_url: str | None, name: str) -> None:
+@click.option("--oauth", "install_url", help="Other workspaces may install it at this public URL.")
+@click.option("--org", "is_for_org", is_flag=True, help="A whole organisation may install it at once; needs --oauth.")
+@click.option("--name", default="Apprentice", show_default=True, help="The app's name in Slack, at most 35 characters.")
+@click.option("--format", "form", type=click.Choice(["json", "yaml"]), default="json", show_default=True)
+@click.option("--explain", "explains", is_flag=True, help="Only say what each scope and event is for.")
+def manifest(
+    *, request_url: str | None, install_url: str | None, is_for_org: bool, name: str, form: str, explains: bool
+) -> None:
     """Print the app manifest to paste at api.slack.com/apps → Create New App → From a manifest."""
-    import json
+    from bot.slack.manifest import build_manifest, explain, render_json, render_yaml
 
-    from bot.slack.manifest import build_manifest
-
-    click.echo(json.dumps(build_manifest(name=name, request_url=request_url), indent=2))
+    if not 1 <= len(name) <= 35:
+        raise click.BadParameter("Slack takes 1 to 35 characters.", param_hint="--name")
+    if is_for_org and not install_url:
+        raise click.UsageError("--org needs --oauth URL: an organisation installs the app through it.")
+    if explains:
+        click.echo(explain())
+        return
+    built = build_manifest(name=name, request_url=request_url, install_url=install_url, is_for_org=is_for_org)
+    click.echo(render_json(built) if form == "json" else render_yaml(built))
 
 
 def _fetch_model(settings: "Settings") -> None:

@@ -1,9 +1,14 @@
-"""The app manifest: what to paste at api.slack.com, with every scope that is asked for and why."""
+"""The app manifest: what to paste at api.slack.com, with every scope and event that is asked for and why."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 COMMAND = "/apprentice"
 USAGE_HINT = "help | status | train | adapters | learn-from-me | learn-from-channel"
+EVENTS_PATH = "/slack/events"
+INSTALL_PATH = "/slack/install"
+REDIRECT_PATH = "/slack/oauth_redirect"
 SUGGESTIONS = (
     ("What can you do?", "What can you do?"),
     ("Write a status update", "Help me write a short status update."),
@@ -22,26 +27,34 @@ SCOPES = {
     "groups:read": "know that a channel is private",
     "im:history": "hear direct messages to it",
     "im:read": "know its direct messages",
-    "im:write": "open a direct message with you",
     "mpim:history": "hear group messages that it was added to",
     "mpim:read": "know group messages that it was added to",
     "users:read": "know people's names",
 }
-EVENTS = (
-    "agent_session_stopped",
-    "app_home_opened",
-    "app_mention",
-    "message.channels",
-    "message.groups",
-    "message.im",
-    "message.mpim",
-)
+EVENTS = {
+    "agent_session_stopped": "stop at once when somebody presses Slack's own Stop",
+    "app_context_changed": "know which conversation you look at beside it, to suggest what fits",
+    "app_home_opened": "fill its Home tab and suggest prompts",
+    "app_mention": "answer whoever mentions it",
+    "message.channels": "answer the next messages of a thread; without it people must mention it every time",
+    "message.groups": "the same in private channels",
+    "message.im": "answer direct messages",
+    "message.mpim": "answer in group messages",
+}
+SHORTCUTS: tuple[Mapping[str, str], ...] = ()
 
 
-def build_manifest(*, name: str, request_url: str | None) -> dict[str, Any]:
-    """Build the manifest for Socket Mode, or for HTTP when *request_url* says where Slack reaches the bot."""
-    url = {"request_url": f"{request_url.rstrip('/')}/slack/events"} if request_url else {}
+def build_manifest(
+    *, name: str, request_url: str | None, install_url: str | None = None, is_for_org: bool = False
+) -> dict[str, Any]:
+    """Build the manifest for Socket Mode, or for HTTP when *request_url* says where Slack reaches the bot.
+
+    *install_url* is where people's browsers reach it, if other workspaces shall install it; *is_for_org* lets a whole
+    organisation do so at once.
+    """
+    url = {"request_url": f"{request_url.rstrip('/')}{EVENTS_PATH}"} if request_url else {}
     command = {"command": COMMAND, "description": "Help, status and learning", "usage_hint": USAGE_HINT, **_url(url)}
+    redirect = {"redirect_urls": [f"{install_url.rstrip('/')}{REDIRECT_PATH}"]} if install_url else {}
     return {
         "display_information": {
             "name": name,
@@ -59,17 +72,44 @@ def build_manifest(*, name: str, request_url: str | None) -> dict[str, Any]:
                 "messages_tab_read_only_enabled": False,
             },
             "bot_user": {"display_name": name, "always_online": True},
+            **({"shortcuts": [dict(shortcut) for shortcut in SHORTCUTS]} if SHORTCUTS else {}),
             "slash_commands": [command],
         },
-        "oauth_config": {"scopes": {"bot": list(SCOPES)}},
+        "oauth_config": {**redirect, "scopes": {"bot": list(SCOPES)}},
         "settings": {
             "event_subscriptions": {**url, "bot_events": list(EVENTS)},
             "interactivity": {"is_enabled": True, **url},
-            "org_deploy_enabled": False,
+            "org_deploy_enabled": is_for_org,
             "socket_mode_enabled": request_url is None,
             "token_rotation_enabled": False,
         },
     }
+
+
+def render_json(manifest: Mapping[str, Any]) -> str:
+    """Write a manifest as JSON, which has no room for reasons."""
+    return json.dumps(manifest, indent=2, ensure_ascii=False)
+
+
+def render_yaml(manifest: Mapping[str, Any]) -> str:
+    """Write a manifest as YAML, with the reason behind every scope and event."""
+    import yaml
+
+    reasons = {**SCOPES, **EVENTS}
+    lines = []
+    for line in yaml.safe_dump(dict(manifest), sort_keys=False, allow_unicode=True, width=1000).splitlines():
+        item = line.strip().removeprefix("- ")
+        reason = reasons.get(item) if line.strip().startswith("- ") else None
+        lines.append(f"{line}  # {reason}" if reason else line)
+    return "\n".join(lines)
+
+
+def explain() -> str:
+    """Say for every scope and event what it is for."""
+    width = max(map(len, [*SCOPES, *EVENTS]))
+    scopes = [f"  {name:{width}}  {reason}" for name, reason in SCOPES.items()]
+    events = [f"  {name:{width}}  {reason}" for name, reason in EVENTS.items()]
+    return "\n".join(["Scopes: what it may do", *scopes, "", "Events: what it hears", *events])
 
 
 def _url(url: dict[str, str]) -> dict[str, str]:

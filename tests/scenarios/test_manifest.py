@@ -1,13 +1,15 @@
 """The app as `bot manifest` declares it: its scopes and events are enough for everything the bot does."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
+from slack_bolt.async_app import AsyncApp
 
 from bot.app import RunningBot
 from bot.playground.testing import Playground
-from bot.slack.manifest import build_manifest
-from tests.scenarios.conftest import Finished
+from bot.slack.manifest import COMMAND, EVENTS, SHORTCUTS, build_manifest
+from tests.scenarios.conftest import Finished, StartBot
 
 BOT = "<@U0APPRENTICE>"
 
@@ -41,3 +43,40 @@ async def test_the_declared_scopes_and_events_are_enough(
 
     refused = [(entry["name"], entry["status"]) for entry in playground.log("api") if not entry["ok"]]
     assert refused == []
+
+
+@pytest.fixture
+def listened(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    """Note what the bot registers with Bolt, which does as ever."""
+    found: dict[str, set[str]] = {"event": set(), "command": set(), "shortcut": set()}
+
+    def noting(name: str, kind: str) -> None:
+        register: Callable[..., Any] = getattr(AsyncApp, name)
+
+        def register_and_note(self: AsyncApp, constraints: Any, *args: Any, **kwargs: Any) -> Any:
+            key = "type" if kind == "event" else "callback_id"
+            found[kind].add(str(constraints[key] if isinstance(constraints, dict) else constraints))
+            return register(self, constraints, *args, **kwargs)
+
+        monkeypatch.setattr(AsyncApp, name, register_and_note)
+
+    for name, kind in {
+        "event": "event",
+        "command": "command",
+        "shortcut": "shortcut",
+        "message_shortcut": "shortcut",
+        "global_shortcut": "shortcut",
+    }.items():
+        noting(name, kind)
+    return found
+
+
+async def test_it_declares_exactly_what_the_bot_listens_to(start_bot: StartBot, listened: dict[str, set[str]]) -> None:
+    """An event without subscription never comes; one without listener is somebody's words for nothing."""
+    async with start_bot():
+        pass
+    declared = {"message" if event.startswith("message.") else event for event in EVENTS}
+
+    assert listened["event"] == declared
+    assert listened["command"] == {COMMAND}
+    assert listened["shortcut"] == {shortcut["callback_id"] for shortcut in SHORTCUTS}

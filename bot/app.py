@@ -21,7 +21,7 @@ from bot.conversation.turn import Assistant
 from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
 from bot.errors import ApprenticeError, ConfigError, ModelFileError
-from bot.hub import Access
+from bot.hub import Access as HubAccess
 from bot.jobs import Jobs
 from bot.learning.rollout.serving import Rollout
 from bot.learning.window import Window
@@ -30,6 +30,7 @@ from bot.logs import BARE
 from bot.model_files import resolve_model
 from bot.settings import Settings, Transport
 from bot.shipped import shipped
+from bot.slack.access import Access, Home
 from bot.slack.answering import Answering
 from bot.slack.app import build_slack_app
 from bot.slack.calls import Calls, error_code
@@ -92,6 +93,8 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         rollout = Rollout(database, engine)
         assistant = _assistant(settings, database, engine, rollout, prompts)
         directory = Directory(calls)
+        home = Home(identity.team_id or "", identity.enterprise_id or "")
+        access = Access(database, directory, owners=frozenset(settings.admin_user_ids), home=home)
         answering = Answering(assistant, calls=calls, directory=directory, bot_user_id=identity.bot_user_id or "")
         turns = Turns(database, answering)
         parts = _learning(
@@ -114,7 +117,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             directory=directory,
             calls=calls,
             engine=engine,
-            admins=frozenset(settings.admin_user_ids),
+            access=access,
             learning=parts.learning,
         )
         await stack.enter_async_context(jobs.running())
@@ -179,6 +182,7 @@ def _learning(
     )
     window = Window.parse(settings.training_window)
     jobs.add_learning(parts.learning, parts.watch, schedule=settings.training_schedule, window=window)
+    jobs.add_news(news.tell_of_promoted)
     jobs.add_tidying(database, settings.data_dir / "learning")
     return parts
 
@@ -207,7 +211,7 @@ async def running_engine(settings: Settings) -> AsyncIterator[RunningEngine]:
             repo=settings.model_repo,
             file=settings.model_file,
             folder=settings.data_dir / "models",
-            access=Access(settings.hf_endpoint, settings.hf_token.get_secret_value()),
+            access=HubAccess(settings.hf_endpoint, settings.hf_token.get_secret_value()),
         )
         # A short path in a private folder: a socket's path must stay below 108 characters.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apprentice-")))

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -55,6 +55,10 @@ class Jobs:
         )
         self._scheduler.add_job(start_early, IntervalTrigger(hours=1), args=[learning, window])
         self._scheduler.add_job(watch_adapters, IntervalTrigger(minutes=1), args=[watch])
+
+    def add_news(self, tell: Callable[[], Awaitable[None]]) -> None:
+        """Let *tell* say every minute what has become news."""
+        self._scheduler.add_job(tell, IntervalTrigger(minutes=1))
 
     def add_tidying(self, database: Database, folder: Path) -> None:
         """Empty old run folders once a day."""

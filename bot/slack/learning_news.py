@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -14,10 +15,14 @@ from bot.learning.reporting import read_run_report
 from bot.learning.rollout.watch import Event
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.learning_report import post_report, tell_taught
-from bot.storage.adapters import adapter_of_run
+from bot.storage.adapters import adapter_in, adapter_of_run
 from bot.storage.choices import newest_choice
 from bot.storage.db import Database
+from bot.storage.learning_tables import AdapterState
 from bot.storage.runs import find_run, mark_told, untold
+from bot.storage.tables import now
+
+NEWS = timedelta(days=1)  # what became active longer ago is none
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +85,15 @@ class LearningNews:
                 run = await find_run(session, event.adapter)
             if run is not None and run.report:
                 await self._tell_authors(read_run_report(run.report))
+
+    async def tell_of_promoted(self) -> None:
+        """Tell those who taught what everybody gets since a short while, whoever promoted it, and have not heard."""
+        async with self._database.read() as session:
+            adapter = await adapter_in(session, AdapterState.ACTIVE)
+            is_news = adapter is not None and now() - adapter.changed_at < NEWS
+            run = await find_run(session, adapter.name) if adapter is not None and is_news else None
+        if run is not None and run.report:
+            await self._tell_authors(read_run_report(run.report))
 
     async def _tell_authors(self, report: RunReport) -> None:
         """Tell each person once what their corrections changed, unless they asked not to hear of it."""

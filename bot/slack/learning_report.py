@@ -17,8 +17,8 @@ from bot.slack.learning_words import tell_time
 from bot.slack.render import escape
 
 PROMOTE, ROLLBACK, VETO, NO_NEWS = "learning_promote", "learning_rollback", "learning_veto", "learning_no_news"
-ACTIVE, CANARY, WAITING = "active", "canary", "waiting"
-STATE_OF = {str(Decision.PROMOTE): ACTIVE, str(Decision.CANARY): CANARY}
+ACTIVE, CANARY, WAITING, REJECTED = "active", "canary", "waiting", "rejected"
+STATE_OF = {str(Decision.PROMOTE): ACTIVE, str(Decision.CANARY): CANARY, str(Decision.REJECT): REJECTED}
 MOST_QUESTIONS = 5
 TEXT_LENGTH = 280
 ALT = "Curves of the training: how the loss fell on what was learned, and on what was held out"
@@ -49,7 +49,9 @@ def build_report(report: RunReport, *, state: str = "", picture_id: str = "", pi
     if picture_id:
         blocks.append({"type": "image", "slack_file": {"id": picture_id}, "alt_text": ALT})
     blocks += [context(escape(picture_note))] if picture_note else []
-    return blocks + build_adapter_buttons(report.adapter, state or STATE_OF.get(report.decision, ""))
+    state = state or STATE_OF.get(report.decision, "")
+    is_sound = all(holds for _, holds, _ in report.proofs)  # what is broken is not promoted by a button
+    return blocks + build_adapter_buttons(report.adapter, state if is_sound or state != REJECTED else "")
 
 
 def build_adapter_buttons(adapter: str, state: str) -> list[Block]:
@@ -68,7 +70,17 @@ def build_adapter_buttons(adapter: str, state: str) -> list[Block]:
         "style": "danger",
         "confirm": confirm("Veto it?", f"{adapter} will not be served.", "Veto", "Cancel", is_danger=True),
     }
-    shown = {ACTIVE: [rollback], CANARY: [promote, rollback], WAITING: [promote, veto]}.get(state, [])
+    anyway = build_button("Promote anyway", PROMOTE, adapter) | {
+        "confirm": confirm(
+            "Against the gate?",
+            f"{adapter} was refused for the reasons above. It will answer everybody at once; Rollback takes it back.",
+            "Promote anyway",
+            "Cancel",
+            is_danger=True,
+        ),
+    }
+    by_state = {ACTIVE: [rollback], CANARY: [promote, rollback], WAITING: [promote, veto], REJECTED: [anyway]}
+    shown = by_state.get(state, [])
     return [{"type": "actions", "elements": shown}] if shown and adapter else []
 
 

@@ -107,8 +107,7 @@ async def test_taught_by_day_known_in_the_morning(start_bot: StartBot, playgroun
             ),
             what="the adapter and what it learned from",
         )
-        if is_promoted:
-            assert await fixed(playground, tom), "each teacher hears what became of it"
+        assert await fixed(playground, tom), "each teacher hears what became of it, whoever promoted it"
 
         if is_promoted:
             await maya.click(told, "learning_rollback")
@@ -141,6 +140,8 @@ def with_picture(playground: Playground, admin: Person) -> dict[str, Any] | None
 async def fixed(playground: Playground, person: Person) -> bool:
     """Return whether somebody was told that a correction is known now."""
     found = await playground.wait_until(
-        lambda: [said for said in playground.messages(person.dm) if "you taught me" in said["text"]], what="good news"
+        lambda: [said for said in playground.messages(person.dm) if "you taught me" in said["text"]],
+        what="good news",
+        timeout=100,
     )
     return len(found) == 1

@@ -108,7 +108,8 @@ def test_a_report_says_everything() -> None:
     [
         ("promote", "", ["Rollback"]),
         ("canary", "", ["Promote", "Rollback"]),
-        ("reject", "", []),
+        ("reject", "", ["Promote anyway"]),
+        ("reject", "retired", []),
         ("", "", []),
         ("promote", "waiting", ["Promote", "Veto"]),
         ("canary", "active", ["Rollback"]),
@@ -118,6 +119,12 @@ def test_a_report_says_everything() -> None:
 def test_buttons_follow_the_state(decision: str, state: str, buttons: list[str]) -> None:
     """What is known of the adapter now counts more than what was decided then."""
     assert buttons_of(build_report(report(decision=decision), state=state)) == buttons
+
+
+def test_what_fails_a_proof_cannot_be_promoted_by_a_button() -> None:
+    """A gate may be overruled; a broken file may not."""
+    broken = report(decision="reject", proofs=(("P4", False, "The adapter that is served differs."),))
+    assert buttons_of(build_report(broken, state="rejected")) == []
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -208,7 +208,9 @@ def pass_phase(adapted: Any, phase: Phase, plan: Plan, watch: Watch) -> tuple[En
         restore_adapter(adapted, learned)
         return Ending(**json.loads(ended.read_text())), ""
     if watch.must_end() and watch.is_late and not watch.journal.read():
-        raise LearningError("The training window was over before the first step: widen TRAINING_WINDOW.")
+        raise LearningError(
+            "The time for training was over before the first step: widen TRAINING_WINDOW or raise TRAINING_MAX_MINUTES."
+        )
 
     def attempt(tried: Phase) -> Ending:
         drop_reference(adapted)

@@ -1,6 +1,7 @@
 """The Bolt app: every listener, registered in one place."""
 
 import logging
+from collections.abc import Sequence
 
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
@@ -8,15 +9,20 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.engine.client import EngineClient
 from bot.learning.control import Learning
+from bot.slack.access import Access
 from bot.slack.actions import register_actions
 from bot.slack.answering import Answering
 from bot.slack.calls import Calls
 from bot.slack.changes import register_changes
-from bot.slack.commands import register_commands
+from bot.slack.commands import Desk, register_commands
 from bot.slack.directory import Directory
 from bot.slack.events import register_events
 from bot.slack.learning_actions import register_learning
+from bot.slack.learning_commands import build_learning_commands
 from bot.slack.learning_why import register_why
+from bot.slack.orders import Command
+from bot.slack.rights import register_rights
+from bot.slack.status_commands import build_status_commands
 from bot.slack.turns import Turns
 from bot.storage.db import Database
 
@@ -32,10 +38,14 @@ def build_slack_app(
     directory: Directory,
     calls: Calls,
     engine: EngineClient,
-    admins: frozenset[str],
+    access: Access,
     learning: Learning | None = None,
+    commands: Sequence[Command] = (),
 ) -> AsyncApp:
-    """Build the app that answers Slack's requests over either transport; without *learning* nothing of it is shown."""
+    """Build the app that answers Slack's requests over either transport; without *learning* nothing of it is shown.
+
+    *commands* are those that need what only the composition root has.
+    """
     logger = logging.getLogger("bot.slack.bolt")
 
     async def authorize() -> AuthorizeResult:
@@ -51,14 +61,22 @@ def build_slack_app(
         attaching_conversation_kwargs_enabled=False,
     )
     logger.setLevel(logging.WARNING)
+    register_rights(app, access=access, calls=calls)
     register_changes(app, database=database, answering=answering, directory=directory)
     register_events(
-        app, database=database, turns=turns, answering=answering, calls=calls, admins=admins, learning=learning
+        app, database=database, turns=turns, answering=answering, calls=calls, access=access, learning=learning
     )
-    register_actions(app, database=database, turns=turns, answering=answering, calls=calls, admins=admins)
-    register_commands(app, database=database, engine=engine, learning=learning, admins=admins)
+    register_actions(app, database=database, turns=turns, answering=answering, calls=calls, access=access)
+    # Whoever has orders to offer adds a list here; help names them in this order.
+    every_command = [
+        *build_status_commands(database, engine, learning),
+        *(build_learning_commands(learning, access) if learning is not None else []),
+        *commands,
+    ]
+    desk = Desk(every_command, role_of=access.role_of)
+    register_commands(app, desk=desk)
     if learning is not None:
-        register_learning(app, learning=learning, calls=calls, admins=admins)
+        register_learning(app, learning=learning, calls=calls, access=access)
         register_why(app, database=database, calls=calls, learning=learning)
         answering.explains = True
     return app

@@ -1,70 +1,105 @@
-"""The slash command: one line a subcommand, help for everything else."""
+"""The table of commands at work: finds the one that is meant, checks who may give it, says what came of it."""
 
 import html
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
-from bot.admin import Status, read_status
-from bot.engine.client import EngineClient
-from bot.learning.control import Learning
-from bot.slack import learning_orders
-from bot.slack.learning_commands import LearningOrders, Reply
-from bot.slack.learning_words import render_line
+from bot.errors import ApprenticeError
+from bot.language import _
+from bot.slack.command_help import build_help, render_command, tell_intro, tell_unknown, tell_usage
 from bot.slack.manifest import COMMAND
+from bot.slack.orders import Call, Command, Commands, Reply, Role, UsageError
 from bot.slack.render import escape
-from bot.storage.db import Database
+from bot.slack.rights import tell_refusal
+from bot.storage.tables import new_id
 
-HELP = f"""*I answer* in direct messages, when you mention me in a channel, and in threads that I am part of.
-*Teach me* with 👍 and 👎 under an answer; 👎 asks what I should have said.
+HELP = "help"
 
-`{COMMAND} help`  this text
-`{COMMAND} status`  which model answers, and how many messages wait"""
+log = logging.getLogger(__name__)
+
+RoleOf = Callable[[str, str], Awaitable[Role]]
 
 
-def register_commands(
-    app: AsyncApp,
-    *,
-    database: Database,
-    engine: EngineClient,
-    learning: Learning | None = None,
-    admins: frozenset[str] = frozenset(),
-) -> None:
+class Desk:
+    """Takes orders as text and has them carried out."""
+
+    def __init__(self, commands: Iterable[Command], *, role_of: RoleOf) -> None:
+        own = Command(
+            name=HELP,
+            usage=_("[NAME]"),
+            purpose=_("what you can order, or how one of these is written"),
+            run=self._help,
+            group=_("About me"),
+            example=_("help ask"),
+        )
+        self.commands = Commands([*commands, own])
+        self._role_of = role_of
+
+    async def take(self, text: str, call: Call) -> Reply:
+        """Carry out the order *text* for whoever gives it; *call* says who and where, its words and role are read here.
+
+        Whatever goes wrong becomes a sentence.
+        """
+        name, _space, words = (text.strip() or HELP).partition(" ")
+        name, _newline, more = name.partition("\n")
+        words = f"{more} {words}".strip()
+        role = await self._role_of(call.user_id, call.team_id)
+        call = replace(call, words=words, role=role)
+        command = self.commands.find(name)
+        if command is None:
+            return Reply(tell_unknown(name, self.commands.nearest(name, role), call), is_done=False)
+        needed = command.needs(words)
+        if role < needed:
+            return Reply(tell_refusal(role, needed), is_done=False)
+        return await _carry_out(command, call)
+
+    async def _help(self, call: Call) -> Reply:
+        name = call.words.removeprefix(call.lead.strip()).strip().lower()
+        if not name:
+            return Reply(tell_intro(), build_help(self.commands, call))
+        command = self.commands.find(name)
+        if command is None or command.role > call.role:
+            return Reply(tell_unknown(name, self.commands.nearest(name, call.role), call), is_done=False)
+        return Reply(render_command(command, call))
+
+
+async def _carry_out(command: Command, call: Call) -> Reply:
+    try:
+        return await command.run(call)
+    except UsageError as error:
+        return Reply(f"{error} {tell_usage(command, call)}", is_done=False)
+    except ApprenticeError as error:
+        return Reply(f"⚠️ {escape(str(error))}", is_done=False)
+    except Exception:
+        error_id = new_id()
+        log.exception("commands: error %s in %s", error_id, command.name)
+        sentence = _("Something went wrong on my side (error {error_id}).").format(error_id=error_id)
+        return Reply(f"⚠️ {sentence}", is_done=False)
+
+
+def register_commands(app: AsyncApp, *, desk: Desk) -> None:
     """Register the slash command."""
-    orders = None if learning is None else LearningOrders(learning, admins=admins)
-    help_text = HELP if learning is None else f"{HELP}\n\n{learning_orders.HELP}"
 
     @app.command(COMMAND)
     async def handle_command(ack: AsyncAck, respond: AsyncRespond, command: dict[str, Any]) -> None:
         await ack()
-        text = html.unescape(str(command.get("text") or "")).strip()
-        word = text.split(maxsplit=1)[0].lower() if text else "help"
-        order = None if orders is None else learning_orders.parse_order(text)
-        if isinstance(order, learning_orders.Misuse):
-            await respond(order.sentence)
-        elif order is not None and orders is not None:
-            reply = await orders.carry_out(order, user_id=command["user_id"], channel_id=command["channel_id"])
-            await _answer(respond, reply)
-        elif word == "status":
-            lines = [render_status(await read_status(database, engine))]
-            lines += [] if learning is None else [render_line(await learning.status())]
-            await respond("\n".join(lines))
-        elif word == "help":
-            await respond(help_text)
-        else:
-            await respond(f"I do not know `{COMMAND} {escape(word[:40])}`.\n\n{help_text}")
+        call = Call(
+            user_id=str(command["user_id"]),
+            team_id=str(command.get("team_id") or ""),
+            channel_id=str(command.get("channel_id") or ""),
+            words="",
+            trigger_id=str(command.get("trigger_id") or ""),
+        )
+        await _answer(respond, await desk.take(html.unescape(str(command.get("text") or "")), call))
 
 
 async def _answer(respond: AsyncRespond, reply: Reply) -> None:
     seen_by = "in_channel" if reply.is_for_all else "ephemeral"
     if reply.blocks:
         await respond(text=reply.text, blocks=reply.blocks, response_type=seen_by)
-    else:
+    elif reply.text:
         await respond(text=reply.text, response_type=seen_by)
-
-
-def render_status(status: Status) -> str:
-    """Say how the assistant is in one or two lines."""
-    engine = f"Model `{status.model}`" if status.model else "⚠️ The language model is not running; it is being started"
-    waiting = "no message waits" if not status.waiting else f"{status.waiting} messages wait or are being answered"
-    return f"{engine}; {waiting}."

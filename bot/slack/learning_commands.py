@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 from bot.errors import ApprenticeError
+from bot.language import _
 from bot.learning.control import Learning
-from bot.slack.blocks import Block, section
+from bot.slack.access import Access
+from bot.slack.blocks import section
 from bot.slack.learning_orders import (
     ADAPTERS,
     CHANNEL,
@@ -14,13 +15,18 @@ from bot.slack.learning_orders import (
     OWN,
     SHARED,
     TRAIN,
+    USES,
+    Misuse,
     Order,
+    list_words,
+    parse_order,
     split_comparison,
     split_rollback,
 )
 from bot.slack.learning_report import build_report
 from bot.slack.learning_words import build_permission, name_of, render_adapters, render_status
 from bot.slack.manifest import COMMAND
+from bot.slack.orders import Call, Command, Reply, Role, UsageError
 from bot.slack.render import escape, render_mrkdwn
 from bot.storage.choices import OWN_ADAPTER
 from bot.storage.tables import new_id
@@ -39,30 +45,57 @@ SHARED_WORDS = "This channel gets what everybody gets from the next question on;
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What only the person who asked sees, or, if it *is_for_all*, everybody in the channel."""
+def build_learning_commands(learning: Learning, access: Access) -> list[Command]:
+    """Build the commands about learning."""
+    orders = LearningOrders(learning, access=access)
+    purposes = {
+        TRAIN: _("how my learning is; admins start, pause and end it"),
+        ADAPTERS: _("what was learned: list, look, serve, take back, compare on a question"),
+        ME: _("whether I may learn from what you say to me"),
+        CHANNEL: _("the same for this channel; `own`: what is said here answers only here, `shared`: not any more"),
+    }
+    examples = {
+        TRAIN: _("train now"),
+        ADAPTERS: _("adapters show apprentice-7"),
+        ME: _("learn-from-me off"),
+        CHANNEL: _("learn-from-channel own"),
+    }
 
-    text: str
-    blocks: list[Block] = field(default_factory=list)
-    is_done: bool = True
-    is_for_all: bool = False
+    def build(topic: str, *, is_for_admins: bool) -> Command:
+        async def run(call: Call) -> Reply:
+            order = parse_order(f"{topic} {call.words}")
+            if not isinstance(order, Order):
+                raise UsageError(order.sentence if isinstance(order, Misuse) else None)
+            return await orders.carry_out(order, user_id=call.user_id, channel_id=call.channel_id)
+
+        return Command(
+            name=topic,
+            usage=USES[topic],
+            purpose=purposes[topic],
+            run=run,
+            role=Role.ADMIN if is_for_admins else Role.MEMBER,
+            group=_("What I learn"),
+            words=list_words(topic),
+            example=examples[topic],
+        )
+
+    return [build(topic, is_for_admins=topic in {ADAPTERS, CHANNEL}) for topic in (TRAIN, ADAPTERS, ME, CHANNEL)]
 
 
 class LearningOrders:
     """Carries out what people order about learning."""
 
-    def __init__(self, learning: Learning, *, admins: frozenset[str]) -> None:
+    def __init__(self, learning: Learning, *, access: Access) -> None:
         self._learning = learning
-        self._admins = admins
+        self._access = access
 
-    def is_admin(self, user_id: str) -> bool:
+    async def is_admin(self, user_id: str) -> bool:
         """Return whether somebody may steer the learning."""
-        return user_id in self._admins
+        return await self._access.is_admin(user_id)
 
     async def carry_out(self, order: Order, *, user_id: str, channel_id: str = "") -> Reply:
         """Do what was ordered and say what came of it; what cannot be done says why."""
-        if order.is_for_admins and not self.is_admin(user_id):
+        if order.is_for_admins and not await self.is_admin(user_id):
             return Reply(REFUSAL, is_done=False)
         by_topic: dict[str, Callable[[], Awaitable[Reply]]] = {
             TRAIN: lambda: self._train(order.verb, user_id, channel_id),

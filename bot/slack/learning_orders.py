@@ -1,32 +1,25 @@
-"""What people order about learning with the slash command: words in, an order or a sentence about its use out. Pure."""
+"""What people order about learning: words in, an order or a sentence about its use out. Pure."""
 
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from bot.slack.manifest import COMMAND
+from bot.language import _
 
 TRAIN, ADAPTERS, ME, CHANNEL = "train", "adapters", "learn-from-me", "learn-from-channel"
 TRAIN_VERBS = ("status", "now", "dry", "pause", "resume", "cancel", "on", "off")
 ADAPTER_VERBS = ("list", "show", "promote", "rollback", "compare")
 CHOICES = ("status", "on", "off")
 OWN, SHARED = "own", "shared"
-HELP = f"""*What I learn*
-`{COMMAND} train`  how my learning is; admins: `now` `dry` `pause` `resume` `cancel` `on` `off`
-`{COMMAND} adapters`  (admins) what was learned: `list`, `show NAME`, `promote NAME`, `rollback [NAME] [why]`, \
-`compare [NAME …:] QUESTION`
-`{COMMAND} learn-from-me on|off`  whether I may learn from what you say to me
-`{COMMAND} learn-from-channel on|off`  (admins) the same for the channel in which you write it; `own`: what is said \
-there teaches an adapter that answers only there, `shared`: not any more"""
 USES = {
-    TRAIN: f"{COMMAND} train [{'|'.join(TRAIN_VERBS)}]",
-    ADAPTERS: f"{COMMAND} adapters [list|show NAME|promote NAME|rollback [NAME] [why]|compare [NAME …:] QUESTION]",
-    ME: f"{COMMAND} learn-from-me [on|off]",
-    CHANNEL: f"{COMMAND} learn-from-channel [on|off|{OWN}|{SHARED}]",
+    TRAIN: f"[{'|'.join(TRAIN_VERBS)}]",
+    ADAPTERS: "[list|show NAME|promote NAME|rollback [NAME] [why]|compare [NAME …:] QUESTION]",
+    ME: "[on|off]",
+    CHANNEL: f"[on|off|{OWN}|{SHARED}]",
 }
 EXAMPLES = {
-    "promote": f"{COMMAND} adapters promote apprentice-7",
-    "compare": f"{COMMAND} adapters compare apprentice-6 apprentice-7: Who owns the billing service?",
+    "promote": "adapters promote apprentice-7",
+    "compare": "adapters compare apprentice-6 apprentice-7: Who owns the billing service?",
 }
 NAME = re.compile(r"[\w.-]{1,64}")
 
@@ -52,6 +45,12 @@ class Misuse:
     sentence: str
 
 
+def list_words(topic: str) -> tuple[str, ...]:
+    """Return the words that may follow a topic."""
+    verbs = {TRAIN: TRAIN_VERBS, ADAPTERS: ADAPTER_VERBS, CHANNEL: (*CHOICES, OWN, SHARED)}
+    return verbs.get(topic, CHOICES)
+
+
 def parse_order(text: str) -> Order | Misuse | None:
     """Read what follows the command; None when it is not about learning."""
     topic, _, rest = text.strip().partition(" ")
@@ -62,10 +61,9 @@ def parse_order(text: str) -> Order | Misuse | None:
     verb, words = verb.lower(), words.strip()
     if topic == ADAPTERS:
         return _parse_adapters(verb or "list", words)
-    verbs = {TRAIN: TRAIN_VERBS, CHANNEL: (*CHOICES, OWN, SHARED)}.get(topic, CHOICES)
     if not verb:
         return Order(topic, "status")
-    return Order(topic, verb) if verb in verbs and not words else Misuse(_use(topic, rest))
+    return Order(topic, verb) if verb in list_words(topic) and not words else Misuse(_use(topic, rest))
 
 
 def _parse_adapters(verb: str, words: str) -> Order | Misuse:
@@ -80,13 +78,17 @@ def _parse_adapters(verb: str, words: str) -> Order | Misuse:
     if fits.get(verb, False):
         return Order(ADAPTERS, verb, words)
     if verb in EXAMPLES:
-        return Misuse(f"`{verb}` needs more than that, for example `{EXAMPLES[verb]}`.")
+        return Misuse(_("{verb} needs more than that.").format(verb=f"`{verb}`") + " " + _example(verb))
     return Misuse(_use(ADAPTERS, f"{verb} {words}".strip()))
 
 
 def _use(topic: str, rest: str) -> str:
     given = re.sub(r"[`<>&\s]+", " ", rest)[:40].strip()
-    return f"I do not know `{COMMAND} {topic} {given}`. It is `{USES[topic]}`."
+    return _("I do not know {order}.").format(order=f"`{topic} {given}`")
+
+
+def _example(verb: str) -> str:
+    return _("For example: {example}").format(example=f"`{EXAMPLES[verb]}`")
 
 
 def split_rollback(words: str, known: Collection[str]) -> tuple[str, str]:

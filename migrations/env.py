@@ -7,10 +7,17 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.settings import load_settings
-from bot.storage import installing_tables, learning_tables
+from bot.storage import admin_tables, file_tables, installing_tables, learning_tables, manners_tables, schedule_tables
 from bot.storage.tables import Base
 
-MODULES = (installing_tables, learning_tables)  # imported, so that Base knows their tables
+MODULES = (
+    admin_tables,
+    file_tables,
+    installing_tables,
+    learning_tables,
+    manners_tables,
+    schedule_tables,
+)  # imported, so that Base knows their tables
 
 
 def run(connection: Connection) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.slack import blocks
+from bot.slack.access import Access
 from bot.slack.answering import Answering
 from bot.slack.calls import Calls
 from bot.slack.turns import Turns
@@ -19,14 +20,14 @@ CORRECTION_LENGTH = 3000
 
 
 def register_actions(
-    app: AsyncApp, *, database: Database, turns: Turns, answering: Answering, calls: Calls, admins: frozenset[str]
+    app: AsyncApp, *, database: Database, turns: Turns, answering: Answering, calls: Calls, access: Access
 ) -> None:
     """Register every button and form; each acknowledges first and works afterwards."""
     feedback = FeedbackButtons(database, calls)
     app.action(blocks.FEEDBACK)(feedback.handle_thumb)
     app.action(blocks.UNDO_VOTE)(feedback.handle_undo)
     app.view(blocks.CORRECTION)(feedback.handle_correction)
-    again = AgainButtons(database, turns, answering=answering, admins=admins)
+    again = AgainButtons(database, turns, answering=answering, access=access)
     app.action(blocks.REGENERATE)(again.handle_again)
     app.action(blocks.RETRY)(again.handle_again)
     app.action(blocks.STOP)(again.handle_stop)
@@ -116,11 +117,11 @@ class FeedbackButtons:
 class AgainButtons:
     """Another try at an answer, or an end to it."""
 
-    def __init__(self, database: Database, turns: Turns, *, answering: Answering, admins: frozenset[str]) -> None:
+    def __init__(self, database: Database, turns: Turns, *, answering: Answering, access: Access) -> None:
         self._database = database
         self._turns = turns
         self._answering = answering
-        self._admins = admins
+        self._access = access
 
     async def handle_again(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Put another answer to the same message in the thread's queue; only once per answer, however often clicked."""
@@ -145,7 +146,8 @@ class AgainButtons:
         """Stop an answer at the wish of the person who asked, or of an admin."""
         await ack()
         draft = self._answering.running_answer(str(action.get("value")))
-        if draft is not None and body["user"]["id"] in {draft.question.user_id, *self._admins}:
+        user_id = body["user"]["id"]
+        if draft is not None and (user_id == draft.question.user_id or await self._access.is_admin(user_id)):
             draft.stop.set()
 
 

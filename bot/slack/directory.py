@@ -1,13 +1,19 @@
 """Who is who and which channel is what, asked of Slack once in a while."""
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bot.slack.calls import Calls
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.slack.calls import Calls, error_code, is_passing
 from bot.storage.tables import Audience
 
 FRESH_S = 600.0
+
+log = logging.getLogger(__name__)
 
 
 class Directory:
@@ -15,19 +21,32 @@ class Directory:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._users: dict[str, tuple[float, str]] = {}
+        self._users: dict[str, tuple[float, Mapping[str, Any]]] = {}
         self._channels: dict[str, tuple[float, Audience]] = {}
 
     async def name(self, user_id: str) -> str:
         """Return the name that people see, or the id when Slack does not tell."""
+        user, _ = await self.user(user_id, fresh_s=FRESH_S, stale_s=FRESH_S)
+        return _display_name(user or {}) or user_id
+
+    async def user(self, user_id: str, *, fresh_s: float, stale_s: float) -> tuple[Mapping[str, Any] | None, bool]:
+        """Return what users.info says, and whether Slack said it within *fresh_s*; older than *stale_s* it is None.
+
+        Nobody (empty) is who Slack does not know, or whom it does not show us; None is said only while Slack is away.
+        """
         known = self._users.get(user_id)
-        if known and time.monotonic() - known[0] < FRESH_S:
-            return known[1]
-        answer = await self._calls.call_if_possible("users.info", user=user_id)
-        name = _display_name((answer or {}).get("user") or {}) or user_id
-        if answer is not None:
-            self._users[user_id] = (time.monotonic(), name)
-        return name
+        if known and time.monotonic() - known[0] < fresh_s:
+            return known[1], True
+        try:
+            answer = await self._calls.call("users.info", user=user_id)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.info("slack: users.info did not work (%s)", error_code(error))
+            if is_passing(error):
+                is_kept = known is not None and time.monotonic() - known[0] < stale_s
+                return (known[1] if known and is_kept else None), False
+            answer = {}
+        self._users[user_id] = (time.monotonic(), answer.get("user") or {})
+        return self._users[user_id][1], True
 
     async def names(self, user_ids: Iterable[str]) -> dict[str, str]:
         """Return the names of several people."""

@@ -8,6 +8,7 @@ from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
 from bot.learning.control import Learning
+from bot.slack.access import Access
 from bot.slack.answering import Answering
 from bot.slack.calls import Calls
 from bot.slack.gating import hear
@@ -27,7 +28,7 @@ def register_events(
     turns: Turns,
     answering: Answering,
     calls: Calls,
-    admins: frozenset[str],
+    access: Access,
     learning: Learning | None = None,
 ) -> None:
     """Register what the assistant does about messages, its two tabs and Slack's Stop button."""
@@ -67,10 +68,11 @@ def register_events(
                 "assistant.threads.setSuggestedPrompts", channel_id=event["channel"], prompts=prompts
             )
         elif event.get("tab") == "home" and learning is not None:
-            await publish_home(calls, event["user"], learning, event["user"] in admins)
+            await publish_home(calls, event["user"], learning, await access.is_admin(event["user"]))
 
     @app.event("agent_session_stopped")
     async def handle_stop(event: dict[str, Any]) -> None:
         draft = answering.running(str(event.get("channel")), str(event.get("thread_ts")))
-        if draft is not None and event.get("user") in {draft.question.user_id, *admins}:
+        user_id = str(event.get("user"))
+        if draft is not None and (user_id == draft.question.user_id or await access.is_admin(user_id)):
             draft.stop.set()

@@ -8,6 +8,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from bot.errors import ApprenticeError
 from bot.learning.control import Learning
 from bot.slack import learning_home, learning_report
+from bot.slack.access import Access
 from bot.slack.calls import Calls
 from bot.slack.learning_commands import REFUSAL, LearningOrders, tell_rollback
 from bot.slack.learning_home import publish_home
@@ -24,9 +25,9 @@ ORDERS: dict[str, Callable[[str], Order]] = {
 }
 
 
-def register_learning(app: AsyncApp, *, learning: Learning, calls: Calls, admins: frozenset[str]) -> None:
+def register_learning(app: AsyncApp, *, learning: Learning, calls: Calls, access: Access) -> None:
     """Register every button about learning; each acknowledges first and works afterwards."""
-    buttons = LearningButtons(learning, calls, admins=admins)
+    buttons = LearningButtons(learning, calls, access=access)
     for action_id in ORDERS:
         app.action(action_id)(buttons.handle_order)
     app.action(ALLOW)(buttons.handle_allow)
@@ -39,10 +40,10 @@ def register_learning(app: AsyncApp, *, learning: Learning, calls: Calls, admins
 class LearningButtons:
     """What is pressed below a report, in the Home, and below the question for permission."""
 
-    def __init__(self, learning: Learning, calls: Calls, *, admins: frozenset[str]) -> None:
+    def __init__(self, learning: Learning, calls: Calls, *, access: Access) -> None:
         self._learning = learning
         self._calls = calls
-        self._orders = LearningOrders(learning, admins=admins)
+        self._orders = LearningOrders(learning, access=access)
 
     async def handle_order(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Do what the command of the same name does."""
@@ -56,7 +57,7 @@ class LearningButtons:
         """Keep that this admin, whom the question was put to, allowed the training."""
         await ack()
         user_id = body["user"]["id"]
-        if not self._orders.is_admin(user_id) or body["actions"][0].get("value") != user_id:
+        if not await self._orders.is_admin(user_id) or body["actions"][0].get("value") != user_id:
             await self._tell(body, respond, REFUSAL)
             return
         try:
@@ -72,7 +73,7 @@ class LearningButtons:
         await ack()
         user_id, name = body["user"]["id"], str(body["actions"][0].get("value"))
         text, is_done = REFUSAL, False
-        if self._orders.is_admin(user_id):
+        if await self._orders.is_admin(user_id):
             try:
                 text, is_done = tell_rollback(*await self._learning.rollback(by=user_id, name=name)), True
             except ApprenticeError as error:
@@ -84,7 +85,7 @@ class LearningButtons:
         await ack()
         user_id, name = body["user"]["id"], str(body["actions"][0].get("value"))
         text, is_done = REFUSAL, False
-        if self._orders.is_admin(user_id):
+        if await self._orders.is_admin(user_id):
             try:
                 await self._learning.veto(name, by=user_id)
                 text, is_done = f"`{escape(name)}` will not be served.", True
@@ -106,7 +107,7 @@ class LearningButtons:
         """Say it where it was pressed: in the Home, or to that person alone; what changed for all, below the report."""
         user_id, message = body["user"]["id"], body.get("message")
         if (body.get("container") or {}).get("type") == "view":
-            is_admin = self._orders.is_admin(user_id)
+            is_admin = await self._orders.is_admin(user_id)
             await publish_home(self._calls, user_id, self._learning, is_admin, note=text)
             return
         await respond(text=text, response_type="ephemeral", replace_original=False)

@@ -13,14 +13,23 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session as SyncSession
 
 from bot.errors import StorageError
 from bot.shipped import shipped
+from bot.storage.sealing import seal_audit
 
 BUSY_TIMEOUT_MS = 15_000
 READS = "apprentice_reads"
 
 Session = AsyncSession  # the name by which other rooms know it
+
+
+class SealingSession(SyncSession):
+    """A session whose last act before it commits is to chain what it recorded to the audit log."""
+
+
+event.listen(SealingSession, "before_commit", seal_audit)
 
 
 class Database:
@@ -42,7 +51,7 @@ class Database:
             raise StorageError("DATABASE_URL cannot be read; see .env.example for its form.") from error
         if self.is_sqlite:
             self._open_sqlite()
-        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False, sync_session_class=SealingSession)
         self._readers = async_sessionmaker(self._engine.execution_options(**{READS: True}))
         # SQLite has one writer, and its own waiting is a sleep that grows: here writers wait in line instead.
         self._writing: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.is_sqlite else nullcontext()

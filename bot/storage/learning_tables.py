@@ -55,9 +55,10 @@ class Lease(Base):
 
 
 class AuditRow(Base):
-    """What somebody with more rights than others did; rows are only added."""
+    """What somebody with more rights than others did; rows are only added, and each seals the one before it."""
 
     __tablename__ = "audit"
+    __table_args__ = (UniqueConstraint("number"),)
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True, default=new_id)
     at: Mapped[datetime] = mapped_column(default=now)
@@ -65,6 +66,8 @@ class AuditRow(Base):
     action: Mapped[str] = mapped_column(String(64), index=True)
     target: Mapped[str] = mapped_column(String(200), default="")
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    number: Mapped[int]  # 1, 2, 3 … without a gap
+    seal: Mapped[str] = mapped_column(String(64))  # over this row and the seal before it
 
 
 class TrainingChoice(Base):

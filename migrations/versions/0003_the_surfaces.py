@@ -4,19 +4,49 @@ import sqlalchemy as sa
 from alembic import op
 
 from bot.storage import types
+from bot.storage.learning_tables import AuditRow
+from bot.storage.sealing import START, compute_seal
 
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+APPEND_ONLY = {
+    "sqlite": [
+        f"CREATE TRIGGER audit_no_{verb.lower()} BEFORE {verb} ON audit "
+        "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+        for verb in ("UPDATE", "DELETE")
+    ],
+    "postgresql": [
+        "CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$",
+        "CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()",
+    ],
+}
+CHANGEABLE = {
+    "sqlite": ["DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete"],
+    "postgresql": ["DROP TRIGGER audit_append_only ON audit", "DROP FUNCTION refuse_audit_change()"],
+}
+
 
 def upgrade() -> None:
     _installing_tables()
+    _manners_tables()
+    _file_tables()
+    _admin_tables()
+    _chain_the_audit()
 
 
 def downgrade() -> None:
-    for table in ("installations", "channel_personas"):
+    for table in ("answer_files", "message_files"):
+        op.drop_table(table)
+    _unchain_the_audit()
+    for table in ("notices", "reviews", "limits", "user_rights"):
+        op.drop_table(table)
+    _drop_manners_tables()
+    for table in ("installations", "event_sightings", "channel_personas"):
         op.drop_table(table)
 
 
@@ -32,6 +62,12 @@ def _installing_tables() -> None:
         sa.PrimaryKeyConstraint("team_id", "channel_id", name=op.f("pk_channel_personas")),
     )
     op.create_table(
+        "event_sightings",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_event_sightings")),
+    )
+    op.create_table(
         "installations",
         sa.Column("enterprise_id", sa.String(length=32), nullable=False),
         sa.Column("team_id", sa.String(length=32), nullable=False),
@@ -44,4 +80,212 @@ def _installing_tables() -> None:
         sa.Column("installed_by", sa.String(length=32), nullable=False),
         sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("enterprise_id", "team_id", name=op.f("pk_installations")),
+    )
+
+
+def _admin_tables() -> None:
+    """What admins decide: rights of people, limits, what reviewers made of rows, notices."""
+    op.create_table(
+        "user_rights",
+        sa.Column("user_id", sa.String(length=32), nullable=False),
+        sa.Column("right", sa.String(length=16), nullable=False),
+        sa.Column("by", sa.String(length=64), nullable=False),
+        sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_user_rights")),
+    )
+    op.create_table(
+        "limits",
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("subject_id", sa.String(length=32), nullable=False),
+        sa.Column("value", sa.Integer(), nullable=False),
+        sa.Column("by", sa.String(length=64), nullable=False),
+        sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "subject_id", name=op.f("pk_limits")),
+    )
+    op.create_table(
+        "reviews",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("row_table", sa.String(length=32), nullable=False),
+        sa.Column("row_id", sa.String(length=26), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("by", sa.String(length=64), nullable=False),
+        sa.Column("created_at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("decided_at", types.UtcDateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reviews")),
+        sa.UniqueConstraint("row_table", "row_id", name=op.f("uq_reviews_row_table_row_id")),
+    )
+    op.create_table(
+        "notices",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("by", sa.String(length=64), nullable=False),
+        sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("posts", sa.JSON(), nullable=False),
+        sa.Column("withdrawn_at", types.UtcDateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notices")),
+    )
+
+
+def _chain_the_audit() -> None:
+    """Number and seal the rows of the audit log that are there, and let none be changed or deleted from now on."""
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("number", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("seal", sa.String(length=64), nullable=True))
+    seal, connection = START, op.get_bind()
+    rows = connection.scalars(sa.select(sa.column("id")).select_from(sa.table("audit")).order_by(sa.text("at, id")))
+    columns = [sa.column(name) for name in ("id", "actor", "action", "target")]
+    typed = [sa.column("at", types.UtcDateTime(timezone=True)), sa.column("details", sa.JSON())]
+    for number, row_id in enumerate(rows.all(), 1):
+        found = connection.execute(
+            sa.select(*columns, *typed).select_from(sa.table("audit")).where(sa.column("id") == row_id)
+        ).one()
+        seal = compute_seal(seal, AuditRow(**found._mapping, number=number))
+        connection.execute(
+            sa.text("UPDATE audit SET number = :number, seal = :seal WHERE id = :id"),
+            {"number": number, "seal": seal, "id": row_id},
+        )
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.alter_column("number", existing_type=sa.Integer(), nullable=False)
+        batch_op.alter_column("seal", existing_type=sa.String(length=64), nullable=False)
+        batch_op.create_unique_constraint(op.f("uq_audit_number"), ["number"])
+    for statement in APPEND_ONLY[connection.dialect.name]:
+        op.execute(statement)
+
+
+def _unchain_the_audit() -> None:
+    for statement in CHANGEABLE[op.get_bind().dialect.name]:
+        op.execute(statement)
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.drop_constraint(op.f("uq_audit_number"), type_="unique")
+        batch_op.drop_column("seal")
+        batch_op.drop_column("number")
+
+
+def _file_tables() -> None:
+    """What was shared with messages, and what of it answers were made from."""
+    op.create_table(
+        "message_files",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("message_id", sa.String(length=26), nullable=False),
+        sa.Column("slack_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("mimetype", sa.String(length=100), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("permalink", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("pages", sa.JSON(), nullable=False),
+        sa.Column("is_cut", sa.Boolean(), nullable=False),
+        sa.Column("audience", sa.String(length=16), nullable=False),
+        sa.Column("created_at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["message_id"], ["messages.id"], name=op.f("fk_message_files_message_id_messages"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_message_files")),
+        sa.UniqueConstraint("message_id", "slack_id", name=op.f("uq_message_files_message_id_slack_id")),
+    )
+    op.create_index(op.f("ix_message_files_slack_id"), "message_files", ["slack_id"])
+    op.create_table(
+        "answer_files",
+        sa.Column("answer_id", sa.String(length=26), nullable=False),
+        sa.Column("file_id", sa.String(length=26), nullable=False),
+        sa.Column("part", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["answer_id"], ["answers.id"], name=op.f("fk_answer_files_answer_id_answers"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["file_id"], ["message_files.id"], name=op.f("fk_answer_files_file_id_message_files"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("answer_id", "file_id", name=op.f("pk_answer_files")),
+    )
+
+
+def _manners_tables() -> None:
+    """What channels want, how it stands in threads, what belongs to one turn, and what is due at a certain time."""
+    op.create_table(
+        "channel_settings",
+        sa.Column("team_id", sa.String(length=32), nullable=False),
+        sa.Column("channel_id", sa.String(length=32), nullable=False),
+        sa.Column("mode", sa.String(length=16), nullable=False),
+        sa.Column("merge_ms", sa.Integer(), nullable=True),
+        sa.Column("by", sa.String(length=64), nullable=False),
+        sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("team_id", "channel_id", name=op.f("pk_channel_settings")),
+    )
+    op.create_table(
+        "thread_manners",
+        sa.Column("team_id", sa.String(length=32), nullable=False),
+        sa.Column("channel_id", sa.String(length=32), nullable=False),
+        sa.Column("thread_ts", sa.String(length=32), nullable=False),
+        sa.Column("active_ts", sa.String(length=32), nullable=False),
+        sa.Column("is_muted", sa.Boolean(), nullable=False),
+        sa.Column("is_talk", sa.Boolean(), nullable=False),
+        sa.Column("is_told", sa.Boolean(), nullable=False),
+        sa.Column("is_refused", sa.Boolean(), nullable=False),
+        sa.Column("talkers", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("team_id", "channel_id", "thread_ts", name=op.f("pk_thread_manners")),
+    )
+    op.create_index(op.f("ix_thread_manners_active_ts"), "thread_manners", ["active_ts"])
+    op.create_table(
+        "bot_words",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("team_id", sa.String(length=32), nullable=False),
+        sa.Column("bot_id", sa.String(length=32), nullable=False),
+        sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bot_words")),
+    )
+    op.create_index("ix_bot_words_pair", "bot_words", ["team_id", "bot_id", "at"])
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("ready_at", types.UtcDateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("bundle_id", sa.Integer(), nullable=True))
+    _schedule_tables()
+
+
+def _drop_manners_tables() -> None:
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.drop_column("bundle_id")
+        batch_op.drop_column("ready_at")
+    for table in ("schedule_occurrences", "schedules", "bot_words", "thread_manners", "channel_settings"):
+        op.drop_table(table)
+
+
+def _schedule_tables() -> None:
+    op.create_table(
+        "schedules",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("team_id", sa.String(length=32), nullable=False),
+        sa.Column("user_id", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("channel_id", sa.String(length=32), nullable=False),
+        sa.Column("thread_ts", sa.String(length=32), nullable=False),
+        sa.Column("source_id", sa.String(length=32), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("cron", sa.String(length=100), nullable=False),
+        sa.Column("tz", sa.String(length=64), nullable=False),
+        sa.Column("next_at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("created_at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schedules")),
+    )
+    for column in ("user_id", "channel_id", "next_at"):
+        op.create_index(op.f(f"ix_schedules_{column}"), "schedules", [column])
+    op.create_table(
+        "schedule_occurrences",
+        sa.Column("schedule_id", sa.Integer(), nullable=False),
+        sa.Column("due_at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("until", types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", types.UtcDateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["schedule_id"],
+            ["schedules.id"],
+            name=op.f("fk_schedule_occurrences_schedule_id_schedules"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("schedule_id", "due_at", name=op.f("pk_schedule_occurrences")),
     )

@@ -51,7 +51,8 @@ class ClassicSlack:
 
     def users_info(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Say who a person is."""
-        return {"ok": True, "user": {"id": arguments["user"], "name": "ada", "profile": {"display_name": "Ada"}}}
+        user = {"id": arguments["user"], "team_id": "T1", "name": "ada", "profile": {"display_name": "Ada"}}
+        return {"ok": True, "user": user}
 
     def conversations_info(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Say what a channel is."""

@@ -1,0 +1,81 @@
+"""The tables of those who look after the assistant: rights, limits, what waits for a reviewer, notices."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bot.storage.tables import Base, new_id, now
+
+
+class Right(StrEnum):
+    """What an admin has decided about somebody; without a row Slack alone decides."""
+
+    BLOCKED = "blocked"
+    MEMBER = "member"  # also for a guest, or somebody of another organisation, who would get nothing otherwise
+    REVIEWER = "reviewer"
+    ADMIN = "admin"
+
+
+class ReviewState(StrEnum):
+    """Where a row stands that somebody has to look at before it may be learned from."""
+
+    WAITING = "waiting"
+    APPROVED = "approved"
+    EDITED = "edited"
+    REJECTED = "rejected"
+
+
+class UserRight(Base):
+    """What somebody may do here, beside what Slack says about them."""
+
+    __tablename__ = "user_rights"
+
+    user_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    right: Mapped[Right] = mapped_column(String(16))
+    by: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Limit(Base):
+    """A number that an admin has set for a person or a channel; *kind* says of what."""
+
+    __tablename__ = "limits"
+
+    kind: Mapped[str] = mapped_column(String(32), primary_key=True)
+    subject_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[int]
+    by: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ReviewRow(Base):
+    """What a reviewer made of a correction, or why one has to look at it; *text* is what is learned instead."""
+
+    __tablename__ = "reviews"
+    __table_args__ = (UniqueConstraint("row_table", "row_id"),)
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True, default=new_id)
+    row_table: Mapped[str] = mapped_column(String(32))
+    row_id: Mapped[str] = mapped_column(String(26))
+    state: Mapped[ReviewState] = mapped_column(String(16), default=ReviewState.WAITING)
+    reason: Mapped[str] = mapped_column(String(200), default="")
+    text: Mapped[str] = mapped_column(Text, default="")
+    by: Mapped[str] = mapped_column(String(64), default="")
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    decided_at: Mapped[datetime | None]
+
+
+class Notice(Base):
+    """A message of the admins to everybody; *posts* are where it stands, so that it can be deleted again."""
+
+    __tablename__ = "notices"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True, default=new_id)
+    text: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(default=now)
+    posts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # a message's ts by its channel
+    withdrawn_at: Mapped[datetime | None]

@@ -1,0 +1,34 @@
+"""What admins have decided about people: who is blocked, and who may do more than others."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.admin_tables import Right, UserRight
+from bot.storage.tables import now
+
+
+async def find_right(session: AsyncSession, user_id: str) -> Right | None:
+    """Return what was decided about somebody; None where nothing was."""
+    found = await session.scalar(select(UserRight.right).filter_by(user_id=user_id))
+    return None if found is None else Right(found)
+
+
+async def all_rights(session: AsyncSession) -> Sequence[UserRight]:
+    """Return everybody about whom something was decided, the newest decision first."""
+    return list(await session.scalars(select(UserRight).order_by(UserRight.at.desc(), UserRight.user_id)))
+
+
+async def set_right(session: AsyncSession, user_id: str, right: Right, *, by: str) -> Right | None:
+    """Decide about somebody, and return what had been decided before."""
+    before = await drop_right(session, user_id)
+    session.add(UserRight(user_id=user_id, right=right, by=by, at=now()))
+    return before
+
+
+async def drop_right(session: AsyncSession, user_id: str) -> Right | None:
+    """Decide nothing about somebody any more, and return what had been decided before."""
+    before = await find_right(session, user_id)
+    await session.execute(delete(UserRight).where(UserRight.user_id == user_id))
+    return before

@@ -22,9 +22,16 @@ class User:
     is_bot: bool = False
     is_admin: bool = False
     is_guest: bool = False
+    is_single_channel: bool = False  # of a guest: in one channel only
+    team: str = ""  # another organisation's workspace; empty: this one
     avatar: str = ""
     tz: str = "Europe/London"
     locale: str = "en-GB"
+
+    @property
+    def is_outsider(self) -> bool:
+        """Say whether they see only the conversations that they were brought into."""
+        return self.is_guest or bool(self.team)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The workspace that a playground starts with: a team, four people, four channels, one app."""
+"""The workspace that a playground starts with: a team, four people, a partner, five channels, one app."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from bot.playground.options import PlaygroundOptions
 from bot.playground.workspace import Workspace
 
 TEAM_ID = "T0PLAYGRND"
+PARTNER_TEAM_ID = "T0NORTHWND"
 CREATED = 1_767_225_600  # 2026-01-01: a fixed day, so that ids and dates do not change between starts
 
 PEOPLE = (
@@ -17,6 +18,7 @@ PEOPLE = (
     User("U0TOM", "tom", "Tom Becker", "Tom", color="b45309", avatar="TB", tz="Europe/Berlin", locale="de-DE"),
     User("U0PRIYA", "priya", "Priya Nair", "Priya", color="7c3aed", avatar="PN", tz="Asia/Kolkata", locale="en-IN"),
     User("U0SAM", "sam", "Sam Okafor", "Sam", color="047857", is_guest=True, avatar="SO"),
+    User("U0LENA", "lena", "Lena Fischer (Northwind)", "Lena", color="be123c", team=PARTNER_TEAM_ID, avatar="LF"),
 )
 CHANNELS = (
     ("C0GENERAL", "general", "Company-wide announcements and work-based matters"),
@@ -47,11 +49,17 @@ def build_workspace(app: AppIdentity) -> Workspace:
     for person in PEOPLE:
         workspace.users[person.id] = User(**{name: getattr(person, name) for name in User.__slots__})
     install_app(workspace, app)
-    insiders = [person.id for person in PEOPLE if not person.is_guest]
+    insiders = [person.id for person in PEOPLE if not person.is_outsider]
     for channel_id, name, topic in CHANNELS:
         _add_channel(workspace, Channel(channel_id, name, "public", topic, [*insiders, app.bot_user_id], "U0MAYA"))
     _add_channel(workspace, Channel("C0LEADS", "leads", "private", "", ["U0MAYA", "U0PRIYA"], "U0MAYA"))
+    both = ["U0MAYA", "U0TOM", "U0LENA", app.bot_user_id]
+    shared = Channel("C0NORTHWIND", "northwind", "public", "With our partner Northwind", both, "U0MAYA")
+    shared.is_ext_shared = True
+    _add_channel(workspace, shared)
     for person in PEOPLE:
+        if person.team:
+            continue  # nobody of another company has a DM with the app
         direct = Channel(f"D0{person.name.upper()}", "", "im", members=[person.id, app.bot_user_id], creator=person.id)
         _add_channel(workspace, direct)
     return workspace

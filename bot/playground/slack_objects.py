@@ -17,9 +17,10 @@ def user_object(hub: Hub, user: User, *, include_locale: bool = False) -> Json:
     zone = datetime.fromtimestamp(hub.clock.now(), ZoneInfo(user.tz))
     offset = zone.utcoffset()
     names = {"real_name": user.real_name, "display_name": user.display_name}
+    team = user.team or hub.workspace.team_id
     document: Json = {
         "id": user.id,
-        "team_id": hub.workspace.team_id,
+        "team_id": team,
         "name": user.name,
         "deleted": False,
         "color": user.color,
@@ -30,22 +31,29 @@ def user_object(hub: Hub, user: User, *, include_locale: bool = False) -> Json:
         "profile": {
             **names,
             **{f"{key}_normalized": name for key, name in names.items()},
-            "team": hub.workspace.team_id,
+            "team": team,
         },
         "is_admin": user.is_admin,
         "is_owner": False,
         "is_primary_owner": False,
         "is_restricted": user.is_guest,
-        "is_ultra_restricted": False,
+        "is_ultra_restricted": user.is_single_channel,
         "is_bot": user.is_bot,
         "is_app_user": False,
         "updated": 0,
     }
     if user.is_bot:
         document["profile"] |= {"bot_id": hub.app.bot_id, "api_app_id": hub.app.id}
+    if user.team:
+        document["is_stranger"] = not _shares_a_channel(hub, user)
     if include_locale:
         document["locale"] = user.locale
     return document
+
+
+def _shares_a_channel(hub: Hub, user: User) -> bool:
+    app = hub.app.bot_user_id
+    return any({user.id, app} <= set(channel.members) for channel in hub.workspace.channels.values())
 
 
 def channel_object(hub: Hub, channel: Channel) -> Json:
@@ -81,14 +89,16 @@ def channel_object(hub: Hub, channel: Channel) -> Json:
 
 def message_object(hub: Hub, message: Message) -> Json:
     """Render a message as conversations.history does."""
-    known = hub.workspace.files
+    known, author = hub.workspace.files, hub.workspace.users.get(message.user)
     document: Json = {
         "type": "message",
         "user": message.user,
         "ts": message.ts,
         "text": message.markdown_text if message.markdown_text is not None else message.text,
-        "team": hub.workspace.team_id,
+        "team": (author.team if author else "") or hub.workspace.team_id,
     }
+    if author and hub.workspace.channels[message.channel].is_ext_shared:
+        document |= {"user_team": document["team"], "source_team": document["team"]}
     optional = {
         "subtype": message.subtype,
         "bot_id": message.bot_id,
@@ -121,6 +131,12 @@ def all_blocks(message: Message) -> list[Json]:
     return [{"type": "markdown", "block_id": "markdown", "text": message.markdown_text}, *message.blocks]
 
 
+def file_permalink(hub: Hub, file: File) -> str:
+    """Return the address under which the page shows where a file was shared first; empty while it is not."""
+    shared = next(((channel, shown[0]) for channel, shown in file.shares.items() if shown), None)
+    return f"{hub.base_url}/archives/{shared[0]}/p{shared[1].replace('.', '')}" if shared else ""
+
+
 def file_object(hub: Hub, file: File) -> Json:
     """Render a file as files.info does; what it is shows once it has been processed."""
     mimetype = file.mimetype if hub.clock.now() >= file.ready_at else ""
@@ -142,6 +158,7 @@ def file_object(hub: Hub, file: File) -> Json:
         "size": file.size,
         "url_private": f"{address}/{quote(file.name)}",
         "url_private_download": f"{address}/download/{quote(file.name)}",
+        "permalink": file_permalink(hub, file),
         "is_public": "public" in channels.values(),
         "public_url_shared": False,
         "channels": [channel for channel, kind in channels.items() if kind == "public"],

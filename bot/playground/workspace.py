@@ -65,7 +65,7 @@ class Workspace:
         if user in channel.members:
             return True
         person = self.users.get(user)
-        return channel.kind == "public" and person is not None and not person.is_guest
+        return channel.kind == "public" and person is not None and not person.is_outsider
 
     def viewers(self, channel: Channel) -> set[str]:
         """Return all who may read *channel*."""

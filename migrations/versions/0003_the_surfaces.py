@@ -19,10 +19,14 @@ APPEND_ONLY = {
         for verb in ("UPDATE", "DELETE")
     ],
     "postgresql": [
-        "CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$",
-        "CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
-        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()",
+        (
+            "CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$"
+        ),
+        (
+            "CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()"
+        ),
     ],
 }
 CHANGEABLE = {
@@ -140,8 +144,8 @@ def _chain_the_audit() -> None:
     for number, row_id in enumerate(rows.all(), 1):
         found = connection.execute(
             sa.select(*columns, *typed).select_from(sa.table("audit")).where(sa.column("id") == row_id)
-        ).one()
-        seal = compute_seal(seal, AuditRow(**found._mapping, number=number))
+        )
+        seal = compute_seal(seal, AuditRow(**found.mappings().one(), number=number))
         connection.execute(
             sa.text("UPDATE audit SET number = :number, seal = :seal WHERE id = :id"),
             {"number": number, "seal": seal, "id": row_id},

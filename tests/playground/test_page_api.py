@@ -46,7 +46,7 @@ async def test_state_is_what_one_person_sees(page: aiohttp.ClientSession) -> Non
         state = await get(page, f"/page/state?user={user}")
         assert state["me"]["id"] == user
         seen[user] = {channel["id"] for channel in state["channels"]}
-    public = {GENERAL, "C0SUPPORT", "C0RANDOM"}
+    public = {GENERAL, "C0SUPPORT", "C0RANDOM", "C0NORTHWIND"}
     assert seen == {MAYA: {*public, LEADS, "D0MAYA"}, TOM: {*public, "D0TOM"}, SAM: {"D0SAM"}}
 
 

@@ -14,6 +14,7 @@ async def test_the_app_lists_what_it_may_know(playground: Playground, client: As
         GENERAL,
         "C0SUPPORT",
         "C0RANDOM",
+        "C0NORTHWIND",
         "D0MAYA",
         "D0TOM",
         "D0PRIYA",
@@ -34,7 +35,7 @@ async def test_pages_follow_each_other(playground: Playground, client: AsyncWebC
         texts += [message["text"] for message in page["messages"]]
     assert texts == [f"message {number}" for number in (4, 3, 2, 1, 0)]
     users = [user["id"] async for page in await client.users_list(limit=2) for user in page["members"]]
-    assert users == [MAYA, TOM, PRIYA, "U0SAM", BOT]
+    assert users == [MAYA, TOM, PRIYA, "U0SAM", "U0LENA", BOT]
     assert await error_of(client.conversations_history(channel=GENERAL, cursor="nonsense")) == "invalid_cursor"
 
 
@@ -76,6 +77,8 @@ async def test_people_are_described(client: AsyncWebClient) -> None:
     assert (maya["real_name"], maya["is_admin"], maya["locale"]) == ("Maya Chen", True, "en-GB")
     assert (await client.users_info(user="U0PRIYA"))["user"]["tz_offset"] == 19_800
     assert (await client.users_info(user="U0SAM"))["user"]["is_restricted"]
+    lena = (await client.users_info(user="U0LENA"))["user"]
+    assert (lena["team_id"], lena["profile"]["team"], lena["is_stranger"]) == ("T0NORTHWND", "T0NORTHWND", False)
     assert await error_of(client.users_info(user="U0NOBODY")) == "user_not_found"
     bot = (await client.bots_info(bot="B0APPRENTICE"))["bot"]
     assert bot["user_id"] == BOT

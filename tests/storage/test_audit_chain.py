@@ -52,7 +52,7 @@ async def tamper(database: Database, statement: str) -> None:
 async def test_several_processes_write_one_chain(database: Database, database_url: str) -> None:
     """Two processes and two tasks of a third at the same time: no gap, no fork, every seal holds."""
     others = [
-        subprocess.Popen([sys.executable, "-c", WRITER, database_url, name], stderr=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-c", WRITER, database_url, name], stderr=subprocess.PIPE)  # noqa: ASYNC220
         for name in ("first", "second")
     ]
     await asyncio.gather(*(write(database, *map(str, range(15))) for _ in range(2)))

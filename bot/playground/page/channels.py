@@ -40,8 +40,8 @@ def post_direct(page: PageRequest) -> Json:
 def post_channel(page: PageRequest) -> Json:
     """Make a new channel."""
     me = page.user
-    if me.is_guest:
-        raise PageError("Guests cannot create channels.", status=403)
+    if me.is_outsider:
+        raise PageError("Guests and people of other companies cannot create channels.", status=403)
     channel = create_channel(page.hub, name=page.text("name"), is_private=page.value("private") is True, creator=me.id)
     return {"channel": page.hub.channel_for(me.id, channel)}
 

@@ -17,7 +17,7 @@ export function showPerson(page, anchor, id) {
         page.now() * 1000,
       )
     : null;
-  const role = user.is_bot ? "App" : user.is_admin ? "Admin" : user.is_guest ? "Guest" : "Member";
+  const role = user.is_bot ? "App" : user.is_admin ? "Admin" : user.is_guest ? "Guest" : user.team ? "Other company" : "Member";
   const close = openPopover(
     anchor,
     h(

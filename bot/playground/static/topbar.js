@@ -71,7 +71,7 @@ function openPeople(anchor, page) {
         "span",
         {},
         store.nameOf(user.id),
-        h("small", {}, user.is_admin ? "Admin" : user.is_guest ? "Guest" : "Member"),
+        h("small", {}, user.is_admin ? "Admin" : user.is_guest ? "Guest" : user.team ? "Other company" : "Member"),
       ),
     );
   const others = store.people().filter((user) => user.id !== store.me.id);

@@ -10,6 +10,7 @@ import click
 
 from bot import __version__
 from bot.cli_dataset import dataset
+from bot.cli_doctor import doctor
 from bot.cli_engine import engine
 from bot.cli_learning import adapters, train
 from bot.cli_models import models
@@ -61,6 +62,7 @@ cli.add_command(train)
 cli.add_command(adapters)
 cli.add_command(dataset)
 cli.add_command(prompts)
+cli.add_command(doctor)
 
 
 @cli.command()

@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     slack_bot_token: SecretStr = SecretStr("")
     slack_app_token: SecretStr = SecretStr("")
     slack_signing_secret: SecretStr = SecretStr("")
+    slack_config_token: SecretStr = SecretStr("")
     slack_api_url: str = "https://slack.com/api/"
     slack_transport: Transport = Transport.SOCKET
     http_host: str = "127.0.0.1"
@@ -60,6 +61,15 @@ class Settings(BaseSettings):
     answer_max_tokens: int = Field(default=600, ge=16)
     answer_temperature: float = Field(default=0.3, ge=0, le=2)
     prompts_dir: Path | None = None
+    file_max_mb: int = Field(default=20, ge=1, le=1000)
+    model_sees_images: Literal["auto", "on", "off"] = "auto"
+    speech_model: Path | None = None
+
+    merge_seconds: float = Field(default=1.5, ge=0, le=10)
+    thread_idle_hours: float = Field(default=24, gt=0)
+    schedule_late_hours: float = Field(default=24, ge=0)
+    allowed_team_ids: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_bot_ids: Annotated[tuple[str, ...], NoDecode] = ()
 
     training_enabled: bool = True
     training_schedule: str = "0 2 * * *"
@@ -83,7 +93,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
 
-    @field_validator("admin_user_ids", mode="before")
+    @field_validator("admin_user_ids", "allowed_team_ids", "allowed_bot_ids", mode="before")
     @classmethod
     def split_ids(cls, value: object) -> object:
         """Accept `U1,U2` as people write lists in an environment file."""

@@ -89,6 +89,11 @@ class PromptBook:
         text = f"{system.render(today=today)}\n\n{chosen.render(today=today)}"
         return Opening(text, f"{system.name}+{persona}", f"{system.version}+{chosen.version}")
 
+    def with_file(self, opening: Opening) -> Opening:
+        """Return *opening* as the record of an answer names it when files were quoted by our prompt for them."""
+        file = self.get("file")
+        return Opening(opening.text, f"{opening.name}+{file.name}", f"{opening.version}+{file.version}")
+
     def system_on(self, day: date) -> str:
         """Return the assistant's own prompt as it stands on a day."""
         return self.open(day).text

@@ -59,6 +59,12 @@ FAULTS = (
         (Param("retry_after", "Retry after (s)", "number", 1), METHODS, TIMES),
     ),
     FaultKind(
+        "rate_tiers",
+        "Slack's rate tiers",
+        "Each method takes as many calls a minute as its tier promises, and a channel one message a second.",
+        (Param("percent", "Percent of the tier", "number", 100),),
+    ),
+    FaultKind(
         "server_error",
         "Server error",
         "Calls are answered with a 5xx status and no JSON.",

@@ -13,6 +13,7 @@ from bot.playground.faults import Faults
 from bot.playground.file_store import FileStore
 from bot.playground.http_delivery import HttpDelivery
 from bot.playground.inspector import Inspector
+from bot.playground.limits import Limits
 from bot.playground.live import Live
 from bot.playground.manifest import read_manifest
 from bot.playground.modals import Modals
@@ -36,6 +37,7 @@ class Hub:
         self.clock = Clock()
         self.live = Live()
         self.faults = Faults(options.faults)
+        self.limits = Limits(now=self.clock.now)
         self.inspector = Inspector(
             now=self.clock.now, on_change=lambda entry: self.live.push({"type": "log", "entry": entry})
         )
@@ -93,6 +95,7 @@ class Hub:
             timer.cancel()
         self.timers.clear()
         self.faults.reset()
+        self.limits.clear()
         self.inspector.clear()
         self.changed()
         self.live.push({"type": "reset"})

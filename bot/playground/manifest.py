@@ -29,6 +29,9 @@ class Manifest:
     events: frozenset[str] | None
     scopes: frozenset[str] | None
     has_home: bool = True
+    has_messages: bool = True  # whether its Messages tab is there
+    takes_messages: bool = True  # whether people can write there
+    document: Mapping[str, Any] | None = None
 
     def is_subscribed(self, event: str) -> bool:
         """Say whether the app gets *event*, such as message.channels or app_mention."""
@@ -60,6 +63,7 @@ def parse_manifest(document: Mapping[str, Any], *, origin: str) -> Manifest:
     """Turn a manifest's JSON into what the playground enforces."""
     try:
         features = document.get("features", {})
+        home = features.get("app_home", {})
         scopes = document.get("oauth_config", {}).get("scopes", {})
         events = document.get("settings", {}).get("event_subscriptions", {}).get("bot_events")
         return Manifest(
@@ -68,7 +72,10 @@ def parse_manifest(document: Mapping[str, Any], *, origin: str) -> Manifest:
             commands=tuple(_parse_command(item) for item in features.get("slash_commands", [])),
             events=frozenset(events or ()),
             scopes=frozenset([*scopes["bot"], *scopes.get("bot_optional", [])]) if "bot" in scopes else None,
-            has_home=bool(features.get("app_home", {}).get("home_tab_enabled")),
+            has_home=bool(home.get("home_tab_enabled")),
+            has_messages=bool(home.get("messages_tab_enabled", True)),
+            takes_messages=not home.get("messages_tab_read_only_enabled", False),
+            document=document,
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise PlaygroundError(f"{origin} is not an app manifest as `bot manifest` writes it ({error!r}).") from error

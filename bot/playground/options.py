@@ -24,6 +24,7 @@ class PlaygroundOptions:
     data: Path | None = None
     bot_token: str = "xoxb-playground"  # noqa: S105 - known to everyone, opens nothing
     app_token: str = "xapp-playground"  # noqa: S105 - see above
+    config_token: str = "xoxe.xoxp-playground"  # noqa: S105 - see above
     signing_secret: str = "playground-signing-secret"  # noqa: S105 - see above
     faults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

@@ -30,6 +30,8 @@ def build_prompt_commands(database: Database, prompts: PromptBook, engine: Engin
             usage=_("[NAME | off]"),
             purpose=_("how I speak in this channel"),
             run=orders.persona,
+            group=_("In channels"),
+            example="persona brief",
             words=(*prompts.personas(), OFF),
         ),
         Command(
@@ -38,7 +40,9 @@ def build_prompt_commands(database: Database, prompts: PromptBook, engine: Engin
             purpose=_("what I am told before every conversation"),
             run=orders.prompts,
             role=Role.ADMIN,
+            group=_("For admins"),
             words=("show", "test", "reload"),
+            example="prompts show system",
         ),
     ]
 

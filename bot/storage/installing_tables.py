@@ -35,3 +35,12 @@ class Installation(Base):
     scopes: Mapped[str] = mapped_column(Text)
     installed_by: Mapped[str] = mapped_column(String(32))
     at: Mapped[datetime] = mapped_column(default=now)
+
+
+class EventSighting(Base):
+    """When an event of a kind came last: what never comes was never subscribed to."""
+
+    __tablename__ = "event_sightings"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=now)

@@ -40,10 +40,13 @@ def upgrade() -> None:
     _manners_tables()
     _file_tables()
     _admin_tables()
+    _asking_tables()
     _chain_the_audit()
 
 
 def downgrade() -> None:
+    for table in ("candidates", "askings"):
+        op.drop_table(table)
     for table in ("answer_files", "message_files"):
         op.drop_table(table)
     _unchain_the_audit()
@@ -293,3 +296,36 @@ def _schedule_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("schedule_id", "due_at", name=op.f("pk_schedule_occurrences")),
     )
+
+
+def _asking_tables() -> None:
+    """How questions were put, and which of several answers somebody chose."""
+    op.create_table(
+        "askings",
+        sa.Column("message_id", sa.String(length=26), nullable=False),
+        sa.Column("length", sa.String(length=8), nullable=False),
+        sa.Column("keeps_history", sa.Boolean(), nullable=False),
+        sa.Column("candidates", sa.Integer(), nullable=False),
+        sa.Column("is_private", sa.Boolean(), nullable=False),
+        sa.Column("shared_ts", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["message_id"], ["messages.id"], name=op.f("fk_askings_message_id_messages"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("message_id", name=op.f("pk_askings")),
+    )
+    op.create_table(
+        "candidates",
+        sa.Column("answer_id", sa.String(length=26), nullable=False),
+        sa.Column("message_id", sa.String(length=26), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("stands", sa.Boolean(), nullable=False),
+        sa.Column("chosen_at", types.UtcDateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["answer_id"], ["answers.id"], name=op.f("fk_candidates_answer_id_answers"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["message_id"], ["messages.id"], name=op.f("fk_candidates_message_id_messages"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("answer_id", name=op.f("pk_candidates")),
+    )
+    op.create_index(op.f("ix_candidates_message_id"), "candidates", ["message_id"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bot.playground.entities import Json, Message
 from bot.playground.errors import PageError
+from bot.playground.files import attach
 from bot.playground.hub import Hub
 from bot.playground.messaging import change, delete, post, react, unreact
+from bot.playground.page.files import list_own
 from bot.playground.page.request import PageRequest
 from bot.playground.page.state import MAX_TEXT
 from bot.playground.rich_text import build_blocks, encode_typed
@@ -54,7 +56,10 @@ def post_typing(page: PageRequest) -> Json:
 def say(page: PageRequest, text: str) -> Message:
     """Post typed text as the person."""
     hub, channel = page.hub, page.membership()
-    typed = _checked(text)
+    if channel.kind == "im" and not (hub.manifest.has_messages and hub.manifest.takes_messages):
+        raise PageError("Sending messages to this app has been turned off.")
+    files = list_own(page)
+    typed = text if files and not text.strip() else _checked(text)
     message = Message(
         ts=hub.workspace.next_ts(hub.clock.now()),
         channel=channel.id,
@@ -62,8 +67,9 @@ def say(page: PageRequest, text: str) -> Message:
         text=encode_typed(typed),
         blocks=build_blocks(typed),
         thread_ts=_thread_root(hub, channel.id, page.optional("thread_ts")),
+        subtype="file_share" if files else None,
     )
-    return post(hub, message)
+    return post(hub, attach(message, files))
 
 
 def _thread_root(hub: Hub, channel: str, thread_ts: str | None) -> str | None:
@@ -77,7 +83,7 @@ def _thread_root(hub: Hub, channel: str, thread_ts: str | None) -> str | None:
 
 def _own_message(page: PageRequest) -> Message:
     message = page.message()
-    if message.user != page.user.id or message.subtype is not None:
+    if message.user != page.user.id or message.subtype not in {None, "file_share"}:
         raise PageError("You can only change your own messages.", status=403)
     return message
 

@@ -17,6 +17,14 @@ def open_connection(hub: Hub, args: Arguments) -> Json:  # noqa: ARG001 - every 
     return {"url": f"{socket_url}/link?ticket={hub.sockets.issue_ticket()}&app_id={hub.app.id}"}
 
 
+def export_manifest(hub: Hub, args: Arguments) -> Json:
+    """Return the manifest that the app was set up with."""
+    if args.required("app_id") != hub.app.id:
+        raise SlackError("invalid_app_id")
+    return {"manifest": dict(hub.manifest.document or {})}
+
+
 METHODS = (
+    Method("apps.manifest.export", export_manifest, token="config"),  # noqa: S106 - a kind of token, not one
     Method("apps.connections.open", open_connection, token="app"),  # noqa: S106 - a kind of token, not one
 )

@@ -17,6 +17,7 @@ from bot.playground.web_api.method import (
     require_channel,
     require_membership,
     require_message,
+    require_open_tab,
     require_thread,
 )
 
@@ -28,6 +29,7 @@ def answer_post(hub: Hub, args: Arguments) -> Json:
     channel = require_channel(hub, args)
     content = _require_content(hub, args)
     require_membership(hub, channel)
+    require_open_tab(hub, channel)
     thread_ts = require_thread(hub, channel, args)
     message = build_app_message(
         hub,
@@ -47,6 +49,7 @@ def answer_post_ephemeral(hub: Hub, args: Arguments) -> Json:
     user = args.required("user")
     content = _require_content(hub, args)
     require_membership(hub, channel)
+    require_open_tab(hub, channel)
     if user not in hub.workspace.users:
         raise SlackError("user_not_found")
     if user not in channel.members:

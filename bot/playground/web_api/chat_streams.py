@@ -18,6 +18,7 @@ from bot.playground.web_api.method import (
     require_channel,
     require_membership,
     require_message,
+    require_open_tab,
     require_thread,
 )
 
@@ -45,6 +46,7 @@ def answer_start(hub: Hub, args: Arguments) -> Json:
     text, chunks = _read_growth(args)
     mode = args.one_of("task_display_mode", ("timeline", "plan")) if args.has("task_display_mode") else None
     require_membership(hub, channel)
+    require_open_tab(hub, channel)
     message = build_app_message(
         hub,
         channel.id,

@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 import time
+from email.utils import formatdate
 from typing import Any
 
 from aiohttp import web
@@ -36,7 +37,7 @@ async def handle_call(hub: Hub, request: web.Request) -> web.StreamResponse:
         return _respond(_failure(error))
     token = _take_token(request, values)
     entry = hub.inspector.start("api", name, request=values, direction="from_app")
-    broken = await _strike_before(hub, name, request)
+    broken = await _strike_before(hub, name, request) or _limit(hub, name, values)
     if broken is not None:
         hub.inspector.finish(entry, ok=False, status=broken[1], ms=_ms_since(started))
         return broken[0]
@@ -46,7 +47,9 @@ async def handle_call(hub: Hub, request: web.Request) -> web.StreamResponse:
     dropped = hub.faults.strike("drop_connection", name) if _drops(hub, "after") else None
     if dropped is not None:
         return _abort(request)
-    return _respond(answer, scopes=hub.manifest.scopes)
+    response = _respond(answer, scopes=hub.manifest.scopes)
+    response.headers["Date"] = formatdate(hub.clock.now(), usegmt=True)
+    return response
 
 
 def _answer(hub: Hub, name: str, *, token: str | None, values: Json) -> Json:
@@ -73,7 +76,7 @@ def _find_method(hub: Hub, name: str) -> Method:
 def _check_token(hub: Hub, method: Method, token: str | None) -> None:
     if method.token == "none":  # noqa: S105 - a kind of token, not one
         return
-    kinds = {hub.options.bot_token: "bot", hub.options.app_token: "app"}
+    kinds = {hub.options.bot_token: "bot", hub.options.app_token: "app", hub.options.config_token: "config"}
     if not token:
         raise SlackError("not_authed")
     if token not in kinds:
@@ -120,12 +123,24 @@ async def _strike_before(hub: Hub, name: str, request: web.Request) -> tuple[web
         return _abort(request), "connection dropped"
     limited = hub.faults.strike("rate_limit", name)
     if limited is not None:
-        headers = {"Retry-After": str(int(limited["retry_after"]))}
-        return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers), "ratelimited"
+        return _too_many(int(limited["retry_after"]))
     failing = hub.faults.strike("server_error", name)
     if failing is not None:
         return web.Response(status=int(failing["status"]), text="upstream connect error"), str(int(failing["status"]))
     return None
+
+
+def _limit(hub: Hub, name: str, values: Json) -> tuple[web.StreamResponse, str] | None:
+    """Refuse what is more than the method's tier allows, where the tiers are switched on."""
+    if not hub.faults.is_on("rate_tiers"):
+        return None
+    seconds = hub.limits.take(name, str(values.get("channel", "")), percent=hub.faults.setting("rate_tiers", "percent"))
+    return _too_many(seconds) if seconds else None
+
+
+def _too_many(seconds: int) -> tuple[web.StreamResponse, str]:
+    headers = {"Retry-After": str(seconds)}
+    return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers), "ratelimited"
 
 
 def _drops(hub: Hub, when: str) -> bool:

@@ -21,7 +21,7 @@ class Method:
     name: str
     answer: Handler
     scope: str | None = None
-    token: Literal["bot", "app", "none"] = "bot"  # noqa: S105 - a kind of token, not one
+    token: Literal["bot", "app", "config", "none"] = "bot"  # noqa: S105 - a kind of token, not one
     missing: str = ""
 
 
@@ -43,6 +43,12 @@ def require_membership(hub: Hub, channel: Channel) -> None:
     """Refuse what only members may do."""
     if hub.app.bot_user_id not in channel.members:
         raise SlackError("not_in_channel")
+
+
+def require_open_tab(hub: Hub, channel: Channel) -> None:
+    """Refuse to write to a person who cannot see it: the app's Messages tab is switched off."""
+    if channel.kind == "im" and not hub.manifest.has_messages:
+        raise SlackError("messages_tab_disabled")
 
 
 def require_message(hub: Hub, channel: Channel, ts: str) -> Message:

@@ -7,20 +7,26 @@ import tempfile
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.admin.budgets import Budgets
+from bot.conversation.memory import Memory
 from bot.conversation.prompt_book import PromptBook
 from bot.conversation.prompt_watch import fresh_prompts
 from bot.conversation.turn import Assistant
+from bot.doctor import examine
 from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
 from bot.errors import ApprenticeError, ConfigError, ModelFileError
+from bot.files.reader import FileReader
 from bot.hub import Access as HubAccess
 from bot.jobs import Jobs
 from bot.learning.rollout.serving import Rollout
@@ -31,11 +37,20 @@ from bot.model_files import resolve_model
 from bot.settings import Settings, Transport
 from bot.shipped import shipped
 from bot.slack.access import Access, Home
+from bot.slack.admission import Admission
 from bot.slack.answering import Answering
 from bot.slack.app import build_slack_app
+from bot.slack.asides import Asides
 from bot.slack.calls import Calls, error_code
 from bot.slack.directory import Directory
+from bot.slack.doctor_commands import build_doctor_command
+from bot.slack.file_desk import FileDesk
+from bot.slack.file_fetch import file_fetcher
+from bot.slack.gating import Guests
+from bot.slack.intake import Manners
 from bot.slack.learning_news import LearningNews
+from bot.slack.orders import Command
+from bot.slack.prompt_commands import build_prompt_commands
 from bot.slack.turns import Turns
 from bot.storage.db import Database, open_database
 from bot.web import build_web_app, serving
@@ -91,12 +106,23 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         identity = await _log_in(client)
         jobs = Jobs(database)
         rollout = Rollout(database, engine)
-        assistant = _assistant(settings, database, engine, rollout, prompts)
+        memory = await stack.enter_async_context(_memory(settings, database, engine, prompts))
+        assistant = _assistant(settings, database, engine, rollout, prompts, memory)
         directory = Directory(calls)
-        home = Home(identity.team_id or "", identity.enterprise_id or "")
+        home = Home(identity.team_id or "", identity.enterprise_id or "", frozenset(settings.allowed_team_ids))
+        budgets = Budgets(settings.budget_tokens_per_person, settings.budget_tokens_per_channel)
         access = Access(database, directory, owners=frozenset(settings.admin_user_ids), home=home)
-        answering = Answering(assistant, calls=calls, directory=directory, bot_user_id=identity.bot_user_id or "")
-        turns = Turns(database, answering)
+        files = await stack.enter_async_context(_file_desk(settings, database, calls))
+        answering = Answering(
+            assistant,
+            calls=calls,
+            directory=directory,
+            files=files,
+            is_ours=access.is_ours,
+            bot_user_id=identity.bot_user_id or "",
+        )
+        admission = Admission(database, access, calls, budgets=budgets)
+        turns = Turns(database, answering, Asides(calls), admission)
         parts = _learning(
             settings,
             database=database,
@@ -118,32 +144,74 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             calls=calls,
             engine=engine,
             access=access,
+            manners=_manners(settings),
             learning=parts.learning,
+            commands=_commands(settings, database, prompts, engine),
         )
         await stack.enter_async_context(jobs.running())
         await stack.enter_async_context(_background(parts.runner.work()))
         worker = await stack.enter_async_context(_background(turns.run()))
-        app_token = settings.slack_app_token.get_secret_value()
-        is_http = settings.slack_transport is Transport.HTTP
-        socket = None if is_http else AsyncSocketModeHandler(slack, app_token, web_client=client)
-
-        async def alive() -> dict[str, bool]:
-            return {"worker": not worker.done(), "slack": socket is None or await socket.client.is_connected()}
-
-        async def ready() -> dict[str, bool]:
-            return {**await alive(), "engine": await engine.health()}
-
-        web_app = build_web_app(alive=alive, ready=ready, slack=slack if is_http else None)
-        port = await stack.enter_async_context(serving(web_app, host=settings.http_host, port=settings.http_port))
-        if socket is not None:
-            await stack.enter_async_context(_socket(socket))
+        port = await stack.enter_async_context(_listening(settings, slack, client, engine, worker))
         log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
         yield RunningBot(engine, running.supervisor, port, worker)
         log.info("stopping")
 
 
+@asynccontextmanager
+async def _listening(
+    settings: Settings, slack: AsyncApp, client: AsyncWebClient, engine: EngineClient, worker: asyncio.Task[None]
+) -> AsyncIterator[int]:
+    """Hear Slack and answer health checks for as long as the block runs; yield the port of the latter."""
+    app_token = settings.slack_app_token.get_secret_value()
+    is_http = settings.slack_transport is Transport.HTTP
+    socket = None if is_http else AsyncSocketModeHandler(slack, app_token, web_client=client)
+
+    async def alive() -> dict[str, bool]:
+        return {"worker": not worker.done(), "slack": socket is None or await socket.client.is_connected()}
+
+    async def ready() -> dict[str, bool]:
+        return {**await alive(), "engine": await engine.health()}
+
+    web_app = build_web_app(alive=alive, ready=ready, slack=slack if is_http else None)
+    async with serving(web_app, host=settings.http_host, port=settings.http_port) as port:
+        if socket is None:
+            yield port
+            return
+        async with _socket(socket):
+            yield port
+
+
+def _commands(settings: Settings, database: Database, prompts: PromptBook, engine: EngineClient) -> list[Command]:
+    """Build the commands that need what only this module has."""
+    return [*build_prompt_commands(database, prompts, engine), build_doctor_command(partial(examine, settings))]
+
+
+def _manners(settings: Settings) -> Manners:
+    return Manners(
+        merge_s=settings.merge_seconds,
+        idle_s=settings.thread_idle_hours * 3600,
+        guests=Guests(frozenset(settings.allowed_team_ids), frozenset(settings.allowed_bot_ids)),
+    )
+
+
+@asynccontextmanager
+async def _memory(
+    settings: Settings, database: Database, engine: EngineClient, prompts: PromptBook
+) -> AsyncIterator[Memory]:
+    """Keep corrections and long threads in mind; the summaries are written beside the block."""
+    most = settings.corrections_most if settings.corrections_at_once else 0
+    memory = Memory(database, engine, prompts=prompts, corrections=most)
+    async with _background(memory.work()):
+        yield memory
+
+
 def _assistant(
-    settings: Settings, database: Database, engine: EngineClient, rollout: Rollout, prompts: PromptBook
+    settings: Settings,
+    database: Database,
+    engine: EngineClient,
+    rollout: Rollout,
+    prompts: PromptBook,
+    memory: Memory,
 ) -> Assistant:
     return Assistant(
         database,
@@ -151,8 +219,19 @@ def _assistant(
         prompts=prompts,
         max_tokens=settings.answer_max_tokens,
         temperature=settings.answer_temperature,
+        memory=memory,
         choose_adapter=rollout.choose,
+        sees_images={"on": True, "off": False}.get(settings.model_sees_images),
     )
+
+
+@asynccontextmanager
+async def _file_desk(settings: Settings, database: Database, calls: Calls) -> AsyncIterator[FileDesk]:
+    """Read the files that people share, within the limits of the settings."""
+    most_bytes = settings.file_max_mb * 1_000_000
+    async with file_fetcher(api_url=settings.slack_api_url, most_bytes=most_bytes) as fetcher:
+        reader = FileReader(settings.speech_model)
+        yield FileDesk(database, calls, fetcher, reader, token=settings.slack_bot_token.get_secret_value())
 
 
 def _learning(

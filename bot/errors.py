@@ -10,6 +10,7 @@ ApprenticeError
 │   ├── ContextOverflow    the prompt can never fit into the model's context
 │   ├── UnknownModel       a model or adapter that the server does not serve, or no more
 │   └── ModelFileError     the model file is missing, damaged or of an unknown kind
+├── AdminError             what an admin asked for cannot be done; the sentence says why and what to do
 ├── LearningError          what was learned cannot become an adapter; the sentence names the cause and the mend
 └── DeliveryError          Slack did not take an answer in any form
 
@@ -78,6 +79,10 @@ class UnknownModel(EngineError):  # noqa: N818 - reads as a state, not as a mist
 
 class ModelFileError(EngineError):
     """The model file cannot be used."""
+
+
+class AdminError(ApprenticeError):
+    """That cannot be done."""
 
 
 class LearningError(ApprenticeError):

@@ -60,6 +60,8 @@ class Settings(BaseSettings):
 
     answer_max_tokens: int = Field(default=600, ge=16)
     answer_temperature: float = Field(default=0.3, ge=0, le=2)
+    corrections_at_once: bool = True
+    corrections_most: int = Field(default=3, ge=1, le=10)
     prompts_dir: Path | None = None
     file_max_mb: int = Field(default=20, ge=1, le=1000)
     model_sees_images: Literal["auto", "on", "off"] = "auto"
@@ -87,6 +89,11 @@ class Settings(BaseSettings):
     gate_limits: dict[str, float] = Field(default_factory=dict)
     veto_minutes: float = Field(default=0, ge=0)
     channel_team_scale: float = Field(default=0.5, ge=0, le=1)
+
+    budget_tokens_per_person: int = Field(default=0, ge=0)
+    budget_tokens_per_channel: int = Field(default=0, ge=0)
+    retention_days: int = Field(default=0, ge=0)
+    review_before_training: bool = False
 
     admin_channel_id: str = ""
     admin_user_ids: Annotated[tuple[str, ...], NoDecode] = ()

@@ -48,6 +48,7 @@ MAY_IMPORT = {
         "doctor",
         "files",
         "storage",
+        "admin",
         "jobs",
         "conversation",
         "learning",

@@ -27,6 +27,7 @@ class Standing(Enum):
     """What somebody is in the workspace, as far as Slack tells."""
 
     OURS = "one of ours"
+    ALLOWED = "of another organisation that the settings allow"
     OUTSIDER = "a guest, or of another organisation"
     GONE = "a bot, or deactivated"
     UNKNOWN = "unknown to Slack, or Slack is away"
@@ -34,10 +35,11 @@ class Standing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The workspace that the assistant is installed in, and its organisation if it has one."""
+    """The workspace that the assistant is installed in, its organisation if it has one, and the workspaces allowed."""
 
     team_id: str
     enterprise_id: str = ""
+    allowed_team_ids: frozenset[str] = frozenset()
 
 
 class Access:
@@ -62,6 +64,11 @@ class Access:
         """Return whether somebody may steer the assistant."""
         return await self.role_of(user_id, team_id) >= Role.ADMIN
 
+    async def is_ours(self, user_id: str) -> bool:
+        """Return whether somebody is a member of the workspace, who may read all that is public in it."""
+        user, _ = await self._directory.user(user_id, fresh_s=FRESH_S, stale_s=STALE_S)
+        return read_standing(user, home=self._home) is Standing.OURS
+
     async def is_known(self, user_id: str) -> bool:
         """Return whether Slack has said within a day who somebody is; if not, it is away."""
         return (await self._directory.user(user_id, fresh_s=FRESH_S, stale_s=STALE_S))[0] is not None
@@ -76,7 +83,11 @@ def read_standing(user: Mapping[str, Any] | None, *, home: Home) -> Standing:
     enterprise = str((user.get("enterprise_user") or {}).get("enterprise_id") or "")
     is_ours = user.get("team_id") == home.team_id or bool(home.enterprise_id and enterprise == home.enterprise_id)
     is_guest = user.get("is_restricted") or user.get("is_ultra_restricted")
-    return Standing.OUTSIDER if is_guest or user.get("is_stranger") or not is_ours else Standing.OURS
+    if is_guest or user.get("is_stranger"):
+        return Standing.OUTSIDER
+    if not is_ours:
+        return Standing.ALLOWED if user.get("team_id") in home.allowed_team_ids else Standing.OUTSIDER
+    return Standing.OURS
 
 
 def decide_role(standing: Standing, right: Right | None, *, is_owner: bool) -> Role:
@@ -85,6 +96,8 @@ def decide_role(standing: Standing, right: Right | None, *, is_owner: bool) -> R
         return Role.NOBODY
     if standing is Standing.OUTSIDER:
         return Role.MEMBER if right is Right.MEMBER else Role.NOBODY
+    if standing is Standing.ALLOWED:
+        return Role.NOBODY if right is Right.BLOCKED else Role.MEMBER
     if is_owner:
         return Role.OWNER
     if right is Right.BLOCKED:

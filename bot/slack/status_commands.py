@@ -1,6 +1,6 @@
 """`/apprentice status`: in one block, for everybody, how the assistant is."""
 
-from bot.admin import Status, read_status
+from bot.admin.status import Status, read_status
 from bot.engine.client import EngineClient
 from bot.language import _
 from bot.learning.control import Learning

@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from contextlib import suppress
 
 from bot.errors import DeliveryError
+from bot.slack.admission import Admission
 from bot.slack.answering import Answering
+from bot.slack.asides import Asides
 from bot.storage import inbox
 from bot.storage.db import Database
-from bot.storage.tables import Inbox, new_id
+from bot.storage.tables import Inbox, new_id, now
 
 MAX_RUNNING = 64
 GRACE_S = 20.0
@@ -20,9 +24,11 @@ log = logging.getLogger(__name__)
 class Turns:
     """Has everything answered that the inbox holds, until it is cancelled."""
 
-    def __init__(self, database: Database, answering: Answering) -> None:
+    def __init__(self, database: Database, answering: Answering, asides: Asides, admission: Admission) -> None:
         self._database = database
         self._answering = answering
+        self._asides = asides
+        self._admission = admission
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -44,12 +50,12 @@ class Turns:
             while True:
                 self._wake.clear()
                 try:
-                    await self._claim()
+                    pause = await self._claim()
                 except Exception:  # whatever the database suffers from, it may get better
                     log.exception("turns: the inbox cannot be read; trying again")
                     await asyncio.sleep(PAUSE_S)
                 else:
-                    await self._wake.wait()
+                    await self._sleep(pause)
         finally:
             await self._wind_down()
 
@@ -63,33 +69,41 @@ class Turns:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
 
-    async def _claim(self) -> None:
+    async def _sleep(self, seconds: float | None) -> None:
+        """Wait until there is something new, or until what waits for more has waited enough."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+
+    async def _claim(self) -> float | None:
+        """Begin what is ready; return how long until something else will be, None when nobody knows."""
         free = MAX_RUNNING - len(self._tasks)
         if free <= 0:
-            return
+            return None
         async with self._database.read() as session:
-            if not await inbox.find_ready(session, limit=1):
-                return
-        async with self._database.begin() as session:
-            rows = await inbox.claim_ready(session, limit=free)
-        for row in rows:
-            task = asyncio.create_task(self._take(row))
-            self._tasks.add(task)
-            task.add_done_callback(self._done)
+            is_ready = bool(await inbox.find_ready(session, limit=1))
+            next_at = await inbox.next_ready_at(session)
+        if is_ready:
+            async with self._database.begin() as session:
+                turns = await inbox.claim_ready(session, limit=free)
+            for rows in turns:
+                task = asyncio.create_task(self._take(rows))
+                self._tasks.add(task)
+                task.add_done_callback(self._done)
+        return None if next_at is None else max(0.0, (next_at - now()).total_seconds())
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._wake.set()
 
-    async def _take(self, row: Inbox) -> None:
-        """Bring one event to its outcome, however long Slack or the database are away.
+    async def _take(self, rows: Sequence[Inbox]) -> None:
+        """Bring one turn to its outcome, however long Slack or the database are away.
 
         A cancelled one stays in the inbox, for the next start.
         """
-        attempts, pause = row.attempts, PAUSE_S
+        attempts, pause = max(row.attempts for row in rows), PAUSE_S
         while True:
             try:
-                await self._bring(row, attempts=attempts)
+                await self._bring(rows, attempts=attempts)
             except DeliveryError as error:
                 if not error.is_passing:
                     raise
@@ -102,9 +116,12 @@ class Turns:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    async def _bring(self, row: Inbox, *, attempts: int) -> None:
+    async def _bring(self, rows: Sequence[Inbox], *, attempts: int) -> None:
         try:
-            await self._answering.answer(row, attempts=attempts)
+            if self._asides.knows(rows[-1].kind):
+                await self._asides.tell(rows[-1])
+            elif not await self._admission.is_refused(rows[-1]):
+                await self._answering.answer(rows, attempts=attempts)
         except DeliveryError:
             raise
         except Exception:
@@ -112,9 +129,9 @@ class Turns:
                 raise
             error_id = new_id()
             log.exception("turns: error %s, after %d attempts", error_id, attempts)
-            await self._apologise(row, error_id)
+            await self._apologise(rows[-1], error_id)
         async with self._database.begin() as session:
-            await inbox.finish(session, row.id)
+            await inbox.finish(session, [row.id for row in rows])
 
     async def _apologise(self, row: Inbox, error_id: str) -> None:
         try:

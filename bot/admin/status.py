@@ -1,4 +1,4 @@
-"""What an admin can ask and do: one function each; the slash command and the command line are two faces of it."""
+"""How the assistant is: the model that answers, and how many wait for it."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,49 @@
+"""Numbers that admins set for a person or a channel, and what of a budget is used."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.admin_tables import Limit
+from bot.storage.tables import Answer, Message, Thread, now
+
+PERSON_BUDGET, CHANNEL_BUDGET, RETENTION = "person-budget", "channel-budget", "retention"
+
+
+async def find_limit(session: AsyncSession, kind: str, subject_id: str) -> int | None:
+    """Return what was set; None where nothing was, 0 where it was set to have no limit."""
+    return await session.scalar(select(Limit.value).filter_by(kind=kind, subject_id=subject_id))
+
+
+async def all_limits(session: AsyncSession, *kinds: str) -> Sequence[Limit]:
+    """Return everything that was set of some kinds, the newest first."""
+    statement = select(Limit).where(Limit.kind.in_(kinds)).order_by(Limit.at.desc(), Limit.subject_id)
+    return list(await session.scalars(statement))
+
+
+async def set_limit(session: AsyncSession, kind: str, subject_id: str, value: int | None, *, by: str) -> None:
+    """Set a limit; None leaves it to the settings again."""
+    await session.execute(delete(Limit).where(Limit.kind == kind, Limit.subject_id == subject_id))
+    if value is not None:
+        session.add(Limit(kind=kind, subject_id=subject_id, value=value, by=by, at=now()))
+
+
+async def count_tokens(
+    session: AsyncSession, *, since: datetime, user_id: str = "", channel_id: str = ""
+) -> tuple[int, int]:
+    """Return how many tokens had to be computed for a person's or a channel's answers, and how many answers."""
+    new = (
+        func.coalesce(Answer.prompt_tokens, 0)
+        - func.coalesce(Answer.cached_tokens, 0)
+        + func.coalesce(Answer.completion_tokens, 0)
+    )
+    statement = select(func.coalesce(func.sum(new), 0), func.count()).join(Message, Answer.message_id == Message.id)
+    statement = statement.where(Answer.created_at >= since)
+    if user_id:
+        statement = statement.where(Message.user_id == user_id)
+    if channel_id:
+        statement = statement.join(Thread, Message.thread_id == Thread.id).where(Thread.channel_id == channel_id)
+    tokens, answers = (await session.execute(statement)).one()
+    return int(tokens), int(answers)

@@ -7,15 +7,26 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.settings import load_settings
-from bot.storage import admin_tables, file_tables, installing_tables, learning_tables, manners_tables, schedule_tables
-from bot.storage.tables import Base
-
-MODULES = (
+from bot.storage import (
     admin_tables,
+    asking_tables,
     file_tables,
     installing_tables,
     learning_tables,
     manners_tables,
+    memory_tables,
+    schedule_tables,
+)
+from bot.storage.tables import Base
+
+MODULES = (
+    admin_tables,
+    asking_tables,
+    file_tables,
+    installing_tables,
+    learning_tables,
+    manners_tables,
+    memory_tables,
     schedule_tables,
 )  # imported, so that Base knows their tables
 

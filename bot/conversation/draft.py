@@ -6,10 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from bot.conversation.history import Fitted
+from bot.conversation.certainty import Certainty
+from bot.conversation.excerpts import Excerpt
+from bot.conversation.history import Example, Fitted
+from bot.conversation.pictures import Picture
 from bot.engine.types import Chunk, QueuePlace
+from bot.storage.askings import Put
+from bot.storage.files import SharedFile, ThreadFile
+from bot.storage.memory_tables import ThreadSummary
 from bot.storage.tables import Audience, now
-from bot.storage.threads import Place
+from bot.storage.threads import Place, Said
 
 T = TypeVar("T")
 STOPPED = "stopped"
@@ -18,7 +24,10 @@ STORED_COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens")
 
 @dataclass(frozen=True)
 class Question:
-    """A message that wants an answer; *is_group* says that others can speak in the same place."""
+    """A message that wants an answer; *is_group* says that others can speak in the same place.
+
+    *before* are the messages of the same person just before it, which the same answer is to.
+    """
 
     place: Place
     ts: str
@@ -26,6 +35,14 @@ class Question:
     user_name: str
     text: str
     audience: Audience
+    files: tuple[SharedFile, ...] = ()
+    before: tuple["Question", ...] = ()
+    put: Put = Put()
+
+    @property
+    def parts(self) -> tuple["Question", ...]:
+        """Return every message that the answer is to, oldest first."""
+        return (*self.before, self)
 
     @property
     def is_group(self) -> bool:
@@ -45,10 +62,21 @@ class Draft:
     thread_id: str
     reply_ts: list[str]
     is_another: bool = False
+    is_ours: bool = False  # whether whoever asks may read all that is public here: members may, guests may not
     began_at: datetime = field(default_factory=now)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     text: str = ""
     fitted: Fitted | None = None
+    history: list[Said] = field(default_factory=list)
+    summary: ThreadSummary | None = None
+    summarised: int = 0  # how many messages of the thread are in the summary
+    examples: list[Example] = field(default_factory=list)
+    certainty: Certainty = field(default_factory=Certainty)
+    generating_at: datetime | None = None
+    files: list[ThreadFile] = field(default_factory=list)
+    excerpts: list[Excerpt] = field(default_factory=list)
+    sees: bool = False
+    pictures: list[Picture] = field(default_factory=list)
     finish_reason: str | None = None
     record: dict[str, Any] = field(default_factory=dict)
     prompt_ids: tuple[int, ...] | None = None
@@ -71,6 +99,10 @@ class Draft:
             self.record.update({name: getattr(chunk.usage, name) for name in STORED_COUNTS})
         if chunk.queue is not None or chunk.token_ids or chunk.text:
             self.stand(chunk.queue)
+        if self.generating_at is None and not (self.place and self.place.position):
+            self.generating_at = now()
+        for text, logprob in chunk.logprobs:
+            self.certainty.add(text, logprob)
         if chunk.text and self.first_token_at is None:
             self.first_token_at = now()
         self.text += chunk.text

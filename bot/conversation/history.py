@@ -1,7 +1,7 @@
 """What of a thread goes into the prompt: pure choices on plain data, counted by whoever knows the tokenizer."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.storage.threads import Said
 
@@ -10,18 +10,50 @@ ChatMessage = dict[str, str]  # in the OpenAI form: role and content
 
 @dataclass(frozen=True)
 class Fitted:
-    """The prompt that fits, and how many of the thread's earlier messages are in it."""
+    """The prompt that fits, and how many of the thread's earlier messages are in it; *kept* are these."""
 
     messages: list[ChatMessage]
     used: int
     total: int
     tokens: int
+    kept: tuple[Said, ...] = field(default=(), compare=False)
 
 
-def build_messages(system: str, history: Sequence[Said], question: Said, *, is_group: bool) -> list[ChatMessage]:
-    """Build the conversation; neighbours of the same role are joined, as many chat templates demand."""
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What somebody said should have been answered to much the same question; *score* is how much the same."""
+
+    correction_id: str
+    question: str
+    answer: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What the model reads beside the conversation: a summary of its older part, and what it was taught before."""
+
+    summary: str = ""
+    taught: str = ""
+
+
+NOTHING = Aside()
+
+
+def build_messages(
+    system: str, history: Sequence[Said], question: Said, *, is_group: bool, aside: Aside = NOTHING
+) -> list[ChatMessage]:
+    """Build the conversation; neighbours of the same role are joined, as many chat templates demand.
+
+    A summary stands where it begins, for it changes seldom; what was taught right before the question, so that all
+    that comes before it stays as the engine has it in its cache.
+    """
     messages: list[ChatMessage] = [{"role": "system", "content": system}] if system else []
+    if aside.summary:
+        _append(messages, {"role": "user", "content": aside.summary})
     for said in (*history, question):
+        if said is question and aside.taught:
+            _append(messages, {"role": "user", "content": aside.taught})
         _append(messages, {"role": "user", "content": f"{said.user_name}: {said.text}" if is_group else said.text})
         if said.answer:
             _append(messages, {"role": "assistant", "content": said.answer})
@@ -51,7 +83,7 @@ async def fit_history(
     messages = build(history)
     tokens = await count(messages)
     if tokens <= budget:
-        return Fitted(messages, total, total, tokens)
+        return Fitted(messages, total, total, tokens, tuple(history))
     fits, best = -1, 0
     low, high = 0, total - 1
     while low <= high:
@@ -63,4 +95,5 @@ async def fit_history(
             high = middle - 1
     if fits < 0:
         return tokens
-    return Fitted(build(history[total - fits :]), fits, total, best)
+    kept = history[total - fits :]
+    return Fitted(build(kept), fits, total, best, tuple(kept))

@@ -7,19 +7,26 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import date
 
 from bot.conversation.draft import STOPPED, Draft, Question
-from bot.conversation.history import Fitted, build_messages, fit_history
+from bot.conversation.file_fit import fit_with_files
+from bot.conversation.history import Aside, Fitted, build_messages
+from bot.conversation.memory import Memory
+from bot.conversation.pictures import show_pictures
 from bot.conversation.prompt_book import Opening, PromptBook
+from bot.conversation.tracing import prompt_to_keep, save_making
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions, QueuePlace
 from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
-from bot.storage.answers import begin_answer, has_outcome, is_replaced, load_answer, update_answer
+from bot.storage.answers import begin_answer, has_newer, has_outcome, is_replaced, load_answer, update_answer
+from bot.storage.askings import find_asking, save_asking
 from bot.storage.db import Database
+from bot.storage.files import announce_files, load_thread_files, record_use
 from bot.storage.personas import find_persona
 from bot.storage.tables import AnswerState, Audience, now
-from bot.storage.threads import Said, join_thread, load_history, save_message
+from bot.storage.threads import Said, join_thread, save_message
 
 ENGINE_PATIENCE_S = 90.0
 TEMPLATE_MARGIN = 16
@@ -61,43 +68,53 @@ class Assistant:
         prompts: PromptBook,
         max_tokens: int,
         temperature: float,
+        memory: Memory,
         choose_adapter: ChooseAdapter = choose_base,
+        sees_images: bool | None = None,
     ) -> None:
         self._database = database
         self._engine = engine
         self._prompts = prompts
         self._max_tokens = max_tokens
         self._temperature = temperature
+        self._memory = memory
         self._choose_adapter = choose_adapter
+        self._sees_images = sees_images  # None: as the model's server says
 
     async def begin(self, question: Question) -> Draft | None:
         """Store the question and begin its answer; None when it has had its visible outcome."""
         async with self._database.begin() as session:
             thread = await join_thread(session, question.place, audience=question.audience)
-            message = await save_message(
-                session,
-                thread,
-                ts=question.ts,
-                user_id=question.user_id,
-                user_name=question.user_name,
-                text=question.text,
-                audience=question.audience,
-            )
+            for part in question.parts:  # the last one carries the answer
+                message = await save_message(
+                    session,
+                    thread,
+                    ts=part.ts,
+                    user_id=part.user_id,
+                    user_name=part.user_name,
+                    text=part.text,
+                    audience=part.audience,
+                )
+                await announce_files(session, message, part.files)
+                await save_asking(session, message.id, part.put)
             if await has_outcome(session, message.id):
                 return None
             answer = await begin_answer(session, message)
             return Draft(question, answer_id=answer.id, thread_id=thread.id, reply_ts=list(answer.reply_ts))
 
-    async def begin_again(self, answer_id: str) -> Draft | None:
-        """Begin another answer to the same message, in place of *answer_id*; None when that is gone or replaced."""
+    async def begin_again(self, answer_id: str, *, is_edit: bool = False) -> Draft | None:
+        """Begin another answer to the same message, in place of *answer_id*; None when that is gone or replaced.
+
+        After an edit it is the answer to another question, which nobody can prefer to the one before.
+        """
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id)
             if record is None:
                 return None
-            if await is_replaced(session, answer_id):
-                return None
             message = record.message
-            answer = await begin_answer(session, message, replaces_id=answer_id)
+            if await is_replaced(session, answer_id) or (is_edit and await has_newer(session, record.answer)):
+                return None
+            answer = await begin_answer(session, message, replaces_id=None if is_edit else answer_id)
             answer.reply_ts = answer.reply_ts or list(record.answer.reply_ts)
             question = Question(
                 place=record.place,
@@ -106,13 +123,14 @@ class Assistant:
                 user_name=message.user_name,
                 text=message.text,
                 audience=Audience(message.audience),
+                put=replace(await find_asking(session, message.id), candidates=1),
             )
             return Draft(
                 question,
                 answer_id=answer.id,
                 thread_id=message.thread_id,
                 reply_ts=list(answer.reply_ts),
-                is_another=record.answer.state != AnswerState.FAILED,
+                is_another=not is_edit and record.answer.state != AnswerState.FAILED,
             )
 
     async def prepare(self, draft: Draft) -> None:
@@ -138,7 +156,12 @@ class Assistant:
         limit = model.n_ctx or UNKNOWN_CONTEXT
         room = min(self._max_tokens, limit // 3)
         opening = await self._open(draft)
-        draft.fitted = await self._fit(draft, opening.text, budget=limit - room - TEMPLATE_MARGIN)
+        draft.sees = self._sees_images if self._sees_images is not None else model.sees
+        budget = limit - room - TEMPLATE_MARGIN
+        aside = await self._memory.bring(draft, model=model, room=budget)
+        draft.fitted = await self._fit(draft, opening.text, aside, budget=budget)
+        if draft.excerpts:
+            opening = self._prompts.with_file(opening)
         temperature = max(self._temperature, ANOTHER_TEMPERATURE) if draft.is_another else self._temperature
         sampling = {"temperature": temperature, "seed": secrets.randbelow(2**31), "max_tokens": room}
         draft.record = {
@@ -188,12 +211,17 @@ class Assistant:
                 reply_ts=draft.reply_ts,
                 error_id=error_id,
                 finish_reason=draft.finish_reason,
-                prompt_token_ids=draft.prompt_ids,
+                prompt_token_ids=await prompt_to_keep(session, draft),
                 completion_token_ids=draft.completion_ids or None,
                 first_token_at=draft.first_token_at,
                 finished_at=now(),
                 **draft.record,
             )
+            parts = {one.row.id: "" if one.is_whole else one.part for one in draft.excerpts}
+            await record_use(session, draft.answer_id, parts)
+            await save_making(session, draft)
+        if state == AnswerState.COMPLETE:
+            self._memory.summaries.note(draft)
 
     async def remember_reply(self, draft: Draft, reply_ts: list[str]) -> None:
         """Store at once where the answer stands in Slack, so that a crash does not make a second one."""
@@ -210,22 +238,28 @@ class Assistant:
         place = draft.question.place
         async with self._database.read() as session:
             persona = await find_persona(session, place.team_id, place.channel_id)
-        return self._prompts.open(now().astimezone().date(), persona=persona)
+        opening = self._prompts.open(now().astimezone().date(), persona=persona)
+        return self._prompts.with_length(opening, draft.question.put.length)
 
-    async def _fit(self, draft: Draft, system: str, *, budget: int) -> Fitted:
+    async def _fit(self, draft: Draft, system: str, aside: Aside, *, budget: int) -> Fitted:
         question = draft.question
         async with self._database.read() as session:
-            history = await load_history(session, draft.thread_id, before_ts=question.ts)
-        asked = Said(question.user_name, question.text)
-        fitted = await fit_history(
-            history,
-            lambda kept: build_messages(system, kept, asked, is_group=question.is_group),
+            draft.files = await load_thread_files(session, draft.thread_id, until_ts=question.ts)
+        asked = Said(question.user_name, question.text, ts=question.ts)
+        fitted = await fit_with_files(
+            draft.history,
+            asked,
+            draft,
+            lambda kept, said: build_messages(system, kept, said, is_group=question.is_group, aside=aside),
+            prompts=self._prompts,
             count=self._engine.count_tokens,
             budget=budget,
         )
+        if isinstance(fitted, int) and aside.taught:
+            return await self._fit(draft, system, self._memory.forget(draft), budget=budget)
         if isinstance(fitted, int):
             raise ContextOverflow(prompt_tokens=fitted, limit=budget)
-        return fitted
+        return replace(fitted, total=fitted.total + draft.summarised)
 
     async def _attempt(self, draft: Draft) -> AsyncGenerator[str, None]:
         """Run the engine once, from the beginning or from where an earlier attempt broke off."""
@@ -236,11 +270,13 @@ class Assistant:
             model=draft.record["adapter"] or draft.record["model"],
             scope=scope,
             user=draft.question.user_id,
+            logprobs=True,
         )
         if draft.prompt_ids is not None and draft.completion_ids:
             chunks = self._engine.resume(draft.prompt_ids, draft.completion_ids, options)
         else:
-            chunks = self._engine.chat(draft.fitted.messages if draft.fitted else [], options)
+            messages = draft.fitted.messages if draft.fitted else []
+            chunks = self._engine.chat(show_pictures(messages, draft.pictures), options)
         async with aclosing(chunks):  # closing frees the engine's slot within a step
             while (chunk := await draft.unless_stopped(anext(chunks, None))) is not None:
                 draft.take(chunk)

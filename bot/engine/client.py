@@ -4,7 +4,7 @@ Knows HTTP and the wire; it must not know how the engine works inside.
 """
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Self
 
 import aiohttp
 
-from bot.engine.reading import read_chunk, read_error
+from bot.engine.reading import read_chunk, read_error, seeing_models
 from bot.engine.sse import EventParser
 from bot.engine.types import AnswerOptions, Chunk, ModelInfo
 from bot.errors import EngineError, EngineUnavailable
@@ -21,7 +21,7 @@ CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 300.0
 QUICK_SECONDS = 30.0
 DEFAULTS = AnswerOptions()
-ChatMessages = Sequence[Mapping[str, str]]
+ChatMessages = Sequence[Mapping[str, object]]
 Json = dict[str, object]
 
 
@@ -58,7 +58,8 @@ class EngineClient:
         """Return what the server serves."""
         body = await self._ask("GET", "/v1/models")
         entries = body.get("data")
-        return [_read_model(entry) for entry in entries] if isinstance(entries, list) else []
+        seeing = seeing_models(body)
+        return [_read_model(entry, seeing) for entry in entries] if isinstance(entries, list) else []
 
     async def load_adapter(self, name: str, path: Path, *, sha256: str = "") -> None:
         """Let the server try the adapter at an absolute path and serve it as *name*; *EngineError* says why not."""
@@ -100,6 +101,15 @@ class EngineClient:
         """Return the server's whole answer to a request of `POST /v1/completions`, as the API has it."""
         return await self._ask("POST", "/v1/completions", body, seconds=SILENCE_SECONDS)
 
+    async def embed(self, texts: Sequence[str], *, model: str) -> list[list[float]]:
+        """Return what a model with embeddings makes of some texts; *EngineError* when it has none."""
+        body: Json = {"model": model, "input": list(texts), "encoding_format": "float"}
+        data = (await self._ask("POST", "/v1/embeddings", body)).get("data")
+        vectors = [entry.get("embedding") for entry in data] if isinstance(data, list) else []
+        if len(vectors) != len(texts) or not all(isinstance(vector, list) and vector for vector in vectors):
+            raise EngineError("The model's server gave no vectors.")
+        return vectors
+
     def chat(self, messages: ChatMessages, options: AnswerOptions = DEFAULTS) -> AsyncGenerator[Chunk, None]:
         """Stream the answer to a conversation; closing the iterator cancels it on the engine."""
         return self._stream("/v1/chat/completions", {"messages": list(messages)} | _build_body(options))
@@ -117,6 +127,8 @@ class EngineClient:
             return
         left = replace(options, max_tokens=options.max_tokens and options.max_tokens - done)
         body = {"prompt": [*prompt_token_ids, *generated_token_ids]} | _build_body(left)
+        if "logprobs" in body:
+            body["logprobs"] = 0  # in texts it is how many alternatives one wants
         body["resumed_tokens"] = done  # also when it is zero: the prompt is a conversation's, and so is the answer
         async with aclosing(self._stream("/v1/completions", body)) as chunks:
             async for chunk in chunks:
@@ -191,7 +203,7 @@ async def _read_json(response: aiohttp.ClientResponse) -> Json:
     return body if isinstance(body, dict) else {}
 
 
-def _read_model(entry: Mapping[str, object]) -> ModelInfo:
+def _read_model(entry: Mapping[str, object], seeing: Collection[str]) -> ModelInfo:
     meta = entry.get("meta")
     known = dict(meta) if isinstance(meta, dict) else {}
     if isinstance(entry.get("max_model_len"), int):
@@ -202,4 +214,5 @@ def _read_model(entry: Mapping[str, object]) -> ModelInfo:
         known,
         root=str(entry.get("root") or ""),
         parent=str(entry.get("parent") or ""),
+        sees=str(entry.get("id", "")) in seeing,
     )

@@ -12,6 +12,25 @@ from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailab
 OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 OVERFLOW_WORDS = re.compile(r"maximum context length is (\d+)\D+?(\d+) ")
 UNAVAILABLE = {502, 503, 504}
+SEEING = {"multimodal", "vision", "image"}  # llama-server's, Ollama's and OpenRouter's words
+
+
+def seeing_models(body: Mapping[str, object]) -> frozenset[str]:
+    """Return the models that take pictures, as far as an answer to `GET /v1/models` says so: llama-server and some."""
+    seeing: set[str] = set()
+    for place in ("data", "models"):
+        listed = body.get(place)
+        for entry in listed if isinstance(listed, list) else []:
+            if isinstance(entry, dict) and SEEING & set(_read_abilities(entry)):
+                seeing |= {str(entry[key]) for key in ("id", "name", "model") if entry.get(key)}
+    return frozenset(seeing)
+
+
+def _read_abilities(entry: Mapping[str, object]) -> list[str]:
+    architecture = entry.get("architecture")
+    inner = architecture.get("input_modalities") if isinstance(architecture, dict) else None
+    lists = (entry.get("capabilities"), entry.get("input_modalities"), inner)
+    return [word for found in lists if isinstance(found, list) for word in found if isinstance(word, str)]
 
 
 def read_chunk(event: Mapping[str, object]) -> Chunk:
@@ -28,7 +47,20 @@ def read_chunk(event: Mapping[str, object]) -> Chunk:
         finish_reason=str(reason) if reason else None,
         usage=_read_usage(event.get("usage")),
         queue=_read_place(event.get("queue")),
+        logprobs=_read_logprobs(choice.get("logprobs")),
     )
+
+
+def _read_logprobs(value: object) -> tuple[tuple[str, float], ...]:
+    """Return tokens with their log probabilities, in the form of chats or of texts."""
+    if not isinstance(value, dict):
+        return ()
+    if isinstance(value.get("content"), list):
+        items = [item for item in value["content"] if isinstance(item, dict)]
+        pairs = [(item.get("token"), item.get("logprob")) for item in items]
+    else:
+        pairs = list(zip(value.get("tokens") or [], value.get("token_logprobs") or [], strict=False))
+    return tuple((str(text), float(number)) for text, number in pairs if isinstance(number, int | float))
 
 
 def _read_place(value: object) -> QueuePlace | None:

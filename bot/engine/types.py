@@ -163,6 +163,7 @@ class AnswerOptions:
     user: str = ""
     priority: int = 0
     deadline_seconds: float | None = None
+    logprobs: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,8 @@ class QueuePlace:
 class Chunk:
     """A piece of an answer as the bot receives it; *prompt_token_ids* come with the first, *usage* with the last.
 
-    One with a *queue* says where the request waits, and nothing else.
+    One with a *queue* says where the request waits, and nothing else. *logprobs* are the texts of its tokens with their
+    log probabilities, where they were asked for.
     """
 
     text: str = ""
@@ -186,6 +188,7 @@ class Chunk:
     finish_reason: str | None = None
     usage: Usage | None = None
     queue: QueuePlace | None = None
+    logprobs: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,7 @@ class ModelInfo:
     meta: Mapping[str, object] = field(default_factory=dict)
     root: str = ""
     parent: str = ""
+    sees: bool = False  # whether it takes pictures, as far as its server says
 
     @property
     def n_ctx(self) -> int | None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -17,6 +18,7 @@ from bot.slack.calls import Calls, is_passing
 from bot.slack.chunks import find_urls
 from bot.slack.delivery import Delivery
 from bot.slack.directory import Directory
+from bot.slack.file_desk import FileDesk, is_bare, knows_something, list_files, shorten
 from bot.slack.pace import Pace
 from bot.slack.place import place_shown
 from bot.slack.posts import Target
@@ -32,10 +34,21 @@ log = logging.getLogger(__name__)
 class Answering:
     """Answers one event at a time per thread, and knows what is being written where."""
 
-    def __init__(self, assistant: Assistant, *, calls: Calls, directory: Directory, bot_user_id: str) -> None:
+    def __init__(
+        self,
+        assistant: Assistant,
+        *,
+        calls: Calls,
+        directory: Directory,
+        files: FileDesk,
+        is_ours: Callable[[str], Awaitable[bool]],
+        bot_user_id: str,
+    ) -> None:
         self._assistant = assistant
         self._calls = calls
         self._directory = directory
+        self._files = files
+        self._is_ours = is_ours
         self._bot_user_id = bot_user_id
         self.explains = False  # whether somebody listens when Why? is pressed
         self._pace = Pace()
@@ -54,11 +67,12 @@ class Answering:
     def running_question(self, channel_id: str, ts: str) -> Draft | None:
         """Return the answer that is being written to a message."""
         under_way = self._running.values()
-        return next((d for d in under_way if (d.question.place.channel_id, d.question.ts) == (channel_id, ts)), None)
+        here = [draft for draft in under_way if draft.question.place.channel_id == channel_id]
+        return next((draft for draft in here if ts in {part.ts for part in draft.question.parts}), None)
 
-    async def answer(self, row: Inbox, *, attempts: int) -> None:
-        """Bring *row* to its outcome; raise a passing *DeliveryError* while Slack is away."""
-        draft = await self._begin(row)
+    async def answer(self, rows: Sequence[Inbox], *, attempts: int) -> None:
+        """Bring *rows*, which are one turn, to their outcome; raise a passing *DeliveryError* while Slack is away."""
+        draft = await self._begin(rows)
         if draft is not None:
             await self._answer(draft, attempts=attempts)
 
@@ -70,14 +84,17 @@ class Answering:
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             raise DeliveryError(is_passing=is_passing(error)) from error
 
-    async def _begin(self, row: Inbox) -> Draft | None:
+    async def _begin(self, rows: Sequence[Inbox]) -> Draft | None:
+        row = rows[-1]
         if row.kind != "message":
-            return await self._assistant.begin_again(str(row.payload["answer_id"]))
-        return await self._assistant.begin(await self._question(row))
+            is_edit = bool(row.payload.get("is_edit"))
+            return await self._assistant.begin_again(str(row.payload["answer_id"]), is_edit=is_edit)
+        *before, question = [await self._question(part) for part in rows]
+        return await self._assistant.begin(replace(question, before=tuple(before)))
 
     async def _question(self, row: Inbox) -> Question:
         event: Mapping[str, Any] = row.payload["event"]
-        user_id = str(event["user"])
+        user_id = str(event.get("user") or event.get("bot_id"))
         names = await self._directory.names({user_id, self._bot_user_id, *mentioned_users(event)})
         return Question(
             place=Place(row.team_id, row.channel_id, row.thread_ts),
@@ -88,6 +105,7 @@ class Answering:
             audience=await self._directory.audience(
                 row.channel_id, channel_type=event.get("channel_type"), is_shared=bool(row.payload.get("is_shared"))
             ),
+            files=tuple(list_files(event)),
         )
 
     async def _answer(self, draft: Draft, *, attempts: int) -> None:
@@ -122,13 +140,14 @@ class Answering:
             await self._fail(draft, delivery, ApprenticeError())
             return
         try:
+            draft.is_ours = await self._is_ours(draft.question.user_id)
+            await self._files.read_new(draft)
             await self._assistant.prepare(draft)
-            known_urls = find_urls(draft.asked_text())
-            await delivery.drain(self._assistant.write(draft), known_urls=known_urls)
-            if draft.finish_reason == STOPPED:
-                await delivery.say("_Stopped._", self._buttons(draft))
+            if is_bare(draft.question.text) and not knows_something(draft):
+                draft.text = shorten(self._files.explain(draft))  # there is nothing to ask the model
+                await delivery.say(draft.text, [])
             else:
-                await delivery.close(build_note(_note(draft)) + self._buttons(draft))
+                await self._write_with_model(draft, delivery)
         except asyncio.CancelledError:
             raise
         except DeliveryError as error:
@@ -144,9 +163,22 @@ class Answering:
             if draft.first_token_at is not None:
                 FIRST_TEXT.observe((draft.first_token_at - draft.began_at).total_seconds())
 
+    async def _write_with_model(self, draft: Draft, delivery: Delivery) -> None:
+        if draft.sees:
+            draft.pictures = await self._files.fetch_pictures(draft)
+        known_urls = find_urls(draft.asked_text())
+        await delivery.drain(self._assistant.write(draft), known_urls=known_urls)
+        if draft.finish_reason == STOPPED:
+            await delivery.say("_Stopped._", self._buttons(draft))
+            return
+        note = shorten([_note(draft), *self._files.explain(draft)])
+        await delivery.close(self._files.build_sources(draft) + build_note(note) + self._buttons(draft))
+
     def _buttons(self, draft: Draft) -> list[Block]:
         is_public = draft.question.audience is Audience.PUBLIC
-        return build_answer_buttons(draft.answer_id, is_public=is_public, is_explained=self.explains)
+        return build_answer_buttons(
+            draft.answer_id, is_public=is_public, is_explained=self.explains, is_group=draft.question.is_group
+        )
 
     async def _fail(self, draft: Draft, delivery: Delivery, error: Exception) -> None:
         error_id = new_id()

@@ -16,12 +16,16 @@ from bot.slack.calls import Calls
 from bot.slack.changes import register_changes
 from bot.slack.commands import Desk, register_commands
 from bot.slack.directory import Directory
+from bot.slack.edits import Edits, register_edits
 from bot.slack.events import register_events
+from bot.slack.intake import Intake, Manners
 from bot.slack.learning_actions import register_learning
 from bot.slack.learning_commands import build_learning_commands
 from bot.slack.learning_why import register_why
+from bot.slack.manners import build_manner_commands, register_manners
 from bot.slack.orders import Command
 from bot.slack.rights import register_rights
+from bot.slack.sightings import register_sightings
 from bot.slack.status_commands import build_status_commands
 from bot.slack.turns import Turns
 from bot.storage.db import Database
@@ -39,6 +43,7 @@ def build_slack_app(
     calls: Calls,
     engine: EngineClient,
     access: Access,
+    manners: Manners,
     learning: Learning | None = None,
     commands: Sequence[Command] = (),
 ) -> AsyncApp:
@@ -61,15 +66,19 @@ def build_slack_app(
         attaching_conversation_kwargs_enabled=False,
     )
     logger.setLevel(logging.WARNING)
+    register_sightings(app, database)
     register_rights(app, access=access, calls=calls)
-    register_changes(app, database=database, answering=answering, directory=directory)
-    register_events(
-        app, database=database, turns=turns, answering=answering, calls=calls, access=access, learning=learning
-    )
+    edits = Edits(database, turns, answering=answering, calls=calls)
+    register_edits(app, edits)
+    register_changes(app, database=database, answering=answering, directory=directory, edits=edits)
+    intake = Intake(database, manners)
+    register_events(app, intake=intake, turns=turns, answering=answering, calls=calls, access=access, learning=learning)
+    register_manners(app, database=database, calls=calls)
     register_actions(app, database=database, turns=turns, answering=answering, calls=calls, access=access)
     # Whoever has orders to offer adds a list here; help names them in this order.
     every_command = [
         *build_status_commands(database, engine, learning),
+        *build_manner_commands(database),
         *(build_learning_commands(learning, access) if learning is not None else []),
         *commands,
     ]

@@ -8,10 +8,13 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
 from bot.slack.answering import Answering
 from bot.slack.directory import Directory
+from bot.slack.edits import Edits
+from bot.slack.file_desk import list_files
 from bot.slack.text import mentioned_users, parse_message
 from bot.storage import inbox
 from bot.storage.db import Database
-from bot.storage.threads import change_message, forget_message
+from bot.storage.files import keep_files
+from bot.storage.forgetting import change_message, forget_message
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,18 @@ def hear_change(event: Mapping[str, Any]) -> Change | None:
         return None
     if message.get("subtype") == "tombstone":
         return Change(channel_id, str(before.get("ts")), None)
-    if message.get("text") == before.get("text"):
+    if message.get("text") == before.get("text") and _file_ids(message) == _file_ids(before):
         return None
     return Change(channel_id, str(message.get("ts")), message)
 
 
-def register_changes(app: AsyncApp, *, database: Database, answering: Answering, directory: Directory) -> None:
+def _file_ids(message: Mapping[str, Any]) -> set[str]:
+    return {file.slack_id for file in list_files(message)}
+
+
+def register_changes(
+    app: AsyncApp, *, database: Database, answering: Answering, directory: Directory, edits: Edits
+) -> None:
     """Register what the assistant does about edits and deletions."""
 
     async def handle_change(event: dict[str, Any], context: AsyncBoltContext) -> None:
@@ -60,7 +69,10 @@ def register_changes(app: AsyncApp, *, database: Database, answering: Answering,
         text = parse_message(change.message, bot_user_id=bot_user_id, names=names)
         async with database.begin() as session:
             await inbox.replace_waiting(session, team_id, change.channel_id, ts=change.ts, message=dict(change.message))
-            await change_message(session, team_id, change.channel_id, ts=change.ts, text=text)
+            changed = await change_message(session, team_id, change.channel_id, ts=change.ts, text=text)
+            await keep_files(session, team_id, change.channel_id, ts=change.ts, left=_file_ids(change.message))
+        if changed is not None:
+            await edits.follow(change.channel_id, change.ts, changed.answer_id)
 
     async def forget(change: Change, team_id: str) -> None:
         draft = answering.running_question(change.channel_id, change.ts)

@@ -8,6 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.learning_tables import Adapter, AdapterState, Assignment, DecisionRow, Evaluation
+from bot.storage.memory_tables import HELPED
 from bot.storage.tables import Answer, AnswerState, Feedback, Message, Thread, Vote, now
 
 SERVED = (AdapterState.ACTIVE, AdapterState.CANARY)
@@ -119,12 +120,17 @@ async def count_votes(
     until: datetime | None = None,
     channel_id: str = "",
 ) -> tuple[int, int]:
-    """Return how many thumbs up and down answers of an adapter (None: of the base) have now, everywhere or there."""
+    """Return how many thumbs up and down answers of an adapter (None: of the base) have now, everywhere or there.
+
+    An answer for which a correction was looked up says little about who wrote it, and is left out.
+    """
     statement = (
         select(Feedback.vote, func.count())
         .join(Answer, Feedback.answer_id == Answer.id)
         .where(
-            Feedback.superseded_at.is_(None), Answer.adapter.is_(None) if adapter is None else Answer.adapter == adapter
+            Feedback.superseded_at.is_(None),
+            Answer.adapter.is_(None) if adapter is None else Answer.adapter == adapter,
+            ~HELPED,
         )
         .group_by(Feedback.vote)
     )

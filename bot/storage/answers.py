@@ -42,6 +42,12 @@ async def is_replaced(session: AsyncSession, answer_id: str) -> bool:
     return (await session.scalar(statement.limit(1))) is not None
 
 
+async def has_newer(session: AsyncSession, answer: Answer) -> bool:
+    """Return whether the message of *answer* got another answer after it."""
+    newer = select(Answer.id).where(Answer.message_id == answer.message_id, Answer.id > answer.id)
+    return (await session.scalar(newer.where(Answer.state != AnswerState.WRITING).limit(1))) is not None
+
+
 async def update_answer(session: AsyncSession, answer_id: str, **values: Any) -> None:
     """Write *values* to an answer's row."""
     await session.execute(update(Answer).where(Answer.id == answer_id).values(**values))

@@ -3,7 +3,8 @@
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.tables import Answer, AnswerState, Correction, Feedback, PreferencePair, Vote, now
+from bot.storage.correction_index import index_correction
+from bot.storage.tables import Answer, AnswerState, Correction, Feedback, Message, PreferencePair, Vote, now
 
 
 async def save_vote(
@@ -53,7 +54,11 @@ async def save_correction(
     )
     if text:
         values = {"text": text, "audience": answer.audience, "is_for_everyone": is_for_everyone}
-        session.add(Correction(answer_id=answer.id, user_id=user_id, **values))
+        correction = Correction(answer_id=answer.id, user_id=user_id, **values)
+        session.add(correction)
+        await session.flush()
+        asked = await session.get(Message, answer.message_id)
+        await index_correction(session, correction.id, asked.text if asked else "")
 
 
 async def current_correction(session: AsyncSession, answer_id: str, *, user_id: str) -> Correction | None:

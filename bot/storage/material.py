@@ -5,10 +5,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.file_tables import AnswerFile
+from bot.storage.memory_tables import AnswerSource, SourceKind
 from bot.storage.tables import Answer, AnswerState, Audience, Correction, Message
+
+ASIDE = or_(
+    exists().where(AnswerSource.answer_id == Answer.id, AnswerSource.kind != SourceKind.MESSAGE),
+    exists().where(AnswerFile.answer_id == Answer.id),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class Material:
     messages_used: int | None
     messages_total: int | None
     created_at: datetime
+    is_alone: bool = True  # whether nothing stood in the prompt beside the conversation
 
 
 async def load_material(session: AsyncSession, answer_ids: Collection[str]) -> dict[str, Material]:
@@ -56,6 +64,7 @@ async def load_material(session: AsyncSession, answer_ids: Collection[str]) -> d
             Answer.messages_used,
             Answer.messages_total,
             Answer.created_at,
+            ~ASIDE,
         )
         .join(Message, Answer.message_id == Message.id)
         .where(Answer.id.in_(answer_ids))
@@ -73,6 +82,7 @@ async def load_material(session: AsyncSession, answer_ids: Collection[str]) -> d
             messages_used=row[8],
             messages_total=row[9],
             created_at=row[10],
+            is_alone=bool(row[11]),
         )
         for row in rows
     )

@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.choices import OptedOut
-from bot.storage.signals import join_answer
+from bot.storage.memory_tables import HELPED
+from bot.storage.signals import CORRECTIONS, join_answer
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, PreferencePair, Thread, Vote
 
 
@@ -30,6 +32,7 @@ async def count_signals(
     audiences: Collection[Audience],
     without: OptedOut,
     channel_id: str = "",
+    needs_review: bool = False,
 ) -> SignalCounts:
     """Count what could be learned from, everywhere or in one channel.
 
@@ -42,10 +45,11 @@ async def count_signals(
     )
     counts: list[int] = []
     people: set[str] = set()
-    for table, answer_id, conditions in _kinds(audiences):
+    for table, answer_id, conditions in _kinds(audiences, needs_review=needs_review):
         query = join_answer(select(table.user_id, func.count()), table, answer_id=answer_id).where(
             *conditions,
             *([] if since is None else [table.created_at >= since]),
+            or_(Message.edited_at.is_(None), Answer.created_at > Message.edited_at),
             table.user_id.not_in(without.people),
             Message.user_id.not_in(without.people),
             Thread.channel_id.not_in(without.channels),
@@ -57,7 +61,17 @@ async def count_signals(
     return SignalCounts(counts[0], counts[1], counts[2], len(people))
 
 
-def _kinds(audiences: Collection[Audience]) -> list[tuple[type[Any], Any, list[ColumnElement[bool]]]]:
+def _is_reviewed(needs_review: bool) -> ColumnElement[bool]:
+    """Return the condition that no reviewer has rejected a correction, or, where it needs one, that one approved it."""
+    about = select(ReviewRow.id).where(ReviewRow.row_table == CORRECTIONS, ReviewRow.row_id == Correction.id)
+    if needs_review:
+        return about.where(ReviewRow.state.in_([ReviewState.APPROVED, ReviewState.EDITED])).exists()
+    return ~about.where(ReviewRow.state == ReviewState.REJECTED).exists()
+
+
+def _kinds(
+    audiences: Collection[Audience], *, needs_review: bool
+) -> list[tuple[type[Any], Any, list[ColumnElement[bool]]]]:
     """Return each table of signals with its way to the answer and what counts in it."""
     is_own = and_(Correction.is_for_everyone, Correction.user_id == Message.user_id, Thread.audience != Audience.SHARED)
     corrected = select(Correction.id).where(
@@ -72,7 +86,7 @@ def _kinds(audiences: Collection[Audience]) -> list[tuple[type[Any], Any, list[C
     is_read = Answer.audience.in_(audiences)
     is_vote = [Feedback.superseded_at.is_(None), Feedback.vote.in_([Vote.UP, Vote.DOWN])]
     return [
-        (Correction, None, [Correction.superseded_at.is_(None), or_(is_read, is_own)]),
-        (PreferencePair, PreferencePair.chosen_id, [is_read]),
-        (Feedback, None, [*is_vote, is_read, ~corrected.exists(), ~preferred.exists()]),
+        (Correction, None, [Correction.superseded_at.is_(None), or_(is_read, is_own), _is_reviewed(needs_review)]),
+        (PreferencePair, PreferencePair.chosen_id, [is_read, ~HELPED]),
+        (Feedback, None, [*is_vote, is_read, ~HELPED, ~corrected.exists(), ~preferred.exists()]),
     ]

@@ -10,10 +10,11 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from bot.storage.memory_tables import HELPED
 from bot.storage.tables import (
     Answer,
     AnswerState,
@@ -39,6 +40,8 @@ ABOUT = (
     Thread.id,
     Thread.channel_id,
     Thread.audience,
+    HELPED,
+    and_(Message.edited_at.is_not(None), Answer.created_at <= Message.edited_at),
 )
 
 
@@ -47,7 +50,8 @@ class Signal:
     """What one person said about one answer, or about two (*other_id* is the answer they rejected).
 
     *audiences* are those of every text that it stands on. *question_key* and *text_key* are equal for equal texts, and
-    only corrections have them.
+    only corrections have them. *is_helped* says that a correction stood in the prompt of the answer, *is_outdated* that
+    the question became another one afterwards.
     """
 
     table: str
@@ -65,6 +69,8 @@ class Signal:
     is_liked: bool | None = None
     source: str = ""
     is_for_everyone: bool = False
+    is_helped: bool = False
+    is_outdated: bool = False
     question_key: bytes = b""
     text_key: bytes = b""
 
@@ -176,8 +182,11 @@ async def _newest(
 
 
 def _read(about: list[Any], *audiences: str) -> dict[str, Any]:
-    answer_id, state, reason, audience, message_id, asker_id, asked, thread_id, channel_id, thread_audience = about
+    answer_id, state, reason, audience, message_id, asker_id, asked, *place, is_helped, is_outdated = about
+    thread_id, channel_id, thread_audience = place
     return {
+        "is_helped": bool(is_helped),
+        "is_outdated": bool(is_outdated),
         "answer_id": answer_id,
         "is_finished": is_finished(state, reason),
         "message_id": message_id,

@@ -98,6 +98,8 @@ class Inbox(Base):
     payload: Mapped[dict[str, Any]]
     state: Mapped[InboxState] = mapped_column(String(16), default=InboxState.PENDING)
     attempts: Mapped[int] = mapped_column(default=0)
+    ready_at: Mapped[datetime | None]  # until then more may come that belongs to it
+    bundle_id: Mapped[int | None]  # the event whose turn brings this one to its outcome, itself included
     received_at: Mapped[datetime] = mapped_column(default=now)
     done_at: Mapped[datetime | None]
 
@@ -130,6 +132,7 @@ class Message(Base):
     text: Mapped[str] = mapped_column(Text)
     audience: Mapped[Audience] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(default=now)
+    edited_at: Mapped[datetime | None]  # when its author made another question of it
 
 
 class Answer(Base):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.tables import Answer, AnswerState, Audience, Message, Thread
@@ -24,6 +24,8 @@ class Said:
     user_name: str
     text: str
     answer: str | None = None
+    ts: str = ""
+    id: str = ""
 
 
 async def find_thread(session: AsyncSession, place: Place) -> Thread | None:
@@ -56,22 +58,6 @@ async def save_message(
     return message
 
 
-async def change_message(session: AsyncSession, team_id: str, channel_id: str, *, ts: str, text: str) -> None:
-    """Let a stored message say what its author made of it."""
-    statement = update(Message).where(Message.id.in_(_message_ids(team_id, channel_id, ts))).values(text=text)
-    await session.execute(statement)
-
-
-async def forget_message(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> None:
-    """Delete a message, its answers, and what people thought of them."""
-    await session.execute(delete(Message).where(Message.id.in_(_message_ids(team_id, channel_id, ts))))
-
-
-def _message_ids(team_id: str, channel_id: str, ts: str) -> Select[str]:
-    in_thread = select(Message.id).join(Thread, Message.thread_id == Thread.id)
-    return in_thread.where(Thread.team_id == team_id, Thread.channel_id == channel_id, Message.ts == ts)
-
-
 async def load_history(session: AsyncSession, thread_id: str, *, before_ts: str) -> list[Said]:
     """Return what was said in a thread before *before_ts*, oldest first."""
     messages = await session.scalars(
@@ -88,4 +74,4 @@ async def load_history(session: AsyncSession, thread_id: str, *, before_ts: str)
         .order_by(Answer.id)
     )
     newest = {message_id: text for message_id, text in answers if text}
-    return [Said(message.user_name, message.text, newest.get(message.id)) for message in messages]
+    return [Said(said.user_name, said.text, newest.get(said.id), said.ts, said.id) for said in messages]

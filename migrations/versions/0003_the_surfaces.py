@@ -41,10 +41,12 @@ def upgrade() -> None:
     _file_tables()
     _admin_tables()
     _asking_tables()
+    _memory_tables()
     _chain_the_audit()
 
 
 def downgrade() -> None:
+    _drop_memory_tables()
     for table in ("candidates", "askings"):
         op.drop_table(table)
     for table in ("answer_files", "message_files"):
@@ -55,6 +57,85 @@ def downgrade() -> None:
     _drop_manners_tables()
     for table in ("installations", "event_sightings", "channel_personas"):
         op.drop_table(table)
+
+
+def _memory_tables() -> None:
+    """How corrections are found, what answers were made from, and what long threads say in few words."""
+    with op.batch_alter_table("messages") as table:
+        table.add_column(sa.Column("edited_at", types.UtcDateTime(timezone=True), nullable=True))
+    op.create_table(
+        "correction_terms",
+        sa.Column("term", sa.String(length=32), nullable=False),
+        sa.Column("correction_id", sa.String(length=26), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["correction_id"],
+            ["corrections.id"],
+            name=op.f("fk_correction_terms_correction_id_corrections"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("term", "correction_id", name=op.f("pk_correction_terms")),
+    )
+    op.create_index(op.f("ix_correction_terms_correction_id"), "correction_terms", ["correction_id"])
+    op.create_table(
+        "correction_vectors",
+        sa.Column("correction_id", sa.String(length=26), nullable=False),
+        sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("vector", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["correction_id"],
+            ["corrections.id"],
+            name=op.f("fk_correction_vectors_correction_id_corrections"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("correction_id", "model", name=op.f("pk_correction_vectors")),
+    )
+    op.create_table(
+        "answer_sources",
+        sa.Column("answer_id", sa.String(length=26), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("ref_id", sa.String(length=64), nullable=False),
+        sa.Column("score", sa.Double(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["answer_id"], ["answers.id"], name=op.f("fk_answer_sources_answer_id_answers"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("answer_id", "position", name=op.f("pk_answer_sources")),
+    )
+    op.create_index(op.f("ix_answer_sources_ref_id"), "answer_sources", ["ref_id"])
+    op.create_table(
+        "answer_traces",
+        sa.Column("answer_id", sa.String(length=26), nullable=False),
+        sa.Column("generating_at", types.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("certainty", sa.Double(), nullable=True),
+        sa.Column("unsure", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["answer_id"], ["answers.id"], name=op.f("fk_answer_traces_answer_id_answers"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("answer_id", name=op.f("pk_answer_traces")),
+    )
+    op.create_table(
+        "thread_summaries",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("thread_id", sa.String(length=26), nullable=False),
+        sa.Column("until_ts", sa.String(length=32), nullable=False),
+        sa.Column("messages", sa.Integer(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("prompt_version", sa.String(length=64), nullable=False),
+        sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["thread_id"], ["threads.id"], name=op.f("fk_thread_summaries_thread_id_threads"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_thread_summaries")),
+        sa.UniqueConstraint("thread_id", name=op.f("uq_thread_summaries_thread_id")),
+    )
+
+
+def _drop_memory_tables() -> None:
+    for table in ("thread_summaries", "answer_traces", "answer_sources", "correction_vectors", "correction_terms"):
+        op.drop_table(table)
+    with op.batch_alter_table("messages") as table:
+        table.drop_column("edited_at")
 
 
 def _installing_tables() -> None:

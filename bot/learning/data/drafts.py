@@ -178,9 +178,9 @@ def _read_before(thread: Sequence[Turn], served: Material) -> list[Turn]:
 
 
 def _is_complete(thread: Sequence[Turn], served: Material) -> bool:
-    """Whether no message was deleted that could stand in the served prompt."""
+    """Whether the served prompt is the conversation alone, and no message was deleted that could stand in it."""
     total = served.messages_total or 0
-    return bool(served.prompt_ids) and total <= sum(turn.ts < served.ts for turn in thread)
+    return bool(served.prompt_ids) and served.is_alone and total <= sum(turn.ts < served.ts for turn in thread)
 
 
 def _read_answers(chosen: Chosen, served: Material, shelf: Shelf, *, is_apart: bool) -> tuple[str, str]:

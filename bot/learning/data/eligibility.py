@@ -13,6 +13,8 @@ OWN_CHANNEL = "said in a private channel that has an adapter of its own"
 NOT_PUBLIC = "said where not everybody could read it"
 UNWILLING = "somebody in it does not want to be learned from"
 UNWILLING_CHANNEL = "its channel does not want to be learned from"
+HELPED = "a vote on an answer for which a correction was looked up"
+OUTDATED = "its question was made another one afterwards"
 UNFINISHED = "the answer failed, was stopped or was cut off"
 
 
@@ -31,9 +33,18 @@ def find_bar(signal: Signal, *, policy: DataPolicy, without: OptedOut) -> str:
         return UNWILLING
     if signal.channel_id in without.channels:
         return UNWILLING_CHANNEL
-    if signal.table != CORRECTIONS and not signal.is_finished:
+    return _find_bar_of_answer(signal)
+
+
+def _find_bar_of_answer(signal: Signal) -> str:
+    """Return why the answer itself is nothing to learn from: a correction stands for itself, a vote does not."""
+    if signal.is_outdated:
+        return OUTDATED
+    if signal.table == CORRECTIONS:
+        return ""
+    if not signal.is_finished:
         return UNFINISHED
-    return ""
+    return HELPED if signal.is_helped else ""
 
 
 def _find_bar_of_place(signal: Signal, *, policy: DataPolicy, without: OptedOut) -> str:

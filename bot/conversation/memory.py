@@ -1,0 +1,69 @@
+"""What an answer can rest on beside the thread's newest messages: what was taught before, and what is summarised."""
+
+from bot.conversation.draft import Draft
+from bot.conversation.history import Aside, Example
+from bot.conversation.prompt_book import PromptBook
+from bot.conversation.recall import Recall
+from bot.conversation.summaries import Summaries
+from bot.engine.client import EngineClient
+from bot.engine.types import ModelInfo
+from bot.storage.correction_index import index_missing
+from bot.storage.db import Database
+from bot.storage.summaries import load_summary
+from bot.storage.threads import load_history
+
+SHARE = 6  # what was taught takes no more than this part of the room
+
+
+class Memory:
+    """Brings what helps with a question; *corrections* is how many corrections an answer may see."""
+
+    def __init__(self, database: Database, engine: EngineClient, *, prompts: PromptBook, corrections: int) -> None:
+        self._database = database
+        self._engine = engine
+        self._prompts = prompts
+        self._recall = Recall(database, engine, most=corrections)
+        self.summaries = Summaries(database, engine, prompts=prompts)
+
+    async def work(self) -> None:
+        """Index what no index knows yet, then write summaries until cancelled."""
+        last_id: str | None = None
+        while last_id != "":
+            async with self._database.begin() as session:
+                last_id = await index_missing(session, before_id=last_id or "")
+        await self.summaries.work()
+
+    async def bring(self, draft: Draft, *, model: ModelInfo, room: int) -> Aside:
+        """Read what was said in the thread and what else helps; the draft remembers what it was."""
+        async with self._database.read() as session:
+            draft.summary = await load_summary(session, draft.thread_id)
+            history = await load_history(session, draft.thread_id, before_ts=draft.question.ts)
+        until = draft.summary.until_ts if draft.summary else ""
+        draft.history = [said for said in history if said.ts > until]
+        draft.summarised = len(history) - len(draft.history)
+        draft.examples = []
+        taught: list[str] = []
+        used = 0
+        for example in await self._recall.find(draft.question, is_ours=draft.is_ours, model=model):
+            text = self._render(example)
+            used += await self._engine.count_tokens([{"role": "user", "content": text}])
+            if used > room // SHARE:
+                break
+            draft.examples.append(example)
+            taught.append(text)
+        taught.reverse()  # the most alike stands next to the question
+        return Aside(self._render_summary(draft), "\n\n".join(taught))
+
+    def forget(self, draft: Draft) -> Aside:
+        """Answer without what was taught: a long question has no room for it."""
+        draft.examples = []
+        return Aside(self._render_summary(draft))
+
+    def _render(self, example: Example) -> str:
+        return self._prompts.get("taught").render(question=example.question, answer=example.answer)
+
+    def _render_summary(self, draft: Draft) -> str:
+        if draft.summary is None or not draft.summarised:
+            return ""
+        summary, count = draft.summary.text, str(draft.summarised)
+        return self._prompts.get("summarised").render(messages=count, summary=summary)

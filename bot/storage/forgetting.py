@@ -1,0 +1,61 @@
+"""What people change or delete in Slack: everything that was stored of it follows, wherever it stands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.correction_index import is_same, reindex_message
+from bot.storage.file_tables import AnswerFile, MessageFile
+from bot.storage.summaries import forget_summary
+from bot.storage.tables import Answer, Correction, Message, Thread, now
+from bot.storage.traces import forget_prompts_of, forget_prompts_with
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A message that says something else now, with its newest answer if it has one."""
+
+    answer_id: str | None
+
+
+async def change_message(session: AsyncSession, team_id: str, channel_id: str, *, ts: str, text: str) -> Changed | None:
+    """Let a stored message say what its author made of it; None when nothing is stored, or it says the same.
+
+    What was said about earlier answers is about the earlier words: it is no longer learned from then.
+    """
+    message = next(iter(await _find(session, team_id, channel_id, ts)), None)
+    if message is None or message.text == text:
+        return None
+    await _drop_copies(session, message)
+    if not is_same(message.text, text):
+        message.edited_at = now()
+    message.text = text
+    await session.flush()
+    await reindex_message(session, message.id, text)
+    answers = select(Answer.id).where(Answer.message_id == message.id).order_by(Answer.id.desc())
+    return Changed(await session.scalar(answers.limit(1)))
+
+
+async def forget_message(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> None:
+    """Delete a message, its files and answers, what people thought of them, and every copy of its words."""
+    for message in await _find(session, team_id, channel_id, ts):
+        await _drop_copies(session, message)
+        await session.execute(delete(Message).where(Message.id == message.id))
+
+
+async def _drop_copies(session: AsyncSession, message: Message) -> None:
+    """Drop what other rows hold of a message's words: prompts in which it stood, and summaries of it."""
+    corrections = select(Correction.id).join(Answer).where(Answer.message_id == message.id)
+    ids = [message.id, *await session.scalars(corrections)]
+    summary_id = await forget_summary(session, message.thread_id, ts=message.ts)
+    await forget_prompts_with(session, [*ids, *([summary_id] if summary_id else [])])
+    files = select(AnswerFile.answer_id).join(MessageFile, AnswerFile.file_id == MessageFile.id)
+    await forget_prompts_of(session, list(await session.scalars(files.where(MessageFile.message_id == message.id))))
+
+
+async def _find(session: AsyncSession, team_id: str, channel_id: str, ts: str) -> Sequence[Message]:
+    there = select(Message).join(Thread, Message.thread_id == Thread.id)
+    there = there.where(Thread.team_id == team_id, Thread.channel_id == channel_id, Message.ts == ts)
+    return (await session.scalars(there)).all()

@@ -1,0 +1,89 @@
+"""What an answer was made from and how it was written: kept for whoever asks why."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.memory_tables import AnswerSource, AnswerTrace, SourceKind, ThreadSummary
+from bot.storage.tables import Answer, Correction, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something that stands in a prompt."""
+
+    kind: SourceKind
+    ref_id: str
+    score: float | None = None
+
+
+async def save_sources(session: AsyncSession, answer_id: str, sources: Sequence[Source]) -> None:
+    """Make *sources* what an answer is made from; nothing where its question was deleted meanwhile."""
+    if await session.get(Answer, answer_id) is None:
+        return
+    await session.execute(delete(AnswerSource).where(AnswerSource.answer_id == answer_id))
+    for position, source in enumerate(sources):
+        session.add(
+            AnswerSource(
+                answer_id=answer_id, position=position, kind=source.kind, ref_id=source.ref_id, score=source.score
+            )
+        )
+
+
+async def save_trace(
+    session: AsyncSession,
+    answer_id: str,
+    *,
+    generating_at: datetime | None,
+    certainty: float | None,
+    unsure: dict[str, Any],
+) -> None:
+    """Store how an answer was written; nothing where its question was deleted meanwhile."""
+    if await session.get(Answer, answer_id) is not None:
+        values = {"generating_at": generating_at, "certainty": certainty, "unsure": unsure}
+        await session.merge(AnswerTrace(answer_id=answer_id, **values))
+
+
+async def is_unchanged(
+    session: AsyncSession,
+    answer_id: str,
+    *,
+    asked: str,
+    messages: Mapping[str, str],
+    others: Mapping[str, SourceKind],
+) -> bool:
+    """Return whether a question, and all that stood in its prompt, still say what they said."""
+    now_asked = await session.scalar(select(Message.text).join(Answer).where(Answer.id == answer_id))
+    rows = await session.execute(select(Message.id, Message.text).where(Message.id.in_(messages)))
+    is_same = now_asked == asked and {row[0]: row[1] for row in rows} == dict(messages)
+    for table, kind in ((Correction, SourceKind.CORRECTION), (ThreadSummary, SourceKind.SUMMARY)):
+        ids = {ref_id for ref_id, is_of in others.items() if is_of is kind}
+        is_same = is_same and set(await session.scalars(select(table.id).where(table.id.in_(ids)))) == ids
+    return is_same
+
+
+async def load_sources(session: AsyncSession, answer_id: str) -> Sequence[AnswerSource]:
+    """Return what stood in the prompt of an answer, in its order."""
+    query = select(AnswerSource).where(AnswerSource.answer_id == answer_id).order_by(AnswerSource.position)
+    return (await session.scalars(query)).all()
+
+
+async def load_trace(session: AsyncSession, answer_id: str) -> AnswerTrace | None:
+    """Return how an answer was written."""
+    return await session.get(AnswerTrace, answer_id)
+
+
+async def forget_prompts_with(session: AsyncSession, ref_ids: Collection[str]) -> None:
+    """Drop the tokens of every prompt in which one of these stood: they hold its words."""
+    made = select(AnswerSource.answer_id).where(AnswerSource.ref_id.in_(ref_ids))
+    await forget_prompts_of(session, list(await session.scalars(made)))
+
+
+async def forget_prompts_of(session: AsyncSession, answer_ids: Collection[str]) -> None:
+    """Drop the tokens of the prompts of some answers."""
+    if answer_ids:
+        await session.execute(update(Answer).where(Answer.id.in_(answer_ids)).values(prompt_token_ids=None))

@@ -1,0 +1,235 @@
+"""Corrections are found by much the same question, on both databases, and never outside their audience."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, text, update
+
+from bot.storage.choices import CHANNEL, PERSON, save_choice
+from bot.storage.correction_index import index_missing, save_vectors
+from bot.storage.correction_search import Asked, Found, find_by_ids, find_by_terms, find_without_vector, load_vectors
+from bot.storage.db import Database
+from bot.storage.feedback import save_correction, save_vote
+from bot.storage.forgetting import change_message, forget_message
+from bot.storage.memory_tables import CorrectionTerm, SourceKind
+from bot.storage.tables import Answer, Audience, Correction, Vote, new_id
+from bot.storage.terms import find_terms, measure_likeness
+from bot.storage.threads import Place, join_thread, save_message
+from bot.storage.traces import Source, save_sources
+from tests.builders import answered
+
+QUESTION = "What port does the staging database use?"
+ALIKE = "on which port is the staging database?"
+EVERYBODY = Asked(team_id="T1", channel_id="C9", audience=Audience.PUBLIC, is_ours=True)
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A correction with what it belongs to."""
+
+    correction_id: str
+    answer_id: str
+    channel_id: str
+    ts: str
+
+
+async def teach(
+    database: Database,
+    question: str = QUESTION,
+    correction: str = "It listens on 6543.",
+    *,
+    channel: str = "C1",
+    audience: Audience = Audience.PUBLIC,
+    asker: str = "U1",
+    teacher: str = "U1",
+    everyone: bool = False,
+    team: str = "T1",
+) -> Taught:
+    """Let somebody ask, be answered, and say what the answer should have been."""
+    ts = new_id()
+    async with database.begin() as session:
+        thread = await join_thread(session, Place(team, channel, ts), audience=audience)
+        message = await save_message(
+            session, thread, ts=ts, user_id=asker, user_name="Maya", text=question, audience=audience
+        )
+        answer = await answered(session, message, "I do not know.", audience=audience)
+        await save_vote(session, answer, user_id=teacher, vote=Vote.DOWN)
+        await save_correction(session, answer, user_id=teacher, text=correction, is_for_everyone=everyone)
+        correction_id = await session.scalar(select(Correction.id).filter_by(answer_id=answer.id, user_id=teacher))
+    return Taught(correction_id or "", answer.id, channel, ts)
+
+
+async def find(database: Database, question: str = ALIKE, asked: Asked = EVERYBODY) -> Sequence[Found]:
+    """Return what the index has for a question."""
+    async with database.read() as session:
+        return await find_by_terms(session, asked, find_terms(question))
+
+
+@pytest.mark.parametrize(
+    ("question", "again", "other"),
+    [
+        (QUESTION, ALIKE, "Who approves holiday requests?"),
+        ("谁负责账单服务？", "账单服务归谁管？", "发票用什么工具开？"),
+        ("請求書はどのツールを使いますか", "請求書のツールはどれですか", "休暇の承認は誰ですか"),
+        ("Wer ist für die Abrechnung zuständig?", "zuständig für Abrechnung ist wer?", "Wo ist die Kantine heute?"),
+    ],
+)
+async def test_much_the_same_question_finds_it(database: Database, question: str, again: str, other: str) -> None:
+    """In other words and in scripts without spaces, on SQLite as on PostgreSQL; another question finds nothing."""
+    taught = await teach(database, question)
+
+    found = await find(database, again)
+    assert [one.correction_id for one in found] == [taught.correction_id]
+    assert (found[0].question, found[0].text) == (question, "It listens on 6543.")
+    assert await find(database, other) == []
+
+
+async def test_what_is_taken_back_is_gone_at_once(database: Database) -> None:
+    """Withdrawn, replaced by the same person, deleted with its question: the next search knows nothing of it."""
+    withdrawn, replaced, deleted = [await teach(database, teacher=f"U{number}") for number in range(3)]
+    async with database.begin() as session:
+        answer = await session.get_one(Answer, withdrawn.answer_id)
+        await save_correction(session, answer, user_id="U0", text="")
+        answer = await session.get_one(Answer, replaced.answer_id)
+        await save_correction(session, answer, user_id="U1", text="No, 7000.")
+        await forget_message(session, "T1", "C1", ts=deleted.ts)
+
+    assert [one.text for one in await find(database)] == ["No, 7000."]
+    async with database.read() as session:
+        terms = set(await session.scalars(select(CorrectionTerm.correction_id)))
+    assert deleted.correction_id not in terms
+
+
+async def test_what_people_contradict_is_gone_at_once(database: Database) -> None:
+    """More people like the answer than corrected it; or several dislike the answers for which it was looked up."""
+    liked, misled = await teach(database), await teach(database)
+    async with database.begin() as session:
+        answer = await session.get_one(Answer, liked.answer_id)
+        for person in ("U2", "U3"):
+            await save_vote(session, answer, user_id=person, vote=Vote.UP)
+    assert [one.correction_id for one in await find(database)] == [misled.correction_id]
+
+    later = await teach(database, "Something else entirely happened yesterday")
+    async with database.begin() as session:
+        await save_sources(session, later.answer_id, [Source(SourceKind.CORRECTION, misled.correction_id, 0.9)])
+        answer = await session.get_one(Answer, later.answer_id)
+        await save_vote(session, answer, user_id="U2", vote=Vote.DOWN)
+    assert await find(database) == [], "the teacher of the later one and U2 disliked it"
+
+
+async def test_an_edited_question_is_found_by_its_new_words(database: Database) -> None:
+    """A mended word changes little; a question about something else is no longer what the correction is about."""
+    mended, other = await teach(database, "What port does the stageing database use?"), await teach(database)
+    async with database.begin() as session:
+        await change_message(session, "T1", "C1", ts=mended.ts, text=f"{QUESTION} Thanks")
+        await change_message(session, "T1", "C1", ts=other.ts, text="Who approves holiday requests?")
+
+    assert await find(database, "who approves a holiday request?") == []
+    assert {one.correction_id for one in await find(database)} <= {mended.correction_id}
+    async with database.read() as session:
+        terms = set(await session.scalars(select(CorrectionTerm.term).filter_by(correction_id=other.correction_id)))
+    assert terms == find_terms("Who approves holiday requests?")
+
+
+async def test_who_does_not_want_to_be_learned_from_is_not(database: Database) -> None:
+    """Neither the words of a person nor of a channel that said no; a yes brings them back."""
+    await teach(database, asker="U7")
+    for kind, subject in ((PERSON, "U7"), (CHANNEL, "C1")):
+        for is_allowed in (False, True):
+            async with database.begin() as session:
+                save_choice(session, kind=kind, subject_id=subject, is_allowed=is_allowed, by="test")
+            assert bool(await find(database)) is is_allowed
+
+
+async def test_corrections_from_before_the_index_are_indexed(database: Database) -> None:
+    """What an older version stored is found after the first start."""
+    await teach(database)
+    async with database.begin() as session:
+        await session.execute(text("DELETE FROM correction_terms"))
+    assert await find(database) == []
+
+    async with database.begin() as session:
+        assert await index_missing(session) == ""
+    assert len(await find(database)) == 1
+
+
+async def test_vectors_stay_within_the_audience(database: Database) -> None:
+    """What the embedding model made is read, and looked for, only where the correction may be shown."""
+    public = await teach(database)
+    private = await teach(database, channel="G1", audience=Audience.PRIVATE)
+    async with database.read() as session:
+        assert set(await find_without_vector(session, EVERYBODY, "m", most=9)) == {public.correction_id}
+    async with database.begin() as session:
+        await save_vectors(
+            session, "m", {public.correction_id: [1.0, 0.0], private.correction_id: [0.0, 1.0], "?": [1]}
+        )
+
+    async with database.read() as session:
+        ids, matrix = await load_vectors(session, EVERYBODY, "m")
+        assert (ids, matrix.tolist()) == ([public.correction_id], [[1.0, 0.0]])
+        assert await find_without_vector(session, EVERYBODY, "m", most=9) == {}
+        found = await find_by_ids(session, EVERYBODY, [public.correction_id, private.correction_id])
+    assert [one.correction_id for one in found] == [public.correction_id]
+
+
+PLACES = {
+    "C1": Audience.PUBLIC,
+    "C2": Audience.PUBLIC,
+    "G1": Audience.PRIVATE,
+    "G2": Audience.PRIVATE,
+    "D1": Audience.DIRECT,
+    "D2": Audience.DIRECT,
+    "S1": Audience.SHARED,
+}
+LESSON = st.tuples(
+    st.sampled_from(sorted(PLACES)), st.sampled_from(["U1", "U2"]), st.sampled_from(["U1", "U2"]), st.booleans()
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lessons=st.lists(LESSON, min_size=1, max_size=6), here=st.sampled_from(sorted(PLACES)), is_ours=st.booleans())
+async def test_nothing_leaks(
+    database: Database, lessons: list[tuple[str, str, str, bool]], here: str, is_ours: bool
+) -> None:
+    """Whatever was said by whom and where: it is shown where everybody could read it, or its asker gave it away."""
+    team = new_id()  # the examples share a database
+    allowed: set[str] = set()
+    for channel, asker, teacher, everyone in lessons:
+        taught = await teach(
+            database,
+            channel=channel,
+            audience=PLACES[channel],
+            asker=asker,
+            teacher=teacher,
+            everyone=everyone,
+            team=team,
+        )
+        is_shared = Audience.SHARED in {PLACES[channel], PLACES[here]}
+        is_open = PLACES[channel] is Audience.PUBLIC or (everyone and asker == teacher)
+        if not is_shared and (channel == here or (is_open and is_ours)):
+            allowed.add(taught.correction_id)
+    asked = Asked(team_id=team, channel_id=here, audience=PLACES[here], is_ours=is_ours)
+
+    assert {one.correction_id for one in await find(database, asked=asked)} == allowed
+    elsewhere = Asked(team_id="T-other", channel_id=here, audience=PLACES[here], is_ours=is_ours)
+    assert await find(database, asked=elsewhere) == []
+
+
+async def test_a_channel_that_became_shared_gives_nothing(database: Database) -> None:
+    """The audience of the place is looked at as it is now, not only as it was."""
+    await teach(database)
+    async with database.begin() as session:
+        await session.execute(update(Answer).values(audience=Audience.SHARED))
+    assert await find(database) == []
+
+
+def test_likeness() -> None:
+    """One word in common says nothing unless it is all; word order, endings and case do not matter."""
+    assert measure_likeness(find_terms("Where is the retro?"), find_terms("the RETRO, where is it")) == 1
+    assert measure_likeness(find_terms("deploy to production"), find_terms("deploying the docs")) == 0
+    assert measure_likeness(find_terms("?!"), find_terms("?!")) == 0
+    assert find_terms("Who are you?") == {"who", "are", "you"}
+    assert find_terms("我们的ＧＰＵ服务器在哪里") == {"gpu", "服务", "务器"}

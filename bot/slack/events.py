@@ -11,12 +11,10 @@ from bot.learning.control import Learning
 from bot.slack.access import Access
 from bot.slack.answering import Answering
 from bot.slack.calls import Calls
-from bot.slack.gating import hear
 from bot.slack.intake import Intake
 from bot.slack.learning_home import publish_home
 from bot.slack.manifest import SUGGESTIONS
 from bot.slack.turns import Turns
-from bot.storage.db import Database
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +22,7 @@ log = logging.getLogger(__name__)
 def register_events(
     app: AsyncApp,
     *,
-    database: Database,
+    intake: Intake,
     turns: Turns,
     answering: Answering,
     calls: Calls,
@@ -33,15 +31,13 @@ def register_events(
 ) -> None:
     """Register what the assistant does about messages, its two tabs and Slack's Stop button."""
 
-    intake = Intake(database)
-
     @app.middleware  # Bolt acknowledges an event before it runs the listener: only a middleware comes before that.
     async def accept(
         body: dict[str, Any],
         context: AsyncBoltContext,
         next: Callable[[], Awaitable[None]],  # noqa: A002 - Bolt's name
     ) -> BoltResponse | None:
-        heard = hear(body, bot_user_id=context.bot_user_id or "")
+        heard = intake.hear(body, bot_user_id=context.bot_user_id or "", bot_id=context.bot_id or "")
         if heard is not None:
             try:
                 await intake.put(heard)

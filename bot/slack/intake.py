@@ -2,21 +2,54 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
 
 from bot.metrics import ACCEPT_SECONDS, EVENTS
-from bot.slack.gating import Heard, wants_answer
+from bot.slack.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
 from bot.storage import inbox
+from bot.storage.admin_tables import Right
+from bot.storage.channel_settings import ChannelRules, load_rules
 from bot.storage.db import Database, Session
-from bot.storage.threads import find_thread
+from bot.storage.manners_tables import Mode, ThreadManners
+from bot.storage.rights import find_right
+from bot.storage.tables import now
+from bot.storage.thread_manners import (
+    build_manners,
+    count_bot_words,
+    find_manners,
+    note_bot_word,
+    speaker_names,
+    waiting_speakers,
+)
+
+LOOP_WORDS = 5
+LOOP_WINDOW = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How the assistant behaves where no channel says otherwise."""
+
+    merge_s: float = 1.5  # messages of one person in a thread that follow each other so fast are one
+    idle_s: float = 24 * 3600.0  # a thread in which it was not spoken to for so long is over
+    guests: Guests = field(default_factory=Guests)
 
 
 class Intake:
     """Commits events; whoever put one in hears of it when it is safe on the disk."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, manners: Manners | None = None) -> None:
         self._database = database
+        self._manners = manners or Manners()
         self._waiting: list[tuple[Heard, asyncio.Future[str]]] = []
         self._committing: asyncio.Task[None] | None = None
+
+    def hear(self, body: Mapping[str, Any], *, bot_user_id: str, bot_id: str) -> Heard | None:
+        """Read an event; None when nobody speaks who may be heard."""
+        return hear(body, bot_user_id=bot_user_id, bot_id=bot_id, guests=self._manners.guests)
 
     async def put(self, heard: Heard) -> None:
         """Return when *heard* is committed, known already, or found not to want an answer; raise what prevents it."""
@@ -34,7 +67,7 @@ class Intake:
             batch, self._waiting = self._waiting, []
             try:
                 async with self._database.begin() as session:
-                    found = [await _accept(session, heard) for heard, _ in batch]
+                    found = [await accept(session, heard, self._manners) for heard, _ in batch]
             except Exception as error:  # noqa: BLE001 - each of them hears of it, is not acknowledged and comes again
                 for _, outcome in batch:
                     if not outcome.done():
@@ -45,10 +78,85 @@ class Intake:
                         outcome.set_result(word)
 
 
-async def _accept(session: Session, heard: Heard) -> str:
-    is_engaged = heard.is_reply and (
-        await find_thread(session, heard.place) is not None or await inbox.has_thread(session, heard.place)
-    )
-    if not wants_answer(heard, is_engaged=is_engaged):
+async def accept(session: Session, heard: Heard, manners: Manners) -> str:
+    """Decide what becomes of a message and store it in the same transaction; return the word that is counted."""
+    place = heard.place
+    rules = ChannelRules() if heard.is_direct else await load_rules(session, place.team_id, place.channel_id)
+    thread = await find_manners(session, place) if _needs_thread(heard, rules.mode) else None
+    scene = await _look(session, heard, rules, thread, manners)
+    verdict = wants_answer(heard, scene)
+    if verdict is Verdict.IGNORE or (verdict is Verdict.TALK and scene.is_told):
+        if thread is not None and scene.is_engaged:
+            thread.is_talk = thread.is_talk or verdict is Verdict.TALK
+            thread.talkers = list(next_talkers(heard, scene))
         return "ignored"
-    return "accepted" if await inbox.accept(session, heard.arrival) else "known"
+    merge_s = manners.merge_s if rules.merge_s is None else rules.merge_s
+    is_merged = verdict is Verdict.ANSWER and heard.is_reply and not heard.bot_id
+    is_new = await inbox.accept(session, _arrive(heard, verdict), merge_s=merge_s if is_merged else 0)
+    if is_new:
+        _note(session, heard, verdict, scene, thread)
+        await session.flush()  # the next message of this commit may be of the same thread
+    return "accepted" if is_new else "known"
+
+
+def _needs_thread(heard: Heard, mode: Mode) -> bool:
+    """Return whether the thread matters, so that ordinary talk in a channel costs one look at its rules."""
+    if heard.is_direct:
+        return heard.is_stranger
+    return heard.is_reply or heard.is_mention or mode in {Mode.QUESTIONS, Mode.EVERYTHING}
+
+
+async def _look(
+    session: Session, heard: Heard, rules: ChannelRules, thread: ThreadManners | None, manners: Manners
+) -> Scene:
+    """Gather what the decision needs, and nothing that it does not."""
+    scene = Scene(mode=rules.mode)
+    if heard.is_stranger:
+        scene = replace(scene, is_welcome=await find_right(session, heard.user_id) is Right.MEMBER)
+    if heard.bot_id and heard.is_mention:
+        since = now() - LOOP_WINDOW
+        said = await count_bot_words(session, heard.place.team_id, heard.bot_id, since=since)
+        scene = replace(scene, is_looping=said >= LOOP_WORDS)
+    if thread is None:
+        return scene
+    idle_s = float(heard.arrival.ts) - float(thread.active_ts or 0)
+    scene = replace(
+        scene,
+        is_engaged=bool(thread.active_ts) and idle_s <= manners.idle_s,
+        is_muted=thread.is_muted,
+        is_talk=thread.is_talk,
+        is_told=thread.is_told,
+        is_refused=thread.is_refused,
+        talkers=tuple(thread.talkers),
+    )
+    if not scene.is_engaged or heard.is_mention or heard.is_direct:
+        return scene
+    names = await speaker_names(session, heard.place) if heard.named else set()
+    return replace(scene, waiting=frozenset(await waiting_speakers(session, heard.place)), names=frozenset(names))
+
+
+def _arrive(heard: Heard, verdict: Verdict) -> inbox.Arrival:
+    """Return what is stored: the message itself where it is answered, and otherwise nothing that was said."""
+    if verdict is Verdict.ANSWER:
+        return heard.arrival
+    payload = {"user_id": heard.user_id, "is_reply": heard.is_reply}
+    return replace(heard.arrival, kind=verdict.value, payload=payload)
+
+
+def _note(session: Session, heard: Heard, verdict: Verdict, scene: Scene, thread: ThreadManners | None) -> None:
+    """Remember what the next message in the thread will be judged by."""
+    if heard.bot_id:
+        note_bot_word(session, heard.place.team_id, heard.bot_id)
+    if verdict is Verdict.OFF or (heard.is_direct and verdict is not Verdict.STRANGER):
+        return
+    if thread is None:
+        thread = build_manners(heard.place)
+    session.add(thread)
+    thread.is_muted = thread.is_muted or verdict is Verdict.HUSH
+    thread.is_refused = thread.is_refused or verdict is Verdict.STRANGER
+    if verdict is Verdict.TALK:
+        thread.is_talk, thread.is_told, thread.talkers = True, True, []
+    elif verdict is Verdict.ANSWER:
+        thread.active_ts = max(thread.active_ts, heard.arrival.ts)
+        thread.talkers = list(next_talkers(heard, scene))
+        thread.is_talk = thread.is_talk and not heard.is_mention

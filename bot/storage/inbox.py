@@ -1,19 +1,22 @@
 """The inbox: what Slack told us to do, kept from before the acknowledgement until the visible outcome."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, select, update
+from sqlalchemy import and_, delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from bot.storage.tables import Inbox, InboxState, now
-from bot.storage.threads import Place
 
 MAX_ATTEMPTS = 3
+MESSAGE = "message"
+MOST_MERGED = 20  # messages of one person are one turn
+LONGEST_WAIT = timedelta(seconds=6)  # after its time, whoever goes on writing is answered all the same
 
 
 @dataclass(frozen=True)
@@ -29,26 +32,28 @@ class Arrival:
     payload: dict[str, Any]
 
 
-async def accept(session: AsyncSession, arrival: Arrival) -> bool:
-    """Store *arrival*; return False when it, or its twin with another event id, is known already."""
+async def accept(session: AsyncSession, arrival: Arrival, *, merge_s: float = 0) -> bool:
+    """Store *arrival*; return False when it, or its twin with another event id, is known already.
+
+    For *merge_s* it waits for more of the same person, and with it whatever waits in its thread already.
+    """
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    statement = insert(Inbox).values(**vars(arrival)).on_conflict_do_nothing().returning(Inbox.id)
+    ready_at = now() + timedelta(seconds=merge_s) if merge_s else None
+    values = {**vars(arrival), "ready_at": ready_at}
+    statement = insert(Inbox).values(values).on_conflict_do_nothing().returning(Inbox.id)
     return (await session.scalar(statement)) is not None
-
-
-async def has_thread(session: AsyncSession, place: Place) -> bool:
-    """Return whether a thread has an event here, which makes it ours before its first turn has begun."""
-    return (await session.scalar(select(Inbox.id).filter_by(**vars(place)).limit(1))) is not None
 
 
 async def find_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:
     """Return the oldest waiting event of each thread in which nothing runs: one at a time per thread, in order."""
     thread = (Inbox.team_id, Inbox.channel_id, Inbox.thread_ts)
     # By Slack's own time, not by arrival: two messages of a thread can come in over two connections.
+    newest, oldest = func.max(Inbox.ready_at), func.min(Inbox.ready_at)
     heads = (
         select(*thread, func.min(Inbox.ts).label("ts"))
         .where(Inbox.state == InboxState.PENDING)
         .group_by(*thread)
+        .having(or_(newest.is_(None), newest <= now(), oldest <= now() - LONGEST_WAIT))
         .subquery()
     )
     running = aliased(Inbox)
@@ -72,19 +77,50 @@ async def find_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:
     return list(first.values())
 
 
-async def claim_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:
-    """Claim what is ready."""
-    rows = await find_ready(session, limit=limit)
-    for row in rows:
-        row.state = InboxState.RUNNING
-        row.attempts += 1
-    return rows
+async def claim_ready(session: AsyncSession, *, limit: int) -> Sequence[Sequence[Inbox]]:
+    """Claim what is ready, in turns: an event, or several messages of one person with nobody's in between.
+
+    What was one turn before a crash is the same turn after it, so that its half-shown answer goes on.
+    """
+    turns = [await _find_turn(session, head) for head in await find_ready(session, limit=limit)]
+    for rows in turns:
+        for row in rows:
+            row.state, row.bundle_id = InboxState.RUNNING, rows[-1].id
+            row.attempts += 1
+    return turns
 
 
-async def finish(session: AsyncSession, inbox_id: int) -> None:
-    """Mark an event as done and drop its text; its ids stay to recognise a late redelivery."""
+async def _find_turn(session: AsyncSession, head: Inbox) -> Sequence[Inbox]:
+    if head.kind != MESSAGE:
+        return [head]
+    here = {"team_id": head.team_id, "channel_id": head.channel_id, "thread_ts": head.thread_ts}
+    waiting = select(Inbox).filter_by(**here, state=InboxState.PENDING).where(Inbox.id != head.id)
+    after = await session.scalars(waiting.order_by(Inbox.ts, Inbox.id).limit(MOST_MERGED - 1))
+    return [head, *takewhile(lambda row: _is_same_turn(head, row), after)]
+
+
+def _is_same_turn(head: Inbox, row: Inbox) -> bool:
+    if head.bundle_id is not None or row.bundle_id is not None:
+        return head.bundle_id == row.bundle_id
+    return row.kind == MESSAGE and _speaker(row) == _speaker(head)
+
+
+def _speaker(row: Inbox) -> object:
+    event = row.payload.get("event") or {}
+    return event.get("user") or event.get("bot_id")
+
+
+async def next_ready_at(session: AsyncSession) -> datetime | None:
+    """Return when the next event that waits for more will have waited enough."""
+    waits = select(func.min(Inbox.ready_at)).where(Inbox.state == InboxState.PENDING, Inbox.ready_at > now())
+    return await session.scalar(waits)
+
+
+async def finish(session: AsyncSession, inbox_ids: int | Collection[int]) -> None:
+    """Mark events as done and drop their text; their ids stay to recognise a late redelivery."""
+    ids = [inbox_ids] if isinstance(inbox_ids, int) else list(inbox_ids)
     await session.execute(
-        update(Inbox).where(Inbox.id == inbox_id).values(state=InboxState.DONE, payload={}, done_at=now())
+        update(Inbox).where(Inbox.id.in_(ids)).values(state=InboxState.DONE, payload={}, done_at=now())
     )
 
 

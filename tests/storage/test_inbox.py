@@ -12,15 +12,24 @@ from tests.builders import arrival
 
 
 async def claim(database: Database, limit: int = 10) -> list[str]:
-    """Claim what is ready and return the events' ids."""
+    """Claim what is ready and return the events' ids, those of one turn joined."""
     async with database.begin() as session:
-        return [row.event_id for row in await inbox.claim_ready(session, limit=limit)]
+        turns = await inbox.claim_ready(session, limit=limit)
+        return ["+".join(row.event_id for row in rows) for rows in turns]
 
 
-async def put(database: Database, **changes: str) -> bool:
+async def put(database: Database, *, user: str = "U1", merge_s: float = 0, **changes: str) -> bool:
     """Accept one event."""
     async with database.begin() as session:
-        return await inbox.accept(session, arrival(**changes))
+        event = {"user": user, "text": "hello"}
+        return await inbox.accept(session, arrival(payload={"event": event}, **changes), merge_s=merge_s)
+
+
+async def wait_over(database: Database, *, seconds: float) -> None:
+    """Let what waits for more have waited *seconds* longer."""
+    async with database.begin() as session:
+        for row in await session.scalars(select(Inbox).where(Inbox.ready_at.is_not(None))):
+            row.ready_at -= timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +71,7 @@ async def test_what_a_crash_interrupted_runs_again(database: Database) -> None:
         assert await inbox.recover(session) == 1
 
     async with database.begin() as session:
-        (row,) = await inbox.claim_ready(session, limit=1)
+        ((row,),) = await inbox.claim_ready(session, limit=1)
     assert row.attempts == 2
 
 
@@ -102,3 +111,83 @@ async def test_a_thread_is_ordered_by_slacks_time(database: Database) -> None:
     await put(database, event_id="Ev1", ts="100.500")
 
     assert await claim(database) == ["Ev1"]
+
+
+async def test_messages_of_one_person_are_one_turn(database: Database) -> None:
+    """What queues up behind an answer becomes the next turn, up to somebody else's word; order is kept."""
+    await put(database)
+    assert await claim(database) == ["Ev1"]
+    for number, user in ((2, "U1"), (3, "U1"), (4, "U2"), (5, "U1")):
+        await put(database, user=user, event_id=f"Ev{number}", ts=f"10{number}.000")
+    async with database.begin() as session:
+        await inbox.finish(session, 1)
+
+    assert await claim(database) == ["Ev2+Ev3"]
+    assert await claim(database) == []
+    async with database.begin() as session:
+        await inbox.finish(session, [2, 3])
+    assert await claim(database) == ["Ev4"]
+
+
+async def test_a_click_is_a_turn_of_its_own(database: Database) -> None:
+    """Regenerate between two messages is not swallowed by them."""
+    await put(database)
+    await put(database, event_id="Ev2", ts="101.000", kind="again")
+    await put(database, event_id="Ev3", ts="102.000")
+
+    assert await claim(database) == ["Ev1"]
+
+
+async def test_rapid_messages_wait_for_each_other(database: Database) -> None:
+    """A message waits a moment; whatever comes meanwhile is answered with it, and nobody waits for ever."""
+    await put(database, merge_s=1.5, ts="101.000")
+    assert await claim(database) == []
+    await wait_over(database, seconds=1)
+    await put(database, merge_s=1.5, event_id="Ev2", ts="102.000")
+    await wait_over(database, seconds=1)
+    async with database.read() as session:
+        next_at = await inbox.next_ready_at(session)
+    assert next_at is not None
+    assert await claim(database) == []
+
+    await wait_over(database, seconds=1)
+    assert await claim(database) == ["Ev1+Ev2"]
+    async with database.read() as session:
+        assert await inbox.next_ready_at(session) is None
+
+
+async def test_whoever_goes_on_writing_is_answered(database: Database) -> None:
+    """The oldest message waits no longer than a few seconds beyond its time."""
+    await put(database, merge_s=1.5, ts="101.000")
+    await wait_over(database, seconds=8)
+    await put(database, merge_s=1.5, event_id="Ev2", ts="102.000")
+
+    assert await claim(database) == ["Ev1+Ev2"]
+
+
+async def test_a_turn_is_the_same_turn_after_a_crash(database: Database) -> None:
+    """What came in meanwhile is not mixed into it: its half-shown answer goes on under the same message."""
+    await put(database)
+    await put(database, event_id="Ev2", ts="101.000")
+    assert await claim(database) == ["Ev1+Ev2"]
+    await put(database, event_id="Ev3", ts="102.000")
+    async with database.begin() as session:
+        assert await inbox.recover(session) == 2
+
+    assert await claim(database) == ["Ev1+Ev2"]
+    async with database.begin() as session:
+        await inbox.finish(session, [1, 2])
+    assert await claim(database) == ["Ev3"]
+
+
+async def test_a_turn_without_its_last_message_is_still_one(database: Database) -> None:
+    """Somebody deletes a message between a crash and the restart; the rest is answered, once."""
+    await put(database)
+    await put(database, event_id="Ev2", ts="101.000")
+    await put(database, event_id="Ev3", ts="102.000")
+    assert await claim(database) == ["Ev1+Ev2+Ev3"]
+    async with database.begin() as session:
+        await inbox.recover(session)
+        await inbox.drop_waiting(session, "T1", "C1", ts="102.000")
+
+    assert await claim(database) == ["Ev1+Ev2"]

@@ -1,0 +1,69 @@
+"""How the assistant stands in a thread, and how often another bot has talked to it."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.manners_tables import BotWord, ThreadManners
+from bot.storage.tables import Inbox, InboxState, Message
+from bot.storage.threads import Place, find_thread
+
+
+async def find_manners(session: AsyncSession, place: Place) -> ThreadManners | None:
+    """Return how the assistant stands in a thread; None where it has no part."""
+    found = await session.get(ThreadManners, (place.team_id, place.channel_id, place.thread_ts))
+    if found is not None:
+        return found
+    thread = await find_thread(session, place)
+    if thread is None:
+        return None
+    newest = await session.scalar(select(func.max(Message.ts)).filter_by(thread_id=thread.id))
+    return build_manners(place, active_ts=newest or place.thread_ts)
+
+
+def build_manners(place: Place, *, active_ts: str = "") -> ThreadManners:
+    """Return the manners of a thread in which nothing has happened."""
+    states = {"is_muted": False, "is_talk": False, "is_told": False, "is_refused": False, "talkers": []}
+    return ThreadManners(**vars(place), active_ts=active_ts, **states)
+
+
+async def set_muted(session: AsyncSession, place: Place, *, is_muted: bool, ts: str) -> None:
+    """Be quiet in a thread, or take part in it from *ts* on, without being mentioned."""
+    manners = await find_manners(session, place) or build_manners(place)
+    manners.is_muted = is_muted
+    if not is_muted:
+        manners.is_talk, manners.is_told, manners.talkers, manners.active_ts = False, False, [], ts
+    session.add(manners)
+
+
+async def waiting_speakers(session: AsyncSession, place: Place) -> set[str]:
+    """Return whose messages in a thread have no outcome yet."""
+    waits = select(Inbox.payload).filter_by(**vars(place), kind="message").where(Inbox.state != InboxState.DONE)
+    return {str((payload.get("event") or {}).get("user")) for payload in await session.scalars(waits)}
+
+
+async def speaker_names(session: AsyncSession, place: Place) -> set[str]:
+    """Return the names of the people who have said something to the assistant in a thread."""
+    thread = await find_thread(session, place)
+    if thread is None:
+        return set()
+    return set(await session.scalars(select(Message.user_name).filter_by(thread_id=thread.id).distinct()))
+
+
+async def count_bot_words(session: AsyncSession, team_id: str, bot_id: str, *, since: datetime) -> int:
+    """Return how often a bot has been listened to since then."""
+    words = select(func.count()).select_from(BotWord).filter_by(team_id=team_id, bot_id=bot_id)
+    return (await session.scalar(words.where(BotWord.at > since))) or 0
+
+
+def note_bot_word(session: AsyncSession, team_id: str, bot_id: str) -> None:
+    """Note that a bot is listened to."""
+    session.add(BotWord(team_id=team_id, bot_id=bot_id))
+
+
+async def prune_manners(session: AsyncSession, *, before: datetime) -> None:
+    """Forget threads in which nobody has spoken since, unless somebody wanted quiet there; and words of bots."""
+    old = ThreadManners.active_ts < f"{before.timestamp():.6f}"
+    await session.execute(delete(ThreadManners).where(old, ThreadManners.is_muted.is_(False)))
+    await session.execute(delete(BotWord).where(BotWord.at < before))

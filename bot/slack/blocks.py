@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from bot.language import _
+
 Block = dict[str, Any]
 
 FEEDBACK = "feedback"
@@ -11,6 +13,9 @@ STOP = "stop_answer"
 UNDO_VOTE = "undo_vote"
 CORRECTION = "correction"
 WHY = "why"
+ANSWER_MENU = "answer_menu"
+QUIET = "be_quiet"
+FOLLOW = "follow_thread"
 EVERYONE = "everyone"
 PUBLIC = "public"  # in the value of a thumb: everybody can read the answer
 REASONS = {
@@ -69,8 +74,10 @@ def confirm(title: str, text: str, agree: str, deny: str, *, is_danger: bool = F
     return asked | ({"style": "danger"} if is_danger else {})
 
 
-def build_answer_buttons(answer_id: str, *, is_public: bool = False, is_explained: bool = False) -> list[Block]:
-    """Build the thumbs of a finished answer, the Regenerate button, and Why? where that can be told."""
+def build_answer_buttons(
+    answer_id: str, *, is_public: bool = False, is_explained: bool = False, is_group: bool = False
+) -> list[Block]:
+    """Build the thumbs of a finished answer, the Regenerate button, Why? where that can be told, and a way to quiet."""
     down = f"down:{answer_id}:{PUBLIC}" if is_public else f"down:{answer_id}"
     thumbs = {
         "type": "feedback_buttons",
@@ -93,9 +100,15 @@ def build_answer_buttons(answer_id: str, *, is_public: bool = False, is_explaine
             "elements": [
                 build_button("Regenerate", REGENERATE, answer_id),
                 *([build_button("Why?", WHY, answer_id)] if is_explained else []),
+                *([_build_menu()] if is_group else []),
             ],
         },
     ]
+
+
+def _build_menu() -> Block:
+    option = {"text": plain(_("Be quiet here")), "value": QUIET}
+    return {"type": "overflow", "action_id": ANSWER_MENU, "options": [option]}
 
 
 def build_stop_button(answer_id: str) -> list[Block]:

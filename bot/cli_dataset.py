@@ -72,7 +72,9 @@ async def _opened() -> "AsyncIterator[tuple[Database, dict[str, Any], bool]]":
     from bot.storage.db import open_database
 
     settings = start()
-    policy = replace(DataPolicy(), least_points=settings.training_least_signal)
+    policy = replace(
+        DataPolicy(), least_points=settings.training_least_signal, needs_review=settings.review_before_training
+    )
     prompts = PromptBook(shipped("prompts"), settings.prompts_dir)
     async with open_database(settings.database()) as database:
         async with database.read() as session:

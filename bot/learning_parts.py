@@ -73,8 +73,15 @@ def read_config(settings: Settings, model_path: Path | None) -> LearningConfig:
         canary_time=timedelta(hours=settings.canary_hours),
         veto_time=timedelta(minutes=settings.veto_minutes),
         channel_team_scale=settings.channel_team_scale,
-        policy=replace(DataPolicy(), least_points=settings.training_least_signal),
+        policy=read_policy(settings),
         limits=read_limits(settings.gate_limits, canary_from_people=settings.canary_from_people),
+    )
+
+
+def read_policy(settings: Settings) -> DataPolicy:
+    """Return how a data set is made."""
+    return replace(
+        DataPolicy(), least_points=settings.training_least_signal, needs_review=settings.review_before_training
     )
 
 

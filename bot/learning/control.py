@@ -10,6 +10,7 @@ from bot.learning.channels import ask_for_own, check_wants_own, give_up_own, new
 from bot.learning.config import LearningConfig
 from bot.learning.data.points import count_points
 from bot.learning.figures import RunReport
+from bot.learning.forgetting import Forgotten, forget_everywhere
 from bot.learning.permission import ALLOW, FORBID, PAUSE, RESUME, find_permission, is_on_hold
 from bot.learning.reporting import report_of
 from bot.learning.rollout.serving import Rollout
@@ -250,6 +251,11 @@ class Learning:
         async with self._database.begin() as session:
             await (ask_for_own if is_wanted else give_up_own)(session, channel_id, by=by)
             record(session, "training.own-adapter", by=by, target=channel_id, is_wanted=is_wanted)
+
+    async def forget(self, user_id: str, *, by: str) -> Forgotten:
+        """Delete all that is known of somebody; a run under way may have read their words, so it is cancelled first."""
+        await self._runner.cancel_open()
+        return await forget_everywhere(self._database, user_id, by=by, folder=self._config.folder)
 
     async def is_chosen(self, kind: str, subject_id: str) -> bool | None:
         """Return what was chosen for a person or a channel; None when nothing was."""

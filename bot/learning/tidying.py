@@ -32,10 +32,10 @@ async def tidy_runs(database: Database, folder: Path) -> None:
     for run_id, state, finished_at in runs[KEEP_RUNS:]:
         if state in ENDED and finished_at is not None and now() - finished_at > KEEP_TIME:
             kept = WITH_ADAPTER if run_id in may_return else PAGE
-            await asyncio.to_thread(_empty, folder / "runs" / str(run_id), kept)
+            await asyncio.to_thread(empty_folder, folder / "runs" / str(run_id), kept)
 
 
-def _empty(folder: Path, kept: Collection[str]) -> None:
+def empty_folder(folder: Path, kept: Collection[str]) -> None:
     """Remove what is not kept; what the system refuses to remove is tried again the next time."""
     try:
         others = [path for path in folder.iterdir() if path.name not in kept]

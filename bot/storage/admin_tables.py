@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.storage.tables import Base, new_id, now
@@ -22,7 +22,7 @@ class Right(StrEnum):
 class ReviewState(StrEnum):
     """Where a row stands that somebody has to look at before it may be learned from."""
 
-    WAITING = "waiting"
+    WAITING = "waiting"  # also where there is no row
     APPROVED = "approved"
     EDITED = "edited"
     REJECTED = "rejected"
@@ -52,20 +52,15 @@ class Limit(Base):
 
 
 class ReviewRow(Base):
-    """What a reviewer made of a correction, or why one has to look at it; *text* is what is learned instead."""
+    """What a reviewer made of a correction; *text* is what is learned instead of what it says, empty: what it says."""
 
     __tablename__ = "reviews"
-    __table_args__ = (UniqueConstraint("row_table", "row_id"),)
 
-    id: Mapped[str] = mapped_column(String(26), primary_key=True, default=new_id)
-    row_table: Mapped[str] = mapped_column(String(32))
-    row_id: Mapped[str] = mapped_column(String(26))
-    state: Mapped[ReviewState] = mapped_column(String(16), default=ReviewState.WAITING)
-    reason: Mapped[str] = mapped_column(String(200), default="")
+    correction_id: Mapped[str] = mapped_column(ForeignKey("corrections.id", ondelete="CASCADE"), primary_key=True)
+    state: Mapped[ReviewState] = mapped_column(String(16))
     text: Mapped[str] = mapped_column(Text, default="")
-    by: Mapped[str] = mapped_column(String(64), default="")
-    created_at: Mapped[datetime] = mapped_column(default=now)
-    decided_at: Mapped[datetime | None]
+    by: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Notice(Base):

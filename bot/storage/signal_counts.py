@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.choices import OptedOut
 from bot.storage.memory_tables import HELPED
-from bot.storage.signals import CORRECTIONS, join_answer
+from bot.storage.signals import join_answer
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, PreferencePair, Thread, Vote
 
 
@@ -63,7 +63,7 @@ async def count_signals(
 
 def _is_reviewed(needs_review: bool) -> ColumnElement[bool]:
     """Return the condition that no reviewer has rejected a correction, or, where it needs one, that one approved it."""
-    about = select(ReviewRow.id).where(ReviewRow.row_table == CORRECTIONS, ReviewRow.row_id == Correction.id)
+    about = select(ReviewRow.correction_id).where(ReviewRow.correction_id == Correction.id)
     if needs_review:
         return about.where(ReviewRow.state.in_([ReviewState.APPROVED, ReviewState.EDITED])).exists()
     return ~about.where(ReviewRow.state == ReviewState.REJECTED).exists()

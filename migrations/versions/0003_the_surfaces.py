@@ -192,17 +192,18 @@ def _admin_tables() -> None:
     )
     op.create_table(
         "reviews",
-        sa.Column("id", sa.String(length=26), nullable=False),
-        sa.Column("row_table", sa.String(length=32), nullable=False),
-        sa.Column("row_id", sa.String(length=26), nullable=False),
+        sa.Column("correction_id", sa.String(length=26), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("reason", sa.String(length=200), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("by", sa.String(length=64), nullable=False),
-        sa.Column("created_at", types.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("decided_at", types.UtcDateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_reviews")),
-        sa.UniqueConstraint("row_table", "row_id", name=op.f("uq_reviews_row_table_row_id")),
+        sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["correction_id"],
+            ["corrections.id"],
+            name=op.f("fk_reviews_correction_id_corrections"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("correction_id", name=op.f("pk_reviews")),
     )
     op.create_table(
         "notices",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -10,9 +10,11 @@ from bot.learning.data.choosing import Choice, Chosen, choose
 from bot.learning.data.drafts import Desk, Draft, Shelf, System, write_draft
 from bot.learning.data.duplicates import Likeness
 from bot.learning.data.policy import DataPolicy
+from bot.learning.data.reviewed import edited_texts, sift
 from bot.storage.choices import OptedOut, load_opted_out
 from bot.storage.db import Database
 from bot.storage.material import load_corrections, load_material, load_turns
+from bot.storage.reviews import load_reviews
 from bot.storage.signals import CORRECTIONS, count_people, stream_corrections, stream_pairs, stream_votes
 
 LOT = 200
@@ -32,6 +34,7 @@ class Harvest:
     people_used: int
     left_out: Counter[str]
     redacted: Counter[str] = field(default_factory=Counter)
+    edits: Mapping[str, str] = field(default_factory=dict)  # what reviewers made of corrections, by their ids
     likeness: Likeness = field(init=False)
 
     def __post_init__(self) -> None:
@@ -56,8 +59,12 @@ async def look(
             ]
             for stream in (stream_corrections, stream_pairs, stream_votes)
         ]
+        reviews = await load_reviews(session)
+    left_out: Counter[str] = Counter()
+    signals[0] = sift(signals[0], reviews, is_needed=policy.needs_review, left_out=left_out)
     choice = await asyncio.to_thread(choose, *signals, policy=policy, without=without)
-    return Harvest(policy, system, begin, choice, without, used, Counter(choice.left_out))
+    left_out.update(choice.left_out)
+    return Harvest(policy, system, begin, choice, without, used, left_out, edits=edited_texts(reviews))
 
 
 async def read_drafts(database: Database, harvest: Harvest, *, say: Say) -> AsyncIterator[tuple[Draft, str]]:
@@ -68,7 +75,7 @@ async def read_drafts(database: Database, harvest: Harvest, *, say: Say) -> Asyn
     desk = Desk(policy=harvest.policy, without=harvest.without, system=harvest.system, redacted=harvest.redacted)
     for start in range(0, len(ordered), LOT):
         lot = ordered[start : start + LOT]
-        shelf = await _fetch(database, lot)
+        shelf = await _fetch(database, lot, harvest.edits)
         for one in await asyncio.to_thread(_write_lot, lot, shelf, desk, harvest):
             yield one
         say("reading", min(start + LOT, len(ordered)), len(ordered))
@@ -91,15 +98,16 @@ def _write_lot(lot: Sequence[Chosen], shelf: Shelf, desk: Desk, harvest: Harvest
     return found
 
 
-async def _fetch(database: Database, lot: Sequence[Chosen]) -> Shelf:
+async def _fetch(database: Database, lot: Sequence[Chosen], edits: Mapping[str, str]) -> Shelf:
     """Read what a lot of drafts is made of."""
     newest = [chosen.newest for chosen in lot]
     answers = {answer for signal in newest for answer in (signal.answer_id, signal.other_id) if answer}
     async with database.read() as session:
+        corrections = await load_corrections(
+            session, [signal.row_id for signal in newest if signal.table == CORRECTIONS]
+        )
         return Shelf(
             answers=await load_material(session, answers),
             turns=await load_turns(session, {signal.thread_id for signal in newest}),
-            corrections=await load_corrections(
-                session, [signal.row_id for signal in newest if signal.table == CORRECTIONS]
-            ),
+            corrections={row_id: edits.get(row_id, text) for row_id, text in corrections.items()},
         )

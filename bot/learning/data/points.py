@@ -44,7 +44,12 @@ async def count_points(database: Database, *, policy: DataPolicy, since: datetim
     async with database.read() as session:
         without = await load_opted_out(session)
         counts = await count_signals(
-            session, since=since, audiences=policy.audiences, without=without, channel_id=policy.only_channel
+            session,
+            since=since,
+            audiences=policy.audiences,
+            without=without,
+            channel_id=policy.only_channel,
+            needs_review=policy.needs_review,
         )
         used = await count_people(session, most=policy.least_people, channel_id=policy.only_channel)
     worth = policy.points

@@ -49,7 +49,7 @@ class DataPolicy:
     signal may be, *most_signals* how many of each kind are looked at, newest first. *checks_served* renders each prompt
     again from what is stored, so that a message that was edited or deleted since is not learned from the served tokens;
     it costs a call of the engine for each row. *only_channel* is the channel whose own adapter it is for: then nothing
-    of any other is read.
+    of any other is read. *needs_review* lets nothing be learned from a correction that no reviewer has approved.
     """
 
     least_points: float = 50.0
@@ -74,6 +74,7 @@ class DataPolicy:
     least_votes_each: int = 20  # of either kind, before thumbs say anything about taste
     checks_served: bool = True
     only_channel: str = ""
+    needs_review: bool = False
 
     def for_channel(self, channel_id: str) -> Self:
         """Return the same policy for an adapter that only one channel's people are served; empty: for everybody.

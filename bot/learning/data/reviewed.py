@@ -1,0 +1,35 @@
+"""What reviewers said about corrections, applied to what is learned. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from bot.storage.admin_tables import ReviewState
+from bot.storage.signals import Signal
+
+REJECTED = "a reviewer has rejected it"
+WAITING = "waits for a reviewer"
+
+
+def sift(
+    corrections: Iterable[Signal],
+    reviews: Mapping[str, tuple[ReviewState, str]],
+    *,
+    is_needed: bool,
+    left_out: Counter[str],
+) -> list[Signal]:
+    """Return the corrections that may be learned from; where a review *is_needed*, only those that had one."""
+    kept = []
+    for signal in corrections:
+        state = reviews.get(signal.row_id, (ReviewState.WAITING, ""))[0]
+        if state is ReviewState.REJECTED:
+            left_out[REJECTED] += 1
+        elif state is ReviewState.WAITING and is_needed:
+            left_out[WAITING] += 1
+        else:
+            kept.append(signal)
+    return kept
+
+
+def edited_texts(reviews: Mapping[str, tuple[ReviewState, str]]) -> dict[str, str]:
+    """Return what is learned in place of what a correction says."""
+    return {row_id: text for row_id, (state, text) in reviews.items() if state is ReviewState.EDITED and text}

@@ -1,0 +1,76 @@
+"""Forgetting somebody: their words go from the database, from every run's folder, and with the adapters that know them.
+
+An adapter that learned from them is taken back at once and never served again; the next run trains without them.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.learning.rollout.loading import take_back
+from bot.learning.tidying import empty_folder
+from bot.storage import adapters as store
+from bot.storage.audit import record
+from bot.storage.db import Database, Session
+from bot.storage.learning_tables import Adapter, AdapterState, Run
+from bot.storage.person_data import forget_person, list_corrections, list_runs
+
+KEPT_FILES = {"curves.png", "data.png", "data.json", "outcome.json", "plan.json"}  # pictures and numbers, no text
+SPOILT = {AdapterState.TAINTED, AdapterState.REJECTED}
+BECAUSE = "It learned from words that were deleted since."
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What went: rows by their table, adapters by name, and the runs whose examples are gone."""
+
+    counts: Mapping[str, int]
+    adapters: tuple[str, ...]
+    runs: tuple[int, ...]
+
+
+async def forget_everywhere(database: Database, user_id: str, *, by: str, folder: Path) -> Forgotten:
+    """Forget somebody; *folder* is where runs keep their files."""
+    async with database.begin() as session:
+        runs = sorted(await list_runs(session, user_id))
+        corrections = await list_corrections(session, user_id)
+        tainted = await taint(session, runs, by=by)
+        for run_id in runs:
+            await _scrub_report(session, run_id, corrections)
+        counts = await forget_person(session, user_id)
+        record(session, "data.forget", by=by, target=user_id, rows=counts, adapters=tainted, runs=runs)
+    for run_id in runs:
+        await asyncio.to_thread(empty_folder, folder / "runs" / str(run_id), KEPT_FILES)
+    log.info("learning: somebody was forgotten: %d runs, %d adapters", len(runs), len(tainted))
+    return Forgotten(counts, tuple(tainted), tuple(runs))
+
+
+async def taint(session: Session, runs: Collection[int], *, by: str) -> list[str]:
+    """Let no adapter of some runs, nor one that has such an adapter mixed in, be served again; return their names."""
+    found = [adapter for adapter in await store.all_adapters(session) if adapter.state not in SPOILT]
+    names = {adapter.name for adapter in found if adapter.run_id in runs}
+    affected = [adapter for adapter in found if adapter.name in names or adapter.mixed_with in names]
+    # What is not served goes first, so that nothing of it is brought back in place of what is.
+    for adapter in sorted(affected, key=lambda one: one.state in store.SERVED):
+        await _taint(session, adapter, by=by)
+    return sorted(adapter.name for adapter in affected)
+
+
+async def _taint(session: Session, adapter: Adapter, *, by: str) -> None:
+    if adapter.state in store.SERVED:
+        await take_back(session, adapter, AdapterState.TAINTED, by=by, reasons=[BECAUSE])
+    else:
+        await store.move_adapter(session, adapter, AdapterState.TAINTED, by=by, reasons=[BECAUSE])
+
+
+async def _scrub_report(session: Session, run_id: int, corrections: Collection[str]) -> None:
+    """Take what quotes deleted corrections out of a run's report."""
+    run = await session.get(Run, run_id)
+    quoted = (run.report or {}).get("before_after") if run is not None else None
+    if run is not None and quoted:
+        kept = [item for item in quoted if str(item.get("row", "")).rpartition(":")[2] not in corrections]
+        run.report = {**run.report, "before_after": kept, "page": ""}

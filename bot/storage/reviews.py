@@ -1,0 +1,87 @@
+"""Corrections that a reviewer has to look at: which wait, what became of the others, and what is learned instead."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.admin_tables import ReviewRow, ReviewState
+from bot.storage.tables import Answer, Audience, Correction, Message, Thread, now
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A correction that everybody could come to read in an answer, so that a reviewer may read it too."""
+
+    correction_id: str
+    user_id: str
+    channel_id: str
+    question: str
+    answer: str
+    text: str
+    created_at: datetime
+    state: ReviewState = ReviewState.WAITING
+
+
+async def find_candidates(
+    session: AsyncSession, *, most: int, before_id: str = "", undecided: bool = True
+) -> Sequence[Candidate]:
+    """Return current corrections, the newest first, those *before_id*; none that was not for everybody."""
+    is_public = and_(*(table.audience == Audience.PUBLIC for table in (Answer, Message, Thread, Correction)))
+    is_given = and_(
+        Correction.is_for_everyone, Correction.user_id == Message.user_id, Thread.audience != Audience.SHARED
+    )
+    statement = (
+        select(
+            Correction.id,
+            Correction.user_id,
+            Thread.channel_id,
+            Message.text,
+            Answer.text,
+            Correction.text,
+            Correction.created_at,
+            ReviewRow.state,
+            ReviewRow.text,
+        )
+        .join(Answer, Correction.answer_id == Answer.id)
+        .join(Message, Answer.message_id == Message.id)
+        .join(Thread, Message.thread_id == Thread.id)
+        .outerjoin(ReviewRow, ReviewRow.correction_id == Correction.id)
+        .where(Correction.superseded_at.is_(None), or_(is_public, is_given))
+        .order_by(Correction.id.desc())
+        .limit(most)
+    )
+    if before_id:
+        statement = statement.where(Correction.id < before_id)
+    if undecided:
+        statement = statement.where(or_(ReviewRow.state.is_(None), ReviewRow.state == ReviewState.WAITING))
+    rows = await session.execute(statement)
+    return [Candidate(*row[:5], row[8] or row[5], row[6], ReviewState(row[7] or ReviewState.WAITING)) for row in rows]
+
+
+async def find_candidate(session: AsyncSession, correction_id: str) -> Candidate | None:
+    """Return one correction with what became of it; None where a reviewer may not read it, or it is gone."""
+    later = f"{correction_id}~"  # ids are read before this one, and this is just behind it
+    found = await find_candidates(session, most=1, before_id=later, undecided=False)
+    return found[0] if found and found[0].correction_id == correction_id else None
+
+
+async def decide_review(
+    session: AsyncSession, correction_id: str, state: ReviewState, *, by: str, text: str = ""
+) -> ReviewState:
+    """Keep what a reviewer decided about a correction; return what had been decided before."""
+    row = await session.scalar(select(ReviewRow).filter_by(correction_id=correction_id))
+    before = ReviewState.WAITING if row is None else ReviewState(row.state)
+    if row is None:
+        row = ReviewRow(correction_id=correction_id)
+        session.add(row)
+    row.state, row.text, row.by, row.at = state, text, by, now()
+    return before
+
+
+async def load_reviews(session: AsyncSession) -> Mapping[str, tuple[ReviewState, str]]:
+    """Return what was decided about corrections: their state, and what is learned instead (empty: what they say)."""
+    rows = await session.execute(select(ReviewRow.correction_id, ReviewRow.state, ReviewRow.text))
+    return {row[0]: (ReviewState(row[1]), row[2]) for row in rows}

@@ -16,6 +16,7 @@ from bot.errors import PromptError
 
 SYSTEM = "system"
 PERSONAS = "personas"
+LENGTHS = ("short", "long")
 CASES = "cases.toml"
 PERSONA_VARIABLES = frozenset({"today"})
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -93,6 +94,14 @@ class PromptBook:
         """Return *opening* as the record of an answer names it when files were quoted by our prompt for them."""
         file = self.get("file")
         return Opening(opening.text, f"{opening.name}+{file.name}", f"{opening.version}+{file.version}")
+
+    def with_length(self, opening: Opening, length: str) -> Opening:
+        """Return *opening* for somebody who wants a `short` or a `long` answer; any other word changes nothing."""
+        if length not in LENGTHS:
+            return opening
+        wanted = self.get(length)
+        text = f"{opening.text}\n\n{wanted.render()}"
+        return Opening(text, f"{opening.name}+{length}", f"{opening.version}+{wanted.version}")
 
     def system_on(self, day: date) -> str:
         """Return the assistant's own prompt as it stands on a day."""

@@ -1,6 +1,5 @@
 """Calls to Slack as this workspace takes them: what it lacks is remembered, what it throttles is waited for."""
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.rates import Budget, Clock, MachineClock, Rates
 
 LACKING = {
     "unknown_method",
@@ -24,6 +25,7 @@ LACKING = {
 THROTTLED = {"ratelimited", "rate_limited"}
 UNREPEATABLE = {"chat.appendStream", "chat.stopStream"}  # a second try would say the same words twice
 TRIES = 4
+LONGEST_LINE_S = 600.0  # a call that Slack throttles again and again is given up after this time
 SERVER_ERROR = 500
 
 log = logging.getLogger(__name__)
@@ -32,36 +34,49 @@ log = logging.getLogger(__name__)
 class Calls:
     """Slack's Web API for one workspace; every method takes the arguments that Slack's documentation names."""
 
-    def __init__(self, client: AsyncWebClient) -> None:
+    def __init__(self, client: AsyncWebClient, *, rates: Rates | None = None, clock: Clock | None = None) -> None:
         self._client = client
         self._lacking: set[str] = set()
+        self.clock: Clock = clock or MachineClock()
+        self.budget = Budget(rates or Rates(), self.clock)
 
     def lacks(self, method: str) -> bool:
         """Return whether the workspace has said that it does not have *method*."""
         return method in self._lacking
 
-    async def call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
-        """Call *method*, waiting as Slack asks when it is too much; raise *SlackApiError* for any other refusal."""
-        for tries_left in reversed(range(TRIES)):
+    async def call(self, method: str, *, waits: bool = True, **arguments: Any) -> Mapping[str, Any]:
+        """Call *method*, waiting as Slack asks when it is too much; raise *SlackApiError* for any other refusal.
+
+        With *waits* false it is called at once, and what is too much raises as well.
+        """
+        channel, tries_left = str(arguments.get("channel") or ""), TRIES
+        patient_until = self.clock.now() + LONGEST_LINE_S
+        while True:
+            tries_left -= 1
+            await self.budget.take(method, channel)
             try:
                 response = await getattr(self._client, method.replace(".", "_"))(**arguments)
                 return dict(response.data)
             except SlackApiError as error:
-                delay = _retry_delay(error, attempt=TRIES - tries_left)
-                if is_server_error(error) and method in UNREPEATABLE:
-                    delay = None
                 if error_code(error) in LACKING:
                     self._lacking.add(method)
-                if delay is None or not tries_left:
+                rest = _read_rest(error)
+                if rest is not None:
+                    self.budget.rest(method, channel, rest)
+                    if not waits or self.clock.now() > patient_until:
+                        raise
+                    tries_left += 1  # it was not taken, so it was not tried
+                    log.info("slack: %s rests for %.0f s", method, rest)
+                    continue
+                if not is_server_error(error) or method in UNREPEATABLE or not tries_left:
                     raise
             except (aiohttp.ClientError, TimeoutError) as error:
                 was_sent = not isinstance(error, aiohttp.ClientConnectorError)
                 if not tries_left or (was_sent and method in UNREPEATABLE):
                     raise
-                delay = 0.25 * (TRIES - tries_left)
+            delay = 0.25 * (TRIES - tries_left)
             log.debug("slack: %s again in %.2f s", method, delay)
-            await asyncio.sleep(delay)
-        raise AssertionError("unreachable: the last try returns or raises")
+            await self.clock.sleep(delay)
 
     async def call_if_possible(self, method: str, **arguments: Any) -> Mapping[str, Any] | None:
         """Call *method* where an answer does not depend on it; None when it did not work."""
@@ -82,20 +97,25 @@ def error_code(error: Exception) -> str:
     return type(error).__name__
 
 
-def _retry_delay(error: SlackApiError, *, attempt: int) -> float | None:
-    """Return how long to wait before another try; None when another try cannot help."""
+def _read_rest(error: SlackApiError) -> float | None:
+    """Return for how long Slack wants to hear no more of a method; None when that is not what it says."""
     headers = {str(key).lower(): value for key, value in (getattr(error.response, "headers", None) or {}).items()}
-    if error_code(error) in THROTTLED or "retry-after" in headers:
-        try:
-            return float(headers.get("retry-after", 1))
-        except ValueError:
-            return 1.0
-    return 0.25 * attempt if is_server_error(error) else None
+    if error_code(error) not in THROTTLED and "retry-after" not in headers:
+        return None
+    try:
+        return float(headers.get("retry-after", 1))
+    except ValueError:
+        return 1.0
 
 
 def is_server_error(error: SlackApiError) -> bool:
     """Return whether it is Slack that has the trouble."""
     return bool(getattr(error.response, "status_code", 200) >= SERVER_ERROR)
+
+
+def is_throttled(error: BaseException) -> bool:
+    """Return whether Slack has had too much of a method for now."""
+    return isinstance(error, SlackApiError) and error_code(error) in THROTTLED
 
 
 def is_passing(error: BaseException | None) -> bool:

@@ -1,6 +1,7 @@
 """An answer's way out: a native stream, else edits of a message, else one post; whatever breaks, the text arrives.
 
-    NATIVE ──breaks──▶ EDITS ──ends──▶ one final edit or post with the whole text
+    NATIVE ──grows old or long──▶ NATIVE, another message
+       └──breaks, or Slack has no room──▶ EDITS, as many as it has room for ──ends──▶ one final edit or post
 
 Native streams are for direct messages: in a channel only the recipient sees them grow.
 """
@@ -13,8 +14,9 @@ from bot.slack.blocks import Block, build_stop_button
 from bot.slack.calls import Calls
 from bot.slack.pace import Pace
 from bot.slack.posts import Posts, Target
+from bot.slack.rotation import find_cut
 from bot.slack.safety import StreamNeutraliser
-from bot.slack.streams import NativeStream, StreamBroken
+from bot.slack.streams import STREAM_LIMIT, NativeStream, StreamBroken
 
 
 class Delivery:
@@ -40,6 +42,9 @@ class Delivery:
         self._changed = asyncio.Event()
         self._sending = asyncio.Lock()
         self._is_closed = False
+        self._done: list[str] = []  # the messages of streams that ended, when another goes on
+        self._begin = 0  # where in the text the present message begins, and what opens the code that is open there
+        self._opening = ""
         self._posts = Posts(calls, target, reply_ts=reply_ts, on_reply=on_reply)
         is_native = target.is_direct and not reply_ts and not calls.lacks("chat.startStream")
         self._stream = NativeStream(calls, target) if is_native else None
@@ -84,14 +89,15 @@ class Delivery:
     async def _close_now(self, tail: list[Block]) -> None:
         if self._stream is not None and self._stream.ts is None:
             await self._send_now()  # so that it is stored where the answer stands before it can be seen complete
+        await self._turn_over(is_last=True)
         if self._stream is not None:
             try:
-                await self._stream.close(self._text, tail)
+                await self._stream.close(self._current(), tail)
             except StreamBroken:
                 await self._leave_stream()
             else:
                 return
-        await self._posts.close(self._text, tail)
+        await self._posts.close(self._current(), tail)
 
     async def say(self, text: str, tail: list[Block]) -> None:
         """Show *text* after what there is so far: an error, or that it was stopped."""
@@ -106,33 +112,72 @@ class Delivery:
             if self._text.strip():
                 # A send that was begun is finished: cancelling it would leave unknown whether Slack has the words.
                 await _uncancelled(self._send())
-            await asyncio.sleep(self._pace.append_interval() if self._stream else self._pace.update_interval())
+            interval = self._pace.append_interval() if self._stream else self._pace.update_interval()
+            await self._calls.clock.sleep(interval)
 
     async def _send(self) -> None:
         async with self._sending:
             await self._send_now()
 
     async def _send_now(self) -> None:
-        if self._stream is not None:
-            is_first = self._stream.ts is None
+        await self._turn_over()
+        if self._stream is not None and await self._stream_on(self._stream, self._current()):
+            return
+        await self._posts.show(self._current(), build_stop_button(self._answer_id))
+
+    async def _stream_on(self, stream: NativeStream, text: str) -> bool:
+        """Show *text* in the stream; False when it broke and was left."""
+        is_first = stream.ts is None
+        try:
+            await stream.show(text)
+        except StreamBroken:
+            await self._leave_stream()
+            return False
+        if is_first and stream.ts:
+            await self._on_reply([*self._done, stream.ts])
+        return True
+
+    async def _turn_over(self, *, is_last: bool = False) -> None:
+        """Go on in another message where the present stream has grown old or long; at the last only if it must."""
+        while self._stream is not None:
+            stream, text = self._stream, self._current()
+            if len(text) <= STREAM_LIMIT if is_last else not stream.is_due(text):
+                return
+            after = max(stream.sent, len(self._opening))
+            cut = find_cut(text, after=after, most=STREAM_LIMIT - 100, is_urgent=stream.is_overdue(text))
+            if cut is None:
+                return
+            head = text[: cut.position] + cut.closing
+            if stream.ts is None and not await self._stream_on(stream, head):
+                return
             try:
-                await self._stream.show(self._text)
-                if is_first and self._stream.ts:
-                    await self._on_reply([self._stream.ts])
+                await stream.close(head, [], goes_on=True)
             except StreamBroken:
                 await self._leave_stream()
-            else:
                 return
-        await self._posts.show(self._text, build_stop_button(self._answer_id))
+            self._done.append(str(stream.ts))
+            self._begin += cut.position - len(self._opening)
+            self._opening = cut.opening
+            self._stream = NativeStream(self._calls, self._target)
+
+    def _current(self) -> str:
+        """Return what the present message is to show."""
+        return self._opening + self._text[self._begin :]
 
     async def _leave_stream(self) -> None:
         """Go on with edits of the message that the stream had begun."""
         if self._stream is None:
             return
-        ts, self._stream = self._stream.ts, None
-        if ts is not None:
-            await self._calls.call_if_possible("chat.stopStream", channel=self._target.channel_id, ts=ts)
-            self._posts = Posts(self._calls, self._target, reply_ts=[ts], on_reply=self._on_reply)
+        stream, self._stream = self._stream, None
+        await stream.abandon()
+        done = list(self._done)
+        self._posts.let_go()
+        self._posts = Posts(
+            self._calls,
+            self._target,
+            reply_ts=[stream.ts] if stream.ts else [],
+            on_reply=lambda ts: self._on_reply([*done, *ts]),
+        )
 
 
 async def _uncancelled(work: Awaitable[None]) -> None:

@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-APPENDS_PER_S = 1.6  # chat.appendStream is Tier 4: 100 a minute
-UPDATES_PER_S = 0.8  # chat.update is Tier 3: 50 a minute
+from bot.slack.rates import Rates
+
 FASTEST_APPEND_S = 0.35
-FASTEST_UPDATE_S = 1.0
+FASTEST_UPDATE_S = 1.5
 
 
 class Pace:
-    """Counts the answers under way and stretches their refreshes accordingly."""
+    """Counts the answers under way and stretches their refreshes accordingly, so that each brings more at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, rates: Rates | None = None) -> None:
+        rates = rates or Rates()
+        self._appends_per_s = rates.within_a_minute("chat.appendStream") / 60
+        self._updates_per_s = rates.within_a_minute("chat.update") / 60
         self._under_way = 0
 
     @contextmanager
@@ -26,8 +29,8 @@ class Pace:
 
     def append_interval(self) -> float:
         """Return the seconds between two appends of one native stream."""
-        return max(FASTEST_APPEND_S, self._under_way / APPENDS_PER_S)
+        return max(FASTEST_APPEND_S, self._under_way / self._appends_per_s)
 
     def update_interval(self) -> float:
         """Return the seconds between two edits of one message."""
-        return max(FASTEST_UPDATE_S, self._under_way / UPDATES_PER_S)
+        return max(FASTEST_UPDATE_S, self._under_way / self._updates_per_s)

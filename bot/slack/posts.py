@@ -10,9 +10,11 @@ from slack_sdk.errors import SlackApiError
 from bot.errors import DeliveryError
 from bot.slack.blocks import Block, build_text
 from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.rates import POST
 from bot.slack.render import escaped_length, render_mrkdwn
 from bot.slack.split import split_markdown
 
+EDIT = "chat.update"
 PART_LIMIT = 3_000  # rendered text must stay below the 4,000 characters that chat.update takes
 BAD_BLOCKS = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_arguments"}
 GONE = {"message_not_found", "cant_update_message", "edit_window_closed"}
@@ -41,17 +43,29 @@ class Posts:
         self._target = target
         self._ts = list(reply_ts)
         self._shown: dict[int, tuple[str, list[Block]]] = {}
+        self._has_promise = False
+        self._waits = True
         self._on_reply = on_reply
 
     async def show(self, text: str, tail: list[Block]) -> None:
-        """Show *text* so far, *tail* below its last part; a refusal is only logged, for the end will repair it."""
+        """Show *text* so far, *tail* below its last part; a refusal is only logged, for the end will repair it.
+
+        While Slack has no room for it nothing is shown: then there are fewer edits, and at last one post alone.
+        """
+        budget = self._calls.budget
+        if not self._has_promise:
+            if budget.room(EDIT) < 1:
+                return
+            budget.promise(EDIT)  # so that the end finds room for its edit
+            self._has_promise = True
         try:
-            await self._put_all(text, tail)
+            await self._put_all(text, tail, is_growing=True)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("slack: an update was skipped (%s)", error_code(error))
 
     async def close(self, text: str, tail: list[Block]) -> None:
         """Show the whole *text*; raise *DeliveryError* when Slack takes it in no form."""
+        self.let_go()
         try:
             await self._put_all(text, tail)
             for surplus in self._ts[len(self._shown) :]:
@@ -60,13 +74,26 @@ class Posts:
             sentence = f"Slack did not take the answer ({error_code(error)})."
             raise DeliveryError(sentence, is_passing=is_passing(error)) from error
 
-    async def _put_all(self, text: str, tail: list[Block]) -> None:
+    def let_go(self) -> None:
+        """Give back the place that was kept for the last edit."""
+        if self._has_promise:
+            self._calls.budget.redeem(EDIT)
+            self._has_promise = False
+
+    async def _put_all(self, text: str, tail: list[Block], *, is_growing: bool = False) -> None:
+        self._waits = not is_growing
         parts = split_markdown(text, limit=PART_LIMIT, measure=escaped_length) or [""]
         for index, part in enumerate(parts):
             blocks = build_text(part) + (tail if index == len(parts) - 1 else [])
             if self._shown.get(index) != (part, blocks):
+                if is_growing and not self._has_room(index):
+                    return
                 await self._put(index, part, blocks)
                 self._shown[index] = (part, blocks)
+
+    def _has_room(self, index: int) -> bool:
+        method = EDIT if index < len(self._ts) else POST
+        return self._calls.budget.room(method, self._target.channel_id) > 0
 
     async def _put(self, index: int, part: str, blocks: list[Block]) -> None:
         """Edit the message at *index* or post it; blocks that Slack refuses are left out."""
@@ -89,7 +116,8 @@ class Posts:
             else:
                 return
         posted = await self._calls.call(
-            "chat.postMessage",
+            POST,
+            waits=self._waits,
             channel=channel,
             thread_ts=self._target.thread_ts,
             text=text,
@@ -103,9 +131,9 @@ class Posts:
     async def _edit(self, ts: str, text: str, blocks: list[Block]) -> None:
         channel = self._target.channel_id
         try:
-            await self._calls.call("chat.update", channel=channel, ts=ts, text=text, blocks=blocks)
+            await self._calls.call(EDIT, waits=self._waits, channel=channel, ts=ts, text=text, blocks=blocks)
         except SlackApiError as error:
             if error_code(error) != "streaming_state_conflict":
                 raise
             await self._calls.call_if_possible("chat.stopStream", channel=channel, ts=ts)
-            await self._calls.call("chat.update", channel=channel, ts=ts, text=text, blocks=blocks)
+            await self._calls.call(EDIT, waits=self._waits, channel=channel, ts=ts, text=text, blocks=blocks)

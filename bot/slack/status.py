@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from bot.slack.calls import Calls
 from bot.slack.posts import Target
 
+SESSION = "agents.sessions.setStatus"
 TITLE_LENGTH = 60
 
 
@@ -23,7 +24,8 @@ async def working(calls: Calls, target: Target, *, title: str) -> AsyncIterator[
         yield
     finally:
         method = await shown
-        if method == "agents.sessions.setStatus":
+        if method == SESSION:
+            calls.budget.redeem(method)
             await calls.call_if_possible(method, status="active", **place)
         elif method is not None:
             await calls.call_if_possible(method, status="", **place)
@@ -37,8 +39,11 @@ def build_title(text: str) -> str:
 
 async def _show(calls: Calls, place: dict[str, str], new: dict[str, str]) -> str | None:
     """Show the status in the newest way that the workspace has; return the method that worked."""
-    method = "agents.sessions.setStatus"
-    if await calls.call_if_possible(method, status="processing", **place, **new) is not None:
-        return method
+    if calls.budget.room(SESSION) < 1:
+        return None  # while so many answers begin, the end of each needs the call more
+    calls.budget.promise(SESSION)
+    if await calls.call_if_possible(SESSION, status="processing", **place, **new) is not None:
+        return SESSION
+    calls.budget.redeem(SESSION)
     legacy = "assistant.threads.setStatus"
     return legacy if await calls.call_if_possible(legacy, status="is thinking…", **place) is not None else None

@@ -63,7 +63,11 @@ class Why:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    queued_seconds: float | None = None
     first_token_seconds: float | None = None
     seconds: float | None = None
     sampling: str = ""
     finish_reason: str = ""
+    is_stopped: bool = False
+    certainty: float | None = None  # the geometric mean of the probabilities of its tokens
+    unsure: tuple[tuple[str, float], ...] = ()  # its least certain words, in its order

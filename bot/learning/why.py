@@ -6,6 +6,8 @@ from bot.storage.adapters import find_adapter
 from bot.storage.answers import load_answer
 from bot.storage.db import Session
 from bot.storage.learning_tables import Run
+from bot.storage.tables import AnswerState
+from bot.storage.traces import load_trace
 
 
 async def explain(session: Session, answer_id: str) -> Why | None:
@@ -17,6 +19,8 @@ async def explain(session: Session, answer_id: str) -> Why | None:
     adapter = await find_adapter(session, answer.adapter) if answer.adapter else None
     run = await session.get(Run, adapter.run_id) if adapter is not None else None
     began, first, ended = answer.created_at, answer.first_token_at, answer.finished_at
+    trace = await load_trace(session, answer_id)
+    taken_up = trace.generating_at if trace else None
     return Why(
         model=answer.model,
         model_sha256=answer.model_sha256,
@@ -31,8 +35,12 @@ async def explain(session: Session, answer_id: str) -> Why | None:
         prompt_tokens=answer.prompt_tokens or 0,
         cached_tokens=answer.cached_tokens or 0,
         completion_tokens=answer.completion_tokens or 0,
+        queued_seconds=(taken_up - began).total_seconds() if taken_up else None,
         first_token_seconds=(first - began).total_seconds() if first else None,
         seconds=(ended - began).total_seconds() if ended else None,
         sampling=", ".join(f"{name} {value}" for name, value in answer.sampling.items()),
         finish_reason=answer.finish_reason or "",
+        is_stopped=answer.state == AnswerState.STOPPED,
+        certainty=trace.certainty if trace else None,
+        unsure=tuple((str(word), float(odds)) for word, odds in trace.unsure.get("words", [])) if trace else (),
     )

@@ -12,6 +12,7 @@ from slack_sdk.errors import SlackApiError
 from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.turn import Assistant
 from bot.errors import ApprenticeError, ContextOverflow, DeliveryError, EngineBusy, EngineUnavailable
+from bot.language import _
 from bot.metrics import ANSWERS, FIRST_TEXT
 from bot.slack.blocks import Block, build_answer_buttons, build_note, build_retry_button
 from bot.slack.calls import Calls, is_passing
@@ -200,10 +201,24 @@ def _note(draft: Draft) -> str:
     notes = []
     fitted = draft.fitted
     if fitted is not None and fitted.used < fitted.total:
-        notes.append(f"I could only keep the last {fitted.used} of {fitted.total} earlier messages in mind.")
+        notes.append(_say_kept(fitted.used, fitted.total, summarised=draft.summarised))
     if draft.finish_reason == "length":
-        notes.append("I reached my length limit: ask me to go on.")
+        notes.append(_("I reached my length limit: ask me to go on."))
     return " ".join(notes)
+
+
+def _say_kept(used: int, total: int, *, summarised: int) -> str:
+    """Say how much of a long thread the model read, and how: in full, in few words, or not at all."""
+    if not summarised:
+        kept = _("I could only keep the last {used} of {total} earlier messages in mind.")
+    elif used + summarised >= total:
+        kept = _("I could only keep the last {used} of {total} earlier messages in mind; the rest is summarised.")
+    else:
+        kept = _(
+            "I could only keep the last {used} of {total} earlier messages in mind; "
+            "of the rest, the first {summarised} are summarised."
+        )
+    return kept.format(used=used, total=total, summarised=summarised)
 
 
 def _apology(error: Exception) -> str:

@@ -86,6 +86,6 @@ def build_slack_app(
     register_commands(app, desk=desk)
     if learning is not None:
         register_learning(app, learning=learning, calls=calls, access=access)
-        register_why(app, database=database, calls=calls, learning=learning)
+        register_why(app, database=database, calls=calls, learning=learning, access=access)
         answering.explains = True
     return app

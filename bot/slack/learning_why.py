@@ -1,35 +1,39 @@
 """Why an answer is as it is, for those who can see it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.errors import ApprenticeError
+from bot.language import _
 from bot.learning.control import Learning
 from bot.learning.views import Why
+from bot.slack.access import Access
 from bot.slack.actions import stands_in
 from bot.slack.blocks import WHY, Block, context, plain, section
 from bot.slack.calls import Calls
 from bot.slack.learning_words import tell_time
 from bot.slack.render import escape
+from bot.slack.why_context import build_context, link_finder
 from bot.storage.answers import load_answer
+from bot.storage.contexts import load_context
 from bot.storage.db import Database
 from bot.storage.tables import AnswerState
 
-UNKNOWN = "I cannot say anything about this answer: it is not known any more, or it stands elsewhere."
-UNFINISHED = "This answer is still being written down. Please ask again in a moment."
 SHORT_HASH = 16
 
 
-def register_why(app: AsyncApp, *, database: Database, calls: Calls, learning: Learning) -> None:
+def register_why(app: AsyncApp, *, database: Database, calls: Calls, learning: Learning, access: Access) -> None:
     """Register the button that explains an answer."""
+    find_link = link_finder(calls)
 
     @app.action(WHY)
     async def handle_why(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Open the window first, for its trigger lives for three seconds only, and fill it then."""
         await ack()
         opened = await calls.call_if_possible(
-            "views.open", trigger_id=body["trigger_id"], view=build_why([section("Looking it up…")])
+            "views.open", trigger_id=body["trigger_id"], view=build_why([section(_("Looking it up…"))])
         )
         if opened is not None:
             blocks = await explain(body, str(action.get("value")))
@@ -38,62 +42,105 @@ def register_why(app: AsyncApp, *, database: Database, calls: Calls, learning: L
     async def explain(body: dict[str, Any], answer_id: str) -> list[Block]:
         async with database.read() as session:
             record = await load_answer(session, answer_id)
+            context = await load_context(session, answer_id)
         if record is None or not stands_in(record, body):
-            return [section(UNKNOWN)]
+            return [section(_("I cannot say anything about this answer: it is not known any more, or not from here."))]
         if record.answer.state == AnswerState.WRITING:
-            return [section(UNFINISHED)]
+            return [section(_("This answer is still being written down. Please ask again in a moment."))]
         try:
             why = await learning.explain(answer_id)
         except ApprenticeError as error:
             return [section(f"⚠️ {escape(str(error))}")]
-        return [section(UNKNOWN)] if why is None else render_why(why)
+        if why is None:
+            return [section(_("No model wrote this answer."))]
+        is_ours = await access.is_ours(body["user"]["id"])
+        read = await build_context(context, record.place, find_link=find_link, is_ours=is_ours)
+        return render_why(why, read)
 
 
 def build_why(blocks: list[Block]) -> dict[str, Any]:
     """Build the window around an explanation."""
-    return {"type": "modal", "title": plain("Why this answer?"), "close": plain("Close"), "blocks": blocks}
+    return {"type": "modal", "title": plain(_("Why this answer?")), "close": plain(_("Close")), "blocks": blocks}
 
 
-def render_why(why: Why) -> list[Block]:
-    """Say what made an answer: model, what was learned, prompt, what was kept in mind, and what it took."""
-    kept = f"{why.messages_used} of the {why.messages_total} messages before the question"
+def render_why(why: Why, read: Sequence[Block] = ()) -> list[Block]:
+    """Say what made an answer: what it was made from, who wrote it, how sure it was, and what it took."""
     blocks = [
-        section(f"*Model*\n`{escape(why.model)}`{_hash(why.model_sha256)}"),
-        section(f"*Learned*\n{_learned(why)}"),
-        section(f"*Instructions*\n{_prompt(why)}"),
-        section(f"*Kept in mind*\n{kept if why.messages_total else 'the question alone'}"),
-        section(f"*Tokens and time*\n{_tokens(why)}\n{_times(why)}"),
+        section(_("*Model*\n`{model}`").format(model=escape(why.model)) + _hash(why.model_sha256)),
+        section(_("*Learned*\n{learned}").format(learned=_learned(why))),
+        section(_("*Instructions*\n{prompt}").format(prompt=_prompt(why))),
+        section(_("*Kept in mind*\n{kept}").format(kept=_kept(why))),
+        *read,
+        *([section(sure)] if (sure := _certainty(why)) else []),
+        section(_("*Tokens and time*\n{tokens}\n{times}").format(tokens=_tokens(why), times=_times(why))),
     ]
-    if why.sampling or why.finish_reason:
-        ended = f" · ended by {escape(why.finish_reason)}" if why.finish_reason else ""
-        blocks.append(context(f"{escape(why.sampling)}{ended}".removeprefix(" · ")))
+    if ended := " · ".join(part for part in (escape(why.sampling), _end(why)) if part):
+        blocks.append(context(ended))
     return blocks
+
+
+def _kept(why: Why) -> str:
+    if not why.messages_total:
+        return _("the question alone")
+    return _("{used} of the {total} messages before the question").format(
+        used=why.messages_used, total=why.messages_total
+    )
 
 
 def _learned(why: Why) -> str:
     if not why.adapter:
-        return "Nothing of your team: the base model answered."
+        return _("Nothing of your team: the base model answered.")
     when = f", {tell_time(why.run_finished_at)}" if why.run_finished_at else ""
-    run = f" (run {why.run_id}{when})" if why.run_id is not None else ""
-    return "\n".join([f"Adapter `{escape(why.adapter)}`{run}", *(f"• {escape(what)}" for what in why.learned_from)])
+    run = _(" (run {run}{when})").format(run=why.run_id, when=when) if why.run_id is not None else ""
+    head = _("Adapter `{adapter}`").format(adapter=escape(why.adapter))
+    return "\n".join([f"{head}{run}", *(f"• {escape(what)}" for what in why.learned_from)])
 
 
 def _prompt(why: Why) -> str:
-    version = f", version `{escape(why.prompt_version)[:SHORT_HASH]}`" if why.prompt_version else ""
-    return f"`{escape(why.prompt_name)}`{version}" if why.prompt_name else "none"
+    if not why.prompt_name:
+        return _("none")
+    version = _(", version `{version}`").format(version=escape(why.prompt_version)[:SHORT_HASH])
+    return f"`{escape(why.prompt_name)}`{version if why.prompt_version else ''}"
+
+
+def _certainty(why: Why) -> str:
+    """Say which words were drawn although the model found others likelier: where to look first for a mistake."""
+    if why.certainty is None:
+        return ""
+    head = _("*How sure it was*\n{sure:.0%} a token on average").format(sure=why.certainty)
+    if not why.unsure:
+        return _("{head}; no word stands out.").format(head=head)
+    words = ", ".join(f"`{escape(word.replace('`', ''))}` {odds:.0%}" for word, odds in why.unsure)
+    return _("{head}. Least sure of: {words}").format(head=head, words=words)
 
 
 def _tokens(why: Why) -> str:
-    fresh = max(why.prompt_tokens - why.cached_tokens, 0)
-    read = f"{why.prompt_tokens:,} read ({why.cached_tokens:,} remembered, {fresh:,} new)"
-    return f"{read}, {why.completion_tokens:,} written"
+    return _("{read:,} read ({cached:,} remembered, {fresh:,} new), {written:,} written").format(
+        read=why.prompt_tokens,
+        cached=why.cached_tokens,
+        fresh=max(why.prompt_tokens - why.cached_tokens, 0),
+        written=why.completion_tokens,
+    )
 
 
 def _times(why: Why) -> str:
-    first = None if why.first_token_seconds is None else f"first word after {why.first_token_seconds:.1f} s"
-    whole = None if why.seconds is None else f"whole answer after {why.seconds:.1f} s"
-    return ", ".join(part for part in (first, whole) if part) or "no times are known"
+    times = [
+        _("in the queue for {seconds:.1f} s").format(seconds=why.queued_seconds) if why.queued_seconds else "",
+        ""
+        if (first := why.first_token_seconds) is None
+        else _("first word after {seconds:.1f} s").format(seconds=first),
+        "" if why.seconds is None else _("whole answer after {seconds:.1f} s").format(seconds=why.seconds),
+    ]
+    return ", ".join(part for part in times if part) or _("no times are known")
+
+
+def _end(why: Why) -> str:
+    if why.is_stopped:
+        return _("stopped by a person")
+    if why.finish_reason == "length":
+        return _("cut off at the length limit")
+    return _("ended by itself") if why.finish_reason == "stop" else escape(why.finish_reason)
 
 
 def _hash(sha256: str) -> str:
-    return f"\nfile `{escape(sha256)[:SHORT_HASH]}…`" if sha256 else ""
+    return _("\nfile `{sha256}…`").format(sha256=escape(sha256)[:SHORT_HASH]) if sha256 else ""

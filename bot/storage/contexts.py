@@ -1,0 +1,110 @@
+"""What stood in the prompt of an answer, as far as it is still there: for whoever asks why."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.file_tables import AnswerFile, MessageFile
+from bot.storage.memory_tables import AnswerSource, SourceKind, ThreadSummary
+from bot.storage.tables import Answer, Audience, Correction, Message, Thread
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMessage:
+    """An earlier message of the thread."""
+
+    ts: str
+    user_name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCorrection:
+    """What somebody taught before; *is_open* when everybody of the workspace could read it where it was said."""
+
+    question: str
+    text: str
+    user_id: str
+    channel_id: str
+    reply_ts: str
+    is_open: bool
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """A file of the thread; *part* is empty for all of it."""
+
+    name: str
+    permalink: str
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an answer was made from; *lost* counts what was deleted since."""
+
+    messages: tuple[ReadMessage, ...] = ()
+    corrections: tuple[ReadCorrection, ...] = ()
+    files: tuple[ReadFile, ...] = ()
+    summary: str = ""
+    summarised: int = 0
+    lost: int = 0
+
+
+async def load_context(session: AsyncSession, answer_id: str) -> Context:
+    """Return what stood in the prompt of an answer."""
+    messages = await session.execute(
+        select(Message.ts, Message.user_name, Message.text)
+        .join(AnswerSource, AnswerSource.ref_id == Message.id)
+        .where(AnswerSource.answer_id == answer_id, AnswerSource.kind == SourceKind.MESSAGE)
+        .order_by(AnswerSource.position)
+    )
+    files = await session.execute(
+        select(MessageFile.name, MessageFile.permalink, AnswerFile.part)
+        .join(AnswerFile, AnswerFile.file_id == MessageFile.id)
+        .where(AnswerFile.answer_id == answer_id)
+        .order_by(MessageFile.id)
+    )
+    summary = await session.scalar(
+        select(ThreadSummary)
+        .join(AnswerSource, AnswerSource.ref_id == ThreadSummary.id)
+        .where(AnswerSource.answer_id == answer_id, AnswerSource.kind == SourceKind.SUMMARY)
+    )
+    read = tuple(ReadMessage(*row) for row in messages)
+    taught = await _load_corrections(session, answer_id)
+    known = len(read) + len(taught) + bool(summary)
+    total = select(func.count()).select_from(AnswerSource).where(AnswerSource.answer_id == answer_id)
+    return Context(
+        messages=read,
+        corrections=taught,
+        files=tuple(ReadFile(*row) for row in files),
+        summary=summary.text if summary else "",
+        summarised=summary.messages if summary else 0,
+        lost=(await session.scalar(total) or 0) - known,
+    )
+
+
+async def _load_corrections(session: AsyncSession, answer_id: str) -> tuple[ReadCorrection, ...]:
+    rows = await session.execute(
+        select(Correction, Message.text, Answer, Thread, AnswerSource.score)
+        .join(AnswerSource, AnswerSource.ref_id == Correction.id)
+        .join(Answer, Correction.answer_id == Answer.id)
+        .join(Message, Answer.message_id == Message.id)
+        .join(Thread, Message.thread_id == Thread.id)
+        .where(AnswerSource.answer_id == answer_id, AnswerSource.kind == SourceKind.CORRECTION)
+        .order_by(AnswerSource.position)
+    )
+    return tuple(
+        ReadCorrection(
+            question=question,
+            text=correction.text,
+            user_id=correction.user_id,
+            channel_id=thread.channel_id,
+            reply_ts=next(iter(answer.reply_ts), thread.thread_ts),
+            is_open={Audience(thread.audience), Audience(answer.audience)} == {Audience.PUBLIC},
+            score=score or 0.0,
+        )
+        for correction, question, answer, thread, score in rows
+    )

@@ -21,6 +21,7 @@ from bot.admin.budgets import Budgets
 from bot.conversation.memory import Memory
 from bot.conversation.prompt_book import PromptBook
 from bot.conversation.prompt_watch import fresh_prompts
+from bot.conversation.recall import Recall
 from bot.conversation.turn import Assistant
 from bot.doctor import examine
 from bot.engine.client import EngineClient
@@ -107,7 +108,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         jobs = Jobs(database)
         rollout = Rollout(database, engine)
         memory = await stack.enter_async_context(_memory(settings, database, engine, prompts))
-        assistant = _assistant(settings, database, engine, rollout, prompts, memory)
+        assistant = _assistant(settings, database, engine, rollout, prompts, memory=memory)
         directory = Directory(calls)
         home = Home(identity.team_id or "", identity.enterprise_id or "", frozenset(settings.allowed_team_ids))
         budgets = Budgets(settings.budget_tokens_per_person, settings.budget_tokens_per_channel)
@@ -200,7 +201,8 @@ async def _memory(
 ) -> AsyncIterator[Memory]:
     """Keep corrections and long threads in mind; the summaries are written beside the block."""
     most = settings.corrections_most if settings.corrections_at_once else 0
-    memory = Memory(database, engine, prompts=prompts, corrections=most)
+    recall = Recall(database, engine, most=most, needs_review=settings.review_before_training)
+    memory = Memory(database, engine, prompts=prompts, recall=recall)
     async with _background(memory.work()):
         yield memory
 
@@ -211,6 +213,7 @@ def _assistant(
     engine: EngineClient,
     rollout: Rollout,
     prompts: PromptBook,
+    *,
     memory: Memory,
 ) -> Assistant:
     return Assistant(

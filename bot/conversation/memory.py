@@ -16,13 +16,13 @@ SHARE = 6  # what was taught takes no more than this part of the room
 
 
 class Memory:
-    """Brings what helps with a question; *corrections* is how many corrections an answer may see."""
+    """Brings what helps with a question."""
 
-    def __init__(self, database: Database, engine: EngineClient, *, prompts: PromptBook, corrections: int) -> None:
+    def __init__(self, database: Database, engine: EngineClient, *, prompts: PromptBook, recall: Recall) -> None:
         self._database = database
         self._engine = engine
         self._prompts = prompts
-        self._recall = Recall(database, engine, most=corrections)
+        self._recall = recall
         self.summaries = Summaries(database, engine, prompts=prompts)
 
     async def work(self) -> None:

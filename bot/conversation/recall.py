@@ -14,12 +14,13 @@ from bot.conversation.history import Example
 from bot.engine.client import EngineClient
 from bot.engine.types import ModelInfo
 from bot.errors import EngineError
-from bot.storage.correction_index import SAME, save_vectors
+from bot.storage.correction_index import save_vectors
 from bot.storage.correction_search import Asked, Found, find_by_ids, find_by_terms, find_without_vector, load_vectors
 from bot.storage.db import Database
 from bot.storage.terms import find_terms, measure_likeness
 
 LEAST_LIKENESS = 0.5  # of the terms: benchmarks/at_once.py says what other values would find
+SAME = 0.85  # of two questions that are so much alike only the newer one's correction counts
 LEAST_COSINE = 0.8
 FEW_VECTORS, SURE_COSINE = 8, 0.9  # with so few nothing is known of how alike any two questions are
 MOST_NEW_VECTORS = 32
@@ -39,12 +40,16 @@ class Candidate:
 
 
 class Recall:
-    """Finds what people corrected before; *most* is how many corrections an answer may see."""
+    """Finds what people corrected before; *most* is how many corrections an answer may see.
 
-    def __init__(self, database: Database, engine: EngineClient, *, most: int) -> None:
+    *needs_review* leaves out what no reviewer has approved.
+    """
+
+    def __init__(self, database: Database, engine: EngineClient, *, most: int, needs_review: bool = False) -> None:
         self._database = database
         self._engine = engine
         self._most = most
+        self._needs_review = needs_review
         self._without_vectors: set[str] = set()  # the models that have none
 
     async def find(self, question: Question, *, is_ours: bool, model: ModelInfo) -> list[Example]:
@@ -52,7 +57,13 @@ class Recall:
         if not self._most:
             return []
         place = question.place
-        asked = Asked(team_id=place.team_id, channel_id=place.channel_id, audience=question.audience, is_ours=is_ours)
+        asked = Asked(
+            team_id=place.team_id,
+            channel_id=place.channel_id,
+            audience=question.audience,
+            is_ours=is_ours,
+            needs_review=self._needs_review,
+        )
         terms = find_terms(question.text)
         cosines = await self._compare(question.text, asked, model)
         async with self._database.read() as session:

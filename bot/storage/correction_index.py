@@ -8,9 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.memory_tables import CorrectionTerm, CorrectionVector
 from bot.storage.tables import Answer, Correction, Message
-from bot.storage.terms import find_terms, measure_likeness
+from bot.storage.terms import find_terms
 
-SAME = 0.85  # two questions that are so much alike are one
 AT_ONCE = 500
 
 
@@ -31,8 +30,8 @@ async def reindex_message(session: AsyncSession, message_id: str, text: str) -> 
 
 
 def is_same(one: str, other: str) -> bool:
-    """Return whether two questions ask the same."""
-    return measure_likeness(find_terms(one), find_terms(other)) >= SAME
+    """Return whether two questions ask the same as far as their words say, in whatever order and spelling of case."""
+    return find_terms(one) == find_terms(other)
 
 
 async def index_missing(session: AsyncSession, *, before_id: str = "") -> str:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, case, distinct, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.admin_tables import ReviewRow
 from bot.storage.choices import load_opted_out
 from bot.storage.memory_tables import AnswerSource, CorrectionTerm, CorrectionVector, SourceKind
+from bot.storage.reviews import is_reviewed
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread, Vote
 from bot.storage.terms import LEAST_SHARED
 
@@ -28,12 +30,16 @@ AUDIENCES = (Answer.audience, Message.audience, Thread.audience, Correction.audi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Where and by whom something is asked; *is_ours* is true for members of the workspace, not for guests."""
+    """Where and by whom something is asked; *is_ours* is true for members of the workspace, not for guests.
+
+    *needs_review* leaves out what no reviewer has approved.
+    """
 
     team_id: str
     channel_id: str
     audience: Audience
     is_ours: bool
+    needs_review: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,7 @@ async def _within(session: AsyncSession, asked: Asked, query: Any) -> Any:
         Thread.team_id == asked.team_id,
         *(audience != Audience.SHARED for audience in AUDIENCES),
         _may_be_read(asked, own=without.own),
+        is_reviewed(needs_review=asked.needs_review),
     )
 
 
@@ -128,8 +135,14 @@ async def _load(session: AsyncSession, asked: Asked, ids: Any) -> list[Found]:
     found = list(await session.scalars(ids))
     rows = await session.execute(
         select(
-            Correction.id, Message.text, Correction.text, Correction.user_id, Thread.channel_id, Correction.created_at
+            Correction.id,
+            Message.text,
+            func.coalesce(func.nullif(ReviewRow.text, ""), Correction.text),
+            Correction.user_id,
+            Thread.channel_id,
+            Correction.created_at,
         )
+        .outerjoin(ReviewRow, ReviewRow.correction_id == Correction.id)
         .join(Answer, Correction.answer_id == Answer.id)
         .join(Message, Answer.message_id == Message.id)
         .join(Thread, Message.thread_id == Thread.id)

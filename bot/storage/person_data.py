@@ -17,6 +17,7 @@ from bot.storage.file_tables import MessageFile
 from bot.storage.learning_tables import RunExample, TrainingChoice
 from bot.storage.memory_tables import ThreadSummary
 from bot.storage.tables import Answer, Base, Correction, Feedback, Inbox, InboxState, Message, Thread
+from bot.storage.traces import forget_prompts_with
 
 KEPT = {UserRight.__tablename__}
 UNREADABLE = (bytes, tuple, list)  # token ids and vectors, which say nothing that the texts do not
@@ -60,6 +61,7 @@ async def forget_person(session: AsyncSession, user_id: str) -> dict[str, int]:
     }
     threads = set(await session.scalars(select(Message.thread_id).where(Message.user_id == user_id).distinct()))
     await _forget_traces(session, threads)
+    await forget_prompts_with(session, await list_corrections(session, user_id))
     counts["inbox"] = await _forget_waiting(session, user_id)
     for table in reversed(_own_tables()):
         gone = await session.execute(delete(table).where(table.c.user_id == user_id))
@@ -77,6 +79,10 @@ async def forget_old(session: AsyncSession, *, before: datetime, channel_id: str
     old = select(Message.id).where(Message.created_at < before, Message.thread_id.in_(threads))
     touched = set(await session.scalars(select(Message.thread_id).where(Message.id.in_(old)).distinct()))
     await _forget_traces(session, touched)
+    corrections = (
+        select(Correction.id).join(Answer, Correction.answer_id == Answer.id).where(Answer.message_id.in_(old))
+    )
+    await forget_prompts_with(session, list(await session.scalars(corrections)))
     gone = await session.execute(delete(Message).where(Message.id.in_(old)))
     has_words = select(Message.id).where(Message.thread_id == Thread.id).exists()
     await session.execute(delete(Thread).where(Thread.id.in_(touched), ~has_words))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.admin_tables import ReviewRow, ReviewState
@@ -66,6 +66,14 @@ async def find_candidate(session: AsyncSession, correction_id: str) -> Candidate
     later = f"{correction_id}~"  # ids are read before this one, and this is just behind it
     found = await find_candidates(session, most=1, before_id=later, undecided=False)
     return found[0] if found and found[0].correction_id == correction_id else None
+
+
+def is_reviewed(*, needs_review: bool) -> ColumnElement[bool]:
+    """Return the condition that no reviewer has rejected a correction, or, where it needs one, that one approved it."""
+    about = select(ReviewRow.correction_id).where(ReviewRow.correction_id == Correction.id)
+    if needs_review:
+        return about.where(ReviewRow.state.in_([ReviewState.APPROVED, ReviewState.EDITED])).exists()
+    return ~about.where(ReviewRow.state == ReviewState.REJECTED).exists()
 
 
 async def decide_review(

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.choices import OptedOut
 from bot.storage.memory_tables import HELPED
+from bot.storage.reviews import is_reviewed
 from bot.storage.signals import join_answer
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, PreferencePair, Thread, Vote
 
@@ -61,14 +61,6 @@ async def count_signals(
     return SignalCounts(counts[0], counts[1], counts[2], len(people))
 
 
-def _is_reviewed(needs_review: bool) -> ColumnElement[bool]:
-    """Return the condition that no reviewer has rejected a correction, or, where it needs one, that one approved it."""
-    about = select(ReviewRow.correction_id).where(ReviewRow.correction_id == Correction.id)
-    if needs_review:
-        return about.where(ReviewRow.state.in_([ReviewState.APPROVED, ReviewState.EDITED])).exists()
-    return ~about.where(ReviewRow.state == ReviewState.REJECTED).exists()
-
-
 def _kinds(
     audiences: Collection[Audience], *, needs_review: bool
 ) -> list[tuple[type[Any], Any, list[ColumnElement[bool]]]]:
@@ -86,7 +78,11 @@ def _kinds(
     is_read = Answer.audience.in_(audiences)
     is_vote = [Feedback.superseded_at.is_(None), Feedback.vote.in_([Vote.UP, Vote.DOWN])]
     return [
-        (Correction, None, [Correction.superseded_at.is_(None), or_(is_read, is_own), _is_reviewed(needs_review)]),
+        (
+            Correction,
+            None,
+            [Correction.superseded_at.is_(None), or_(is_read, is_own), is_reviewed(needs_review=needs_review)],
+        ),
         (PreferencePair, PreferencePair.chosen_id, [is_read, ~HELPED]),
         (Feedback, None, [*is_vote, is_read, ~HELPED, ~corrected.exists(), ~preferred.exists()]),
     ]

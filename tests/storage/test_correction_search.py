@@ -121,14 +121,14 @@ async def test_what_people_contradict_is_gone_at_once(database: Database) -> Non
 
 
 async def test_an_edited_question_is_found_by_its_new_words(database: Database) -> None:
-    """A mended word changes little; a question about something else is no longer what the correction is about."""
-    mended, other = await teach(database, "What port does the stageing database use?"), await teach(database)
+    """Other capitals change nothing; a question about something else is no longer what the correction is about."""
+    mended, other = await teach(database), await teach(database)
     async with database.begin() as session:
-        await change_message(session, "T1", "C1", ts=mended.ts, text=f"{QUESTION} Thanks")
+        await change_message(session, "T1", "C1", ts=mended.ts, text="what PORT does the staging database use")
         await change_message(session, "T1", "C1", ts=other.ts, text="Who approves holiday requests?")
 
     assert await find(database, "who approves a holiday request?") == []
-    assert {one.correction_id for one in await find(database)} <= {mended.correction_id}
+    assert [one.correction_id for one in await find(database)] == [mended.correction_id]
     async with database.read() as session:
         terms = set(await session.scalars(select(CorrectionTerm.term).filter_by(correction_id=other.correction_id)))
     assert terms == find_terms("Who approves holiday requests?")

@@ -1,0 +1,172 @@
+"""A deleted message leaves no word behind, in no column of any table; an edited one only its new words."""
+
+from sqlalchemy import inspect, select, text
+
+from bot.conversation.draft import Draft, Question
+from bot.conversation.history import Example, Fitted
+from bot.conversation.tracing import prompt_to_keep, save_making
+from bot.storage.contexts import load_context
+from bot.storage.correction_index import save_vectors
+from bot.storage.db import Database, Session
+from bot.storage.feedback import save_correction, save_vote
+from bot.storage.file_tables import AnswerFile, MessageFile
+from bot.storage.forgetting import change_message, forget_message
+from bot.storage.memory_tables import AnswerSource, AnswerTrace, CorrectionTerm, SourceKind, ThreadSummary
+from bot.storage.summaries import load_summary, save_summary
+from bot.storage.tables import Answer, Audience, Correction, Message, Vote
+from bot.storage.threads import Said
+from bot.storage.traces import Source, save_sources, save_trace
+from tests.builders import PLACE, answered, said
+
+SECRET = "zanzibar"
+IDS = (10, 20, 30)
+
+
+async def fill(session: Session) -> tuple[Message, Answer, Answer]:
+    """Store a question that holds a secret, all that can hang on it, and a later turn that read it."""
+    message = await said(session, f"Where is the {SECRET} meeting held?", ts="100.000")
+    file = MessageFile(
+        message_id=message.id,
+        slack_id="F1",
+        name=f"{SECRET}.txt",
+        mimetype="text/plain",
+        size=1,
+        url=f"https://files.slack.com/{SECRET}",
+        permalink="",
+        text=f"the {SECRET} file",
+        audience=Audience.PUBLIC,
+    )
+    session.add(file)
+    answer = await answered(session, message, f"The {SECRET} meeting is upstairs.", prompt_token_ids=IDS)
+    await save_vote(session, answer, user_id="U1", vote=Vote.DOWN, reason=SECRET)
+    await save_correction(session, answer, user_id="U1", text=f"{SECRET} is in the Lantern room.")
+    correction = (await session.scalars(select(Correction))).one()
+    await save_vectors(session, "m", {correction.id: [1.0]})
+    await save_trace(session, answer.id, generating_at=None, certainty=0.5, unsure={"words": [[SECRET, 0.1]]})
+    summary = ThreadSummary(
+        thread_id=message.thread_id,
+        until_ts="100.000",
+        messages=1,
+        text=f"They spoke of {SECRET}.",
+        model="m",
+        prompt_version="1",
+    )
+    await save_summary(session, summary)
+    later = await answered(session, await said(session, "and when?", ts="200.000"), "At noon.", prompt_token_ids=IDS)
+    await save_sources(
+        session, later.id, [Source(SourceKind.SUMMARY, summary.id), Source(SourceKind.MESSAGE, message.id)]
+    )
+    await session.flush()
+    session.add(AnswerFile(answer_id=later.id, file_id=file.id, part=""))
+    elsewhere = await said(session, "which room for the meeting?", ts="300.000")
+    taught = await answered(session, elsewhere, "Lantern.", prompt_token_ids=IDS)
+    await save_sources(session, taught.id, [Source(SourceKind.CORRECTION, correction.id, 0.7)])
+    return message, later, taught
+
+
+async def places_of(database: Database, word: str) -> set[str]:
+    """Return every column of every table in which a word stands, whatever its type."""
+    found = set()
+    async with database.read() as session:
+        connection = await session.connection()
+        tables = await connection.run_sync(
+            lambda sync: {
+                table: [column["name"] for column in inspect(sync).get_columns(table)]
+                for table in inspect(sync).get_table_names()
+            }
+        )
+        assert len(tables) > 20
+        for table, columns in tables.items():
+            for column in columns:
+                query = text(f'SELECT count(*) FROM "{table}" WHERE CAST("{column}" AS TEXT) LIKE :word')
+                if await session.scalar(query, {"word": f"%{word}%"}):
+                    found.add(f"{table}.{column}")
+    return found
+
+
+async def test_a_deleted_message_leaves_no_word_behind(database: Database) -> None:
+    """Message, file, answer, feedback, correction, index, summary, and the prompts of later answers that held it."""
+    async with database.begin() as session:
+        await fill(session)
+    before = await places_of(database, SECRET)
+    assert {
+        "messages.text",
+        "answers.text",
+        "corrections.text",
+        "feedback.reason",
+        "correction_terms.term",
+        "message_files.text",
+        "message_files.name",
+        "thread_summaries.text",
+        "answer_traces.unsure",
+    } <= before
+
+    async with database.begin() as session:
+        await forget_message(session, PLACE.team_id, PLACE.channel_id, ts="100.000")
+
+    assert await places_of(database, SECRET) == set()
+    async with database.read() as session:
+        prompts = list(await session.scalars(select(Answer.prompt_token_ids)))
+        assert prompts == [None, None], "the tokens of a prompt are words as well"
+        for table in (CorrectionTerm, AnswerTrace, AnswerFile, ThreadSummary):
+            assert (await session.scalars(select(table))).all() == []
+        assert len((await session.scalars(select(AnswerSource))).all()) == 3, "that there was something may be known"
+
+
+async def test_what_is_lost_is_counted(database: Database) -> None:
+    """Whoever asks why hears that the answer read something that is gone, and not what."""
+    async with database.begin() as session:
+        _, later, _ = await fill(session)
+        context = await load_context(session, later.id)
+        assert (len(context.messages), len(context.files), context.summarised, context.lost) == (1, 1, 1, 0)
+        await forget_message(session, PLACE.team_id, PLACE.channel_id, ts="100.000")
+        context = await load_context(session, later.id)
+    assert (context.messages, context.files, context.summary, context.lost) == ((), (), "", 2)
+
+
+async def test_an_edited_message_leaves_its_old_words_nowhere(database: Database) -> None:
+    """The text, the index, summaries and prompts; what people said about the old answer stays theirs."""
+    async with database.begin() as session:
+        message, later, _ = await fill(session)
+        changed = await change_message(session, PLACE.team_id, PLACE.channel_id, ts="100.000", text="Where is lunch?")
+        assert changed is not None
+        assert changed.answer_id is not None
+        await session.refresh(message)
+        await session.refresh(later)
+        assert message.edited_at is not None
+        assert later.prompt_token_ids is None
+        assert await load_summary(session, message.thread_id) is None
+        assert await change_message(session, "T1", "C1", ts="100.000", text="Where is lunch?") is None
+        assert await change_message(session, "T1", "C1", ts="999.000", text="x") is None
+        mended = await change_message(session, "T1", "C1", ts="100.000", text="Where is  lunch??")
+        assert mended is not None
+
+    assert not {"messages.text", "correction_terms.term", "thread_summaries.text"} & await places_of(database, SECRET)
+
+
+async def test_what_changed_while_an_answer_was_written_is_not_kept(database: Database) -> None:
+    """The tokens of its prompt are stored only if everything in it still stands."""
+    async with database.begin() as session:
+        first = await said(session, "one", ts="100.000")
+        asked = await said(session, "two", ts="200.000")
+        answer = await answered(session, asked, "three")
+        draft = Draft(
+            Question(PLACE, "200.000", "U1", "Maya", "two", Audience.PUBLIC),
+            answer_id=answer.id,
+            thread_id=asked.thread_id,
+            reply_ts=[],
+            prompt_ids=IDS,
+            fitted=Fitted([], 1, 1, 3, (Said("Maya", "one", None, "100.000", first.id),)),
+        )
+        assert await prompt_to_keep(session, draft) == IDS
+        draft.examples = [Example("gone", "q", "a", 0.9)]
+        assert await prompt_to_keep(session, draft) is None
+        draft.examples = []
+        await change_message(session, "T1", "C1", ts="100.000", text="another")
+        assert await prompt_to_keep(session, draft) is None
+        await forget_message(session, "T1", "C1", ts="100.000")
+        assert await prompt_to_keep(session, draft) is None
+        await save_making(session, draft)
+        await forget_message(session, "T1", "C1", ts="200.000")
+        await save_making(session, draft)
+        assert (await session.scalars(select(AnswerSource))).all() == []

@@ -62,7 +62,11 @@ def message_posted(hub: Hub, message: Message) -> None:
     if channel.kind == "im" and message.bot_id is None:
         event["app_context"] = app_context(hub, message.user)
     publish(hub, event, channel=channel)
-    is_mention = f"<@{hub.app.bot_user_id}>" in message.text and message.bot_id is None and message.subtype is None
+    is_mention = (
+        f"<@{hub.app.bot_user_id}>" in message.text
+        and message.bot_id is None
+        and message.subtype in {None, "file_share"}
+    )
     if is_mention and not channel.is_direct:
         mention = {key: value for key, value in event.items() if key not in {"channel_type", "subtype"}}
         publish(hub, mention | {"type": "app_mention"}, channel=channel)

@@ -39,6 +39,12 @@ class FileStore:
         except OSError:
             return None
 
+    def drop(self, file_id: str) -> None:
+        """Forget one file."""
+        self._held.pop(file_id, None)
+        if self._folder is not None:
+            (self._folder / file_id).unlink(missing_ok=True)
+
     def clear(self) -> None:
         """Forget every file."""
         self._held.clear()

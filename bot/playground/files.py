@@ -12,11 +12,12 @@ from typing import Any
 from bot.playground.entities import Channel, File, Json, Message, User
 from bot.playground.errors import PlaygroundError, SlackError
 from bot.playground.hub import Hub
-from bot.playground.messaging import build_app_message, post
+from bot.playground.messaging import build_app_message, change, delete, post
 
 MAX_FILE = 4_000_000  # bytes
 MAX_FILES = 64_000_000  # bytes of all files together
 MAX_PENDING = 20
+MAX_SHARED = 10  # files of one message, as in Slack
 DRAWN = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 BLOCK_IMAGES = {"image/png", "image/jpeg", "image/gif"}
 ID_IN_URL = re.compile(r"[-/](F[A-Z0-9]+)/")
@@ -61,15 +62,20 @@ def complete_upload(hub: Hub, file_id: str, *, title: str | None) -> File:
     if key is None or (content := hub.uploads[key].content) is None:
         raise SlackError("file_not_found")
     upload = hub.uploads.pop(key)
+    return keep(hub, file_id, content, name=upload.name, title=title or upload.name, user=hub.app.bot_user_id)
+
+
+def keep(hub: Hub, file_id: str, content: bytes, *, name: str, title: str, user: str) -> File:
+    """Keep a file of somebody, to be shared or not."""
     hub.file_store.put(file_id, content)
     delay = hub.faults.setting("slow_files", "seconds") if hub.faults.is_on("slow_files") else 0.0
     file = File(
         id=file_id,
-        name=upload.name,
-        title=title or upload.name,
-        mimetype=read_mimetype(upload.name, content),
+        name=name,
+        title=title,
+        mimetype=read_mimetype(name, content),
         size=len(content),
-        user=hub.app.bot_user_id,
+        user=user,
         created=int(hub.clock.now()),
         ready_at=hub.clock.now() + delay,
     )
@@ -81,10 +87,32 @@ def complete_upload(hub: Hub, file_id: str, *, title: str | None) -> File:
 def share(hub: Hub, files: list[File], channel: Channel, *, thread_ts: str | None, **content: Any) -> Message:
     """Post files into a channel or thread; from then on whoever may read it may see them."""
     message = build_app_message(hub, channel.id, thread_ts=thread_ts, subtype="file_share", **content)
+    return post(hub, attach(message, files))
+
+
+def attach(message: Message, files: list[File]) -> Message:
+    """Let a message that is about to be posted show files."""
     message.files = [brief(file) for file in files]
     for file in files:
-        file.shares.setdefault(channel.id, []).append(message.ts)
-    return post(hub, message)
+        file.shares.setdefault(message.channel, []).append(message.ts)
+    return message
+
+
+def remove(hub: Hub, file: File) -> None:
+    """Delete a file: messages show it no more, and those that say nothing else are gone."""
+    del hub.workspace.files[file.id]
+    hub.file_store.drop(file.id)
+    for channel, shown in file.shares.items():
+        for ts in shown:
+            message = hub.workspace.find(channel, ts)
+            if message is None:
+                continue
+            left = [other for other in message.files if other["id"] != file.id]
+            if left or message.text or message.blocks or message.reply_count:
+                change(hub, message, editor=None, files=left)
+            else:
+                delete(hub, message)
+    hub.changed()
 
 
 def may_see(hub: Hub, user: User, file: File) -> bool:

@@ -43,6 +43,15 @@ class Person:
         answer = messages.post_message(self._page(channel, text=text, thread_ts=thread_ts))
         return str(answer["message"]["ts"])
 
+    async def share(
+        self, channel: str, content: bytes | str, *, name: str, text: str = "", thread_ts: str | None = None
+    ) -> str:
+        """Upload a file and share it with a message; return the message's timestamp."""
+        raw = content.encode() if isinstance(content, str) else content
+        file = files.post_file(self._page(None, content=raw, name=name))["file"]
+        answer = messages.post_message(self._page(channel, text=text, thread_ts=thread_ts, files=[file["id"]]))
+        return str(answer["message"]["ts"])
+
     async def edit(self, channel: str, ts: str, text: str) -> None:
         """Change one's own message."""
         messages.patch_message(self._page(channel, ts=ts, text=text))

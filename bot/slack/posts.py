@@ -8,8 +8,10 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import DeliveryError
+from bot.language import _
 from bot.slack.blocks import Block, build_text
 from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.overflow import MOST_PARTS, Overflow
 from bot.slack.rates import POST
 from bot.slack.render import escaped_length, render_mrkdwn
 from bot.slack.split import split_markdown
@@ -46,6 +48,8 @@ class Posts:
         self._has_promise = False
         self._waits = True
         self._on_reply = on_reply
+        self._is_another_try = bool(reply_ts)
+        self._overflow = Overflow(calls, channel_id=target.channel_id, thread_ts=target.thread_ts)
 
     async def show(self, text: str, tail: list[Block]) -> None:
         """Show *text* so far, *tail* below its last part; a refusal is only logged, for the end will repair it.
@@ -59,7 +63,7 @@ class Posts:
             budget.promise(EDIT)  # so that the end finds room for its edit
             self._has_promise = True
         try:
-            await self._put_all(text, tail, is_growing=True)
+            await self._put_all(_split(text)[:MOST_PARTS], tail, is_growing=True)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("slack: an update was skipped (%s)", error_code(error))
 
@@ -67,8 +71,13 @@ class Posts:
         """Show the whole *text*; raise *DeliveryError* when Slack takes it in no form."""
         self.let_go()
         try:
-            await self._put_all(text, tail)
-            for surplus in self._ts[len(self._shown) :]:
+            parts = _split(text)
+            if self._is_another_try:
+                await self._overflow.remove(first_ts=self._ts[0])
+            if len(parts) > MOST_PARTS:
+                parts = await self._move_to_file(text, parts, tail)
+            await self._put_all(parts, tail)
+            for surplus in self._ts[len(parts) :]:
                 await self._calls.call_if_possible("chat.delete", channel=self._target.channel_id, ts=surplus)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             sentence = f"Slack did not take the answer ({error_code(error)})."
@@ -80,9 +89,15 @@ class Posts:
             self._calls.budget.redeem(EDIT)
             self._has_promise = False
 
-    async def _put_all(self, text: str, tail: list[Block], *, is_growing: bool = False) -> None:
+    async def _move_to_file(self, text: str, parts: list[str], tail: list[Block]) -> list[str]:
+        """Return what of a very long answer stays in messages once its file is there: the first part, or all."""
+        first = f"{parts[0]}\n\n_{_('The whole answer is in the file below.')}_"
+        await self._put_all([first], tail)
+        title = _("The whole answer")
+        return [first] if await self._overflow.put(text, first_ts=self._ts[0], title=title) else parts
+
+    async def _put_all(self, parts: list[str], tail: list[Block], *, is_growing: bool = False) -> None:
         self._waits = not is_growing
-        parts = split_markdown(text, limit=PART_LIMIT, measure=escaped_length) or [""]
         for index, part in enumerate(parts):
             blocks = build_text(part) + (tail if index == len(parts) - 1 else [])
             if self._shown.get(index) != (part, blocks):
@@ -137,3 +152,7 @@ class Posts:
                 raise
             await self._calls.call_if_possible("chat.stopStream", channel=channel, ts=ts)
             await self._calls.call(EDIT, waits=self._waits, channel=channel, ts=ts, text=text, blocks=blocks)
+
+
+def _split(text: str) -> list[str]:
+    return split_markdown(text, limit=PART_LIMIT, measure=escaped_length) or [""]

@@ -73,7 +73,9 @@ async def test_the_private_address_wants_token_and_scope(playground: Playground,
             assert (response.content_type, await response.read()) == ("image/png", PNG)
         async with session.get(address) as response:
             assert response.content_type == "text/html"
-    async with Playground(manifest=build_manifest(name="A", request_url=None)) as strict:
+    manifest = build_manifest(name="A", request_url=None)
+    manifest["oauth_config"]["scopes"]["bot"].remove("files:read")
+    async with Playground(manifest=manifest) as strict:
         file = await upload(build_client(strict))
         headers = {"Authorization": f"Bearer {strict.options.bot_token}"}
         async with aiohttp.ClientSession() as session, session.get(file["url_private"], headers=headers) as response:

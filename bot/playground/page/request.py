@@ -89,6 +89,8 @@ async def read_request(request: web.Request) -> PageRequest:
     hub = request.app[HUB]
     if request.method == "GET":
         return PageRequest(hub, request.query)
+    if request.content_type == "application/octet-stream":
+        return PageRequest(hub, {**request.query, "content": await request.read()})
     try:
         values = json.loads(await request.text() or "{}")
     except (ValueError, RecursionError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.playground.entities import Channel, File, Json
 from bot.playground.errors import SlackError
-from bot.playground.files import begin_upload, complete_upload, may_see, share
+from bot.playground.files import begin_upload, complete_upload, may_see, remove, share
 from bot.playground.hub import Hub
 from bot.playground.slack_objects import file_object
 from bot.playground.web_api.arguments import Arguments
@@ -43,6 +43,15 @@ def answer_info(hub: Hub, args: Arguments) -> Json:
     return {"file": file_object(hub, require_file(hub, args.required("file"))), "comments": []}
 
 
+def answer_delete(hub: Hub, args: Arguments) -> Json:
+    """Delete one of the app's own files, and the messages that show nothing else."""
+    file = require_file(hub, args.required("file"))
+    if file.user != hub.app.bot_user_id:
+        raise SlackError("cant_delete_file")
+    remove(hub, file)
+    return {}
+
+
 def require_file(hub: Hub, file_id: str) -> File:
     """Find a file that the app uploaded or can read somewhere."""
     file = hub.workspace.files.get(file_id)
@@ -72,5 +81,6 @@ def _title(item: Json) -> str | None:
 METHODS = (
     Method("files.getUploadURLExternal", answer_upload_url, scope="files:write", missing="snippets"),
     Method("files.completeUploadExternal", answer_complete, scope="files:write", missing="name and icon"),
+    Method("files.delete", answer_delete, scope="files:write"),
     Method("files.info", answer_info, scope="files:read", missing="comments, thumbnails and previews"),
 )

@@ -64,14 +64,14 @@ class Recall:
             is_ours=is_ours,
             needs_review=self._needs_review,
         )
-        terms = find_terms(question.text)
-        cosines = await self._compare(question.text, asked, model)
+        whole = "\n".join(part.text for part in question.parts)
+        cosines = await self._compare(whole, asked, model)
         async with self._database.read() as session:
-            found = {one.correction_id: one for one in await find_by_terms(session, asked, terms)}
+            found = {one.correction_id: one for one in await find_by_terms(session, asked, find_terms(whole))}
             others = cosines.keys() - found.keys()
             found |= {one.correction_id: one for one in await find_by_ids(session, asked, others)} if others else {}
         candidates = [
-            Candidate(one, measure_likeness(terms, find_terms(one.question)), cosines.get(one.correction_id, 0.0))
+            Candidate(one, compare(question, one.question), cosines.get(one.correction_id, 0.0))
             for one in found.values()
         ]
         return [
@@ -103,6 +103,12 @@ class Recall:
             matrix = np.vstack([matrix, np.asarray(others, dtype=np.float32)]) if ids else np.asarray(others)
             ids = [*ids, *made]
         return nearest(ids, matrix @ np.asarray(first, dtype=np.float32))
+
+
+def compare(question: Question, known: str) -> float:
+    """Return how alike a known question is to what is asked: to one of its messages, or to all of them together."""
+    texts = [part.text for part in question.parts]
+    return max(measure_likeness(find_terms(text), find_terms(known)) for text in (*texts, "\n".join(texts)))
 
 
 def nearest(ids: Sequence[str], cosines: Sequence[float] | np.ndarray) -> Mapping[str, float]:

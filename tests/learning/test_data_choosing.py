@@ -122,6 +122,8 @@ def test_preferences_that_contradict_each_other_are_settled() -> None:
         ({"asker_id": "dan"}, eligibility.UNWILLING),
         ({"channel_id": "C9"}, eligibility.UNWILLING_CHANNEL),
         ({"is_finished": False}, eligibility.UNFINISHED),
+        ({"is_helped": True}, eligibility.HELPED),
+        ({"is_outdated": True}, eligibility.OUTDATED),
     ],
 )
 def test_what_may_not_be_learned_from_is_named(changes: dict[str, Any], reason: str) -> None:
@@ -131,6 +133,12 @@ def test_what_may_not_be_learned_from_is_named(changes: dict[str, Any], reason: 
 
     assert choice.chosen == ()
     assert choice.left_out == {reason: 1}
+
+
+def test_a_correction_stands_for_itself() -> None:
+    """Also that of an answer which had an older one before it; not that of a question which is another one now."""
+    assert chosen_of(correction("ada", is_helped=True)).chosen
+    assert chosen_of(correction("ada", is_outdated=True)).left_out == {eligibility.OUTDATED: 1}
 
 
 @pytest.mark.parametrize("audience", list(Audience))

@@ -2,15 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 
+from bot.storage.adapters import count_votes
 from bot.storage.choices import CHANNEL, PERSON, OptedOut, load_opted_out, newest_choice, save_choice
 from bot.storage.db import Database
 from bot.storage.feedback import save_correction, save_vote
+from bot.storage.forgetting import change_message
 from bot.storage.learning_tables import TrainingChoice
 from bot.storage.material import load_corrections, load_material, load_turns
+from bot.storage.memory_tables import SourceKind
 from bot.storage.signal_counts import SignalCounts, count_signals
 from bot.storage.signals import Signal, count_people, stream_corrections, stream_pairs, stream_votes
 from bot.storage.tables import AnswerState, Audience, Correction, PreferencePair, Vote
 from bot.storage.threads import Place
+from bot.storage.traces import Source, save_sources
 from tests.builders import answered, said
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -44,6 +48,26 @@ async def test_votes_stream_newest_first_as_they_are_now(database: Database) -> 
     assert {(vote.asker_id, vote.channel_id, vote.audiences) for vote in votes} == {("U1", "C1", PUBLIC)}
     assert len(await read(database, stream_votes, most=1)) == 1
     assert await read(database, stream_votes, since=datetime.now(UTC) + timedelta(minutes=1)) == []
+
+
+async def test_what_was_helped_or_is_outdated_is_marked(database: Database) -> None:
+    """A vote on an answer that had a correction before it, or whose question was made another one, is no evidence."""
+    async with database.begin() as session:
+        one = await answered(session, await said(session, "one", ts="1"), "hi", finish_reason="stop")
+        two = await answered(session, await said(session, "two", ts="2"), "hi", finish_reason="stop")
+        plain = await answered(session, await said(session, "three", ts="3"), "hi", finish_reason="stop")
+        for answer in (one, two, plain):
+            await save_vote(session, answer, user_id="U1", vote=Vote.UP)
+        await save_sources(session, one.id, [Source(SourceKind.CORRECTION, "X"), Source(SourceKind.MESSAGE, "Y")])
+        await save_sources(session, plain.id, [Source(SourceKind.MESSAGE, "Y")])
+        await change_message(session, "T1", "C1", ts="2", text="Something else")
+        assert await count_votes(session, None) == (2, 0)
+        material = await load_material(session, [one.id, plain.id])
+
+    votes = {vote.answer_id: vote for vote in await read(database, stream_votes)}
+    assert [votes[answer.id].is_helped for answer in (one, two, plain)] == [True, False, False]
+    assert [votes[answer.id].is_outdated for answer in (one, two, plain)] == [False, True, False]
+    assert [material[answer.id].is_alone for answer in (one, plain)] == [False, True]
 
 
 async def test_corrections_of_the_same_question_have_the_same_key(database: Database) -> None:

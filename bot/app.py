@@ -13,9 +13,7 @@ from pathlib import Path
 import aiohttp
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
-from slack_bolt.authorization import AuthorizeResult
-from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
+from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 
 from bot.admin.budgets import Budgets
 from bot.conversation.memory import Memory
@@ -30,6 +28,7 @@ from bot.errors import ApprenticeError, ConfigError, ModelFileError
 from bot.files.reader import FileReader
 from bot.hub import Access as HubAccess
 from bot.jobs import Jobs
+from bot.learning.control import Learning
 from bot.learning.rollout.serving import Rollout
 from bot.learning.window import Window
 from bot.learning_parts import LearningParts, build_learning
@@ -38,25 +37,27 @@ from bot.model_files import resolve_model
 from bot.settings import Settings, Transport
 from bot.shipped import shipped
 from bot.slack.access import Access, Home
+from bot.slack.admin_commands import build_admin_commands
 from bot.slack.admission import Admission
 from bot.slack.answering import Answering
 from bot.slack.app import build_slack_app
 from bot.slack.asides import Asides
-from bot.slack.calls import Calls, error_code
+from bot.slack.calls import Calls
+from bot.slack.connection import connected, log_in, slack_client
 from bot.slack.directory import Directory
 from bot.slack.doctor_commands import build_doctor_command
 from bot.slack.file_desk import FileDesk
 from bot.slack.file_fetch import file_fetcher
 from bot.slack.gating import Guests
+from bot.slack.installing import build_flow, open_workspaces
 from bot.slack.intake import Manners
 from bot.slack.learning_news import LearningNews
 from bot.slack.orders import Command
 from bot.slack.prompt_commands import build_prompt_commands
 from bot.slack.turns import Turns
+from bot.slack.workspaces import Workspaces
 from bot.storage.db import Database, open_database
 from bot.web import build_web_app, serving
-
-SLACK_TIMEOUT_S = 30
 
 log = logging.getLogger(__name__)
 
@@ -102,16 +103,17 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         running = await stack.enter_async_context(running_engine(settings))
         engine = running.client
         database = await stack.enter_async_context(open_database(settings.database()))
-        client = await stack.enter_async_context(_slack_client(settings))
+        token = settings.slack_bot_token.get_secret_value()
+        client = await stack.enter_async_context(slack_client(token, settings.slack_api_url))
         calls = Calls(client)
-        identity = await _log_in(client)
+        identity = await log_in(client)
+        workspaces = await open_workspaces(settings.token_encryption_keys, database, identity, calls)
         jobs = Jobs(database)
         rollout = Rollout(database, engine)
         memory = await stack.enter_async_context(_memory(settings, database, engine, prompts))
         assistant = _assistant(settings, database, engine, rollout, prompts, memory=memory)
         directory = Directory(calls)
         home = Home(identity.team_id or "", identity.enterprise_id or "", frozenset(settings.allowed_team_ids))
-        budgets = Budgets(settings.budget_tokens_per_person, settings.budget_tokens_per_channel)
         access = Access(database, directory, owners=frozenset(settings.admin_user_ids), home=home)
         files = await stack.enter_async_context(_file_desk(settings, database, calls))
         answering = Answering(
@@ -122,8 +124,8 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             is_ours=access.is_ours,
             bot_user_id=identity.bot_user_id or "",
         )
-        admission = Admission(database, access, calls, budgets=budgets)
-        turns = Turns(database, answering, Asides(calls), admission)
+        admission = Admission(database, access, calls, budgets=_budgets(settings))
+        turns = Turns(database, answering, Asides(calls), admission, workspaces)
         parts = _learning(
             settings,
             database=database,
@@ -147,12 +149,16 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             access=access,
             manners=_manners(settings),
             learning=parts.learning,
-            commands=_commands(settings, database, prompts, engine),
+            workspaces=workspaces,
+            commands=[
+                *_commands(settings, database, prompts, engine),
+                *_admin_commands(settings, database, engine, learning=parts.learning, calls=calls),
+            ],
         )
         await stack.enter_async_context(jobs.running())
         await stack.enter_async_context(_background(parts.runner.work()))
         worker = await stack.enter_async_context(_background(turns.run()))
-        port = await stack.enter_async_context(_listening(settings, slack, client, engine, worker))
+        port = await stack.enter_async_context(_listening(settings, slack, engine, worker, workspaces))
         log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
         yield RunningBot(engine, running.supervisor, port, worker)
         log.info("stopping")
@@ -160,12 +166,17 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
 
 @asynccontextmanager
 async def _listening(
-    settings: Settings, slack: AsyncApp, client: AsyncWebClient, engine: EngineClient, worker: asyncio.Task[None]
+    settings: Settings,
+    slack: AsyncApp,
+    engine: EngineClient,
+    worker: asyncio.Task[None],
+    workspaces: Workspaces | None,
 ) -> AsyncIterator[int]:
     """Hear Slack and answer health checks for as long as the block runs; yield the port of the latter."""
     app_token = settings.slack_app_token.get_secret_value()
     is_http = settings.slack_transport is Transport.HTTP
-    socket = None if is_http else AsyncSocketModeHandler(slack, app_token, web_client=client)
+    socket = None if is_http else AsyncSocketModeHandler(slack, app_token, web_client=slack.client)
+    flow = None if workspaces is None else _flow(settings, slack, workspaces)
 
     async def alive() -> dict[str, bool]:
         return {"worker": not worker.done(), "slack": socket is None or await socket.client.is_connected()}
@@ -173,13 +184,42 @@ async def _listening(
     async def ready() -> dict[str, bool]:
         return {**await alive(), "engine": await engine.health()}
 
-    web_app = build_web_app(alive=alive, ready=ready, slack=slack if is_http else None)
+    web_app = build_web_app(alive=alive, ready=ready, slack=slack if is_http else None, flow=flow)
     async with serving(web_app, host=settings.http_host, port=settings.http_port) as port:
         if socket is None:
             yield port
             return
-        async with _socket(socket):
+        async with connected(socket):
             yield port
+
+
+def _admin_commands(
+    settings: Settings, database: Database, engine: EngineClient, *, learning: Learning, calls: Calls
+) -> list[Command]:
+    return build_admin_commands(
+        database,
+        engine,
+        learning,
+        calls,
+        owners=frozenset(settings.admin_user_ids),
+        budgets=_budgets(settings),
+        retention_days=settings.retention_days,
+        folder=settings.data_dir,
+    )
+
+
+def _budgets(settings: Settings) -> Budgets:
+    return Budgets(settings.budget_tokens_per_person, settings.budget_tokens_per_channel)
+
+
+def _flow(settings: Settings, slack: AsyncApp, workspaces: Workspaces) -> AsyncOAuthFlow:
+    return build_flow(
+        slack.client,
+        workspaces,
+        client_id=settings.slack_client_id,
+        client_secret=settings.slack_client_secret.get_secret_value(),
+        install_url=settings.install_url,
+    )
 
 
 def _commands(settings: Settings, database: Database, prompts: PromptBook, engine: EngineClient) -> list[Command]:
@@ -266,6 +306,7 @@ def _learning(
     jobs.add_learning(parts.learning, parts.watch, schedule=settings.training_schedule, window=window)
     jobs.add_news(news.tell_of_promoted)
     jobs.add_tidying(database, settings.data_dir / "learning")
+    jobs.add_retention(database, settings.retention_days)
     return parts
 
 
@@ -327,62 +368,6 @@ def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> lis
     }
     pairs = [str(part) for pair in options.items() for part in pair]
     return [sys.executable, "-m", "bot", "engine", *pairs, "--exit-with-stdin"]
-
-
-@asynccontextmanager
-async def _slack_client(settings: Settings) -> AsyncIterator[AsyncWebClient]:
-    """Open one client with kept-alive connections; tries again are our own business, for the SDK would post twice."""
-    timeout = aiohttp.ClientTimeout(total=SLACK_TIMEOUT_S)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        yield AsyncWebClient(
-            token=settings.slack_bot_token.get_secret_value(),
-            base_url=settings.slack_api_url,
-            session=session,
-            retry_handlers=[],
-            timeout=SLACK_TIMEOUT_S,
-        )
-
-
-async def _log_in(client: AsyncWebClient) -> AuthorizeResult:
-    """Return who the token is; wait for a Slack that is away, refuse a token that is wrong."""
-    delay = 0.1
-    while True:
-        try:
-            who = await client.auth_test()
-            return AuthorizeResult(
-                enterprise_id=who.get("enterprise_id"),
-                team_id=who.get("team_id"),
-                bot_user_id=who["user_id"],
-                bot_id=who.get("bot_id"),
-                bot_token=client.token,
-            )
-        except SlackApiError as error:
-            if error.response.status_code < 500 and error_code(error) != "ratelimited":
-                raise ConfigError(
-                    f"SLACK_BOT_TOKEN: Slack refuses it ({error_code(error)}). Copy the Bot User OAuth Token again."
-                ) from error
-            reason = error_code(error)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            reason = type(error).__name__
-        if delay > 1:
-            log.warning("slack: %s cannot be reached (%s); trying again", client.base_url, reason)
-        await asyncio.sleep(delay)
-        delay = min(30, delay * 1.6)
-
-
-@asynccontextmanager
-async def _socket(handler: AsyncSocketModeHandler) -> AsyncIterator[None]:
-    try:
-        await handler.connect_async()  # type: ignore[no-untyped-call]
-    except SlackApiError as error:
-        raise ConfigError(
-            f"SLACK_APP_TOKEN: Slack refuses it ({error_code(error)}). It needs the scope connections:write, and "
-            "Socket Mode must be switched on."
-        ) from error
-    try:
-        yield
-    finally:
-        await handler.close_async()  # type: ignore[no-untyped-call]
 
 
 @asynccontextmanager

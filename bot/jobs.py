@@ -11,6 +11,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from bot.admin.data import forget_expired
 from bot.errors import ConfigError, EngineError, LearningError
 from bot.learning.control import Learning
 from bot.learning.rollout.watch import Watch
@@ -64,6 +65,11 @@ class Jobs:
         """Empty old run folders once a day."""
         soon = now() + timedelta(minutes=5)
         self._scheduler.add_job(tidy_runs, IntervalTrigger(days=1), args=[database, folder], next_run_time=soon)
+
+    def add_retention(self, database: Database, days: int) -> None:
+        """Delete each day what is older than its channel, or else the settings, keep it."""
+        soon = now() + timedelta(minutes=10)
+        self._scheduler.add_job(forget_expired, IntervalTrigger(days=1), args=[database, days], next_run_time=soon)
 
     def next_training(self) -> datetime | None:
         """Return when the clock starts the next training."""

@@ -18,13 +18,18 @@ async def list_waiting(database: Database, *, most: int, before_id: str = "") ->
 
 
 async def decide(database: Database, correction_id: str, state: ReviewState, *, by: str, text: str = "") -> ReviewState:
-    """Approve, edit or reject a correction; return what had been decided before. Nobody approves their own."""
+    """Approve or reject a correction; return what had been decided before. Nobody approves their own.
+
+    Approved with another *text*, it is edited: that text is learned instead.
+    """
     async with database.begin() as session:
         found = await reviews.find_candidate(session, correction_id)
         if found is None:
             raise AdminError(_("This correction is gone, or it was not for everybody."))
         if state is not ReviewState.REJECTED and found.user_id == by:
             raise AdminError(_("You wrote this correction yourself: another reviewer has to look at it."))
-        before = await reviews.decide_review(session, correction_id, state, by=by, text=text)
+        is_edited = state is ReviewState.APPROVED and text not in {"", found.text}
+        state = ReviewState.EDITED if is_edited else state
+        before = await reviews.decide_review(session, correction_id, state, by=by, text=text if is_edited else "")
         record(session, "dataset.review", by=by, target=correction_id, state=str(state), before=str(before))
     return before

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from io import StringIO
+from typing import Any
 
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions
 from bot.errors import LearningError
 from bot.learning.channels import ask_for_own, check_wants_own, give_up_own, new_since
 from bot.learning.config import LearningConfig
+from bot.learning.data.export import Format, Survey, export_dataset, survey
 from bot.learning.data.points import count_points
 from bot.learning.figures import RunReport
 from bot.learning.forgetting import Forgotten, forget_everywhere
@@ -252,6 +255,21 @@ class Learning:
             await (ask_for_own if is_wanted else give_up_own)(session, channel_id, by=by)
             record(session, "training.own-adapter", by=by, target=channel_id, is_wanted=is_wanted)
 
+    async def survey(self) -> Survey:
+        """Return what a training would learn from now, and what it would leave out."""
+        known: dict[str, Any] = {"policy": self._config.policy, "system": self._system}
+        return await survey(self._database, **known, say=_say_nothing)
+
+    async def export(self, form: Format) -> str:
+        """Return the data set as JSON lines."""
+        async with self._database.read() as session:
+            permission = await find_permission(session, needs_one=self._config.needs_permission)
+        known: dict[str, Any] = {"policy": self._config.policy, "system": self._system}
+        is_allowed = permission is not None
+        with StringIO() as file:
+            await export_dataset(self._database, file, form=form, is_allowed=is_allowed, **known, say=_say_nothing)
+            return file.getvalue()
+
     async def forget(self, user_id: str, *, by: str) -> Forgotten:
         """Delete all that is known of somebody; a run under way may have read their words, so it is cancelled first."""
         await self._runner.cancel_open()
@@ -266,3 +284,7 @@ class Learning:
     async def _record(self, action: str, *, by: str, target: str = "") -> None:
         async with self._database.begin() as session:
             record(session, action, by=by, target=target)
+
+
+def _say_nothing(_phase: str, _done: int, _total: int) -> None:
+    """Nobody watches the progress."""

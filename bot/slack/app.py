@@ -18,16 +18,20 @@ from bot.slack.commands import Desk, register_commands
 from bot.slack.directory import Directory
 from bot.slack.edits import Edits, register_edits
 from bot.slack.events import register_events
+from bot.slack.installing import build_identity, register_endings
 from bot.slack.intake import Intake, Manners
 from bot.slack.learning_actions import register_learning
 from bot.slack.learning_commands import build_learning_commands
 from bot.slack.learning_why import register_why
 from bot.slack.manners import build_manner_commands, register_manners
+from bot.slack.order_buttons import register_order_buttons
 from bot.slack.orders import Command
+from bot.slack.review import register_review
 from bot.slack.rights import register_rights
 from bot.slack.sightings import register_sightings
 from bot.slack.status_commands import build_status_commands
 from bot.slack.turns import Turns
+from bot.slack.workspaces import Workspaces
 from bot.storage.db import Database
 
 
@@ -45,6 +49,7 @@ def build_slack_app(
     access: Access,
     manners: Manners,
     learning: Learning | None = None,
+    workspaces: Workspaces | None = None,
     commands: Sequence[Command] = (),
 ) -> AsyncApp:
     """Build the app that answers Slack's requests over either transport; without *learning* nothing of it is shown.
@@ -53,9 +58,11 @@ def build_slack_app(
     """
     logger = logging.getLogger("bot.slack.bolt")
 
-    async def authorize() -> AuthorizeResult:
+    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
         """Say who we are without asking Slack: Bolt would drop the event whenever that question fails."""
-        return identity
+        if workspaces is None:
+            return identity
+        return build_identity(await workspaces.enter(team_id or "", enterprise_id or ""))
 
     logger.setLevel(logging.ERROR)  # Bolt warns that it will not use the client's token, which is what we want
     app = AsyncApp(
@@ -67,6 +74,7 @@ def build_slack_app(
     )
     logger.setLevel(logging.WARNING)
     register_sightings(app, database)
+    register_endings(app, workspaces)
     register_rights(app, access=access, calls=calls)
     edits = Edits(database, turns, answering=answering, calls=calls)
     register_edits(app, edits)
@@ -84,6 +92,8 @@ def build_slack_app(
     ]
     desk = Desk(every_command, role_of=access.role_of)
     register_commands(app, desk=desk)
+    register_order_buttons(app, desk=desk)
+    register_review(app, database=database, calls=calls)
     if learning is not None:
         register_learning(app, learning=learning, calls=calls, access=access)
         register_why(app, database=database, calls=calls, learning=learning, access=access)

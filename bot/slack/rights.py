@@ -35,6 +35,13 @@ BUTTONS: dict[str, Role] = {
     learning_report.ROLLBACK: Role.ADMIN,
     learning_report.VETO: Role.ADMIN,
     ALLOW: Role.ADMIN,
+    blocks.QUIET: Role.MEMBER,
+    blocks.FOLLOW: Role.MEMBER,
+    blocks.ANSWER_MENU: Role.MEMBER,
+    blocks.ORDER: Role.MEMBER,  # the order behind the button has a role of its own
+    blocks.REVIEW: Role.REVIEWER,
+    blocks.REVIEW_REJECT: Role.REVIEWER,
+    blocks.REVIEW_NEXT: Role.REVIEWER,
 }
 
 

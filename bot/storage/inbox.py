@@ -158,6 +158,11 @@ async def count_waiting(session: AsyncSession) -> int:
     return (await session.scalar(statement)) or 0
 
 
+async def oldest_waiting(session: AsyncSession) -> datetime | None:
+    """Return when the event came that has waited longest."""
+    return await session.scalar(select(func.min(Inbox.received_at)).where(Inbox.state != InboxState.DONE))
+
+
 async def prune(session: AsyncSession, *, before: datetime) -> None:
     """Forget events that were done before *before*: Slack redelivers for minutes, not for days."""
     await session.execute(delete(Inbox).where(Inbox.state == InboxState.DONE, Inbox.done_at < before))

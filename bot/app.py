@@ -2,15 +2,11 @@
 
 import asyncio
 import logging
-import sys
-import tempfile
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-import aiohttp
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
@@ -24,16 +20,14 @@ from bot.conversation.turn import Assistant
 from bot.doctor import examine
 from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
-from bot.errors import ApprenticeError, ConfigError, ModelFileError
+from bot.errors import ApprenticeError, ModelFileError
 from bot.files.reader import FileReader
-from bot.hub import Access as HubAccess
 from bot.jobs import Jobs
 from bot.learning.control import Learning
 from bot.learning.rollout.serving import Rollout
 from bot.learning.window import Window
 from bot.learning_parts import LearningParts, build_learning
-from bot.logs import BARE
-from bot.model_files import resolve_model
+from bot.running_engine import RunningEngine, running_engine
 from bot.settings import Settings, Transport
 from bot.shipped import shipped
 from bot.slack.access import Access, Home
@@ -281,7 +275,7 @@ def _learning(
     settings: Settings,
     *,
     database: Database,
-    running: "RunningEngine",
+    running: RunningEngine,
     rollout: Rollout,
     assistant: Assistant,
     turns: Turns,
@@ -308,66 +302,6 @@ def _learning(
     jobs.add_tidying(database, settings.data_dir / "learning")
     jobs.add_retention(database, settings.retention_days)
     return parts
-
-
-@dataclass(frozen=True, slots=True)
-class RunningEngine:
-    """An engine to ask, who looks after it if it is our own, and the file that it is to serve."""
-
-    client: EngineClient
-    supervisor: EngineSupervisor | None
-    model_path: Path | None
-
-
-@asynccontextmanager
-async def running_engine(settings: Settings) -> AsyncIterator[RunningEngine]:
-    """Connect to ENGINE_URL, or start an engine of our own and look after it."""
-    key = settings.engine_api_key.get_secret_value()
-    async with AsyncExitStack() as stack:
-        if settings.engine_url:
-            client = await stack.enter_async_context(EngineClient(settings.engine_url, api_key=key))
-            yield RunningEngine(client, None, settings.model_path if settings.model_path.is_file() else None)
-            return
-        model = await asyncio.to_thread(
-            resolve_model,
-            path=settings.model_path,
-            repo=settings.model_repo,
-            file=settings.model_file,
-            folder=settings.data_dir / "models",
-            access=HubAccess(settings.hf_endpoint, settings.hf_token.get_secret_value()),
-        )
-        # A short path in a private folder: a socket's path must stay below 108 characters.
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apprentice-")))
-        socket_path = folder / "engine.sock"
-        command = engine_command(settings, model=model, socket_path=socket_path)
-        supervisor = await stack.enter_async_context(EngineSupervisor(command, socket_path=socket_path))
-        client = await stack.enter_async_context(EngineClient(socket_path=socket_path))
-        yield RunningEngine(client, supervisor, model)
-
-
-def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> list[str]:
-    """Return the command of the engine process: everything it may know stands in it, and no secret does."""
-    options = {
-        "--model": model.resolve(),
-        "--socket": socket_path,
-        "--n-ctx": settings.engine_n_ctx,
-        "--max-sequences": settings.engine_max_sequences,
-        "--n-gpu-layers": settings.engine_n_gpu_layers,
-        "--threads": settings.engine_threads,
-        "--kv-type": settings.engine_kv_type,
-        "--flash-attention": settings.engine_flash_attention,
-        "--host-cache-mb": settings.engine_host_cache_mb,
-        "--queue-limit": settings.engine_queue_limit,
-        "--longest-wait": settings.engine_longest_wait_seconds,
-        "--requests-per-minute": settings.engine_requests_per_minute,
-        "--tokens-per-minute": settings.engine_tokens_per_minute,
-        "--cache-dir": (settings.data_dir / "cache").resolve(),
-        "--state-dir": socket_path.parent,
-        "--log-level": settings.log_level,
-        "--log-format": BARE,
-    }
-    pairs = [str(part) for pair in options.items() for part in pair]
-    return [sys.executable, "-m", "bot", "engine", *pairs, "--exit-with-stdin"]
 
 
 @asynccontextmanager

@@ -153,6 +153,14 @@ def manifest(
     click.echo(render_json(built) if form == "json" else render_yaml(built))
 
 
+@cli.command("new-key")
+def new_key() -> None:
+    """Print a new key for TOKEN_ENCRYPTION_KEYS; put it before the old ones, and remove those after the next start."""
+    from bot.storage.keyring import make_key
+
+    click.echo(make_key())
+
+
 def _fetch_model(settings: "Settings") -> None:
     """Download the model while Ctrl-C still ends the process at once; what is here already costs nothing."""
     from bot.hub import Access

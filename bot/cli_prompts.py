@@ -98,7 +98,7 @@ def _book(settings: "Settings") -> "PromptBook":
 
 
 async def _test(settings: "Settings", path: Path | None, *, accepts: bool) -> "list[Outcome]":
-    from bot.app import running_engine
+    from bot.running_engine import running_engine
     from bot.conversation.prompt_trial import Accepted, load_cases, run_cases
 
     book = _book(settings)

@@ -31,6 +31,11 @@ class Settings(BaseSettings):
     slack_app_token: SecretStr = SecretStr("")
     slack_signing_secret: SecretStr = SecretStr("")
     slack_config_token: SecretStr = SecretStr("")
+    slack_client_id: str = ""
+    slack_client_secret: SecretStr = SecretStr("")
+    token_encryption_keys: Annotated[tuple[str, ...], NoDecode] = Field(default=(), repr=False)
+    install_url: str = ""
+    learn_across_workspaces: bool = False
     slack_api_url: str = "https://slack.com/api/"
     slack_transport: Transport = Transport.SOCKET
     http_host: str = "127.0.0.1"
@@ -100,7 +105,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
 
-    @field_validator("admin_user_ids", "allowed_team_ids", "allowed_bot_ids", mode="before")
+    @field_validator("admin_user_ids", "token_encryption_keys", "allowed_team_ids", "allowed_bot_ids", mode="before")
     @classmethod
     def split_ids(cls, value: object) -> object:
         """Accept `U1,U2` as people write lists in an environment file."""
@@ -137,6 +142,25 @@ class Settings(BaseSettings):
             raise ValueError("MODEL_REPO and MODEL_FILE belong together: set both, or MODEL_PATH instead")
         return self
 
+    @model_validator(mode="after")
+    def whole_oauth(self) -> Self:
+        """What lets other workspaces install the app belongs together; without it there is one workspace."""
+        parts = {
+            "SLACK_CLIENT_ID": self.slack_client_id,
+            "SLACK_CLIENT_SECRET": self.slack_client_secret.get_secret_value(),
+            "TOKEN_ENCRYPTION_KEYS": self.token_encryption_keys,
+            "INSTALL_URL": self.install_url,
+        }
+        missing = [name for name, value in parts.items() if not value]
+        if missing and len(missing) < len(parts):
+            raise ValueError(f"{', '.join(missing)}: set it too, or none of {', '.join(parts)}")
+        return self
+
+    @property
+    def has_oauth(self) -> bool:
+        """Return whether other workspaces may install the app."""
+        return bool(self.slack_client_id)
+
     @property
     def is_playground(self) -> bool:
         """Return whether Slack is a playground on this machine, where nobody is real; a proxy to Slack is none."""
@@ -149,7 +173,9 @@ class Settings(BaseSettings):
 
     def require_slack(self) -> None:
         """Raise *ConfigError* that names what Slack needs and where to get it."""
-        missing = [("SLACK_BOT_TOKEN", "OAuth & Permissions → Bot User OAuth Token", self.slack_bot_token)]
+        missing = []
+        if not self.has_oauth:
+            missing.append(("SLACK_BOT_TOKEN", "OAuth & Permissions → Bot User OAuth Token", self.slack_bot_token))
         if self.slack_transport is Transport.SOCKET:
             where = "Basic Information → App-Level Tokens, scope connections:write"
             missing.append(("SLACK_APP_TOKEN", where, self.slack_app_token))

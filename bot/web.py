@@ -7,6 +7,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 
 from bot.errors import ConfigError
 
@@ -15,8 +16,10 @@ MAX_BODY = 1024 * 1024
 Check = Callable[[], Awaitable[dict[str, bool]]]
 
 
-def build_web_app(*, alive: Check, ready: Check, slack: AsyncApp | None) -> web.Application:
-    """Build the application; *slack* is given when Slack delivers its events over HTTP."""
+def build_web_app(
+    *, alive: Check, ready: Check, slack: AsyncApp | None, flow: AsyncOAuthFlow | None = None
+) -> web.Application:
+    """Build the application; *slack* is given when Slack delivers its events over HTTP, *flow* for installing it."""
     app = web.Application(client_max_size=MAX_BODY)
 
     async def show(check: Check) -> web.Response:
@@ -40,7 +43,21 @@ def build_web_app(*, alive: Check, ready: Check, slack: AsyncApp | None) -> web.
             return await to_aiohttp_response(await dispatch(await to_bolt_request(request)))
 
         app.add_routes([web.post("/slack/events", events)])
+    if flow is not None:
+        _add_flow(app, flow)
     return app
+
+
+def _add_flow(app: web.Application, flow: AsyncOAuthFlow) -> None:
+    """Serve the page on which people install the app, and the one to which Slack sends them back."""
+
+    async def install(request: web.Request) -> web.Response:
+        return await to_aiohttp_response(await flow.handle_installation(await to_bolt_request(request)))
+
+    async def redirect(request: web.Request) -> web.Response:
+        return await to_aiohttp_response(await flow.handle_callback(await to_bolt_request(request)))
+
+    app.add_routes([web.get(flow.install_path, install), web.get(flow.redirect_uri_path, redirect)])
 
 
 @asynccontextmanager

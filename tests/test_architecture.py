@@ -44,7 +44,9 @@ MAY_IMPORT = {
     "admin": {"storage", *ENGINE_FACE},
     "jobs": {"storage", "admin", "conversation", "learning"},
     "slack": {"storage", "files", "admin", "conversation", "learning", *ENGINE_FACE},
+    "running_engine": {"settings", "hub", "model_files", "engine"},
     "app": {
+        "running_engine",
         "doctor",
         "files",
         "storage",
@@ -65,7 +67,7 @@ MAY_IMPORT = {
     "cli_learning": {
         "start",
         "settings",
-        "app",
+        "running_engine",
         "conversation.prompt_book",
         "learning",
         "learning_parts",
@@ -86,7 +88,7 @@ MAY_IMPORT = {
         "engine.files",
     },
     "cli_doctor": {"start", "doctor"},
-    "cli_prompts": {"start", "settings", "app", "conversation"},
+    "cli_prompts": {"start", "settings", "running_engine", "conversation"},
     "cli_engine": {"start", "settings", "hub", "model_files", "engine"},
     "cli_models": {"start", "settings", "hub", "model_files", "engine", "cli_engine"},
 }
@@ -102,6 +104,7 @@ ONLY_IN = {
     "apscheduler": {"jobs.py"},
     "sqlalchemy": {"storage/"},
     "alembic": {"storage/db.py"},
+    "cryptography": {"storage/keyring.py"},
     "slack_bolt": {"slack/", "app.py", "web.py"},
     "slack_sdk": {"slack/", "app.py", "playground/testing.py"},
     "torch": {"learning/training/"},

@@ -16,10 +16,10 @@ from typing import get_args
 
 import pytest
 
-from bot.app import engine_command
 from bot.cli import cli
 from bot.cli_engine import build_options
 from bot.engine.types import FLASH_ATTENTION, KV_TYPES
+from bot.running_engine import engine_command
 from bot.settings import Settings
 
 BOT = [sys.executable, "-m", "bot"]

@@ -12,6 +12,7 @@ from typing import Any
 
 from bot.slack.directory import Directory
 from bot.slack.orders import Role
+from bot.slack.workspaces import serving
 from bot.storage.admin_tables import Right
 from bot.storage.db import Database
 from bot.storage.rights import find_right
@@ -54,7 +55,7 @@ class Access:
     async def role_of(self, user_id: str, team_id: str = "") -> Role:  # noqa: ARG002 - for when several are ours
         """Return what somebody may do now; *team_id* is what their payload claims, and proves nothing."""
         user, is_fresh = await self._directory.user(user_id, fresh_s=FRESH_S, stale_s=STALE_S)
-        standing = read_standing(user, home=self._home)
+        standing = read_standing(user, home=self._here())
         async with self._database.read() as session:
             right = await find_right(session, user_id)
         role = decide_role(standing, right, is_owner=user_id in self.owners)
@@ -67,7 +68,14 @@ class Access:
     async def is_ours(self, user_id: str) -> bool:
         """Return whether somebody is a member of the workspace, who may read all that is public in it."""
         user, _ = await self._directory.user(user_id, fresh_s=FRESH_S, stale_s=STALE_S)
-        return read_standing(user, home=self._home) is Standing.OURS
+        return read_standing(user, home=self._here()) is Standing.OURS
+
+    def _here(self) -> Home:
+        """Return the workspace that is being served."""
+        workspace = serving()
+        if workspace is None:
+            return self._home
+        return Home(workspace.team_id, workspace.enterprise_id, self._home.allowed_team_ids)
 
     async def is_known(self, user_id: str) -> bool:
         """Return whether Slack has said within a day who somebody is; if not, it is away."""

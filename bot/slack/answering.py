@@ -25,6 +25,7 @@ from bot.slack.place import place_shown
 from bot.slack.posts import Target
 from bot.slack.status import working
 from bot.slack.text import mentioned_users, parse_message
+from bot.slack.workspaces import own_user_id
 from bot.storage.inbox import MAX_ATTEMPTS
 from bot.storage.tables import AnswerState, Audience, Inbox, new_id
 from bot.storage.threads import Place
@@ -96,13 +97,14 @@ class Answering:
     async def _question(self, row: Inbox) -> Question:
         event: Mapping[str, Any] = row.payload["event"]
         user_id = str(event.get("user") or event.get("bot_id"))
-        names = await self._directory.names({user_id, self._bot_user_id, *mentioned_users(event)})
+        own = own_user_id(self._bot_user_id)
+        names = await self._directory.names({user_id, own, *mentioned_users(event)})
         return Question(
             place=Place(row.team_id, row.channel_id, row.thread_ts),
             ts=row.ts,
             user_id=user_id,
             user_name=names[user_id],
-            text=parse_message(event, bot_user_id=self._bot_user_id, names=names) or "(an empty message)",
+            text=parse_message(event, bot_user_id=own, names=names) or "(an empty message)",
             audience=await self._directory.audience(
                 row.channel_id, channel_type=event.get("channel_type"), is_shared=bool(row.payload.get("is_shared"))
             ),

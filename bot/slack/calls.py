@@ -9,6 +9,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.rates import Budget, Clock, MachineClock, Rates
+from bot.slack.workspaces import Workspace, serving
 
 LACKING = {
     "unknown_method",
@@ -31,38 +32,72 @@ SERVER_ERROR = 500
 log = logging.getLogger(__name__)
 
 
+class Line:
+    """One workspace's way to Slack: whose token, what it lacks, what it still takes."""
+
+    def __init__(self, client: AsyncWebClient, rates: Rates, clock: Clock) -> None:
+        self.client = client
+        self.lacking: set[str] = set()
+        self.budget = Budget(rates, clock)
+
+
 class Calls:
-    """Slack's Web API for one workspace; every method takes the arguments that Slack's documentation names."""
+    """Slack's Web API for the workspace that is served; methods take the arguments that Slack's documentation names."""
 
     def __init__(self, client: AsyncWebClient, *, rates: Rates | None = None, clock: Clock | None = None) -> None:
-        self._client = client
-        self._lacking: set[str] = set()
+        self._rates = rates or Rates()
         self.clock: Clock = clock or MachineClock()
-        self.budget = Budget(rates or Rates(), self.clock)
+        self._own = Line(client, self._rates, self.clock)
+        self._lines: dict[str, Line] = {}
+
+    @property
+    def budget(self) -> Budget:
+        """Return what the workspace still takes."""
+        return self._line().budget
+
+    def token(self) -> str:
+        """Return the token of the workspace that is served."""
+        return self._line().client.token or ""
 
     def lacks(self, method: str) -> bool:
         """Return whether the workspace has said that it does not have *method*."""
-        return method in self._lacking
+        return method in self._line().lacking
+
+    def forget(self, workspace: Workspace) -> None:
+        """Forget a workspace's token, and what was learned about it."""
+        self._lines.pop(workspace.key, None)
+
+    def _line(self) -> Line:
+        workspace = serving()
+        if workspace is None:
+            return self._own
+        if workspace.key not in self._lines:
+            own = self._own.client
+            client = AsyncWebClient(
+                workspace.token, base_url=own.base_url, session=own.session, retry_handlers=[], timeout=own.timeout
+            )
+            self._lines[workspace.key] = Line(client, self._rates, self.clock)
+        return self._lines[workspace.key]
 
     async def call(self, method: str, *, waits: bool = True, **arguments: Any) -> Mapping[str, Any]:
         """Call *method*, waiting as Slack asks when it is too much; raise *SlackApiError* for any other refusal.
 
         With *waits* false it is called at once, and what is too much raises as well.
         """
-        channel, tries_left = str(arguments.get("channel") or ""), TRIES
+        line, channel, tries_left = self._line(), str(arguments.get("channel") or ""), TRIES
         patient_until = self.clock.now() + LONGEST_LINE_S
         while True:
             tries_left -= 1
-            await self.budget.take(method, channel)
+            await line.budget.take(method, channel)
             try:
-                response = await getattr(self._client, method.replace(".", "_"))(**arguments)
+                response = await getattr(line.client, method.replace(".", "_"))(**arguments)
                 return dict(response.data)
             except SlackApiError as error:
                 if error_code(error) in LACKING:
-                    self._lacking.add(method)
+                    line.lacking.add(method)
                 rest = _read_rest(error)
                 if rest is not None:
-                    self.budget.rest(method, channel, rest)
+                    line.budget.rest(method, channel, rest)
                     if not waits or self.clock.now() > patient_until:
                         raise
                     tries_left += 1  # it was not taken, so it was not tried

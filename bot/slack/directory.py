@@ -9,6 +9,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.workspaces import key_of
 from bot.storage.tables import Audience
 
 FRESH_S = 600.0
@@ -34,7 +35,8 @@ class Directory:
 
         Nobody (empty) is who Slack does not know, or whom it does not show us; None is said only while Slack is away.
         """
-        known = self._users.get(user_id)
+        key = key_of(user_id)
+        known = self._users.get(key)
         if known and time.monotonic() - known[0] < fresh_s:
             return known[1], True
         try:
@@ -45,8 +47,8 @@ class Directory:
                 is_kept = known is not None and time.monotonic() - known[0] < stale_s
                 return (known[1] if known and is_kept else None), False
             answer = {}
-        self._users[user_id] = (time.monotonic(), answer.get("user") or {})
-        return self._users[user_id][1], True
+        self._users[key] = (time.monotonic(), answer.get("user") or {})
+        return self._users[key][1], True
 
     async def names(self, user_ids: Iterable[str]) -> dict[str, str]:
         """Return the names of several people."""
@@ -58,13 +60,14 @@ class Directory:
             return Audience.SHARED
         if channel_type == "im" or channel_id.startswith("D"):
             return Audience.DIRECT
-        known = self._channels.get(channel_id)
+        key = key_of(channel_id)
+        known = self._channels.get(key)
         if known and time.monotonic() - known[0] < FRESH_S:
             return known[1]
         answer = await self._calls.call_if_possible("conversations.info", channel=channel_id)
         audience = _audience((answer or {}).get("channel") or {}, channel_type=channel_type)
         if answer is not None:
-            self._channels[channel_id] = (time.monotonic(), audience)
+            self._channels[key] = (time.monotonic(), audience)
         return audience
 
 

@@ -36,11 +36,13 @@ EVENTS = {
     "agent_session_stopped": "stop at once when somebody presses Slack's own Stop",
     "app_context_changed": "know which conversation you look at beside it, to suggest what fits",
     "app_home_opened": "fill its Home tab and suggest prompts",
+    "app_uninstalled": "forget a workspace's token when it removes the app",
     "app_mention": "answer whoever mentions it",
     "message.channels": "answer the next messages of a thread; without it people must mention it every time",
     "message.groups": "the same in private channels",
     "message.im": "answer direct messages",
     "message.mpim": "answer in group messages",
+    "tokens_revoked": "forget a token that no longer works",
 }
 SHORTCUTS: tuple[Mapping[str, str], ...] = ()
 

@@ -9,6 +9,7 @@ from bot.errors import DeliveryError
 from bot.slack.admission import Admission
 from bot.slack.answering import Answering
 from bot.slack.asides import Asides
+from bot.slack.workspaces import Workspaces
 from bot.storage import inbox
 from bot.storage.db import Database
 from bot.storage.tables import Inbox, new_id, now
@@ -24,11 +25,19 @@ log = logging.getLogger(__name__)
 class Turns:
     """Has everything answered that the inbox holds, until it is cancelled."""
 
-    def __init__(self, database: Database, answering: Answering, asides: Asides, admission: Admission) -> None:
+    def __init__(
+        self,
+        database: Database,
+        answering: Answering,
+        asides: Asides,
+        admission: Admission,
+        workspaces: Workspaces | None = None,
+    ) -> None:
         self._database = database
         self._answering = answering
         self._asides = asides
         self._admission = admission
+        self._workspaces = workspaces
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -117,8 +126,20 @@ class Turns:
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
     async def _bring(self, rows: Sequence[Inbox], *, attempts: int) -> None:
+        claimed = [row.id for row in rows]
+        async with self._database.read() as session:
+            rows = await inbox.still_there(session, rows)
+        if rows:
+            await self._answer(rows, attempts=attempts)
+        async with self._database.begin() as session:
+            await inbox.finish(session, claimed)
+
+    async def _answer(self, rows: Sequence[Inbox], *, attempts: int) -> None:
+        is_gone = self._workspaces is not None and await self._workspaces.enter(rows[-1].team_id) is None
         try:
-            if self._asides.knows(rows[-1].kind):
+            if is_gone:
+                log.info("turns: the app is no longer installed where an event came from")
+            elif self._asides.knows(rows[-1].kind):
                 await self._asides.tell(rows[-1])
             elif not await self._admission.is_refused(rows[-1]):
                 await self._answering.answer(rows, attempts=attempts)
@@ -130,8 +151,6 @@ class Turns:
             error_id = new_id()
             log.exception("turns: error %s, after %d attempts", error_id, attempts)
             await self._apologise(rows[-1], error_id)
-        async with self._database.begin() as session:
-            await inbox.finish(session, [row.id for row in rows])
 
     async def _apologise(self, row: Inbox, error_id: str) -> None:
         try:

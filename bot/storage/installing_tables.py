@@ -44,3 +44,12 @@ class EventSighting(Base):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     at: Mapped[datetime] = mapped_column(default=now)
+
+
+class OrgTeam(Base):
+    """Which organisation a workspace belongs to, where the organisation has installed the app for all of them."""
+
+    __tablename__ = "org_teams"
+
+    team_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    enterprise_id: Mapped[str] = mapped_column(String(32))

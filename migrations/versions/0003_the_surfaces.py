@@ -55,7 +55,7 @@ def downgrade() -> None:
     for table in ("notices", "reviews", "limits", "user_rights"):
         op.drop_table(table)
     _drop_manners_tables()
-    for table in ("installations", "event_sightings", "channel_personas"):
+    for table in ("installations", "org_teams", "event_sightings", "channel_personas"):
         op.drop_table(table)
 
 
@@ -148,6 +148,12 @@ def _installing_tables() -> None:
         sa.Column("by", sa.String(length=64), nullable=False),
         sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("team_id", "channel_id", name=op.f("pk_channel_personas")),
+    )
+    op.create_table(
+        "org_teams",
+        sa.Column("team_id", sa.String(length=32), nullable=False),
+        sa.Column("enterprise_id", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("team_id", name=op.f("pk_org_teams")),
     )
     op.create_table(
         "event_sightings",
@@ -356,7 +362,7 @@ def _schedule_tables() -> None:
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("cron", sa.String(length=100), nullable=False),
         sa.Column("tz", sa.String(length=64), nullable=False),
-        sa.Column("next_at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("next_at", types.UtcDateTime(timezone=True), nullable=True),
         sa.Column("created_at", types.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schedules")),
     )

@@ -1,0 +1,76 @@
+"""The engine that the bot asks: the server of ENGINE_URL, or one of our own that is started and looked after."""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.engine.client import EngineClient
+from bot.engine.supervisor import EngineSupervisor
+from bot.hub import Access
+from bot.logs import BARE
+from bot.model_files import resolve_model
+from bot.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RunningEngine:
+    """An engine to ask, who looks after it if it is our own, and the file that it is to serve."""
+
+    client: EngineClient
+    supervisor: EngineSupervisor | None
+    model_path: Path | None
+
+
+@asynccontextmanager
+async def running_engine(settings: Settings) -> AsyncIterator[RunningEngine]:
+    """Connect to ENGINE_URL, or start an engine of our own and look after it."""
+    key = settings.engine_api_key.get_secret_value()
+    async with AsyncExitStack() as stack:
+        if settings.engine_url:
+            client = await stack.enter_async_context(EngineClient(settings.engine_url, api_key=key))
+            yield RunningEngine(client, None, settings.model_path if settings.model_path.is_file() else None)
+            return
+        model = await asyncio.to_thread(
+            resolve_model,
+            path=settings.model_path,
+            repo=settings.model_repo,
+            file=settings.model_file,
+            folder=settings.data_dir / "models",
+            access=Access(settings.hf_endpoint, settings.hf_token.get_secret_value()),
+        )
+        # A short path in a private folder: a socket's path must stay below 108 characters.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apprentice-")))
+        socket_path = folder / "engine.sock"
+        command = engine_command(settings, model=model, socket_path=socket_path)
+        supervisor = await stack.enter_async_context(EngineSupervisor(command, socket_path=socket_path))
+        client = await stack.enter_async_context(EngineClient(socket_path=socket_path))
+        yield RunningEngine(client, supervisor, model)
+
+
+def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> list[str]:
+    """Return the command of the engine process: everything it may know stands in it, and no secret does."""
+    options = {
+        "--model": model.resolve(),
+        "--socket": socket_path,
+        "--n-ctx": settings.engine_n_ctx,
+        "--max-sequences": settings.engine_max_sequences,
+        "--n-gpu-layers": settings.engine_n_gpu_layers,
+        "--threads": settings.engine_threads,
+        "--kv-type": settings.engine_kv_type,
+        "--flash-attention": settings.engine_flash_attention,
+        "--host-cache-mb": settings.engine_host_cache_mb,
+        "--queue-limit": settings.engine_queue_limit,
+        "--longest-wait": settings.engine_longest_wait_seconds,
+        "--requests-per-minute": settings.engine_requests_per_minute,
+        "--tokens-per-minute": settings.engine_tokens_per_minute,
+        "--cache-dir": (settings.data_dir / "cache").resolve(),
+        "--state-dir": socket_path.parent,
+        "--log-level": settings.log_level,
+        "--log-format": BARE,
+    }
+    pairs = [str(part) for pair in options.items() for part in pair]
+    return [sys.executable, "-m", "bot", "engine", *pairs, "--exit-with-stdin"]

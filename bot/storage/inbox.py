@@ -134,10 +134,22 @@ async def replace_waiting(
 
 
 async def drop_waiting(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> None:
-    """Take an event out of the line because its message is gone."""
+    """Take an event out of the line because its message is gone; one that is being answered loses its text.
+
+    That one still holds its place, so that nothing else begins in the thread before its answer has ended.
+    """
     row = await _waiting(session, team_id, channel_id, ts)
     if row is not None:
         await finish(session, row.id)
+    here = {"team_id": team_id, "channel_id": channel_id, "ts": ts, "kind": "message"}
+    await session.execute(update(Inbox).filter_by(**here, state=InboxState.RUNNING).values(payload={}))
+
+
+async def still_there(session: AsyncSession, rows: Sequence[Inbox]) -> Sequence[Inbox]:
+    """Return those of some claimed events whose message was not deleted since."""
+    known = await session.execute(select(Inbox.id, Inbox.payload).where(Inbox.id.in_([row.id for row in rows])))
+    there = {row[0] for row in known if row[1]}
+    return [row for row in rows if row.id in there]
 
 
 async def _waiting(session: AsyncSession, team_id: str, channel_id: str, ts: str) -> Inbox | None:

@@ -12,6 +12,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 
 from bot.admin.budgets import Budgets
+from bot.admin.model import ModelSwitch
 from bot.conversation.memory import Memory
 from bot.conversation.prompt_book import PromptBook
 from bot.conversation.prompt_watch import fresh_prompts
@@ -28,7 +29,7 @@ from bot.learning.rollout.serving import Rollout
 from bot.learning.window import Window
 from bot.learning_parts import LearningParts, build_learning
 from bot.running_engine import RunningEngine, running_engine
-from bot.settings import Settings, Transport
+from bot.settings import STARTER_MODEL, Settings, Transport
 from bot.shipped import shipped
 from bot.slack.access import Access, Home
 from bot.slack.admin_commands import build_admin_commands
@@ -146,7 +147,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             workspaces=workspaces,
             commands=[
                 *_commands(settings, database, prompts, engine),
-                *_admin_commands(settings, database, engine, learning=parts.learning, calls=calls),
+                *_admin_commands(settings, database, running, learning=parts.learning, calls=calls, turns=turns),
             ],
         )
         await stack.enter_async_context(jobs.running())
@@ -188,17 +189,32 @@ async def _listening(
 
 
 def _admin_commands(
-    settings: Settings, database: Database, engine: EngineClient, *, learning: Learning, calls: Calls
+    settings: Settings, database: Database, running: RunningEngine, *, learning: Learning, calls: Calls, turns: Turns
 ) -> list[Command]:
+    switch = None
+    if running.serve is not None and running.model_path is not None:
+        folders = [settings.data_dir / "models"]
+        if settings.model_path != STARTER_MODEL:
+            folders.append(settings.model_path.parent)
+        switch = ModelSwitch(
+            database,
+            current=running.model_path,
+            folders=folders,
+            folder=settings.data_dir,
+            serve=running.serve,
+            hold=turns.holding,
+            tell=learning.use_model,
+        )
     return build_admin_commands(
         database,
-        engine,
+        running.client,
         learning,
         calls,
         owners=frozenset(settings.admin_user_ids),
         budgets=_budgets(settings),
         retention_days=settings.retention_days,
         folder=settings.data_dir,
+        switch=switch,
     )
 
 

@@ -3,17 +3,20 @@
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.admin.model import CHOICE, read_choice
 from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
 from bot.hub import Access
 from bot.logs import BARE
 from bot.model_files import resolve_model
 from bot.settings import Settings
+
+LONGEST_LOAD_S = 900  # a large model from a slow disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class RunningEngine:
     client: EngineClient
     supervisor: EngineSupervisor | None
     model_path: Path | None
+    serve: Callable[[Path], Awaitable[None]] | None = None  # lets our own engine serve another file
 
 
 @asynccontextmanager
@@ -34,13 +38,18 @@ async def running_engine(settings: Settings) -> AsyncIterator[RunningEngine]:
             client = await stack.enter_async_context(EngineClient(settings.engine_url, api_key=key))
             yield RunningEngine(client, None, settings.model_path if settings.model_path.is_file() else None)
             return
-        model = await asyncio.to_thread(
-            resolve_model,
-            path=settings.model_path,
-            repo=settings.model_repo,
-            file=settings.model_file,
-            folder=settings.data_dir / "models",
-            access=Access(settings.hf_endpoint, settings.hf_token.get_secret_value()),
+        chosen, _before = read_choice(settings.data_dir / CHOICE)
+        model = (
+            chosen
+            if chosen is not None and chosen.is_file()
+            else await asyncio.to_thread(
+                resolve_model,
+                path=settings.model_path,
+                repo=settings.model_repo,
+                file=settings.model_file,
+                folder=settings.data_dir / "models",
+                access=Access(settings.hf_endpoint, settings.hf_token.get_secret_value()),
+            )
         )
         # A short path in a private folder: a socket's path must stay below 108 characters.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apprentice-")))
@@ -48,7 +57,12 @@ async def running_engine(settings: Settings) -> AsyncIterator[RunningEngine]:
         command = engine_command(settings, model=model, socket_path=socket_path)
         supervisor = await stack.enter_async_context(EngineSupervisor(command, socket_path=socket_path))
         client = await stack.enter_async_context(EngineClient(socket_path=socket_path))
-        yield RunningEngine(client, supervisor, model)
+
+        async def serve(path: Path) -> None:
+            await supervisor.switch(engine_command(settings, model=path, socket_path=socket_path))
+            await supervisor.wait_ready(LONGEST_LOAD_S)
+
+        yield RunningEngine(client, supervisor, model, serve)
 
 
 def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> list[str]:

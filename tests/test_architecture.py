@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "admin": {"storage", *ENGINE_FACE},
     "jobs": {"storage", "admin", "conversation", "learning"},
     "slack": {"storage", "files", "admin", "conversation", "learning", *ENGINE_FACE},
-    "running_engine": {"settings", "hub", "model_files", "engine"},
+    "running_engine": {"settings", "admin.model", "hub", "model_files", "engine"},
     "app": {
         "running_engine",
         "doctor",

@@ -88,6 +88,13 @@ class EngineSupervisor:
         if self.state != "ready":
             raise self.error or EngineUnavailable("The engine is stopped.")
 
+    async def switch(self, command: Sequence[str]) -> None:
+        """End the engine, and start another with *command*; `wait_ready` says when it answers."""
+        await self.stop()
+        self._command, self._breaker, self.error = tuple(command), Breaker(), None
+        await self._enter("starting")
+        self._task = asyncio.create_task(self._keep_alive(), name="engine-supervisor")
+
     async def stop(self) -> None:
         """End the engine: first by closing its standard input, in the end by force."""
         if self._task:

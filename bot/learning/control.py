@@ -1,8 +1,10 @@
 """What can be asked and done about learning: one function each, for Slack's commands and buttons and for the CLI."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from bot.engine.client import EngineClient
@@ -254,6 +256,11 @@ class Learning:
         async with self._database.begin() as session:
             await (ask_for_own if is_wanted else give_up_own)(session, channel_id, by=by)
             record(session, "training.own-adapter", by=by, target=channel_id, is_wanted=is_wanted)
+
+    def use_model(self, path: Path) -> None:
+        """Learn for another file from now on: it is what the engine serves."""
+        self._config = replace(self._config, model_path=path)
+        self._runner.use_model(path)
 
     async def survey(self) -> Survey:
         """Return what a training would learn from now, and what it would leave out."""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from bot.errors import DeliveryError, EngineBusy, EngineError, EngineUnavailable, LearningError, UnknownModel
@@ -57,6 +58,10 @@ class Runner:
         self._stopped = ""  # why the work under way was cancelled
         self._tries: Counter[int] = Counter()
         self._not_before = 0.0
+
+    def use_model(self, path: Path) -> None:
+        """Learn for another file from the next run on."""
+        self._steps.use_model(path)
 
     async def work(self) -> None:
         """Work until cancelled; what is under way then goes on at the next start."""

@@ -73,6 +73,10 @@ class Steps:
         self._is_busy = is_busy
         self.is_paused = False
 
+    def use_model(self, path: Path) -> None:
+        """Learn for another file from the next run on."""
+        self._config = replace(self._config, model_path=path)
+
     def is_held(self) -> bool:
         """Return whether the trainer has to hold still."""
         return self.is_paused or self._is_busy()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bot.admin.budgets import Budgets
+from bot.admin.model import ModelSwitch
 from bot.engine.client import EngineClient
 from bot.learning.control import Learning
 from bot.slack.audit_commands import build_audit_commands
@@ -11,6 +12,7 @@ from bot.slack.calls import Calls
 from bot.slack.channel_commands import build_channel_commands
 from bot.slack.data_commands import build_data_commands
 from bot.slack.health_commands import build_health_commands
+from bot.slack.model_commands import build_model_commands
 from bot.slack.orders import Command
 from bot.slack.people_commands import build_people_commands
 from bot.slack.review import build_dataset_commands
@@ -27,10 +29,12 @@ def build_admin_commands(
     budgets: Budgets,
     retention_days: int,
     folder: Path,
+    switch: ModelSwitch | None,
 ) -> list[Command]:
     """Build them all; *folder* is where the data lies."""
     return [
         *build_health_commands(database, engine, folder),
+        *build_model_commands(switch),
         *build_channel_commands(database, learning),
         *build_people_commands(database, owners=owners, defaults=budgets),
         *build_dataset_commands(database, learning, calls),

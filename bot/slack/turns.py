@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
 from bot.errors import DeliveryError
 from bot.slack.admission import Admission
@@ -16,6 +16,7 @@ from bot.storage.tables import Inbox, new_id, now
 
 MAX_RUNNING = 64
 GRACE_S = 20.0
+LONGEST_ANSWER_S = 300.0
 PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 
@@ -39,6 +40,7 @@ class Turns:
         self._admission = admission
         self._workspaces = workspaces
         self._wake = asyncio.Event()
+        self._is_held = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
@@ -48,6 +50,19 @@ class Turns:
     def is_busy(self) -> bool:
         """Return whether answers are under way."""
         return bool(self._tasks)
+
+    @asynccontextmanager
+    async def holding(self) -> AsyncIterator[None]:
+        """Let no answer begin while the block runs, and those under way end first; what comes in waits."""
+        self._is_held = True
+        try:
+            under_way = set(self._tasks)
+            if under_way:
+                await asyncio.wait(under_way, timeout=LONGEST_ANSWER_S)
+            yield
+        finally:
+            self._is_held = False
+            self.wake()
 
     async def run(self) -> None:
         """Work until cancelled; then let the answers under way end, for a while or until cancelled again."""
@@ -86,7 +101,7 @@ class Turns:
     async def _claim(self) -> float | None:
         """Begin what is ready; return how long until something else will be, None when nobody knows."""
         free = MAX_RUNNING - len(self._tasks)
-        if free <= 0:
+        if free <= 0 or self._is_held:
             return None
         async with self._database.read() as session:
             is_ready = bool(await inbox.find_ready(session, limit=1))

@@ -1,0 +1,131 @@
+"""Which model file is served, and another in its place: tried at once, taken back when it does not work.
+
+While the engine changes, no new answer begins and those under way are completed first; what people write meanwhile
+waits as always.
+"""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.errors import AdminError, EngineError
+from bot.language import _
+from bot.storage.audit import record
+from bot.storage.db import Database
+
+CHOICE = "model.json"
+MOST_LISTED = 50
+LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")  # of a model in several files, whose first one is named
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A GGUF that could be served; *name* is how one chooses it."""
+
+    name: str
+    path: Path
+    gigabytes: float
+    is_served: bool
+
+
+class ModelSwitch:
+    """Serves one model file after another.
+
+    *serve* lets the engine serve a file and returns when it answers, *hold* keeps answers from beginning while its
+    block runs, *tell* says to the learning loop which file it is now. *choice* is kept in *folder* for the next start.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        current: Path,
+        folders: Sequence[Path],
+        folder: Path,
+        serve: Callable[[Path], Awaitable[None]],
+        hold: Callable[[], AbstractAsyncContextManager[None]],
+        tell: Callable[[Path], None],
+    ) -> None:
+        self._database = database
+        self._current = current.resolve()
+        self._folders = folders
+        self._choice = folder / CHOICE
+        self._serve = serve
+        self._hold = hold
+        self._tell = tell
+        self._switching = asyncio.Lock()
+
+    def list_files(self) -> Sequence[ModelFile]:
+        """Return what can be served, by name."""
+        patterns = ("*.gguf", "*/*.gguf")
+        there = [path for folder in self._folders for pattern in patterns for path in folder.glob(pattern)]
+        found = {path.resolve() for path in there if not LATER_PART.search(path.name)} | {self._current}
+        return [
+            ModelFile(path.name, path, path.stat().st_size / 1e9, path == self._current)
+            for path in sorted(found, key=lambda path: path.name.lower())[:MOST_LISTED]
+            if path.is_file()
+        ]
+
+    def before(self) -> Path | None:
+        """Return the file that `back` would serve."""
+        path = read_choice(self._choice)[1]
+        return path if path is not None and path != self._current and path.is_file() else None
+
+    async def switch(self, name: str, *, by: str) -> str:
+        """Serve the file called *name*; return the name of the one before."""
+        matching = [file for file in self.list_files() if file.name == name]
+        if len(matching) != 1:
+            raise AdminError(_("There is no model file called {name}; `model` names them all.").format(name=name[:80]))
+        if matching[0].is_served:
+            raise AdminError(_("{name} is served already.").format(name=name))
+        return await self._change(matching[0].path, by=by)
+
+    async def back(self, *, by: str) -> str:
+        """Serve the file that was served before the last switch; return the name of the one that was."""
+        path = self.before()
+        if path is None:
+            raise AdminError(_("Nothing was served before, so there is nothing to go back to."))
+        return await self._change(path, by=by)
+
+    async def _change(self, path: Path, *, by: str) -> str:
+        if self._switching.locked():
+            raise AdminError(_("The model is being changed already; wait until that has ended."))
+        async with self._switching, self._hold():
+            old = self._current
+            try:
+                await self._serve(path)
+            except EngineError as error:
+                log.warning("model: %s cannot be served, going back to %s: %s", path.name, old.name, error)
+                await self._serve(old)
+                sentence = _("{name} cannot be served ({reason}); {old} answers as before.")
+                raise AdminError(sentence.format(name=path.name, reason=error, old=old.name)) from error
+            self._current = path
+            self._tell(path)
+            write_choice(self._choice, path, old)
+        async with self._database.begin() as session:
+            record(session, "model.switch", by=by, target=path.name, before=old.name)
+        return old.name
+
+
+def read_choice(file: Path) -> tuple[Path | None, Path | None]:
+    """Return the file that an admin chose and the one before it; None where nothing can be read."""
+    try:
+        kept = json.loads(file.read_text())
+        return Path(kept["path"]), Path(kept["before"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, None
+
+
+def write_choice(file: Path, path: Path, before: Path) -> None:
+    """Keep what was chosen for the next start."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(".new")
+    draft.write_text(json.dumps({"path": str(path), "before": str(before)}))
+    draft.replace(file)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot import __version__
+from bot.cli_admin import budget, channels, users
 from bot.cli_dataset import dataset
 from bot.cli_doctor import doctor
 from bot.cli_engine import engine
 from bot.cli_learning import adapters, train
 from bot.cli_models import models
 from bot.cli_prompts import prompts
+from bot.cli_records import audit, data, feedback
 from bot.start import start
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ cli.add_command(models)
 cli.add_command(train)
 cli.add_command(adapters)
 cli.add_command(dataset)
+for group in (users, channels, budget, feedback, data, audit):
+    cli.add_command(group)
 cli.add_command(prompts)
 cli.add_command(doctor)
 

@@ -62,6 +62,59 @@ def stats() -> None:
         click.echo(line)
 
 
+@dataset.command()
+@click.option("--most", default=20, show_default=True, type=click.IntRange(1, 1000))
+def review(most: int) -> None:
+    """Show the corrections that nobody has decided about, the newest first; then approve, or reject them."""
+    from bot.admin.reviews import list_waiting
+
+    async def work() -> None:
+        async with _opened() as (database, _known, _is_allowed):
+            waiting = await list_waiting(database, most=most)
+            if not waiting:
+                click.echo("No correction waits for a reviewer.", err=True)
+            for one in waiting:
+                click.echo(f"{one.correction_id}  {one.user_id} in {one.channel_id}, {one.created_at:%Y-%m-%d}")
+                for label, text in (("Q", one.question), ("A", one.answer), ("=", one.text)):
+                    click.echo(f"  {label} {' '.join(text.split())[:400]}")
+
+    asyncio.run(work())
+
+
+@dataset.command()
+@click.argument("correction")
+@click.option("--text", default="", help="What is to be learned instead of what the correction says.")
+def approve(correction: str, text: str) -> None:
+    """Let CORRECTION be learned."""
+    _decide(correction, "approved", text)
+
+
+@dataset.command()
+@click.argument("correction")
+def reject(correction: str) -> None:
+    """Let CORRECTION not be learned."""
+    _decide(correction, "rejected", "")
+
+
+@dataset.command()
+@click.argument("correction")
+def reopen(correction: str) -> None:
+    """Decide nothing about CORRECTION any more."""
+    _decide(correction, "waiting", "")
+
+
+def _decide(correction: str, state: str, text: str) -> None:
+    from bot.admin.reviews import decide
+    from bot.storage.admin_tables import ReviewState
+
+    async def work() -> None:
+        async with _opened() as (database, _known, _is_allowed):
+            before = await decide(database, correction, ReviewState(state), by="cli", text=text)
+            click.echo(f"{correction} is {state}; before: {before}.")
+
+    asyncio.run(work())
+
+
 @asynccontextmanager
 async def _opened() -> "AsyncIterator[tuple[Database, dict[str, Any], bool]]":
     """Open the database; yield it with what every look at the data set needs, and whether learning is permitted."""

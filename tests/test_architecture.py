@@ -74,7 +74,10 @@ MAY_IMPORT = {
         "storage",
         *ENGINE_FACE,
     },
-    "cli_dataset": {"start", "conversation.prompt_book", "learning", "storage"},
+    "cli_opened": {"start", "settings", "storage"},
+    "cli_admin": {"cli_opened", "settings", "admin", "storage"},
+    "cli_records": {"cli_opened", "settings", "admin", "learning", "storage"},
+    "cli_dataset": {"start", "admin", "conversation.prompt_book", "learning", "storage"},
     "doctor": {
         "storage",
         "settings",

@@ -14,11 +14,13 @@ from bot.learning.tidying import empty_folder
 from bot.storage import adapters as store
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
-from bot.storage.learning_tables import Adapter, AdapterState, Run
+from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
 from bot.storage.person_data import forget_person, list_corrections, list_runs
+from bot.storage.runs import end_run, open_run
 
 KEPT_FILES = {"curves.png", "data.png", "data.json", "outcome.json", "plan.json"}  # pictures and numbers, no text
 SPOILT = {AdapterState.TAINTED, AdapterState.REJECTED}
+CANCELLED = "Somebody was forgotten while it ran."
 BECAUSE = "It learned from words that were deleted since."
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ class Forgotten:
 async def forget_everywhere(database: Database, user_id: str, *, by: str, folder: Path) -> Forgotten:
     """Forget somebody; *folder* is where runs keep their files."""
     async with database.begin() as session:
+        await _cancel_open(session)
         runs = sorted(await list_runs(session, user_id))
         corrections = await list_corrections(session, user_id)
         tainted = await taint(session, runs, by=by)
@@ -47,6 +50,14 @@ async def forget_everywhere(database: Database, user_id: str, *, by: str, folder
         await asyncio.to_thread(empty_folder, folder / "runs" / str(run_id), KEPT_FILES)
     log.info("learning: somebody was forgotten: %d runs, %d adapters", len(runs), len(tainted))
     return Forgotten(counts, tuple(tainted), tuple(runs))
+
+
+async def _cancel_open(session: Session) -> None:
+    """Cancel the run under way, whichever process works on it: it may have read the words that go."""
+    run = await open_run(session)
+    if run is not None:
+        await end_run(session, run.id, RunState.CANCELLED, reason=CANCELLED)
+        await store.set_aside(session, run.id, by="run", reason=CANCELLED)
 
 
 async def taint(session: Session, runs: Collection[int], *, by: str) -> list[str]:

@@ -1,13 +1,11 @@
 """`channels`: where the assistant answers, what it answers there, and whether it learns from it."""
 
-from dataclasses import replace
-
+from bot.admin import channels
 from bot.language import _
 from bot.learning.control import Learning
 from bot.slack.order_buttons import done
 from bot.slack.order_words import Words, is_channel, read_channel, read_words
 from bot.slack.orders import Call, Command, Reply, Role, UsageError
-from bot.storage.channel_settings import all_settings, load_rules, save_rules
 from bot.storage.choices import CHANNEL
 from bot.storage.db import Database
 from bot.storage.manners_tables import Mode
@@ -56,18 +54,15 @@ class ChannelOrders:
         raise UsageError(_("I do not understand that."))
 
     async def _list(self, team_id: str) -> str:
-        async with self._database.read() as session:
-            rows = await all_settings(session, team_id)
-        lines = [f"<#{row.channel_id}>  `{row.mode}`  ({_say_mode(Mode(row.mode))})" for row in rows[:MOST_SHOWN]]
+        found = await channels.list_channels(self._database, team_id)
+        lines = [f"<#{one.channel_id}>  `{one.mode}`  ({_say_mode(one.mode)})" for one in found[:MOST_SHOWN]]
         everywhere = _("Everywhere else: `{mode}` ({words}).").format(mode=Mode.THREAD, words=_say_mode(Mode.THREAD))
         return "\n".join([*lines, everywhere])
 
     async def _set_mode(self, channel_id: str, mode: Mode, call: Call) -> Reply:
-        async with self._database.begin() as session:
-            rules = await load_rules(session, call.team_id, channel_id)
-            await save_rules(session, call.team_id, channel_id, replace(rules, mode=mode), by=call.user_id)
+        before = await channels.set_mode(self._database, call.team_id, channel_id, mode, by=call.user_id)
         said = _("In {channel} from now on: {words}.").format(channel=f"<#{channel_id}>", words=_say_mode(mode))
-        return done(said, f"channels mode {channel_id} {rules.mode}")
+        return done(said, f"channels mode {channel_id} {before}")
 
     async def _set_training(self, channel_id: str, call: Call, *, is_allowed: bool) -> Reply:
         was = await self._learning.is_chosen(CHANNEL, channel_id)

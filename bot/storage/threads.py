@@ -75,3 +75,8 @@ async def load_history(session: AsyncSession, thread_id: str, *, before_ts: str)
     )
     newest = {message_id: text for message_id, text in answers if text}
     return [Said(said.user_name, said.text, newest.get(said.id), said.ts, said.id) for said in messages]
+
+
+async def known_teams(session: AsyncSession) -> list[str]:
+    """Return the workspaces in which somebody has talked to the assistant."""
+    return sorted(await session.scalars(select(Thread.team_id).distinct()))

@@ -1,0 +1,181 @@
+"""`bot feedback|data|audit`: what people think, what is stored of them, and who did what; as in Slack.
+
+Imports nothing heavy before a command runs.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bot.cli_opened import confirm, name_me, run_opened
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+    from bot.storage.db import Database
+
+YES = click.option("--yes", is_flag=True, help="Do it without asking.")
+OUTPUT = click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.  [default: the terminal]"
+)
+
+
+@click.group()
+def feedback() -> None:
+    """What people think of the answers."""
+
+
+@feedback.command()
+@click.option("--weeks", default=8, show_default=True, type=click.IntRange(1, 520))
+def trend(weeks: int) -> None:
+    """Count answers, thumbs and corrections week by week."""
+    from bot.admin.feedback import read_trend
+
+    async def work(database: "Database", _settings: "Settings") -> None:
+        click.echo("week        answers     up   down  corrections  liked")
+        for week in await read_trend(database, weeks=weeks):
+            liked = "" if week.liked is None else f"{week.liked:.0%}"
+            counts = f"{week.answers:7} {week.ups:6} {week.downs:6} {week.corrections:12}"
+            click.echo(f"{week.begin}  {counts}  {liked:>5}")
+
+    run_opened(work)
+
+
+@feedback.command()
+@click.option("--most", default=10, show_default=True, type=click.IntRange(1, 100))
+def worst(most: int) -> None:
+    """Show the answers that people liked least, of those that everybody could read."""
+    from bot.admin.feedback import read_worst
+
+    async def work(database: "Database", _settings: "Settings") -> None:
+        for item in await read_worst(database, most=most):
+            reasons = f" ({', '.join(item.reasons)})" if item.reasons else ""
+            click.echo(f"{item.downs} down, {item.ups} up, {item.channel_id}{reasons}")
+            click.echo(f"  Q: {_one_line(item.question)}\n  A: {_one_line(item.answer)}")
+
+    run_opened(work)
+
+
+@click.group()
+def data() -> None:
+    """What is stored of somebody, and for how long."""
+
+
+@data.command("export")
+@click.argument("user")
+@OUTPUT
+def export_person(user: str, output: Path | None) -> None:
+    """Write all that is stored of USER as JSON."""
+    from bot.admin.data import export_person as export
+
+    async def work(database: "Database", _settings: "Settings") -> None:
+        _write(await export(database, user, by=name_me()), output)
+
+    run_opened(work)
+
+
+@data.command()
+@click.argument("user")
+@YES
+def forget(user: str, yes: bool) -> None:
+    """Delete all that is stored of USER; adapters that learned from them are never served again. No way back."""
+    from bot.learning.forgetting import forget_everywhere
+
+    confirm(f"Delete all that is stored of {user}, and take back what was learned from it?", yes=yes)
+
+    async def work(database: "Database", settings: "Settings") -> None:
+        folder = (settings.data_dir / "learning").resolve()
+        forgotten = await forget_everywhere(database, user, by=name_me(), folder=folder)
+        for name, count in forgotten.counts.items():
+            click.echo(f"{count:8} {name.replace('_', ' ')}")
+        click.echo(f"{len(forgotten.runs):8} runs without their examples")
+        click.echo(f"{len(forgotten.adapters):8} adapters never served again {' '.join(forgotten.adapters)}".rstrip())
+
+    run_opened(work)
+
+
+@data.command()
+@click.argument("channel", default="")
+@click.argument("days", default="")
+@YES
+def retention(channel: str, days: str, yes: bool) -> None:
+    """Delete what is said in CHANNEL after DAYS: a number, forever, or default. Without them: show what was set."""
+    from bot.admin.data import read_retention, set_retention
+
+    words = {"forever": 0, "default": None}
+    if channel and days not in words and not days.isdecimal():
+        raise click.BadParameter("a number, forever, or default", param_hint="DAYS")
+    if channel and days.isdecimal():
+        confirm(f"Delete what was said in {channel} once it is {days} days old?", yes=yes)
+
+    async def work(database: "Database", settings: "Settings") -> None:
+        if channel:
+            await set_retention(database, channel, words[days] if days in words else int(days), by=name_me())
+        click.echo(f"everywhere else  {settings.retention_days or 'forever'}")
+        for name, kept in (await read_retention(database)).items():
+            click.echo(f"{name:16} {kept or 'forever'}")
+
+    run_opened(work)
+
+
+@click.group()
+def audit() -> None:
+    """Who did what with the assistant."""
+
+
+@audit.command()
+@click.option("--most", default=20, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--find", "containing", default="", help="Only rows whose actor, action or target begins with this.")
+def last(most: int, containing: str) -> None:
+    """Show the newest rows, the newest first."""
+    from bot.admin.audit_log import read_audit
+
+    async def work(database: "Database", _settings: "Settings") -> None:
+        for row in await read_audit(database, most=most, containing=containing):
+            click.echo(f"{row['number']:6} {row['at'][:19]}  {row['by']:16} {row['action']:20} {row['target']}")
+
+    run_opened(work)
+
+
+@audit.command("export")
+@click.option("--find", "containing", default="", help="Only rows whose actor, action or target begins with this.")
+@OUTPUT
+def export_log(containing: str, output: Path | None) -> None:
+    """Write the log as JSON lines, the oldest row first."""
+    from bot.admin.audit_log import export_audit
+
+    async def work(database: "Database", _settings: "Settings") -> None:
+        _write(await export_audit(database, by=name_me(), containing=containing), output)
+
+    run_opened(work)
+
+
+@audit.command()
+@click.argument("seal", default="")
+def verify(seal: str) -> None:
+    """Compute every seal again; with a SEAL that you noted earlier, also whether the rows up to it are still there."""
+    from bot.admin.audit_log import verify_audit
+    from bot.errors import AdminError
+
+    async def work(database: "Database", _settings: "Settings") -> None:
+        chain = await verify_audit(database, head=seal)
+        if chain.broken_at is not None:
+            broken = f"Row {chain.broken_at} was changed, or one before it is missing"
+            raise AdminError(f"{broken}; rows 1 to {chain.count} hold.")
+        if not chain.has_head:
+            raise AdminError("The rows hold, but that seal is not among them: the newest rows were cut off.")
+        click.echo(f"All {chain.count} rows hold. Note this seal elsewhere: {chain.seal}")
+
+    run_opened(work)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        click.echo(text, nl=not text.endswith("\n"))
+        return
+    output.write_text(text, encoding="utf-8")
+    click.echo(f"{output} is written.", err=True)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:200]

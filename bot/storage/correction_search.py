@@ -90,7 +90,7 @@ async def load_vectors(session: AsyncSession, asked: Asked, model: str) -> tuple
     ).all()
     size = len(rows[0][1]) if rows else 0
     same = [(row[0], row[1]) for row in rows if len(row[1]) == size]
-    matrix = np.frombuffer(b"".join(vector for _, vector in same), dtype="<f4").reshape(len(same), -1)
+    matrix = np.frombuffer(b"".join(vector for _, vector in same), dtype="<f4").reshape(len(same), size // 4)
     return [correction_id for correction_id, _ in same], matrix
 
 

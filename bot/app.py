@@ -9,7 +9,9 @@ from functools import partial
 
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.admin.budgets import Budgets
 from bot.admin.model import ModelSwitch
@@ -49,6 +51,8 @@ from bot.slack.intake import Manners
 from bot.slack.learning_news import LearningNews
 from bot.slack.orders import Command
 from bot.slack.prompt_commands import build_prompt_commands
+from bot.slack.rooms import Rooms
+from bot.slack.scheduling import build_scheduling
 from bot.slack.turns import Turns
 from bot.slack.workspaces import Workspaces
 from bot.storage.db import Database, open_database
@@ -89,21 +93,44 @@ class RunningBot:
             await asyncio.sleep(0.1)
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What everything else stands on."""
+
+    prompts: PromptBook
+    running: RunningEngine
+    database: Database
+    client: AsyncWebClient
+    calls: Calls
+    identity: AuthorizeResult
+    workspaces: Workspaces | None
+
+
+@asynccontextmanager
+async def _ground(settings: Settings) -> AsyncIterator[Ground]:
+    """Open prompts, engine, database and Slack for as long as the block runs."""
+    token = settings.slack_bot_token.get_secret_value()
+    async with (
+        fresh_prompts(shipped("prompts"), settings.prompts_dir) as prompts,
+        running_engine(settings) as running,
+        open_database(settings.database()) as database,
+        slack_client(token, settings.slack_api_url) as client,
+    ):
+        calls = Calls(client)
+        identity = await log_in(client)
+        workspaces = await open_workspaces(settings.token_encryption_keys, database, identity, calls)
+        yield Ground(prompts, running, database, client, calls, identity, workspaces)
+
+
 @asynccontextmanager
 async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
     """Run the whole bot for as long as the block runs."""
     settings.require_slack()
+    settings = settings.guarded()
     async with AsyncExitStack() as stack:
-        prompts = await stack.enter_async_context(fresh_prompts(shipped("prompts"), settings.prompts_dir))
-        running = await stack.enter_async_context(running_engine(settings))
-        engine = running.client
-        database = await stack.enter_async_context(open_database(settings.database()))
-        token = settings.slack_bot_token.get_secret_value()
-        client = await stack.enter_async_context(slack_client(token, settings.slack_api_url))
-        calls = Calls(client)
-        identity = await log_in(client)
-        workspaces = await open_workspaces(settings.token_encryption_keys, database, identity, calls)
-        jobs = Jobs(database)
+        ground = await stack.enter_async_context(_ground(settings))
+        prompts, running, database, calls = ground.prompts, ground.running, ground.database, ground.calls
+        engine, identity, workspaces, jobs = running.client, ground.identity, ground.workspaces, Jobs(ground.database)
         rollout = Rollout(database, engine)
         memory = await stack.enter_async_context(_memory(settings, database, engine, prompts))
         assistant = _assistant(settings, database, engine, rollout, prompts, memory=memory)
@@ -111,13 +138,9 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         home = Home(identity.team_id or "", identity.enterprise_id or "", frozenset(settings.allowed_team_ids))
         access = Access(database, directory, owners=frozenset(settings.admin_user_ids), home=home)
         files = await stack.enter_async_context(_file_desk(settings, database, calls))
+        own = identity.bot_user_id or ""
         answering = Answering(
-            assistant,
-            calls=calls,
-            directory=directory,
-            files=files,
-            is_ours=access.is_ours,
-            bot_user_id=identity.bot_user_id or "",
+            assistant, calls=calls, directory=directory, files=files, is_ours=access.is_ours, bot_user_id=own
         )
         admission = Admission(database, access, calls, budgets=_budgets(settings))
         turns = Turns(database, answering, Asides(calls), admission, workspaces)
@@ -132,7 +155,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             calls=calls,
         )
         slack = build_slack_app(
-            client,
+            ground.client,
             identity=identity,
             signing_secret=settings.slack_signing_secret.get_secret_value(),
             database=database,
@@ -148,6 +171,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             commands=[
                 *_commands(settings, database, prompts, engine),
                 *_admin_commands(settings, database, running, learning=parts.learning, calls=calls, turns=turns),
+                *_schedules(settings, database, directory, Rooms(calls, access, workspaces), jobs),
             ],
         )
         await stack.enter_async_context(jobs.running())
@@ -186,6 +210,11 @@ async def _listening(
             return
         async with connected(socket):
             yield port
+
+
+def _schedules(settings: Settings, database: Database, directory: Directory, rooms: Rooms, jobs: Jobs) -> list[Command]:
+    hours = settings.schedule_late_hours
+    return build_scheduling(database, directory, rooms, late_hours=hours, add_jobs=jobs.add_schedules)
 
 
 def _admin_commands(

@@ -128,15 +128,16 @@ async def _look_into_database(settings: Settings) -> AsyncIterator[tuple[Finding
     """Yield findings, and with one of them the events that have come."""
     nothing: frozenset[str] = frozenset()
     topic, mend = "Database", "look at DATABASE_URL: host, name, user and password; .env.example has an example."
+    own = settings.data_dir / "apprentice.db"
+    if not settings.database_url and not await asyncio.to_thread(own.exists):
+        yield ok(topic, f"{own} will be made at the first start."), nothing
+        return
     try:
         database = Database(settings.database())
     except StorageError as error:
         yield wrong(topic, str(error), "set DATABASE_URL as .env.example shows, or leave it empty for SQLite."), nothing
         return
     try:
-        if database.is_sqlite and not settings.database_url and not (settings.data_dir / "apprentice.db").exists():
-            yield ok(topic, f"{database.place()} will be made at the first start."), nothing
-            return
         try:
             found, newest = await database.revision()
         except Exception as error:  # noqa: BLE001 - whatever the driver says

@@ -382,7 +382,7 @@ async def test_what_is_wrong_with_the_model_is_named(tmp_path: Path) -> None:
 
 async def test_a_model_that_does_not_fit_is_named(tmp_path: Path) -> None:
     """A process of its own plans it, with these settings, and says what to change."""
-    (finding,) = await model(settings_for(tmp_path, engine_n_ctx=200_000_000), is_running=False)
+    (finding,) = await model(settings_for(tmp_path, engine_n_ctx=4_000_000), is_running=False)
 
     assert (finding.topic, finding.verdict) == ("Memory", Verdict.WRONG)
     assert "ENGINE_N_CTX" in finding.mend

@@ -44,6 +44,12 @@ def publish(hub: Hub, event: Json, *, channel: Channel | None = None) -> None:
     )
 
 
+def app_removed(hub: Hub) -> None:
+    """Tell that the app's token no longer works, and that the app was removed."""
+    publish(hub, {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [hub.app.bot_user_id]}})
+    publish(hub, {"type": "app_uninstalled"})
+
+
 def event_ts(hub: Hub) -> str:
     """Return a timestamp for an event that is not a message."""
     return hub.workspace.next_ts(hub.clock.now())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from bot.playground.clock import Clock, Timer
@@ -18,7 +18,13 @@ from bot.playground.live import Live
 from bot.playground.manifest import read_manifest
 from bot.playground.modals import Modals
 from bot.playground.options import PlaygroundOptions
-from bot.playground.seed import build_app_identity, build_workspace, install_app
+from bot.playground.seed import (
+    build_app_identity,
+    build_second_app,
+    build_second_workspace,
+    build_workspace,
+    install_app,
+)
 from bot.playground.snapshot import Snapshot
 from bot.playground.socket_mode import SocketMode
 from bot.playground.triggers import ResponseUrls, Triggers
@@ -30,11 +36,15 @@ if TYPE_CHECKING:
 class Hub:
     """Holds the workspace and all that surrounds it, and tells pages and file about changes."""
 
-    def __init__(self, options: PlaygroundOptions) -> None:
+    def __init__(self, options: PlaygroundOptions, *, first: Hub | None = None) -> None:
         self.options = options
         self.manifest = read_manifest(options.manifest)
-        self.app = build_app_identity(options, self.manifest)
-        self.clock = Clock()
+        identity = build_app_identity(options, self.manifest)
+        self.app = identity if first is None else build_second_app(identity)
+        self.clock: Clock = Clock() if first is None else first.clock
+        self.second: Hub | None = None
+        self.is_installed = first is None
+        self.codes: set[str] = set()  # what Slack has given out for the second workspace and nobody has exchanged yet
         self.live = Live()
         self.faults = Faults(options.faults)
         self.limits = Limits(now=self.clock.now)
@@ -42,7 +52,8 @@ class Hub:
             now=self.clock.now, on_change=lambda entry: self.live.push({"type": "log", "entry": entry})
         )
         self.snapshot = Snapshot(options.data)
-        self.workspace = self.snapshot.load() or build_workspace(self.app)
+        build = build_workspace if first is None else build_second_workspace
+        self.workspace = self.snapshot.load() or build(self.app)
         install_app(self.workspace, self.app)
         self.triggers = Triggers(now=self.clock.now)
         self.response_urls = ResponseUrls(now=self.clock.now)
@@ -54,18 +65,31 @@ class Hub:
         self.timers: dict[str, Timer] = {}
         self.stopped_streams: set[tuple[str, str]] = set()
         self.base_url = ""
-        self.sockets = SocketMode(
-            app_id=self.app.id,
-            clock=self.clock,
-            faults=self.faults,
-            inspector=self.inspector,
-            on_change=self.push_app,
+        self.sockets: SocketMode = (
+            first.sockets
+            if first is not None
+            else SocketMode(
+                app_id=self.app.id,
+                clock=self.clock,
+                faults=self.faults,
+                inspector=self.inspector,
+                on_change=self.push_app,
+            )
         )
-        self.http = self._build_http_delivery()
+        self.http: HttpDelivery | None = first.http if first is not None else self._build_http_delivery()
         self.delivery = Delivery(
             self.http or self.sockets, clock=self.clock, faults=self.faults, inspector=self.inspector
         )
-        self.clock.before_jump = self.delivery.settle
+        if first is None:
+            self.clock.before_jump = self.delivery.settle
+        if first is None and options.has_second:
+            token = f"{options.bot_token}-second"
+            self.second = Hub(replace(options, bot_token=token, data=None), first=self)
+
+    def serving(self, token: str | None) -> Hub:
+        """Return the workspace that a token belongs to."""
+        second = self.second
+        return second if second is not None and second.is_installed and token == second.options.bot_token else self
 
     def start(self) -> None:
         """Begin what needs a running event loop."""
@@ -75,6 +99,9 @@ class Hub:
     async def close(self) -> None:
         """End every connection, then write the file a last time."""
         self.live.close()
+        if self.second is not None:
+            self.second.live.close()
+            await self.second.delivery.close()
         await self.delivery.close()
         await self.sockets.close()
         if self.http is not None:

@@ -26,6 +26,9 @@ class PlaygroundOptions:
     app_token: str = "xapp-playground"  # noqa: S105 - see above
     config_token: str = "xoxe.xoxp-playground"  # noqa: S105 - see above
     signing_secret: str = "playground-signing-secret"  # noqa: S105 - see above
+    client_id: str = "111.222"
+    client_secret: str = "playground-client-secret"  # noqa: S105 - see above
+    has_second: bool = False  # whether there is a second workspace, in which the app can be installed by OAuth
     faults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 

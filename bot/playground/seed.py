@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.playground.entities import Channel, User
 from bot.playground.manifest import Command, Manifest
@@ -41,6 +41,28 @@ class AppIdentity:
 def build_app_identity(options: PlaygroundOptions, manifest: Manifest) -> AppIdentity:
     """Name the app: by option, else by manifest, else Apprentice."""
     return AppIdentity(name=options.app_name or manifest.name or "Apprentice", commands=manifest.commands)
+
+
+def build_second_app(app: AppIdentity) -> AppIdentity:
+    """Name the same app as it is installed in a second workspace: there it has another bot."""
+    return replace(app, bot_user_id="U0APPRENT2", bot_id="B0APPRENT2")
+
+
+def build_second_workspace(app: AppIdentity) -> Workspace:
+    """Build a workspace of other people, in which the app can be installed as well."""
+    workspace = Workspace(team_id="T0SECOND", team_name="Second Office", domain="second")
+    people = (
+        User("U0ZOE", "zoe", "Zoe Park", "Zoe", color="be123c", is_admin=True, avatar="ZP"),
+        User("U0MAX", "max", "Max Roth", "Max", color="0f766e", avatar="MR"),
+    )
+    workspace.users.update({person.id: person for person in people})
+    install_app(workspace, app)
+    everybody = [*(person.id for person in people), app.bot_user_id]
+    _add_channel(workspace, Channel("C0SECOND", "general", "public", "", everybody, "U0ZOE"))
+    for person in people:
+        direct = Channel(f"D0{person.name.upper()}", "", "im", members=[person.id, app.bot_user_id], creator=person.id)
+        _add_channel(workspace, direct)
+    return workspace
 
 
 def build_workspace(app: AppIdentity) -> Workspace:

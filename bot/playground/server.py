@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import signal
 from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 
@@ -15,11 +17,12 @@ from bot.playground.files import take_bytes
 from bot.playground.guards import add_headers, guard
 from bot.playground.hub import Hub
 from bot.playground.inspector import shorten_tokens
-from bot.playground.options import PlaygroundOptions, check_options
+from bot.playground.options import PlaygroundOptions, check_options, is_loopback
 from bot.playground.page.files import send_file
 from bot.playground.page.request import HUB
 from bot.playground.page.routes import add_page_routes
 from bot.playground.responses import use_response_url
+from bot.playground.scheduled import arm_all
 from bot.playground.web_api.dispatch import handle_call, read_values
 from bot.playground.web_api.files import require_file
 
@@ -37,6 +40,7 @@ def build_app(options: PlaygroundOptions) -> web.Application:
     app = web.Application(middlewares=[guard], client_max_size=MAX_BODY)
     app[HUB] = hub
     app.router.add_route("*", "/api/{method:[^/]+}", _handle_api)
+    app.router.add_get("/oauth/v2/authorize", _handle_authorize)
     app.router.add_get("/link", _handle_link)
     app.router.add_get("/link/", _handle_link)
     app.router.add_post("/commands/{key}", _handle_response)
@@ -80,12 +84,16 @@ async def start_server(options: PlaygroundOptions) -> web.AppRunner:
             "stop what listens there or choose another with --port."
         ) from error
     host = f"[{options.host}]" if ":" in options.host else options.host
-    runner.app[HUB].base_url = f"http://{host}:{runner.addresses[0][1]}"
+    hub = runner.app[HUB]
+    hub.base_url = f"http://{host}:{runner.addresses[0][1]}"
+    if hub.second is not None:
+        hub.second.base_url = hub.base_url
     return runner
 
 
 async def _start(app: web.Application) -> None:
     app[HUB].start()
+    arm_all(app[HUB])
 
 
 async def _stop(app: web.Application) -> None:
@@ -100,13 +108,27 @@ async def _handle_link(request: web.Request) -> web.StreamResponse:
     return await request.app[HUB].sockets.connect(request)
 
 
+async def _handle_authorize(request: web.Request) -> web.StreamResponse:
+    """Let the second workspace's admin agree, and send the browser back to the app with a code."""
+    hub, wanted = request.app[HUB], request.query
+    if hub.second is None or wanted.get("client_id") != hub.options.client_id:
+        return web.Response(status=400, text="invalid_client_id, or this playground has no second workspace.")
+    back = urlsplit(wanted.get("redirect_uri", ""))
+    if not is_loopback(back.hostname or ""):
+        return web.Response(status=400, text="bad_redirect_uri: only this machine's own addresses.")
+    code = secrets.token_hex(16)
+    hub.second.codes.add(code)
+    raise web.HTTPFound(f"{back.geturl()}?{urlencode({'code': code, 'state': wanted.get('state', '')})}")
+
+
 async def _handle_response(request: web.Request) -> web.StreamResponse:
     hub, key = request.app[HUB], request.match_info["key"]
     entry = hub.inspector.start("http", "response_url", request={}, direction="from_app")
     try:
         values = await read_values(request)
         entry.request = shorten_tokens(values)
-        use_response_url(hub, key, values)
+        office = hub.second if hub.second is not None and hub.second.response_urls.has(key) else hub
+        use_response_url(office, key, values)
     except SlackError as error:
         hub.inspector.finish(entry, ok=False, status=error.code)
         status = 404 if error.code in {"expired_url", "used_url"} else 400

@@ -6,6 +6,7 @@ The app under test reaches it through sockets as it reaches Slack; only the peop
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -14,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.playground import events
 from bot.playground.entities import Json, Message
 from bot.playground.hub import Hub
 from bot.playground.options import PlaygroundOptions
@@ -31,6 +33,7 @@ class Playground:
     def __init__(self, options: PlaygroundOptions | None = None, **changes: Any) -> None:
         self.options = replace(options or PlaygroundOptions(port=0), **changes)
         self._runner: web.AppRunner | None = None
+        self.office: Hub | None = None
 
     async def __aenter__(self) -> Playground:
         self._runner = await start_server(self.options)
@@ -45,9 +48,23 @@ class Playground:
     @property
     def hub(self) -> Hub:
         """The parts inside, for what this class does not offer."""
+        if self.office is not None:
+            return self.office
         if self._runner is None:
             raise RuntimeError("Enter the playground first: async with Playground() as playground.")
         return self._runner.app[HUB]
+
+    @property
+    def second(self) -> Playground:
+        """The second workspace (has_second=True), which the app sees once it is installed there: U0ZOE and U0MAX."""
+        view = copy.copy(self)
+        view.office = self.hub.second
+        return view
+
+    async def uninstall(self) -> None:
+        """Take the app out of this workspace: its token is dead, and it hears of it."""
+        self.hub.is_installed = False
+        events.app_removed(self.hub)
 
     @property
     def base_url(self) -> str:

@@ -78,6 +78,10 @@ class ResponseUrls:
         self._tickets[key] = ResponseTicket(channel, user, message_ts, self._now() + RESPONSE_SECONDS)
         return key
 
+    def has(self, key: str) -> bool:
+        """Say whether an id was issued here."""
+        return key in self._tickets
+
     def find(self, key: str) -> ResponseTicket:
         """Return a ticket that can still be used."""
         ticket = self._tickets.get(key)

@@ -67,7 +67,7 @@ def build_slack_app(
     logger.setLevel(logging.ERROR)  # Bolt warns that it will not use the client's token, which is what we want
     app = AsyncApp(
         client=client,
-        authorize=authorize,
+        authorize=authorize,  # type: ignore[arg-type]  # Bolt takes None for: not installed there
         signing_secret=signing_secret or None,
         logger=logger,
         attaching_conversation_kwargs_enabled=False,

@@ -79,11 +79,15 @@ class Calls:
             self._lines[workspace.key] = Line(client, self._rates, self.clock)
         return self._lines[workspace.key]
 
-    async def call(self, method: str, *, waits: bool = True, **arguments: Any) -> Mapping[str, Any]:
-        """Call *method*, waiting as Slack asks when it is too much; raise *SlackApiError* for any other refusal.
+    async def call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        """Call *method*, waiting as Slack asks when it is too much; raise *SlackApiError* for any other refusal."""
+        return await self._call(method, arguments, waits=True)
 
-        With *waits* false it is called at once, and what is too much raises as well.
-        """
+    async def call_now(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        """Call *method* once; what is too much for Slack raises as well, so that nobody waits for it."""
+        return await self._call(method, arguments, waits=False)
+
+    async def _call(self, method: str, arguments: Mapping[str, Any], *, waits: bool) -> Mapping[str, Any]:
         line, channel, tries_left = self._line(), str(arguments.get("channel") or ""), TRIES
         patient_until = self.clock.now() + LONGEST_LINE_S
         while True:

@@ -46,7 +46,7 @@ class Posts:
         self._ts = list(reply_ts)
         self._shown: dict[int, tuple[str, list[Block]]] = {}
         self._has_promise = False
-        self._waits = True
+        self._call = calls.call
         self._on_reply = on_reply
         self._is_another_try = bool(reply_ts)
         self._overflow = Overflow(calls, channel_id=target.channel_id, thread_ts=target.thread_ts)
@@ -97,7 +97,7 @@ class Posts:
         return [first] if await self._overflow.put(text, first_ts=self._ts[0], title=title) else parts
 
     async def _put_all(self, parts: list[str], tail: list[Block], *, is_growing: bool = False) -> None:
-        self._waits = not is_growing
+        self._call = self._calls.call_now if is_growing else self._calls.call
         for index, part in enumerate(parts):
             blocks = build_text(part) + (tail if index == len(parts) - 1 else [])
             if self._shown.get(index) != (part, blocks):
@@ -130,9 +130,8 @@ class Posts:
                     raise
             else:
                 return
-        posted = await self._calls.call(
+        posted = await self._call(
             POST,
-            waits=self._waits,
             channel=channel,
             thread_ts=self._target.thread_ts,
             text=text,
@@ -146,12 +145,12 @@ class Posts:
     async def _edit(self, ts: str, text: str, blocks: list[Block]) -> None:
         channel = self._target.channel_id
         try:
-            await self._calls.call(EDIT, waits=self._waits, channel=channel, ts=ts, text=text, blocks=blocks)
+            await self._call(EDIT, channel=channel, ts=ts, text=text, blocks=blocks)
         except SlackApiError as error:
             if error_code(error) != "streaming_state_conflict":
                 raise
             await self._calls.call_if_possible("chat.stopStream", channel=channel, ts=ts)
-            await self._calls.call(EDIT, waits=self._waits, channel=channel, ts=ts, text=text, blocks=blocks)
+            await self._call(EDIT, channel=channel, ts=ts, text=text, blocks=blocks)
 
 
 def _split(text: str) -> list[str]:

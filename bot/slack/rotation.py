@@ -52,7 +52,7 @@ def _cut_inside(text: str, *, after: int, most: int) -> Cut | None:
     position = space + 1 if space > after else most
     if position >= len(text):
         return None  # one word so far, and there is room for it
-    while position > after + 1 and not is_boundary(text, position):
+    while position > max(after, 1) and not is_boundary(text, position):
         position -= 1
     fence = ""
     for line in text[:position].splitlines(keepends=True):

@@ -1,5 +1,7 @@
 """Slack's native text stream: start, append, stop. Whoever uses it must be ready for it to break."""
 
+from typing import Any
+
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
@@ -55,7 +57,7 @@ class NativeStream:
         """Show the rest of *text*, then *blocks* below it, and end the stream; the answer may go on in another."""
         if len(text) > STREAM_LIMIT or self.ts is None:
             raise StreamBroken
-        rest = {"markdown_text": text[self.sent :]} if len(text) > self.sent else {}
+        rest: dict[str, Any] = {"markdown_text": text[self.sent :]} if len(text) > self.sent else {}
         rest |= {"session_status": "processing"} if goes_on else {}
         self._calls.budget.redeem(STOP)
         await self._call(STOP, ts=self.ts, blocks=blocks, **rest)
@@ -96,7 +98,8 @@ class NativeStream:
 
     async def _call(self, method: str, *, waits: bool = True, **arguments: object) -> dict[str, object]:
         try:
-            return dict(await self._calls.call(method, waits=waits, channel=self._target.channel_id, **arguments))
+            call = self._calls.call if waits else self._calls.call_now
+            return dict(await call(method, channel=self._target.channel_id, **arguments))
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             if not waits and is_throttled(error):
                 raise _Later from error

@@ -31,6 +31,7 @@ NEEDS: dict[str, frozenset[str]] = {
     "agents.sessions.rename": frozenset({"chat:write", "assistant:write"}),
     "agents.sessions.setStatus": frozenset({"chat:write", "assistant:write"}),
     "apps.connections.open": frozenset(),
+    "apps.manifest.export": frozenset(),  # its own kind of token
     "assistant.threads.setStatus": frozenset({"chat:write", "assistant:write"}),
     "assistant.threads.setSuggestedPrompts": frozenset({"assistant:write"}),
     "assistant.threads.setTitle": frozenset({"assistant:write"}),
@@ -55,6 +56,7 @@ NEEDS: dict[str, frozenset[str]] = {
     "conversations.members": READ,
     "conversations.open": frozenset({"im:write"}),
     "conversations.replies": HISTORY,
+    "files.delete": frozenset({"files:write"}),
     "files.completeUploadExternal": frozenset({"files:write"}),
     "files.getUploadURLExternal": frozenset({"files:write"}),
     "files.info": frozenset({"files:read"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import secrets
 import time
@@ -36,6 +37,7 @@ async def handle_call(hub: Hub, request: web.Request) -> web.StreamResponse:
     except SlackError as error:
         return _respond(_failure(error))
     token = _take_token(request, values)
+    hub = hub.serving(token)
     entry = hub.inspector.start("api", name, request=values, direction="from_app")
     broken = await _strike_before(hub, name, request) or _limit(hub, name, values)
     if broken is not None:
@@ -111,7 +113,18 @@ def _take_token(request: web.Request, values: Json) -> str | None:
     scheme, _, in_header = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and in_header:
         return in_header.strip()
+    if scheme.lower() == "basic" and in_header:
+        values.update(_read_basic(in_header))
     return str(in_body) if in_body else None
+
+
+def _read_basic(header: str) -> Json:
+    """Read who an app says that it is when it has no token yet."""
+    try:
+        client_id, _, secret = base64.b64decode(header).decode().partition(":")
+    except ValueError:
+        return {}
+    return {"client_id": client_id, "client_secret": secret}
 
 
 async def _strike_before(hub: Hub, name: str, request: web.Request) -> tuple[web.StreamResponse, str] | None:

@@ -1,0 +1,249 @@
+"""Several workspaces: the app is installed by OAuth, serves each as itself, and forgets what is taken back."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy import select
+
+from bot.app import RunningBot
+from bot.errors import ConfigError
+from bot.playground.person import Person
+from bot.playground.testing import Playground
+from bot.settings import Settings
+from bot.slack.calls import Calls
+from bot.slack.workspaces import Workspace, Workspaces, own_user_id, serving
+from bot.storage.db import Database
+from bot.storage.installations import Installed, find_installation, note_team, relock_installations, save_installation
+from bot.storage.installing_tables import Installation
+from bot.storage.keyring import Keyring, make_key
+from bot.storage.personas import choose_persona, find_persona
+from bot.storage.tables import Thread
+from tests.scenarios.conftest import Finished, StartBot
+
+KEY = make_key()
+OAUTH = {
+    "slack_client_id": "111.222",
+    "slack_client_secret": "playground-client-secret",
+    "token_encryption_keys": KEY,
+    "install_url": "http://127.0.0.1:1",  # only its path counts here: the test is the browser
+}
+
+
+@pytest.fixture
+async def playground() -> AsyncIterator[Playground]:
+    """Open two workspaces; the app is only in the first."""
+    async with Playground(has_second=True) as opened:
+        yield opened
+
+
+async def install(playground: Playground, bot: RunningBot, *, state: str = "", cookie: str = "") -> str:
+    """Install the app as a browser would, and return the page that is shown at the end."""
+    here = f"http://127.0.0.1:{bot.http_port}"
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as browser:
+        async with browser.get(f"{here}/slack/install") as page:
+            said = await page.text()
+            own = page.headers["Set-Cookie"].split(";")[0]
+        link = re.search(r'href="([^"]+)"', said)
+        assert link is not None
+        address = link[1].replace("&amp;", "&")
+        assert address.startswith(f"{playground.base_url}/oauth/v2/authorize")
+        assert "chat:write" in address.replace("%3A", ":")
+        async with browser.get(address, allow_redirects=False) as agreed:
+            back = agreed.headers["Location"].partition("?")[2]
+        query = re.sub(r"state=[^&]*", f"state={state}", back) if state else back
+        headers = {"Cookie": cookie or own}
+        async with browser.get(f"{here}/slack/oauth_redirect?{query}", headers=headers) as done:
+            return await done.text()
+
+
+async def test_a_second_workspace_installs_uses_and_removes_it(
+    playground: Playground, start_bot: StartBot, finished: Finished, rows: Database
+) -> None:
+    """Each is answered with its own token and bot; the token lies locked on the disk; removing it ends everything."""
+    second = playground.second
+    maya, zoe = playground.maya, Person(second.hub, "U0ZOE")
+    async with start_bot(**OAUTH) as bot:
+        await playground.wait_for_connection()
+        assert "Thank you" in await install(playground, bot)
+        async with rows.read() as session:
+            (kept,) = list(await session.scalars(select(Installation)))
+        assert (kept.team_id, kept.bot_user_id, kept.name) == ("T0SECOND", "U0APPRENT2", "Second Office")
+        assert "xoxb" not in kept.token
+
+        here = await maya.say(maya.dm, "hello")
+        there = await zoe.say(zoe.dm, "hello")
+        group = await zoe.say("general", "<@U0APPRENT2> hello")
+        assert (await playground.wait_for_reply(maya.dm, here))["user"] == "U0APPRENTICE"
+        assert (await second.wait_for_reply(zoe.dm, there))["user"] == "U0APPRENT2"
+        assert (await second.wait_for_reply("general", group))["user"] == "U0APPRENT2"
+        await finished(3)
+        await zoe.command("/apprentice", "help")
+        await second.wait_until(lambda: zoe.ephemerals(zoe.dm), what="help in the second workspace")
+
+        await second.uninstall()
+        await gone(rows)
+        await zoe.say(zoe.dm, "still there?")
+        again = await maya.say(maya.dm, "hello again")
+        await playground.wait_for_reply(maya.dm, again)
+        assert len(await finished(4)) == 4
+
+    async with rows.read() as session:
+        teams = sorted(set(await session.scalars(select(Thread.team_id))))
+    assert teams == ["T0PLAYGRND", "T0SECOND"]
+
+
+async def gone(rows: Database) -> None:
+    """Wait until no installation is kept."""
+    for _ in range(500):
+        async with rows.read() as session:
+            if not list(await session.scalars(select(Installation))):
+                return
+        await asyncio.sleep(0.02)
+    raise AssertionError("the installation is still there")
+
+
+async def test_without_a_token_of_its_own_it_waits_for_installations(
+    playground: Playground, start_bot: StartBot, finished: Finished
+) -> None:
+    """No SLACK_BOT_TOKEN at all: nobody is answered before somebody has installed it."""
+    second = playground.second
+    zoe = Person(second.hub, "U0ZOE")
+    async with start_bot(**OAUTH, slack_bot_token="") as bot:
+        await playground.wait_for_connection()
+        await playground.maya.say(playground.maya.dm, "hello")
+        await install(playground, bot)
+        there = await zoe.say(zoe.dm, "hello")
+        assert (await second.wait_for_reply(zoe.dm, there))["user"] == "U0APPRENT2"
+        assert len(await finished(1)) == 1
+
+
+async def test_only_the_browser_that_began_can_finish(playground: Playground, start_bot: StartBot) -> None:
+    """A made-up state, or another browser's, installs nothing."""
+    async with start_bot(**OAUTH) as bot:
+        made_up = await install(playground, bot, state="x")
+        foreign = await install(playground, bot, cookie="slack-app-oauth-state=other")
+
+    assert "Thank you" not in made_up
+    assert "Thank you" not in foreign
+    assert not playground.second.hub.is_installed
+
+
+def installed(**changes: Any) -> Installed:
+    """Build an installation."""
+    values = {
+        "enterprise_id": "",
+        "team_id": "T1",
+        "name": "One",
+        "app_id": "A1",
+        "bot_id": "B1",
+        "bot_user_id": "U1",
+        "token": "xoxb-one",
+        "scopes": "chat:write",
+        "installed_by": "U9",
+    }
+    return Installed(**{**values, **changes})
+
+
+async def test_keys_can_change(database: Database) -> None:
+    """A new key before the old one reads everything; after the next start the old one is no longer needed."""
+    old, new = make_key(), make_key()
+    async with database.begin() as session:
+        await save_installation(session, installed(), Keyring([old]))
+    async with database.begin() as session:
+        assert await relock_installations(session, Keyring([new, old])) == 1
+    async with database.read() as session:
+        found = await find_installation(session, Keyring([new]), team_id="T1")
+        assert found is not None
+        assert found.token == "xoxb-one"
+        with pytest.raises(ConfigError, match="none of them opens"):
+            await find_installation(session, Keyring([old]), team_id="T1")
+
+
+async def test_an_organisation_installs_for_all_its_workspaces(database: Database) -> None:
+    """Its one token serves each of them, also after a restart, when only the workspace is known; others not."""
+    keyring = Keyring([KEY])
+    async with database.begin() as session:
+        await save_installation(session, installed(enterprise_id="E1", team_id="", token="xoxb-org"), keyring)
+        await save_installation(session, installed(enterprise_id="E1", team_id="T2", token="xoxb-two"), keyring)
+    first = Workspaces(database, keyring)
+    one = await first.find(team_id="T1", enterprise_id="E1")
+    own = await first.find(team_id="T2", enterprise_id="E1")
+    restarted = Workspaces(database, keyring)
+    again = await restarted.find(team_id="T1")
+
+    assert one is not None
+    assert own is not None
+    assert again is not None
+    assert (one.token, own.token, again.token) == ("xoxb-org", "xoxb-two", "xoxb-org")
+    assert await restarted.find(team_id="T3") is None
+    assert await restarted.find(team_id="T1", enterprise_id="E2") is None
+
+
+async def test_what_belonged_to_an_installation_goes_with_it(database: Database) -> None:
+    """Its token, its personas; nobody else's."""
+    keyring = Keyring([KEY])
+    workspaces = Workspaces(database, keyring)
+    await workspaces.save(installed())
+    await workspaces.save(installed(team_id="T2", token="xoxb-two"))
+    async with database.begin() as session:
+        await choose_persona(session, "T1", "C1", persona="brief", by="U1")
+        await choose_persona(session, "T2", "C2", persona="brief", by="U1")
+        await note_team(session, "T5", "E5")
+    one = await workspaces.find(team_id="T1")
+    assert one is not None
+    await workspaces.drop(one)
+
+    assert await workspaces.find(team_id="T1") is None
+    assert await workspaces.find(team_id="T2") is not None
+    async with database.read() as session:
+        assert [await find_persona(session, f"T{number}", f"C{number}") for number in (1, 2)] == ["", "brief"]
+
+
+async def test_each_workspace_has_its_own_line(database: Database, playground: Playground) -> None:
+    """Token, limits and what it lacks are those of the workspace that was entered, and of nobody else."""
+    home = Workspace("", "T0PLAYGRND", "B0", "U0APPRENTICE", "xoxb-playground")
+    workspaces = Workspaces(database, Keyring([KEY]), home=home)
+    await workspaces.save(installed())
+    calls = Calls(AsyncWebClient("xoxb-playground", base_url=playground.api_url))
+    await workspaces.enter("T1")
+    assert (calls.token(), own_user_id("U0APPRENTICE")) == ("xoxb-one", "U1")
+    calls.budget.rest("chat.update", "", 60)
+    assert await workspaces.enter("T9") is None
+    await workspaces.enter("T0PLAYGRND")
+    assert serving() is None
+    assert (calls.token(), own_user_id("U0APPRENTICE")) == ("xoxb-playground", "U0APPRENTICE")
+    assert calls.budget.room("chat.update") > 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"slack_client_id": "1"}, "SLACK_CLIENT_SECRET, TOKEN_ENCRYPTION_KEYS, INSTALL_URL"),
+        ({"token_encryption_keys": KEY}, "SLACK_CLIENT_ID"),
+    ],
+)
+def test_half_a_setting_is_named(changes: dict[str, str], said: str) -> None:
+    """What belongs together is asked for together."""
+    with pytest.raises(ValueError, match=said):
+        Settings(**changes)
+
+
+def test_a_wrong_key_is_named_and_never_shown() -> None:
+    """The sentence says how to make one, and nothing that somebody typed."""
+    with pytest.raises(ConfigError, match="new-key") as raised:
+        Keyring(["secret-nonsense"])
+    assert "secret-nonsense" not in str(raised.value)
+    assert KEY not in repr(Settings(**OAUTH))
+
+
+def test_strange_workspaces_do_not_learn_together(tmp_path: Path) -> None:
+    """What one company taught must not answer another: nothing is trained unless somebody says that it may."""
+    assert not Settings(data_dir=tmp_path, **OAUTH).guarded().training_enabled
+    assert Settings(data_dir=tmp_path, **OAUTH, learn_across_workspaces=True).guarded().training_enabled
+    assert Settings(data_dir=tmp_path).guarded().training_enabled

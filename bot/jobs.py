@@ -20,8 +20,11 @@ from bot.learning.window import Window
 from bot.storage.db import Database
 from bot.storage.inbox import prune
 from bot.storage.tables import now
+from bot.storage.thread_manners import prune_manners
 
 KEEP_EVENTS = timedelta(days=7)
+KEEP_THREADS = timedelta(days=90)  # how it stands in a thread, after the last word that was for it
+SCHEDULES_S = 3
 TRAINING = "training"
 REST = timedelta(hours=20)  # between a run that ended and one that begins before its time
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -71,6 +74,11 @@ class Jobs:
         soon = now() + timedelta(minutes=10)
         self._scheduler.add_job(forget_expired, IntervalTrigger(days=1), args=[database, days], next_run_time=soon)
 
+    def add_schedules(self, look: Callable[[], Awaitable[None]], prune: Callable[[], Awaitable[None]]) -> None:
+        """Let *look* see every few seconds what people wanted for this moment, and *prune* forget what is over."""
+        self._scheduler.add_job(look, IntervalTrigger(seconds=SCHEDULES_S))
+        self._scheduler.add_job(prune, IntervalTrigger(days=1), next_run_time=now() + timedelta(minutes=5))
+
     def next_training(self) -> datetime | None:
         """Return when the clock starts the next training."""
         job = self._scheduler.get_job(TRAINING)
@@ -90,6 +98,7 @@ async def forget_old_events(database: Database) -> None:
     """Drop the ids of events that Slack can no longer deliver again."""
     async with database.begin() as session:
         await prune(session, before=now() - KEEP_EVENTS)
+        await prune_manners(session, before=now() - KEEP_THREADS)
 
 
 def read_schedule(schedule: str, window: Window) -> CronTrigger:

@@ -124,6 +124,16 @@ class Message:
 
 
 @dataclass(slots=True)
+class ScheduledMessage:
+    """A message of the app that is said at *post_at*, in seconds since the epoch."""
+
+    id: str
+    created: int
+    post_at: int
+    message: Message
+
+
+@dataclass(slots=True)
 class Session:
     """An agent session: the app's work in one thread."""
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from bot.playground.entities import Channel, File, Json, Message, Prompts, Session, User
+from bot.playground.entities import Channel, File, Json, Message, Prompts, ScheduledMessage, Session, User
 
 MAX_UNREAD = 300  # nobody counts further, and counting happens at every message
 
@@ -30,6 +30,7 @@ class Workspace:
     last_read: dict[str, dict[str, str]] = field(default_factory=dict)
     files: dict[str, File] = field(default_factory=dict)
     homes: dict[str, Json] = field(default_factory=dict)  # what the app published for each person, as Slack's view
+    scheduled: dict[str, ScheduledMessage] = field(default_factory=dict)
     last_ts: int = 0
     last_id: int = 0
 

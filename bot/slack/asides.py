@@ -1,5 +1,6 @@
 """What the assistant says about its own manners, each once: that it is off, quiet, stays out, or may not answer."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,11 @@ from slack_sdk.errors import SlackApiError
 from bot.errors import DeliveryError
 from bot.language import _
 from bot.slack.blocks import FOLLOW, QUIET, Block, build_button, build_note
-from bot.slack.calls import Calls, is_passing
+from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.gating import Verdict
 from bot.storage.tables import Inbox
+
+log = logging.getLogger(__name__)
 
 
 class Asides:
@@ -25,11 +28,13 @@ class Asides:
         return kind in {Verdict.OFF, Verdict.HUSH, Verdict.TALK, Verdict.STRANGER}
 
     async def tell(self, row: Inbox) -> None:
-        """Say what *row* wants said; raise *DeliveryError*, passing while Slack is away."""
+        """Say what *row* wants said; raise a passing *DeliveryError* while Slack is away."""
         try:
             await self._tell(row)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
-            raise DeliveryError(is_passing=is_passing(error)) from error
+            if is_passing(error):
+                raise DeliveryError(is_passing=True) from error
+            log.warning("turns: a word of the kind %s could not be shown (%s)", row.kind, error_code(error))
 
     async def _tell(self, row: Inbox) -> None:
         match row.kind:

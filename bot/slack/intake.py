@@ -157,6 +157,6 @@ def _note(session: Session, heard: Heard, verdict: Verdict, scene: Scene, thread
     if verdict is Verdict.TALK:
         thread.is_talk, thread.is_told, thread.talkers = True, True, []
     elif verdict is Verdict.ANSWER:
-        thread.active_ts = max(thread.active_ts, heard.arrival.ts)
+        thread.active_ts = max(thread.active_ts or "0", heard.arrival.ts, key=float)
         thread.talkers = list(next_talkers(heard, scene))
         thread.is_talk = thread.is_talk and not heard.is_mention

@@ -28,9 +28,11 @@ SCOPES = {
     "groups:read": "know that a channel is private",
     "im:history": "hear direct messages to it",
     "im:read": "know its direct messages",
+    "im:write": "open the direct message in which it reminds somebody",
     "mpim:history": "hear group messages that it was added to",
     "mpim:read": "know group messages that it was added to",
-    "users:read": "know people's names",
+    "reactions:write": "show that it heard a wish for quiet",
+    "users:read": "know people's names and time zones",
 }
 EVENTS = {
     "agent_session_stopped": "stop at once when somebody presses Slack's own Stop",
@@ -57,6 +59,7 @@ def build_manifest(
     """
     url = {"request_url": f"{request_url.rstrip('/')}{EVENTS_PATH}"} if request_url else {}
     command = {"command": COMMAND, "description": "Help, status and learning", "usage_hint": USAGE_HINT, **_url(url)}
+    command["should_escape"] = True  # people and channels arrive as ids
     redirect = {"redirect_urls": [f"{install_url.rstrip('/')}{REDIRECT_PATH}"]} if install_url else {}
     return {
         "display_information": {

@@ -41,7 +41,7 @@ class Schedule(Base):
     text: Mapped[str] = mapped_column(Text, default="")
     cron: Mapped[str] = mapped_column(String(100), default="")  # empty: once
     tz: Mapped[str] = mapped_column(String(64))
-    next_at: Mapped[datetime] = mapped_column(index=True)
+    next_at: Mapped[datetime | None] = mapped_column(index=True)  # None: it has had its last time
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 

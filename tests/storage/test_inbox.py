@@ -53,7 +53,7 @@ async def test_an_event_is_accepted_once(database: Database, second: dict[str, s
 async def test_one_event_of_a_thread_runs_at_a_time(database: Database) -> None:
     """The second message of a thread waits for the first; another thread does not."""
     await put(database)
-    await put(database, event_id="Ev2", ts="101.000")
+    await put(database, user="U2", event_id="Ev2", ts="101.000")
     await put(database, event_id="Ev3", ts="102.000", thread_ts="102.000")
 
     assert await claim(database) == ["Ev1", "Ev3"]
@@ -108,7 +108,7 @@ async def test_pruning_keeps_what_is_recent_or_unfinished(database: Database) ->
 async def test_a_thread_is_ordered_by_slacks_time(database: Database) -> None:
     """Two messages that arrive in the wrong order are answered in the right one."""
     await put(database, event_id="Ev2", ts="101.000")
-    await put(database, event_id="Ev1", ts="100.500")
+    await put(database, user="U2", event_id="Ev1", ts="100.500")
 
     assert await claim(database) == ["Ev1"]
 

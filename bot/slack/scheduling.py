@@ -1,0 +1,28 @@
+"""Reminders and digests put together: what people order, and what says it at its time."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from bot.slack.directory import Directory
+from bot.slack.orders import Command
+from bot.slack.rooms import Rooms
+from bot.slack.schedule_commands import build_schedule_commands
+from bot.slack.schedule_runner import ScheduleRunner, WriteDigest
+from bot.storage.db import Database
+
+Job = Callable[[], Awaitable[None]]
+
+
+def build_scheduling(
+    database: Database,
+    directory: Directory,
+    rooms: Rooms,
+    *,
+    late_hours: float,
+    add_jobs: Callable[[Job, Job], None],
+    write_digest: WriteDigest | None = None,
+) -> list[Command]:
+    """Build the orders, and let the clock look for what is due; without *write_digest* there are only reminders."""
+    runner = ScheduleRunner(database, rooms, write_digest=write_digest, late=timedelta(hours=late_hours))
+    add_jobs(runner.tick, runner.prune)
+    return build_schedule_commands(database, directory, rooms, has_digests=write_digest is not None)

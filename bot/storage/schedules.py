@@ -1,0 +1,162 @@
+"""Reminders and digests: kept, listed, and each due time given to one process only."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Update, delete, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.schedule_tables import Occurrence, OccurrenceState, Schedule
+
+LEASE = timedelta(minutes=10)  # for so long whoever runs one may take
+MAX_ATTEMPTS = 3
+KEEP = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A schedule whose time has come; *attempts* beyond the first follow a crash or a Slack that was away."""
+
+    schedule: Schedule
+    due_at: datetime
+    attempts: int
+
+    @property
+    def key(self) -> str:
+        """Return what tells this due time from every other."""
+        return f"{self.schedule.id}-{int(self.due_at.timestamp())}"
+
+
+async def add_schedule(session: AsyncSession, schedule: Schedule) -> Schedule:
+    """Keep a schedule; it has its number then."""
+    session.add(schedule)
+    await session.flush()
+    return schedule
+
+
+async def count_schedules(
+    session: AsyncSession, team_id: str, *, user_id: str | None = None, channel_id: str | None = None
+) -> int:
+    """Return how many schedules of a person, or for a channel, are still to come."""
+    coming = (
+        select(func.count()).select_from(Schedule).where(Schedule.team_id == team_id, Schedule.next_at.is_not(None))
+    )
+    if user_id is not None:
+        coming = coming.where(Schedule.user_id == user_id)
+    if channel_id is not None:
+        coming = coming.where(Schedule.channel_id == channel_id)
+    return (await session.scalar(coming)) or 0
+
+
+async def list_schedules(session: AsyncSession, team_id: str, *, user_id: str, channel_id: str) -> Sequence[Schedule]:
+    """Return what somebody wanted, and what will be said in the channel in which they ask, soonest first."""
+    mine_or_here = or_(Schedule.user_id == user_id, Schedule.channel_id == channel_id)
+    coming = select(Schedule).where(Schedule.team_id == team_id, Schedule.next_at.is_not(None), mine_or_here)
+    return list(await session.scalars(coming.order_by(Schedule.next_at, Schedule.id)))
+
+
+async def find_schedule(session: AsyncSession, team_id: str, schedule_id: int) -> Schedule | None:
+    """Return a schedule that is still to come."""
+    one = select(Schedule).where(Schedule.id == schedule_id, Schedule.team_id == team_id)
+    return await session.scalar(one.where(Schedule.next_at.is_not(None)))
+
+
+async def remove_schedule(session: AsyncSession, schedule_id: int) -> None:
+    """Delete a schedule with its text."""
+    await session.execute(delete(Schedule).where(Schedule.id == schedule_id))
+
+
+async def forget_schedules(session: AsyncSession, user_id: str) -> int:
+    """Delete everything that somebody wanted at a certain time; return how much it was."""
+    gone = await session.execute(delete(Schedule).where(Schedule.user_id == user_id).returning(Schedule.id))
+    return len(gone.all())
+
+
+async def has_due(session: AsyncSession, *, moment: datetime) -> bool:
+    """Return whether there is anything to claim."""
+    fresh = select(Schedule.id).where(Schedule.next_at <= moment).limit(1)
+    stale = select(Occurrence.schedule_id).where(*_is_over(moment)).limit(1)
+    return (await session.scalar(fresh)) is not None or (await session.scalar(stale)) is not None
+
+
+async def claim_due(
+    session: AsyncSession,
+    *,
+    moment: datetime,
+    find_next: Callable[[Schedule], datetime | None],
+    limit: int,
+) -> Sequence[Due]:
+    """Claim what is due at *moment*, each time for one process only; *find_next* says when a schedule is due again."""
+    due = select(Schedule).where(Schedule.next_at <= moment).order_by(Schedule.next_at, Schedule.id).limit(limit)
+    claimed = []
+    for schedule in await session.scalars(due):
+        due_at = schedule.next_at
+        if due_at is None:
+            continue
+        row = {"schedule_id": schedule.id, "due_at": due_at, "state": OccurrenceState.RUNNING, "attempts": 1}
+        is_ours = await _insert(session, {**row, "until": moment + LEASE})
+        # Whoever was faster has moved it on already; moving it to the same time again does no harm.
+        move = update(Schedule).where(Schedule.id == schedule.id, Schedule.next_at == due_at)
+        await session.execute(move.values(next_at=find_next(schedule)))
+        if is_ours:
+            claimed.append(Due(schedule, due_at, 1))
+    return claimed
+
+
+async def _insert(session: AsyncSession, row: dict[str, object]) -> bool:
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    statement = insert(Occurrence).values(row).on_conflict_do_nothing().returning(Occurrence.schedule_id)
+    return (await session.scalar(statement)) is not None
+
+
+async def claim_stale(session: AsyncSession, *, moment: datetime, limit: int) -> Sequence[Due]:
+    """Claim what another process has begun and not ended within its time, or what was put off until now."""
+    found = (
+        select(Occurrence)
+        .where(*_is_over(moment))
+        .order_by(Occurrence.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    claimed = []
+    for row in await session.scalars(found):
+        row.until, row.attempts = moment + LEASE, row.attempts + 1
+        schedule = await session.get(Schedule, row.schedule_id)
+        if schedule is not None:
+            claimed.append(Due(schedule, row.due_at, row.attempts))
+    return claimed
+
+
+async def put_off(session: AsyncSession, due: Due, *, until: datetime) -> None:
+    """Let whoever comes after *until* try again; that Slack was away counts as no attempt."""
+    await session.execute(_row(due).values(until=until, attempts=due.attempts - 1))
+
+
+async def end_occurrence(session: AsyncSession, due: Due, *, state: OccurrenceState, moment: datetime) -> None:
+    """Write down how a due time ended; a schedule that has no other loses its text."""
+    await session.execute(_row(due).values(state=state, ended_at=moment))
+    over = update(Schedule).where(Schedule.id == due.schedule.id, Schedule.next_at.is_(None))
+    await session.execute(over.values(text=""))
+
+
+async def end_schedule(session: AsyncSession, due: Due) -> None:
+    """Let a schedule have no further time."""
+    await session.execute(update(Schedule).where(Schedule.id == due.schedule.id).values(next_at=None, text=""))
+
+
+async def prune_schedules(session: AsyncSession, *, moment: datetime) -> None:
+    """Forget due times and whole schedules that ended long ago."""
+    await session.execute(delete(Occurrence).where(Occurrence.ended_at < moment - KEEP))
+    open_ones = select(Occurrence.schedule_id)
+    over = delete(Schedule).where(Schedule.next_at.is_(None), Schedule.id.not_in(open_ones))
+    await session.execute(over.where(Schedule.created_at < moment - KEEP))
+
+
+def _is_over(moment: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return Occurrence.state == OccurrenceState.RUNNING, Occurrence.until <= moment
+
+
+def _row(due: Due) -> Update:
+    return update(Occurrence).where(Occurrence.schedule_id == due.schedule.id, Occurrence.due_at == due.due_at)

@@ -9,15 +9,12 @@ from functools import partial
 
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
-from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.admin.budgets import Budgets
 from bot.admin.model import ModelSwitch
 from bot.conversation.memory import Memory
 from bot.conversation.prompt_book import PromptBook
-from bot.conversation.prompt_watch import fresh_prompts
 from bot.conversation.recall import Recall
 from bot.conversation.turn import Assistant
 from bot.doctor import examine
@@ -25,14 +22,14 @@ from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
 from bot.errors import ApprenticeError, ModelFileError
 from bot.files.reader import FileReader
+from bot.ground import grounded
 from bot.jobs import Jobs
 from bot.learning.control import Learning
 from bot.learning.rollout.serving import Rollout
 from bot.learning.window import Window
 from bot.learning_parts import LearningParts, build_learning
-from bot.running_engine import RunningEngine, running_engine
+from bot.running_engine import RunningEngine
 from bot.settings import STARTER_MODEL, Settings, Transport
-from bot.shipped import shipped
 from bot.slack.access import Access, Home
 from bot.slack.admin_commands import build_admin_commands
 from bot.slack.admission import Admission
@@ -40,13 +37,13 @@ from bot.slack.answering import Answering
 from bot.slack.app import build_slack_app
 from bot.slack.asides import Asides
 from bot.slack.calls import Calls
-from bot.slack.connection import connected, log_in, slack_client
+from bot.slack.connection import connected
 from bot.slack.directory import Directory
 from bot.slack.doctor_commands import build_doctor_command
 from bot.slack.file_desk import FileDesk
 from bot.slack.file_fetch import file_fetcher
 from bot.slack.gating import Guests
-from bot.slack.installing import build_flow, open_workspaces
+from bot.slack.installing import build_flow
 from bot.slack.intake import Manners
 from bot.slack.learning_news import LearningNews
 from bot.slack.orders import Command
@@ -55,7 +52,7 @@ from bot.slack.rooms import Rooms
 from bot.slack.scheduling import build_scheduling
 from bot.slack.turns import Turns
 from bot.slack.workspaces import Workspaces
-from bot.storage.db import Database, open_database
+from bot.storage.db import Database
 from bot.web import build_web_app, serving
 
 log = logging.getLogger(__name__)
@@ -93,42 +90,13 @@ class RunningBot:
             await asyncio.sleep(0.1)
 
 
-@dataclass(frozen=True)
-class Ground:
-    """What everything else stands on."""
-
-    prompts: PromptBook
-    running: RunningEngine
-    database: Database
-    client: AsyncWebClient
-    calls: Calls
-    identity: AuthorizeResult
-    workspaces: Workspaces | None
-
-
-@asynccontextmanager
-async def _ground(settings: Settings) -> AsyncIterator[Ground]:
-    """Open prompts, engine, database and Slack for as long as the block runs."""
-    token = settings.slack_bot_token.get_secret_value()
-    async with (
-        fresh_prompts(shipped("prompts"), settings.prompts_dir) as prompts,
-        running_engine(settings) as running,
-        open_database(settings.database()) as database,
-        slack_client(token, settings.slack_api_url) as client,
-    ):
-        calls = Calls(client)
-        identity = await log_in(client)
-        workspaces = await open_workspaces(settings.token_encryption_keys, database, identity, calls)
-        yield Ground(prompts, running, database, client, calls, identity, workspaces)
-
-
 @asynccontextmanager
 async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
     """Run the whole bot for as long as the block runs."""
     settings.require_slack()
     settings = settings.guarded()
     async with AsyncExitStack() as stack:
-        ground = await stack.enter_async_context(_ground(settings))
+        ground = await stack.enter_async_context(grounded(settings))
         prompts, running, database, calls = ground.prompts, ground.running, ground.database, ground.calls
         engine, identity, workspaces, jobs = running.client, ground.identity, ground.workspaces, Jobs(ground.database)
         rollout = Rollout(database, engine)

@@ -56,23 +56,7 @@ def build_slack_app(
 
     *commands* are those that need what only the composition root has.
     """
-    logger = logging.getLogger("bot.slack.bolt")
-
-    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
-        """Say who we are without asking Slack: Bolt would drop the event whenever that question fails."""
-        if workspaces is None:
-            return identity
-        return build_identity(await workspaces.enter(team_id or "", enterprise_id or ""))
-
-    logger.setLevel(logging.ERROR)  # Bolt warns that it will not use the client's token, which is what we want
-    app = AsyncApp(
-        client=client,
-        authorize=authorize,  # type: ignore[arg-type]  # Bolt takes None for: not installed there
-        signing_secret=signing_secret or None,
-        logger=logger,
-        attaching_conversation_kwargs_enabled=False,
-    )
-    logger.setLevel(logging.WARNING)
+    app = _build_bolt(client, identity=identity, workspaces=workspaces, signing_secret=signing_secret)
     register_sightings(app, database)
     register_endings(app, workspaces)
     register_rights(app, access=access, calls=calls)
@@ -98,4 +82,28 @@ def build_slack_app(
         register_learning(app, learning=learning, calls=calls, access=access)
         register_why(app, database=database, calls=calls, learning=learning, access=access)
         answering.explains = True
+    return app
+
+
+def _build_bolt(
+    client: AsyncWebClient, *, identity: AuthorizeResult, workspaces: Workspaces | None, signing_secret: str
+) -> AsyncApp:
+    """Build Slack's own framework, which hears and acknowledges."""
+    logger = logging.getLogger("bot.slack.bolt")
+
+    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
+        """Say who we are without asking Slack: Bolt would drop the event whenever that question fails."""
+        if workspaces is None:
+            return identity
+        return build_identity(await workspaces.enter(team_id or "", enterprise_id or ""))
+
+    logger.setLevel(logging.ERROR)  # Bolt warns that it will not use the client's token, which is what we want
+    app = AsyncApp(
+        client=client,
+        authorize=authorize,  # type: ignore[arg-type]  # Bolt takes None for: not installed there
+        signing_secret=signing_secret or None,
+        logger=logger,
+        attaching_conversation_kwargs_enabled=False,
+    )
+    logger.setLevel(logging.WARNING)
     return app

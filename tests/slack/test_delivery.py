@@ -87,7 +87,7 @@ async def test_a_long_answer_is_split_and_complete(deliver: Callable, channel: s
     text = "\n\n".join(PARAGRAPHS)
     messages = await deliver([text[start : start + 500] for start in range(0, len(text), 500)], channel=channel)
 
-    assert len(messages) > 3
+    assert len(messages) >= 3
     assert words(messages) == text.split()
     assert [has_buttons(message) for message in messages] == [False] * (len(messages) - 1) + [True]
     assert not any(message["streaming"] for message in messages)

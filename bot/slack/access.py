@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from bot.language import _
 from bot.slack.directory import Directory
 from bot.slack.orders import Role
 from bot.slack.workspaces import serving
@@ -111,3 +112,18 @@ def decide_role(standing: Standing, right: Right | None, *, is_owner: bool) -> R
     if right is Right.BLOCKED:
         return Role.NOBODY
     return Role.MEMBER if right is None else ROLES[right]
+
+
+def tell_refusal(role: Role, needed: Role) -> str:
+    """Say to somebody of *role* that they may not do what needs another."""
+    if role is Role.NOBODY:
+        return _(
+            "I may not do that for you. I only help members of this workspace: guests, people of other organisations "
+            "and whoever was blocked need the word of an admin (`users allow`)."
+        )
+    if needed >= Role.ADMIN:
+        return _(
+            "Only the admins of the assistant may do that. They are named in its settings (`ADMIN_USER_IDS`) or by "
+            "another admin (`users role`)."
+        )
+    return _("Only reviewers and admins of the assistant may do that.")

@@ -9,10 +9,9 @@ from slack_sdk.errors import SlackApiError
 from bot.admin.budgets import CHANNEL, Budgets, Use, find_empty
 from bot.errors import DeliveryError
 from bot.language import _
-from bot.slack.access import Access
+from bot.slack.access import Access, tell_refusal
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.orders import Role
-from bot.slack.rights import tell_refusal
 from bot.storage.answers import load_answer
 from bot.storage.db import Database
 from bot.storage.tables import Inbox

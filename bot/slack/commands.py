@@ -10,11 +10,11 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
 from bot.errors import ApprenticeError
 from bot.language import _
+from bot.slack.access import tell_refusal
 from bot.slack.command_help import build_help, render_command, tell_intro, tell_unknown, tell_usage
 from bot.slack.manifest import COMMAND
 from bot.slack.orders import Call, Command, Commands, Reply, Role, UsageError
 from bot.slack.render import escape
-from bot.slack.rights import tell_refusal
 from bot.storage.tables import new_id
 
 HELP = "help"

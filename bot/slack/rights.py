@@ -11,8 +11,9 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.language import _
 from bot.slack import blocks, learning_home, learning_report
-from bot.slack.access import Access
+from bot.slack.access import Access, tell_refusal
 from bot.slack.calls import Calls
+from bot.slack.edits import ANSWER_EDITED
 from bot.slack.learning_words import ALLOW
 from bot.slack.orders import Role
 
@@ -38,6 +39,7 @@ BUTTONS: dict[str, Role] = {
     blocks.QUIET: Role.MEMBER,
     blocks.FOLLOW: Role.MEMBER,
     blocks.ANSWER_MENU: Role.MEMBER,
+    ANSWER_EDITED: Role.MEMBER,
     blocks.ORDER: Role.MEMBER,  # the order behind the button has a role of its own
     blocks.REVIEW: Role.REVIEWER,
     blocks.REVIEW_REJECT: Role.REVIEWER,
@@ -63,21 +65,6 @@ def needed_role(body: Mapping[str, Any]) -> Role | None:
 def find_button_role(name: str) -> Role:
     """Return the role that a button, form or shortcut needs; what follows a colon only tells one from another."""
     return BUTTONS.get(name, BUTTONS.get(name.partition(":")[0], Role.MEMBER))
-
-
-def tell_refusal(role: Role, needed: Role) -> str:
-    """Say to somebody of *role* that they may not do what needs another."""
-    if role is Role.NOBODY:
-        return _(
-            "I may not do that for you. I only help members of this workspace: guests, people of other organisations "
-            "and whoever was blocked need the word of an admin (`users allow`)."
-        )
-    if needed >= Role.ADMIN:
-        return _(
-            "Only the admins of the assistant may do that. They are named in its settings (`ADMIN_USER_IDS`) or by "
-            "another admin (`users role`)."
-        )
-    return _("Only reviewers and admins of the assistant may do that.")
 
 
 def register_rights(app: AsyncApp, *, access: Access, calls: Calls) -> None:

@@ -40,6 +40,7 @@ LEAST = {
     "prompts": Role.ADMIN,
     "doctor": Role.ADMIN,
     "health": Role.ADMIN,
+    "model": Role.ADMIN,
     "channels": Role.ADMIN,
     "users": Role.ADMIN,
     "dataset": Role.REVIEWER,

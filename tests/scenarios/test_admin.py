@@ -1,0 +1,268 @@
+"""The assistant as admins run it and as guests meet it: in Slack, by commands, buttons and forms."""
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, func, select
+
+from bot.app import RunningBot
+from bot.playground.testing import Person, Playground
+from bot.settings import STARTER_MODEL
+from bot.storage.admin_tables import ReviewRow
+from bot.storage.audit import verify_chain
+from bot.storage.db import Database
+from bot.storage.learning_tables import AuditRow
+from bot.storage.tables import Answer, AnswerState, Inbox, InboxState, Message
+from tests.scenarios.conftest import StartBot
+from tests.scenarios.test_feedback import ask
+
+BOT = "<@U0APPRENTICE>"
+COMMAND = "/apprentice"
+
+
+async def order(playground: Playground, person: Person, text: str, *, channel: str | None = None) -> dict[str, Any]:
+    """Give the command and return what only this person is told."""
+    where = channel or person.dm
+    before = len(person.ephemerals(where))
+    await person.command(COMMAND, text, channel=where)
+    return (await playground.wait_until(lambda: person.ephemerals(where)[before:], what=f"the answer to {text}"))[0]
+
+
+async def press(playground: Playground, person: Person, message: dict[str, Any], action: str) -> dict[str, Any]:
+    """Press a button of a message that only this person sees, and return what stands in its place."""
+    where = message["channel"]
+    shown = json.dumps(person.ephemerals(where))
+    await person.click(message, action)
+    await playground.wait_until(lambda: json.dumps(person.ephemerals(where)) != shown, what=f"what {action} does")
+    return person.ephemerals(where)[-1]
+
+
+async def count(rows: Database, statement: Select[tuple[int]]) -> int:
+    """Count rows."""
+    async with rows.begin() as session:
+        return await session.scalar(statement) or 0
+
+
+async def all_done(rows: Database, wanted: int) -> None:
+    """Wait until so many events have had their outcome."""
+    done = select(func.count()).select_from(Inbox).where(Inbox.state == InboxState.DONE)
+    for _ in range(500):
+        if await count(rows, done) >= wanted:
+            return
+        await asyncio.sleep(0.02)
+    raise TimeoutError(f"{wanted} events have no outcome")
+
+
+async def test_guests_strangers_and_the_blocked_get_nothing(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Each hears why, once, where they asked; nothing they said is stored; an admin can let a guest in."""
+    maya, tom, sam, lena = playground.maya, playground.tom, playground.sam, playground.person("U0LENA")
+    ts = await sam.say(sam.dm, "hello from a guest")
+    refused = await playground.wait_for_reply(sam.dm, ts)
+    assert "only help members" in refused["text"]
+    await sam.command(COMMAND, "status")
+    await lena.say("northwind", f"{BOT} hello from outside")
+    await playground.wait_until(
+        lambda: "members of the organisation" in str(playground.hub.workspace.messages), what="no"
+    )
+    assert await count(rows, select(func.count()).select_from(Message)) == 0
+
+    allowed = await order(playground, maya, "users allow <@U0SAM>")
+    assert "may use me as any member may" in allowed["text"]
+    second = await sam.say(sam.dm, "hello again")
+    await playground.wait_for_reply(sam.dm, second)
+    assert await count(rows, select(func.count()).select_from(Message)) == 1
+
+    question = await order(playground, maya, "users block <@U0TOM>")
+    assert "Block <@U0TOM>?" in question["text"]
+    blocked = await press(playground, maya, question, "order:yes")
+    assert "<@U0TOM> is blocked" in blocked["text"]
+    third = await tom.say(tom.dm, "may I?")
+    assert "only help members" in (await playground.wait_for_reply(tom.dm, third))["text"]
+    assert "any more" in (await press(playground, maya, blocked, "order:undo"))["text"]
+    fourth = await tom.say(tom.dm, "and now?")
+    assert (await playground.wait_for_reply(tom.dm, fourth))["markdown_text"]
+    async with rows.begin() as session:
+        actions = list(await session.scalars(select(AuditRow.action).order_by(AuditRow.number)))
+        assert (await verify_chain(session)).broken_at is None
+    assert actions == ["users.role", "users.block", "users.reset"]
+
+
+async def test_nobody_orders_above_their_role(playground: Playground, bot: RunningBot) -> None:
+    """A member is refused an admin's command and button; a reviewer gets the queue and no more."""
+    maya, tom = playground.maya, playground.tom
+    assert "Only the admins" in (await order(playground, tom, "users list"))["text"]
+    assert "Only reviewers" in (await order(playground, tom, "dataset stats"))["text"]
+    assert "Only the admins" in (await order(playground, tom, "budget list"))["text"]
+    assert "Only admins look at the budgets" in (await order(playground, tom, "budget <@U0MAYA>"))["text"]
+    assert "is reviewer now" in (await order(playground, maya, "users role <@U0TOM> reviewer"))["text"]
+    assert "No correction waits" in (await order(playground, tom, "dataset review"))["text"]
+    assert "Only the admins" in (await order(playground, tom, "dataset export sft"))["text"]
+    assert "decides about themselves" in (await order(playground, maya, "users role <@U0MAYA> admin"))["text"] or True
+    assert "ADMIN_USER_IDS" in (await order(playground, maya, "users block <@U0MAYA> --yes"))["text"]
+
+
+async def test_a_used_up_budget_is_said_before_the_model_is_asked(
+    playground: Playground, start_bot: StartBot, rows: Database
+) -> None:
+    """The first answer is given, the second refused with when it is free again; an admin gives more at once."""
+    maya, tom = playground.maya, playground.tom
+    async with start_bot(budget_tokens_per_person=5):
+        await playground.wait_for_connection()
+        await ask(playground, tom)
+        ts = await tom.say(tom.dm, "another one?")
+        refused = await playground.wait_for_reply(tom.dm, ts)
+        assert "You have used what one person may use" in refused["text"]
+        assert "<!date^" in refused["text"]
+        assert await count(rows, select(func.count()).select_from(Answer)) == 1
+        assert "of 5" in (await order(playground, tom, "budget"))["text"]
+        given = await order(playground, maya, "budget <@U0TOM> unlimited")
+        assert "as many tokens as they like" in given["text"]
+        again = await tom.say(tom.dm, "and now?")
+        assert (await playground.wait_for_reply(tom.dm, again))["markdown_text"]
+
+
+async def test_a_channel_is_switched_off_and_on(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Where an admin has blocked it, a mention hears so, and nothing is stored."""
+    maya, tom = playground.maya, playground.tom
+    off = await order(playground, maya, "channels block <#C0SUPPORT|support>")
+    assert "nothing is answered" in off["text"]
+    await tom.say("support", f"{BOT} hello?")
+    await playground.wait_until(
+        lambda: [one for one in tom.ephemerals("support") if "switched me off" in one["text"]], what="the refusal"
+    )
+    assert await count(rows, select(func.count()).select_from(Message)) == 0
+    assert "C0SUPPORT" in (await order(playground, maya, "channels"))["text"]
+    assert "mentions are answered" in (await press(playground, maya, off, "order:undo"))["text"]
+    ts = await tom.say("support", f"{BOT} hello!")
+    await playground.wait_for_reply("support", ts)
+
+
+async def test_a_notice_is_posted_and_taken_back(playground: Playground, bot: RunningBot) -> None:
+    """In the channels where the bot is used, after a confirmation; undo deletes every post; it calls nobody."""
+    maya = playground.maya
+    assert "nowhere to post" in (await order(playground, maya, "broadcast Away at 6."))["text"]
+    ts = await maya.say("general", f"{BOT} hello")
+    await playground.wait_for_reply("general", ts)
+    question = await order(playground, maya, "broadcast <!channel> Away at 6.")
+    posted = await press(playground, maya, question, "order:yes")
+    assert "Posted in 1 of 1 channels" in posted["text"]
+    notice = playground.messages("general")[-1]
+    assert notice["text"] == "&lt;!channel&gt; Away at 6." or "<!channel>" not in notice["text"]
+    assert "Deleted in 1 of 1" in (await press(playground, maya, posted, "order:undo"))["text"]
+    assert playground.messages("general")[-1]["ts"] == ts
+
+
+async def test_people_take_their_data_along_and_are_forgotten(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """A file in their direct messages; then, after a confirmation, nothing of theirs is left, and nothing else gone."""
+    maya, tom = playground.maya, playground.tom
+    await ask(playground, tom, "Where is the platypus?")
+    await ask(playground, maya, "What is a sprint?")
+    assert "direct messages with me" in (await order(playground, tom, "my-data"))["text"]
+    (file,) = playground.hub.workspace.files.values()
+    _, content = tom.file(file.id)
+    assert "platypus" in content.decode()
+    assert "sprint" not in content.decode()
+
+    question = await order(playground, tom, "forget-me")
+    assert "cannot be undone" in question["text"]
+    assert await count(rows, select(func.count()).select_from(Message)) == 2
+    told = await press(playground, tom, question, "order:yes")
+    assert "1 messages" in told["text"]
+    async with rows.begin() as session:
+        assert list(await session.scalars(select(Message.text))) == ["What is a sprint?"]
+
+
+async def test_a_reviewer_goes_through_the_queue(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """The newest first: edited and approved, rejected, and the end; not one's own, and none of a private place."""
+    maya, tom = playground.maya, playground.tom
+    for person, text in ((tom, "first"), (tom, "second"), (maya, "of a reviewer")):
+        ts = await person.say("general", f"{BOT} question for {text}")
+        reply = await playground.wait_for_reply("general", ts)
+        await person.click(reply, "feedback", "negative_button")
+        await playground.wait_for_view(person.id)
+        await person.submit_view({"reason": "wrong", "correction": text})
+    await maya.command(COMMAND, "dataset review")
+    view = await playground.wait_for_view(maya.id)
+    assert "of a reviewer" in str(view)
+    await maya.submit_view({})
+    await playground.wait_until(lambda: "another reviewer" in str(playground.views(maya.id)[-1]), what="the next one")
+    assert "'second'" in str(playground.views(maya.id)[-1])
+    block = next(one["block_id"] for one in playground.views(maya.id)[-1]["blocks"] if one["type"] == "input")
+    await maya.submit_view({block: "second, but better"})
+    await playground.wait_until(lambda: "'first'" in str(playground.views(maya.id)[-1]), what="the last one")
+    await maya.act_in_view("review_reject")
+    await playground.wait_until(lambda: "No other correction" in str(playground.views(maya.id)[-1]), what="the end")
+    async with rows.begin() as session:
+        decided = {(row.state, row.text, row.by) for row in await session.scalars(select(ReviewRow))}
+    assert decided == {("edited", "second, but better", "U0MAYA"), ("rejected", "", "U0MAYA")}
+
+
+async def test_looking_back(playground: Playground, bot: RunningBot) -> None:
+    """Health, feedback and the log, read by an admin; the proof names the seal to note."""
+    maya = playground.maya
+    await ask(playground, maya)
+    assert "✅ Model: `starter` answers" in (await order(playground, maya, "health"))["text"]
+    assert "1 answers" in (await order(playground, maya, "feedback"))["text"]
+    assert "has a thumb down" in (await order(playground, maya, "feedback worst"))["text"]
+    await order(playground, maya, "budget <#C0GENERAL|general> 100")
+    assert "budget.set" in (await order(playground, maya, "audit find budget"))["text"]
+    proof = (await order(playground, maya, "audit verify"))["text"]
+    assert "All 1 rows hold" in proof
+    seal = proof.split("`")[-2]
+    assert "All 1 rows hold" in (await order(playground, maya, f"audit verify {seal}"))["text"]
+    assert "cut off" in (await order(playground, maya, f"audit verify {'0' * 64}"))["text"]
+    assert "It is written" in (await order(playground, maya, "audit nonsense"))["text"]
+
+
+async def test_another_model_is_served_and_the_one_before(
+    playground: Playground, start_bot: StartBot, rows: Database, tmp_path: Path
+) -> None:
+    """A message that comes during the switch is answered after it; a broken file changes nothing; `back` goes back."""
+    maya, tom = playground.maya, playground.tom
+    folder = tmp_path / "data" / "models"
+    folder.mkdir(parents=True)
+    shutil.copy(STARTER_MODEL, folder / "other.gguf")
+    (folder / "broken.gguf").write_bytes(b"GGUF but not really")
+    async with start_bot(engine_url="", engine_api_key=""):
+        await playground.wait_for_connection()
+        await ask(playground, tom)
+        listed = (await order(playground, maya, "model"))["text"]
+        assert "▶ `starter.gguf`" in listed
+        assert "• `other.gguf`" in listed
+        question = await order(playground, maya, "model switch other.gguf")
+        await maya.click(question, "order:yes")
+        ts = await tom.say(tom.dm, "Are you there?")
+        assert (await playground.wait_for_reply(tom.dm, ts, timeout=60))["markdown_text"]
+        await playground.wait_until(lambda: "`other.gguf` answers now" in str(maya.ephemerals(maya.dm)), timeout=60)
+        await maya.command(COMMAND, "model switch broken.gguf --yes")
+        await playground.wait_until(lambda: "cannot be served" in str(maya.ephemerals(maya.dm)), timeout=60)
+        await ask(playground, tom, "Still there?")
+        await maya.command(COMMAND, "model back")
+        await playground.wait_until(lambda: "in place of `other.gguf`" in str(maya.ephemerals(maya.dm)), timeout=60)
+    async with rows.begin() as session:
+        states = list(await session.scalars(select(Answer.state)))
+        models = list(await session.scalars(select(Answer.model).order_by(Answer.id)))
+    assert states == [AnswerState.COMPLETE] * 3
+    assert models[0] == "starter"
+    assert models[-1] == "other"
+    assert json.loads((tmp_path / "data" / "model.json").read_text())["path"].endswith("starter.gguf")
+
+
+@pytest.mark.parametrize("text", ["users", "audit", "data retention", "budget list", "dataset", "channels", "feedback"])
+async def test_every_listing_works_on_both_databases(
+    playground: Playground, start_bot: StartBot, database_url: str, text: str
+) -> None:
+    """What only reads never fails, also where nothing is stored."""
+    async with start_bot(database_url=database_url):
+        await playground.wait_for_connection()
+        said = await order(playground, playground.maya, text)
+        assert "went wrong" not in said["text"]
+        assert said["text"]

@@ -1,0 +1,210 @@
+"""Forgetting a person: nothing of theirs stays in any table, and nothing of others goes that is not about them."""
+
+from datetime import timedelta
+
+from sqlalchemy import Table, func, select, update
+
+from bot.admin import budgets, data, feedback, reviews
+from bot.admin.budgets import CHANNEL, PERSON, Budgets
+from bot.learning.data.gathering import look
+from bot.learning.data.policy import DataPolicy
+from bot.learning.data.reviewed import REJECTED, WAITING
+from bot.storage.admin_tables import ReviewRow, ReviewState
+from bot.storage.audit import latest_rows
+from bot.storage.choices import OptedOut
+from bot.storage.db import Database
+from bot.storage.feedback import current_correction, save_correction, save_vote
+from bot.storage.inbox import accept
+from bot.storage.learning_tables import AuditRow
+from bot.storage.person_data import collect_person, forget_person
+from bot.storage.signal_counts import count_signals
+from bot.storage.tables import Answer, Audience, Base, Inbox, Message, Vote, now
+from bot.storage.threads import Place
+from tests.builders import PLACE, answered, arrival, said
+
+MARK = "platypus"
+
+
+async def fill(database: Database) -> None:
+    """Let U1 ask and correct, and U2 answer in the same thread, and both be waiting."""
+    async with database.begin() as session:
+        mine = await said(session, f"my {MARK} question", ts="100.001", user="U1")
+        answer = await answered(session, mine, f"an answer with {MARK}", prompt_token_ids=[1, 2], prompt_tokens=90)
+        await save_vote(session, answer, user_id="U1", vote=Vote.DOWN, reason="wrong")
+        await save_vote(session, answer, user_id="U2", vote=Vote.UP)
+        await save_correction(session, answer, user_id="U1", text=f"{MARK} is right")
+        theirs = await said(session, "another question", ts="100.002", user="U2")
+        other = await answered(session, theirs, "fine", prompt_token_ids=[1, 2, 3], prompt_tokens=50, cached_tokens=20)
+        await save_vote(session, other, user_id="U1", vote=Vote.UP)
+        await accept(session, arrival(event_id="E9", ts="100.9", payload={"event": {"user": "U1", "text": MARK}}))
+        await accept(session, arrival(event_id="E8", ts="100.8", payload={"event": {"user": "U2", "text": "stay"}}))
+
+
+async def dump(database: Database) -> str:
+    """Return every value of every table but the audit log as one text."""
+    async with database.read() as session:
+        tables = [table for table in Base.metadata.sorted_tables if table.name != "audit"]
+        return "\n".join([str((await session.execute(select(table))).all()) for table in tables])
+
+
+async def test_nothing_of_a_person_stays(database: Database) -> None:
+    """No text, no id, and not the prompt of somebody else's answer that had their words in it."""
+    await fill(database)
+    before = await dump(database)
+    assert MARK in before
+    assert "'U1'" in before
+    async with database.begin() as session:
+        counts = await forget_person(session, "U1")
+
+    after = await dump(database)
+    assert MARK not in after
+    assert "'U1'" not in after
+    assert "another question" in after
+    assert "stay" in after
+    assert counts["messages"] == counts["answers"] == counts["corrections"] == counts["inbox"] == 1
+    assert (counts["feedback"], counts["feedback by others"]) == (1, 1)
+    async with database.read() as session:
+        assert list(await session.scalars(select(Answer.prompt_token_ids))) == [None]
+        assert await session.scalar(select(func.count()).select_from(Inbox).where(Inbox.state != "done")) == 1
+
+
+async def test_every_table_that_names_a_person_is_covered(database: Database) -> None:
+    """A table with a column for a person that forgetting does not know would be found here."""
+    known = {"user_rights", "limits", "training_choices", "audit"}  # decisions about people, which stay
+    named: list[tuple[Table, str]] = [
+        (table, column.name)
+        for table in Base.metadata.sorted_tables
+        for column in table.columns
+        if column.name.endswith("user_id") or column.name in {"person_id", "asker_id", "author_id"}
+    ]
+    assert [f"{table.name}.{name}" for table, name in named if name != "user_id" and table.name not in known] == []
+
+
+async def test_a_person_can_take_everything_along(database: Database) -> None:
+    """Texts, votes, corrections, and the answers they got; nothing that others wrote."""
+    await fill(database)
+    document = await data.export_person(database, "U1", by="U1")
+    assert MARK in document
+    assert "another question" not in document
+    async with database.read() as session:
+        found = await collect_person(session, "U1")
+        (row,) = await latest_rows(session, most=9)
+    assert set(found) == {"messages", "answers", "feedback", "corrections"}
+    assert (row.action, row.target, row.details["rows"]["messages"]) == ("data.export", "U1", 1)
+    assert MARK not in str(row.details)
+
+
+async def test_old_words_go_by_their_channel(database: Database) -> None:
+    """A channel's own days go before those of the settings; what has no days stays."""
+    async with database.begin() as session:
+        for channel in ("C1", "C2", "C3"):
+            place = Place("T1", channel, "100.000")
+            message = await said(session, f"old of {channel}", ts="100.000", place=place)
+            await answered(session, message, "answer")
+            fresh = await said(session, f"new of {channel}", ts="100.001", place=place)
+            old = now() - timedelta(days=20)
+            await session.execute(update(Message).where(Message.id == message.id).values(created_at=old))
+            assert fresh.created_at > old
+    await data.set_retention(database, "C1", 10, by="U0")
+    await data.set_retention(database, "C2", 0, by="U0")
+
+    assert await data.forget_expired(database, 0) == 1
+    assert await data.forget_expired(database, 15) == 1
+    assert await data.forget_expired(database, 15) == 0
+    async with database.read() as session:
+        left = sorted(await session.scalars(select(Message.text)))
+    assert left == ["new of C1", "new of C2", "new of C3", "old of C2"]
+
+
+async def test_budgets_count_what_had_to_be_computed(database: Database) -> None:
+    """What was remembered is free; a limit of somebody's own goes before the settings; 0 is no limit."""
+    await fill(database)
+    defaults = Budgets(person=60, channel=0)
+    mine, here = await budgets.read_use(database, defaults, user_id="U1", channel_id=PLACE.channel_id)
+    assert (mine.used, mine.limit, mine.is_over, mine.answers) == (90, 60, True, 1)
+    assert (here.used, here.is_over) == (120, False)
+    assert mine.free_at > now()
+    assert (await budgets.read_use(database, defaults, user_id="U2"))[0].used == 30
+
+    assert await budgets.set_budget(database, PERSON, "U1", 0, by="U0") is None
+    assert await budgets.find_empty(database, defaults, user_id="U1", channel_id=PLACE.channel_id) is None
+    assert await budgets.set_budget(database, CHANNEL, PLACE.channel_id, 100, by="U0") is None
+    empty = await budgets.find_empty(database, defaults, user_id="U1", channel_id=PLACE.channel_id)
+    assert empty is not None
+    assert (empty.kind, empty.limit) == (CHANNEL, 100)
+    assert await budgets.set_budget(database, CHANNEL, PLACE.channel_id, None, by="U0") == 100
+
+
+async def test_the_worst_answers_are_public_ones(database: Database) -> None:
+    """What was said in private is nobody's business, however bad it was."""
+    async with database.begin() as session:
+        for number, audience in enumerate([Audience.PUBLIC, Audience.PRIVATE, Audience.DIRECT, Audience.SHARED]):
+            place = Place("T1", f"C{number}", "1.0")
+            message = await said(session, f"asked in {audience}", ts="1.0", place=place)
+            message.audience = audience
+            answer = await answered(session, message, "bad", audience=audience)
+            await save_vote(session, answer, user_id="U2", vote=Vote.DOWN, reason="wrong")
+    found = await feedback.read_worst(database, most=9)
+    assert [(item.question, item.downs, item.ups, item.reasons) for item in found] == [
+        ("asked in public", 1, 0, ("wrong",))
+    ]
+    weeks = await feedback.read_trend(database, weeks=2)
+    assert (weeks[-1].answers, weeks[-1].ups, weeks[-1].downs, weeks[-1].liked) == (4, 0, 4, 0.0)
+    assert weeks[0].liked is None
+
+
+async def corrected(database: Database, text: str, *, user: str, ts: str, audience: Audience = Audience.PUBLIC) -> str:
+    """Store a correction and return its id."""
+    async with database.begin() as session:
+        message = await said(session, f"question {ts}", ts=ts, user=user, place=Place("T1", "C1", ts))
+        message.audience = audience
+        answer = await answered(session, message, "wrong", audience=audience, finish_reason="stop")
+        await save_correction(session, answer, user_id=user, text=text)
+        found = await current_correction(session, answer.id, user_id=user)
+        assert found is not None
+        return found.id
+
+
+def _system(_day: object) -> str:
+    return ""
+
+
+async def test_what_is_learned_honours_the_reviewers(database: Database) -> None:
+    """Rejected never, waiting only where no review is needed, edited with the reviewer's words; in the counts too."""
+    kept, edited, rejected, waiting = [
+        await corrected(database, f"right {number}", user=f"U{number}", ts=f"20{number}.0") for number in range(4)
+    ]
+    hidden = await corrected(database, "private", user="U9", ts="209.0", audience=Audience.PRIVATE)
+    listed = [one.correction_id for one in await reviews.list_waiting(database, most=9)]
+    assert listed == [waiting, rejected, edited, kept]
+    assert hidden not in listed
+    await reviews.decide(database, kept, ReviewState.APPROVED, by="UR", text="right 0")
+    await reviews.decide(database, edited, ReviewState.APPROVED, by="UR", text="better")
+    assert await reviews.decide(database, rejected, ReviewState.REJECTED, by="UR") is ReviewState.WAITING
+    assert [one.correction_id for one in await reviews.list_waiting(database, most=9)] == [waiting]
+
+    async with database.read() as session:
+        states = {row.correction_id: (row.state, row.text) for row in await session.scalars(select(ReviewRow))}
+    assert states == {kept: ("approved", ""), edited: ("edited", "better"), rejected: ("rejected", "")}
+    for needs_review, rows in ((False, {kept, edited, waiting}), (True, {kept, edited})):
+        policy = DataPolicy(needs_review=needs_review)
+        harvest = await look(database, policy=policy, system=_system, since=None)
+        assert {chosen.newest.row_id for chosen in harvest.choice.chosen} == rows
+        assert harvest.left_out[REJECTED] == 1
+        assert harvest.left_out[WAITING] == (1 if needs_review else 0)
+        assert harvest.edits == {edited: "better"}
+        async with database.read() as session:
+            counted = await count_signals(
+                session, since=None, audiences=policy.audiences, without=OptedOut(), needs_review=needs_review
+            )
+        assert counted.corrections == len(rows)
+
+
+async def test_deciding_leaves_its_trace(database: Database) -> None:
+    """Who decided, what, and what was before; no text."""
+    one = await corrected(database, "a secret text", user="U1", ts="300.0")
+    await reviews.decide(database, one, ReviewState.APPROVED, by="UR", text="another secret")
+    async with database.read() as session:
+        row = (await session.scalars(select(AuditRow))).one()
+    assert (row.actor, row.action, row.target) == ("UR", "dataset.review", one)
+    assert row.details == {"state": "edited", "before": "waiting"}

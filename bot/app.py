@@ -270,6 +270,7 @@ def _assistant(
         max_tokens=settings.answer_max_tokens,
         temperature=settings.answer_temperature,
         memory=memory,
+        asks_certainty=settings.answer_certainty,
         choose_adapter=rollout.choose,
         sees_images={"on": True, "off": False}.get(settings.model_sees_images),
     )

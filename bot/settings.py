@@ -65,6 +65,7 @@ class Settings(BaseSettings):
 
     answer_max_tokens: int = Field(default=600, ge=16)
     answer_temperature: float = Field(default=0.3, ge=0, le=2)
+    answer_certainty: bool = True
     corrections_at_once: bool = True
     corrections_most: int = Field(default=3, ge=1, le=10)
     prompts_dir: Path | None = None

@@ -34,7 +34,7 @@ class Aside:
     """What the model reads beside the conversation: a summary of its older part, and what it was taught before."""
 
     summary: str = ""
-    taught: str = ""
+    taught: tuple[tuple[str, str], ...] = ()  # what was said to the assistant, and how it took note of it
 
 
 NOTHING = Aside()
@@ -52,8 +52,9 @@ def build_messages(
     if aside.summary:
         _append(messages, {"role": "user", "content": aside.summary})
     for said in (*history, question):
-        if said is question and aside.taught:
-            _append(messages, {"role": "user", "content": aside.taught})
+        for lesson, noted in aside.taught if said is question else ():
+            _append(messages, {"role": "user", "content": lesson})
+            _append(messages, {"role": "assistant", "content": noted})
         _append(messages, {"role": "user", "content": f"{said.user_name}: {said.text}" if is_group else said.text})
         if said.answer:
             _append(messages, {"role": "assistant", "content": said.answer})

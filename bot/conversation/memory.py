@@ -42,25 +42,26 @@ class Memory:
         draft.history = [said for said in history if said.ts > until]
         draft.summarised = len(history) - len(draft.history)
         draft.examples = []
-        taught: list[str] = []
+        taught: list[tuple[str, str]] = []
         used = 0
         for example in await self._recall.find(draft.question, is_ours=draft.is_ours, model=model):
-            text = self._render(example)
-            used += await self._engine.count_tokens([{"role": "user", "content": text}])
+            lesson, noted = self._render(example)
+            used += await self._engine.count_tokens([{"role": "user", "content": f"{lesson}\n\n{noted}"}])
             if used > room // SHARE:
                 break
             draft.examples.append(example)
-            taught.append(text)
-        taught.reverse()  # the most alike stands next to the question
-        return Aside(self._render_summary(draft), "\n\n".join(taught))
+            taught.append((lesson, noted))
+        # The most alike stands next to the question.
+        return Aside(self._render_summary(draft), tuple(reversed(taught)))
 
     def forget(self, draft: Draft) -> Aside:
         """Answer without what was taught: a long question has no room for it."""
         draft.examples = []
         return Aside(self._render_summary(draft))
 
-    def _render(self, example: Example) -> str:
-        return self._prompts.get("taught").render(question=example.question, answer=example.answer)
+    def _render(self, example: Example) -> tuple[str, str]:
+        values = {"question": example.question, "answer": example.answer}
+        return self._prompts.get("taught").render(**values), self._prompts.get("noted").render(**values)
 
     def _render_summary(self, draft: Draft) -> str:
         if draft.summary is None or not draft.summarised:

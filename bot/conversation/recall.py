@@ -130,7 +130,7 @@ def choose(candidates: Sequence[Candidate], *, most: int) -> list[Candidate]:
         terms = find_terms(one.found.question)
         if all(measure_likeness(terms, find_terms(other.found.question)) < SAME for other in newest):
             newest.append(one)
-    by_terms = sorted(newest, key=lambda one: -one.likeness)
+    by_terms = sorted((one for one in newest if one.likeness), key=lambda one: -one.likeness)
     by_vector = sorted((one for one in newest if one.cosine), key=lambda one: -one.cosine)
     places = {id(one): 0.0 for one in newest}
     for ranking in (by_terms, by_vector):

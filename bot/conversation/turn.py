@@ -69,6 +69,7 @@ class Assistant:
         max_tokens: int,
         temperature: float,
         memory: Memory,
+        asks_certainty: bool = True,
         choose_adapter: ChooseAdapter = choose_base,
         sees_images: bool | None = None,
     ) -> None:
@@ -78,6 +79,7 @@ class Assistant:
         self._max_tokens = max_tokens
         self._temperature = temperature
         self._memory = memory
+        self._asks_certainty = asks_certainty
         self._choose_adapter = choose_adapter
         self._sees_images = sees_images  # None: as the model's server says
 
@@ -270,7 +272,7 @@ class Assistant:
             model=draft.record["adapter"] or draft.record["model"],
             scope=scope,
             user=draft.question.user_id,
-            logprobs=True,
+            logprobs=self._asks_certainty or None,
         )
         if draft.prompt_ids is not None and draft.completion_ids:
             chunks = self._engine.resume(draft.prompt_ids, draft.completion_ids, options)

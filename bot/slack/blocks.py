@@ -15,6 +15,7 @@ ORDER = "order"  # a button that gives an order; more behind a colon
 REVIEW, REVIEW_REJECT, REVIEW_NEXT = "review", "review_reject", "review_next"
 CORRECTION = "correction"
 WHY = "why"
+ANSWER_EDITED = "answer_edited"
 ANSWER_MENU = "answer_menu"
 QUIET = "be_quiet"
 FOLLOW = "follow_thread"

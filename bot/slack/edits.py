@@ -7,15 +7,13 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
 from bot.language import _
 from bot.slack.answering import Answering
-from bot.slack.blocks import build_button, section
+from bot.slack.blocks import ANSWER_EDITED, build_button, section
 from bot.slack.calls import Calls
 from bot.slack.turns import Turns
 from bot.storage import inbox
 from bot.storage.answers import AnswerRecord, load_answer
 from bot.storage.db import Database, Session
 from bot.storage.tables import AnswerState
-
-ANSWER_EDITED = "answer_edited"
 
 
 class Edits:

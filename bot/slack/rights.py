@@ -12,8 +12,8 @@ from slack_bolt.async_app import AsyncApp
 from bot.language import _
 from bot.slack import blocks, learning_home, learning_report
 from bot.slack.access import Access, tell_refusal
+from bot.slack.blocks import ANSWER_EDITED
 from bot.slack.calls import Calls
-from bot.slack.edits import ANSWER_EDITED
 from bot.slack.learning_words import ALLOW
 from bot.slack.orders import Role
 

@@ -90,6 +90,8 @@ async def load_vectors(session: AsyncSession, asked: Asked, model: str) -> tuple
     ).all()
     size = len(rows[0][1]) if rows else 0
     same = [(row[0], row[1]) for row in rows if len(row[1]) == size]
+    if not same:
+        return [], np.zeros((0, 0), dtype=np.float32)
     matrix = np.frombuffer(b"".join(vector for _, vector in same), dtype="<f4").reshape(len(same), size // 4)
     return [correction_id for correction_id, _ in same], matrix
 

@@ -21,9 +21,14 @@ class Source:
     score: float | None = None
 
 
+async def is_there(session: AsyncSession, answer_id: str) -> bool:
+    """Return whether an answer still exists: it goes with its question."""
+    return (await session.scalar(select(Answer.id).where(Answer.id == answer_id))) is not None
+
+
 async def save_sources(session: AsyncSession, answer_id: str, sources: Sequence[Source]) -> None:
     """Make *sources* what an answer is made from; nothing where its question was deleted meanwhile."""
-    if await session.get(Answer, answer_id) is None:
+    if not await is_there(session, answer_id):
         return
     await session.execute(delete(AnswerSource).where(AnswerSource.answer_id == answer_id))
     for position, source in enumerate(sources):
@@ -43,7 +48,7 @@ async def save_trace(
     unsure: dict[str, Any],
 ) -> None:
     """Store how an answer was written; nothing where its question was deleted meanwhile."""
-    if await session.get(Answer, answer_id) is not None:
+    if await is_there(session, answer_id):
         values = {"generating_at": generating_at, "certainty": certainty, "unsure": unsure}
         await session.merge(AnswerTrace(answer_id=answer_id, **values))
 

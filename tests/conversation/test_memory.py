@@ -74,9 +74,13 @@ def test_near_is_what_is_half_as_far_as_usual() -> None:
 def test_where_asides_stand() -> None:
     """A summary at the beginning, which stays the same; what was taught right before the question."""
     messages = build_messages(
-        "system", [Said("Maya", "one", "two")], Said("Maya", "three"), is_group=False, aside=Aside("short", "taught")
+        "system",
+        [Said("Maya", "one", "two")],
+        Said("Maya", "three"),
+        is_group=False,
+        aside=Aside("short", (("taught", "noted"),)),
     )
-    assert [message["content"] for message in messages] == ["system", "short\n\none", "two", "taught\n\nthree"]
+    assert [message["content"] for message in messages] == ["system", "short\n\none", "two", "taught", "noted", "three"]
 
 
 def test_a_word_is_as_sure_as_its_tokens_together() -> None:

@@ -1,6 +1,5 @@
 """The assistant as admins run it and as guests meet it: in Slack, by commands, buttons and forms."""
 
-import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -16,7 +15,7 @@ from bot.storage.admin_tables import ReviewRow
 from bot.storage.audit import verify_chain
 from bot.storage.db import Database
 from bot.storage.learning_tables import AuditRow
-from bot.storage.tables import Answer, AnswerState, Inbox, InboxState, Message
+from bot.storage.tables import Answer, AnswerState, Message
 from tests.scenarios.conftest import StartBot
 from tests.scenarios.test_feedback import ask
 
@@ -47,16 +46,6 @@ async def count(rows: Database, statement: Select[tuple[int]]) -> int:
         return await session.scalar(statement) or 0
 
 
-async def all_done(rows: Database, wanted: int) -> None:
-    """Wait until so many events have had their outcome."""
-    done = select(func.count()).select_from(Inbox).where(Inbox.state == InboxState.DONE)
-    for _ in range(500):
-        if await count(rows, done) >= wanted:
-            return
-        await asyncio.sleep(0.02)
-    raise TimeoutError(f"{wanted} events have no outcome")
-
-
 async def test_guests_strangers_and_the_blocked_get_nothing(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:
@@ -67,9 +56,7 @@ async def test_guests_strangers_and_the_blocked_get_nothing(
     assert "only help members" in refused["text"]
     await sam.command(COMMAND, "status")
     await lena.say("northwind", f"{BOT} hello from outside")
-    await playground.wait_until(
-        lambda: "members of the organisation" in str(playground.hub.workspace.messages), what="no"
-    )
+    await playground.wait_until(lambda: "I only answer members" in str(playground.hub.workspace.messages), what="no")
     assert await count(rows, select(func.count()).select_from(Message)) == 0
 
     allowed = await order(playground, maya, "users allow <@U0SAM>")
@@ -103,7 +90,6 @@ async def test_nobody_orders_above_their_role(playground: Playground, bot: Runni
     assert "is reviewer now" in (await order(playground, maya, "users role <@U0TOM> reviewer"))["text"]
     assert "No correction waits" in (await order(playground, tom, "dataset review"))["text"]
     assert "Only the admins" in (await order(playground, tom, "dataset export sft"))["text"]
-    assert "decides about themselves" in (await order(playground, maya, "users role <@U0MAYA> admin"))["text"] or True
     assert "ADMIN_USER_IDS" in (await order(playground, maya, "users block <@U0MAYA> --yes"))["text"]
 
 
@@ -153,7 +139,7 @@ async def test_a_notice_is_posted_and_taken_back(playground: Playground, bot: Ru
     posted = await press(playground, maya, question, "order:yes")
     assert "Posted in 1 of 1 channels" in posted["text"]
     notice = playground.messages("general")[-1]
-    assert notice["text"] == "&lt;!channel&gt; Away at 6." or "<!channel>" not in notice["text"]
+    assert "<!channel>" not in str(notice)
     assert "Deleted in 1 of 1" in (await press(playground, maya, posted, "order:undo"))["text"]
     assert playground.messages("general")[-1]["ts"] == ts
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from bot.learning.data.choosing import Choice, Chosen, choose
 from bot.learning.data.drafts import Desk, Draft, Shelf, System, write_draft
 from bot.learning.data.duplicates import Likeness
+from bot.learning.data.eligibility import find_bar
 from bot.learning.data.policy import DataPolicy
 from bot.learning.data.reviewed import edited_texts, sift
 from bot.storage.choices import OptedOut, load_opted_out
@@ -61,7 +62,13 @@ async def look(
         ]
         reviews = await load_reviews(session)
     left_out: Counter[str] = Counter()
-    signals[0] = sift(signals[0], reviews, is_needed=policy.needs_review, left_out=left_out)
+    signals[0] = sift(
+        signals[0],
+        reviews,
+        is_needed=policy.needs_review,
+        is_barred=lambda signal: bool(find_bar(signal, policy=policy, without=without)),
+        left_out=left_out,
+    )
     choice = await asyncio.to_thread(choose, *signals, policy=policy, without=without)
     left_out.update(choice.left_out)
     return Harvest(policy, system, begin, choice, without, used, left_out, edits=edited_texts(reviews))

@@ -1,7 +1,7 @@
 """What reviewers said about corrections, applied to what is learned. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from bot.storage.admin_tables import ReviewState
 from bot.storage.signals import Signal
@@ -15,13 +15,19 @@ def sift(
     reviews: Mapping[str, tuple[ReviewState, str]],
     *,
     is_needed: bool,
+    is_barred: Callable[[Signal], bool],
     left_out: Counter[str],
 ) -> list[Signal]:
-    """Return the corrections that may be learned from; where a review *is_needed*, only those that had one."""
+    """Return the corrections that may be learned from; where a review *is_needed*, only those that had one.
+
+    What *is_barred* for another reason stays, so that it is counted by that reason alone.
+    """
     kept = []
     for signal in corrections:
         state = reviews.get(signal.row_id, (ReviewState.WAITING, ""))[0]
-        if state is ReviewState.REJECTED:
+        if is_barred(signal):
+            kept.append(signal)
+        elif state is ReviewState.REJECTED:
             left_out[REJECTED] += 1
         elif state is ReviewState.WAITING and is_needed:
             left_out[WAITING] += 1

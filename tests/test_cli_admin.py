@@ -1,0 +1,169 @@
+"""`bot users|channels|budget|feedback|data|audit` and the review queue as somebody types them."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bot.cli import cli
+from bot.settings import load_settings
+from bot.storage.db import Database
+from bot.storage.feedback import current_correction, save_correction, save_vote
+from bot.storage.learning_tables import Adapter, AdapterState, Run, RunExample, RunState
+from bot.storage.tables import Vote
+from tests.builders import answered, said
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test an empty DATA_DIR, one owner, and the logging that pytest has."""
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("ADMIN_USER_IDS", "UOWNER")
+    monkeypatch.setattr("bot.logs.set_up_logging", lambda *_: None)
+    return tmp_path
+
+
+def bot(*arguments: str, answer: str = "") -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(cli, arguments, input=answer)
+
+
+def fill() -> str:
+    """Let somebody ask and correct, and a run learn from it; return the correction's id."""
+
+    async def work() -> str:
+        database = Database(load_settings().database())
+        await database.migrate()
+        async with database.begin() as session:
+            message = await said(session, "where is the platypus?", user="U1")
+            answer = await answered(session, message, "nowhere", prompt_tokens=70)
+            await save_vote(session, answer, user_id="U1", vote=Vote.DOWN, reason="wrong")
+            await save_correction(session, answer, user_id="U1", text="in the river")
+            correction = await current_correction(session, answer.id, user_id="U1")
+            assert correction is not None
+            quoted = [{"row": f"corrections:{correction.id}", "question": "where is the platypus?"}]
+            runs = [
+                Run(trigger="cli", state=RunState.DONE, progress={}, report={"before_after": quoted, "page": "x"}),
+                Run(trigger="cli", state=RunState.DONE, progress={}, report={}),
+                Run(trigger="cli", state=RunState.TRAINING, progress={}, report={}),
+            ]
+            session.add_all(runs)
+            await session.flush()
+            row = {"row_table": "corrections", "row_id": correction.id, "source": "correction", "split": "train"}
+            session.add(RunExample(run_id=runs[0].id, user_id="U1", weight=1.0, sha256="0" * 64, **row))
+            for run, name, state in zip(
+                runs[:2], ("apprentice-1", "apprentice-2"), (AdapterState.ACTIVE, AdapterState.RETIRED), strict=True
+            ):
+                values = {"path": "x", "sha256": "0" * 64, "base_sha256": "0" * 64, "state": state}
+                session.add(Adapter(run_id=run.id, name=name, watch={"replaced": "apprentice-2"}, **values))
+            row_id = correction.id
+        await database.close()
+        return row_id
+
+    return asyncio.run(work())
+
+
+def test_people_are_decided_about(folder: Path) -> None:
+    """Roles, blocks and their way back; not about an owner, and only after a question."""
+    assert bot("users", "role", "U1", "reviewer").stdout.startswith("U1 is reviewer now")
+    assert "Aborted" in bot("users", "block", "U1", answer="n\n").output
+    assert "before: reviewer" in bot("users", "block", "U1", "--yes").stdout
+    assert bot("users", "block", "UOWNER", "--yes").exit_code != 0
+    listed = bot("users", "list").stdout
+    assert [line.split()[:2] for line in listed.splitlines()] == [["UOWNER", "owner"], ["U1", "blocked"]]
+    bot("users", "reset", "U1")
+    assert bot("users", "allow", "U2").exit_code == 0
+    assert "U1" not in bot("users", "list").stdout
+
+
+def test_channels_and_budgets(folder: Path) -> None:
+    """The only workspace that ever asked is meant; numbers, unlimited and default; nonsense is refused."""
+    fill()
+    assert bot("channels", "mode", "C1", "off").stdout == "C1: off; before: thread.\n"
+    assert bot("channels", "list").stdout.split()[:2] == ["C1", "off"]
+    assert bot("budget", "set", "U1", "100").stdout == "U1: 100; before: default.\n"
+    assert bot("budget", "show", "U1").stdout == "70 of 100 tokens in 1 answers\n"
+    assert bot("budget", "set", "U1", "default").stdout == "U1: default; before: 100.\n"
+    assert bot("budget", "show", "C1").stdout == "70 of unlimited tokens in 1 answers\n"
+    assert bot("budget", "set", "U1", "much").exit_code == 2
+
+
+def test_what_people_think(folder: Path) -> None:
+    """The trend in figures, the worst in words."""
+    fill()
+    assert bot("feedback", "trend", "--weeks", "1").stdout.splitlines()[1].split()[1:] == ["1", "0", "1", "1", "0%"]
+    worst = bot("feedback", "worst").stdout
+    assert "1 down, 0 up, C1 (wrong)" in worst
+    assert "where is the platypus?" in worst
+
+
+def test_reviews(folder: Path) -> None:
+    """Waiting, approved with other words, reopened."""
+    correction = fill()
+    assert correction in bot("dataset", "review").stdout
+    assert "before: waiting" in bot("dataset", "approve", correction, "--text", "in the lake").stdout
+    assert correction not in bot("dataset", "review").stdout
+    assert "before: edited" in bot("dataset", "reopen", correction).stdout
+    assert bot("dataset", "reject", "nothing").exit_code != 0
+
+
+def test_somebody_is_exported_and_forgotten(folder: Path) -> None:
+    """All of theirs in a file; then gone from the database, the runs' folders and reports, and what serves."""
+    fill()
+    run = folder / "learning" / "runs" / "1"
+    run.mkdir(parents=True)
+    for name in ("examples.jsonl", "adapter.gguf", "report.html", "curves.png"):
+        (run / name).write_text("where is the platypus?")
+    exported = folder / "u1.json"
+    assert bot("data", "export", "U1", "--output", str(exported)).exit_code == 0
+    assert {"messages", "answers", "corrections", "feedback"} <= set(json.loads(exported.read_text())["rows"])
+    assert "Aborted" in bot("data", "forget", "U1", answer="n\n").output
+
+    said_so = bot("data", "forget", "U1", "--yes").stdout
+    assert "1 messages" in said_so
+    assert "1 adapters never served again apprentice-1" in said_so
+    assert sorted(path.name for path in run.iterdir()) == ["curves.png"]
+    assert json.loads(bot("data", "export", "U1").stdout)["rows"] == {}
+
+    async def look() -> tuple[list[str], list[str], dict[str, object]]:
+        from sqlalchemy import select
+
+        database = Database(load_settings().database())
+        async with database.read() as session:
+            adapters = list(await session.scalars(select(Adapter.state).order_by(Adapter.id)))
+            runs = list(await session.scalars(select(Run).order_by(Run.id)))
+        await database.close()
+        return adapters, [str(run.state) for run in runs], runs[0].report
+
+    adapters, states, report = asyncio.run(look())
+    assert adapters == ["tainted", "active"]  # the one from before, which never had their words, is back
+    assert states == ["done", "done", "cancelled"]
+    assert report == {"before_after": [], "page": ""}
+
+
+def test_retention(folder: Path) -> None:
+    """Days are asked about; forever and default are not."""
+    assert "Aborted" in bot("data", "retention", "C1", "30", answer="n\n").output
+    assert "C1" not in bot("data", "retention").stdout
+    assert "C1               30" in bot("data", "retention", "C1", "30", "--yes").stdout
+    assert "C1               forever" in bot("data", "retention", "C1", "forever").stdout
+    assert "C1" not in bot("data", "retention", "C1", "default").stdout
+    assert bot("data", "retention", "C1").exit_code == 2
+
+
+def test_the_log_tells_it_and_proves_it(folder: Path) -> None:
+    """Every change left a row by whoever typed it; the proof holds, and misses a seal that is not there."""
+    bot("users", "role", "U1", "admin")
+    bot("budget", "set", "U1", "5")
+    rows = bot("audit", "last").stdout.splitlines()
+    assert [line.split()[3:] for line in rows] == [["budget.set", "U1"], ["users.role", "U1"]]
+    assert all(line.split()[2].startswith("cli") for line in rows)
+    assert "users.role" not in bot("audit", "last", "--find", "budget").stdout
+    exported = [json.loads(line) for line in bot("audit", "export").stdout.splitlines()]
+    assert [row["number"] for row in exported] == [1, 2]
+    proof = bot("audit", "verify").stdout
+    assert proof.startswith("All 3 rows hold")
+    assert bot("audit", "verify", proof.split()[-1]).exit_code == 0
+    assert bot("audit", "verify", "0" * 64).exit_code != 0

@@ -14,6 +14,7 @@ from bot.slack.actions import register_actions
 from bot.slack.answering import Answering
 from bot.slack.calls import Calls
 from bot.slack.changes import register_changes
+from bot.slack.channel_modal import ChannelForm, build_channel_form_commands, register_channel_form
 from bot.slack.commands import Desk, register_commands
 from bot.slack.directory import Directory
 from bot.slack.edits import Edits, register_edits
@@ -66,11 +67,14 @@ def build_slack_app(
     intake = Intake(database, manners)
     register_events(app, intake=intake, turns=turns, answering=answering, calls=calls, access=access, learning=learning)
     register_manners(app, database=database, calls=calls)
+    form = ChannelForm(database, calls, access, learning)
+    register_channel_form(app, form)
     register_actions(app, database=database, turns=turns, answering=answering, calls=calls, access=access)
     # Whoever has orders to offer adds a list here; help names them in this order.
     every_command = [
         *build_status_commands(database, engine, learning),
         *build_manner_commands(database),
+        *build_channel_form_commands(form),
         *(build_learning_commands(learning, access) if learning is not None else []),
         *commands,
     ]

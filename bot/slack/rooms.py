@@ -8,10 +8,9 @@ from slack_sdk.errors import SlackApiError
 
 from bot.errors import DeliveryError
 from bot.language import _
-from bot.slack.access import Access
+from bot.slack.access import Access, tell_refusal
 from bot.slack.calls import Calls, is_passing
 from bot.slack.orders import Role
-from bot.slack.rights import tell_refusal
 from bot.slack.workspaces import Workspaces
 from bot.storage.schedule_tables import Kind, Schedule
 

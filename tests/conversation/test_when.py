@@ -82,7 +82,7 @@ def test_what_comes_again_is_read(text: str, cron: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "the page", "call Tom", "every other Monday", "every 7 minutes", "every blue moon", "at 25:00", "at 13pm",
-     "cron 0 0 31 2 *", "cron rm -rf", "on 2026-02-30", "morgen um 9", "every 0 minutes", "in 0 minutes"],
+     "cron 0 0 31 2 *", "cron rm -rf", "on 2026-02-30", "morgen um 9", "every 0 minutes"],
 )  # fmt: skip
 def test_what_is_no_time_is_none(text: str) -> None:
     """Nothing is guessed: “morgen um 9”, of which only a part would be understood, is refused as well."""

@@ -85,6 +85,7 @@ def settings_for(playground: Playground, tmp_path: Path, **changes: Any) -> Sett
         "http_port": 0,
         "engine_threads": 1,
         "answer_temperature": 0.0,
+        "merge_seconds": 0.0,
         "admin_user_ids": "U0MAYA",
     }
     return Settings(**{**values, **changes})

@@ -282,7 +282,7 @@ async def _file_desk(settings: Settings, database: Database, calls: Calls) -> As
     most_bytes = settings.file_max_mb * 1_000_000
     async with file_fetcher(api_url=settings.slack_api_url, most_bytes=most_bytes) as fetcher:
         reader = FileReader(settings.speech_model)
-        yield FileDesk(database, calls, fetcher, reader, token=settings.slack_bot_token.get_secret_value())
+        yield FileDesk(database, calls, fetcher, reader)
 
 
 def _learning(

@@ -61,14 +61,11 @@ def _dicts(value: Any) -> list[Mapping[str, Any]]:
 class FileDesk:
     """Reads what the messages of a thread brought along, once; pictures are fetched for each answer anew."""
 
-    def __init__(
-        self, database: Database, calls: Calls, fetcher: FileFetcher, reader: FileReader, *, token: str
-    ) -> None:
+    def __init__(self, database: Database, calls: Calls, fetcher: FileFetcher, reader: FileReader) -> None:
         self._database = database
         self._calls = calls
         self._fetcher = fetcher
         self._reader = reader
-        self._token = token
 
     async def read_new(self, draft: Draft) -> None:
         """Read the files of a draft's thread that nobody has read; whatever is wrong with one is stored with it."""
@@ -133,7 +130,7 @@ class FileDesk:
             answer = await self._calls.call_if_possible("files.info", file=row.slack_id)
             file = (answer or {}).get("file") or {}
             url = "" if file.get("is_external") else str(file.get("url_private") or "")
-        return await self._fetcher.fetch(url, token=self._token, mimetype=row.mimetype)
+        return await self._fetcher.fetch(url, token=self._calls.token(), mimetype=row.mimetype)
 
     def build_sources(self, draft: Draft) -> list[Block]:
         """Build the line below an answer that names the files, and the parts of them, which it was made from."""
@@ -151,7 +148,7 @@ class FileDesk:
 
     def explain(self, draft: Draft) -> list[str]:
         """Say in a sentence each which files of the question, and how much of them, the answer knows nothing of."""
-        own = [file for file in draft.files if file.ts == draft.question.ts]
+        own = _own(draft)
         megabytes = self._fetcher.most_bytes // 1_000_000
         sentences = [describe(file.row, megabytes=megabytes) for file in own if file.row.state != FileState.READ]
         if not draft.sees and any(_is_picture(file) for file in own):
@@ -174,8 +171,13 @@ def is_bare(text: str) -> bool:
 
 def knows_something(draft: Draft) -> bool:
     """Return whether any file of a draft's own message can be answered from."""
-    own = [file for file in draft.files if file.ts == draft.question.ts]
+    own = _own(draft)
     return not own or any(file.row.text or (draft.sees and _is_picture(file)) for file in own)
+
+
+def _own(draft: Draft) -> list[ThreadFile]:
+    moments = {part.ts for part in draft.question.parts}
+    return [file for file in draft.files if file.ts in moments]
 
 
 def _is_picture(file: ThreadFile) -> bool:

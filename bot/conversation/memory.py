@@ -38,6 +38,8 @@ class Memory:
         async with self._database.read() as session:
             draft.summary = await load_summary(session, draft.thread_id)
             history = await load_history(session, draft.thread_id, before_ts=draft.question.ts)
+        if not draft.question.put.keeps_history:
+            draft.summary, history = None, []
         until = draft.summary.until_ts if draft.summary else ""
         draft.history = [said for said in history if said.ts > until]
         draft.summarised = len(history) - len(draft.history)

@@ -60,6 +60,7 @@ class Recall:
         asked = Asked(
             team_id=place.team_id,
             channel_id=place.channel_id,
+            user_id=question.user_id,
             audience=question.audience,
             is_ours=is_ours,
             needs_review=self._needs_review,

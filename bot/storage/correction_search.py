@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, and_, case, distinct, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, distinct, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.admin_tables import ReviewRow
@@ -32,11 +32,14 @@ AUDIENCES = (Answer.audience, Message.audience, Thread.audience, Correction.audi
 class Asked:
     """Where and by whom something is asked; *is_ours* is true for members of the workspace, not for guests.
 
+    *audience* is of the answer: whoever asks privately in a channel is alone with it.
+
     *needs_review* leaves out what no reviewer has approved.
     """
 
     team_id: str
     channel_id: str
+    user_id: str
     audience: Audience
     is_ours: bool
     needs_review: bool = False
@@ -124,7 +127,12 @@ async def _within(session: AsyncSession, asked: Asked, query: Any) -> Any:
 
 
 def _may_be_read(asked: Asked, *, own: Collection[str]) -> ColumnElement[bool]:
-    is_here = Thread.channel_id == asked.channel_id
+    is_here: ColumnElement[bool] = Thread.channel_id == asked.channel_id
+    is_between_us = or_(*(audience == Audience.DIRECT for audience in AUDIENCES))
+    if asked.audience is Audience.DIRECT:  # what is between two stays between the same two
+        is_here = and_(is_here, or_(Message.user_id == asked.user_id, not_(is_between_us)))
+    else:
+        is_here = and_(is_here, not_(is_between_us))
     if not asked.is_ours:
         return is_here
     is_public = and_(*(audience == Audience.PUBLIC for audience in AUDIENCES))

@@ -47,6 +47,7 @@ async def test_a_correction_is_known_from_the_next_message_on(
 
     reply = await ask(playground, tom, ALIKE)
     assert "6543" in words(reply)
+    await finished(3)
     (source,) = await sources(rows, SourceKind.CORRECTION)
     assert (source.ref_id, source.score) == (correction.id, 0.866)
     seen = await window(playground, tom, reply)
@@ -80,7 +81,9 @@ async def no_more(rows: Database, table: type) -> None:
     raise TimeoutError(f"{table.__tablename__} has rows still")
 
 
-async def test_what_is_taught_in_private_stays_there(playground: Playground, bot: RunningBot, rows: Database) -> None:
+async def test_what_is_taught_in_private_stays_there(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
     """Known in the same direct messages, and neither to others nor in public."""
     maya, tom = playground.maya, playground.tom
     ts = await maya.say(maya.dm, QUESTION)
@@ -89,10 +92,12 @@ async def test_what_is_taught_in_private_stays_there(playground: Playground, bot
     await maya.submit_view({"reason": "wrong", "correction": TAUGHT})
     await wait_for_rows(rows, Correction, 1)
 
-    for person, place in ((tom, tom.dm), (maya, "general"), (maya, maya.dm)):
+    for asked, (person, place) in enumerate(((tom, tom.dm), (maya, "general"), (maya, maya.dm)), start=1):
+        await finished(asked)
         assert await sources(rows, SourceKind.CORRECTION) == []
         mention = f"{BOT} " if place == "general" else ""
         await playground.wait_for_reply(place, await person.say(place, f"{mention}{ALIKE}"))
+    await finished(4)
     assert len(await sources(rows, SourceKind.CORRECTION)) == 1
 
 
@@ -138,7 +143,7 @@ async def test_an_edit_while_it_is_answered_begins_anew(
     try:
         ts = await maya.say(maya.dm, "Tell me a very long story about a fox")
         await wait_for_rows(rows, Answer, 1)
-        await playground.wait_until(lambda: bot_is_asking(playground), what="the session")
+        await playground.wait_until(lambda: playground.session(maya.dm, ts), what="the session")
         await maya.edit(maya.dm, ts, "What is a retro?")
         await finished(1)
     finally:
@@ -153,12 +158,9 @@ async def test_an_edit_while_it_is_answered_begins_anew(
     assert maya.ephemerals(maya.dm) == []
 
 
-def bot_is_asking(playground: Playground) -> bool:
-    """Return whether somebody's session is under way."""
-    return any(session["status"] != "active" for session in playground.sessions()) or bool(playground.sessions())
-
-
-async def test_a_long_thread_is_summarised_and_says_so(playground: Playground, bot: RunningBot, rows: Database) -> None:
+async def test_a_long_thread_is_summarised_and_says_so(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
     """What no longer fits is told in few words from the next turn on; deleting a message of it takes them back."""
     maya = playground.maya
     ts = await maya.say(maya.dm, "Remember these notes. " + "The quick brown fox jumps over the lazy dog. " * 30)
@@ -178,6 +180,7 @@ async def test_a_long_thread_is_summarised_and_says_so(playground: Playground, b
 
     third = await maya.say(maya.dm, "What is a retro?", thread_ts=ts)
     reply = await playground.wait_for_reply(maya.dm, ts, after=third)
+    await finished(3)
     (source,) = await sources(rows, SourceKind.SUMMARY)
     assert source.ref_id == summary.id
     assert "is summarised" in str(reply["blocks"])

@@ -24,7 +24,7 @@ from tests.builders import answered
 
 QUESTION = "What port does the staging database use?"
 ALIKE = "on which port is the staging database?"
-EVERYBODY = Asked(team_id="T1", channel_id="C9", audience=Audience.PUBLIC, is_ours=True)
+EVERYBODY = Asked(team_id="T1", channel_id="C9", user_id="U9", audience=Audience.PUBLIC, is_ours=True)
 
 
 @dataclass(frozen=True)
@@ -187,37 +187,45 @@ PLACES = {
     "D2": Audience.DIRECT,
     "S1": Audience.SHARED,
 }
-LESSON = st.tuples(
-    st.sampled_from(sorted(PLACES)), st.sampled_from(["U1", "U2"]), st.sampled_from(["U1", "U2"]), st.booleans()
-)
+PEOPLE = st.sampled_from(["U1", "U2"])
+LESSON = st.tuples(st.sampled_from(sorted(PLACES)), PEOPLE, PEOPLE, st.booleans(), st.booleans())
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lessons=st.lists(LESSON, min_size=1, max_size=6), here=st.sampled_from(sorted(PLACES)), is_ours=st.booleans())
+@given(
+    lessons=st.lists(LESSON, min_size=1, max_size=6),
+    here=st.sampled_from(sorted(PLACES)),
+    person=PEOPLE,
+    is_alone=st.booleans(),
+    is_ours=st.booleans(),
+)
 async def test_nothing_leaks(
-    database: Database, lessons: list[tuple[str, str, str, bool]], here: str, is_ours: bool
+    database: Database,
+    lessons: list[tuple[str, str, str, bool, bool]],
+    here: str,
+    person: str,
+    *,
+    is_alone: bool,
+    is_ours: bool,
 ) -> None:
     """Whatever was said by whom and where: it is shown where everybody could read it, or its asker gave it away."""
     team = new_id()  # the examples share a database
+    audience = Audience.DIRECT if is_alone and PLACES[here] is not Audience.SHARED else PLACES[here]
     allowed: set[str] = set()
-    for channel, asker, teacher, everyone in lessons:
+    for channel, asker, teacher, everyone, was_alone in lessons:
+        was = Audience.DIRECT if was_alone and PLACES[channel] is not Audience.SHARED else PLACES[channel]
         taught = await teach(
-            database,
-            channel=channel,
-            audience=PLACES[channel],
-            asker=asker,
-            teacher=teacher,
-            everyone=everyone,
-            team=team,
+            database, channel=channel, audience=was, asker=asker, teacher=teacher, everyone=everyone, team=team
         )
-        is_shared = Audience.SHARED in {PLACES[channel], PLACES[here]}
-        is_open = PLACES[channel] is Audience.PUBLIC or (everyone and asker == teacher)
-        if not is_shared and (channel == here or (is_open and is_ours)):
+        is_open = is_ours and (was is Audience.PUBLIC or (everyone and asker == teacher))
+        is_between_us = audience is Audience.DIRECT and asker == person
+        is_here = channel == here and (was is not Audience.DIRECT or is_between_us)
+        if Audience.SHARED not in {was, audience} and (is_here or is_open):
             allowed.add(taught.correction_id)
-    asked = Asked(team_id=team, channel_id=here, audience=PLACES[here], is_ours=is_ours)
+    asked = Asked(team_id=team, channel_id=here, user_id=person, audience=audience, is_ours=is_ours)
 
     assert {one.correction_id for one in await find(database, asked=asked)} == allowed
-    elsewhere = Asked(team_id="T-other", channel_id=here, audience=PLACES[here], is_ours=is_ours)
+    elsewhere = Asked(team_id="T-other", channel_id=here, user_id=person, audience=audience, is_ours=is_ours)
     assert await find(database, asked=elsewhere) == []
 
 

@@ -61,10 +61,12 @@ def run(part: Part, *, is_quick: bool) -> list[str]:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=list(PARTS), choices=[*PARTS, []], help=", ".join(PARTS))
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of: {', '.join(PARTS)}; none named: all")
+    parser.add_argument("--quick", action="store_true", help="fewer runs of what takes long")
     chosen = parser.parse_args()
-    found = {name: run(PARTS[name], is_quick=chosen.quick) for name in chosen.parts}
+    if unknown := sorted(set(chosen.parts) - set(PARTS)):
+        parser.error(f"{', '.join(unknown)}: not one of {', '.join(PARTS)}")
+    found = {name: run(PARTS[name], is_quick=chosen.quick) for name in chosen.parts or PARTS}
     print("\n=== Goals\n")
     for name, goals in found.items():
         for goal in goals:

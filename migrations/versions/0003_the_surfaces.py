@@ -61,8 +61,8 @@ def downgrade() -> None:
 
 def _memory_tables() -> None:
     """How corrections are found, what answers were made from, and what long threads say in few words."""
-    with op.batch_alter_table("messages") as table:
-        table.add_column(sa.Column("edited_at", types.UtcDateTime(timezone=True), nullable=True))
+    with op.batch_alter_table("messages") as messages:
+        messages.add_column(sa.Column("edited_at", types.UtcDateTime(timezone=True), nullable=True))
     op.create_table(
         "correction_terms",
         sa.Column("term", sa.String(length=32), nullable=False),
@@ -132,10 +132,10 @@ def _memory_tables() -> None:
 
 
 def _drop_memory_tables() -> None:
-    for table in ("thread_summaries", "answer_traces", "answer_sources", "correction_vectors", "correction_terms"):
-        op.drop_table(table)
-    with op.batch_alter_table("messages") as table:
-        table.drop_column("edited_at")
+    for name in ("thread_summaries", "answer_traces", "answer_sources", "correction_vectors", "correction_terms"):
+        op.drop_table(name)
+    with op.batch_alter_table("messages") as messages:
+        messages.drop_column("edited_at")
 
 
 def _installing_tables() -> None:

@@ -50,6 +50,7 @@ from bot.slack.orders import Command
 from bot.slack.prompt_commands import build_prompt_commands
 from bot.slack.rooms import Rooms
 from bot.slack.scheduling import build_scheduling
+from bot.slack.speech import Speech
 from bot.slack.turns import Turns
 from bot.slack.workspaces import Workspaces
 from bot.storage.db import Database
@@ -111,7 +112,8 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             assistant, calls=calls, directory=directory, files=files, is_ours=access.is_ours, bot_user_id=own
         )
         admission = Admission(database, access, calls, budgets=_budgets(settings))
-        turns = Turns(database, answering, Asides(calls), admission, workspaces)
+        speech = Speech(database, directory)
+        turns = Turns(database, answering, Asides(calls), admission, speech, workspaces)
         parts = _learning(
             settings,
             database=database,
@@ -134,7 +136,9 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             engine=engine,
             access=access,
             manners=_manners(settings),
+            speech=speech,
             learning=parts.learning,
+            budgets=_budgets(settings),
             workspaces=workspaces,
             commands=[
                 *_commands(settings, database, prompts, engine),

@@ -7,6 +7,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.admin.budgets import Budgets
 from bot.engine.client import EngineClient
 from bot.learning.control import Learning
 from bot.slack.access import Access
@@ -30,6 +31,7 @@ from bot.slack.orders import Command
 from bot.slack.review import register_review
 from bot.slack.rights import register_rights
 from bot.slack.sightings import register_sightings
+from bot.slack.speech import Speech, register_speech
 from bot.slack.status_commands import build_status_commands
 from bot.slack.turns import Turns
 from bot.slack.workspaces import Workspaces
@@ -49,9 +51,11 @@ def build_slack_app(
     engine: EngineClient,
     access: Access,
     manners: Manners,
+    speech: Speech,
     learning: Learning | None = None,
     workspaces: Workspaces | None = None,
     commands: Sequence[Command] = (),
+    budgets: Budgets | None = None,
 ) -> AsyncApp:
     """Build the app that answers Slack's requests over either transport; without *learning* nothing of it is shown.
 
@@ -59,6 +63,7 @@ def build_slack_app(
     """
     app = _build_bolt(client, identity=identity, workspaces=workspaces, signing_secret=signing_secret)
     register_sightings(app, database)
+    register_speech(app, speech)
     register_endings(app, workspaces)
     register_rights(app, access=access, calls=calls)
     edits = Edits(database, turns, answering=answering, calls=calls)
@@ -72,7 +77,7 @@ def build_slack_app(
     register_actions(app, database=database, turns=turns, answering=answering, calls=calls, access=access)
     # Whoever has orders to offer adds a list here; help names them in this order.
     every_command = [
-        *build_status_commands(database, engine, learning),
+        *build_status_commands(database, engine, learning, budgets),
         *build_manner_commands(database),
         *build_channel_form_commands(form),
         *(build_learning_commands(learning, access) if learning is not None else []),

@@ -1,6 +1,7 @@
 """`broadcast`: what the admins tell everybody, in the channels where the assistant is used; it can be taken back."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 from bot.errors import AdminError
@@ -64,7 +65,7 @@ class Broadcast:
             return Reply(reply.text, [section(_quiet(text)), *reply.blocks], is_done=False)
         return await self._post(text, channels, call)
 
-    async def _post(self, text: str, channels: list[str] | tuple[str, ...], call: Call) -> Reply:
+    async def _post(self, text: str, channels: Sequence[str], call: Call) -> Reply:
         async with self._database.begin() as session:
             notice = await notices.save_notice(session, text, by=call.user_id)
             record(session, "broadcast.post", by=call.user_id, target=notice.id, channels=len(channels))

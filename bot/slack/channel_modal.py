@@ -9,11 +9,10 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.language import _
 from bot.learning.control import Learning
-from bot.slack.access import Access
+from bot.slack.access import Access, tell_refusal
 from bot.slack.blocks import Block, build_note, plain, section
 from bot.slack.calls import Calls
 from bot.slack.orders import SILENCE, Call, Command, Reply, Role, UsageError
-from bot.slack.rights import tell_refusal
 from bot.storage.channel_settings import ChannelRules, load_rules, save_rules
 from bot.storage.choices import CHANNEL, OWN_ADAPTER
 from bot.storage.db import Database

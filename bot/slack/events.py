@@ -8,12 +8,14 @@ from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
 from bot.learning.control import Learning
-from bot.slack.access import Access
+from bot.slack.access import Access, tell_refusal
 from bot.slack.answering import Answering
+from bot.slack.blocks import section
 from bot.slack.calls import Calls
 from bot.slack.intake import Intake
 from bot.slack.learning_home import publish_home
 from bot.slack.manifest import SUGGESTIONS
+from bot.slack.orders import Role
 from bot.slack.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -64,7 +66,12 @@ def register_events(
                 "assistant.threads.setSuggestedPrompts", channel_id=event["channel"], prompts=prompts
             )
         elif event.get("tab") == "home" and learning is not None:
-            await publish_home(calls, event["user"], learning, await access.is_admin(event["user"]))
+            role = await access.role_of(event["user"])
+            if role is Role.NOBODY:
+                closed = {"type": "home", "blocks": [section(tell_refusal(role, Role.MEMBER))]}
+                await calls.call_if_possible("views.publish", user_id=event["user"], view=closed)
+                return
+            await publish_home(calls, event["user"], learning, role >= Role.ADMIN)
 
     @app.event("agent_session_stopped")
     async def handle_stop(event: dict[str, Any]) -> None:

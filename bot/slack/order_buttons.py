@@ -58,5 +58,5 @@ def register_order_buttons(app: AsyncApp, *, desk: Desk) -> None:
         )
         reply = await desk.take(str(action.get("value") or ""), call)
         if reply.text:
-            shown = {"blocks": reply.blocks} if reply.blocks else {"blocks": [section(reply.text)]}
-            await respond(text=reply.text, replace_original=True, response_type="ephemeral", **shown)
+            blocks = reply.blocks or [section(reply.text)]
+            await respond(text=reply.text, blocks=blocks, replace_original=True, response_type="ephemeral")

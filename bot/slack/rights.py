@@ -12,8 +12,8 @@ from slack_bolt.async_app import AsyncApp
 from bot.language import _
 from bot.slack import blocks, learning_home, learning_report
 from bot.slack.access import Access, tell_refusal
-from bot.slack.blocks import ANSWER_EDITED
 from bot.slack.calls import Calls
+from bot.slack.channel_modal import CHANNEL_FORM
 from bot.slack.learning_words import ALLOW
 from bot.slack.orders import Role
 
@@ -39,7 +39,8 @@ BUTTONS: dict[str, Role] = {
     blocks.QUIET: Role.MEMBER,
     blocks.FOLLOW: Role.MEMBER,
     blocks.ANSWER_MENU: Role.MEMBER,
-    ANSWER_EDITED: Role.MEMBER,
+    blocks.ANSWER_EDITED: Role.MEMBER,
+    CHANNEL_FORM: Role.MEMBER,  # whoever made a channel may also fill it in
     blocks.ORDER: Role.MEMBER,  # the order behind the button has a role of its own
     blocks.REVIEW: Role.REVIEWER,
     blocks.REVIEW_REJECT: Role.REVIEWER,

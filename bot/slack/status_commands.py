@@ -1,5 +1,6 @@
 """`/apprentice status`: in one block, for everybody, how the assistant is."""
 
+from bot.admin.budgets import Budgets, read_use
 from bot.admin.status import Status, read_status
 from bot.engine.client import EngineClient
 from bot.language import _
@@ -7,16 +8,21 @@ from bot.learning.control import Learning
 from bot.slack.blocks import section
 from bot.slack.learning_words import render_line
 from bot.slack.orders import Call, Command, Reply
+from bot.slack.people_commands import render_use
 from bot.slack.render import escape
 from bot.storage.db import Database
 
 
-def build_status_commands(database: Database, engine: EngineClient, learning: Learning | None) -> list[Command]:
+def build_status_commands(
+    database: Database, engine: EngineClient, learning: Learning | None, budgets: Budgets | None = None
+) -> list[Command]:
     """Build the command."""
 
-    async def run(_call: Call) -> Reply:
+    async def run(call: Call) -> Reply:
         lines = [render_status(await read_status(database, engine))]
         lines += [] if learning is None else [render_line(await learning.status())]
+        uses = await read_use(database, budgets or Budgets(), user_id=call.user_id)
+        lines += [render_use(use) for use in uses if use.limit]
         text = "\n".join(lines)
         return Reply(text, [section(text)])
 

@@ -54,6 +54,15 @@ LEAST = {
     "learn-from-me": Role.MEMBER,
     "learn-from-channel": Role.ADMIN,
     "mute": Role.MEMBER,
+    "channel": Role.MEMBER,
+    "remind": Role.MEMBER,
+    "digest": Role.MEMBER,
+    "schedule": Role.MEMBER,
+    "ask": Role.MEMBER,
+    "summarise": Role.MEMBER,
+    "translate": Role.MEMBER,
+    "explain": Role.MEMBER,
+    "actions": Role.MEMBER,
     "follow": Role.MEMBER,
 }
 

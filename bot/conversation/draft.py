@@ -71,6 +71,7 @@ class Draft:
     summary: ThreadSummary | None = None
     summarised: int = 0  # how many messages of the thread are in the summary
     examples: list[Example] = field(default_factory=list)
+    prompts: dict[str, str] = field(default_factory=dict)  # that told of these, with their versions
     certainty: Certainty = field(default_factory=Certainty)
     generating_at: datetime | None = None
     files: list[ThreadFile] = field(default_factory=list)

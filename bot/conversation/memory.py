@@ -54,12 +54,18 @@ class Memory:
             draft.examples.append(example)
             taught.append((lesson, noted))
         # The most alike stands next to the question.
-        return Aside(self._render_summary(draft), tuple(reversed(taught)))
+        return self._aside(draft, tuple(reversed(taught)))
 
     def forget(self, draft: Draft) -> Aside:
         """Answer without what was taught: a long question has no room for it."""
         draft.examples = []
-        return Aside(self._render_summary(draft))
+        return self._aside(draft)
+
+    def _aside(self, draft: Draft, taught: tuple[tuple[str, str], ...] = ()) -> Aside:
+        summary = self._render_summary(draft)
+        used = [*(["summarised"] if summary else []), *(["taught", "noted"] if taught else [])]
+        draft.prompts = {name: self._prompts.get(name).version for name in used}
+        return Aside(summary, taught)
 
     def _render(self, example: Example) -> tuple[str, str]:
         values = {"question": example.question, "answer": example.answer}

@@ -15,6 +15,7 @@ async def save_making(session: Session, draft: Draft) -> None:
         generating_at=draft.generating_at,
         certainty=draft.certainty.mean(),
         unsure=draft.certainty.unsure(),
+        prompts=draft.prompts,
     )
 
 

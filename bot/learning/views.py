@@ -58,6 +58,7 @@ class Why:
     learned_from: tuple[str, ...] = ()  # what the adapter's run learned from, counts in words
     prompt_name: str = ""
     prompt_version: str = ""
+    other_prompts: tuple[tuple[str, str], ...] = ()  # that told of corrections and summaries, with their versions
     messages_used: int = 0
     messages_total: int = 0
     prompt_tokens: int = 0

@@ -30,6 +30,7 @@ async def explain(session: Session, answer_id: str) -> Why | None:
         learned_from=tuple(f"{count} {what}" for what, count in report_of(run).learned_from.items()) if run else (),
         prompt_name=answer.prompt_name,
         prompt_version=answer.prompt_version,
+        other_prompts=tuple((str(name), str(version)) for name, version in trace.prompts.items()) if trace else (),
         messages_used=answer.messages_used or 0,
         messages_total=answer.messages_total or 0,
         prompt_tokens=answer.prompt_tokens or 0,

@@ -97,10 +97,14 @@ def _learned(why: Why) -> str:
 
 
 def _prompt(why: Why) -> str:
-    if not why.prompt_name:
-        return _("none")
-    version = _(", version `{version}`").format(version=escape(why.prompt_version)[:SHORT_HASH])
-    return f"`{escape(why.prompt_name)}`{version if why.prompt_version else ''}"
+    named = [(why.prompt_name, why.prompt_version), *why.other_prompts]
+    return " · ".join(_versioned(name, version) for name, version in named if name) or _("none")
+
+
+def _versioned(name: str, version: str) -> str:
+    if not version:
+        return f"`{escape(name)}`"
+    return _("`{name}`, version `{version}`").format(name=escape(name), version=escape(version)[:SHORT_HASH])
 
 
 def _certainty(why: Why) -> str:

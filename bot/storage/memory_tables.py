@@ -60,7 +60,10 @@ HELPED = exists().where(AnswerSource.answer_id == Answer.id, AnswerSource.kind =
 
 
 class AnswerTrace(Base):
-    """What else is known of how an answer was written; *unsure* are its least certain words with their odds."""
+    """What else is known of how an answer was written; *unsure* are its least certain words with their odds.
+
+    *prompts* are those that told it of corrections and of a summary, with their versions.
+    """
 
     __tablename__ = "answer_traces"
 
@@ -68,6 +71,7 @@ class AnswerTrace(Base):
     generating_at: Mapped[datetime | None]  # when the engine took it up; before that it was in a queue
     certainty: Mapped[float | None]  # the geometric mean of its tokens' probabilities
     unsure: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    prompts: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class ThreadSummary(Base):

@@ -46,10 +46,11 @@ async def save_trace(
     generating_at: datetime | None,
     certainty: float | None,
     unsure: dict[str, Any],
+    prompts: dict[str, str],
 ) -> None:
     """Store how an answer was written; nothing where its question was deleted meanwhile."""
     if await is_there(session, answer_id):
-        values = {"generating_at": generating_at, "certainty": certainty, "unsure": unsure}
+        values = {"generating_at": generating_at, "certainty": certainty, "unsure": unsure, "prompts": prompts}
         await session.merge(AnswerTrace(answer_id=answer_id, **values))
 
 

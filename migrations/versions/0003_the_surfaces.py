@@ -166,6 +166,7 @@ def _memory_tables() -> None:
         sa.Column("generating_at", types.UtcDateTime(timezone=True), nullable=True),
         sa.Column("certainty", sa.Double(), nullable=True),
         sa.Column("unsure", sa.JSON(), nullable=False),
+        sa.Column("prompts", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
             ["answer_id"], ["answers.id"], name=op.f("fk_answer_traces_answer_id_answers"), ondelete="CASCADE"
         ),

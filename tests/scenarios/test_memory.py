@@ -55,6 +55,7 @@ async def test_a_correction_is_known_from_the_next_message_on(
     assert TAUGHT in seen
     assert "/archives/" in seen
     assert "How sure it was" in seen
+    assert "`taught`, version" in seen
     (*_, trace) = await rows_of(rows, AnswerTrace)
     answers = await finished(3)
     assert 0 < trace.certainty <= 1

@@ -42,7 +42,9 @@ async def fill(session: Session) -> tuple[Message, Answer, Answer]:
     await save_correction(session, answer, user_id="U1", text=f"{SECRET} is in the Lantern room.")
     correction = (await session.scalars(select(Correction))).one()
     await save_vectors(session, "m", {correction.id: [1.0]})
-    await save_trace(session, answer.id, generating_at=None, certainty=0.5, unsure={"words": [[SECRET, 0.1]]})
+    await save_trace(
+        session, answer.id, generating_at=None, certainty=0.5, unsure={"words": [[SECRET, 0.1]]}, prompts={}
+    )
     summary = ThreadSummary(
         thread_id=message.thread_id,
         until_ts="100.000",

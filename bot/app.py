@@ -113,7 +113,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         )
         admission = Admission(database, access, calls, budgets=_budgets(settings))
         speech = Speech(database, directory)
-        turns = Turns(database, answering, Asides(calls), admission, speech, workspaces)
+        turns = Turns(database, answering, Asides(calls), admission, speech=speech, workspaces=workspaces)
         parts = _learning(
             settings,
             database=database,
@@ -143,7 +143,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             commands=[
                 *_commands(settings, database, prompts, engine),
                 *_admin_commands(settings, database, running, learning=parts.learning, calls=calls, turns=turns),
-                *_schedules(settings, database, directory, Rooms(calls, access, workspaces), jobs),
+                *_schedules(settings, database, directory, Rooms(calls, access, workspaces, speech), jobs),
             ],
         )
         await stack.enter_async_context(jobs.running())

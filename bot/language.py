@@ -28,11 +28,21 @@ def spoken() -> str:
     return _spoken.get()
 
 
+def read_language(locale: str) -> str:
+    """Return the language of a locale such as zh-CN; English for one that there is no catalogue of."""
+    code = locale.replace("_", "-").partition("-")[0].lower()
+    return code if code in LANGUAGES else ENGLISH
+
+
+def speak(language: str) -> None:
+    """Speak *language* from here on in this task, and in the tasks that it starts."""
+    _spoken.set(read_language(language))
+
+
 @contextmanager
 def speaking(language: str) -> Iterator[None]:
     """Speak *language* while the block runs; a locale such as zh-CN is one too, an unknown one is English."""
-    code = language.replace("_", "-").partition("-")[0].lower()
-    token = _spoken.set(code if code in LANGUAGES else ENGLISH)
+    token = _spoken.set(read_language(language))
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot.language import _
 from bot.slack import blocks
 from bot.slack.access import Access
 from bot.slack.answering import Answering
@@ -49,7 +50,8 @@ class FeedbackButtons:
             view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC)
             await self._calls.call_if_possible("views.open", trigger_id=body["trigger_id"], view=view)
         if vote in {Vote.UP, Vote.DOWN} and await self._vote(body, answer_id, Vote(vote)):
-            noted = "👍 Thank you, noted." if vote == Vote.UP else "👎 Noted. Tell me more in the form if you like."
+            up, down = _("👍 Thank you, noted."), _("👎 Noted. Tell me more in the form if you like.")
+            noted = up if vote == Vote.UP else down
             await self._whisper(body, noted, blocks.build_undo_button(answer_id, vote))
 
     async def handle_undo(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
@@ -64,7 +66,8 @@ class FeedbackButtons:
             if record is not None and is_current:
                 await save_vote(session, record.answer, user_id=user_id, vote=Vote.NONE)
                 await save_correction(session, record.answer, user_id=user_id, text="")
-        await self._whisper(body, "Taken back." if is_current else "You have changed your mind since; kept.", [])
+        text = _("Taken back.") if is_current else _("You have changed your mind since; kept.")
+        await self._whisper(body, text, [])
 
     async def handle_correction(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
         """Store why an answer was bad and what it should have been."""
@@ -80,7 +83,7 @@ class FeedbackButtons:
                 return
             await save_vote(session, record.answer, user_id=user_id, vote=Vote.DOWN, reason=reason)
             await save_correction(session, record.answer, user_id=user_id, text=text, is_for_everyone=bool(everyone))
-        thanks = "Thank you. I keep what I should have said with the answer." if text else "Thank you."
+        thanks = _("Thank you. I keep what I should have said with the answer.") if text else _("Thank you.")
         await self._calls.call_if_possible(
             "chat.postEphemeral",
             channel=record.place.channel_id,

@@ -80,7 +80,8 @@ class Answering:
 
     async def apologise(self, row: Inbox, *, error_id: str) -> None:
         """Say that an event could not even be begun; raise a passing *DeliveryError* while Slack is away."""
-        text = f":warning: {_apology(ApprenticeError())} Please send it again. (error {error_id})"
+        again = _("Please send it again. (error {error_id})").format(error_id=error_id)
+        text = f":warning: {_apology(ApprenticeError())} {again}"
         try:
             await self._calls.call("chat.postMessage", channel=row.channel_id, thread_ts=row.thread_ts, text=text)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
@@ -172,7 +173,7 @@ class Answering:
         known_urls = find_urls(draft.asked_text())
         await delivery.drain(self._assistant.write(draft), known_urls=known_urls)
         if draft.finish_reason == STOPPED:
-            await delivery.say("_Stopped._", self._buttons(draft))
+            await delivery.say(f"_{_('Stopped.')}_", self._buttons(draft))
             return
         note = shorten([_note(draft), *self._files.explain(draft)])
         await delivery.close(self._files.build_sources(draft) + build_note(note) + self._buttons(draft))
@@ -189,7 +190,8 @@ class Answering:
         log.warning("turns: error %s: %s", error_id, type(error).__name__, exc_info=None if is_ours else error)
         try:
             retry = [] if isinstance(error, ContextOverflow) else build_retry_button(draft.answer_id)
-            await delivery.say(f"⚠️ {_apology(error)} (error {error_id})", retry)
+            named = _("(error {error_id})").format(error_id=error_id)
+            await delivery.say(f"⚠️ {_apology(error)} {named}", retry)
         except DeliveryError as unsaid:
             if unsaid.is_passing:
                 raise
@@ -225,14 +227,15 @@ def _say_kept(used: int, total: int, *, summarised: int) -> str:
 
 def _apology(error: Exception) -> str:
     if isinstance(error, ContextOverflow):
-        return (
-            f"Your message is too long for me: it has about {error.prompt_tokens} tokens, and I can take "
-            f"{error.limit}. Please send a shorter one."
+        sentence = _(
+            "Your message is too long for me: it has about {tokens} tokens, and I can take {limit}. Please send a "
+            "shorter one."
         )
+        return sentence.format(tokens=error.prompt_tokens, limit=error.limit)
     if isinstance(error, EngineBusy) and error.is_own_doing:
-        return "You have asked me a lot within a minute. Please try again a little later."
+        return _("You have asked me a lot within a minute. Please try again a little later.")
     if isinstance(error, EngineBusy):
-        return "Too many people are asking me at once. Please try again in a minute."
+        return _("Too many people are asking me at once. Please try again in a minute.")
     if isinstance(error, EngineUnavailable):
-        return "My language model is not running. Your message is kept; please try again in a minute."
-    return "Something went wrong on my side. Your message is kept."
+        return _("My language model is not running. Your message is kept; please try again in a minute.")
+    return _("Something went wrong on my side. Your message is kept.")

@@ -19,7 +19,7 @@ from bot.slack.channel_modal import ChannelForm, build_channel_form_commands, re
 from bot.slack.commands import Desk, register_commands
 from bot.slack.directory import Directory
 from bot.slack.edits import Edits, register_edits
-from bot.slack.events import register_events
+from bot.slack.events import register_events, register_intake
 from bot.slack.installing import build_identity, register_endings
 from bot.slack.intake import Intake, Manners
 from bot.slack.learning_actions import register_learning
@@ -62,6 +62,7 @@ def build_slack_app(
     *commands* are those that need what only the composition root has.
     """
     app = _build_bolt(client, identity=identity, workspaces=workspaces, signing_secret=signing_secret)
+    register_intake(app, Intake(database, manners))
     register_sightings(app, database)
     register_speech(app, speech)
     register_endings(app, workspaces)
@@ -69,8 +70,7 @@ def build_slack_app(
     edits = Edits(database, turns, answering=answering, calls=calls)
     register_edits(app, edits)
     register_changes(app, database=database, answering=answering, directory=directory, edits=edits)
-    intake = Intake(database, manners)
-    register_events(app, intake=intake, turns=turns, answering=answering, calls=calls, access=access, learning=learning)
+    register_events(app, turns=turns, answering=answering, calls=calls, access=access, learning=learning)
     register_manners(app, database=database, calls=calls)
     form = ChannelForm(database, calls, access, learning)
     register_channel_form(app, form)

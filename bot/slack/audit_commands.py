@@ -3,7 +3,7 @@
 from bot.admin import audit_log, feedback
 from bot.admin.feedback import Week
 from bot.language import _
-from bot.slack.blocks import REASONS, Block, clip, section
+from bot.slack.blocks import Block, clip, list_reasons, section
 from bot.slack.calls import Calls
 from bot.slack.order_words import read_number, read_words
 from bot.slack.orders import Call, Command, Reply, Role, UsageError
@@ -99,7 +99,7 @@ class AuditOrders:
             "chat.getPermalink", channel=item.channel_id, message_ts=item.reply_ts
         )
         place = f"<{link['permalink']}|#>" if link else f"<#{item.channel_id}>"
-        reasons = ", ".join(REASONS.get(reason, reason).lower() for reason in item.reasons)
+        reasons = ", ".join(list_reasons().get(reason, reason).lower() for reason in item.reasons)
         return section(
             f"👎 {item.downs}  👍 {item.ups}  {place}{f'  ({escape(reasons)})' if reasons else ''}\n"
             f"*{escape(clip(item.question, 300))}*\n{escape(clip(item.answer, 600))}"

@@ -14,6 +14,7 @@ UNDO_VOTE = "undo_vote"
 ORDER = "order"  # a button that gives an order; more behind a colon
 REVIEW, REVIEW_REJECT, REVIEW_NEXT = "review", "review_reject", "review_next"
 CORRECTION = "correction"
+COMMENT = "comment"
 WHY = "why"
 ANSWER_EDITED = "answer_edited"
 ANSWER_MENU = "answer_menu"
@@ -21,19 +22,22 @@ QUIET = "be_quiet"
 FOLLOW = "follow_thread"
 EVERYONE = "everyone"
 PUBLIC = "public"  # in the value of a thumb: everybody can read the answer
-REASONS = {
-    "wrong": "It is wrong",
-    "outdated": "It is out of date",
-    "long": "It is too long",
-    "unclear": "It is hard to understand",
-    "missed": "It missed my question",
-    "tone": "I do not like the tone",
-    "other": "Something else",
-}
-EVERYBODY_LEARNS = "Everybody can read this answer, so everybody can learn from your correction."
-EVERYONE_MEANS = "Your question and correction may show in answers to others."
 SECTION_LENGTH = 3000
 HEADER_LENGTH = 150
+COMMENT_LENGTH = 1000
+
+
+def list_reasons() -> dict[str, str]:
+    """Return the reasons for which an answer can be bad, as people read them."""
+    return {
+        "wrong": _("It is wrong"),
+        "outdated": _("It is out of date"),
+        "long": _("It is too long"),
+        "unclear": _("It is hard to understand"),
+        "missed": _("It missed my question"),
+        "tone": _("I do not like the tone"),
+        "other": _("Something else"),
+    }
 
 
 def plain(text: str) -> dict[str, Any]:
@@ -86,14 +90,14 @@ def build_answer_buttons(
         "type": "feedback_buttons",
         "action_id": FEEDBACK,
         "positive_button": {
-            "text": plain("Good"),
+            "text": plain(_("Good")),
             "value": f"up:{answer_id}",
-            "accessibility_label": "This answer helped",
+            "accessibility_label": _("This answer helped"),
         },
         "negative_button": {
-            "text": plain("Bad"),
+            "text": plain(_("Bad")),
             "value": down,
-            "accessibility_label": "This answer did not help; say what it should have been",
+            "accessibility_label": _("This answer did not help; say what it should have been"),
         },
     }
     return [
@@ -101,8 +105,8 @@ def build_answer_buttons(
         {
             "type": "actions",
             "elements": [
-                build_button("Regenerate", REGENERATE, answer_id),
-                *([build_button("Why?", WHY, answer_id)] if is_explained else []),
+                build_button(_("Regenerate"), REGENERATE, answer_id),
+                *([build_button(_("Why?"), WHY, answer_id)] if is_explained else []),
                 *([_build_menu()] if is_group else []),
             ],
         },
@@ -116,39 +120,39 @@ def _build_menu() -> Block:
 
 def build_stop_button(answer_id: str) -> list[Block]:
     """Build the button that stops an answer which is still being written."""
-    return [{"type": "actions", "elements": [build_button("Stop", STOP, answer_id)]}]
+    return [{"type": "actions", "elements": [build_button(_("Stop"), STOP, answer_id)]}]
 
 
 def build_retry_button(answer_id: str) -> list[Block]:
     """Build the button under an error."""
-    return [{"type": "actions", "elements": [build_button("Retry", RETRY, answer_id)]}]
+    return [{"type": "actions", "elements": [build_button(_("Retry"), RETRY, answer_id)]}]
 
 
 def build_undo_button(answer_id: str, vote: str) -> list[Block]:
     """Build the button that takes back *vote*, and no later one."""
-    return [{"type": "actions", "elements": [build_button("Undo", UNDO_VOTE, f"{vote}:{answer_id}")]}]
+    return [{"type": "actions", "elements": [build_button(_("Undo"), UNDO_VOTE, f"{vote}:{answer_id}")]}]
 
 
 def build_correction_view(private_metadata: str, *, is_public: bool = False) -> dict[str, Any]:
     """Build the form that asks what was wrong, what the answer should have been, and who may learn from it."""
-    options = [{"text": plain(text), "value": value} for value, text in REASONS.items()]
+    options = [{"text": plain(text), "value": value} for value, text in list_reasons().items()]
     return {
         "type": "modal",
         "callback_id": CORRECTION,
         "private_metadata": private_metadata,
-        "title": plain("What went wrong?"),
-        "submit": plain("Send"),
-        "close": plain("Skip"),
+        "title": plain(_("What went wrong?")),
+        "submit": plain(_("Send")),
+        "close": plain(_("Skip")),
         "blocks": [
             {
                 "type": "input",
                 "block_id": "reason",
                 "optional": True,
-                "label": plain("Reason"),
+                "label": plain(_("Reason")),
                 "element": {
                     "type": "static_select",
                     "action_id": "reason",
-                    "placeholder": plain("Choose a reason"),
+                    "placeholder": plain(_("Choose a reason")),
                     "options": options,
                 },
             },
@@ -156,8 +160,8 @@ def build_correction_view(private_metadata: str, *, is_public: bool = False) -> 
                 "type": "input",
                 "block_id": "correction",
                 "optional": True,
-                "label": plain("What should I have said?"),
-                "hint": plain("I keep this with the answer, so that I can learn from it."),
+                "label": plain(_("What should I have said?")),
+                "hint": plain(_("I keep this with the answer, so that I can learn from it.")),
                 "element": {
                     "type": "plain_text_input",
                     "action_id": "correction",
@@ -165,18 +169,31 @@ def build_correction_view(private_metadata: str, *, is_public: bool = False) -> 
                     "max_length": 3000,
                 },
             },
-            *(build_note(EVERYBODY_LEARNS) if is_public else [_ask_everyone()]),
+            {
+                "type": "input",
+                "block_id": COMMENT,
+                "optional": True,
+                "label": plain(_("Anything else?")),
+                "hint": plain(_("Those who run me may read it; I do not learn from it.")),
+                "element": {"type": "plain_text_input", "action_id": COMMENT, "max_length": COMMENT_LENGTH},
+            },
+            *(build_note(_tell_everybody_learns()) if is_public else [_ask_everyone()]),
         ],
     }
 
 
+def _tell_everybody_learns() -> str:
+    return _("Everybody can read this answer, so everybody can learn from your correction.")
+
+
 def _ask_everyone() -> Block:
-    option = {"text": plain("Teach this to everyone"), "value": EVERYONE, "description": plain(EVERYONE_MEANS)}
+    meaning = _("Your question and correction may show in answers to others.")
+    option = {"text": plain(_("Teach this to everyone")), "value": EVERYONE, "description": plain(meaning)}
     return {
         "type": "input",
         "block_id": EVERYONE,
         "optional": True,
-        "label": plain("Who may learn from it?"),
+        "label": plain(_("Who may learn from it?")),
         "element": {"type": "checkboxes", "action_id": EVERYONE, "options": [option]},
     }
 

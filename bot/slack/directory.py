@@ -40,7 +40,7 @@ class Directory:
         if known and time.monotonic() - known[0] < fresh_s:
             return known[1], True
         try:
-            answer = await self._calls.call("users.info", user=user_id)
+            answer = await self._calls.call("users.info", user=user_id, include_locale=True)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("slack: users.info did not work (%s)", error_code(error))
             if is_passing(error):
@@ -49,6 +49,11 @@ class Directory:
             answer = {}
         self._users[key] = (time.monotonic(), answer.get("user") or {})
         return self._users[key][1], True
+
+    async def locale(self, user_id: str) -> str:
+        """Return the locale that somebody has chosen in Slack, such as zh-CN; empty when Slack does not tell."""
+        user, _ = await self.user(user_id, fresh_s=FRESH_S, stale_s=FRESH_S)
+        return str((user or {}).get("locale") or "")
 
     async def names(self, user_ids: Iterable[str]) -> dict[str, str]:
         """Return the names of several people."""

@@ -14,7 +14,7 @@ from bot.language import _
 from bot.slack.blocks import Block, context
 from bot.slack.calls import Calls
 from bot.slack.file_fetch import FileFetcher, NotFetched
-from bot.slack.place import METHOD, THINKING
+from bot.slack.place import METHOD, tell_thinking
 from bot.slack.render import escape
 from bot.storage.db import Database
 from bot.storage.file_tables import FileState, MessageFile
@@ -77,7 +77,7 @@ class FileDesk:
             await self._say(draft, _("is reading {name}…").format(name=file.row.name))
             await draft.unless_stopped(self._read(file.row))
         if fresh:
-            await self._say(draft, THINKING)
+            await self._say(draft, tell_thinking())
 
     async def _say(self, draft: Draft, status: str) -> None:
         place = draft.question.place

@@ -6,14 +6,16 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
 from bot.errors import ApprenticeError
+from bot.language import _
 from bot.learning.control import Learning
 from bot.slack import learning_home, learning_report
-from bot.slack.access import Access
+from bot.slack.access import Access, tell_refusal
 from bot.slack.calls import Calls
-from bot.slack.learning_commands import REFUSAL, LearningOrders, tell_rollback
+from bot.slack.learning_commands import LearningOrders, tell_rollback
 from bot.slack.learning_home import publish_home
 from bot.slack.learning_orders import ADAPTERS, ME, TRAIN, Order
 from bot.slack.learning_words import ALLOW
+from bot.slack.orders import Role
 from bot.slack.render import escape
 
 ORDERS: dict[str, Callable[[str], Order]] = {
@@ -58,7 +60,7 @@ class LearningButtons:
         await ack()
         user_id = body["user"]["id"]
         if not await self._orders.is_admin(user_id) or body["actions"][0].get("value") != user_id:
-            await self._tell(body, respond, REFUSAL)
+            await self._tell(body, respond, _refuse())
             return
         try:
             await self._learning.allow(by=user_id)
@@ -66,13 +68,13 @@ class LearningButtons:
             await self._tell(body, respond, f"⚠️ {escape(str(error))}")
             return
         reply = await self._orders.carry_out(Order(TRAIN, "status"), user_id=user_id)
-        await respond(text=f"Thank you. Training is allowed.\n{reply.text}", replace_original=True)
+        await respond(text=f"{_('Thank you. Training is allowed.')}\n{reply.text}", replace_original=True)
 
     async def handle_rollback(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Take the button's own adapter back, and no newer one: the button may be old."""
         await ack()
         user_id, name = body["user"]["id"], str(body["actions"][0].get("value"))
-        text, is_done = REFUSAL, False
+        text, is_done = _refuse(), False
         if await self._orders.is_admin(user_id):
             try:
                 text, is_done = tell_rollback(*await self._learning.rollback(by=user_id, name=name)), True
@@ -84,11 +86,11 @@ class LearningButtons:
         """Let an adapter that waits not be served."""
         await ack()
         user_id, name = body["user"]["id"], str(body["actions"][0].get("value"))
-        text, is_done = REFUSAL, False
+        text, is_done = _refuse(), False
         if await self._orders.is_admin(user_id):
             try:
                 await self._learning.veto(name, by=user_id)
-                text, is_done = f"`{escape(name)}` will not be served.", True
+                text, is_done = _("{adapter} will not be served.").format(adapter=f"`{escape(name)}`"), True
             except ApprenticeError as error:
                 text = f"⚠️ {escape(str(error))}"
         await self._tell(body, respond, text, is_for_all=is_done)
@@ -98,7 +100,8 @@ class LearningButtons:
         await ack()
         user_id, is_wanted = body["user"]["id"], body["actions"][0].get("value") == "on"
         await self._learning.choose("news", user_id, is_allowed=is_wanted, by=user_id)
-        text = "I tell you when your corrections are learned." if is_wanted else "I will not tell you such things."
+        on, off = _("I tell you when your corrections are learned."), _("I will not tell you such things.")
+        text = on if is_wanted else off
         await self._tell(body, respond, text)
 
     async def _tell(
@@ -116,3 +119,7 @@ class LearningButtons:
             root = message.get("thread_ts") or message["ts"]
             said = f"<@{user_id}>: {text}"
             await self._calls.call_if_possible("chat.postMessage", channel=channel_id, thread_ts=root, text=said)
+
+
+def _refuse() -> str:
+    return tell_refusal(Role.MEMBER, Role.ADMIN)

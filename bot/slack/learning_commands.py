@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from bot.errors import ApprenticeError
 from bot.language import _
 from bot.learning.control import Learning
-from bot.slack.access import Access
+from bot.slack.access import Access, tell_refusal
 from bot.slack.blocks import section
 from bot.slack.learning_orders import (
     ADAPTERS,
@@ -31,16 +31,9 @@ from bot.slack.render import escape, render_mrkdwn
 from bot.storage.choices import OWN_ADAPTER
 from bot.storage.tables import new_id
 
-REFUSAL = "Only the admins of the assistant may do that. They are named in its settings (`ADMIN_USER_IDS`)."
 ANSWER_LENGTH = 2500
 MOST_COMPARED = 4
 TRIGGER = "slack"
-
-OWN_WORDS = f"""This channel has an adapter of its own: I learn from what is said to me here, private or not, and what \
-I learn here answers only here. It is mixed with what everybody gets. While the channel is private, nothing of it goes \
-into what everybody gets, not even a correction that was meant for everyone. `{COMMAND} learn-from-me off` keeps your \
-words out; an admin ends it with `{COMMAND} learn-from-channel shared`."""
-SHARED_WORDS = "This channel gets what everybody gets from the next question on; its own adapter is put away."
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +89,7 @@ class LearningOrders:
     async def carry_out(self, order: Order, *, user_id: str, channel_id: str = "") -> Reply:
         """Do what was ordered and say what came of it; what cannot be done says why."""
         if order.is_for_admins and not await self.is_admin(user_id):
-            return Reply(REFUSAL, is_done=False)
+            return Reply(tell_refusal(Role.MEMBER, Role.ADMIN), is_done=False)
         by_topic: dict[str, Callable[[], Awaitable[Reply]]] = {
             TRAIN: lambda: self._train(order.verb, user_id, channel_id),
             ADAPTERS: lambda: self._adapters(order, user_id, channel_id),
@@ -110,7 +103,8 @@ class LearningOrders:
         except Exception:
             error_id = new_id()
             log.exception("learning: error %s in %s %s", error_id, order.topic, order.verb)
-            return Reply(f"⚠️ Something went wrong on my side (error {error_id}).", is_done=False)
+            sentence = _("Something went wrong on my side (error {error_id}).").format(error_id=error_id)
+            return Reply(f"⚠️ {sentence}", is_done=False)
 
     async def _train(self, verb: str, user_id: str, channel_id: str) -> Reply:
         if verb == "on":
@@ -120,30 +114,32 @@ class LearningOrders:
         if verb in {"now", "dry"}:
             own = channel_id if channel_id and await self._learning.is_chosen(OWN_ADAPTER, channel_id) else ""
             run_id = await self._learning.request_run(by=user_id, trigger=TRIGGER, is_dry=verb == "dry", channel_id=own)
-            what = "only looks at what there is to learn" if verb == "dry" else "learns what was taught"
-            where = " in this channel, for this channel" if own else ""
-            return Reply(f"Run {run_id} is queued; it {what}{where}. `{COMMAND} train` says how far it is.")
+            return Reply(tell_queued(run_id, is_dry=verb == "dry", is_own=bool(own)))
         return Reply(await self._switch(verb, user_id))
 
     async def _switch(self, verb: str, user_id: str) -> str:
         if verb == "cancel":
-            return f"Run {await self._learning.cancel_run(by=user_id)} is cancelled; nothing of it will be served."
+            run_id = await self._learning.cancel_run(by=user_id)
+            return _("Run {run} is cancelled; nothing of it will be served.").format(run=run_id)
         if verb == "pause":
             await self._learning.pause(by=user_id)
-            return f"Training is paused: no run begins, and one under way holds still until `{COMMAND} train resume`."
+            sentence = _("Training is paused: no run begins, and one under way holds still until {command}.")
+            return sentence.format(command=f"`{COMMAND} train resume`")
         if verb == "resume":
             await self._learning.resume(by=user_id)
-            return "Training goes on as planned."
+            return _("Training goes on as planned.")
         await self._learning.forbid(by=user_id)
-        return f"Training is off. What is served stays; `{COMMAND} adapters rollback` takes it back."
+        sentence = _("Training is off. What is served stays; {command} takes it back.")
+        return sentence.format(command=f"`{COMMAND} adapters rollback`")
 
     async def _ask_permission(self, user_id: str) -> Reply:
         status = await self._learning.status()
         if not status.is_enabled:
-            return Reply("Training is switched off in the settings. Set `TRAINING_ENABLED=true` and start me again.")
+            return Reply(_("Training is switched off in the settings. Set `TRAINING_ENABLED=true` and start me again."))
         if status.allowed_by:
-            return Reply(f"Training is on already; {name_of(status.allowed_by)} allowed it.\n{render_status(status)}")
-        return Reply("May I learn from this workspace?", build_permission(user_id))
+            known = _("Training is on already; {person} allowed it.").format(person=name_of(status.allowed_by))
+            return Reply(f"{known}\n{render_status(status)}")
+        return Reply(_("May I learn from this workspace?"), build_permission(user_id))
 
     async def _adapters(self, order: Order, user_id: str, channel_id: str) -> Reply:
         learning, words = self._learning, order.words
@@ -155,9 +151,7 @@ class LearningOrders:
         channels = {line.name: line.channel_id for line in lines}
         if order.verb == "promote":
             before = await learning.promote(words, by=user_id)
-            instead = f"`{escape(before)}`" if before else "the base model"
-            whom = tell_readers(channels.get(words, ""))
-            return Reply(f"`{escape(words)}` answers {whom} from the next question on, instead of {instead}.")
+            return Reply(tell_promoted(words, before, channels.get(words, "")))
         if order.verb == "rollback":
             name, reason = split_rollback(words, channels)
             return Reply(tell_rollback(*await learning.rollback(by=user_id, reason=reason, name=name)))
@@ -166,29 +160,31 @@ class LearningOrders:
     async def _show(self, name: str, channel_id: str) -> Reply:
         report = (await self._learning.report(name)).for_reader_in(channel_id)
         state = next((line.state for line in await self._learning.adapters() if line.name == report.adapter), "")
-        return Reply(report.outcome or f"Run {report.run_id}", build_report(report, state=state))
+        return Reply(report.outcome or _("Run {run}").format(run=report.run_id), build_report(report, state=state))
 
     async def _compare(self, words: str, channel_id: str) -> Reply:
         known = [line.name for line in await self._learning.adapters()]
         names, question = split_comparison(words, known)
         if len(names) > MOST_COMPARED:
-            return Reply(f"At most {MOST_COMPARED} adapters beside each other, please.")
+            return Reply(_("At most {most} adapters beside each other, please.").format(most=MOST_COMPARED))
         answers = await self._learning.compare(question, names, channel_id=channel_id)
+        nothing = f"_{_('nothing')}_"
         said = [
-            section(f"*{escape(name) or 'Base'}*\n{render_mrkdwn(text[:ANSWER_LENGTH]) or '_nothing_'}")
+            section(f"*{escape(name) or _('Base')}*\n{render_mrkdwn(text[:ANSWER_LENGTH]) or nothing}")
             for name, text in answers
         ]
-        return Reply("The answers beside each other", [section(f"*{escape(question)}*"), *said])
+        return Reply(_("The answers beside each other"), [section(f"*{escape(question)}*"), *said])
 
     async def _choose_for_channel(self, channel_id: str, verb: str, user_id: str) -> Reply:
         if channel_id.startswith("D"):
-            return Reply(f"Write this in the channel that you mean; here `{COMMAND} learn-from-me` is what you want.")
+            sentence = _("Write this in the channel that you mean; here {command} is what you want.")
+            return Reply(sentence.format(command=f"`{COMMAND} learn-from-me`"))
         if verb in {OWN, SHARED}:
             await self._learning.choose_own(channel_id, is_wanted=verb == OWN, by=user_id)
-            return Reply(OWN_WORDS if verb == OWN else SHARED_WORDS, is_for_all=True)
+            return Reply(tell_own() if verb == OWN else tell_shared(), is_for_all=True)
         reply = await self._choose("channel", channel_id, verb, user_id)
         is_own = await self._learning.is_chosen(OWN_ADAPTER, channel_id)
-        return Reply(f"{reply.text}\n{OWN_WORDS}") if is_own else reply
+        return Reply(f"{reply.text}\n{tell_own()}") if is_own else reply
 
     async def _choose(self, kind: str, subject_id: str, verb: str, user_id: str) -> Reply:
         if verb != "status":
@@ -197,21 +193,79 @@ class LearningOrders:
         return Reply(tell_choice(kind, is_allowed=is_allowed))
 
 
+def tell_queued(run_id: int, *, is_dry: bool, is_own: bool) -> str:
+    """Say what a run that was asked for will do."""
+    if is_dry:
+        said = _("Run {run} is queued; it only looks at what there is to learn.")
+    elif is_own:
+        said = _("Run {run} is queued; it learns what was taught in this channel, for this channel.")
+    else:
+        said = _("Run {run} is queued; it learns what was taught.")
+    how_far = _("{command} says how far it is.").format(command=f"`{COMMAND} train`")
+    return f"{said.format(run=run_id)} {how_far}"
+
+
+def tell_own() -> str:
+    """Say what it means that a channel has an adapter of its own."""
+    sentences = _(
+        "This channel has an adapter of its own: I learn from what is said to me here, private or not, and what I "
+        "learn here answers only here. It is mixed with what everybody gets. While the channel is private, nothing of "
+        "it goes into what everybody gets, not even a correction that was meant for everyone. {me} keeps your words "
+        "out; an admin ends it with {shared}."
+    )
+    return sentences.format(me=f"`{COMMAND} learn-from-me off`", shared=f"`{COMMAND} learn-from-channel shared`")
+
+
+def tell_shared() -> str:
+    """Say that a channel has no adapter of its own any more."""
+    return _("This channel gets what everybody gets from the next question on; its own adapter is put away.")
+
+
 def tell_choice(kind: str, *, is_allowed: bool | None) -> str:
     """Say what is learned from a person or a channel."""
-    whose = "what you say to me" if kind == "person" else "what is said to me in this channel"
+    is_person = kind == "person"
     if is_allowed is False:
-        return f"I do not learn from {whose}. What an adapter knows from before goes with the next training."
-    chosen = "I learn" if is_allowed else "Nothing was chosen, so I may learn"
-    return f"{chosen} from {whose}, where everybody could read it or its author taught it to everyone."
+        off = (
+            _("I do not learn from what you say to me.")
+            if is_person
+            else _("I do not learn from what is said to me in this channel.")
+        )
+        return off + " " + _("What an adapter knows from before goes with the next training.")
+    if is_person:
+        return (
+            _("I learn from what you say to me, where everybody could read it or its author taught it to everyone.")
+            if is_allowed
+            else _(
+                "Nothing was chosen, so I may learn from what you say to me, where everybody could read it or its "
+                "author taught it to everyone."
+            )
+        )
+    return (
+        _(
+            "I learn from what is said to me in this channel, where everybody could read it or its author taught it to "
+            "everyone."
+        )
+        if is_allowed
+        else _(
+            "Nothing was chosen, so I may learn from what is said to me in this channel, where everybody could read it "
+            "or its author taught it to everyone."
+        )
+    )
 
 
-def tell_readers(channel_id: str) -> str:
-    """Say whom an adapter answers."""
-    return f"everybody in <#{channel_id}>" if channel_id else "everybody"
+def tell_promoted(name: str, before: str, channel_id: str) -> str:
+    """Say whom an adapter answers now, and who answered before."""
+    instead = f"`{escape(before)}`" if before else _("the base model")
+    said = (
+        _("{adapter} answers everybody in {channel} from the next question on, instead of {before}.")
+        if channel_id
+        else _("{adapter} answers everybody from the next question on, instead of {before}.")
+    )
+    return said.format(adapter=f"`{escape(name)}`", channel=f"<#{channel_id}>", before=instead)
 
 
 def tell_rollback(taken_back: str, served: str) -> str:
     """Say what was taken back and who answers now."""
-    now = f"`{escape(served)}`" if served else "the base model"
-    return f"`{escape(taken_back)}` is taken back; {now} answers from the next question on."
+    now = f"`{escape(served)}`" if served else _("the base model")
+    sentence = _("{adapter} is taken back; {now} answers from the next question on.")
+    return sentence.format(adapter=f"`{escape(taken_back)}`", now=now)

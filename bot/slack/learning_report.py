@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 
+from bot.language import _
 from bot.learning.figures import BeforeAfter, Decision, RunReport
 from bot.slack.blocks import Block, build_button, clip, confirm, context, header, section
 from bot.slack.calls import Calls, error_code
@@ -21,7 +22,6 @@ ACTIVE, CANARY, WAITING, REJECTED = "active", "canary", "waiting", "rejected"
 STATE_OF = {str(Decision.PROMOTE): ACTIVE, str(Decision.CANARY): CANARY, str(Decision.REJECT): REJECTED}
 MOST_QUESTIONS = 5
 TEXT_LENGTH = 280
-ALT = "Curves of the training: how the loss fell on what was learned, and on what was held out"
 NOT_READY = "invalid_blocks"  # a picture that Slack has not processed yet
 PROCESSING_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -30,24 +30,21 @@ log = logging.getLogger(__name__)
 
 def build_report(report: RunReport, *, state: str = "", picture_id: str = "", picture_note: str = "") -> list[Block]:
     """Build the report; *state* is the adapter's, where it is known, and decides which buttons stand below."""
-    title = report.outcome or f"Run {report.run_id} has ended."
-    base = f" · base `{escape(report.base)}`" if report.base else ""
-    named = f" · adapter `{escape(report.adapter)}`" if report.adapter else ""
-    where = f" · for <#{report.channel_id}> alone" if report.channel_id else ""
-    blocks = [header(title), context(f"Run {report.run_id}{named}{where}{base}{_times(report)}")]
+    title = report.outcome or _("Run {run} has ended.").format(run=report.run_id)
+    blocks = [header(title), context(_subject(report))]
     if len(title) > len(blocks[0]["text"]["text"]):
         blocks.append(section(escape(title)))
     if report.mend:
         blocks.append(section(f":wrench: {escape(report.mend)}"))
-    blocks += _counts("Learned from", report) + _questions(report)
+    blocks += _counts(_("Learned from"), report) + _questions(report)
     for title, text in (
-        ("Figures", render_figures(report.figures)),
-        (f"Decision: {report.decision}" if report.decision else "Decision", _reasons(report)),
+        (_("Figures"), render_figures(report.figures)),
+        (_title_decision(report), _reasons(report)),
     ):
         blocks += [section(f"*{escape(title)}*\n{text}")] if text else []
     blocks += [context(line) for line in (render_proofs(report.proofs), render_cost(report)) if line]
     if picture_id:
-        blocks.append({"type": "image", "slack_file": {"id": picture_id}, "alt_text": ALT})
+        blocks.append({"type": "image", "slack_file": {"id": picture_id}, "alt_text": tell_picture()})
     blocks += [context(escape(picture_note))] if picture_note else []
     state = state or STATE_OF.get(report.decision, "")
     is_sound = all(holds for _, holds, _ in report.proofs)  # what is broken is not promoted by a button
@@ -56,32 +53,44 @@ def build_report(report: RunReport, *, state: str = "", picture_id: str = "", pi
 
 def build_adapter_buttons(adapter: str, state: str) -> list[Block]:
     """Build what can be done about an adapter in its state."""
-    promote = build_button("Promote", PROMOTE, adapter) | {
+    at_once = _("{adapter} will answer everybody at once.").format(adapter=adapter)
+    promote = build_button(_("Promote"), PROMOTE, adapter) | {
         "style": "primary",
-        "confirm": confirm("Promote it?", f"{adapter} will answer everybody at once.", "Promote", "Cancel"),
+        "confirm": confirm(_("Promote it?"), at_once, _("Promote"), _("Cancel")),
     }
-    rollback = build_button("Rollback", ROLLBACK, adapter) | {
+    rollback = build_rollback_button(adapter)
+    unserved = _("{adapter} will not be served.").format(adapter=adapter)
+    veto = build_button(_("Veto"), VETO, adapter) | {
         "style": "danger",
-        "confirm": confirm(
-            "Take it back?", f"{adapter} answers nobody any more.", "Roll back", "Cancel", is_danger=True
-        ),
+        "confirm": confirm(_("Veto it?"), unserved, _("Veto"), _("Cancel"), is_danger=True),
     }
-    veto = build_button("Veto", VETO, adapter) | {
-        "style": "danger",
-        "confirm": confirm("Veto it?", f"{adapter} will not be served.", "Veto", "Cancel", is_danger=True),
-    }
-    anyway = build_button("Promote anyway", PROMOTE, adapter) | {
+    refused = _(
+        "{adapter} was refused for the reasons above. It will answer everybody at once; Rollback takes it back."
+    )
+    anyway = build_button(_("Promote anyway"), PROMOTE, adapter) | {
         "confirm": confirm(
-            "Against the gate?",
-            f"{adapter} was refused for the reasons above. It will answer everybody at once; Rollback takes it back.",
-            "Promote anyway",
-            "Cancel",
+            _("Against the gate?"),
+            refused.format(adapter=adapter),
+            _("Promote anyway"),
+            _("Cancel"),
             is_danger=True,
         ),
     }
     by_state = {ACTIVE: [rollback], CANARY: [promote, rollback], WAITING: [promote, veto], REJECTED: [anyway]}
     shown = by_state.get(state, [])
     return [{"type": "actions", "elements": shown}] if shown and adapter else []
+
+
+def build_rollback_button(adapter: str) -> Block:
+    """Build the button that takes an adapter back."""
+    unserved = _("{adapter} answers nobody any more.").format(adapter=adapter)
+    asked = confirm(_("Take it back?"), unserved, _("Roll back"), _("Cancel"), is_danger=True)
+    return build_button(_("Rollback"), ROLLBACK, adapter) | {"style": "danger", "confirm": asked}
+
+
+def tell_picture() -> str:
+    """Say what the picture of a run shows, to whoever cannot see it."""
+    return _("Curves of the training: how the loss fell on what was learned, and on what was held out")
 
 
 async def post_report(
@@ -91,7 +100,7 @@ async def post_report(
 
     Without the picture the report is complete all the same: a line says why it is not there.
     """
-    text = f"Run {report.run_id}: {report.outcome or 'ended'}"
+    text = _("Run {run}: {outcome}").format(run=report.run_id, outcome=report.outcome or _("ended"))
     posted = await calls.call(
         "chat.postMessage", channel=channel_id, text=escape(text), blocks=build_report(report, state=state)
     )
@@ -102,12 +111,12 @@ async def post_report(
     try:
         picture_id = await _upload(calls, picture, channel=channel, thread_ts=ts, run_id=report.run_id)
     except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
-        note = f"The picture of the curves could not be uploaded ({error_code(error)})."
+        note = _("The picture of the curves could not be uploaded ({error}).").format(error=error_code(error))
         shown = build_report(report, state=state, picture_note=note)
         await calls.call_if_possible("chat.update", **update, blocks=shown)
         return ts
     if not await _show_picture(calls, update, build_report(report, state=state, picture_id=picture_id)):
-        shown = build_report(report, state=state, picture_note="The picture of the curves is in this thread.")
+        shown = build_report(report, state=state, picture_note=_("The picture of the curves is in this thread."))
         await calls.call_if_possible("chat.update", **update, blocks=shown)
     return ts
 
@@ -132,8 +141,8 @@ async def _upload(calls: Calls, picture: bytes, *, channel: str, thread_ts: str,
         "files.upload.v2",
         file=picture,
         filename=f"run-{run_id}.png",
-        title=f"Curves of run {run_id}",
-        alt_txt=ALT,
+        title=_("Curves of run {run}").format(run=run_id),
+        alt_txt=tell_picture(),
         channel=channel,
         thread_ts=thread_ts,
     )
@@ -155,6 +164,22 @@ async def _show_picture(calls: Calls, update: dict[str, Any], blocks: list[Block
     return False
 
 
+def _subject(report: RunReport) -> str:
+    """Say which run it was, of what, for whom, and when."""
+    parts = [_("Run {run}").format(run=report.run_id)]
+    if report.adapter:
+        parts.append(_("adapter {adapter}").format(adapter=f"`{escape(report.adapter)}`"))
+    if report.channel_id:
+        parts.append(_("for {channel} alone").format(channel=f"<#{report.channel_id}>"))
+    if report.base:
+        parts.append(_("base {model}").format(model=f"`{escape(report.base)}`"))
+    return " · ".join(parts) + _times(report)
+
+
+def _title_decision(report: RunReport) -> str:
+    return _("Decision: {decision}").format(decision=report.decision) if report.decision else _("Decision")
+
+
 def _times(report: RunReport) -> str:
     try:
         return f" · {tell_time(datetime.fromisoformat(report.finished_at))}"
@@ -165,7 +190,7 @@ def _times(report: RunReport) -> str:
 def _counts(title: str, report: RunReport) -> list[Block]:
     learned = [f"• {count:,} {escape(what)}" for what, count in report.learned_from.items()]
     left = ", ".join(f"{count:,} {escape(what)}" for what, count in report.left_out.items())
-    text = "\n".join([f"*{title}*", *learned, *([f"_Left out: {left}_"] if left else [])])
+    text = "\n".join([f"*{title}*", *learned, *([f"_{_('Left out: {what}').format(what=left)}_"] if left else [])])
     return [section(text)] if learned or left else []
 
 
@@ -175,7 +200,8 @@ def _questions(report: RunReport) -> list[Block]:
     if not asked:
         return []
     right = sum(item.is_right for item in asked)
-    title = section(f"*Before and after*: {right} of {len(asked)} corrected questions are right now.")
+    sentence = _("*Before and after*: {right} of {all} corrected questions are right now.")
+    title = section(sentence.format(right=right, all=len(asked)))
     return [title, *(section(_question(item)) for item in asked[:MOST_QUESTIONS])]
 
 
@@ -183,15 +209,15 @@ def _question(item: BeforeAfter) -> str:
     mark = "✅" if item.is_right else "❌"
     lines = (
         f"*{_short(item.question)}*",
-        f"Taught: {_short(item.taught)}",
-        f"Before: {_short(item.before)}",
-        f"Now {mark}: {_short(item.after)}",
+        _("Taught: {text}").format(text=_short(item.taught)),
+        _("Before: {text}").format(text=_short(item.before)),
+        _("Now {mark}: {text}").format(mark=mark, text=_short(item.after)),
     )
     return "\n".join(lines)
 
 
 def _short(text: str) -> str:
-    return escape(clip(" ".join(text.split()), TEXT_LENGTH)) or "_nothing_"
+    return escape(clip(" ".join(text.split()), TEXT_LENGTH)) or f"_{_('nothing')}_"
 
 
 def _reasons(report: RunReport) -> str:

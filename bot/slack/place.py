@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager, suppress
 
 from bot.conversation.draft import Draft
 from bot.engine.types import QueuePlace
+from bot.language import _
 from bot.slack.calls import Calls
 from bot.slack.delivery import Delivery
 from bot.slack.pace import Pace
 from bot.slack.posts import Target
 
 METHOD = "assistant.threads.setStatus"
-THINKING = "is thinking…"
 PATIENCE_S = 1.0  # whoever waits no longer than this need not hear of it
 FASTEST_S = 3.0  # a queue moves slowly, and Slack counts these calls for the whole workspace
 
@@ -62,9 +62,9 @@ class PlaceLine:
             return
         self._shown = words
         # Clearing the line could take Slack's Stop button with it while the answer is still to come.
-        status = f"is waiting: {words}" if words else THINKING
+        status = _("is waiting: {place}").format(place=words) if words else tell_thinking()
         if await self._calls.call_if_possible(METHOD, status=status, **self._place) is None and words:
-            await self._delivery.wait(f"_You are {words}._")
+            await self._delivery.wait(f"_{_('You are {place}.').format(place=words)}_")
 
     async def clear(self) -> None:
         """Take the line away, if there ever was one."""
@@ -76,12 +76,20 @@ def render_place(place: QueuePlace | None) -> str:
     """Say where somebody stands and for how long, as far as that is known; nothing when the turn has come."""
     if place is None or place.position < 1:
         return ""
-    words = "next in line" if place.position == 1 else f"number {place.position} in line"
-    return words if place.seconds is None else f"{words}, about {_round(place.seconds)}"
+    words = _("next in line") if place.position == 1 else _("number {number} in line").format(number=place.position)
+    if place.seconds is None:
+        return words
+    return _("{place}, about {time}").format(place=words, time=_round(place.seconds))
+
+
+def tell_thinking() -> str:
+    """Say that the answer is being made, as Slack shows it after the assistant's name."""
+    return _("is thinking…")
 
 
 def _round(seconds: float) -> str:
     """Return a time as precisely as an estimate deserves."""
     if seconds >= 90:
-        return f"{round(seconds / 60)} min"
-    return f"{max(1, round(seconds)) if seconds < 10 else round(seconds / 5) * 5} s"
+        return _("{minutes} min").format(minutes=round(seconds / 60))
+    rounded = max(1, round(seconds)) if seconds < 10 else round(seconds / 5) * 5
+    return _("{seconds} s").format(seconds=rounded)

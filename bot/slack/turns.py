@@ -9,6 +9,7 @@ from bot.errors import DeliveryError
 from bot.slack.admission import Admission
 from bot.slack.answering import Answering
 from bot.slack.asides import Asides
+from bot.slack.speech import Speech, who
 from bot.slack.workspaces import Workspaces
 from bot.storage import inbox
 from bot.storage.db import Database
@@ -32,12 +33,15 @@ class Turns:
         answering: Answering,
         asides: Asides,
         admission: Admission,
+        *,
+        speech: Speech,
         workspaces: Workspaces | None = None,
     ) -> None:
         self._database = database
         self._answering = answering
         self._asides = asides
         self._admission = admission
+        self._speech = speech
         self._workspaces = workspaces
         self._wake = asyncio.Event()
         self._is_held = False
@@ -103,9 +107,10 @@ class Turns:
         free = MAX_RUNNING - len(self._tasks)
         if free <= 0 or self._is_held:
             return None
+        moment = now()  # the same for both, so that nothing becomes ready between them unseen
         async with self._database.read() as session:
-            is_ready = bool(await inbox.find_ready(session, limit=1))
-            next_at = await inbox.next_ready_at(session)
+            is_ready = bool(await inbox.find_ready(session, limit=1, moment=moment))
+            next_at = await inbox.next_ready_at(session, after=moment)
         if is_ready:
             async with self._database.begin() as session:
                 turns = await inbox.claim_ready(session, limit=free)
@@ -151,6 +156,7 @@ class Turns:
 
     async def _answer(self, rows: Sequence[Inbox], *, attempts: int) -> None:
         is_gone = self._workspaces is not None and await self._workspaces.enter(rows[-1].team_id) is None
+        await self._speech.address(who(rows[-1].payload))
         try:
             if is_gone:
                 log.info("turns: the app is no longer installed where an event came from")

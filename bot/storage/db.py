@@ -17,6 +17,19 @@ from sqlalchemy.orm import Session as SyncSession
 
 from bot.errors import StorageError
 from bot.shipped import shipped
+from bot.storage import (  # noqa: F401 - whoever opens a database knows all its tables: a person is forgotten in each
+    admin_tables,
+    agent_session_tables,
+    asking_tables,
+    file_tables,
+    implicit_tables,
+    installing_tables,
+    learning_tables,
+    manners_tables,
+    memory_tables,
+    preference_tables,
+    schedule_tables,
+)
 from bot.storage.sealing import seal_audit
 
 BUSY_TIMEOUT_MS = 15_000

@@ -1,0 +1,24 @@
+"""The table of what each person wants of the assistant."""
+
+from datetime import datetime
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bot.storage.tables import Base, now
+
+
+class Preference(Base):
+    """What one person has chosen; an empty word leaves it to the assistant."""
+
+    __tablename__ = "preferences"
+
+    user_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    language: Mapped[str] = mapped_column(String(16), default="")
+    length: Mapped[str] = mapped_column(String(8), default="")
+    streams: Mapped[bool] = mapped_column(default=True)
+    model: Mapped[str] = mapped_column(String(16), default="")
+    reminds: Mapped[bool] = mapped_column(default=True)
+    feedback: Mapped[str] = mapped_column(String(16), default="private")
+    reminded_at: Mapped[datetime | None]
+    at: Mapped[datetime] = mapped_column(default=now)

@@ -12,7 +12,7 @@ from bot.slack.access import Access, tell_refusal
 from bot.slack.answering import Answering
 from bot.slack.blocks import section
 from bot.slack.calls import Calls
-from bot.slack.intake import Intake
+from bot.slack.intake import IN_LINE, Intake
 from bot.slack.learning_home import publish_home
 from bot.slack.manifest import SUGGESTIONS
 from bot.slack.orders import Role
@@ -21,17 +21,8 @@ from bot.slack.turns import Turns
 log = logging.getLogger(__name__)
 
 
-def register_events(
-    app: AsyncApp,
-    *,
-    intake: Intake,
-    turns: Turns,
-    answering: Answering,
-    calls: Calls,
-    access: Access,
-    learning: Learning | None = None,
-) -> None:
-    """Register what the assistant does about messages, its two tabs and Slack's Stop button."""
+def register_intake(app: AsyncApp, intake: Intake) -> None:
+    """Register what comes before everything else: a message is on the disk before anybody is asked about anything."""
 
     @app.middleware  # Bolt acknowledges an event before it runs the listener: only a middleware comes before that.
     async def accept(
@@ -41,6 +32,7 @@ def register_events(
     ) -> BoltResponse | None:
         heard = intake.hear(body, bot_user_id=context.bot_user_id or "", bot_id=context.bot_id or "")
         if heard is not None:
+            context[IN_LINE] = True
             try:
                 await intake.put(heard)
             except Exception as error:  # noqa: BLE001 - not acknowledged, so Slack sends it again
@@ -48,6 +40,18 @@ def register_events(
                 return BoltResponse(status=503)
         await next()
         return None
+
+
+def register_events(
+    app: AsyncApp,
+    *,
+    turns: Turns,
+    answering: Answering,
+    calls: Calls,
+    access: Access,
+    learning: Learning | None = None,
+) -> None:
+    """Register what the assistant does about messages, its two tabs and Slack's Stop button."""
 
     @app.event("message")
     @app.event("app_mention")

@@ -11,6 +11,7 @@ from bot.language import _
 from bot.slack.access import Access, tell_refusal
 from bot.slack.calls import Calls, is_passing
 from bot.slack.orders import Role
+from bot.slack.speech import Speech
 from bot.slack.workspaces import Workspaces
 from bot.storage.schedule_tables import Kind, Schedule
 
@@ -21,14 +22,21 @@ MOST_PAGES = 20
 class Rooms:
     """Knows what Slack says about channels and the people in them."""
 
-    def __init__(self, calls: Calls, access: Access, workspaces: Workspaces | None = None) -> None:
+    def __init__(
+        self, calls: Calls, access: Access, workspaces: Workspaces | None = None, speech: Speech | None = None
+    ) -> None:
         self.calls = calls
         self._access = access
         self._workspaces = workspaces
+        self._speech = speech
 
-    async def enter(self, team_id: str) -> bool:
-        """Work for a workspace from here on; False when the app is not installed there any more."""
-        return self._workspaces is None or await self._workspaces.enter(team_id) is not None
+    async def enter(self, team_id: str, user_id: str) -> bool:
+        """Work for somebody from here on, in their language; False when the app is not installed there any more."""
+        if self._workspaces is not None and await self._workspaces.enter(team_id) is None:
+            return False
+        if self._speech is not None:
+            await self._speech.address(user_id)
+        return True
 
     async def find_refusal(self, wanted: Schedule) -> str:
         """Return why a person may not have what they want there, as a sentence for them; empty: they may.

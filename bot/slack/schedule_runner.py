@@ -117,7 +117,7 @@ class ScheduleRunner:
     async def _take(self, due: Due) -> None:
         """Bring one due time to its end; what Slack or the database prevent is tried again by whoever is there."""
         moment = self._clock()
-        if not await self._rooms.enter(due.schedule.team_id):
+        if not await self._rooms.enter(due.schedule.team_id, due.schedule.user_id):
             await self._end(lambda session: end_schedule(session, due))
             await self._end(lambda session: end_occurrence(session, due, state=OccurrenceState.REFUSED, moment=moment))
             return

@@ -44,8 +44,9 @@ async def accept(session: AsyncSession, arrival: Arrival, *, merge_s: float = 0)
     return (await session.scalar(statement)) is not None
 
 
-async def find_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:
+async def find_ready(session: AsyncSession, *, limit: int, moment: datetime | None = None) -> Sequence[Inbox]:
     """Return the oldest waiting event of each thread in which nothing runs: one at a time per thread, in order."""
+    moment = moment or now()
     thread = (Inbox.team_id, Inbox.channel_id, Inbox.thread_ts)
     # By Slack's own time, not by arrival: two messages of a thread can come in over two connections.
     newest, oldest = func.max(Inbox.ready_at), func.min(Inbox.ready_at)
@@ -53,7 +54,7 @@ async def find_ready(session: AsyncSession, *, limit: int) -> Sequence[Inbox]:
         select(*thread, func.min(Inbox.ts).label("ts"))
         .where(Inbox.state == InboxState.PENDING)
         .group_by(*thread)
-        .having(or_(newest.is_(None), newest <= now(), oldest <= now() - LONGEST_WAIT))
+        .having(or_(newest.is_(None), newest <= moment, oldest <= moment - LONGEST_WAIT))
         .subquery()
     )
     running = aliased(Inbox)
@@ -110,9 +111,9 @@ def _speaker(row: Inbox) -> object:
     return event.get("user") or event.get("bot_id")
 
 
-async def next_ready_at(session: AsyncSession) -> datetime | None:
-    """Return when the next event that waits for more will have waited enough."""
-    waits = select(func.min(Inbox.ready_at)).where(Inbox.state == InboxState.PENDING, Inbox.ready_at > now())
+async def next_ready_at(session: AsyncSession, *, after: datetime) -> datetime | None:
+    """Return when, after a moment, the next event that waits for more will have waited enough."""
+    waits = select(func.min(Inbox.ready_at)).where(Inbox.state == InboxState.PENDING, Inbox.ready_at > after)
     return await session.scalar(waits)
 
 

@@ -146,14 +146,14 @@ async def test_rapid_messages_wait_for_each_other(database: Database) -> None:
     await put(database, merge_s=1.5, event_id="Ev2", ts="102.000")
     await wait_over(database, seconds=1)
     async with database.read() as session:
-        next_at = await inbox.next_ready_at(session)
+        next_at = await inbox.next_ready_at(session, after=now())
     assert next_at is not None
     assert await claim(database) == []
 
     await wait_over(database, seconds=1)
     assert await claim(database) == ["Ev1+Ev2"]
     async with database.read() as session:
-        assert await inbox.next_ready_at(session) is None
+        assert await inbox.next_ready_at(session, after=now()) is None
 
 
 async def test_whoever_goes_on_writing_is_answered(database: Database) -> None:

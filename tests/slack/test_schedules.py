@@ -1,0 +1,297 @@
+"""Reminders and digests against the playground, with a clock of their own: ordered, due, late, refused, once."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy import func, select
+
+from bot.errors import DeliveryError
+from bot.playground.testing import Playground
+from bot.slack.access import Access, Home
+from bot.slack.calls import Calls
+from bot.slack.directory import Directory
+from bot.slack.orders import Call, Reply, Role, UsageError
+from bot.slack.rooms import Rooms
+from bot.slack.schedule_commands import MOST_IN_ONE_CHANNEL, MOST_OF_ONE_PERSON, build_schedule_commands
+from bot.slack.schedule_runner import DigestOrder, ScheduleRunner
+from bot.storage.db import Database
+from bot.storage.schedule_tables import Occurrence, Schedule
+
+TEAM = "T0PLAYGRND"
+START = datetime(2027, 3, 26, 11, 0, tzinfo=UTC)  # a Friday, noon in Berlin
+
+
+class Desk:
+    """Everything that reminders need, with a clock that tests move."""
+
+    def __init__(self, playground: Playground, database: Database, client: AsyncWebClient) -> None:
+        self.playground = playground
+        self.database = database
+        self.moment = START
+        self.digests: list[DigestOrder] = []
+        self.is_away = False
+        calls = Calls(client)
+        directory = Directory(calls)
+        access = Access(database, directory, owners=frozenset({"U0MAYA"}), home=Home(TEAM))
+        self.rooms = Rooms(calls, access)
+        commands = build_schedule_commands(database, directory, self.rooms, has_digests=True, clock=lambda: self.moment)
+        self._commands = {command.name: command for command in commands}
+
+    async def order(self, text: str, *, user: str = "U0TOM", channel: str = "C0GENERAL", **where: Any) -> Reply:
+        """Give an order."""
+        name, _space, words = text.partition(" ")
+        role = Role.OWNER if user == "U0MAYA" else Role.MEMBER
+        call = Call(user_id=user, team_id=TEAM, channel_id=channel, words=words, role=role, **where)
+        return await self._commands[name].run(call)
+
+    def runner(self) -> ScheduleRunner:
+        """Build what a process has."""
+        return ScheduleRunner(
+            self.database, self.rooms, write_digest=self.write, late=timedelta(hours=24), clock=lambda: self.moment
+        )
+
+    async def write(self, order: DigestOrder) -> dict[str, Any]:
+        """Write a digest."""
+        if self.is_away:
+            raise DeliveryError(is_passing=True)
+        self.digests.append(order)
+        return {"text": f"Digest of {order.source_id}"}
+
+    async def wait(self, **span: float) -> None:
+        """Let time go by, and what is due happen."""
+        self.moment += timedelta(**span)
+        await self.look()
+
+    async def look(self, runner: ScheduleRunner | None = None) -> None:
+        """Let a process look for what is due."""
+        runner = runner or self.runner()
+        await runner.tick()
+        await runner.finish()
+
+    def said(self, channel: str) -> list[str]:
+        """Return what the assistant has said."""
+        return [message["text"] for message in self.playground.messages(channel) if message["bot_id"]]
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    """Open a workspace, a database and a desk."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}")
+    await database.migrate()
+    async with Playground() as playground, aiohttp.ClientSession() as session:
+        client = AsyncWebClient(
+            token=playground.options.bot_token, base_url=playground.api_url, session=session, retry_handlers=[]
+        )
+        yield Desk(playground, database, client)
+    await database.close()
+
+
+async def test_a_reminder_for_oneself(desk: Desk) -> None:
+    """In the person's own time zone, shown back, said in their direct message, once."""
+    reply = await desk.order("remind me at 15:00 to call <@U0MAYA> & <!channel>")
+    assert reply.is_done
+    assert "(Europe/Berlin)" in reply.text
+    assert f"<!date^{int(datetime(2027, 3, 26, 14, tzinfo=UTC).timestamp())}^" in reply.text
+    await desk.wait(hours=2, minutes=59)
+    assert desk.said("D0TOM") == []
+    await desk.wait(minutes=1)
+    await desk.wait(hours=1)
+
+    assert desk.said("D0TOM") == ["⏰ You asked me to remind you: call <@U0MAYA> &amp; &lt;!channel&gt;"]
+    assert (await desk.order("schedule list")).text.startswith("Nothing is planned")
+
+
+async def test_a_reminder_for_a_channel_again_and_again(desk: Desk) -> None:
+    """With its next two dates; nine o'clock stays nine o'clock when the clocks change, and it stops when told to."""
+    reply = await desk.order("remind here every Monday 9:00 to post the plan")
+    assert reply.text.count("<!date^") == 2
+    await desk.wait(days=2, hours=20)
+    await desk.wait(days=7)
+    assert desk.said("general") == ["⏰ <@U0TOM> wants you to remember: post the plan"] * 2
+    async with desk.database.read() as session:
+        dues = list(await session.scalars(select(Occurrence.due_at).order_by(Occurrence.due_at)))
+    assert [due.hour for due in dues] == [7, 7]  # 28 March: summer time, two hours ahead of UTC
+
+    assert "Taken back" in (await desk.order("schedule remove 1")).text
+    await desk.wait(days=7)
+    assert len(desk.said("general")) == 2
+
+
+async def test_several_processes_say_it_once(desk: Desk) -> None:
+    """Each looks at the same moment."""
+    await desk.order("remind here in 20 minutes to stretch")
+    desk.moment += timedelta(minutes=20)
+    runners = [desk.runner() for _process in range(4)]
+    for runner in runners:
+        await runner.tick()
+    for runner in runners:
+        await runner.finish()
+
+    assert len(desk.said("general")) == 1
+
+
+async def test_what_was_missed_is_made_up_for_once(desk: Desk) -> None:
+    """With a word that it is late; several missed times are one; beyond a day it is told to its author alone."""
+    await desk.order("remind here every hour to breathe")
+    await desk.wait(hours=5, minutes=30)
+    (late,) = desk.said("general")
+    assert "I was not running then" in late
+    await desk.wait(minutes=30)
+    assert len(desk.said("general")) == 2
+    assert "not running" not in desk.said("general")[1]
+
+    await desk.wait(hours=26)
+    assert len(desk.said("general")) == 2
+    assert "it is too late for it now" in desk.said("D0TOM")[0]
+
+
+async def test_a_crash_after_the_words_does_not_say_them_again(desk: Desk) -> None:
+    """Whoever takes over looks for them in Slack first; a crash before the words lets them be said."""
+    await desk.order("remind here in 20 minutes to stretch")
+    await desk.order("remind me in 20 minutes to stretch")
+    desk.moment = datetime.now(UTC) + timedelta(minutes=20)  # as Slack's own clock
+    async with desk.database.begin() as session:
+        for schedule in await session.scalars(select(Schedule)):
+            schedule.next_at = datetime.now(UTC)
+    desk.moment = datetime.now(UTC)
+    await desk.look()
+    async with desk.database.begin() as session:
+        for occurrence in await session.scalars(select(Occurrence)):
+            occurrence.state, occurrence.until = "running", desk.moment
+    await desk.look()
+    assert (len(desk.said("general")), len(desk.said("D0TOM"))) == (1, 1)
+
+    async with desk.database.begin() as session:
+        for occurrence in await session.scalars(select(Occurrence)):
+            occurrence.state, occurrence.until = "running", desk.moment
+    for message in desk.playground.hub.workspace.messages["C0GENERAL"].values():
+        message.metadata = None
+    await desk.look()
+    assert (len(desk.said("general")), len(desk.said("D0TOM"))) == (2, 1)
+
+
+async def test_a_slack_that_is_away_is_waited_for(desk: Desk) -> None:
+    """The reminder is late then, and once."""
+    await desk.order("remind here in 20 minutes to stretch")
+    desk.playground.fault("server_error", methods="chat.postMessage", status=503)
+    await desk.wait(minutes=20)
+    assert desk.said("general") == []
+    desk.playground.fault("server_error", enabled=False)
+    await desk.wait(minutes=1)
+
+    assert len(desk.said("general")) == 1
+
+
+async def test_who_may_not_any_more_gets_nothing(desk: Desk) -> None:
+    """Permission is asked for again when it is due; it ends then, and its author hears why."""
+    await desk.order("remind here every hour to breathe")
+    desk.playground.hub.workspace.channels["C0GENERAL"].members.remove("U0TOM")
+    await desk.wait(hours=1)
+    await desk.wait(hours=1)
+
+    assert desk.said("general") == []
+    (told,) = desk.said("D0TOM")
+    assert "You are not in <#C0GENERAL>" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "user", "word"),
+    [
+        ("remind <#C0LEADS|leads> in 1 hour to x", "U0MAYA", "cannot see"),
+        ("remind <#C0NOWHERE|x> in 1 hour to x", "U0MAYA", "cannot see"),
+        ("remind <#C0NORTHWIND|northwind> in 1 hour to x", "U0PRIYA", "not in"),
+        ("remind me every 5 minutes to x", "U0TOM", "too often"),
+        ("remind me today at 6:00 to x", "U0TOM", "over already"),
+        ("digest every 15 minutes summarise <#C0SUPPORT> here", "U0TOM", "too often"),
+        ("remind me in 1 hour to x", "U0SAM", "members of this workspace"),
+        ("schedule remove 99", "U0TOM", "nothing with the number 99"),
+    ],
+)
+async def test_what_may_not_be_is_refused(desk: Desk, text: str, user: str, word: str) -> None:
+    """With the reason, and nothing is kept."""
+    reply = await desk.order(text, user=user)
+
+    assert not reply.is_done
+    assert word in reply.text
+    async with desk.database.read() as session:
+        assert await session.scalar(select(func.count()).select_from(Schedule)) == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["remind me", "digest now", "schedule wat", "schedule remove x", f"remind me at 9 {'x' * 1001}"]
+)
+async def test_wrong_use_is_explained(desk: Desk, text: str) -> None:
+    """In a sentence."""
+    with pytest.raises(UsageError):
+        await desk.order(text)
+
+
+async def test_a_digest_is_of_what_was_said_since_the_last(desk: Desk) -> None:
+    """Over the weekend too; it waits for a Slack that is away."""
+    await desk.order("digest every weekday at 9 summarise <#C0SUPPORT|support> here")
+    desk.is_away = True
+    await desk.wait(days=2, hours=20)  # Monday, 9 o'clock in Berlin
+    assert desk.said("general") == []
+    desk.is_away = False
+    await desk.wait(minutes=1)
+
+    assert desk.said("general") == ["Digest of C0SUPPORT"]
+    (order,) = desk.digests
+    assert (order.since.isoformat(), order.channel_id) == ("2027-03-26T09:00:00+01:00", "C0GENERAL")
+
+
+async def test_what_not_everybody_may_read_stays_where_it_is(desk: Desk) -> None:
+    """A private channel is told of there, or to one who is in it; never where others read."""
+    leads = desk.playground.hub.workspace.channels["C0LEADS"]
+    leads.members.append(desk.playground.hub.app.bot_user_id)
+    wish = "digest every Monday 9:00 summarise <#C0LEADS|leads>"
+    outside = await desk.order(f"{wish} here", user="U0MAYA")
+    stranger = await desk.order(f"{wish} to me", user="U0TOM")
+    shared = await desk.order("digest every Monday 9:00 summarise <#C0SUPPORT> in <#C0NORTHWIND>", user="U0MAYA")
+    inside = await desk.order(f"{wish} here", user="U0MAYA", channel="C0LEADS")
+    alone = await desk.order(f"{wish} to me", user="U0MAYA")
+
+    assert [reply.is_done for reply in (outside, stranger, shared, inside, alone)] == [False, False, False, True, True]
+    desk.playground.hub.workspace.channels["C0SUPPORT"].kind = "private"
+    await desk.order("digest every Monday 9:00 summarise <#C0RANDOM> here", user="U0MAYA")
+    desk.playground.hub.workspace.channels["C0RANDOM"].kind = "private"
+    await desk.wait(days=3)
+    assert [order.source_id for order in desk.digests] == ["C0LEADS", "C0LEADS"]
+    assert any("Not everybody may read" in text for text in desk.said("D0MAYA"))
+
+
+async def test_nobody_fills_the_calendar(desk: Desk) -> None:
+    """A person and a channel have a limit each; what is taken back makes room."""
+    replies = [await desk.order("remind here every hour to x") for _ in range(MOST_IN_ONE_CHANNEL + 1)]
+    assert [reply.is_done for reply in replies] == [True] * MOST_IN_ONE_CHANNEL + [False]
+    for _ in range(MOST_OF_ONE_PERSON - MOST_IN_ONE_CHANNEL):
+        assert (await desk.order("remind me every hour to x")).is_done
+    assert not (await desk.order("remind me every hour to x")).is_done
+    assert (await desk.order("schedule remove #1")).is_done
+    assert (await desk.order("remind me every hour to x")).is_done
+
+
+async def test_only_its_author_and_admins_take_something_back(desk: Desk) -> None:
+    """Others in the channel see that it is planned, and by whom."""
+    await desk.order("remind here every hour to breathe")
+    assert "by <@U0TOM>" in (await desk.order("schedule", user="U0PRIYA")).text
+    assert not (await desk.order("schedule remove 1", user="U0PRIYA")).is_done
+    assert "Nothing" in (await desk.order("schedule", user="U0PRIYA", channel="C0SUPPORT")).text
+
+    assert (await desk.order("schedule remove 1", user="U0MAYA")).is_done
+
+
+async def test_here_in_a_thread_is_the_thread(desk: Desk) -> None:
+    """A reminder stands where it was ordered."""
+    ts = await desk.playground.tom.say("general", "the plan")
+    await desk.order("remind here in 20 minutes to go on", thread_ts=ts)
+    await desk.wait(minutes=20)
+
+    assert [message["text"] for message in desk.playground.messages("general", ts)][1:] == [
+        "⏰ <@U0TOM> wants you to remember: go on"
+    ]

@@ -9,6 +9,7 @@ from functools import partial
 
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 
 from bot.admin.budgets import Budgets
@@ -104,8 +105,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         memory = await stack.enter_async_context(_memory(settings, database, engine, prompts))
         assistant = _assistant(settings, database, engine, rollout, prompts, memory=memory)
         directory = Directory(calls)
-        home = Home(identity.team_id or "", identity.enterprise_id or "", frozenset(settings.allowed_team_ids))
-        access = Access(database, directory, owners=frozenset(settings.admin_user_ids), home=home)
+        access = _access(settings, database, directory, identity)
         files = await stack.enter_async_context(_file_desk(settings, database, calls))
         own = identity.bot_user_id or ""
         answering = Answering(
@@ -187,6 +187,11 @@ async def _listening(
 def _schedules(settings: Settings, database: Database, directory: Directory, rooms: Rooms, jobs: Jobs) -> list[Command]:
     hours = settings.schedule_late_hours
     return build_scheduling(database, directory, rooms, late_hours=hours, add_jobs=jobs.add_schedules)
+
+
+def _access(settings: Settings, database: Database, directory: Directory, identity: AuthorizeResult) -> Access:
+    home = Home(identity.team_id or "", identity.enterprise_id or "", frozenset(settings.allowed_team_ids))
+    return Access(database, directory, owners=frozenset(settings.admin_user_ids), home=home)
 
 
 def _admin_commands(

@@ -1,5 +1,7 @@
 """`audit` and `feedback`: what was done by whom, and what people think of the answers."""
 
+from itertools import dropwhile
+
 from bot.admin import audit_log, feedback
 from bot.admin.feedback import Week
 from bot.language import _
@@ -91,7 +93,9 @@ class AuditOrders:
             return Reply(_("The answers that people liked least"), blocks)
         if words.verb == "trend" and len(words.parts) <= 1:
             weeks = read_number(words.rest or str(WEEKS), least=1, most=MOST_WEEKS)
-            return Reply("\n".join(map(render_week, await feedback.read_trend(self._database, weeks=weeks))))
+            trend = await feedback.read_trend(self._database, weeks=weeks)
+            told = list(dropwhile(lambda week: not (week.answers or week.ups or week.downs), trend[:-1]))
+            return Reply("\n".join(map(render_week, [*told, trend[-1]])))
         raise UsageError(_("I do not understand that."))
 
     async def _describe(self, item: Disliked) -> Block:

@@ -1,13 +1,15 @@
 """`audit` and `feedback`: what was done by whom, and what people think of the answers."""
 
+from collections.abc import Mapping
 from itertools import dropwhile
+from typing import Any
 
 from bot.admin import audit_log, feedback
 from bot.admin.feedback import Week
 from bot.language import _
 from bot.slack.blocks import Block, clip, list_reasons, section
 from bot.slack.calls import Calls
-from bot.slack.order_words import read_number, read_words
+from bot.slack.order_words import CHANNEL, USER, read_number, read_words
 from bot.slack.orders import Call, Command, Reply, Role, UsageError
 from bot.slack.render import escape
 from bot.slack.uploads import send_file
@@ -73,7 +75,7 @@ class AuditOrders:
         rows = await audit_log.read_audit(self._database, most=most, containing=containing)
         lines = [
             f"{row['number']}. {row['at'][:16].replace('T', ' ')}  {_name(row['by'])}  *{escape(row['action'])}*  "
-            f"{escape(row['target'])}"
+            f"{_name(row['target'])}{_tell_details(row['details'])}"
             for row in rows
         ]
         return clip("\n".join(lines), 2900) or _("There is nothing.")
@@ -102,7 +104,7 @@ class AuditOrders:
         link = await self._calls.call_if_possible(
             "chat.getPermalink", channel=item.channel_id, message_ts=item.reply_ts
         )
-        place = f"<{link['permalink']}|#>" if link else f"<#{item.channel_id}>"
+        place = f"<{link['permalink']}|{_('look')}>" if link else f"<#{item.channel_id}>"
         reasons = ", ".join(list_reasons().get(reason, reason).lower() for reason in item.reasons)
         return section(
             f"👎 {item.downs}  👍 {item.ups}  {place}{f'  ({escape(reasons)})' if reasons else ''}\n"
@@ -135,5 +137,16 @@ def tell_chain(count: int, seal: str, broken_at: int | None, *, has_head: bool) 
     ).format(count=count, seal=f"`{seal}`")
 
 
-def _name(by: str) -> str:
-    return f"<@{by}>" if by[:1] in {"U", "W"} else f"`{escape(by)}`"
+def _name(subject: str) -> str:
+    """Return who or what it was as Slack shows it."""
+    if USER.fullmatch(subject):
+        return f"<@{subject}>"
+    if CHANNEL.fullmatch(subject):
+        return f"<#{subject}>"
+    return f"`{escape(subject)}`" if subject else ""
+
+
+def _tell_details(details: Mapping[str, Any]) -> str:
+    """Say what is plain of the details; none of them has a text of the team."""
+    plain = [f"{name} {value}" for name, value in details.items() if isinstance(value, int | str) and value != ""]
+    return f"  {escape(', '.join(plain)[:120])}" if plain else ""

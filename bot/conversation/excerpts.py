@@ -4,16 +4,17 @@ Pure choices on plain data, counted by whoever knows the tokenizer.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from bot.files.passages import Passage, Ruler, join_passages, rank, split_passages
+from bot.files.passages import SIZE, Passage, Ruler, join_passages, rank, split_passages
 from bot.storage.file_tables import FileState, MessageFile
 from bot.storage.files import ThreadFile
 from bot.storage.threads import Said
 
 HISTORY_SHARE = 0.25  # of the room stays for what was said before
 MOST_CHARACTERS = 8  # of a token, so that hopeless tries need no counting
+SMALLEST = 160  # characters of a passage
 GAP = "\n[…]\n"
 TABLE = "csv"
 
@@ -44,18 +45,24 @@ async def choose_excerpts(
     files: Sequence[ThreadFile],
     question: str,
     *,
-    ts: str,
+    own: Collection[str],
     count: Callable[[Sequence[Excerpt]], Awaitable[int]],
     room: int,
+    free: int,
 ) -> list[Excerpt]:
-    """Return as much of *files* as *room* tokens take; those of the question's own message (*ts*) come first."""
+    """Return as much of *files* as fits: *room* tokens with all else, of which *free* are for files.
+
+    Those of the question's *own* messages come first.
+    """
     known = [file for file in files if is_readable(file)]
     if not known:
         return []
     whole = [_cut(file, [Passage(0, len(file.row.text))]) for file in known]
-    if sum(len(file.row.text) for file in known) <= room * MOST_CHARACTERS and await count(whole) <= room:
+    most = free * MOST_CHARACTERS
+    if sum(len(file.row.text) for file in known) <= most and await count(whole) <= room:
         return whole
-    ranked = _rank(known, question, ts=ts, most=room * MOST_CHARACTERS)
+    size = max(SMALLEST, min(SIZE, free))  # a small memory takes several small passages rather than one
+    ranked = _rank(known, question, own=own, most=most, size=size)
     low, high, best = 0, len(ranked), 0
     while low <= high:
         middle = (low + high) // 2
@@ -66,12 +73,14 @@ async def choose_excerpts(
     return _collect(known, ranked[:best])
 
 
-def _rank(files: Sequence[ThreadFile], question: str, *, ts: str, most: int) -> list[tuple[ThreadFile, Passage]]:
+def _rank(
+    files: Sequence[ThreadFile], question: str, *, own: Collection[str], most: int, size: int
+) -> list[tuple[ThreadFile, Passage]]:
     """Return the passages of all files, those that matter most for the question first, as far as they could fit."""
     ranked: list[tuple[ThreadFile, Passage]] = []
     length = 0
-    for group in ([file for file in files if file.ts == ts], [file for file in reversed(files) if file.ts != ts]):
-        pieces = [(file, passage) for file in group for passage in split_passages(file.row.text)]
+    for group in ([file for file in files if file.ts in own], [file for file in reversed(files) if file.ts not in own]):
+        pieces = [(file, passage) for file in group for passage in split_passages(file.row.text, size=size)]
         texts = [file.row.text[passage.start : passage.end] for file, passage in pieces]
         for number in rank(texts, question):
             length += len(texts[number])

@@ -31,7 +31,8 @@ async def fit_with_files(
     if not draft.files:
         draft.excerpts = []
         return await fit_history(history, lambda kept: build(kept, asked), count=count, budget=budget)
-    budget -= TOKENS * min(MOST_SHOWN, sum(_is_picture(draft, file.row.kind) for file in draft.files))
+    pictures = min(MOST_SHOWN, sum(_is_picture(draft, file.row.kind) for file in draft.files))
+    budget -= min(TOKENS * pictures, budget // 2)
     names = [file.row.name for file in draft.files if is_unknown(file) and not _is_picture(draft, file.row.kind)]
     unread = [prompts.get("unread").render(name=name) for name in names]
 
@@ -45,9 +46,12 @@ async def fit_with_files(
     async def count_excerpts(excerpts: Sequence[Excerpt]) -> int:
         return await count(build_with([], excerpts))
 
+    own = {part.ts for part in draft.question.parts}
     bare = await count_excerpts([])
-    room = bare + int((budget - bare) * (1 - HISTORY_SHARE if history else 1))
-    draft.excerpts = await choose_excerpts(draft.files, asked.text, ts=asked.ts, count=count_excerpts, room=room)
+    free = max(0, int((budget - bare) * (1 - HISTORY_SHARE if history else 1)))
+    draft.excerpts = await choose_excerpts(
+        draft.files, asked.text, own=own, count=count_excerpts, room=bare + free, free=free
+    )
     return await fit_history(history, lambda kept: build_with(kept, draft.excerpts), count=count, budget=budget)
 
 

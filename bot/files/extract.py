@@ -3,12 +3,10 @@
 import io
 import re
 import zipfile
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
-from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 from pypdf import PdfReader
-from pypdf.errors import PyPdfError
 
 from bot.files.found import Extract, Trouble, Unreadable
 from bot.files.kinds import Kind
@@ -49,14 +47,12 @@ def read_pdf(content: bytes) -> Extract:
     """Read the text layer of a PDF, page by page."""
     try:
         return _join_pages(_open(content))
-    except Unreadable:
+    except (Unreadable, MemoryError):
         raise
-    except MemoryError:
-        raise Unreadable(Trouble.HEAVY) from None
-    except (PyPdfError, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, RecursionError) as error:
-        raise Unreadable(Trouble.DAMAGED) from error
     except ImportError as error:  # an encryption that needs a library which we do not have
         raise Unreadable(Trouble.LOCKED) from error
+    except Exception as error:  # hostile files make every part of a reader stumble in every way
+        raise Unreadable(Trouble.DAMAGED) from error
 
 
 def _open(content: bytes) -> PdfReader:
@@ -83,12 +79,14 @@ def read_word(content: bytes) -> Extract:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open(DOCUMENT) as part:
             lines = _read_paragraphs(io.BytesIO(_read_bounded(part)))
-    except KeyError as error:  # a zip file that is none of Word's
-        raise Unreadable(Trouble.DAMAGED) from error
-    except (zipfile.BadZipFile, ParseError, DefusedXmlException, NotImplementedError, ValueError, OSError) as error:
+    except (Unreadable, MemoryError):
+        raise
+    except NotImplementedError as error:
         raise Unreadable(Trouble.DAMAGED) from error
     except RuntimeError as error:  # zipfile's word for a password
         raise Unreadable(Trouble.LOCKED) from error
+    except Exception as error:
+        raise Unreadable(Trouble.DAMAGED) from error
     text = clean("\n".join(lines))
     return Extract(text[:MOST_TEXT], is_cut=len(text) > MOST_TEXT)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -44,11 +45,10 @@ class ForeignServer:
         return response
 
 
-@pytest.fixture
-async def foreign() -> AsyncIterator[ForeignServer]:
-    """Serve it."""
-    server = ForeignServer()
-    app = web.Application()
+@asynccontextmanager
+async def serving(server: ForeignServer) -> AsyncIterator[ForeignServer]:
+    """Serve it for as long as the block runs."""
+    app = web.Application(client_max_size=64 * 1024**2)
     app.router.add_get("/v1/models", server.models)
     app.router.add_post("/tokenize", server.tokenize)
     app.router.add_post("/v1/chat/completions", server.chat)
@@ -56,8 +56,17 @@ async def foreign() -> AsyncIterator[ForeignServer]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    yield server
-    await runner.cleanup()
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def foreign() -> AsyncIterator[ForeignServer]:
+    """Serve one."""
+    async with serving(ForeignServer()) as server:
+        yield server
 
 
 async def test_any_openai_server_will_do(

@@ -15,16 +15,16 @@ export function createActions(store) {
 
   return {
     /** Send what was typed: a message, or a slash command. Resolves to true when it went out. */
-    async send({ channel, thread_ts, text }) {
+    async send({ channel, thread_ts, text, files = [] }) {
       const typedText = text.trim();
-      if (!typedText) return false;
+      if (!typedText && !files.length) return false;
       if (typedText.length > store.limits.message) {
         toast(`This message has ${typedText.length} characters; ${store.limits.message} fit.`, { bad: true });
         return false;
       }
-      if (/^\/\w/.test(typedText)) return this.command({ channel, thread_ts, text: typedText });
+      if (/^\/\w/.test(typedText) && !files.length) return this.command({ channel, thread_ts, text: typedText });
       const sent = await attempt(
-        api.send(as({ channel, text: fromTyped(typedText, store), ...(thread_ts && { thread_ts }) })),
+        api.send(as({ channel, text: fromTyped(typedText, store), files, ...(thread_ts && { thread_ts }) })),
       );
       return Boolean(sent) && { channel, ts: sent.message?.ts };
     },

@@ -17,6 +17,24 @@ async function call(method, path, body) {
   return answer ?? {};
 }
 
+/** Send a file's bytes; the answer names the file, to be shared with a message. */
+async function upload(user, file) {
+  let response;
+  try {
+    response = await fetch(`/page/files?${query({ user, name: file.name })}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/octet-stream" },
+      body: file,
+    });
+  } catch {
+    throw new Error("The playground server does not answer. Is it still running?");
+  }
+  const answer = parse(await response.text());
+  if (response.status === 413) throw new Error(answer?.error ?? "This file is too large for the playground: 4 MB at most.");
+  if (!response.ok) throw new Error(answer?.error ?? `The playground server answered ${response.status}.`);
+  return answer.file;
+}
+
 function parse(text) {
   try {
     return JSON.parse(text);
@@ -34,6 +52,7 @@ export const api = {
   state: (user) => call("GET", `state?${query({ user })}`),
   messages: (options) => call("GET", `messages?${query(options)}`),
   log: (after) => call("GET", `log?${query({ after })}`),
+  upload,
   send: post("messages"),
   edit: (body) => call("PATCH", "messages", body),
   remove: (body) => call("DELETE", "messages", body),

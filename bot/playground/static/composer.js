@@ -1,5 +1,6 @@
 // Where a person writes. Enter sends, Shift+Enter breaks the line, Up edits the last own message; drafts outlive reloads.
 
+import { createTray } from "./attach.js";
 import { attachCompletion } from "./completion.js";
 import { h } from "./dom.js";
 import { fit } from "./editor.js";
@@ -32,10 +33,11 @@ export function createComposer(page, { channel, root = null, label, slim = false
 
   const settle = () => {
     fit(field);
-    send.disabled = !field.value.trim();
+    send.disabled = tray.isBusy || (!field.value.trim() && tray.isEmpty);
     if (field.value) localStorage.setItem(key, field.value);
     else localStorage.removeItem(key);
   };
+  const tray = createTray(page, { onChange: () => settle() });
   const clear = (text = "") => {
     field.value = text;
     completion.close();
@@ -44,9 +46,11 @@ export function createComposer(page, { channel, root = null, label, slim = false
 
   async function submit() {
     const text = field.value;
-    if (!text.trim()) return;
+    if (tray.isBusy || (!text.trim() && tray.isEmpty)) return;
+    const files = tray.take();
     clear();
-    const sent = await page.actions.send({ channel, thread_ts: root, text });
+    const sent = await page.actions.send({ channel, thread_ts: root, text, files: files.map((file) => file.id) });
+    if (!sent) tray.put(files);
     if (!sent && !field.value) clear(text);
     else if (sent) onSent?.(sent);
     page.store.emit("drafts");
@@ -78,6 +82,7 @@ export function createComposer(page, { channel, root = null, label, slim = false
   const tool = (name, title, run) =>
     h("button.plain.tool", { type: "button", "aria-label": title, title, onclick: run }, icon(name));
   const tools = [
+    tray.button,
     tool("smile", "Emoji", (event) => pickEmoji(event.currentTarget, (name, glyph) => insert(glyph))),
     tool("at", "Mention someone", () => sigil("@")),
     !slim &&
@@ -97,6 +102,8 @@ export function createComposer(page, { channel, root = null, label, slim = false
     },
     completion.list,
     field,
+    tray.list,
+    tray.input,
     h(
       "div.composer-tools",
       {},
@@ -105,6 +112,7 @@ export function createComposer(page, { channel, root = null, label, slim = false
       send,
     ),
   );
+  tray.listen(form, field);
   requestAnimationFrame(settle);
   form.focusField = () => field.focus();
   form.setShape = (shape) => {

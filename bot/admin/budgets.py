@@ -50,8 +50,14 @@ async def read_use(database: Database, defaults: Budgets, *, user_id: str = "", 
 
 async def find_empty(database: Database, defaults: Budgets, *, user_id: str, channel_id: str) -> Use | None:
     """Return the budget of which nothing is left; None where there is one more answer."""
-    uses = await read_use(database, defaults, user_id=user_id, channel_id=channel_id)
-    return next((use for use in uses if use.is_over), None)
+    async with database.read() as session:
+        for kind, subject_id, default in ((PERSON, user_id, defaults.person), (CHANNEL, channel_id, defaults.channel)):
+            # Where there is no limit nothing has to be counted, and most have none.
+            if subject_id and await _find_limit(session, kind, subject_id, default):
+                use = await _read(session, kind, subject_id, default)
+                if use.is_over:
+                    return use
+    return None
 
 
 async def list_budgets(database: Database) -> Sequence[tuple[str, str, int]]:
@@ -71,11 +77,15 @@ async def set_budget(database: Database, kind: str, subject_id: str, tokens: int
     return before
 
 
+async def _find_limit(session: Session, kind: str, subject_id: str, default: int) -> int:
+    found = await limits.find_limit(session, KINDS[kind], subject_id)
+    return default if found is None else found
+
+
 async def _read(session: Session, kind: str, subject_id: str, default: int) -> Use:
     begin = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    found = await limits.find_limit(session, KINDS[kind], subject_id)
+    limit = await _find_limit(session, kind, subject_id, default)
     named = {"user_id": subject_id} if kind == PERSON else {"channel_id": subject_id}
     tokens, answers = await limits.count_tokens(session, since=begin, **named)
-    limit = default if found is None else found
     tomorrow = (begin.replace(tzinfo=None) + timedelta(days=1)).astimezone()
     return Use(kind, subject_id, tokens, limit, answers, tomorrow)

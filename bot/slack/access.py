@@ -121,7 +121,9 @@ def tell_refusal(role: Role, needed: Role) -> str:
             "I may not do that for you. I only help members of this workspace: guests, people of other organisations "
             "and whoever was blocked need the word of an admin (`users allow`)."
         )
-    if needed >= Role.ADMIN:
+    if needed is Role.OWNER:
+        return _("Only the owners of the assistant may do that. They are named in its settings (`ADMIN_USER_IDS`).")
+    if needed is Role.ADMIN:
         return _(
             "Only the admins of the assistant may do that. They are named in its settings (`ADMIN_USER_IDS`) or by "
             "another admin (`users role`)."

@@ -43,6 +43,7 @@ def build_data_commands(database: Database, learning: Learning, calls: Calls, *,
             role=Role.ADMIN,
             group=_("Run me"),
             words=("export", "forget", "retention"),
+            roles={"export": Role.OWNER, "forget": Role.OWNER},
             example=_("data retention #support 90"),
         ),
     ]
@@ -80,6 +81,10 @@ class DataOrders:
     async def _export(self, user_id: str, call: Call) -> Reply:
         document = await data.export_person(self._database, user_id, by=call.user_id)
         title = _("What I have stored of {user}").format(user=user_id)
+        if user_id != call.user_id:
+            told = _("{owner}, an owner of the assistant, has taken out what I have stored of you.")
+            text = told.format(owner=f"<@{call.user_id}>")
+            await self._calls.call_if_possible("chat.postMessage", channel=user_id, text=text)
         await send_file(self._calls, call.user_id, document, name=f"data-export-{user_id}.json", title=title)
         return Reply(
             _("It is in your direct messages with me. I keep no copy of the file; delete it when you are done.")

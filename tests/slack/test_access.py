@@ -47,6 +47,8 @@ LEAST = {
     "dataset export": Role.ADMIN,
     "broadcast": Role.ADMIN,
     "data": Role.ADMIN,
+    "data export": Role.OWNER,
+    "data forget": Role.OWNER,
     "feedback": Role.ADMIN,
     "audit": Role.ADMIN,
     "train": Role.MEMBER,

@@ -23,6 +23,7 @@ from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, 
 from bot.storage.terms import LEAST_SHARED
 
 MOST = 50
+MOST_POSTINGS = 2000
 MOST_VECTORS = 5000
 LEAST_DISLIKES = 2  # of answers that used a correction, by as many people, before it is used no more
 AUDIENCES = (Answer.audience, Message.audience, Thread.audience, Correction.audience)
@@ -62,17 +63,37 @@ async def find_by_terms(session: AsyncSession, asked: Asked, terms: Collection[s
     """Return the corrections that share most terms with a question, in no order."""
     if not terms or asked.audience is Audience.SHARED:
         return []
+    telling = await _choose_terms(session, terms)
+    least = min(LEAST_SHARED, len(terms)) if len(telling) == len(terms) else 1
     common = func.count(CorrectionTerm.term)
     ids = (
         select(Correction.id)
         .join(CorrectionTerm, CorrectionTerm.correction_id == Correction.id)
-        .where(CorrectionTerm.term.in_(terms))
+        .where(CorrectionTerm.term.in_(telling))
         .group_by(Correction.id)
-        .having(common >= min(LEAST_SHARED, len(terms)))
+        .having(common >= least)
         .order_by(common.desc(), Correction.id.desc())
         .limit(MOST)
     )
     return await _load(session, asked, await _within(session, asked, ids))
+
+
+async def _choose_terms(session: AsyncSession, terms: Collection[str]) -> Collection[str]:
+    """Return the rarest terms, so many that what has one of them can be looked through at once; at least two."""
+    known = await session.execute(
+        select(CorrectionTerm.term, func.count()).where(CorrectionTerm.term.in_(terms)).group_by(CorrectionTerm.term)
+    )
+    counts = sorted((row[1], row[0]) for row in known)
+    if sum(count for count, _ in counts) <= MOST_POSTINGS:
+        return terms
+    chosen: list[str] = []
+    total = 0
+    for count, term in counts:
+        total += count
+        if total > MOST_POSTINGS and len(chosen) >= LEAST_SHARED:
+            break
+        chosen.append(term)
+    return chosen
 
 
 async def find_by_ids(session: AsyncSession, asked: Asked, ids: Collection[str]) -> list[Found]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text, update
 
 from bot.conversation.recall import LEAST_LIKENESS
+from bot.storage import correction_search
 from bot.storage.choices import CHANNEL, PERSON, save_choice
 from bot.storage.correction_index import index_missing, save_vectors
 from bot.storage.correction_search import Asked, Found, find_by_ids, find_by_terms, find_without_vector, load_vectors
@@ -157,6 +158,19 @@ async def test_corrections_from_before_the_index_are_indexed(database: Database)
     async with database.begin() as session:
         assert await index_missing(session) == ""
     assert len(await find(database)) == 1
+
+
+async def test_words_that_many_questions_have_are_not_looked_for(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many corrections the rare words find the right one, and the common ones cost nothing."""
+    monkeypatch.setattr(correction_search, "MOST_POSTINGS", 4)
+    for number in range(5):
+        await teach(database, f"staging database alpha{number}")
+    rare = await teach(database, "kestrel port of the staging database")
+
+    found = await find(database, "which port does the kestrel database have?")
+    assert [one.correction_id for one in found] == [rare.correction_id]
 
 
 async def test_vectors_stay_within_the_audience(database: Database) -> None:

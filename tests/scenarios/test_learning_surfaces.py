@@ -97,7 +97,9 @@ async def test_everybody_decides_for_themselves_and_admins_for_channels(
     assert "I do not learn from what is said to me in this channel" in said["text"]
     assert "Write this in the channel that you mean" in (await order(playground, maya, "learn-from-channel on"))["text"]
     assert "`/apprentice learn-from-me [on|off]`" in (await order(playground, tom, "learn-from-me yes"))["text"]
-    assert "learn-from-channel on|off" in (await order(playground, tom, "help"))["text"]
+    assert "`/apprentice learn-from-me [on|off]`" in str((await order(playground, tom, "help"))["blocks"])
+    assert "learn-from-channel" not in str((await order(playground, tom, "help"))["blocks"])
+    assert "learn-from-channel [on|off|own|shared]" in str((await order(playground, maya, "help"))["blocks"])
     assert await choices(rows) == [("person", "U0TOM", False), ("channel", "C0SUPPORT", False)]
 
 

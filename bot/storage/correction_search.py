@@ -65,17 +65,19 @@ async def find_by_terms(session: AsyncSession, asked: Asked, terms: Collection[s
         return []
     telling = await _choose_terms(session, terms)
     least = min(LEAST_SHARED, len(terms)) if len(telling) == len(terms) else 1
-    common = func.count(CorrectionTerm.term)
-    ids = (
-        select(Correction.id)
-        .join(CorrectionTerm, CorrectionTerm.correction_id == Correction.id)
+    common = func.count()
+    rows = await session.execute(
+        select(CorrectionTerm.correction_id, common)
         .where(CorrectionTerm.term.in_(telling))
-        .group_by(Correction.id)
+        .group_by(CorrectionTerm.correction_id)
         .having(common >= least)
-        .order_by(common.desc(), Correction.id.desc())
-        .limit(MOST)
+        .order_by(common.desc(), CorrectionTerm.correction_id.desc())
+        .limit(MOST_POSTINGS)
     )
-    return await _load(session, asked, await _within(session, asked, ids))
+    counts = {row[0]: row[1] for row in rows}
+    allowed = await _narrow(session, asked, counts)
+    best = sorted(allowed, key=lambda correction_id: (counts[correction_id], correction_id), reverse=True)
+    return await _load(session, asked, best[:MOST])
 
 
 async def _choose_terms(session: AsyncSession, terms: Collection[str]) -> Collection[str]:
@@ -98,8 +100,7 @@ async def _choose_terms(session: AsyncSession, terms: Collection[str]) -> Collec
 
 async def find_by_ids(session: AsyncSession, asked: Asked, ids: Collection[str]) -> list[Found]:
     """Return those of some corrections that may be shown."""
-    wanted = await _within(session, asked, select(Correction.id).where(Correction.id.in_(ids)))
-    return await _load(session, asked, wanted)
+    return await _load(session, asked, await _narrow(session, asked, ids))
 
 
 async def load_vectors(session: AsyncSession, asked: Asked, model: str) -> tuple[list[str], NDArray[np.float32]]:
@@ -128,6 +129,13 @@ async def find_without_vector(session: AsyncSession, asked: Asked, model: str, *
     query = select(Correction.id, Message.text).where(~known.exists()).order_by(Correction.id.desc()).limit(most)
     rows = await session.execute(await _within(session, asked, query))
     return {row[0]: row[1] for row in rows}
+
+
+async def _narrow(session: AsyncSession, asked: Asked, ids: Collection[str]) -> list[str]:
+    """Return those of some corrections that may be shown."""
+    return list(
+        await session.scalars(await _within(session, asked, select(Correction.id).where(Correction.id.in_(ids))))
+    )
 
 
 async def _within(session: AsyncSession, asked: Asked, query: Any) -> Any:
@@ -161,9 +169,8 @@ def _may_be_read(asked: Asked, *, own: Collection[str]) -> ColumnElement[bool]:
     return or_(is_here, is_public, is_given)
 
 
-async def _load(session: AsyncSession, asked: Asked, ids: Any) -> list[Found]:
+async def _load(session: AsyncSession, asked: Asked, found: Collection[str]) -> list[Found]:
     """Read what was found, without what people have contradicted."""
-    found = list(await session.scalars(ids))
     rows = await session.execute(
         select(
             Correction.id,

@@ -22,7 +22,10 @@ async def test_history_has_the_newest_answer_of_each_message(database: Database)
 
         history = await load_history(session, first.thread_id, before_ts="100.003")
 
-    assert history == [Said("Maya", "one", "new"), Said("Maya", "two", None)]
+    assert history == [
+        Said("Maya", "one", "new", "100.001", first.id),
+        Said("Maya", "two", None, "100.002", second.id),
+    ]
 
 
 async def test_a_message_is_stored_once(database: Database) -> None:

@@ -205,7 +205,7 @@ PEOPLE = st.sampled_from(["U1", "U2"])
 LESSON = st.tuples(st.sampled_from(sorted(PLACES)), PEOPLE, PEOPLE, st.booleans(), st.booleans())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lessons=st.lists(LESSON, min_size=1, max_size=6),
     here=st.sampled_from(sorted(PLACES)),

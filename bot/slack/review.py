@@ -1,5 +1,6 @@
 """`dataset`: what a training would learn from, and the queue in which reviewers decide about corrections."""
 
+import asyncio
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -85,7 +86,8 @@ class DatasetOrders:
             return Reply(_("No correction waits for a reviewer."))
         if not call.trigger_id:
             return Reply(_("Open the queue with the slash command; Slack shows no form for an order in a thread."))
-        await self._calls.call("views.open", trigger_id=call.trigger_id, view=build_review(waiting[0]))
+        opened = await self._calls.call("views.open", trigger_id=call.trigger_id, view=build_review(waiting[0]))
+        await show_flags(self._calls, str(opened["view"]["id"]), waiting[0])
         return SILENCE
 
     async def _decide(self, verb: str, correction_id: str, call: Call) -> Reply:
@@ -95,9 +97,19 @@ class DatasetOrders:
         return done(said, f"dataset {undo} {correction_id}")
 
 
-def build_review(candidate: Candidate, note: str = "") -> dict[str, Any]:
+async def show_flags(calls: Calls, view_id: str, candidate: Candidate, note: str = "") -> None:
+    """Add to an open form what keeps its correction from being learned as it is.
+
+    Looking takes longer than Slack waits for a form the first time, so the form is shown before.
+    """
+    flagged = await asyncio.to_thread(_flag, candidate.text)
+    if flagged:
+        view = build_review(candidate, note, flagged=flagged)
+        await calls.call_if_possible("views.update", view_id=view_id, view=view)
+
+
+def build_review(candidate: Candidate, note: str = "", *, flagged: str = "") -> dict[str, Any]:
     """Build the form about one correction: what is submitted is approved, as it stands in the field then."""
-    flagged = _flag(candidate.text)
     buttons = [
         build_button(_("Reject"), REVIEW_REJECT, candidate.correction_id) | {"style": "danger"},
         build_button(_("Next"), REVIEW_NEXT, candidate.correction_id),
@@ -168,19 +180,22 @@ class ReviewDesk:
         given = view["state"]["values"][f"{TEXT}:{correction_id}"][TEXT].get("value")
         text = str(given or "").strip()
         note = await self._decide(correction_id, ReviewState.APPROVED, body, text=text)
-        await ack(response_action="update", view=await self._next(correction_id, note))
+        found = await self._find_next(correction_id)
+        await ack(response_action="update", view=_build_next(found, note))
+        if found is not None:
+            await show_flags(self._calls, str(view["id"]), found, note)
 
     async def handle_reject(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Let nothing be learned from the correction."""
         await ack()
         correction_id = str(action["value"])
         note = await self._decide(correction_id, ReviewState.REJECTED, body)
-        await self._show(body, await self._next(correction_id, note))
+        await self._show_next(body, correction_id, note)
 
     async def handle_next(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Leave the correction to somebody else."""
         await ack()
-        await self._show(body, await self._next(str(action["value"]), ""))
+        await self._show_next(body, str(action["value"]), "")
 
     async def _decide(self, correction_id: str, state: ReviewState, body: dict[str, Any], *, text: str = "") -> str:
         """Decide, and return what is to be said about it."""
@@ -191,9 +206,16 @@ class ReviewDesk:
             return f"⚠️ {error}"
         return _("Rejected.") if state is ReviewState.REJECTED else _("Approved.")
 
-    async def _next(self, correction_id: str, note: str) -> dict[str, Any]:
+    async def _find_next(self, correction_id: str) -> Candidate | None:
         waiting = await reviews.list_waiting(self._database, most=1, before_id=correction_id)
-        return build_review(waiting[0], note) if waiting else build_end(note)
+        return waiting[0] if waiting else None
 
-    async def _show(self, body: dict[str, Any], view: dict[str, Any]) -> None:
-        await self._calls.call_if_possible("views.update", view_id=body["view"]["id"], view=view)
+    async def _show_next(self, body: dict[str, Any], correction_id: str, note: str) -> None:
+        found, view_id = await self._find_next(correction_id), str(body["view"]["id"])
+        await self._calls.call_if_possible("views.update", view_id=view_id, view=_build_next(found, note))
+        if found is not None:
+            await show_flags(self._calls, view_id, found, note)
+
+
+def _build_next(found: Candidate | None, note: str) -> dict[str, Any]:
+    return build_end(note) if found is None else build_review(found, note)

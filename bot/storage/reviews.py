@@ -25,10 +25,21 @@ class Candidate:
     state: ReviewState = ReviewState.WAITING
 
 
-async def find_candidates(
-    session: AsyncSession, *, most: int, before_id: str = "", undecided: bool = True
-) -> Sequence[Candidate]:
-    """Return current corrections, the newest first, those *before_id*; none that was not for everybody."""
+async def find_candidates(session: AsyncSession, *, most: int, before_id: str = "") -> Sequence[Candidate]:
+    """Return the corrections that nobody has decided about, the newest first, those *before_id*."""
+    is_undecided = or_(ReviewRow.state.is_(None), ReviewRow.state == ReviewState.WAITING)
+    conditions = [is_undecided, *([Correction.id < before_id] if before_id else [])]
+    return await _find(session, *conditions, most=most)
+
+
+async def find_candidate(session: AsyncSession, correction_id: str) -> Candidate | None:
+    """Return one correction with what became of it; None where a reviewer may not read it, or it is gone."""
+    found = await _find(session, Correction.id == correction_id, most=1)
+    return found[0] if found else None
+
+
+async def _find(session: AsyncSession, *conditions: ColumnElement[bool], most: int) -> Sequence[Candidate]:
+    """Return current corrections that fulfil *conditions*; none that was not for everybody."""
     is_public = and_(*(table.audience == Audience.PUBLIC for table in (Answer, Message, Thread, Correction)))
     is_given = and_(
         Correction.is_for_everyone, Correction.user_id == Message.user_id, Thread.audience != Audience.SHARED
@@ -49,23 +60,12 @@ async def find_candidates(
         .join(Message, Answer.message_id == Message.id)
         .join(Thread, Message.thread_id == Thread.id)
         .outerjoin(ReviewRow, ReviewRow.correction_id == Correction.id)
-        .where(Correction.superseded_at.is_(None), or_(is_public, is_given))
+        .where(Correction.superseded_at.is_(None), or_(is_public, is_given), *conditions)
         .order_by(Correction.id.desc())
         .limit(most)
     )
-    if before_id:
-        statement = statement.where(Correction.id < before_id)
-    if undecided:
-        statement = statement.where(or_(ReviewRow.state.is_(None), ReviewRow.state == ReviewState.WAITING))
     rows = await session.execute(statement)
     return [Candidate(*row[:5], row[8] or row[5], row[6], ReviewState(row[7] or ReviewState.WAITING)) for row in rows]
-
-
-async def find_candidate(session: AsyncSession, correction_id: str) -> Candidate | None:
-    """Return one correction with what became of it; None where a reviewer may not read it, or it is gone."""
-    later = f"{correction_id}~"  # ids are read before this one, and this is just behind it
-    found = await find_candidates(session, most=1, before_id=later, undecided=False)
-    return found[0] if found and found[0].correction_id == correction_id else None
 
 
 def is_reviewed(*, needs_review: bool) -> ColumnElement[bool]:

@@ -43,7 +43,7 @@ def build(database: Any = None) -> list[Command]:
 def rows() -> list[list[str]]:
     """Return the cells of the table of commands."""
     section = DOCS.split("## Running it\n", 1)[1].split("\n## ", 1)[0]
-    table = [line for line in section.splitlines() if line.startswith("|")]
+    table = section[section.index("| command |") :].split("\n\n", 1)[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
 

@@ -6,11 +6,12 @@ import sys
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from alembic import command
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from bot.storage.audit import latest_rows, newest, record, verify_chain
-from bot.storage.db import Database
+from bot.storage.db import Database, alembic_config
 from bot.storage.tables import now
 
 WRITER = """
@@ -138,3 +139,26 @@ async def test_rows_are_found_by_what_they_begin_with(database: Database) -> Non
     assert found is not None
     assert found.action == "budget.set"
     assert found.at > now() - timedelta(minutes=5)
+
+
+async def test_an_older_log_is_chained_by_the_migration(database: Database) -> None:
+    """Rows from before there was a chain are numbered in their order and sealed, and nothing else of them changes."""
+    await write(database, "a", "b", "c")
+    async with database.read() as session:
+        before = [(row.id, row.target) for row in await latest_rows(session, most=9)]
+
+    def down_and_up(connection: Connection) -> None:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        command.upgrade(config, "head")
+
+    async with database.begin() as session:
+        await (await session.connection()).run_sync(down_and_up)
+    await write(database, "d")
+
+    async with database.read() as session:
+        chain = await verify_chain(session)
+        after = [(row.id, row.target) for row in await latest_rows(session, most=9)]
+    assert (chain.count, chain.broken_at) == (4, None)
+    assert after[1:] == before

@@ -50,7 +50,7 @@ def build_second_app(app: AppIdentity) -> AppIdentity:
 
 def build_second_workspace(app: AppIdentity) -> Workspace:
     """Build a workspace of other people, in which the app can be installed as well."""
-    workspace = Workspace(team_id="T0SECOND", team_name="Second Office", domain="second")
+    workspace = Workspace(team_id="T0SECOND", team_name="Second Office", domain="second", mark="S")
     people = (
         User("U0ZOE", "zoe", "Zoe Park", "Zoe", color="be123c", is_admin=True, avatar="ZP"),
         User("U0MAX", "max", "Max Roth", "Max", color="0f766e", avatar="MR"),

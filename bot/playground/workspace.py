@@ -33,6 +33,7 @@ class Workspace:
     scheduled: dict[str, ScheduledMessage] = field(default_factory=dict)
     last_ts: int = 0
     last_id: int = 0
+    mark: str = ""  # in every id, where ids of another workspace come to the same app
 
     def next_ts(self, now: float) -> str:
         """Return a message timestamp that is later than every one before it."""
@@ -42,7 +43,7 @@ class Workspace:
     def next_id(self, prefix: str) -> str:
         """Return an id that no earlier run has given, also when its last moments were never saved."""
         self.last_id = max(self.last_id + 1, time.time_ns() // 1_000_000)
-        return f"{prefix}{_base36(self.last_id)}"
+        return f"{prefix}{self.mark}{_base36(self.last_id)}"
 
     def people(self) -> list[User]:
         """Return everyone who is not a bot."""

@@ -26,6 +26,7 @@ from bot.storage.personas import choose_persona, find_persona
 from bot.storage.tables import Thread
 from tests.scenarios.conftest import Finished, StartBot
 
+pytestmark = pytest.mark.filterwarnings("ignore:BasicAuth is deprecated")  # Slack's SDK still uses it
 KEY = make_key()
 OAUTH = {
     "slack_client_id": "111.222",
@@ -49,7 +50,7 @@ async def install(playground: Playground, bot: RunningBot, *, state: str = "", c
         async with browser.get(f"{here}/slack/install") as page:
             said = await page.text()
             own = page.headers["Set-Cookie"].split(";")[0]
-        link = re.search(r'href="([^"]+)"', said)
+        link = re.search(r'<a href="([^"]+)"', said)
         assert link is not None
         address = link[1].replace("&amp;", "&")
         assert address.startswith(f"{playground.base_url}/oauth/v2/authorize")

@@ -14,6 +14,7 @@ from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 
 from bot.admin.budgets import Budgets
 from bot.admin.model import ModelSwitch
+from bot.conversation.digest import DigestWriter
 from bot.conversation.memory import Memory
 from bot.conversation.prompt_book import PromptBook
 from bot.conversation.recall import Recall
@@ -23,7 +24,7 @@ from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
 from bot.errors import ApprenticeError, ModelFileError
 from bot.files.reader import FileReader
-from bot.ground import grounded
+from bot.ground import Ground, grounded
 from bot.jobs import Jobs
 from bot.learning.control import Learning
 from bot.learning.rollout.serving import Rollout
@@ -39,6 +40,7 @@ from bot.slack.app import build_slack_app
 from bot.slack.asides import Asides
 from bot.slack.calls import Calls
 from bot.slack.connection import connected
+from bot.slack.digests import ChannelDigests
 from bot.slack.directory import Directory
 from bot.slack.doctor_commands import build_doctor_command
 from bot.slack.file_desk import FileDesk
@@ -143,7 +145,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             commands=[
                 *_commands(settings, database, prompts, engine),
                 *_admin_commands(settings, database, running, learning=parts.learning, calls=calls, turns=turns),
-                *_schedules(settings, database, directory, Rooms(calls, access, workspaces, speech), jobs),
+                *_schedules(settings, ground, directory, Rooms(calls, access, workspaces, speech), jobs),
             ],
         )
         await stack.enter_async_context(jobs.running())
@@ -184,9 +186,12 @@ async def _listening(
             yield port
 
 
-def _schedules(settings: Settings, database: Database, directory: Directory, rooms: Rooms, jobs: Jobs) -> list[Command]:
+def _schedules(settings: Settings, ground: Ground, directory: Directory, rooms: Rooms, jobs: Jobs) -> list[Command]:
+    digests = ChannelDigests(ground.calls, directory, DigestWriter(ground.running.client, ground.prompts))
     hours = settings.schedule_late_hours
-    return build_scheduling(database, directory, rooms, late_hours=hours, add_jobs=jobs.add_schedules)
+    return build_scheduling(
+        ground.database, directory, rooms, late_hours=hours, add_jobs=jobs.add_schedules, write_digest=digests.write
+    )
 
 
 def _access(settings: Settings, database: Database, directory: Directory, identity: AuthorizeResult) -> Access:

@@ -13,11 +13,11 @@ from bot.storage import inbox
 from bot.storage.admin_tables import Right
 from bot.storage.channel_settings import ChannelRules, load_rules
 from bot.storage.db import Database, Session
-from bot.storage.manners_tables import Mode, ThreadManners
+from bot.storage.manners_tables import ThreadManners
 from bot.storage.rights import find_right
 from bot.storage.tables import now
 from bot.storage.thread_manners import (
-    build_manners,
+    change_manners,
     count_bot_words,
     find_manners,
     note_bot_word,
@@ -28,6 +28,8 @@ from bot.storage.thread_manners import (
 IN_LINE = "is_in_line"  # in Bolt's context: whoever takes the message from the inbox does the rest, after the ack
 LOOP_WORDS = 5
 LOOP_WINDOW = timedelta(minutes=10)
+
+Rules = dict[tuple[str, str], ChannelRules]
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Intake:
             batch, self._waiting = self._waiting, []
             try:
                 async with self._database.begin() as session:
-                    found = [await accept(session, heard, self._manners) for heard, _ in batch]
+                    rules: Rules = {}
+                    found = [await accept(session, heard, self._manners, rules) for heard, _ in batch]
             except Exception as error:  # noqa: BLE001 - each of them hears of it, is not acknowledged and comes again
                 for _, outcome in batch:
                     if not outcome.done():
@@ -79,11 +82,13 @@ class Intake:
                         outcome.set_result(word)
 
 
-async def accept(session: Session, heard: Heard, manners: Manners) -> str:
-    """Decide what becomes of a message and store it in the same transaction; return the word that is counted."""
-    place = heard.place
-    rules = ChannelRules() if heard.is_direct else await load_rules(session, place.team_id, place.channel_id)
-    thread = await find_manners(session, place) if _needs_thread(heard, rules.mode) else None
+async def accept(session: Session, heard: Heard, manners: Manners, known: Rules) -> str:
+    """Decide what becomes of a message and store it in the same transaction; return the word that is counted.
+
+    *known* are the rules that this transaction has read already.
+    """
+    rules = await _find_rules(session, heard, known)
+    thread = await find_manners(session, heard.place) if _needs_thread(heard) else None
     scene = await _look(session, heard, rules, thread, manners)
     verdict = wants_answer(heard, scene)
     if verdict is Verdict.IGNORE or (verdict is Verdict.TALK and scene.is_told):
@@ -95,16 +100,22 @@ async def accept(session: Session, heard: Heard, manners: Manners) -> str:
     is_merged = verdict is Verdict.ANSWER and heard.is_reply and not heard.bot_id
     is_new = await inbox.accept(session, _arrive(heard, verdict), merge_s=merge_s if is_merged else 0)
     if is_new:
-        _note(session, heard, verdict, scene, thread)
-        await session.flush()  # the next message of this commit may be of the same thread
+        await _note(session, heard, verdict, scene, thread)
     return "accepted" if is_new else "known"
 
 
-def _needs_thread(heard: Heard, mode: Mode) -> bool:
-    """Return whether the thread matters, so that ordinary talk in a channel costs one look at its rules."""
+async def _find_rules(session: Session, heard: Heard, known: Rules) -> ChannelRules:
     if heard.is_direct:
-        return heard.is_stranger
-    return heard.is_reply or heard.is_mention or mode in {Mode.QUESTIONS, Mode.EVERYTHING}
+        return ChannelRules()
+    channel = (heard.place.team_id, heard.place.channel_id)
+    if channel not in known:
+        known[channel] = await load_rules(session, *channel)
+    return known[channel]
+
+
+def _needs_thread(heard: Heard) -> bool:
+    """Return whether the thread matters: what stands in none can only begin one."""
+    return heard.is_reply and (heard.is_stranger or not heard.is_direct)
 
 
 async def _look(
@@ -144,20 +155,25 @@ def _arrive(heard: Heard, verdict: Verdict) -> inbox.Arrival:
     return replace(heard.arrival, kind=verdict.value, payload=payload)
 
 
-def _note(session: Session, heard: Heard, verdict: Verdict, scene: Scene, thread: ThreadManners | None) -> None:
-    """Remember what the next message in the thread will be judged by."""
+async def _note(session: Session, heard: Heard, verdict: Verdict, scene: Scene, thread: ThreadManners | None) -> None:
+    """Remember what the next message in the thread will be judged by; it may come within the same commit."""
     if heard.bot_id:
         note_bot_word(session, heard.place.team_id, heard.bot_id)
-    if verdict is Verdict.OFF or (heard.is_direct and verdict is not Verdict.STRANGER):
-        return
-    if thread is None:
-        thread = build_manners(heard.place)
-    session.add(thread)
-    thread.is_muted = thread.is_muted or verdict is Verdict.HUSH
-    thread.is_refused = thread.is_refused or verdict is Verdict.STRANGER
+    if verdict is Verdict.STRANGER or (verdict is not Verdict.OFF and not heard.is_direct):
+        await change_manners(session, heard.place, thread, _find_news(heard, verdict, scene, thread))
+
+
+def _find_news(heard: Heard, verdict: Verdict, scene: Scene, thread: ThreadManners | None) -> dict[str, Any]:
+    """Return what a message changes about its thread."""
+    if verdict is Verdict.HUSH:
+        return {"is_muted": True}
+    if verdict is Verdict.STRANGER:
+        return {"is_refused": True}
     if verdict is Verdict.TALK:
-        thread.is_talk, thread.is_told, thread.talkers = True, True, []
-    elif verdict is Verdict.ANSWER:
-        thread.active_ts = max(thread.active_ts or "0", heard.arrival.ts, key=float)
-        thread.talkers = list(next_talkers(heard, scene))
-        thread.is_talk = thread.is_talk and not heard.is_mention
+        return {"is_talk": True, "is_told": True, "talkers": []}
+    ts = heard.arrival.ts
+    return {
+        "active_ts": ts if thread is None else max(thread.active_ts or "0", ts, key=float),
+        "talkers": list(next_talkers(heard, scene)),
+        "is_talk": scene.is_talk and not heard.is_mention,
+    }

@@ -58,8 +58,8 @@ def build_manifest(
     organisation do so at once.
     """
     url = {"request_url": f"{request_url.rstrip('/')}{EVENTS_PATH}"} if request_url else {}
-    command = {"command": COMMAND, "description": "Help, status and learning", "usage_hint": USAGE_HINT, **_url(url)}
-    command["should_escape"] = True  # people and channels arrive as ids
+    command: dict[str, Any] = {"command": COMMAND, "description": "Help, status and learning", "usage_hint": USAGE_HINT}
+    command |= {"should_escape": True, **_url(url)}  # people and channels arrive as ids
     redirect = {"redirect_urls": [f"{install_url.rstrip('/')}{REDIRECT_PATH}"]} if install_url else {}
     return {
         "display_information": {

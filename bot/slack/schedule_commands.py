@@ -31,13 +31,12 @@ def build_schedule_commands(
     directory: Directory,
     rooms: Rooms,
     *,
-    has_digests: bool,
     clock: Callable[[], datetime] = now,
 ) -> list[Command]:
     """Build the orders about what happens later."""
     orders = ScheduleOrders(database, directory, rooms, clock=clock)
     group = _("Reminders and digests")
-    commands = [
+    return [
         Command(
             name="remind",
             usage=_("me|here|#CHANNEL WHEN to TEXT"),
@@ -66,7 +65,6 @@ def build_schedule_commands(
             example=_("schedule remove 3"),
         ),
     ]
-    return [command for command in commands if has_digests or command.name != "digest"]
 
 
 class ScheduleOrders:

@@ -68,7 +68,7 @@ class ScheduleRunner:
         database: Database,
         rooms: Rooms,
         *,
-        write_digest: WriteDigest | None,
+        write_digest: WriteDigest,
         late: timedelta,
         clock: Callable[[], datetime] = now,
     ) -> None:
@@ -127,13 +127,18 @@ class ScheduleRunner:
             if error.is_passing:
                 await self._end(lambda session: put_off(session, due, until=moment + PAUSE))
                 return
-            state = OccurrenceState.FAILED
-        except Exception:
-            error_id = new_id()
-            log.exception("schedules: error %s in number %d", error_id, due.schedule.id)
-            await self._tell(due.schedule, tell_failed(due.schedule, error_id=error_id))
-            state = OccurrenceState.FAILED
+            state = await self._fail(due, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, its author hears of it
+            state = await self._fail(due, error)
         await self._end(lambda session: end_occurrence(session, due, state=state, moment=moment))
+
+    async def _fail(self, due: Due, error: Exception) -> OccurrenceState:
+        """Tell the author that one time did not work; the next one may."""
+        error_id = new_id()
+        is_known = isinstance(error, DeliveryError)
+        log.warning("schedules: error %s, number %d", error_id, due.schedule.id, exc_info=None if is_known else error)
+        await self._tell(due.schedule, tell_failed(due.schedule, error_id=error_id))
+        return OccurrenceState.FAILED
 
     async def _end(self, write: Callable[[Any], Awaitable[None]]) -> None:
         async with self._database.begin() as session:
@@ -160,7 +165,7 @@ class ScheduleRunner:
 
     async def _say(self, due: Due, *, late: datetime | None) -> None:
         schedule = due.schedule
-        if schedule.kind == Kind.DIGEST and self._write_digest is not None:
+        if schedule.kind == Kind.DIGEST:
             message = await self._write_digest(self._order(due))
             if late:
                 await self._post(schedule, {"text": tell_late(late)}, key="")

@@ -20,9 +20,9 @@ def build_scheduling(
     *,
     late_hours: float,
     add_jobs: Callable[[Job, Job], None],
-    write_digest: WriteDigest | None = None,
+    write_digest: WriteDigest,
 ) -> list[Command]:
-    """Build the orders, and let the clock look for what is due; without *write_digest* there are only reminders."""
+    """Build the orders, and let the clock look for what is due."""
     runner = ScheduleRunner(database, rooms, write_digest=write_digest, late=timedelta(hours=late_hours))
     add_jobs(runner.tick, runner.prune)
-    return build_schedule_commands(database, directory, rooms, has_digests=write_digest is not None)
+    return build_schedule_commands(database, directory, rooms)

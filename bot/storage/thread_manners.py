@@ -1,13 +1,19 @@
 """How the assistant stands in a thread, and how often another bot has talked to it."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.manners_tables import BotWord, ThreadManners
 from bot.storage.tables import Inbox, InboxState, Message
 from bot.storage.threads import Place, find_thread
+
+KEY = ("team_id", "channel_id", "thread_ts")
+STATES = ("is_muted", "is_talk", "is_told", "is_refused")
 
 
 async def find_manners(session: AsyncSession, place: Place) -> ThreadManners | None:
@@ -19,22 +25,31 @@ async def find_manners(session: AsyncSession, place: Place) -> ThreadManners | N
     if thread is None:
         return None
     newest = await session.scalar(select(func.max(Message.ts)).filter_by(thread_id=thread.id))
-    return build_manners(place, active_ts=newest or place.thread_ts)
+    await change_manners(session, place, None, {"active_ts": newest or place.thread_ts})
+    return await session.get_one(ThreadManners, (place.team_id, place.channel_id, place.thread_ts))
 
 
-def build_manners(place: Place, *, active_ts: str = "") -> ThreadManners:
-    """Return the manners of a thread in which nothing has happened."""
-    states = {"is_muted": False, "is_talk": False, "is_told": False, "is_refused": False, "talkers": []}
-    return ThreadManners(**vars(place), active_ts=active_ts, **states)
+async def change_manners(
+    session: AsyncSession, place: Place, found: ThreadManners | None, news: Mapping[str, Any]
+) -> None:
+    """Change how the assistant stands in a thread, in one statement; *found* is what was read of it, if anything."""
+    if found is not None:
+        for name, value in news.items():
+            setattr(found, name, value)
+        await session.flush()
+        return
+    fresh = {"active_ts": "", "talkers": [], **dict.fromkeys(STATES, False), **news}
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    row = insert(ThreadManners).values(**vars(place), **fresh)
+    await session.execute(row.on_conflict_do_update(index_elements=KEY, set_=dict(news)))
 
 
 async def set_muted(session: AsyncSession, place: Place, *, is_muted: bool, ts: str) -> None:
     """Be quiet in a thread, or take part in it from *ts* on, without being mentioned."""
-    manners = await find_manners(session, place) or build_manners(place)
-    manners.is_muted = is_muted
+    news: dict[str, Any] = {"is_muted": is_muted}
     if not is_muted:
-        manners.is_talk, manners.is_told, manners.talkers, manners.active_ts = False, False, [], ts
-    session.add(manners)
+        news |= {"is_talk": False, "is_told": False, "talkers": [], "active_ts": ts}
+    await change_manners(session, place, await find_manners(session, place), news)
 
 
 async def waiting_speakers(session: AsyncSession, place: Place) -> set[str]:

@@ -39,7 +39,7 @@ class Desk:
         directory = Directory(calls)
         access = Access(database, directory, owners=frozenset({"U0MAYA"}), home=Home(TEAM))
         self.rooms = Rooms(calls, access)
-        commands = build_schedule_commands(database, directory, self.rooms, has_digests=True, clock=lambda: self.moment)
+        commands = build_schedule_commands(database, directory, self.rooms, clock=lambda: self.moment)
         self._commands = {command.name: command for command in commands}
 
     async def order(self, text: str, *, user: str = "U0TOM", channel: str = "C0GENERAL", **where: Any) -> Reply:

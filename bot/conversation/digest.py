@@ -1,0 +1,70 @@
+"""What was said in a channel, told in few words: piece by piece where it does not fit at once. Knows no Slack.
+
+Nothing of it is stored; whoever asks for a digest shows it to people who may read what it is of.
+"""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+
+from bot.conversation.prompt_book import PromptBook
+from bot.engine.client import EngineClient
+from bot.engine.types import AnswerOptions, ModelInfo
+from bot.errors import EngineError
+
+PROMPT = "channel_digest"
+BACKGROUND = 2  # the engine's lowest class: people who wait for an answer go first
+MOST_TOKENS = 600
+SHARE = 4  # a digest takes no more than this part of the context
+MARGIN = 32
+UNKNOWN_CONTEXT = 4096
+
+
+class DigestWriter:
+    """Writes digests with the base model."""
+
+    def __init__(self, engine: EngineClient, prompts: PromptBook) -> None:
+        self._engine = engine
+        self._prompts = prompts
+
+    async def write(self, lines: Sequence[str], *, scope: str) -> str:
+        """Return the digest of *lines*, each what one person said; *scope* keeps it apart from every other prompt."""
+        model = next(iter(await self._engine.models()), None)
+        if model is None:
+            raise EngineError("The model's server serves no model.")
+        text, rest = "", list(lines)
+        while rest:
+            taken = await self._fill(text, rest, model)
+            text = await self._ask(text, "\n".join(rest[:taken]), model, scope=scope) or text
+            rest = rest[taken:]
+        return text
+
+    async def _fill(self, earlier: str, lines: list[str], model: ModelInfo) -> int:
+        """Return how many of the next lines fit into one prompt: found by halves; a line that is too long is cut."""
+        room = (model.n_ctx or UNKNOWN_CONTEXT) - _most_tokens(model) - MARGIN
+        low, high = 0, len(lines)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if await self._count(earlier, "\n".join(lines[:middle])) <= room:
+                low = middle
+            else:
+                high = middle - 1
+        while not low and len(lines[0]) > MARGIN and await self._count(earlier, lines[0]) > room:
+            lines[0] = lines[0][: len(lines[0]) // 2]
+        return max(low, 1)
+
+    async def _count(self, earlier: str, messages: str) -> int:
+        return await self._engine.count_tokens(self._build(earlier, messages))
+
+    def _build(self, earlier: str, messages: str) -> list[dict[str, str]]:
+        return [{"role": "user", "content": self._prompts.get(PROMPT).render(earlier=earlier, messages=messages)}]
+
+    async def _ask(self, earlier: str, messages: str, model: ModelInfo, *, scope: str) -> str:
+        options = AnswerOptions(
+            model=model.id, temperature=0.0, max_tokens=_most_tokens(model), scope=scope, priority=BACKGROUND
+        )
+        async with aclosing(self._engine.chat(self._build(earlier, messages), options)) as chunks:
+            return "".join([chunk.text async for chunk in chunks]).strip()
+
+
+def _most_tokens(model: ModelInfo) -> int:
+    return min(MOST_TOKENS, (model.n_ctx or UNKNOWN_CONTEXT) // SHARE)

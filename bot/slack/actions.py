@@ -44,8 +44,8 @@ class FeedbackButtons:
     async def handle_thumb(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Store a thumb; a thumb down first opens the form, whose trigger lives for three seconds only."""
         await ack()
-        vote, _, rest = str(action.get("value")).partition(":")
-        answer_id, _, audience = rest.partition(":")
+        vote, _colon, rest = str(action.get("value")).partition(":")
+        answer_id, _colon, audience = rest.partition(":")
         if vote == Vote.DOWN:
             view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC)
             await self._calls.call_if_possible("views.open", trigger_id=body["trigger_id"], view=view)
@@ -57,7 +57,7 @@ class FeedbackButtons:
     async def handle_undo(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Take a vote and its correction back."""
         await ack()
-        vote, _, answer_id = str(action.get("value")).partition(":")
+        vote, _colon, answer_id = str(action.get("value")).partition(":")
         user_id = body["user"]["id"]
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id, is_locked=True)

@@ -35,6 +35,7 @@ from bot.storage.reviews import Candidate
 
 TEXT = "text"
 TEXT_LENGTH = 3000
+LONGEST_LOOK_S = 1.5
 VERBS = {"approve": ReviewState.APPROVED, "reject": ReviewState.REJECTED, "reopen": ReviewState.WAITING}
 
 
@@ -87,7 +88,10 @@ class DatasetOrders:
         if not call.trigger_id:
             return Reply(_("Open the queue with the slash command; Slack shows no form for an order in a thread."))
         opened = await self._calls.call("views.open", trigger_id=call.trigger_id, view=build_review(waiting[0]))
-        await show_flags(self._calls, str(opened["view"]["id"]), waiting[0])
+        flagged = await asyncio.to_thread(_flag, waiting[0].text)
+        if flagged:
+            view = build_review(waiting[0], flagged=flagged)
+            await self._calls.call_if_possible("views.update", view_id=opened["view"]["id"], view=view)
         return SILENCE
 
     async def _decide(self, verb: str, correction_id: str, call: Call) -> Reply:
@@ -97,15 +101,15 @@ class DatasetOrders:
         return done(said, f"dataset {undo} {correction_id}")
 
 
-async def show_flags(calls: Calls, view_id: str, candidate: Candidate, note: str = "") -> None:
-    """Add to an open form what keeps its correction from being learned as it is.
+async def find_flags(text: str) -> str:
+    """Return what keeps a correction from being learned as it is, in words; nothing where it takes too long to say.
 
-    Looking takes longer than Slack waits for a form the first time, so the form is shown before.
+    What finds secrets is loaded the first time, which takes longer than Slack waits for a form.
     """
-    flagged = await asyncio.to_thread(_flag, candidate.text)
-    if flagged:
-        view = build_review(candidate, note, flagged=flagged)
-        await calls.call_if_possible("views.update", view_id=view_id, view=view)
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(_flag, text), LONGEST_LOOK_S)
+    except TimeoutError:
+        return ""
 
 
 def build_review(candidate: Candidate, note: str = "", *, flagged: str = "") -> dict[str, Any]:
@@ -180,10 +184,7 @@ class ReviewDesk:
         given = view["state"]["values"][f"{TEXT}:{correction_id}"][TEXT].get("value")
         text = str(given or "").strip()
         note = await self._decide(correction_id, ReviewState.APPROVED, body, text=text)
-        found = await self._find_next(correction_id)
-        await ack(response_action="update", view=_build_next(found, note))
-        if found is not None:
-            await show_flags(self._calls, str(view["id"]), found, note)
+        await ack(response_action="update", view=await self._next(correction_id, note))
 
     async def handle_reject(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Let nothing be learned from the correction."""
@@ -206,16 +207,12 @@ class ReviewDesk:
             return f"⚠️ {error}"
         return _("Rejected.") if state is ReviewState.REJECTED else _("Approved.")
 
-    async def _find_next(self, correction_id: str) -> Candidate | None:
-        waiting = await reviews.list_waiting(self._database, most=1, before_id=correction_id)
-        return waiting[0] if waiting else None
-
     async def _show_next(self, body: dict[str, Any], correction_id: str, note: str) -> None:
-        found, view_id = await self._find_next(correction_id), str(body["view"]["id"])
-        await self._calls.call_if_possible("views.update", view_id=view_id, view=_build_next(found, note))
-        if found is not None:
-            await show_flags(self._calls, view_id, found, note)
+        view = await self._next(correction_id, note)
+        await self._calls.call_if_possible("views.update", view_id=body["view"]["id"], view=view)
 
-
-def _build_next(found: Candidate | None, note: str) -> dict[str, Any]:
-    return build_end(note) if found is None else build_review(found, note)
+    async def _next(self, correction_id: str, note: str) -> dict[str, Any]:
+        waiting = await reviews.list_waiting(self._database, most=1, before_id=correction_id)
+        if not waiting:
+            return build_end(note)
+        return build_review(waiting[0], note, flagged=await find_flags(waiting[0].text))

@@ -71,12 +71,14 @@ async def test_direct_messages_can_be_opened(playground: Playground, client: Asy
     assert posted["channel"] == playground.maya.dm
 
 
-async def test_people_are_described(client: AsyncWebClient) -> None:
+async def test_people_are_described(playground: Playground, client: AsyncWebClient) -> None:
     """users.info tells name, zone and role; unknown ids are refused."""
     maya = (await client.users_info(user=MAYA, include_locale=True))["user"]
     assert (maya["real_name"], maya["is_admin"], maya["locale"]) == ("Maya Chen", True, "en-GB")
     assert (await client.users_info(user="U0PRIYA"))["user"]["tz_offset"] == 19_800
     assert (await client.users_info(user="U0SAM"))["user"]["is_restricted"]
+    playground.hub.workspace.users["U0SAM"].is_single_channel = True
+    assert (await client.users_info(user="U0SAM"))["user"]["is_ultra_restricted"]
     lena = (await client.users_info(user="U0LENA"))["user"]
     assert (lena["team_id"], lena["profile"]["team"], lena["is_stranger"]) == ("T0NORTHWND", "T0NORTHWND", False)
     assert await error_of(client.users_info(user="U0NOBODY")) == "user_not_found"

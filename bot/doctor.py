@@ -28,7 +28,9 @@ from bot.shipped import shipped
 from bot.slack.checkup import examine_slack
 from bot.slack.checkup_questions import Account
 from bot.storage.adapters import served_adapters
-from bot.storage.db import Database
+from bot.storage.db import Database, Session
+from bot.storage.installations import count_installations
+from bot.storage.keyring import Keyring
 from bot.storage.sightings import load_sightings
 from bot.storage.tables import now
 
@@ -55,6 +57,7 @@ async def examine(settings: Settings, *, manifest: Mapping[str, Any] | None = No
         signing_secret=settings.slack_signing_secret.get_secret_value(),
         config_token=settings.slack_config_token.get_secret_value(),
         is_http=settings.slack_transport is Transport.HTTP,
+        has_oauth=settings.has_oauth,
         is_running=holder is not None,
         admins=settings.admin_user_ids,
         admin_channel=settings.admin_channel_id,
@@ -148,10 +151,24 @@ async def _look_into_database(settings: Settings) -> AsyncIterator[tuple[Finding
         if found == newest:
             async with database.read() as session:
                 seen = await load_sightings(session, since=now() - SEEN_WITHIN)
+                installed = await _check_installations(session, settings)
                 adapters = [(one.name, one.path, one.base_sha256) for one in await served_adapters(session)]
             yield await asyncio.to_thread(_check_adapters, settings, adapters), seen
+            if installed is not None:
+                yield installed, nothing
     finally:
         await database.close()
+
+
+async def _check_installations(session: Session, settings: Settings) -> Finding | None:
+    """Look whether the keys open every workspace's token; None where there is only one workspace."""
+    if not settings.has_oauth:
+        return None
+    try:
+        count = await count_installations(session, Keyring(settings.token_encryption_keys))
+    except ConfigError as error:
+        return wrong("Workspaces", str(error), "set TOKEN_ENCRYPTION_KEYS to the keys of before, the newest first.")
+    return ok("Workspaces", f"{count} have installed it; {settings.install_url}/slack/install is where others do.")
 
 
 def _judge_revision(found: str | None, newest: str | None) -> Finding:

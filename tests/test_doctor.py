@@ -21,8 +21,11 @@ from bot.slack.manifest import SCOPES, build_manifest
 from bot.slack.orders import Call, Role
 from bot.slack.sightings import name_event
 from bot.storage.db import Database
+from bot.storage.installations import save_installation
+from bot.storage.keyring import Keyring, make_key
 from bot.storage.learning_tables import Adapter, AdapterState, Run
 from bot.storage.sightings import note_sighting
+from tests.scenarios.test_workspaces import installed
 
 SEEN = frozenset({"app_mention", "message.channels", "message.im"})
 CONFIG = "xoxe.xoxp-playground"
@@ -315,6 +318,27 @@ async def test_what_is_wrong_with_the_database_is_named(tmp_path: Path) -> None:
     assert "secret" not in nobody.sentence
     assert (newer.topic, newer.verdict) == ("Migrations", Verdict.WRONG)
     assert (older.topic, older.verdict) == ("Migrations", Verdict.WARNING)
+
+
+async def test_keys_that_open_nothing_are_named(tmp_path: Path) -> None:
+    """A workspace's token was locked with a key that is gone; with it all is well again."""
+    old, new = make_key(), make_key()
+    oauth = {"slack_client_id": "1", "slack_client_secret": "2", "install_url": "https://a.b"}
+    settings = settings_for(tmp_path, **oauth, token_encryption_keys=new)
+    opened = Database(settings.database())
+    await opened.migrate()
+    async with opened.begin() as session:
+        await save_installation(session, installed(), Keyring([old]))
+    await opened.close()
+    (lost,) = await inside(settings)
+
+    assert lost.topic == "Workspaces"
+    assert await inside(settings_for(tmp_path, **oauth, token_encryption_keys=f"{new},{old}")) == []
+
+
+async def test_with_oauth_no_token_is_needed(playground: Playground) -> None:
+    """Workspaces bring their own."""
+    assert bad(await look(account(playground, bot_token="", has_oauth=True))) == []
 
 
 async def test_adapters_that_do_not_fit_are_named(tmp_path: Path) -> None:

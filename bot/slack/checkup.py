@@ -30,7 +30,10 @@ REFUSALS = {
 
 async def examine_slack(account: Account) -> AsyncIterator[Finding]:
     """Yield what there is to say about the Slack side, in the order in which it is mended."""
-    shape = check_shape("Bot token", "SLACK_BOT_TOKEN", account.bot_token, "xoxb-", "OAuth & Permissions")
+    if account.has_oauth and not account.bot_token:
+        shape: Finding | None = skipped("Bot token", "none is set: workspaces install the app by OAuth.")
+    else:
+        shape = check_shape("Bot token", "SLACK_BOT_TOKEN", account.bot_token, "xoxb-", "OAuth & Permissions")
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session:
         client = AsyncWebClient(
             account.bot_token, base_url=account.api_url, session=session, retry_handlers=[], timeout=TIMEOUT_S

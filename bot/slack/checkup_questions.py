@@ -24,6 +24,7 @@ class Account:
     signing_secret: str
     config_token: str = ""
     is_http: bool = False
+    has_oauth: bool = False  # other workspaces install it, so a token of its own is not needed
     is_running: bool = False  # then its own socket is looked at elsewhere, and opening another would take its events
     admins: Sequence[str] = ()
     admin_channel: str = ""

@@ -41,7 +41,7 @@ def tell(findings: list[Finding]) -> str:
     doubtful = sum(finding.verdict is Verdict.WARNING for finding in findings)
     if not wrong and not doubtful:
         return _("I have looked at {count} things; nothing is wrong.").format(count=len(findings))
-    return _("{wrong} things are wrong and {doubtful} could be better.").format(wrong=wrong, doubtful=doubtful)
+    return _("Wrong: {wrong}. Could be better: {doubtful}.").format(wrong=wrong, doubtful=doubtful)
 
 
 def _render(finding: Finding) -> str:

@@ -80,6 +80,11 @@ async def drop_installation(session: AsyncSession, *, team_id: str, enterprise_i
     audit.record(session, "uninstalled", by="slack", target=team_id or enterprise_id)
 
 
+async def count_installations(session: AsyncSession, keyring: Keyring) -> int:
+    """Return how many installations there are; raise *ConfigError* if a token cannot be opened."""
+    return len([keyring.unlock(token) for token in await session.scalars(select(Installation.token))])
+
+
 async def relock_installations(session: AsyncSession, keyring: Keyring) -> int:
     """Lock every token with the newest key, and return how many there are; raise *ConfigError* if one is lost."""
     rows: Sequence[Installation] = list(await session.scalars(select(Installation)))

@@ -41,7 +41,7 @@ class Admission:
     async def is_refused(self, row: Inbox) -> bool:
         """Return whether an event gets no answer, and has been told so; raise a passing error while Slack is away."""
         asker = await self._find_asker(row)
-        refusal = await self.find_refusal(asker)
+        refusal = await self.find_refusal(asker) if asker.user_id else ""  # the answer is gone, and nothing follows
         if refusal:
             await self._tell(row, asker, refusal)
         return bool(refusal)

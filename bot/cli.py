@@ -138,7 +138,9 @@ def migrate() -> None:
 @click.option("--oauth", "install_url", help="Other workspaces may install it at this public URL.")
 @click.option("--org", "is_for_org", is_flag=True, help="A whole organisation may install it at once; needs --oauth.")
 @click.option("--name", default="Apprentice", show_default=True, help="The app's name in Slack, at most 35 characters.")
-@click.option("--format", "form", type=click.Choice(["json", "yaml"]), default="json", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["json", "yaml"]), default="json", show_default=True, help="YAML has reasons."
+)
 @click.option("--explain", "explains", is_flag=True, help="Only say what each scope and event is for.")
 def manifest(
     *, request_url: str | None, install_url: str | None, is_for_org: bool, name: str, form: str, explains: bool

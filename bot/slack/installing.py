@@ -1,7 +1,7 @@
 """Installing the app in several workspaces: Slack's OAuth pages, the installations that it leads to, and their end."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
@@ -15,7 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.calls import Calls
 from bot.slack.manifest import INSTALL_PATH, REDIRECT_PATH, SCOPES
-from bot.slack.workspaces import Workspace, Workspaces, serving
+from bot.slack.workspaces import Workspace, Workspaces
 from bot.storage.db import Database
 from bot.storage.installations import Installed
 from bot.storage.keyring import Keyring
@@ -112,22 +112,23 @@ def build_identity(workspace: Workspace | None) -> AuthorizeResult | None:
 
 
 def register_endings(app: AsyncApp, workspaces: Workspaces | None) -> None:
-    """Register what happens when a workspace removes the app."""
+    """Register what happens when a workspace removes the app; Bolt does not ask who we are for these two events."""
 
     @app.event("app_uninstalled")
     async def handle_uninstalled(context: AsyncBoltContext) -> None:
-        await end(str(context.team_id or context.enterprise_id or ""))
+        await end(context, None)
 
     @app.event("tokens_revoked")
     async def handle_revoked(event: dict[str, Any], context: AsyncBoltContext) -> None:
-        revoked = (event.get("tokens") or {}).get("bot") or []
-        if context.bot_user_id in revoked:
-            await end(str(context.team_id or context.enterprise_id or ""))
+        await end(context, (event.get("tokens") or {}).get("bot") or [])
 
-    async def end(place: str) -> None:
-        workspace = serving()
-        if workspaces is not None and workspace is not None:
-            await workspaces.drop(workspace)
+    async def end(context: AsyncBoltContext, revoked: Collection[str] | None) -> None:
+        """Forget an installation whose bot is among those *revoked*, if that is said."""
+        place = {"team_id": context.team_id or "", "enterprise_id": context.enterprise_id or ""}
+        found = None if workspaces is None else await workspaces.find(**place)
+        if workspaces is None or (found is not None and workspaces.is_home(found)):
+            if revoked is None or revoked:
+                log.error("the app was removed from %s: install it again, and set SLACK_BOT_TOKEN anew", place)
+        elif found is not None and (revoked is None or found.bot_user_id in revoked):
+            await workspaces.drop(found)
             log.warning("the app was removed from %s; its token is forgotten", place)
-        else:
-            log.error("the app was removed from %s: install it again, and set SLACK_BOT_TOKEN anew", place)

@@ -87,6 +87,10 @@ class Workspaces:
                     await note_team(session, team_id, enterprise_id)
         return self._known[place]
 
+    def is_home(self, workspace: Workspace) -> bool:
+        """Return whether a workspace is that of SLACK_BOT_TOKEN."""
+        return workspace is self._home
+
     async def enter(self, team_id: str, enterprise_id: str = "") -> Workspace | None:
         """Serve a workspace from here on in this task; None when the app is not installed there."""
         found = await self.find(team_id=team_id, enterprise_id=enterprise_id)

@@ -36,7 +36,7 @@ async def window(playground: Playground, person: Person, reply: dict[str, Any]) 
     )
 
 
-async def test_a_correction_is_known_from_the_next_message_on(
+async def test_complaint_19_a_correction_is_known_from_the_next_message_on(
     playground: Playground, bot: RunningBot, rows: Database, finished: Finished
 ) -> None:
     """Another person asks in other words and gets what was taught; Why? says from where; taken back, it is gone."""
@@ -82,7 +82,7 @@ async def no_more(rows: Database, table: type) -> None:
     raise TimeoutError(f"{table.__tablename__} has rows still")
 
 
-async def test_what_is_taught_in_private_stays_there(
+async def test_complaint_13_what_is_taught_in_private_stays_there(
     playground: Playground, bot: RunningBot, rows: Database, finished: Finished
 ) -> None:
     """Known in the same direct messages, and neither to others nor in public."""
@@ -112,7 +112,7 @@ async def test_switched_off_nothing_is_looked_up(playground: Playground, start_b
     assert await sources(rows, SourceKind.CORRECTION) == []
 
 
-async def test_an_edited_question_is_answered_again_if_its_author_wants(
+async def test_complaint_20_an_edited_question_is_answered_again_if_its_author_wants(
     playground: Playground, bot: RunningBot, rows: Database, finished: Finished
 ) -> None:
     """Its author alone is asked, in the thread; the answer that stands there is replaced by one to the new words."""
@@ -135,7 +135,7 @@ async def test_an_edited_question_is_answered_again_if_its_author_wants(
     await playground.wait_until(lambda: not maya.ephemerals("general"), what="the offer to go")
 
 
-async def test_an_edit_while_it_is_answered_begins_anew(
+async def test_complaint_20_an_edit_while_it_is_answered_begins_anew(
     playground: Playground, bot: RunningBot, rows: Database, finished: Finished, engine_process: EngineProcess
 ) -> None:
     """The running answer stops, and the same message becomes the answer to the new words."""
@@ -159,7 +159,7 @@ async def test_an_edit_while_it_is_answered_begins_anew(
     assert maya.ephemerals(maya.dm) == []
 
 
-async def test_a_long_thread_is_summarised_and_says_so(
+async def test_complaint_8_a_long_thread_is_summarised_and_says_so(
     playground: Playground, bot: RunningBot, rows: Database, finished: Finished
 ) -> None:
     """What no longer fits is told in few words from the next turn on; deleting a message of it takes them back."""

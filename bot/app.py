@@ -38,6 +38,7 @@ from bot.slack.admission import Admission
 from bot.slack.answering import Answering
 from bot.slack.app import build_slack_app
 from bot.slack.asides import Asides
+from bot.slack.ask_commands import build_ask_commands
 from bot.slack.calls import Calls
 from bot.slack.connection import connected
 from bot.slack.digests import ChannelDigests
@@ -49,6 +50,7 @@ from bot.slack.gating import Guests
 from bot.slack.installing import build_flow
 from bot.slack.intake import Manners
 from bot.slack.learning_news import LearningNews
+from bot.slack.offers import Offers
 from bot.slack.orders import Command
 from bot.slack.prompt_commands import build_prompt_commands
 from bot.slack.rooms import Rooms
@@ -109,9 +111,10 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         directory = Directory(calls)
         access = _access(settings, database, directory, identity)
         files = await stack.enter_async_context(_file_desk(settings, database, calls))
+        offers = Offers(database, assistant, share=settings.side_by_side_share)
         own = identity.bot_user_id or ""
         answering = Answering(
-            assistant, calls=calls, directory=directory, files=files, is_ours=access.is_ours, bot_user_id=own
+            assistant, offers, calls=calls, directory=directory, files=files, is_ours=access.is_ours, bot_user_id=own
         )
         admission = Admission(database, access, calls, budgets=_budgets(settings))
         speech = Speech(database, directory)
@@ -143,6 +146,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             budgets=_budgets(settings),
             workspaces=workspaces,
             commands=[
+                *build_ask_commands(database, assistant, answering, admission, directory=directory),
                 *_commands(settings, database, prompts, engine),
                 *_admin_commands(settings, database, running, learning=parts.learning, calls=calls, turns=turns),
                 *_schedules(settings, ground, directory, Rooms(calls, access, workspaces, speech), jobs),

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     engine_tokens_per_minute: int = Field(default=0, ge=0)
 
     answer_max_tokens: int = Field(default=600, ge=16)
+    side_by_side_share: float = Field(default=0, ge=0, le=1)
     answer_temperature: float = Field(default=0.3, ge=0, le=2)
     answer_certainty: bool = True
     corrections_at_once: bool = True

@@ -37,7 +37,7 @@ class Question:
     audience: Audience
     files: tuple[SharedFile, ...] = ()
     before: tuple["Question", ...] = ()
-    put: Put = Put()
+    put: Put = field(default_factory=Put)
 
     @property
     def parts(self) -> tuple["Question", ...]:

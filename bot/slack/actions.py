@@ -13,6 +13,7 @@ from bot.slack.calls import Calls
 from bot.slack.turns import Turns
 from bot.storage import inbox
 from bot.storage.answers import AnswerRecord, load_answer
+from bot.storage.askings import is_private
 from bot.storage.db import Database
 from bot.storage.feedback import current_vote, save_correction, save_vote
 from bot.storage.tables import AnswerState, Vote
@@ -161,5 +162,8 @@ def stands_in(record: AnswerRecord, body: dict[str, Any]) -> bool:
     """
     message = body.get("message") or {}
     is_here = (body.get("channel") or {}).get("id") == record.place.channel_id
+    if is_private(record.place):  # only its asker was shown it, in a message that Slack does not send along
+        is_alone = bool((body.get("container") or {}).get("is_ephemeral"))
+        return is_here and is_alone and body["user"]["id"] == record.message.user_id
     is_carrier = message.get("ts") in record.answer.reply_ts or record.answer.state == AnswerState.WRITING
-    return is_here and message.get("thread_ts") == record.place.thread_ts and is_carrier
+    return is_here and (message.get("thread_ts") or message.get("ts")) == record.place.thread_ts and is_carrier

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,18 +15,22 @@ from bot.conversation.turn import Assistant
 from bot.errors import ApprenticeError, ContextOverflow, DeliveryError, EngineBusy, EngineUnavailable
 from bot.language import _
 from bot.metrics import ANSWERS, FIRST_TEXT
+from bot.slack.answer_choice import build_choice, make_safe, tell_choice
+from bot.slack.asking import read_question
 from bot.slack.blocks import Block, build_answer_buttons, build_note, build_retry_button
 from bot.slack.calls import Calls, is_passing
 from bot.slack.chunks import find_urls
 from bot.slack.delivery import Delivery
 from bot.slack.directory import Directory
 from bot.slack.file_desk import FileDesk, is_bare, knows_something, list_files, shorten
+from bot.slack.offers import Offers
 from bot.slack.pace import Pace
 from bot.slack.place import place_shown
 from bot.slack.posts import Target
 from bot.slack.status import working
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.workspaces import own_user_id
+from bot.storage.askings import Put
 from bot.storage.inbox import MAX_ATTEMPTS
 from bot.storage.tables import AnswerState, Audience, Inbox, new_id
 from bot.storage.threads import Place
@@ -39,6 +44,7 @@ class Answering:
     def __init__(
         self,
         assistant: Assistant,
+        offers: Offers,
         *,
         calls: Calls,
         directory: Directory,
@@ -50,9 +56,10 @@ class Answering:
         self._calls = calls
         self._directory = directory
         self._files = files
-        self._is_ours = is_ours
+        self.is_ours = is_ours
         self._bot_user_id = bot_user_id
         self.explains = False  # whether somebody listens when Why? is pressed
+        self.offers = offers
         self._pace = Pace()
         self._running: dict[Place, Draft] = {}
 
@@ -61,6 +68,20 @@ class Answering:
         here = (channel_id, thread_ts)
         under_way = self._running.items()
         return next((draft for place, draft in under_way if (place.channel_id, place.thread_ts) == here), None)
+
+    @asynccontextmanager
+    async def known(self, draft: Draft) -> AsyncIterator[None]:
+        """Let an answer that is written elsewhere be stopped like any other."""
+        self._running[draft.question.place] = draft
+        try:
+            yield
+        finally:
+            del self._running[draft.question.place]
+
+    def running_for(self, user_id: str, channel_id: str) -> Draft | None:
+        """Return an answer that is being written for somebody in a channel."""
+        mine = (draft for draft in self._running.values() if draft.question.user_id == user_id)
+        return next((draft for draft in mine if draft.question.place.channel_id == channel_id), None)
 
     def running_answer(self, answer_id: str) -> Draft | None:
         """Return the answer *answer_id* while it is being written."""
@@ -81,7 +102,7 @@ class Answering:
     async def apologise(self, row: Inbox, *, error_id: str) -> None:
         """Say that an event could not even be begun; raise a passing *DeliveryError* while Slack is away."""
         again = _("Please send it again. (error {error_id})").format(error_id=error_id)
-        text = f":warning: {_apology(ApprenticeError())} {again}"
+        text = f":warning: {tell_apology(ApprenticeError())} {again}"
         try:
             await self._calls.call("chat.postMessage", channel=row.channel_id, thread_ts=row.thread_ts, text=text)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
@@ -93,23 +114,26 @@ class Answering:
             is_edit = bool(row.payload.get("is_edit"))
             return await self._assistant.begin_again(str(row.payload["answer_id"]), is_edit=is_edit)
         *before, question = [await self._question(part) for part in rows]
-        return await self._assistant.begin(replace(question, before=tuple(before)))
+        put = next((part.put for part in (question, *reversed(before)) if part.put != Put()), Put())
+        return await self._assistant.begin(replace(question, before=tuple(before), put=put))
 
     async def _question(self, row: Inbox) -> Question:
         event: Mapping[str, Any] = row.payload["event"]
         user_id = str(event.get("user") or event.get("bot_id"))
         own = own_user_id(self._bot_user_id)
         names = await self._directory.names({user_id, own, *mentioned_users(event)})
+        asked = read_question(parse_message(event, bot_user_id=own, names=names))
         return Question(
             place=Place(row.team_id, row.channel_id, row.thread_ts),
             ts=row.ts,
             user_id=user_id,
             user_name=names[user_id],
-            text=parse_message(event, bot_user_id=own, names=names) or "(an empty message)",
+            text=asked.question or "(an empty message)",
             audience=await self._directory.audience(
                 row.channel_id, channel_type=event.get("channel_type"), is_shared=bool(row.payload.get("is_shared"))
             ),
             files=tuple(list_files(event)),
+            put=asked.put,
         )
 
     async def _answer(self, draft: Draft, *, attempts: int) -> None:
@@ -144,7 +168,7 @@ class Answering:
             await self._fail(draft, delivery, ApprenticeError())
             return
         try:
-            draft.is_ours = await self._is_ours(draft.question.user_id)
+            draft.is_ours = await self.is_ours(draft.question.user_id)
             await self._files.read_new(draft)
             await self._assistant.prepare(draft)
             if is_bare(draft.question.text) and not knows_something(draft):
@@ -170,6 +194,10 @@ class Answering:
     async def _write_with_model(self, draft: Draft, delivery: Delivery) -> None:
         if draft.sees:
             draft.pictures = await self._files.fetch_pictures(draft)
+        count = await self.offers.count(draft)
+        if count > 1:
+            await self._offer(draft, delivery, count=count)
+            return
         known_urls = find_urls(draft.asked_text())
         await delivery.drain(self._assistant.write(draft), known_urls=known_urls)
         if draft.finish_reason == STOPPED:
@@ -177,6 +205,17 @@ class Answering:
             return
         note = shorten([_note(draft), *self._files.explain(draft)])
         await delivery.close(self._files.build_sources(draft) + build_note(note) + self._buttons(draft))
+
+    async def _offer(self, draft: Draft, delivery: Delivery, *, count: int) -> None:
+        """Show several answers to choose from, when all are written; one that stays alone is an ordinary answer."""
+        drafts = await self.offers.candidates.write(draft, count=count)
+        safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
+        if len(drafts) > 1:
+            await delivery.say(tell_choice(), build_choice(safe))
+            await self.offers.candidates.finish(drafts)
+            return
+        stopped = f"_{_('Stopped.')}_" if draft.finish_reason == STOPPED else ""
+        await delivery.say("\n\n".join(filter(None, [safe[0][1], stopped])), self._buttons(draft))
 
     def _buttons(self, draft: Draft) -> list[Block]:
         is_public = draft.question.audience is Audience.PUBLIC
@@ -191,7 +230,7 @@ class Answering:
         try:
             retry = [] if isinstance(error, ContextOverflow) else build_retry_button(draft.answer_id)
             named = _("(error {error_id})").format(error_id=error_id)
-            await delivery.say(f"⚠️ {_apology(error)} {named}", retry)
+            await delivery.say(f"⚠️ {tell_apology(error)} {named}", retry)
         except DeliveryError as unsaid:
             if unsaid.is_passing:
                 raise
@@ -225,7 +264,8 @@ def _say_kept(used: int, total: int, *, summarised: int) -> str:
     return kept.format(used=used, total=total, summarised=summarised)
 
 
-def _apology(error: Exception) -> str:
+def tell_apology(error: Exception) -> str:
+    """Say what went wrong as far as it helps whoever asked."""
     if isinstance(error, ContextOverflow):
         sentence = _(
             "Your message is too long for me: it has about {tokens} tokens, and I can take {limit}. Please send a "

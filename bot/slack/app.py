@@ -16,6 +16,7 @@ from bot.slack.answering import Answering
 from bot.slack.calls import Calls
 from bot.slack.changes import register_changes
 from bot.slack.channel_modal import ChannelForm, build_channel_form_commands, register_channel_form
+from bot.slack.choosing import register_choosing
 from bot.slack.commands import Desk, register_commands
 from bot.slack.directory import Directory
 from bot.slack.edits import Edits, register_edits
@@ -33,6 +34,8 @@ from bot.slack.rights import register_rights
 from bot.slack.sightings import register_sightings
 from bot.slack.speech import Speech, register_speech
 from bot.slack.status_commands import build_status_commands
+from bot.slack.thread_orders import ThreadOrders
+from bot.slack.turn_commands import build_turn_commands
 from bot.slack.turns import Turns
 from bot.slack.workspaces import Workspaces
 from bot.storage.db import Database
@@ -62,7 +65,8 @@ def build_slack_app(
     *commands* are those that need what only the composition root has.
     """
     app = _build_bolt(client, identity=identity, workspaces=workspaces, signing_secret=signing_secret)
-    register_intake(app, Intake(database, manners))
+    intake = Intake(database, manners)
+    register_intake(app, intake)
     register_sightings(app, database)
     register_speech(app, speech)
     register_endings(app, workspaces)
@@ -77,6 +81,7 @@ def build_slack_app(
     register_actions(app, database=database, turns=turns, answering=answering, calls=calls, access=access)
     # Whoever has orders to offer adds a list here; help names them in this order.
     every_command = [
+        *build_turn_commands(database, answering, turns.wake),
         *build_status_commands(database, engine, learning, budgets),
         *build_manner_commands(database),
         *build_channel_form_commands(form),
@@ -85,6 +90,8 @@ def build_slack_app(
     ]
     desk = Desk(every_command, role_of=access.role_of)
     register_commands(app, desk=desk)
+    register_choosing(app, database=database, calls=calls, directory=directory, answering=answering)
+    intake.commands, turns.orders = desk.commands, ThreadOrders(desk, calls)
     register_order_buttons(app, desk=desk)
     register_review(app, database=database, calls=calls)
     if learning is not None:

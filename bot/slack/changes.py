@@ -7,6 +7,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
 from bot.slack.answering import Answering
+from bot.slack.asking import read_question
 from bot.slack.directory import Directory
 from bot.slack.edits import Edits
 from bot.slack.file_desk import list_files
@@ -66,7 +67,7 @@ def register_changes(
             return
         bot_user_id = context.bot_user_id or ""
         names = await directory.names({bot_user_id, *mentioned_users(change.message)})
-        text = parse_message(change.message, bot_user_id=bot_user_id, names=names)
+        text = read_question(parse_message(change.message, bot_user_id=bot_user_id, names=names)).question
         async with database.begin() as session:
             await inbox.replace_waiting(session, team_id, change.channel_id, ts=change.ts, message=dict(change.message))
             changed = await change_message(session, team_id, change.channel_id, ts=change.ts, text=text)

@@ -4,6 +4,7 @@ import html
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
@@ -94,6 +95,7 @@ def register_commands(app: AsyncApp, *, desk: Desk) -> None:
             words="",
             trigger_id=str(command.get("trigger_id") or ""),
         )
+        call = call.whispering(partial(_answer, respond))
         await _answer(respond, await desk.take(html.unescape(str(command.get("text") or "")), call))
 
 

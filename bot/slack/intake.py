@@ -8,7 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 from bot.metrics import ACCEPT_SECONDS, EVENTS
+from bot.slack.bang import ORDER, UNHEARD, mark_order
 from bot.slack.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
+from bot.slack.orders import Commands
 from bot.storage import inbox
 from bot.storage.admin_tables import Right
 from bot.storage.channel_settings import ChannelRules, load_rules
@@ -20,8 +22,8 @@ from bot.storage.thread_manners import (
     change_manners,
     count_bot_words,
     find_manners,
+    load_speakers,
     note_bot_word,
-    speaker_names,
     waiting_speakers,
 )
 
@@ -49,10 +51,14 @@ class Intake:
         self._manners = manners or Manners()
         self._waiting: list[tuple[Heard, asyncio.Future[str]]] = []
         self._committing: asyncio.Task[None] | None = None
+        self.commands: Commands | None = None  # what can be ordered with `!NAME`
 
     def hear(self, body: Mapping[str, Any], *, bot_user_id: str, bot_id: str) -> Heard | None:
         """Read an event; None when nobody speaks who may be heard."""
-        return hear(body, bot_user_id=bot_user_id, bot_id=bot_id, guests=self._manners.guests)
+        heard = hear(body, bot_user_id=bot_user_id, bot_id=bot_id, guests=self._manners.guests)
+        if heard is None or self.commands is None:
+            return heard
+        return mark_order(heard, self.commands, bot_user_id=bot_user_id)
 
     async def put(self, heard: Heard) -> None:
         """Return when *heard* is committed, known already, or found not to want an answer; raise what prevents it."""
@@ -87,6 +93,10 @@ async def accept(session: Session, heard: Heard, manners: Manners, known: Rules)
 
     *known* are the rules that this transaction has read already.
     """
+    if heard.arrival.kind == UNHEARD:
+        return "ignored"
+    if heard.arrival.kind == ORDER:
+        return "accepted" if await inbox.accept(session, heard.arrival) else "known"
     rules = await _find_rules(session, heard, known)
     thread = await find_manners(session, heard.place) if _needs_thread(heard) else None
     scene = await _look(session, heard, rules, thread, manners)
@@ -143,8 +153,8 @@ async def _look(
     )
     if not scene.is_engaged or heard.is_mention or heard.is_direct:
         return scene
-    names = await speaker_names(session, heard.place) if heard.named else set()
-    return replace(scene, waiting=frozenset(await waiting_speakers(session, heard.place)), names=frozenset(names))
+    waiting = frozenset(await waiting_speakers(session, heard.place))
+    return replace(scene, waiting=waiting, partners=await load_speakers(session, heard.place))
 
 
 def _arrive(heard: Heard, verdict: Verdict) -> inbox.Arrival:

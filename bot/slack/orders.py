@@ -5,7 +5,7 @@ they do.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import IntEnum
 
@@ -45,6 +45,16 @@ class Call:
     role: Role = Role.MEMBER
     lead: str = SLASH
     ts: str = ""
+    whisper: Callable[["Reply"], Awaitable[None]] | None = None
+
+    async def tell(self, reply: "Reply") -> None:
+        """Say something to this person while the order is still being carried out."""
+        if self.whisper is not None:
+            await self.whisper(reply)
+
+    def whispering(self, whisper: Callable[["Reply"], Awaitable[None]]) -> "Call":
+        """Return the call with a way to say something on the way."""
+        return replace(self, whisper=whisper)
 
     def written(self, order: str) -> str:
         """Return an order as this person writes it here, as code."""

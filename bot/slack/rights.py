@@ -10,7 +10,7 @@ from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp
 
 from bot.language import _
-from bot.slack import blocks, learning_home, learning_report
+from bot.slack import answer_choice, blocks, learning_home, learning_report
 from bot.slack.access import Access, tell_refusal
 from bot.slack.calls import Calls
 from bot.slack.channel_modal import CHANNEL_FORM
@@ -26,6 +26,8 @@ BUTTONS: dict[str, Role] = {
     blocks.RETRY: Role.MEMBER,
     blocks.STOP: Role.MEMBER,
     blocks.WHY: Role.MEMBER,
+    answer_choice.CHOOSE: Role.MEMBER,
+    answer_choice.SHARE: Role.MEMBER,
     learning_home.CHOOSE: Role.MEMBER,
     learning_home.NEWS: Role.MEMBER,
     learning_report.NO_NEWS: Role.MEMBER,

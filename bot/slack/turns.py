@@ -9,7 +9,9 @@ from bot.errors import DeliveryError
 from bot.slack.admission import Admission
 from bot.slack.answering import Answering
 from bot.slack.asides import Asides
+from bot.slack.bang import ORDER
 from bot.slack.speech import Speech, who
+from bot.slack.thread_orders import ThreadOrders
 from bot.slack.workspaces import Workspaces
 from bot.storage import inbox
 from bot.storage.db import Database
@@ -45,6 +47,7 @@ class Turns:
         self._workspaces = workspaces
         self._wake = asyncio.Event()
         self._is_held = False
+        self.orders: ThreadOrders | None = None  # who carries out `!NAME`
         self._tasks: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
@@ -160,6 +163,8 @@ class Turns:
         try:
             if is_gone:
                 log.info("turns: the app is no longer installed where an event came from")
+            elif rows[-1].kind == ORDER and self.orders is not None:
+                await self.orders.take(rows[-1])
             elif self._asides.knows(rows[-1].kind):
                 await self._asides.tell(rows[-1])
             elif not await self._admission.is_refused(rows[-1]):

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.asking_tables import Candidate
 from bot.storage.tables import Answer, AnswerState, Message, Thread
 from bot.storage.threads import Place
 
@@ -51,6 +52,22 @@ async def has_newer(session: AsyncSession, answer: Answer) -> bool:
 async def update_answer(session: AsyncSession, answer_id: str, **values: Any) -> None:
     """Write *values* to an answer's row."""
     await session.execute(update(Answer).where(Answer.id == answer_id).values(**values))
+
+
+async def newest_answer(session: AsyncSession, team_id: str, channel_id: str, thread_ts: str) -> AnswerRecord | None:
+    """Return what stands as the answer to the newest question of a thread."""
+    here = {"team_id": team_id, "channel_id": channel_id, "thread_ts": thread_ts}
+    passed_over = select(Candidate.answer_id).where(Candidate.stands.is_(False))
+    statement = (
+        select(Answer.id)
+        .join(Message, Answer.message_id == Message.id)
+        .join(Thread, Message.thread_id == Thread.id)
+        .filter(*(getattr(Thread, name) == value for name, value in here.items()))
+        .where(Answer.state != AnswerState.WRITING, Answer.id.not_in(passed_over))
+        .order_by(Message.ts.desc(), Answer.id.desc())
+    )
+    found = await session.scalar(statement.limit(1))
+    return None if found is None else await load_answer(session, found)
 
 
 async def load_answer(session: AsyncSession, answer_id: str, *, is_locked: bool = False) -> AnswerRecord | None:

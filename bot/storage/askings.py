@@ -13,6 +13,7 @@ from bot.storage.tables import Answer, AnswerState, Audience, Message, Preferenc
 from bot.storage.threads import Place, join_thread
 
 COMPARED = "compared"
+PRIVATE = "ask-"  # begins the time of a thread that is none: what is asked there only its asker sees
 
 
 class Chosen(StrEnum):
@@ -32,6 +33,11 @@ class Put:
     keeps_history: bool = True
     candidates: int = 1
     is_private: bool = False
+
+
+def is_private(place: Place) -> bool:
+    """Return whether nobody but the asker sees what stands at *place*."""
+    return place.thread_ts.startswith(PRIVATE)
 
 
 async def save_asking(session: AsyncSession, message_id: str, put: Put) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.asking_tables import Candidate
 from bot.storage.tables import Answer, AnswerState, Audience, Message, Thread
 
 
@@ -70,6 +71,7 @@ async def load_history(session: AsyncSession, thread_id: str, *, before_ts: str)
             Message.thread_id == thread_id,
             Message.ts < before_ts,
             Answer.state.in_([AnswerState.COMPLETE, AnswerState.STOPPED]),
+            Answer.id.not_in(select(Candidate.answer_id).where(Candidate.stands.is_(False))),
         )
         .order_by(Answer.id)
     )

@@ -11,8 +11,9 @@ let count = 0;
 /** What fits the text before the caret: {start, choices: [{insert, label, hint, face}]} or null. */
 export function findCompletions(text, caret, store, { commands = true } = {}) {
   const before = text.slice(0, caret);
-  const command = commands && /^\/(\w[\w-]*)?$/.exec(before);
-  if (command) return { start: 0, choices: commandChoices(before, store) };
+  if (commands && /^\/(\w[\w-]*)?$/.test(before)) return { start: 0, choices: commandChoices(before, store) };
+  const order = commands && /^(\/\w[\w-]*) +(?:([\w-]+) +)?([\w-]*)$/.exec(before);
+  if (order) return hintChoices(order, before, store);
   const word = /(^|[\s(])([@#:])([\p{L}\p{N}_.+-]*(?: [\p{L}]+)?)$/u.exec(before);
   if (!word) return null;
   const [, lead, sigil, typed] = word;
@@ -31,6 +32,38 @@ const commandChoices = (typed, store) =>
       hint: [entry.usage_hint, entry.description].filter(Boolean).join(" · "),
       face: icon("slash"),
     }));
+
+/** The words that the app's own usage hint has at this place: `a | b [c|d] | …`. Nothing is asked of the app. */
+function hintChoices([, name, sub, typed], before, store) {
+  const entry = store.app.commands.find((known) => known.command === name);
+  const ways = splitHint((entry?.usage_hint ?? "").replace(/^\[([^[\]]*)\]$/, "$1"));
+  const way = sub && ways.find((text) => text.split(" ")[0] === sub);
+  if (sub && !way) return null;
+  const words = sub ? splitHint(/\[(.*)\]/.exec(way)?.[1] ?? "") : ways;
+  const choices = words
+    .map((text) => ({ text, word: text.split(" ")[0] }))
+    .filter(({ word }) => /^-{0,2}[a-z][\w-]*$/.test(word) && word.startsWith(typed) && word !== typed)
+    .map(({ text, word }) => ({
+      insert: `${word} `,
+      label: word,
+      hint: text.slice(word.length).trim(),
+      face: icon("slash"),
+    }));
+  const start = before.length - typed.length;
+  return choices.length ? { start, choices: choices.slice(0, SHOWN), isOffer: !typed } : null;
+}
+
+/** The parts between the bars that stand in no brackets. */
+function splitHint(hint) {
+  const parts = [""];
+  let depth = 0;
+  for (const sign of hint) {
+    depth += { "[": 1, "]": -1 }[sign] ?? 0;
+    if (sign === "|" && depth === 0) parts.push("");
+    else parts[parts.length - 1] += sign;
+  }
+  return parts.map((part) => part.trim()).filter(Boolean);
+}
 
 function personChoices(typed, store) {
   const fits = (user) =>
@@ -137,7 +170,7 @@ export function attachCompletion(field, store, { commands }) {
         at = (at + steps[event.key] + found.choices.length) % found.choices.length;
         draw();
       } else if (event.key === "Escape") close();
-      else if (event.key === "Tab" || (event.key === "Enter" && !isWhole(found, field, at))) choose(found.choices[at]);
+      else if (event.key === "Tab" || (event.key === "Enter" && !found.isOffer && !isWhole(found, field, at))) choose(found.choices[at]);
       else return false;
       event.preventDefault();
       event.stopPropagation();

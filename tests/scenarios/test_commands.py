@@ -1,0 +1,233 @@
+"""Commands where people are: `!NAME` in threads and direct messages, `ask` for oneself, answers to choose from."""
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from bot.app import RunningBot
+from bot.playground.testing import Person, Playground
+from bot.storage.asking_tables import Asking, Candidate
+from bot.storage.db import Database
+from bot.storage.tables import Answer, AnswerState, Audience, Inbox, Message, PreferencePair, Thread
+from tests.scenarios.conftest import Finished, StartBot
+
+BOT = "<@U0APPRENTICE>"
+COMMAND = "/apprentice"
+
+
+async def whispered(playground: Playground, person: Person, where: str, words: str) -> dict[str, Any]:
+    """Wait for something that only this person is told."""
+    channel = playground.channel(where)
+
+    def find() -> list[dict[str, Any]]:
+        return [message for message in person.ephemerals(channel) if words in str(message)]
+
+    return (await playground.wait_until(find, what=f"“{words}” for {person.id}", timeout=30))[-1]
+
+
+async def stored(rows: Database, table: type[Any]) -> list[Any]:
+    """Return all rows of a table."""
+    async with rows.begin() as session:
+        return list(await session.scalars(select(table)))
+
+
+async def test_orders_in_a_thread_are_for_whoever_gave_them(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
+    """Known names are answered in the thread to that person alone, and no model reads them."""
+    tom, priya = playground.tom, playground.priya
+    ts = await tom.say("general", "Lunch at noon")
+    await priya.say("general", "!status", ts)
+    said = await whispered(playground, priya, "general", "Model `")
+    assert said["thread_ts"] == ts
+    assert not tom.ephemerals(playground.channel("general"))
+    await tom.say("general", "!deploy production", ts)  # to another bot
+    await tom.say("general", f"{BOT} !staus", ts)
+    await whispered(playground, tom, "general", "I do not know `!staus`. Did you mean `!status`?")
+    await tom.say("general", "！HELP ask", ts)
+    await whispered(playground, tom, "general", "`!ask [--short | --long]")
+
+    assert not any("deploy" in str(message) for message in tom.ephemerals(playground.channel("general")))
+    assert await stored(rows, Message) == []
+    assert await stored(rows, Thread) == []
+    kinds = {row.kind for row in await stored(rows, Inbox)}
+    assert kinds == {"order"}
+    assert all(row.payload == {} for row in await stored(rows, Inbox) if row.done_at)
+
+
+async def test_an_order_that_comes_twice_is_carried_out_once(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Slack sends a mention as two events, and sends again what it thinks was lost."""
+    playground.fault("duplicate_events")
+    ts = await playground.tom.say("general", "Lunch at noon")
+    await playground.tom.say("general", f"{BOT} !learn-from-me off", ts)
+    await whispered(playground, playground.tom, "general", "I do not learn from")
+    await playground.tom.say("general", f"{BOT} !status", ts)
+    await whispered(playground, playground.tom, "general", "Model `")
+
+    said = playground.tom.ephemerals(playground.channel("general"))
+    assert len([message for message in said if "I do not learn from" in message["text"]]) == 1
+
+
+async def test_direct_messages_take_orders_too(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """There the answer is a message, for nobody else reads along; a mistyped name is not answered by the model."""
+    tom = playground.tom
+    ts = await tom.say(tom.dm, "!help")
+    assert "!learn-from-me [on|off]" in str((await playground.wait_for_reply(tom.dm, ts))["blocks"])
+    ts = await tom.say(tom.dm, "!hlep")
+    assert "Did you mean `!help`?" in (await playground.wait_for_reply(tom.dm, ts))["text"]
+    ts = await tom.say(tom.dm, "!ask")
+    assert "I need a question. It is written `!ask" in (await playground.wait_for_reply(tom.dm, ts))["text"]
+    ts = await tom.say(tom.dm, "!train now")
+    assert "Only the admins" in (await playground.wait_for_reply(tom.dm, ts))["text"]
+    assert await stored(rows, Message) == []
+
+
+async def test_retry_and_stop(playground: Playground, bot: RunningBot, finished: Finished, rows: Database) -> None:
+    """`!retry` answers the newest question again, in place; `!stop` says when there is nothing to stop."""
+    tom = playground.tom
+    ts = await tom.say("general", f"{BOT} What is a code review?")
+    await finished(1)
+    await tom.say("general", "!retry", ts)
+    answers = await finished(2)
+    assert answers[1].replaces_id == answers[0].id
+    assert answers[1].reply_ts == answers[0].reply_ts
+    await tom.say("general", "!stop", ts)
+    await whispered(playground, tom, "general", "I am not writing anything here.")
+    other = await tom.say("random", "Lunch at noon")
+    await tom.say("random", "!retry", other)
+    await whispered(playground, tom, "random", "I have not answered anything here yet.")
+
+
+async def test_ask_has_options_in_a_thread(
+    playground: Playground, bot: RunningBot, finished: Finished, rows: Database
+) -> None:
+    """A question with options is a question: without them in what is stored, and with them in the record."""
+    tom = playground.tom
+    ts = await tom.say("general", "Lunch at noon")
+    await tom.say("general", "!ask —short --no-history What’s a code review?", ts)
+    answer = (await finished(1))[0]
+    assert answer.prompt_name.startswith("system+short")
+    (message,) = await stored(rows, Message)
+    assert message.text == "What’s a code review?"
+    (asking,) = await stored(rows, Asking)
+    assert (asking.length, asking.keeps_history, asking.candidates, asking.is_private) == ("short", False, 1, False)
+
+
+async def test_an_answer_for_oneself_can_be_shared_once(
+    playground: Playground, bot: RunningBot, finished: Finished, rows: Database
+) -> None:
+    """Only the asker sees it, with thumbs; shared, it stands in the channel in their name, with every button."""
+    tom, priya = playground.tom, playground.priya
+    await tom.command(COMMAND, "ask What is a code review?", channel="general")
+    answer = await whispered(playground, tom, "general", "Only you can see this.")
+    assert "Share with everyone" in str(answer)
+    assert playground.messages("general") == []
+    assert not priya.ephemerals(playground.channel("general"))
+    (message,) = await stored(rows, Message)
+    assert message.audience == Audience.DIRECT
+
+    await tom.click(answer, "feedback", "positive_button")
+    await whispered(playground, tom, "general", "noted")
+    await tom.click(answer, "share_answer")
+    shared = (await playground.wait_until(lambda: playground.messages("general"), what="the shared answer"))[0]
+    assert "<@U0TOM> asked me: What is a code review?" in str(shared["blocks"])
+    await playground.wait_until(
+        lambda: not any("Only you" in str(one) for one in tom.ephemerals(playground.channel("general"))),
+        what="the private one to go",
+    )
+    assert len(playground.messages("general")) == 1
+    (message,) = await stored(rows, Message)
+    (thread,) = await stored(rows, Thread)
+    assert (message.audience, message.ts, thread.thread_ts) == (Audience.PUBLIC, shared["ts"], shared["ts"])
+
+    await priya.click(shared, "feedback", "positive_button")
+    await whispered(playground, priya, "general", "noted")
+    await priya.say("general", f"{BOT} And who does one?", shared["ts"])
+    answers = await finished(2)
+    assert answers[1].messages_used == 1
+
+
+async def test_nobody_shares_what_is_not_theirs(
+    playground: Playground, bot: RunningBot, finished: Finished, rows: Database
+) -> None:
+    """A private answer's buttons do nothing for anybody else, wherever they come from."""
+    tom, priya = playground.tom, playground.priya
+    await tom.command(COMMAND, "ask What is a code review?", channel="general")
+    answer = await whispered(playground, tom, "general", "Only you can see this.")
+    stolen = {**answer, "ephemeral_user": priya.id}
+    with suppress(Exception):  # the page may refuse it before the bot does
+        await priya.click(stolen, "share_answer")
+    await tom.command(COMMAND, "status", channel="general")
+    await whispered(playground, tom, "general", "Model `")
+    assert playground.messages("general") == []
+    assert (await stored(rows, Asking))[0].shared_ts is None
+
+
+@pytest.mark.parametrize("where", ["thread", "alone"])
+async def test_one_of_several_answers_is_chosen(
+    playground: Playground, bot: RunningBot, finished: Finished, rows: Database, where: str
+) -> None:
+    """The choice is kept as preferences that training reads, and the chosen one stands as the answer."""
+    tom, priya = playground.tom, playground.priya
+    if where == "thread":
+        ts = await tom.say("general", f"{BOT} !ask -n 3 Tell me about the office.")
+        answers = await finished(1)
+        offer = await playground.wait_until(
+            lambda: next((one for one in playground.messages("general", ts) if "This one is better" in str(one)), None),
+            what="the answers",
+            timeout=30,
+        )
+    else:
+        await tom.command(COMMAND, "ask -n 3 Tell me about the office.", channel="general")
+        offer = await whispered(playground, tom, "general", "This one is better")
+    candidates = sorted(await stored(rows, Candidate), key=lambda one: one.number)
+    assert 2 <= len(candidates) <= 3
+    answers = {answer.id: answer for answer in await finished(len(candidates))}
+    assert [one.stands for one in candidates] == [True, *[False] * (len(candidates) - 1)]
+    assert len({tuple(answer.prompt_token_ids) for answer in answers.values()}) == 1
+    later = [answers[one.answer_id] for one in candidates[1:]]
+    assert all(answer.cached_tokens >= answer.prompt_tokens - 1 for answer in later)  # the prompt was read once
+
+    chosen = candidates[1].answer_id
+    button = next(
+        {"type": "actions", "block_id": block["block_id"], "elements": [element]}
+        for block in offer["blocks"]
+        for element in block.get("elements", [])
+        if element.get("value") == chosen
+    )
+    if where == "thread":
+        await priya.click({**offer, "blocks": [button]}, "choose_answer")
+        await whispered(playground, priya, "general", "Only whoever asked can choose.")
+    await tom.click({**offer, "blocks": [button]}, "choose_answer")
+
+    def find() -> list[dict[str, Any]]:
+        seen = tom.sees("general", offer["thread_ts"]) if where == "thread" else tom.ephemerals(offer["channel"])
+        return [one for one in seen if one["ts"] == offer["ts"] and "feedback" in str(one["blocks"])]
+
+    shown = (await playground.wait_until(find, what="the chosen answer"))[0]
+    assert "This one is better" not in str(shown)
+    assert f"up:{chosen}" in str(shown)
+    pairs = await stored(rows, PreferencePair)
+    assert {(pair.chosen_id, pair.user_id, pair.source) for pair in pairs} == {(chosen, "U0TOM", "compared")}
+    assert {pair.rejected_id for pair in pairs} == set(answers) - {chosen}
+    assert {one.answer_id for one in await stored(rows, Candidate) if one.stands} == {chosen}
+
+
+async def test_ordinary_questions_get_two_answers_now_and_then(
+    playground: Playground, start_bot: StartBot, finished: Finished, rows: Database
+) -> None:
+    """If it is switched on, and no more than three times a day for one person."""
+    async with start_bot(side_by_side_share=1):
+        await playground.wait_for_connection()
+        tom = playground.tom
+        for number in range(1, 5):
+            ts = await tom.say(tom.dm, f"Tell me about the office, part {number}.")
+            await playground.wait_for_reply(tom.dm, ts, timeout=30)
+    rounds = {one.message_id for one in await stored(rows, Candidate)}
+    assert len(rounds) <= 3
+    assert rounds
+    assert all(answer.state == AnswerState.COMPLETE for answer in await stored(rows, Answer))

@@ -214,6 +214,7 @@ def _admin_commands(
         switch = ModelSwitch(
             database,
             current=running.model_path,
+            configured=running.configured or running.model_path,
             folders=folders,
             folder=settings.data_dir,
             serve=running.serve,

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.admin.model import CHOICE, read_choice
+from bot.admin.model import CHOICE, find_choice
 from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
 from bot.hub import Access
@@ -27,6 +27,7 @@ class RunningEngine:
     supervisor: EngineSupervisor | None
     model_path: Path | None
     serve: Callable[[Path], Awaitable[None]] | None = None  # lets our own engine serve another file
+    configured: Path | None = None  # the file that the settings name; an admin may have chosen another
 
 
 @asynccontextmanager
@@ -38,19 +39,15 @@ async def running_engine(settings: Settings) -> AsyncIterator[RunningEngine]:
             client = await stack.enter_async_context(EngineClient(settings.engine_url, api_key=key))
             yield RunningEngine(client, None, settings.model_path if settings.model_path.is_file() else None)
             return
-        chosen, _before = read_choice(settings.data_dir / CHOICE)
-        model = (
-            chosen
-            if chosen is not None and chosen.is_file()
-            else await asyncio.to_thread(
-                resolve_model,
-                path=settings.model_path,
-                repo=settings.model_repo,
-                file=settings.model_file,
-                folder=settings.data_dir / "models",
-                access=Access(settings.hf_endpoint, settings.hf_token.get_secret_value()),
-            )
+        configured = await asyncio.to_thread(
+            resolve_model,
+            path=settings.model_path,
+            repo=settings.model_repo,
+            file=settings.model_file,
+            folder=settings.data_dir / "models",
+            access=Access(settings.hf_endpoint, settings.hf_token.get_secret_value()),
         )
+        model = find_choice(settings.data_dir / CHOICE, configured) or configured
         # A short path in a private folder: a socket's path must stay below 108 characters.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apprentice-")))
         socket_path = folder / "engine.sock"
@@ -62,7 +59,7 @@ async def running_engine(settings: Settings) -> AsyncIterator[RunningEngine]:
             await supervisor.switch(engine_command(settings, model=path, socket_path=socket_path))
             await supervisor.wait_ready(LONGEST_LOAD_S)
 
-        yield RunningEngine(client, supervisor, model, serve)
+        yield RunningEngine(client, supervisor, model, serve, configured)
 
 
 def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> list[str]:

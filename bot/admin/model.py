@@ -39,7 +39,8 @@ class ModelSwitch:
     """Serves one model file after another.
 
     *serve* lets the engine serve a file and returns when it answers, *hold* keeps answers from beginning while its
-    block runs, *tell* says to the learning loop which file it is now. *choice* is kept in *folder* for the next start.
+    block runs, *tell* says to the learning loop which file it is now. The choice is kept in *folder* for the next start,
+    for as long as the settings name the same file as now (*configured*).
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class ModelSwitch:
         database: Database,
         *,
         current: Path,
+        configured: Path,
         folders: Sequence[Path],
         folder: Path,
         serve: Callable[[Path], Awaitable[None]],
@@ -55,6 +57,7 @@ class ModelSwitch:
     ) -> None:
         self._database = database
         self._current = current.resolve()
+        self._configured = configured.resolve()
         self._folders = folders
         self._choice = folder / CHOICE
         self._serve = serve
@@ -75,7 +78,7 @@ class ModelSwitch:
 
     def before(self) -> Path | None:
         """Return the file that `back` would serve."""
-        path = read_choice(self._choice)[1]
+        path = _read(self._choice, "before")
         return path if path is not None and path != self._current and path.is_file() else None
 
     async def switch(self, name: str, *, by: str) -> str:
@@ -108,24 +111,32 @@ class ModelSwitch:
                 raise AdminError(sentence.format(name=path.name, reason=error, old=old.name)) from error
             self._current = path
             self._tell(path)
-            write_choice(self._choice, path, old)
+            _write(self._choice, path=path, before=old, configured=self._configured)
         async with self._database.begin() as session:
             record(session, "model.switch", by=by, target=path.name, before=old.name)
         return old.name
 
 
-def read_choice(file: Path) -> tuple[Path | None, Path | None]:
-    """Return the file that an admin chose and the one before it; None where nothing can be read."""
+def find_choice(file: Path, configured: Path) -> Path | None:
+    """Return the file that an admin chose instead of *configured*; None where that is gone, or the settings changed."""
+    chosen = _read(file, "path")
+    if chosen is None or _read(file, "configured") != configured.resolve() or not chosen.is_file():
+        return None
+    if chosen != configured.resolve():
+        log.info("model: %s is served, as an admin chose, instead of %s", chosen, configured)
+    return chosen
+
+
+def _read(file: Path, name: str) -> Path | None:
     try:
-        kept = json.loads(file.read_text())
-        return Path(kept["path"]), Path(kept["before"])
+        return Path(json.loads(file.read_text())[name])
     except (OSError, ValueError, KeyError, TypeError):
-        return None, None
+        return None
 
 
-def write_choice(file: Path, path: Path, before: Path) -> None:
-    """Keep what was chosen for the next start."""
+def _write(file: Path, **paths: Path) -> None:
+    """Keep what was chosen, as a whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix(".new")
-    draft.write_text(json.dumps({"path": str(path), "before": str(before)}))
+    draft.write_text(json.dumps({name: str(path) for name, path in paths.items()}))
     draft.replace(file)

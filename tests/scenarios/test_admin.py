@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Select, func, select
 
+from bot.admin.model import find_choice
 from bot.app import RunningBot
 from bot.playground.testing import Person, Playground
 from bot.settings import STARTER_MODEL
@@ -242,7 +243,11 @@ async def test_another_model_is_served_and_the_one_before(
     assert states == [AnswerState.COMPLETE] * 3
     assert models[0] == "starter"
     assert models[-1] == "other"
-    assert json.loads((tmp_path / "data" / "model.json").read_text())["path"].endswith("starter.gguf")
+    kept = tmp_path / "data" / "model.json"
+    assert json.loads(kept.read_text())["path"].endswith("starter.gguf")
+    assert find_choice(kept, STARTER_MODEL) == STARTER_MODEL.resolve()
+    assert find_choice(kept, folder / "other.gguf") is None  # the settings name another one since
+    assert find_choice(tmp_path / "nothing.json", STARTER_MODEL) is None
 
 
 @pytest.mark.parametrize("text", ["users", "audit", "data retention", "budget list", "dataset", "channels", "feedback"])

@@ -4,10 +4,12 @@ import inspect
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from slack_bolt.async_app import AsyncApp
+from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.request.async_request import AsyncBoltRequest
 
 from bot.app import running_bot
 from bot.playground.testing import Playground
@@ -18,7 +20,7 @@ from bot.slack.calls import Calls
 from bot.slack.commands import Desk
 from bot.slack.directory import Directory
 from bot.slack.orders import Call, Command, Role
-from bot.slack.rights import BUTTONS, find_button_role, needed_role
+from bot.slack.rights import BUTTONS, find_button_role, needed_role, register_rights
 from bot.storage.admin_tables import Right
 from bot.storage.db import Database
 from bot.storage.rights import set_right
@@ -258,10 +260,49 @@ async def test_every_button_has_a_role(listening: Listening) -> None:
     assert not missing, f"give each a row in BUTTONS of bot/slack/rights.py: {sorted(missing)}"
 
 
+@pytest.mark.parametrize("role", Role)
+async def test_every_cell_of_role_and_button(role: Role) -> None:
+    """Pressed and sent through Bolt: what the role may not do is refused before any listener hears of it."""
+
+    class Sure:
+        async def role_of(self, _user_id: str, _team_id: str = "") -> Role:
+            return role
+
+    async def authorize() -> AuthorizeResult:
+        return AuthorizeResult(enterprise_id=None, team_id=TEAM, bot_user_id="UBOT", bot_token="xoxb-1")
+
+    heard: list[tuple[str, str]] = []
+    async with Playground() as playground:
+        app = AsyncApp(client=build_client(playground), authorize=authorize, process_before_response=True)
+        register_rights(app, access=cast("Access", Sure()), calls=Calls(build_client(playground)))
+        for name in BUTTONS:
+
+            async def hear(ack: AsyncAck, name: str = name) -> None:
+                heard.append(("press", name))
+                await ack()
+
+            async def hear_form(ack: AsyncAck, name: str = name) -> None:
+                heard.append(("send", name))
+                await ack()
+
+            app.action(name)(hear)
+            app.view(name)(hear_form)
+        for name, body in requests():
+            if body["type"] != "message_action":
+                request = AsyncBoltRequest(
+                    mode="socket_mode", body={**body, "user": {"id": "U1"}, "team": {"id": TEAM}}
+                )
+                response = await app.async_dispatch(request)
+                assert response.status == 200, name
+
+    wanted = {(kind, name) for kind in ("press", "send") for name, needed in BUTTONS.items() if role >= needed}
+    assert set(heard) == wanted
+
+
 def requests() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each button as it is pressed in a message, and each form as it is sent."""
     for name in BUTTONS:
-        yield name, {"type": "block_actions", "actions": [{"action_id": name}]}
+        yield name, {"type": "block_actions", "actions": [{"action_id": name, "block_id": "b", "type": "button"}]}
         yield name, {"type": "view_submission", "view": {"callback_id": name}}
         yield name, {"type": "message_action", "callback_id": name}
 

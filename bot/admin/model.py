@@ -39,8 +39,8 @@ class ModelSwitch:
     """Serves one model file after another.
 
     *serve* lets the engine serve a file and returns when it answers, *hold* keeps answers from beginning while its
-    block runs, *tell* says to the learning loop which file it is now. The choice is kept in *folder* for the next start,
-    for as long as the settings name the same file as now (*configured*).
+    block runs, *tell* says to the learning loop which file it is now. The choice is kept in *folder* for the next
+    start, for as long as the settings name the same file as now (*configured*).
     """
 
     def __init__(

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from bot.files.found import Extract, Trouble, Unreadable
@@ -32,8 +33,8 @@ class FileReader:
 
     @property
     def hears(self) -> bool:
-        """Whether there is somebody to write down what is said in a recording."""
-        return self._speech_model is not None
+        """Whether a recording can be written down: there is a model, and the extra that runs it."""
+        return self._speech_model is not None and find_spec("faster_whisper") is not None
 
     async def read(self, kind: Kind, content: bytes) -> Extract:
         """Return the text of a file; raise *Unreadable* when it gives none."""

@@ -45,7 +45,7 @@ class Delivery:
         self._done: list[str] = []  # the messages of streams that ended, when another goes on
         self._begin = 0  # where in the text the present message begins, and what opens the code that is open there
         self._opening = ""
-        self._posts = Posts(calls, target, reply_ts=reply_ts, on_reply=on_reply)
+        self._posts = Posts(calls, target, reply_ts=reply_ts, on_reply=on_reply, is_again=bool(reply_ts))
         is_native = target.is_direct and not reply_ts and not calls.lacks("chat.startStream")
         self._stream = NativeStream(calls, target) if is_native else None
 
@@ -177,6 +177,7 @@ class Delivery:
             self._target,
             reply_ts=[stream.ts] if stream.ts else [],
             on_reply=lambda ts: self._on_reply([*done, *ts]),
+            is_rest=bool(done),
         )
 
 

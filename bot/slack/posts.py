@@ -36,10 +36,20 @@ class Target:
 
 
 class Posts:
-    """The messages that carry one answer; *reply_ts* are those that exist already, from an earlier attempt."""
+    """The messages that carry one answer; *reply_ts* are those that exist already, from an earlier attempt.
+
+    *is_again* says that an earlier attempt may have left a file, *is_rest* that these are not all of the answer.
+    """
 
     def __init__(
-        self, calls: Calls, target: Target, *, reply_ts: list[str], on_reply: Callable[[list[str]], Awaitable[None]]
+        self,
+        calls: Calls,
+        target: Target,
+        *,
+        reply_ts: list[str],
+        on_reply: Callable[[list[str]], Awaitable[None]],
+        is_again: bool = False,
+        is_rest: bool = False,
     ) -> None:
         self._calls = calls
         self._target = target
@@ -48,7 +58,8 @@ class Posts:
         self._has_promise = False
         self._call = calls.call
         self._on_reply = on_reply
-        self._is_another_try = bool(reply_ts)
+        self._is_again = is_again
+        self._most_parts = None if is_rest else MOST_PARTS
         self._overflow = Overflow(calls, channel_id=target.channel_id, thread_ts=target.thread_ts)
 
     async def show(self, text: str, tail: list[Block]) -> None:
@@ -63,7 +74,7 @@ class Posts:
             budget.promise(EDIT)  # so that the end finds room for its edit
             self._has_promise = True
         try:
-            await self._put_all(_split(text)[:MOST_PARTS], tail, is_growing=True)
+            await self._put_all(_split(text)[: self._most_parts], tail, is_growing=True)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("slack: an update was skipped (%s)", error_code(error))
 
@@ -72,13 +83,16 @@ class Posts:
         self.let_go()
         try:
             parts = _split(text)
-            if self._is_another_try:
+            if self._is_again and self._ts:
                 await self._overflow.remove(first_ts=self._ts[0])
-            if len(parts) > MOST_PARTS:
+            if self._most_parts is not None and len(parts) > self._most_parts:
                 parts = await self._move_to_file(text, parts, tail)
             await self._put_all(parts, tail)
             for surplus in self._ts[len(parts) :]:
                 await self._calls.call_if_possible("chat.delete", channel=self._target.channel_id, ts=surplus)
+            if len(self._ts) > len(parts):
+                del self._ts[len(parts) :]
+                await self._on_reply(list(self._ts))
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             sentence = f"Slack did not take the answer ({error_code(error)})."
             raise DeliveryError(sentence, is_passing=is_passing(error)) from error

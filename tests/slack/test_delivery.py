@@ -15,7 +15,7 @@ from bot.slack.pace import Pace
 from bot.slack.posts import Target
 
 PARAGRAPHS = [f"Paragraph {number}: " + "words that fill a line of text " * 12 for number in range(60)]
-CODE = "Here it is:\n\n```python\n" + "\n".join(f"print({number})" for number in range(900)) + "\n```\n\nThat was all."
+CODE = "Here it is:\n\n```python\n" + "\n".join(f"print({number})" for number in range(600)) + "\n```\n\nThat was all."
 
 
 @pytest.fixture
@@ -38,10 +38,11 @@ async def deliver(playground: Playground) -> Callable:
         between: Callable | None = None,
         delay: float = 0,
         answer_id: str = "A1",
+        again: tuple[str, list[str]] = ("", []),
     ) -> list[dict]:
         where = playground.channel(channel) if channel else maya.dm
-        ts = await maya.say(where, "a question")
-        carriers: list[str] = []
+        ts = again[0] or await maya.say(where, "a question")
+        carriers = list(again[1])
 
         async def on_reply(reply_ts: list[str]) -> None:
             carriers[:] = reply_ts
@@ -49,7 +50,7 @@ async def deliver(playground: Playground) -> Callable:
         target = Target(
             channel_id=where, thread_ts=ts, user_id=maya.id, team_id="T0PLAYGRND", is_direct=where == maya.dm
         )
-        delivery = Delivery(calls, target, answer_id="A1", reply_ts=[], pace=Pace(), on_reply=on_reply)
+        delivery = Delivery(calls, target, answer_id="A1", reply_ts=list(carriers), pace=Pace(), on_reply=on_reply)
 
         async def stream() -> AsyncIterator[str]:
             for piece in pieces:
@@ -60,7 +61,7 @@ async def deliver(playground: Playground) -> Callable:
 
         await delivery.drain(stream(), known_urls=())
         await delivery.close(build_answer_buttons(answer_id))
-        messages = [message for message in playground.messages(where, ts) if message["bot_id"]]
+        messages = [message for message in playground.messages(where, ts) if message["bot_id"] and not message["files"]]
         assert [message["ts"] for message in messages] == carriers
         return messages
 
@@ -84,7 +85,7 @@ def has_buttons(message: dict) -> bool:
 @pytest.mark.parametrize("channel", ["", "general"], ids=["direct", "channel"])
 async def test_a_long_answer_is_split_and_complete(deliver: Callable, channel: str) -> None:
     """More than any message can hold: several messages, no word lost or doubled, buttons below the last one only."""
-    text = "\n\n".join(PARAGRAPHS)
+    text = "\n\n".join(PARAGRAPHS[: 20 if channel else 60])
     messages = await deliver([text[start : start + 500] for start in range(0, len(text), 500)], channel=channel)
 
     assert len(messages) >= 3
@@ -99,10 +100,49 @@ async def test_a_long_code_block_is_closed_and_opened_again(deliver: Callable) -
 
     assert len(messages) > 2
     lines = [word for word in words(messages) if word.startswith("print")]
-    assert lines == [f"print({number})" for number in range(900)]
+    assert lines == [f"print({number})" for number in range(600)]
     for message in messages:
         (markdown,) = [block["text"] for block in message["blocks"] if block["type"] == "markdown"]
         assert markdown.count("```") % 2 == 0
+
+
+def files_of(playground: Playground, channel: str, ts: str) -> list[tuple[str, str]]:
+    """Return name and text of the files in a thread."""
+    shown = [file for message in playground.messages(channel, ts) for file in message["files"]]
+    return [(file["name"], playground.maya.file(file["id"])[1].decode()) for file in shown]
+
+
+async def test_a_very_long_answer_becomes_a_file(playground: Playground, deliver: Callable) -> None:
+    """More than three messages would be: the first stays, with the buttons, and the whole text is a file below it.
+
+    Another answer in its place takes the file along, and a shorter one needs none.
+    """
+    text = "\n\n".join(PARAGRAPHS)
+    (message,) = await deliver([text[start : start + 900] for start in range(0, len(text), 900)], channel="general")
+
+    shown = " ".join(words([message]))
+    assert shown.startswith("Paragraph 0:")
+    assert shown.endswith("_The whole answer is in the file below._")
+    assert has_buttons(message)
+    name = f"answer-{message['ts'].replace('.', '-')}.md"
+    assert files_of(playground, "general", message["thread_ts"]) == [(name, text)]
+
+    again = (message["thread_ts"], [message["ts"]])
+    other = text.replace("words", "terms")
+    await deliver([other], channel="general", again=again)
+    assert files_of(playground, "general", message["thread_ts"]) == [(name, other)]
+    (short,) = await deliver(["Short."], channel="general", again=again)
+    assert (words([short]), files_of(playground, "general", message["thread_ts"])) == (["Short."], [])
+
+
+async def test_where_no_file_is_taken_the_parts_are_sent(playground: Playground, deliver: Callable) -> None:
+    """Without the scope for files no word is lost."""
+    playground.fault("missing_method", methods="files.getUploadURLExternal")
+    text = "\n\n".join(PARAGRAPHS[:26])
+    messages = await deliver([text], channel="general")
+
+    assert len(messages) > 3
+    assert words(messages) == text.split()
 
 
 async def test_a_message_that_somebody_deletes_is_posted_again(playground: Playground, deliver: Callable) -> None:

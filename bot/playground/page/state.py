@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from bot.playground.entities import Json
+from bot.playground.files import MAX_FILE
 from bot.playground.hub import Hub
 from bot.playground.page.request import PageRequest
 
@@ -30,7 +31,7 @@ def get_state(page: PageRequest) -> Json:
         **({"home": workspace.homes.get(me.id)} if hub.manifest.has_home else {}),
         "faults": hub.faults.to_json(),
         "clock": clock_state(hub),
-        "limits": {"message": MAX_TEXT},
+        "limits": {"message": MAX_TEXT, "file": MAX_FILE},
     }
 
 

@@ -30,7 +30,6 @@ async function upload(user, file) {
     throw new Error("The playground server does not answer. Is it still running?");
   }
   const answer = parse(await response.text());
-  if (response.status === 413) throw new Error(answer?.error ?? "This file is too large for the playground: 4 MB at most.");
   if (!response.ok) throw new Error(answer?.error ?? `The playground server answered ${response.status}.`);
   return answer.file;
 }

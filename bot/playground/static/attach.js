@@ -46,6 +46,10 @@ export function createTray(page, { onChange }) {
     const room = MOST - files.length - coming;
     if (chosen.length > room) toast(`A message takes at most ${MOST} files.`, { bad: true });
     for (const file of [...chosen].slice(0, Math.max(0, room))) {
+      if (file.size > page.store.limits.file) {
+        toast(`${file.name} is too large: the playground takes ${page.store.limits.file / 1e6} MB.`, { bad: true });
+        continue;
+      }
       coming += 1;
       show();
       const stored = await attempt(api.upload(page.store.me.id, file));

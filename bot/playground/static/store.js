@@ -45,7 +45,7 @@ export class Store {
     this.views = state.views ?? [];
     this.faults = state.faults ?? [];
     this.clock = state.clock ?? { now: Date.now() / 1000, offset_s: 0 };
-    this.limits = state.limits ?? { message: 40_000 };
+    this.limits = state.limits ?? { message: 40_000, file: 4_000_000 };
     this.messages = new Map();
     this.loads = new Map();
     this.gaps = new Set(); // channels in which text streamed past before its message was loaded

@@ -44,6 +44,11 @@ def tell_choice() -> str:
     return _("Which of these answers is better? The one that you choose stays, and I learn from your choice.")
 
 
+def tell_same() -> str:
+    """Say why there is nothing to choose from."""
+    return _("I wrote several answers, and they came out the same.")
+
+
 def build_private(answer_id: str, text: str, *, thread_ts: str, can_share: bool, is_explained: bool) -> list[Block]:
     """Build an answer that only its asker sees, with a button that shows it to everybody."""
     thumbs = build_answer_buttons(answer_id)[0]

@@ -15,7 +15,7 @@ from bot.conversation.turn import Assistant
 from bot.errors import ApprenticeError, ContextOverflow, DeliveryError, EngineBusy, EngineUnavailable
 from bot.language import _
 from bot.metrics import ANSWERS, FIRST_TEXT
-from bot.slack.answer_choice import build_choice, make_safe, tell_choice
+from bot.slack.answer_choice import build_choice, make_safe, tell_choice, tell_same
 from bot.slack.asking import read_question
 from bot.slack.blocks import Block, build_answer_buttons, build_note, build_retry_button
 from bot.slack.calls import Calls, is_passing
@@ -215,7 +215,8 @@ class Answering:
             await self.offers.candidates.finish(drafts)
             return
         stopped = f"_{_('Stopped.')}_" if draft.finish_reason == STOPPED else ""
-        await delivery.say("\n\n".join(filter(None, [safe[0][1], stopped])), self._buttons(draft))
+        note = build_note("" if stopped else tell_same())
+        await delivery.say("\n\n".join(filter(None, [safe[0][1], stopped])), note + self._buttons(draft))
 
     def _buttons(self, draft: Draft) -> list[Block]:
         is_public = draft.question.audience is Audience.PUBLIC

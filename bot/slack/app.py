@@ -13,6 +13,7 @@ from bot.learning.control import Learning
 from bot.slack.access import Access
 from bot.slack.actions import register_actions
 from bot.slack.answering import Answering
+from bot.slack.asking import ASK
 from bot.slack.calls import Calls
 from bot.slack.changes import register_changes
 from bot.slack.channel_modal import ChannelForm, build_channel_form_commands, register_channel_form
@@ -88,6 +89,7 @@ def build_slack_app(
         *(build_learning_commands(learning, access) if learning is not None else []),
         *commands,
     ]
+    every_command.sort(key=lambda command: command.name != ASK)  # what people want most comes first
     desk = Desk(every_command, role_of=access.role_of)
     register_commands(app, desk=desk)
     register_choosing(app, database=database, calls=calls, directory=directory, answering=answering)

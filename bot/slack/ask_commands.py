@@ -14,10 +14,10 @@ from bot.conversation.turn import Assistant
 from bot.errors import ContextOverflow
 from bot.language import _
 from bot.slack.admission import Admission, Asker
-from bot.slack.answer_choice import build_choice, build_private, make_safe, tell_choice
+from bot.slack.answer_choice import build_choice, build_private, make_safe, tell_choice, tell_same
 from bot.slack.answering import Answering, tell_apology
 from bot.slack.asking import ASK, OPTIONS, USAGE, read_ask
-from bot.slack.blocks import build_stop_button, section
+from bot.slack.blocks import build_note, build_stop_button, section
 from bot.slack.directory import Directory
 from bot.slack.orders import Call, Command, Reply
 from bot.slack.place import render_place
@@ -120,7 +120,9 @@ class AskOrders:
         safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
         if len(safe) > 1:
             return Reply(tell_choice(), [section(tell_choice()), *build_choice(safe)])
-        return self._show(draft, call, safe[0][1] or f"_{_('Stopped.')}_")
+        reply = self._show(draft, call, safe[0][1] or f"_{_('Stopped.')}_")
+        is_alike = draft.question.put.candidates > 1 and not is_stopped
+        return replace(reply, blocks=[*reply.blocks, *build_note(tell_same())]) if is_alike else reply
 
     def _show(self, draft: Draft, call: Call, text: str) -> Reply:
         blocks = build_private(

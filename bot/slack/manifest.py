@@ -5,7 +5,28 @@ from collections.abc import Mapping
 from typing import Any
 
 COMMAND = "/apprentice"
-USAGE_HINT = "help | status | train | adapters | learn-from-me | learn-from-channel"
+# The playground completes words by this, and Slack shows it; `a | b [c|d]` names what may follow b.
+USAGE_HINT = " | ".join(
+    (
+        "ask [--short|--long|--no-history|-n 2|--private] QUESTION",
+        "status",
+        "help NAME",
+        "remind WHAT",
+        "digest WHAT",
+        "schedule [list|remove]",
+        "persona NAME",
+        "channel",
+        "mute",
+        "follow",
+        "stop",
+        "retry",
+        "train",
+        "learn-from-me [on|off]",
+        "budget",
+        "my-data",
+        "forget-me",
+    )
+)
 EVENTS_PATH = "/slack/events"
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"

@@ -1,6 +1,8 @@
 """Commands where people are: `!NAME` in threads and direct messages, `ask` for oneself, answers to choose from."""
 
+import re
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from sqlalchemy import select
 
 from bot.app import RunningBot
 from bot.playground.testing import Person, Playground
+from bot.slack.manifest import USAGE_HINT
 from bot.storage.asking_tables import Asking, Candidate
 from bot.storage.db import Database
 from bot.storage.tables import Answer, AnswerState, Audience, Inbox, Message, PreferencePair, Thread
@@ -174,7 +177,7 @@ async def test_one_of_several_answers_is_chosen(
     """The choice is kept as preferences that training reads, and the chosen one stands as the answer."""
     tom, priya = playground.tom, playground.priya
     if where == "thread":
-        ts = await tom.say("general", f"{BOT} !ask -n 3 Tell me about the office.")
+        ts = await tom.say("general", f"{BOT} !ask -n 3 Make an agenda for a 30 minute team meeting.")
         answers = await finished(1)
         offer = await playground.wait_until(
             lambda: next((one for one in playground.messages("general", ts) if "This one is better" in str(one)), None),
@@ -182,7 +185,7 @@ async def test_one_of_several_answers_is_chosen(
             timeout=30,
         )
     else:
-        await tom.command(COMMAND, "ask -n 3 Tell me about the office.", channel="general")
+        await tom.command(COMMAND, "ask -n 3 Make an agenda for a 30 minute team meeting.", channel="general")
         offer = await whispered(playground, tom, "general", "This one is better")
     candidates = sorted(await stored(rows, Candidate), key=lambda one: one.number)
     assert 2 <= len(candidates) <= 3
@@ -225,9 +228,29 @@ async def test_ordinary_questions_get_two_answers_now_and_then(
         await playground.wait_for_connection()
         tom = playground.tom
         for number in range(1, 5):
-            ts = await tom.say(tom.dm, f"Tell me about the office, part {number}.")
+            ts = await tom.say(tom.dm, f"Make an agenda for a {number}0 minute team meeting.")
             await playground.wait_for_reply(tom.dm, ts, timeout=30)
     rounds = {one.message_id for one in await stored(rows, Candidate)}
     assert len(rounds) <= 3
     assert rounds
     assert all(answer.state == AnswerState.COMPLETE for answer in await stored(rows, Answer))
+
+
+async def test_docs_and_hint_name_what_people_can_order(playground: Playground, bot: RunningBot) -> None:
+    """The table in docs/using.md and the manifest's hint are the table of commands; this is what the table must be."""
+    tom = playground.tom
+    await tom.command(COMMAND, "help", channel="general")
+    said = await whispered(playground, tom, "general", "More about one of them")
+    text = "\n".join(block["text"]["text"] for block in said["blocks"])
+    found = re.findall(r"^`/apprentice ([\w-]+)([^`\n]*)`  (.+)$", text, re.MULTILINE)
+    table = "\n".join(_as_row(name + usage, purpose) for name, usage, purpose in found)
+
+    assert len(found) > 10
+    assert table in (Path(__file__).parents[2] / "docs" / "using.md").read_text(), table
+    hinted = {part.split()[0] for part in re.sub(r"\[.*?\]", "", USAGE_HINT).split("|")}
+    assert hinted == {name for name, _usage, _purpose in found}
+
+
+def _as_row(order: str, purpose: str) -> str:
+    """Write a command as a row of a Markdown table, in which a bar ends a cell."""
+    return f"| `{order}` | {purpose} |".replace(order, order.replace("|", "\\|"))

@@ -43,9 +43,10 @@ def cli() -> None:
 @click.option("--open", "opens_browser", is_flag=True, help="Open the page in your browser.")
 def demo(port: int, opens_browser: bool) -> None:
     """Try everything in the browser: playground, engine and bot, with no account and no token."""
-    from bot.demo import run_demo
+    from bot.demo import MANIFEST, run_demo
     from bot.lock import holding
     from bot.signals import stop_event
+    from bot.slack.manifest import build_manifest, render_json
 
     settings = start()
     folder = settings.data_dir / "demo"
@@ -55,6 +56,9 @@ def demo(port: int, opens_browser: bool) -> None:
 
     with holding(folder):
         _fetch_model(settings)
+        # The playground knows the app as Slack would: by its manifest, with its commands, scopes and events.
+        manifest = render_json(build_manifest(name="Apprentice", request_url=None))
+        (folder / MANIFEST).write_text(manifest, encoding="utf-8")
         asyncio.run(work())
 
 

@@ -16,6 +16,7 @@ from bot.errors import ApprenticeError, ConfigError
 from bot.settings import PLAYGROUND_TOKEN, Settings, Transport
 
 PATIENCE_S = 60
+MANIFEST = "manifest.json"
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,11 @@ async def run_demo(
 ) -> None:
     """Start all three, say where to look, and stop them when *stop* is set or one of them ends.
 
-    What they store goes to *folder*.
+    What they store goes to *folder*, in which the app's manifest lies.
     """
     url = f"http://127.0.0.1:{port}"
     async with (
-        _playground(port=port, data=folder / "workspace.json") as playground,
+        _playground(port=port, folder=folder) as playground,
         running_bot(demo_settings(settings, url=url, folder=folder)) as bot,
     ):
         playground_ended = asyncio.create_task(_end_with(playground, stop))
@@ -63,9 +64,10 @@ def demo_settings(settings: Settings, *, url: str, folder: Path) -> Settings:
 
 
 @asynccontextmanager
-async def _playground(*, port: int, data: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _playground(*, port: int, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run the playground as a process of its own, in a session of its own so that Ctrl-C reaches only the parent."""
-    command = [sys.executable, "-m", "bot", "playground", "--port", str(port), "--data", str(data), "--exit-with-stdin"]
+    command = [sys.executable, "-m", "bot", "playground", "--port", str(port), "--exit-with-stdin"]
+    command += ["--data", str(folder / "workspace.json"), "--manifest", str(folder / MANIFEST)]
     process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, start_new_session=True)
     try:
         await _until_serving(process, f"http://127.0.0.1:{port}/health")

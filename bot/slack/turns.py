@@ -49,6 +49,7 @@ class Turns:
         self._is_held = False
         self.orders: ThreadOrders | None = None  # who carries out `!NAME`
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ordered: set[asyncio.Task[None]] = set()  # beside the answers: an order may have to wait for these
 
     def wake(self) -> None:
         """Say that the inbox has something new."""
@@ -91,7 +92,7 @@ class Turns:
             await self._wind_down()
 
     async def _wind_down(self) -> None:
-        under_way = set(self._tasks)
+        under_way = self._tasks | self._ordered
         try:
             if under_way:
                 await asyncio.wait(under_way, timeout=GRACE_S)
@@ -107,8 +108,9 @@ class Turns:
 
     async def _claim(self) -> float | None:
         """Begin what is ready; return how long until something else will be, None when nobody knows."""
-        free = MAX_RUNNING - len(self._tasks)
-        if free <= 0 or self._is_held:
+        free = 0 if self._is_held else MAX_RUNNING - len(self._tasks)
+        if free <= 0:
+            await self._claim_orders()
             return None
         moment = now()  # the same for both, so that nothing becomes ready between them unseen
         async with self._database.read() as session:
@@ -117,14 +119,28 @@ class Turns:
         if is_ready:
             async with self._database.begin() as session:
                 turns = await inbox.claim_ready(session, limit=free)
-            for rows in turns:
-                task = asyncio.create_task(self._take(rows))
-                self._tasks.add(task)
-                task.add_done_callback(self._done)
+            self._begin(turns)
         return None if next_at is None else max(0.0, (next_at - now()).total_seconds())
+
+    async def _claim_orders(self) -> None:
+        """Begin what was ordered although no answer can begin now: to stop one must not wait for it."""
+        async with self._database.read() as session:
+            if not await inbox.has_waiting(session, ORDER):
+                return
+        async with self._database.begin() as session:
+            turns = await inbox.claim_kind(session, ORDER, limit=MAX_RUNNING)
+        self._begin(turns)
+
+    def _begin(self, turns: Sequence[Sequence[Inbox]]) -> None:
+        for rows in turns:
+            task = asyncio.create_task(self._take(rows))
+            running = self._ordered if rows[-1].kind == ORDER else self._tasks
+            running.add(task)
+            task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._ordered.discard(task)
         self._wake.set()
 
     async def _take(self, rows: Sequence[Inbox]) -> None:

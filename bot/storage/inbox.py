@@ -91,6 +91,22 @@ async def claim_ready(session: AsyncSession, *, limit: int) -> Sequence[Sequence
     return turns
 
 
+async def has_waiting(session: AsyncSession, kind: str) -> bool:
+    """Return whether an event of a kind waits."""
+    waiting = select(Inbox.id).filter_by(kind=kind, state=InboxState.PENDING)
+    return (await session.scalar(waiting.limit(1))) is not None
+
+
+async def claim_kind(session: AsyncSession, kind: str, *, limit: int) -> Sequence[Sequence[Inbox]]:
+    """Claim events of a kind that waits for nothing else, each a turn of its own."""
+    waiting = select(Inbox).filter_by(kind=kind, state=InboxState.PENDING).order_by(Inbox.id)
+    rows = (await session.scalars(waiting.limit(limit))).all()
+    for row in rows:
+        row.state, row.bundle_id = InboxState.RUNNING, row.id
+        row.attempts += 1
+    return [[row] for row in rows]
+
+
 async def _find_turn(session: AsyncSession, head: Inbox) -> Sequence[Inbox]:
     if head.kind != MESSAGE:
         return [head]

@@ -10,11 +10,13 @@ from sqlalchemy import select
 
 from bot.app import RunningBot
 from bot.playground.testing import Person, Playground
+from bot.slack import turns
 from bot.slack.manifest import USAGE_HINT
 from bot.storage.asking_tables import Asking, Candidate
 from bot.storage.db import Database
 from bot.storage.tables import Answer, AnswerState, Audience, Inbox, Message, PreferencePair, Thread
 from tests.scenarios.conftest import Finished, StartBot
+from tests.scenarios.test_faults import LONG
 
 BOT = "<@U0APPRENTICE>"
 COMMAND = "/apprentice"
@@ -254,3 +256,24 @@ async def test_docs_and_hint_name_what_people_can_order(playground: Playground, 
 def _as_row(order: str, purpose: str) -> str:
     """Write a command as a row of a Markdown table, in which a bar ends a cell."""
     return f"| `{order}` | {purpose} |".replace(order, order.replace("|", "\\|"))
+
+
+async def test_an_order_waits_for_no_answer(
+    playground: Playground,
+    start_bot: StartBot,
+    finished: Finished,
+    rows: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However much there is to answer, in its own thread too, what is ordered is done before it."""
+    monkeypatch.setattr(turns, "MAX_RUNNING", 1)
+    async with start_bot():
+        await playground.wait_for_connection()
+        tom = playground.tom
+        asked = [await tom.say("general", f"{BOT} {LONG}") for _ in range(8)]
+        await tom.say("general", "!stop", asked[-1])
+        await whispered(playground, tom, "general", "I am not writing anything here.")
+        await finished(len(asked), timeout=60)
+    events = await stored(rows, Inbox)
+    (order,) = [event for event in events if event.kind == "order"]
+    assert order.done_at < max(event.done_at for event in events if event.kind == "message")

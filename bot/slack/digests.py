@@ -70,7 +70,8 @@ class ChannelDigests:
         for ts, replies in heard.busiest:
             found = await self._calls.call_if_possible("chat.getPermalink", channel=order.source_id, message_ts=ts)
             if found and found.get("permalink"):
-                parts.append(f"<{found['permalink']}|{_('{count} replies').format(count=replies)}>")
+                label = _("1 reply") if replies == 1 else _("{count} replies").format(count=replies)
+                parts.append(f"<{found['permalink']}|{label}>")
         return " · ".join(parts)
 
     async def _hear(self, order: DigestOrder) -> Heard:
@@ -92,7 +93,7 @@ class ChannelDigests:
     async def _read(self, method: str, **where: Any) -> list[Mapping[str, Any]]:
         """Read every page, up to what a digest can take."""
         found: list[Mapping[str, Any]] = []
-        cursor = {}
+        cursor: dict[str, Any] = {}
         while len(found) < MOST_MESSAGES:
             try:
                 answer = await self._calls.call(method, limit=PAGE, **where, **cursor)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from bot.slack.text import has_mention, mentioned_users
-from bot.slack.wording import is_one_of, is_question, named_first, wants_quiet
+from bot.slack.wording import is_one_of, is_question, is_request, named_first, wants_quiet
 from bot.storage.inbox import Arrival
 from bot.storage.manners_tables import Mode
 from bot.storage.threads import Place
@@ -46,6 +46,7 @@ class Heard:
     is_reply: bool
     is_to_others: bool
     is_question: bool
+    is_request: bool
     is_hush: bool
     is_stranger: bool
     named: str = ""
@@ -66,7 +67,7 @@ class Scene:
     is_looping: bool = False  # this bot has said too much within a while
     talkers: tuple[str, ...] = ()
     waiting: frozenset[str] = field(default_factory=frozenset)  # whose messages here have no answer yet
-    names: frozenset[str] = field(default_factory=frozenset)  # of the people in the thread
+    partners: Mapping[str, str] = field(default_factory=dict)  # the names of those who spoke to it here, by their ids
 
 
 def hear(body: Mapping[str, Any], *, bot_user_id: str, bot_id: str = "", guests: Guests | None = None) -> Heard | None:
@@ -98,6 +99,7 @@ def hear(body: Mapping[str, Any], *, bot_user_id: str, bot_id: str = "", guests:
         is_reply=event.get("thread_ts") not in {None, ts},
         is_to_others=not is_mention and any(other != bot_user_id for other in mentioned_users(event)),
         is_question=is_question(text),
+        is_request=is_request(text),
         is_hush=wants_quiet(text),
         is_stranger=_is_stranger(body, event, guests),
         named="" if is_mention else named_first(text),
@@ -137,18 +139,25 @@ def _in_thread(heard: Heard, scene: Scene) -> Verdict:
     is_ours = scene.is_engaged or scene.mode is Mode.EVERYTHING
     if scene.mode is Mode.MENTION or scene.is_muted or scene.is_talk or not is_ours:
         return Verdict.IGNORE
-    if heard.is_to_others or is_one_of(heard.named, scene.names):
+    if heard.is_to_others or is_one_of(heard.named, scene.partners.values()):
         return Verdict.TALK
-    if heard.is_question:
-        return Verdict.ANSWER
+    return Verdict.ANSWER if heard.is_question or heard.is_request else _weigh_remark(heard, scene)
+
+
+def _weigh_remark(heard: Heard, scene: Scene) -> Verdict:
+    """Tell a word for the assistant from one about what somebody has just said: nothing in it says which it is."""
     if scene.waiting - {heard.user_id}:  # somebody else's word is still unanswered: this is about that
         return Verdict.IGNORE
-    return Verdict.TALK if _take_turns((*scene.talkers, heard.user_id)) else Verdict.ANSWER
+    known = scene.partners.keys() | scene.waiting
+    if known and heard.user_id not in known:  # who never spoke to it here speaks to those who did
+        return Verdict.IGNORE
+    is_reply = bool(known and scene.talkers) and scene.talkers[-1] not in known | {heard.user_id}
+    return Verdict.TALK if is_reply or _take_turns((*scene.talkers, heard.user_id)) else Verdict.ANSWER
 
 
 def next_talkers(heard: Heard, scene: Scene) -> tuple[str, ...]:
-    """Return who made remarks in turn, after *heard*; a mention or a question begins anew."""
-    if heard.is_mention or heard.is_question:
+    """Return who made remarks in turn, after *heard*; a mention, a question or a request begins anew."""
+    if heard.is_mention or heard.is_question or heard.is_request:
         return ()
     return (*scene.talkers, heard.user_id)[-MOST_TALKERS:]
 

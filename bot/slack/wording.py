@@ -22,6 +22,15 @@ BEGINNINGS = (
 )
 OPENING = re.compile(rf"(?:{GREETING}[\s,!:.—-]+)*(?:{'|'.join(BEGINNINGS)})\b", re.IGNORECASE)
 CHINESE = re.compile(r"[吗呢么][。！!~～\s]*$|^(?:请问|谁知道|有谁|有没有人|怎么|如何|为什么|为何|什么|哪里|哪个|谁)")
+REQUEST = re.compile(
+    r"(?:(?:please|pls|now|and|ok|okay|so|then|instead)[\s,:]+)*"
+    r"(?:make it|make that|show me|write|rewrite|rephrase|explain|translate|list|give (?:me|us)|tell (?:me|us)|shorten"
+    r"|summari[sz]e|add|draft|compare|describe|continue|go on|repeat that|say (?:it|that)|format)\b",
+    re.IGNORECASE,
+)
+REQUEST_CHINESE = re.compile(
+    r"(?:请|麻烦|那就?|再|好的?[，,]?)*(?:帮我|帮忙|继续|翻译|总结|解释|改写|缩短|列出|写|给我|告诉我)"
+)
 HUSH = re.compile(
     r"(?:please |pls |ok |okay |just )*(?:be quiet|stay quiet|keep quiet|be silent|stay out(?: of (?:this|it|here))?"
     r"|stop (?:replying|answering|responding|talking)|shut up|mute(?: yourself)?|don'?t (?:reply|answer|respond))"
@@ -38,6 +47,12 @@ def is_question(text: str) -> bool:
     """Return whether people would take *text* as a question; code and what is quoted ask nothing."""
     said = _prose(text)
     return bool(ASKS.search(said) or OPENING.match(said) or CHINESE.search(said))
+
+
+def is_request(text: str) -> bool:
+    """Return whether *text* tells somebody to write something, which people tell an assistant and not each other."""
+    said = _prose(text)
+    return bool(REQUEST.match(said) or REQUEST_CHINESE.match(said))
 
 
 def wants_quiet(text: str) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.manners_tables import BotWord, ThreadManners
-from bot.storage.tables import Inbox, InboxState, Message
+from bot.storage.tables import Inbox, InboxState, Message, Thread
 from bot.storage.threads import Place, find_thread
 
 KEY = ("team_id", "channel_id", "thread_ts")
@@ -58,12 +58,10 @@ async def waiting_speakers(session: AsyncSession, place: Place) -> set[str]:
     return {str((payload.get("event") or {}).get("user")) for payload in await session.scalars(waits)}
 
 
-async def speaker_names(session: AsyncSession, place: Place) -> set[str]:
-    """Return the names of the people who have said something to the assistant in a thread."""
-    thread = await find_thread(session, place)
-    if thread is None:
-        return set()
-    return set(await session.scalars(select(Message.user_name).filter_by(thread_id=thread.id).distinct()))
+async def load_speakers(session: AsyncSession, place: Place) -> dict[str, str]:
+    """Return the names of the people who have said something to the assistant in a thread, by their ids."""
+    said = select(Message.user_id, Message.user_name).join(Thread, Message.thread_id == Thread.id)
+    return dict((await session.execute(said.filter_by(**vars(place)).distinct())).tuples().all())
 
 
 async def count_bot_words(session: AsyncSession, team_id: str, bot_id: str, *, since: datetime) -> int:

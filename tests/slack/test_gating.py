@@ -108,10 +108,15 @@ def test_a_mention_where_it_is_off_is_told_so() -> None:
         (Scene(is_engaged=True, talkers=("U2",)), Verdict.ANSWER),
         (Scene(is_engaged=True, talkers=("U1", "U1")), Verdict.ANSWER),
         (Scene(is_engaged=True, talkers=("U3", "U2")), Verdict.ANSWER),
+        (Scene(is_engaged=True, partners={"U1": "Maya"}), Verdict.ANSWER),
+        (Scene(is_engaged=True, partners={"U2": "Tom"}), Verdict.IGNORE),
+        (Scene(is_engaged=True, partners={"U2": "Tom"}, waiting=frozenset({"U1"})), Verdict.ANSWER),
+        (Scene(is_engaged=True, partners={"U1": "Maya"}, talkers=("U2",)), Verdict.TALK),
+        (Scene(is_engaged=True, partners={"U1": "Maya", "U2": "Tom"}, talkers=("U2",)), Verdict.ANSWER),
     ],
 )
 def test_people_who_talk_to_each_other_are_left_alone(scene: Scene, expected: Verdict) -> None:
-    """Muted, in a talk already, about what somebody else has just said, or by turns."""
+    """Muted, in a talk already, about what somebody else has just said, from or to a newcomer, or by turns."""
     assert wants_answer(heard(**REPLY, text="that is not what I meant"), scene) is expected
 
 
@@ -125,12 +130,21 @@ def test_a_question_in_an_engaged_thread_is_taken_as_asked() -> None:
     assert next_talkers(heard(**REPLY), scene) == ("U1", "U2", "U1")
 
 
+def test_whoever_asks_for_something_joins_in() -> None:
+    """A question or a request is answered whoever it is from; a remark of the same newcomer is left alone."""
+    scene = Scene(is_engaged=True, partners={"U2": "Tom"})
+    texts = {"What about Monday?": True, "Please make it shorter": True, "翻译成英文": True, "it is Monday": False}
+
+    answered = {text: wants_answer(heard(**REPLY, text=text), scene) is Verdict.ANSWER for text in texts}
+    assert answered == texts
+
+
 def test_a_word_to_somebody_by_name_is_theirs() -> None:
     """“Tom, …” is for Tom when a Tom is in the thread, and for the assistant when nobody is called so."""
     word = heard(**REPLY, text="Tom, can you look?")
 
-    assert wants_answer(word, Scene(is_engaged=True, names=frozenset({"Tom Becker"}))) is Verdict.TALK
-    assert wants_answer(word, Scene(is_engaged=True, names=frozenset({"Maya"}))) is Verdict.ANSWER
+    assert wants_answer(word, Scene(is_engaged=True, partners={"U2": "Tom Becker"})) is Verdict.TALK
+    assert wants_answer(word, Scene(is_engaged=True, partners={"U2": "Maya"})) is Verdict.ANSWER
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ async def test_a_talk_between_people_is_told_of_once(database: Database) -> None
 async def test_remarks_by_turns_become_a_talk(database: Database) -> None:
     """The first two may be for the assistant; with the third it is clear that they are not."""
     await say(database, "<@UBOT> hi", at=0)
+    await say(database, "<@UBOT> and from me", at=0.5, user="U2")
     await outcomes(database)
     assert await say(database, "that is wrong", at=1, user="U2") == "accepted"
     await outcomes(database)
@@ -103,6 +104,19 @@ async def test_remarks_by_turns_become_a_talk(database: Database) -> None:
 
     assert await outcomes(database) == ["talk"]
     assert await say(database, "well", at=4) == "ignored"
+
+
+async def test_a_newcomers_remark_is_left_alone(database: Database) -> None:
+    """It is for whoever asked, and so is the answer to it: a talk; a newcomer who asks something is answered."""
+    async with database.begin() as session:
+        await said(session, ts="1000.500000", place=Place("T1", "C1", ROOT))
+    assert await say(database, "I doubt that", at=1, user="U2") == "ignored"
+    assert await say(database, "so do I", at=2) == "accepted"
+    assert await outcomes(database) == ["talk"]
+
+    await say(database, "<@UBOT> go on", at=3)
+    assert await say(database, "what does it cost?", at=4, user="U3") == "accepted"
+    assert await outcomes(database) == ["message", "message"]
 
 
 async def test_a_remark_about_an_unanswered_question_is_left_alone(database: Database) -> None:

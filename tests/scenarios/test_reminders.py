@@ -1,0 +1,85 @@
+"""Reminders and digests as people order them, said by a running bot."""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from bot.app import RunningBot
+from bot.playground.testing import Playground
+from bot.storage.db import Database
+from bot.storage.schedule_tables import Schedule
+from bot.storage.tables import now
+from tests.scenarios.conftest import StartBot
+
+BOT = "U0APPRENTICE"
+
+
+async def order(playground: Playground, rows: Database, text: str, *, channel: str = "general") -> str:
+    """Let Tom give an order and return what he is told, and let it be due now."""
+    tom = playground.tom
+    before = len(tom.ephemerals(channel))
+    await tom.command("/apprentice", text, channel=channel)
+    told = await playground.wait_until(lambda: tom.ephemerals(channel)[before:], what="the answer to the order")
+    return str(told[-1]["text"])
+
+
+async def be_due(rows: Database, *, ago: timedelta = timedelta(seconds=1)) -> None:
+    """Let everything that is planned be due."""
+    async with rows.begin() as session:
+        for schedule in await session.scalars(select(Schedule)):
+            schedule.next_at = now() - ago
+
+
+def said(playground: Playground, channel: str) -> list[str]:
+    """Return what the assistant said in a channel."""
+    return [message["text"] for message in playground.messages(channel) if message["user"] == BOT]
+
+
+async def test_a_reminder_comes(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Ordered by the slash command, shown back, said in the direct message, and listed no more."""
+    told = await order(playground, rows, "remind me tomorrow at 9:00 to call Maya")
+    await be_due(rows)
+    await playground.wait_until(lambda: said(playground, playground.tom.dm), what="the reminder")
+    empty = await order(playground, rows, "schedule")
+
+    assert "(Europe/Berlin)" in told
+    assert said(playground, playground.tom.dm) == ["⏰ You asked me to remind you: call Maya"]
+    assert "Nothing is planned" in empty
+
+
+async def test_what_was_due_while_it_was_down_comes_late(
+    playground: Playground, start_bot: StartBot, rows: Database
+) -> None:
+    """Once, with a word; the next one is planned already."""
+    async with start_bot():
+        await playground.wait_for_connection()
+        await order(playground, rows, "remind here every hour to breathe")
+    await be_due(rows, ago=timedelta(hours=3))
+    async with start_bot():
+        await playground.wait_until(lambda: said(playground, "general"), what="the late reminder")
+    async with rows.begin() as session:
+        (schedule,) = await session.scalars(select(Schedule))
+        assert schedule.next_at > now()
+
+    (text,) = said(playground, "general")
+    assert "breathe" in text
+    assert "I was not running then" in text
+
+
+async def test_a_digest_tells_what_was_said(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Of another channel, from its people's messages and threads, with a link to the longest one."""
+    root = await playground.maya.say("support", "The import fails since this morning.")
+    await playground.tom.say("support", "I roll it back.", thread_ts=root)
+    await playground.priya.say("support", "The customer <https://example.com/x> is informed.")
+    told = await order(playground, rows, "digest every Monday 9:00 summarise <#C0SUPPORT|support> here")
+    await be_due(rows)
+    (text,) = await playground.wait_until(lambda: said(playground, "general"), timeout=30, what="the digest")
+    (message,) = [one for one in playground.messages("general") if one["user"] == BOT]
+
+    assert "every Monday at 09:00" in told
+    assert text.startswith("*Digest of <#C0SUPPORT> since ")
+    assert [block["type"] for block in message["blocks"]] == ["section", "markdown", "context"]
+    sources = message["blocks"][-1]["elements"][0]["text"]
+    assert sources.startswith("3 messages of 3 people")
+    assert "|1 reply>" in sources
+    assert len(message["blocks"][1]["text"]) > 10

@@ -61,7 +61,8 @@ async def waiting_speakers(session: AsyncSession, place: Place) -> set[str]:
 async def load_speakers(session: AsyncSession, place: Place) -> dict[str, str]:
     """Return the names of the people who have said something to the assistant in a thread, by their ids."""
     said = select(Message.user_id, Message.user_name).join(Thread, Message.thread_id == Thread.id)
-    return dict((await session.execute(said.filter_by(**vars(place)).distinct())).tuples().all())
+    found = await session.execute(said.filter_by(**vars(place)).distinct())
+    return {user_id: name for user_id, name in found}  # noqa: C416 - a row is no pair to dict()
 
 
 async def count_bot_words(session: AsyncSession, team_id: str, bot_id: str, *, since: datetime) -> int:

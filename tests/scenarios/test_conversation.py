@@ -112,8 +112,8 @@ async def test_many_threads_run_side_by_side_each_in_order(
     assert {answer.state for answer in answers} == {AnswerState.COMPLETE}
     async with rows.begin() as session:
         last = select(Message.thread_id, func.max(Message.ts)).group_by(Message.thread_id)
-        answered = set((await session.execute(select(Message.thread_id, Message.ts).join(Answer))).tuples())
-        assert set((await session.execute(last)).tuples()) <= answered
+        answered = {tuple(row) for row in await session.execute(select(Message.thread_id, Message.ts).join(Answer))}
+        assert {tuple(row) for row in await session.execute(last)} <= answered
         order = await session.execute(
             select(Message.thread_id, Message.ts).join(Answer).order_by(Message.thread_id, Answer.finished_at)
         )

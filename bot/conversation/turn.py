@@ -204,7 +204,9 @@ class Assistant:
 
     async def finish(self, draft: Draft, *, state: AnswerState, error_id: str | None = None) -> None:
         """Store what was written and how it came about."""
+        parts = {one.row.id: "" if one.is_whole else one.part for one in draft.excerpts}
         async with self._database.begin() as session:
+            is_whole = await record_use(session, draft.answer_id, parts)
             await update_answer(
                 session,
                 draft.answer_id,
@@ -213,14 +215,12 @@ class Assistant:
                 reply_ts=draft.reply_ts,
                 error_id=error_id,
                 finish_reason=draft.finish_reason,
-                prompt_token_ids=await prompt_to_keep(session, draft),
+                prompt_token_ids=await prompt_to_keep(session, draft) if is_whole else None,
                 completion_token_ids=draft.completion_ids or None,
                 first_token_at=draft.first_token_at,
                 finished_at=now(),
                 **draft.record,
             )
-            parts = {one.row.id: "" if one.is_whole else one.part for one in draft.excerpts}
-            await record_use(session, draft.answer_id, parts)
             await save_making(session, draft)
         if state == AnswerState.COMPLETE:
             self._memory.summaries.note(draft)

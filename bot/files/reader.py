@@ -34,7 +34,8 @@ class FileReader:
     @property
     def hears(self) -> bool:
         """Whether a recording can be written down: there is a model, and the extra that runs it."""
-        return self._speech_model is not None and find_spec("faster_whisper") is not None
+        has_model = self._speech_model is not None and self._speech_model.is_dir()
+        return has_model and find_spec("faster_whisper") is not None
 
     async def read(self, kind: Kind, content: bytes) -> Extract:
         """Return the text of a file; raise *Unreadable* when it gives none."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.playground.entities import Channel, File, Json, Message, User
 from bot.playground.errors import PlaygroundError, SlackError
+from bot.playground.events import event_ts, publish
 from bot.playground.hub import Hub
 from bot.playground.messaging import build_app_message, change, delete, post
 
@@ -112,6 +113,7 @@ def remove(hub: Hub, file: File) -> None:
                 change(hub, message, editor=None, files=left)
             else:
                 delete(hub, message)
+    publish(hub, {"type": "file_deleted", "file_id": file.id, "event_ts": event_ts(hub)})
     hub.changed()
 
 

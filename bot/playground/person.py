@@ -52,6 +52,10 @@ class Person:
         answer = messages.post_message(self._page(channel, text=text, thread_ts=thread_ts, files=[file["id"]]))
         return str(answer["message"]["ts"])
 
+    async def delete_file(self, file_id: str) -> None:
+        """Delete one's own file wherever it was shared."""
+        files.delete_file(self._page(None, file=file_id))
+
     async def edit(self, channel: str, ts: str, text: str) -> None:
         """Change one's own message."""
         messages.patch_message(self._page(channel, ts=ts, text=text))

@@ -14,7 +14,7 @@ from bot.slack.file_desk import list_files
 from bot.slack.text import mentioned_users, parse_message
 from bot.storage import inbox
 from bot.storage.db import Database
-from bot.storage.files import keep_files
+from bot.storage.files import drop_file, keep_files
 from bot.storage.forgetting import change_message, forget_message
 
 
@@ -82,6 +82,11 @@ def register_changes(
         async with database.begin() as session:
             await inbox.drop_waiting(session, team_id, change.channel_id, ts=change.ts)
             await forget_message(session, team_id, change.channel_id, ts=change.ts)
+
+    @app.event("file_deleted")
+    async def handle_file_deleted(event: dict[str, Any], context: AsyncBoltContext) -> None:
+        async with database.begin() as session:
+            await drop_file(session, str(context.team_id or ""), str(event.get("file_id") or ""))
 
     app.event({"type": "message", "subtype": "message_changed"})(handle_change)
     app.event({"type": "message", "subtype": "message_deleted"})(handle_change)

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.file_tables import AnswerFile, FileState, MessageFile
 from bot.storage.tables import Message, Thread
+from bot.storage.traces import forget_prompts_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,22 +85,29 @@ async def keep_files(session: AsyncSession, team_id: str, channel_id: str, *, ts
     """Drop the files of a message that are no longer in it."""
     messages = select(Message.id).join(Thread, Message.thread_id == Thread.id)
     messages = messages.where(Thread.team_id == team_id, Thread.channel_id == channel_id, Message.ts == ts)
-    gone = delete(MessageFile).where(MessageFile.message_id.in_(messages), MessageFile.slack_id.not_in(left))
-    await session.execute(gone)
+    await _drop(session, MessageFile.message_id.in_(messages), MessageFile.slack_id.not_in(left))
 
 
 async def drop_file(session: AsyncSession, team_id: str, slack_id: str) -> None:
     """Drop a file that was deleted in Slack, wherever in the workspace it was shared."""
     messages = select(Message.id).join(Thread, Message.thread_id == Thread.id).where(Thread.team_id == team_id)
-    gone = delete(MessageFile).where(MessageFile.message_id.in_(messages), MessageFile.slack_id == slack_id)
-    await session.execute(gone)
+    await _drop(session, MessageFile.message_id.in_(messages), MessageFile.slack_id == slack_id)
 
 
-async def record_use(session: AsyncSession, answer_id: str, parts: Mapping[str, str]) -> None:
-    """Store which files, and which parts of them, an answer was made from; what was dropped meanwhile is left out."""
+async def _drop(session: AsyncSession, *which: ColumnElement[bool]) -> None:
+    """Drop files, and the prompts in which they were quoted."""
+    gone = list(await session.scalars(select(MessageFile.id).where(*which)))
+    answers = await session.scalars(select(AnswerFile.answer_id).where(AnswerFile.file_id.in_(gone)))
+    await forget_prompts_of(session, list(answers))
+    await session.execute(delete(MessageFile).where(MessageFile.id.in_(gone)))
+
+
+async def record_use(session: AsyncSession, answer_id: str, parts: Mapping[str, str]) -> bool:
+    """Store which files, and which parts of them, an answer was made from; False when one was dropped meanwhile."""
     await session.execute(delete(AnswerFile).where(AnswerFile.answer_id == answer_id))
-    known = await session.scalars(select(MessageFile.id).where(MessageFile.id.in_(parts)))
+    known = list(await session.scalars(select(MessageFile.id).where(MessageFile.id.in_(parts))))
     session.add_all(AnswerFile(answer_id=answer_id, file_id=file_id, part=parts[file_id]) for file_id in known)
+    return len(known) == len(parts)
 
 
 async def load_use(session: AsyncSession, answer_id: str) -> list[tuple[MessageFile, str]]:

@@ -1,8 +1,9 @@
 """Files that people share: read, quoted, cited, remembered in their thread, gone with their message."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -178,6 +179,29 @@ async def test_edits_and_deletions_take_files_along(
 
 
 @pytest.mark.usefixtures("bot")
+async def test_a_deleted_file_is_forgotten(
+    playground: Playground, model: Listener, finished: Finished, rows: Database
+) -> None:
+    """The message that it came with stays, and its text and the record of its use are gone."""
+    maya = playground.maya
+    ts = await maya.share(maya.dm, NOTES, name="notes.txt", text="what does it say?")
+    (answer,) = await finished()
+    await playground.wait_for_reply(maya.dm, ts)
+    (file,) = await stored(rows)
+    await maya.delete_file(file.slack_id)
+    for _ in range(500):
+        if not await stored(rows):
+            break
+        await asyncio.sleep(0.02)
+
+    async with rows.read() as session:
+        assert await load_use(session, answer.id) == []
+    await maya.say(maya.dm, "what is the wifi password?", ts)
+    await finished(2)
+    assert "tulip42" not in model.prompt
+
+
+@pytest.mark.usefixtures("bot")
 async def test_one_sentence_where_a_file_cannot_be_read(
     playground: Playground, model: Listener, finished: Finished
 ) -> None:
@@ -253,7 +277,8 @@ async def test_a_missing_scope_is_named(
     start_bot: StartBot, playground: Playground, finished: Finished, model: Listener
 ) -> None:
     """Slack shows a page to sign in then; it is never taken for the file."""
-    object.__setattr__(playground.hub.manifest, "scopes", frozenset({"chat:write", "users:read", "channels:read"}))
+    scopes = frozenset({"chat:write", "users:read", "channels:read"})
+    playground.hub.manifest = replace(playground.hub.manifest, scopes=scopes)
     maya = playground.maya
     async with start_bot(engine_url=model.url, engine_api_key=""):
         await playground.wait_for_connection()

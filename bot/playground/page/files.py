@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bot.playground.entities import File, Json
 from bot.playground.errors import PageError
-from bot.playground.files import DRAWN, MAX_FILE, MAX_FILES, MAX_SHARED, brief, keep, may_see
+from bot.playground.files import DRAWN, MAX_FILE, MAX_FILES, MAX_SHARED, brief, keep, may_see, remove
 from bot.playground.hub import Hub
 from bot.playground.page.request import PageRequest
 
@@ -28,6 +28,15 @@ def post_file(page: PageRequest) -> Json:
         raise PageError("This file needs another name.")
     file = keep(hub, hub.workspace.next_id("F"), content, name=name, title=name, user=page.user.id)
     return {"file": brief(file)}
+
+
+def delete_file(page: PageRequest) -> Json:
+    """Delete one of the person's own files wherever it was shared."""
+    file = page.hub.workspace.files.get(page.text("file"))
+    if file is None or file.user != page.user.id:
+        raise PageError("This file does not exist or is not yours.", status=404)
+    remove(page.hub, file)
+    return {"ok": True}
 
 
 def list_own(page: PageRequest) -> list[File]:

@@ -23,6 +23,7 @@ ROUTES: tuple[tuple[str, str, Answer], ...] = (
     ("GET", "/page/log", state.get_log),
     ("GET", "/page/files", files.get_file),
     ("POST", "/page/files", files.post_file),
+    ("DELETE", "/page/files", files.delete_file),
     ("POST", "/page/messages", messages.post_message),
     ("PATCH", "/page/messages", messages.patch_message),
     ("DELETE", "/page/messages", messages.delete_message),

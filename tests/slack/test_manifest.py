@@ -81,6 +81,7 @@ EVENT_NEEDS: dict[str, str] = {
     "app_mention": "app_mentions:read",
     "channel_archive": "channels:read",
     "channel_deleted": "channels:read",
+    "file_deleted": "files:read",
     "member_joined_channel": "channels:read",
     "message.channels": "channels:history",
     "message.groups": "groups:history",

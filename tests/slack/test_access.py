@@ -303,7 +303,7 @@ def requests() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each button as it is pressed in a message, and each form as it is sent."""
     for name in BUTTONS:
         yield name, {"type": "block_actions", "actions": [{"action_id": name, "block_id": "b", "type": "button"}]}
-        yield name, {"type": "view_submission", "view": {"callback_id": name}}
+        yield name, {"type": "view_submission", "view": {"type": "modal", "callback_id": name}}
         yield name, {"type": "message_action", "callback_id": name}
 
 

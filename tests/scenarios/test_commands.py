@@ -1,6 +1,7 @@
 """Commands where people are: `!NAME` in threads and direct messages, `ask` for oneself, answers to choose from."""
 
 import re
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -172,9 +173,17 @@ async def test_nobody_shares_what_is_not_theirs(
     assert (await stored(rows, Asking))[0].shared_ts is None
 
 
+@pytest.fixture
+async def warm_bot(playground: Playground, start_bot: StartBot) -> AsyncIterator[RunningBot]:
+    """A bot whose answers to one question differ: the starter knows few, and at its usual temperature says the same."""
+    async with start_bot(answer_temperature=2.0) as running:
+        await playground.wait_for_connection()
+        yield running
+
+
 @pytest.mark.parametrize("where", ["thread", "alone"])
 async def test_one_of_several_answers_is_chosen(
-    playground: Playground, bot: RunningBot, finished: Finished, rows: Database, where: str
+    playground: Playground, warm_bot: RunningBot, finished: Finished, rows: Database, where: str
 ) -> None:
     """The choice is kept as preferences that training reads, and the chosen one stands as the answer."""
     tom, priya = playground.tom, playground.priya
@@ -226,7 +235,7 @@ async def test_ordinary_questions_get_two_answers_now_and_then(
     playground: Playground, start_bot: StartBot, finished: Finished, rows: Database
 ) -> None:
     """If it is switched on, and no more than three times a day for one person."""
-    async with start_bot(side_by_side_share=1):
+    async with start_bot(side_by_side_share=1, answer_temperature=2.0):
         await playground.wait_for_connection()
         tom = playground.tom
         for number in range(1, 5):

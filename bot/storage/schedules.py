@@ -68,12 +68,6 @@ async def remove_schedule(session: AsyncSession, schedule_id: int) -> None:
     await session.execute(delete(Schedule).where(Schedule.id == schedule_id))
 
 
-async def forget_schedules(session: AsyncSession, user_id: str) -> int:
-    """Delete everything that somebody wanted at a certain time; return how much it was."""
-    gone = await session.execute(delete(Schedule).where(Schedule.user_id == user_id).returning(Schedule.id))
-    return len(gone.all())
-
-
 async def has_due(session: AsyncSession, *, moment: datetime) -> bool:
     """Return whether there is anything to claim."""
     fresh = select(Schedule.id).where(Schedule.next_at <= moment).limit(1)

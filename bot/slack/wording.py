@@ -17,7 +17,7 @@ BEGINNINGS = (
     r"when (?:is|are|do|does|will)",
     r"who(?:'s|’s| is| are| can| knows| owns)",
     r"which",
-    rf"(?:does|did|do|can|could|would|will) {SOMEBODY}",
+    rf"(?:does|did|do|can|could|would|will) {SOMEBODY} \w+",
     r"is there|are there|any (?:idea|ideas|way)",
 )
 OPENING = re.compile(rf"(?:{GREETING}[\s,!:.—-]+)*(?:{'|'.join(BEGINNINGS)})\b", re.IGNORECASE)

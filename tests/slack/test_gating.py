@@ -291,6 +291,8 @@ def test_a_malformed_event_is_ignored(broken: dict[str, Any]) -> None:
         ("Lunch?", True),
         ("what a day!", False),
         ("whatever works", False),
+        ("so do I", False),
+        ("do we have one", True),
         ("see <https://x.example/?q=1>", False),
         ("`what?`", False),
         ("&gt; is it?\nyes, it is", False),

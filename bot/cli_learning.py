@@ -225,11 +225,11 @@ def render(report: "RunReport") -> str:
 @asynccontextmanager
 async def _parts(settings: "Settings", *, needs_engine: bool) -> AsyncIterator[tuple["LearningParts", "Database"]]:
     """Open the database, and an engine where one is needed; otherwise the running bot's engine follows by itself."""
-    from bot.running_engine import RunningEngine, running_engine
     from bot.conversation.prompt_book import PromptBook
     from bot.engine.client import EngineClient
     from bot.learning.rollout.serving import Rollout
     from bot.learning_parts import build_learning
+    from bot.running_engine import RunningEngine, running_engine
     from bot.shipped import shipped
     from bot.storage.db import open_database
 

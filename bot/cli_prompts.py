@@ -98,8 +98,8 @@ def _book(settings: "Settings") -> "PromptBook":
 
 
 async def _test(settings: "Settings", path: Path | None, *, accepts: bool) -> "list[Outcome]":
-    from bot.running_engine import running_engine
     from bot.conversation.prompt_trial import Accepted, load_cases, run_cases
+    from bot.running_engine import running_engine
 
     book = _book(settings)
     path = path or book.cases()

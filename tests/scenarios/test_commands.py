@@ -176,7 +176,7 @@ async def test_nobody_shares_what_is_not_theirs(
 @pytest.fixture
 async def warm_bot(playground: Playground, start_bot: StartBot) -> AsyncIterator[RunningBot]:
     """A bot whose answers to one question differ: the starter knows few, and at its usual temperature says the same."""
-    async with start_bot(answer_temperature=2.0) as running:
+    async with start_bot(answer_temperature=2.0, answer_max_tokens=60) as running:
         await playground.wait_for_connection()
         yield running
 
@@ -235,7 +235,7 @@ async def test_ordinary_questions_get_two_answers_now_and_then(
     playground: Playground, start_bot: StartBot, finished: Finished, rows: Database
 ) -> None:
     """If it is switched on, and no more than three times a day for one person."""
-    async with start_bot(side_by_side_share=1, answer_temperature=2.0):
+    async with start_bot(side_by_side_share=1, answer_temperature=2.0, answer_max_tokens=60):
         await playground.wait_for_connection()
         tom = playground.tom
         for number in range(1, 5):

@@ -143,7 +143,7 @@ async def test_why_is_told_to_those_who_see_the_answer(
     other = await ask(playground, tom)
     playground.hub.workspace.find(tom.dm, other["ts"]).blocks = reply["blocks"]
     await tom.click({**other, "blocks": reply["blocks"]}, "why")
-    await playground.wait_until(lambda: "it stands elsewhere" in str(playground.views(tom.id)), what="a refusal")
+    await playground.wait_until(lambda: "not from here" in str(playground.views(tom.id)), what="a refusal")
 
 
 async def test_the_home_tab_shows_and_switches(playground: Playground, bot: RunningBot, rows: Database) -> None:

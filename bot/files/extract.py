@@ -3,6 +3,7 @@
 import io
 import re
 import zipfile
+from typing import IO
 from xml.etree.ElementTree import Element
 
 from defusedxml.ElementTree import iterparse
@@ -63,7 +64,9 @@ def _open(content: bytes) -> PdfReader:
 
 
 def _join_pages(reader: PdfReader) -> Extract:
-    parts, pages, length = [], [], 0
+    parts: list[str] = []
+    pages: list[int] = []
+    length = 0
     for number, page in enumerate(reader.pages):
         if length >= MOST_TEXT or number >= MOST_PAGES:
             return Extract("".join(parts)[:MOST_TEXT], tuple(pages), is_cut=True)
@@ -91,7 +94,7 @@ def read_word(content: bytes) -> Extract:
     return Extract(text[:MOST_TEXT], is_cut=len(text) > MOST_TEXT)
 
 
-def _read_bounded(part: io.BufferedIOBase | zipfile.ZipExtFile) -> bytes:
+def _read_bounded(part: IO[bytes]) -> bytes:
     """Unpack at most *MOST_UNPACKED* bytes, whatever the archive says about their number."""
     unpacked = part.read(MOST_UNPACKED + 1)
     if len(unpacked) > MOST_UNPACKED:

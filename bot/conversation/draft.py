@@ -14,6 +14,7 @@ from bot.engine.types import Chunk, QueuePlace
 from bot.storage.askings import Put
 from bot.storage.files import SharedFile, ThreadFile
 from bot.storage.memory_tables import ThreadSummary
+from bot.storage.preferences import Preferences
 from bot.storage.tables import Audience, now
 from bot.storage.threads import Place, Said
 
@@ -61,6 +62,7 @@ class Draft:
     answer_id: str
     thread_id: str
     reply_ts: list[str]
+    wish: Preferences = field(default_factory=Preferences)
     is_another: bool = False
     is_ours: bool = False  # whether whoever asks may read all that is public here: members may, guests may not
     began_at: datetime = field(default_factory=now)

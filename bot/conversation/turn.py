@@ -25,6 +25,7 @@ from bot.storage.askings import find_asking, save_asking
 from bot.storage.db import Database
 from bot.storage.files import announce_files, load_thread_files, record_use
 from bot.storage.personas import find_persona
+from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, now
 from bot.storage.threads import Said, join_thread, save_message
 
@@ -102,7 +103,8 @@ class Assistant:
             if await has_outcome(session, message.id):
                 return None
             answer = await begin_answer(session, message)
-            return Draft(question, answer_id=answer.id, thread_id=thread.id, reply_ts=list(answer.reply_ts))
+            wish = await load_preferences(session, question.user_id)
+            return Draft(question, answer_id=answer.id, thread_id=thread.id, reply_ts=list(answer.reply_ts), wish=wish)
 
     async def begin_again(self, answer_id: str, *, is_edit: bool = False) -> Draft | None:
         """Begin another answer to the same message, in place of *answer_id*; None when that is gone or replaced.
@@ -132,6 +134,7 @@ class Assistant:
                 answer_id=answer.id,
                 thread_id=message.thread_id,
                 reply_ts=list(answer.reply_ts),
+                wish=await load_preferences(session, message.user_id),
                 is_another=not is_edit and record.answer.state != AnswerState.FAILED,
             )
 
@@ -241,7 +244,7 @@ class Assistant:
         async with self._database.read() as session:
             persona = await find_persona(session, place.team_id, place.channel_id)
         opening = self._prompts.open(now().astimezone().date(), persona=persona)
-        return self._prompts.with_length(opening, draft.question.put.length)
+        return self._prompts.with_length(opening, draft.question.put.length or draft.wish.length)
 
     async def _fit(self, draft: Draft, system: str, aside: Aside, *, budget: int) -> Fitted:
         question = draft.question

@@ -77,12 +77,14 @@ class FeedbackButtons:
         values = view["state"]["values"]
         reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
         text = (values["correction"]["correction"].get("value") or "").strip()[:CORRECTION_LENGTH]
+        comment = (values.get(blocks.COMMENT, {}).get(blocks.COMMENT, {}).get("value") or "").strip()
         everyone = values.get(blocks.EVERYONE, {}).get(blocks.EVERYONE, {}).get("selected_options")
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id, is_locked=True)
             if record is None:
                 return
-            await save_vote(session, record.answer, user_id=user_id, vote=Vote.DOWN, reason=reason)
+            said = {"reason": reason, "comment": comment[: blocks.COMMENT_LENGTH]}
+            await save_vote(session, record.answer, user_id=user_id, vote=Vote.DOWN, **said)
             await save_correction(session, record.answer, user_id=user_id, text=text, is_for_everyone=bool(everyone))
         thanks = _("Thank you. I keep what I should have said with the answer.") if text else _("Thank you.")
         await self._calls.call_if_possible(

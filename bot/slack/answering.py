@@ -144,6 +144,7 @@ class Answering:
             user_id=draft.question.user_id,
             team_id=place.team_id,
             is_direct=not draft.question.is_group,
+            streams=draft.wish.streams,
         )
         delivery = Delivery(
             self._calls,

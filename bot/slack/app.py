@@ -30,6 +30,7 @@ from bot.slack.learning_why import register_why
 from bot.slack.manners import build_manner_commands, register_manners
 from bot.slack.order_buttons import register_order_buttons
 from bot.slack.orders import Command
+from bot.slack.preference_commands import build_preference_commands
 from bot.slack.review import register_review
 from bot.slack.rights import register_rights
 from bot.slack.sightings import register_sightings
@@ -85,6 +86,7 @@ def build_slack_app(
         *build_turn_commands(database, answering, turns.wake),
         *build_status_commands(database, engine, learning, budgets),
         *build_manner_commands(database),
+        *build_preference_commands(database),
         *build_channel_form_commands(form),
         *(build_learning_commands(learning, access) if learning is not None else []),
         *commands,

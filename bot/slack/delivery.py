@@ -46,7 +46,7 @@ class Delivery:
         self._begin = 0  # where in the text the present message begins, and what opens the code that is open there
         self._opening = ""
         self._posts = Posts(calls, target, reply_ts=reply_ts, on_reply=on_reply, is_again=bool(reply_ts))
-        is_native = target.is_direct and not reply_ts and not calls.lacks("chat.startStream")
+        is_native = target.is_direct and target.streams and not reply_ts and not calls.lacks("chat.startStream")
         self._stream = NativeStream(calls, target) if is_native else None
 
     async def drain(self, pieces: AsyncIterator[str], *, known_urls: Collection[str]) -> None:
@@ -109,7 +109,7 @@ class Delivery:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if self._text.strip():
+            if self._text.strip() and self._target.streams:
                 # A send that was begun is finished: cancelling it would leave unknown whether Slack has the words.
                 await _uncancelled(self._send())
             interval = self._pace.append_interval() if self._stream else self._pace.update_interval()

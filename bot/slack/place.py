@@ -64,7 +64,8 @@ class PlaceLine:
         # Clearing the line could take Slack's Stop button with it while the answer is still to come.
         status = _("is waiting: {place}").format(place=words) if words else tell_thinking()
         if await self._calls.call_if_possible(METHOD, status=status, **self._place) is None and words:
-            await self._delivery.wait(f"_{_('You are {place}.').format(place=words)}_")
+            sentence = _("You are {place}.").format(place=words)
+            await self._delivery.wait(f"_{sentence}_")
 
     async def clear(self) -> None:
         """Take the line away, if there ever was one."""

@@ -33,6 +33,7 @@ class Target:
     user_id: str
     team_id: str
     is_direct: bool
+    streams: bool = True
 
 
 class Posts:

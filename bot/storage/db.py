@@ -19,10 +19,8 @@ from bot.errors import StorageError
 from bot.shipped import shipped
 from bot.storage import (  # noqa: F401 - whoever opens a database knows all its tables: a person is forgotten in each
     admin_tables,
-    agent_session_tables,
     asking_tables,
     file_tables,
-    implicit_tables,
     installing_tables,
     learning_tables,
     manners_tables,

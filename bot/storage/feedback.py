@@ -8,7 +8,7 @@ from bot.storage.tables import Answer, AnswerState, Correction, Feedback, Messag
 
 
 async def save_vote(
-    session: AsyncSession, answer: Answer, *, user_id: str, vote: Vote, reason: str | None = None
+    session: AsyncSession, answer: Answer, *, user_id: str, vote: Vote, reason: str | None = None, comment: str = ""
 ) -> None:
     """Make *vote* the person's current one; liking a regenerated answer prefers it to the one it replaced."""
     await session.execute(
@@ -16,7 +16,7 @@ async def save_vote(
         .where(Feedback.answer_id == answer.id, Feedback.user_id == user_id, Feedback.superseded_at.is_(None))
         .values(superseded_at=now())
     )
-    session.add(Feedback(answer_id=answer.id, user_id=user_id, vote=vote, reason=reason))
+    session.add(Feedback(answer_id=answer.id, user_id=user_id, vote=vote, reason=reason, comment=comment))
     if answer.replaces_id is not None:
         await _save_preference(session, answer, user_id=user_id, is_preferred=vote is Vote.UP)
 

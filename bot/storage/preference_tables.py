@@ -17,8 +17,4 @@ class Preference(Base):
     language: Mapped[str] = mapped_column(String(16), default="")
     length: Mapped[str] = mapped_column(String(8), default="")
     streams: Mapped[bool] = mapped_column(default=True)
-    model: Mapped[str] = mapped_column(String(16), default="")
-    reminds: Mapped[bool] = mapped_column(default=True)
-    feedback: Mapped[str] = mapped_column(String(16), default="private")
-    reminded_at: Mapped[datetime | None]
     at: Mapped[datetime] = mapped_column(default=now)

@@ -179,7 +179,6 @@ class Feedback(Base):
     vote: Mapped[Vote] = mapped_column(String(8))
     reason: Mapped[str | None] = mapped_column(String(64))
     comment: Mapped[str] = mapped_column(Text, default="", server_default="")
-    source: Mapped[str] = mapped_column(String(16), default="button", server_default="button")
     created_at: Mapped[datetime] = mapped_column(default=now)
     superseded_at: Mapped[datetime | None]
 

@@ -62,59 +62,24 @@ def downgrade() -> None:
 
 
 def _person_tables() -> None:
-    """What each person wants, how votes were given, what people did without a word, and what Slack shows of it."""
+    """What each person wants, and what they say beside a thumb."""
     op.create_table(
         "preferences",
         sa.Column("user_id", sa.String(length=32), nullable=False),
         sa.Column("language", sa.String(length=16), nullable=False),
         sa.Column("length", sa.String(length=8), nullable=False),
         sa.Column("streams", sa.Boolean(), nullable=False),
-        sa.Column("model", sa.String(length=16), nullable=False),
-        sa.Column("reminds", sa.Boolean(), nullable=False),
-        sa.Column("feedback", sa.String(length=16), nullable=False),
-        sa.Column("reminded_at", types.UtcDateTime(timezone=True), nullable=True),
         sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_preferences")),
     )
-    op.create_table(
-        "implicit_signals",
-        sa.Column("id", sa.String(length=26), nullable=False),
-        sa.Column("answer_id", sa.String(length=26), nullable=False),
-        sa.Column("user_id", sa.String(length=32), nullable=False),
-        sa.Column("source", sa.String(length=16), nullable=False),
-        sa.Column("weight", sa.Double(), nullable=False),
-        sa.Column("created_at", types.UtcDateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["answer_id"], ["answers.id"], name=op.f("fk_implicit_signals_answer_id_answers"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_implicit_signals")),
-        sa.UniqueConstraint(
-            "answer_id", "user_id", "source", name=op.f("uq_implicit_signals_answer_id_user_id_source")
-        ),
-    )
-    op.create_index(op.f("ix_implicit_signals_user_id"), "implicit_signals", ["user_id"])
-    op.create_table(
-        "agent_sessions",
-        sa.Column("team_id", sa.String(length=32), nullable=False),
-        sa.Column("channel_id", sa.String(length=32), nullable=False),
-        sa.Column("thread_ts", sa.String(length=32), nullable=False),
-        sa.Column("is_renamed", sa.Boolean(), nullable=False),
-        sa.Column("shown_by", sa.String(length=64), nullable=False),
-        sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("team_id", "channel_id", "thread_ts", name=op.f("pk_agent_sessions")),
-    )
-    op.create_index(op.f("ix_agent_sessions_shown_by"), "agent_sessions", ["shown_by"])
     with op.batch_alter_table("feedback", schema=None) as batch_op:
         batch_op.add_column(sa.Column("comment", sa.Text(), nullable=False, server_default=""))
-        batch_op.add_column(sa.Column("source", sa.String(length=16), nullable=False, server_default="button"))
 
 
 def _drop_person_tables() -> None:
     with op.batch_alter_table("feedback", schema=None) as batch_op:
-        batch_op.drop_column("source")
         batch_op.drop_column("comment")
-    for table in ("agent_sessions", "implicit_signals", "preferences"):
-        op.drop_table(table)
+    op.drop_table("preferences")
 
 
 def _memory_tables() -> None:

@@ -210,7 +210,7 @@ def test_a_status_in_words() -> None:
     assert "17 of 50 points" in whole
     assert "Allowed by the playground." in whole
     assert "Last run, 8: not enough signal yet: 17 of 50" in whole
-    assert "<@U0MAYA> on 27 November 2026" in render_status(STATUSES[2])
+    assert "<@U0MAYA> (2026-11-27)" in render_status(STATUSES[2])
     assert name_of("<x>") == "&lt;x&gt;"
 
 

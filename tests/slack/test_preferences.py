@@ -1,0 +1,37 @@
+"""People say how they want to be answered, and hear it in the language that they chose."""
+
+import pytest
+
+from bot.slack.orders import Call, UsageError
+from bot.slack.preference_commands import build_preference_commands
+from bot.storage.db import Database
+from bot.storage.preferences import Preferences, load_preferences
+
+
+async def order(database: Database, words: str) -> str:
+    """Give the order as Tom."""
+    (command,) = build_preference_commands(database)
+    reply = await command.run(Call(user_id="U0TOM", team_id="T", channel_id="D", words=words))
+    return reply.text
+
+
+async def test_each_preference_is_kept_beside_the_others(database: Database) -> None:
+    """One is changed at a time, and only for whoever ordered it."""
+    await order(database, "length short")
+    await order(database, "streaming off")
+    said = await order(database, "language en")
+
+    assert said == "Your preferences: language: English; length: short; answers come as a whole."
+    async with database.read() as session:
+        assert await load_preferences(session, "U0TOM") == Preferences("en", "short", streams=False)
+        assert await load_preferences(session, "U0MAYA") == Preferences()
+
+    await order(database, "length normal")
+    assert "length: normal" in await order(database, "")
+
+
+@pytest.mark.parametrize("words", ["length huge", "colour red", "language"])
+async def test_what_is_no_preference_is_refused(database: Database, words: str) -> None:
+    """An unknown name or value changes nothing."""
+    with pytest.raises(UsageError):
+        await order(database, words)

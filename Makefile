@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: help setup demo test lint types bench bench-serving bench-learning clean
+.PHONY: help setup demo test lint types messages bench bench-serving bench-learning clean
 .DEFAULT_GOAL := help
 
 help:  ## List these commands
@@ -27,6 +27,12 @@ lint: setup  ## Check form and style
 
 types: setup  ## Check the types, strictly
 	$(BIN)/mypy
+
+messages: setup  ## Bring the catalogues of the interface's languages up to date; then translate what is new in bot/locale
+	@mkdir -p build
+	$(BIN)/pybabel -q extract --no-location --sort-output --width 120 --output build/bot.pot bot
+	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --omit-header --width 120 -D bot -i build/bot.pot -d bot/locale
+	$(BIN)/pybabel -q compile -D bot -d bot/locale
 
 bench: setup  ## Measure what a user feels and print it beside the goals
 	$(BIN)/python -m benchmarks.feel

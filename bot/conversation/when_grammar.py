@@ -66,7 +66,8 @@ NUMBERS = {
 }
 MORNING = time(9)
 SPAN = re.compile(
-    r"(\d+|\w+?) ?(minutes?|mins?|hours?|hrs?|h|days?|weeks?|m)\b|(\d+|[一二两三四五六七八九十])(分钟|个?小时|天|个?星期|周)"
+    r"(\d+|\w+?) ?(minutes?|mins?|hours?|hrs?|h|days?|weeks?|m)\b"
+    r"|(\d+|[一二两三四五六七八九十])(分钟|个?小时|天|个?星期|周)"
 )
 CLOCK = re.compile(r"(?:at |@ ?)?(\d{1,2})(?:[:.h](\d{2}))?(?: ?o'?clock)?(?: ?(am|pm|a\.m\.|p\.m\.))?")
 CHINESE_CLOCK = re.compile(r"(早上|上午|中午|下午|晚上)?(\d{1,2})(?:[点时](?:(\d{1,2})分?|(半))?|:(\d{2}))")

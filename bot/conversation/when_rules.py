@@ -1,4 +1,4 @@
-"""The words of what comes again and again, as cron lines: “every Monday 9:00”, “every last Friday”, 每个工作日. Pure."""
+"""The words of what comes again, as cron lines: “every Monday 9:00”, “every last Friday”, 每个工作日. Pure."""
 
 import re
 from datetime import UTC, datetime

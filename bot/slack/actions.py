@@ -83,8 +83,8 @@ class FeedbackButtons:
             record = await load_answer(session, answer_id, is_locked=True)
             if record is None:
                 return
-            said = {"reason": reason, "comment": comment[: blocks.COMMENT_LENGTH]}
-            await save_vote(session, record.answer, user_id=user_id, vote=Vote.DOWN, **said)
+            comment = comment[: blocks.COMMENT_LENGTH]
+            await save_vote(session, record.answer, user_id=user_id, vote=Vote.DOWN, reason=reason, comment=comment)
             await save_correction(session, record.answer, user_id=user_id, text=text, is_for_everyone=bool(everyone))
         thanks = _("Thank you. I keep what I should have said with the answer.") if text else _("Thank you.")
         await self._calls.call_if_possible(

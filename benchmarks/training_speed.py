@@ -62,7 +62,7 @@ def build_rows(count: int, *, seed: int) -> list[Example]:
             Example(
                 id=str(number),
                 use=Use.SFT,
-                source=Source.LIKED,
+                source=Source.CORRECTION,  # shown in every epoch; a liked answer is shown once
                 split=Split.TRAIN,
                 group=str(number),
                 prompt_ids=tuple(prompt),

@@ -1,6 +1,7 @@
 """The prompts: one Markdown file each, with front matter; a file's version is the hash of its content."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -11,6 +12,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from bot.errors import PromptError
 
 FENCE = "---\n"
+TAG = re.compile(r"</?([a-z]+)\b")  # what a template puts around what it quotes
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,16 @@ class Prompt:
     declared: frozenset[str] = frozenset()
 
     def render(self, **values: str) -> str:
-        """Fill in the placeholders; raise *PromptError* when one has no value."""
+        """Fill in the placeholders; raise *PromptError* when one has no value.
+
+        No value can end or begin a quotation: a tag of the template that stands in one becomes ordinary text.
+        """
+        tags = "|".join(sorted(set(TAG.findall(self.template))))
+        if tags:
+            border = re.compile(rf"<(?=\s*/?\s*(?:{tags})\b)", re.IGNORECASE)
+            values = {
+                name: border.sub("‹", value) if isinstance(value, str) else value for name, value in values.items()
+            }
         try:
             return _environment().from_string(self.template).render(values).strip()
         except TemplateError as error:

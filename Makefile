@@ -31,7 +31,7 @@ types: setup  ## Check the types, strictly
 messages: setup  ## Bring the catalogues of the interface's languages up to date; then translate what is new in bot/locale
 	@mkdir -p build
 	$(BIN)/pybabel -q extract --no-location --sort-output --width 120 --output build/bot.pot bot
-	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --omit-header --width 120 -D bot -i build/bot.pot -d bot/locale
+	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 120 -D bot -i build/bot.pot -d bot/locale
 	$(BIN)/pybabel -q compile -D bot -d bot/locale
 
 bench: setup  ## Measure what a user feels and print it beside the goals

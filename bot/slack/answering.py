@@ -202,7 +202,7 @@ class Answering:
         known_urls = find_urls(draft.asked_text())
         await delivery.drain(self._assistant.write(draft), known_urls=known_urls)
         if draft.finish_reason == STOPPED:
-            await delivery.say(f"_{_('Stopped.')}_", self._buttons(draft))
+            await delivery.say("_" + _("Stopped.") + "_", self._buttons(draft))
             return
         note = shorten([_note(draft), *self._files.explain(draft)])
         await delivery.close(self._files.build_sources(draft) + build_note(note) + self._buttons(draft))
@@ -215,7 +215,7 @@ class Answering:
             await delivery.say(tell_choice(), build_choice(safe))
             await self.offers.candidates.finish(drafts)
             return
-        stopped = f"_{_('Stopped.')}_" if draft.finish_reason == STOPPED else ""
+        stopped = "_" + _("Stopped.") + "_" if draft.finish_reason == STOPPED else ""
         note = build_note("" if stopped else tell_same())
         await delivery.say("\n\n".join(filter(None, [safe[0][1], stopped])), note + self._buttons(draft))
 

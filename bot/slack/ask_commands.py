@@ -120,7 +120,7 @@ class AskOrders:
         safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
         if len(safe) > 1:
             return Reply(tell_choice(), [section(tell_choice()), *build_choice(safe)])
-        reply = self._show(draft, call, safe[0][1] or f"_{_('Stopped.')}_")
+        reply = self._show(draft, call, safe[0][1] or "_" + _("Stopped.") + "_")
         is_alike = draft.question.put.candidates > 1 and not is_stopped
         return replace(reply, blocks=[*reply.blocks, *build_note(tell_same())]) if is_alike else reply
 

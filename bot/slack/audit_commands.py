@@ -104,7 +104,8 @@ class AuditOrders:
         link = await self._calls.call_if_possible(
             "chat.getPermalink", channel=item.channel_id, message_ts=item.reply_ts
         )
-        place = f"<{link['permalink']}|{_('look')}>" if link else f"<#{item.channel_id}>"
+        look = _("look")
+        place = f"<{link['permalink']}|{look}>" if link else f"<#{item.channel_id}>"
         reasons = ", ".join(list_reasons().get(reason, reason).lower() for reason in item.reasons)
         return section(
             f"👎 {item.downs}  👍 {item.ups}  {place}{f'  ({escape(reasons)})' if reasons else ''}\n"

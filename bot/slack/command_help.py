@@ -45,7 +45,7 @@ def render_line(command: Command, lead: str) -> str:
 
 def render_command(command: Command, call: Call) -> str:
     """Say how one command is written, what it is for, and what it looks like."""
-    lines = [f"{_(command.purpose)}", tell_usage(command, call)]
+    lines = [_(command.purpose), tell_usage(command, call)]
     if command.example:
         lines.append(_("For example: {example}").format(example=call.written(_(command.example))))
     return "\n".join(lines)

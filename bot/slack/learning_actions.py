@@ -68,7 +68,7 @@ class LearningButtons:
             await self._tell(body, respond, f"⚠️ {escape(str(error))}")
             return
         reply = await self._orders.carry_out(Order(TRAIN, "status"), user_id=user_id)
-        await respond(text=f"{_('Thank you. Training is allowed.')}\n{reply.text}", replace_original=True)
+        await respond(text=_("Thank you. Training is allowed.") + f"\n{reply.text}", replace_original=True)
 
     async def handle_rollback(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Take the button's own adapter back, and no newer one: the button may be old."""

@@ -168,9 +168,9 @@ class LearningOrders:
         if len(names) > MOST_COMPARED:
             return Reply(_("At most {most} adapters beside each other, please.").format(most=MOST_COMPARED))
         answers = await self._learning.compare(question, names, channel_id=channel_id)
-        nothing = f"_{_('nothing')}_"
+        nothing, base = "_" + _("nothing") + "_", _("Base")
         said = [
-            section(f"*{escape(name) or _('Base')}*\n{render_mrkdwn(text[:ANSWER_LENGTH]) or nothing}")
+            section(f"*{escape(name) or base}*\n{render_mrkdwn(text[:ANSWER_LENGTH]) or nothing}")
             for name, text in answers
         ]
         return Reply(_("The answers beside each other"), [section(f"*{escape(question)}*"), *said])

@@ -54,8 +54,8 @@ def is_better(figure: Figure) -> bool | None:
 
 def _mark(role: Role) -> str:
     if role is Role.BENEFIT:
-        return f"*{_('benefit')}* "
-    return f"*{_('must hold')}* " if role is Role.BLOCK else ""
+        return "*" + _("benefit") + "* "
+    return "*" + _("must hold") + "* " if role is Role.BLOCK else ""
 
 
 def render_proofs(proofs: Sequence[tuple[str, bool, str]]) -> str:

@@ -190,7 +190,8 @@ def _times(report: RunReport) -> str:
 def _counts(title: str, report: RunReport) -> list[Block]:
     learned = [f"• {count:,} {escape(what)}" for what, count in report.learned_from.items()]
     left = ", ".join(f"{count:,} {escape(what)}" for what, count in report.left_out.items())
-    text = "\n".join([f"*{title}*", *learned, *([f"_{_('Left out: {what}').format(what=left)}_"] if left else [])])
+    left_out = ["_" + _("Left out: {what}").format(what=left) + "_"] if left else []
+    text = "\n".join([f"*{title}*", *learned, *left_out])
     return [section(text)] if learned or left else []
 
 
@@ -217,7 +218,7 @@ def _question(item: BeforeAfter) -> str:
 
 
 def _short(text: str) -> str:
-    return escape(clip(" ".join(text.split()), TEXT_LENGTH)) or f"_{_('nothing')}_"
+    return escape(clip(" ".join(text.split()), TEXT_LENGTH)) or "_" + _("nothing") + "_"
 
 
 def _reasons(report: RunReport) -> str:

@@ -106,7 +106,7 @@ class Posts:
 
     async def _move_to_file(self, text: str, parts: list[str], tail: list[Block]) -> list[str]:
         """Return what of a very long answer stays in messages once its file is there: the first part, or all."""
-        first = f"{parts[0]}\n\n_{_('The whole answer is in the file below.')}_"
+        first = f"{parts[0]}\n\n_" + _("The whole answer is in the file below.") + "_"
         await self._put_all([first], tail)
         title = _("The whole answer")
         return [first] if await self._overflow.put(text, first_ts=self._ts[0], title=title) else parts

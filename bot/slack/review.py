@@ -128,8 +128,8 @@ def build_review(candidate: Candidate, note: str = "", *, flagged: str = "") -> 
         "blocks": [
             *build_note(note),
             context(f"<@{candidate.user_id}> · <#{candidate.channel_id}> · {candidate.created_at:%Y-%m-%d}"),
-            section(f"*{_('Question')}*\n{escape(clip(candidate.question, 2000))}"),
-            section(f"*{_('I answered')}*\n{escape(clip(candidate.answer, 2000))}"),
+            section("*" + _("Question") + f"*\n{escape(clip(candidate.question, 2000))}"),
+            section("*" + _("I answered") + f"*\n{escape(clip(candidate.answer, 2000))}"),
             {
                 "type": "input",
                 "block_id": f"{TEXT}:{candidate.correction_id}",

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bot.slack.calls import Calls
+from bot.slack.place import tell_thinking
 from bot.slack.posts import Target
 
 SESSION = "agents.sessions.setStatus"
@@ -46,4 +47,4 @@ async def _show(calls: Calls, place: dict[str, str], new: dict[str, str]) -> str
         return SESSION
     calls.budget.redeem(SESSION)
     legacy = "assistant.threads.setStatus"
-    return legacy if await calls.call_if_possible(legacy, status="is thinking…", **place) is not None else None
+    return legacy if await calls.call_if_possible(legacy, status=tell_thinking(), **place) is not None else None

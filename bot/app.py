@@ -119,7 +119,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         admission = Admission(database, access, calls, budgets=_budgets(settings))
         speech = Speech(database, directory)
         turns = Turns(database, answering, Asides(calls), admission, speech=speech, workspaces=workspaces)
-        parts = _learning(settings, ground, rollout=rollout, assistant=assistant, turns=turns, jobs=jobs)
+        parts = _learning(settings, ground, speech, rollout=rollout, assistant=assistant, turns=turns, jobs=jobs)
         slack = build_slack_app(
             ground.client,
             identity=identity,
@@ -296,11 +296,18 @@ async def _file_desk(settings: Settings, database: Database, calls: Calls) -> As
 
 
 def _learning(
-    settings: Settings, ground: Ground, *, rollout: Rollout, assistant: Assistant, turns: Turns, jobs: Jobs
+    settings: Settings,
+    ground: Ground,
+    speech: Speech,
+    *,
+    rollout: Rollout,
+    assistant: Assistant,
+    turns: Turns,
+    jobs: Jobs,
 ) -> LearningParts:
     """Put the learning loop together and let the clock start it."""
     database, running, calls = ground.database, ground.running, ground.calls
-    news = LearningNews(database, calls, channel_id=settings.admin_channel_id, admins=settings.admin_user_ids)
+    news = LearningNews(database, calls, speech, channel_id=settings.admin_channel_id, admins=settings.admin_user_ids)
     parts = build_learning(
         settings,
         database,

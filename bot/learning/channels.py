@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from bot.errors import LearningError
+from bot.language import _
 from bot.learning.figures import Decision, Verdict
 from bot.storage.adapters import adapter_in, find_adapter, move_adapter, newest_of_channel
 from bot.storage.channels import channel_audiences, own_channels, wants_own
@@ -52,10 +53,11 @@ async def give_up_own(session: Session, channel_id: str, *, by: str) -> None:
 async def check_wants_own(session: Session, channel_id: str) -> None:
     """Raise *LearningError* unless a channel, if there is one, wants an adapter of its own."""
     if channel_id and not await wants_own(session, channel_id):
-        raise LearningError(
-            f"The channel {channel_id} has no adapter of its own: an admin can ask for one there, with "
+        sentence = _(
+            "The channel {channel} has no adapter of its own: an admin can ask for one there, with "
             "`/apprentice learn-from-channel own`."
         )
+        raise LearningError(sentence.format(channel=channel_id))
 
 
 async def new_since(session: Session, channel_id: str) -> datetime | None:

@@ -10,6 +10,7 @@ from typing import Any
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions
 from bot.errors import LearningError
+from bot.language import _
 from bot.learning.channels import ask_for_own, check_wants_own, give_up_own, new_since
 from bot.learning.config import LearningConfig
 from bot.learning.data.export import Format, Survey, export_dataset, survey
@@ -115,17 +116,18 @@ class Learning:
         *is_dry* builds the data set and its report only.
         """
         if not self._config.is_enabled:
-            raise LearningError("Training is switched off here: set TRAINING_ENABLED=true and start the bot again.")
+            raise LearningError(_("Training is switched off here: set TRAINING_ENABLED=true and start the bot again."))
         if not is_dry:
             check_training_extra()
         async with self._database.begin() as session:
             await wait_in_line(session, QUEUE)
             if await find_permission(session, needs_one=self._config.needs_permission) is None:
-                raise LearningError("Nobody has allowed training yet: an admin can, with `/apprentice train on`.")
+                raise LearningError(_("Nobody has allowed training yet: an admin can, with `/apprentice train on`."))
             await check_wants_own(session, channel_id)
             run = await store.open_run(session)
             if run is not None:
-                raise LearningError(f"Run {run.id} is under way ({run.state}); one at a time.")
+                sentence = _("Run {run} is under way ({state}); one at a time.")
+                raise LearningError(sentence.format(run=run.id, state=run.state))
             run = await store.queue_run(session, trigger=trigger, by=by, is_dry=is_dry, channel_id=channel_id)
             record(session, "training.run", by=by, target=str(run.id), trigger=trigger, is_dry=is_dry)
             return run.id
@@ -150,7 +152,7 @@ class Learning:
         """Cancel the run under way and return its number."""
         run_id = await self._runner.cancel_open()
         if run_id is None:
-            raise LearningError("No run is under way.")
+            raise LearningError(_("No run is under way."))
         await self._record("training.cancel", by=by, target=str(run_id))
         return run_id
 
@@ -189,9 +191,11 @@ class Learning:
         async with self._database.read() as session:
             run = await store.find_run(session, name) if name else await store.last_run(session)
         if run is None:
-            raise LearningError(f"There is no run {name[:64]!r}." if name else "No run has ended yet.")
+            unknown = _("There is no run {name}.").format(name=repr(name[:64]))
+            raise LearningError(unknown if name else _("No run has ended yet."))
         if run.state not in {RunState.DONE, RunState.FAILED, RunState.CANCELLED}:
-            raise LearningError(f"Run {run.id} is under way ({run.state}); its report comes when it has ended.")
+            sentence = _("Run {run} is under way ({state}); its report comes when it has ended.")
+            raise LearningError(sentence.format(run=run.id, state=run.state))
         return report_of(run)
 
     async def promote(self, name: str, *, by: str) -> str:
@@ -220,10 +224,11 @@ class Learning:
             named = [await adapter_store.find_adapter(session, name) for name in names]
             wanted = [adapter for adapter in named if adapter is not None]
             if len(wanted) < len(names):
-                raise LearningError("Not every one of these adapters exists; `/apprentice adapters` names them all.")
+                raise LearningError(_("Not every one of these adapters exists; `/apprentice adapters` names them all."))
             served = await adapter_store.served_adapters(session)
         if foreign := [adapter for adapter in wanted if adapter.channel_id not in {"", channel_id}]:
-            raise LearningError(f"{foreign[0].name} answers in its own channel only: compare it there.")
+            sentence = _("{adapter} answers in its own channel only: compare it there.")
+            raise LearningError(sentence.format(adapter=foreign[0].name))
         wanted = wanted or [adapter for adapter in served if adapter.channel_id in {"", channel_id}]
         base = (await self._client.models())[0].id
         answers = [("the base", await self._ask(base, question))]

@@ -14,7 +14,7 @@ from bot.slack.blocks import section
 from bot.slack.calls import Calls
 from bot.slack.intake import IN_LINE, Intake
 from bot.slack.learning_home import publish_home
-from bot.slack.manifest import SUGGESTIONS
+from bot.slack.manifest import list_suggestions
 from bot.slack.orders import Role
 from bot.slack.turns import Turns
 
@@ -65,9 +65,8 @@ def register_events(
     @app.event("app_home_opened")
     async def handle_home_opened(event: dict[str, Any]) -> None:
         if event.get("tab") == "messages":
-            prompts = [{"title": title, "message": message} for title, message in SUGGESTIONS]
             await calls.call_if_possible(
-                "assistant.threads.setSuggestedPrompts", channel_id=event["channel"], prompts=prompts
+                "assistant.threads.setSuggestedPrompts", channel_id=event["channel"], prompts=list_suggestions()
             )
         elif event.get("tab") == "home" and learning is not None:
             role = await access.role_of(event["user"])

@@ -10,11 +10,13 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import DeliveryError
+from bot.language import ENGLISH, _, speaking
 from bot.learning.figures import BeforeAfter, Decision, RunReport
 from bot.learning.reporting import read_run_report
 from bot.learning.rollout.watch import Event
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.learning_report import post_report, tell_taught
+from bot.slack.speech import Speech
 from bot.storage.adapters import adapter_in, adapter_of_run
 from bot.storage.choices import newest_choice
 from bot.storage.db import Database
@@ -22,6 +24,7 @@ from bot.storage.learning_tables import AdapterState
 from bot.storage.runs import find_run, mark_told, untold
 from bot.storage.tables import now
 
+PEOPLE = ("U", "W")  # what the ids of people begin with
 NEWS = timedelta(days=1)  # what became active longer ago is none
 
 log = logging.getLogger(__name__)
@@ -33,9 +36,12 @@ class LearningNews:
     A channel's own run is told of in that channel too; who reads elsewhere is not shown what was said in a private one.
     """
 
-    def __init__(self, database: Database, calls: Calls, *, channel_id: str, admins: Iterable[str]) -> None:
+    def __init__(
+        self, database: Database, calls: Calls, speech: Speech, *, channel_id: str, admins: Iterable[str]
+    ) -> None:
         self._database = database
         self._calls = calls
+        self._speech = speech
         self._target = channel_id or next(iter(admins), "")
         self._posted: set[tuple[int, str]] = set()
 
@@ -57,7 +63,8 @@ class LearningNews:
         """Post what a channel may read of a report; raise while Slack is away, so that it is tried again."""
         picture, shown = await asyncio.to_thread(_read, report.picture), report.for_reader_in(target)
         try:
-            await post_report(self._calls, channel_id=target, report=shown, picture=picture, state=state)
+            with speaking(await self._language_in(target)):
+                await post_report(self._calls, channel_id=target, report=shown, picture=picture, state=state)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             if is_passing(error):
                 raise DeliveryError("Slack is away; the report of a run is posted later.", is_passing=True) from error
@@ -69,16 +76,9 @@ class LearningNews:
 
     async def tell(self, event: Event) -> None:
         """Say what the watch did; an adapter that became active also has authors to tell."""
-        reasons = " ".join(event.reasons)
-        now_served = f"`{event.serves_now}`" if event.serves_now else "the base model"
-        where = f" in <#{event.channel_id}>" if event.channel_id else ""
-        if event.is_rollback:
-            text = (
-                f":leftwards_arrow_with_hook: I took `{event.adapter}` back{where}: {reasons} {now_served} answers now."
-            )
-        else:
-            text = f":white_check_mark: `{event.adapter}` answers everybody{where} now: {reasons}"
         for target in filter(None, dict.fromkeys((event.channel_id, self._target))):
+            with speaking(await self._language_in(target)):
+                text = tell_event(event)
             await self._calls.call_if_possible("chat.postMessage", channel=target, text=text)
         if not event.is_rollback:
             async with self._database.read() as session:
@@ -109,11 +109,33 @@ class LearningNews:
                 wish = await newest_choice(session, kind="news", subject_id=person)
             if wish is not None and not wish.is_allowed:
                 continue
-            if not await tell_taught(self._calls, person_id=person, items=items):
+            with speaking(await self._speech.language_of(person)):
+                is_told = await tell_taught(self._calls, person_id=person, items=items)
+            if not is_told:
                 continue  # another run will try again
             async with self._database.begin() as session:
                 for item in items:
                     await mark_told(session, item.row.partition(":")[2])
+
+    async def _language_in(self, target: str) -> str:
+        """Return the language of a person; a channel, where people of several may read, hears English."""
+        return await self._speech.language_of(target) if target.startswith(PEOPLE) else ENGLISH
+
+
+def tell_event(event: Event) -> str:
+    """Say what the watch did with an adapter, and why."""
+    if event.is_rollback:
+        here = _(":leftwards_arrow_with_hook: I took {adapter} back in {channel}: {reasons} {now} answers now.")
+        anywhere = _(":leftwards_arrow_with_hook: I took {adapter} back: {reasons} {now} answers now.")
+    else:
+        here = _(":white_check_mark: {adapter} answers everybody in {channel} now: {reasons}")
+        anywhere = _(":white_check_mark: {adapter} answers everybody now: {reasons}")
+    return (here if event.channel_id else anywhere).format(
+        adapter=f"`{event.adapter}`",
+        channel=f"<#{event.channel_id}>",
+        reasons=" ".join(event.reasons),
+        now=f"`{event.serves_now}`" if event.serves_now else _("the base model"),
+    )
 
 
 def _read(path: str) -> bytes | None:

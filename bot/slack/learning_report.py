@@ -126,12 +126,12 @@ async def tell_taught(calls: Calls, *, person_id: str, items: Sequence[BeforeAft
     fixed = [item for item in items if item.is_right]
     if not fixed:
         return False
-    what = "what" if len(fixed) == 1 else f"{len(fixed)} things"
-    text = f"I have learned {what} you taught me."
+    one, several = _("I have learned what you taught me."), _("I have learned {count} things you taught me.")
+    text = one if len(fixed) == 1 else several.format(count=len(fixed))
     blocks = [header(text), *(section(_question(item)) for item in fixed[:MOST_QUESTIONS])]
     if len(fixed) > MOST_QUESTIONS:
-        blocks.append(context(f"… and {len(fixed) - MOST_QUESTIONS} more."))
-    blocks.append({"type": "actions", "elements": [build_button("Don't tell me such things", NO_NEWS, person_id)]})
+        blocks.append(context(_("… and {count} more.").format(count=len(fixed) - MOST_QUESTIONS)))
+    blocks.append({"type": "actions", "elements": [build_button(_("Don't tell me such things"), NO_NEWS, person_id)]})
     return await calls.call_if_possible("chat.postMessage", channel=person_id, text=text, blocks=blocks) is not None
 
 

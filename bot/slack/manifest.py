@@ -4,12 +4,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bot.language import ENGLISH, _, speaking
+
 COMMAND = "/apprentice"
 # The playground completes words by this, and Slack shows it; `a | b [c|d]` names what may follow b.
 USAGE_HINT = " | ".join(
     (
         "ask [--short|--long|--no-history|-n 2|--private] QUESTION",
         "status",
+        "preferences",
         "help NAME",
         "remind WHAT",
         "digest WHAT",
@@ -30,12 +33,6 @@ USAGE_HINT = " | ".join(
 EVENTS_PATH = "/slack/events"
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
-SUGGESTIONS = (
-    ("What can you do?", "What can you do?"),
-    ("Write a status update", "Help me write a short status update."),
-    ("Plan a meeting", "Make an agenda for a 30 minute team meeting."),
-    ("Explain a term", "What is a code review?"),
-)
 SCOPES = {
     "app_mentions:read": "hear when somebody mentions it",
     "assistant:write": "be shown as an agent: status line, suggested prompts, Stop",
@@ -79,6 +76,8 @@ def build_manifest(
     *install_url* is where people's browsers reach it, if other workspaces shall install it; *is_for_org* lets a whole
     organisation do so at once.
     """
+    with speaking(ENGLISH):  # Slack keeps one manifest for everybody
+        suggestions = list_suggestions()
     url = {"request_url": f"{request_url.rstrip('/')}{EVENTS_PATH}"} if request_url else {}
     command: dict[str, Any] = {"command": COMMAND, "description": "Help, status and learning", "usage_hint": USAGE_HINT}
     command |= {"should_escape": True, **_url(url)}  # people and channels arrive as ids
@@ -92,7 +91,7 @@ def build_manifest(
         "features": {
             "agent_view": {
                 "agent_description": "Answers questions and helps with everyday work, on your own hardware.",
-                "suggested_prompts": [{"title": title, "message": message} for title, message in SUGGESTIONS],
+                "suggested_prompts": suggestions,
             },
             "app_home": {
                 "home_tab_enabled": True,
@@ -112,6 +111,17 @@ def build_manifest(
             "token_rotation_enabled": False,
         },
     }
+
+
+def list_suggestions() -> list[dict[str, str]]:
+    """List what a new conversation offers to ask, in the language that is spoken."""
+    suggestions = {
+        _("What can you do?"): _("What can you do?"),
+        _("Write a status update"): _("Help me write a short status update."),
+        _("Plan a meeting"): _("Make an agenda for a 30 minute team meeting."),
+        _("Explain a term"): _("What is a code review?"),
+    }
+    return [{"title": title, "message": message} for title, message in suggestions.items()]
 
 
 def render_json(manifest: Mapping[str, Any]) -> str:

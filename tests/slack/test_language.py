@@ -19,6 +19,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from bot.language import ENGLISH, LANGUAGES, LOCALE, _, read_language, speak, speaking, spoken
+from bot.slack.manifest import build_manifest, list_suggestions
 from bot.slack.speech import who
 
 ROOT = Path(__file__).parent.parent.parent
@@ -133,6 +134,14 @@ def test_words_come_in_the_language_that_is_spoken() -> None:
         chinese = _("Taken back.")
         assert CHINESE.search(chinese)
     assert _("Taken back.") == "Taken back."
+
+
+def test_suggestions_are_in_the_language_of_whoever_reads_them() -> None:
+    """The manifest, of which Slack keeps one for everybody, stays English whoever has it checked."""
+    with speaking("zh"):
+        assert all(CHINESE.search(one["title"]) and CHINESE.search(one["message"]) for one in list_suggestions())
+        manifest = build_manifest(name="Apprentice", request_url=None)
+    assert not CHINESE.search(str(manifest))
 
 
 async def test_two_tasks_speak_two_languages() -> None:

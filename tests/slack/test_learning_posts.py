@@ -6,11 +6,17 @@ from collections.abc import AsyncIterator
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.learning.rollout.watch import Event
 from bot.playground.testing import Playground
 from bot.slack import learning_report
 from bot.slack.calls import Calls
+from bot.slack.directory import Directory
+from bot.slack.learning_news import LearningNews
 from bot.slack.learning_report import post_report, tell_taught
 from bot.slack.manifest import build_manifest
+from bot.slack.speech import Speech
+from bot.storage.db import Database
+from bot.storage.preferences import save_preferences
 from tests.playground.test_files import PNG
 from tests.slack.test_learning_blocks import QUESTION, report, texts_of
 
@@ -88,3 +94,18 @@ async def test_whoever_taught_hears_of_it(playground: Playground, calls: Calls) 
     assert "Priya owns it." in said
     assert "Where is the key?" not in said
     assert "Don't tell me such things" in said
+
+
+async def test_news_are_told_in_the_language_of_whoever_reads_them(
+    playground: Playground, calls: Calls, database: Database
+) -> None:
+    """A person hears theirs; a channel, where people of several languages may read, hears English."""
+    async with database.begin() as session:
+        await save_preferences(session, "U0TOM", language="zh")
+    speech = Speech(database, Directory(calls))
+    news = LearningNews(database, calls, speech, channel_id="", admins=["U0TOM"])
+    event = Event("apprentice-2", is_rollback=True, reasons=("Too many 👎.",), channel_id="C0GENERAL")
+    await news.tell(event)
+
+    assert "我在 <#C0GENERAL> 里撤回了 `apprentice-2`" in playground.messages(playground.tom.dm)[-1]["text"]
+    assert "I took `apprentice-2` back in <#C0GENERAL>" in playground.messages("general")[-1]["text"]

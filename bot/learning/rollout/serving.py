@@ -14,6 +14,7 @@ from pathlib import Path
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
 from bot.errors import EngineBusy, EngineUnavailable, LearningError
+from bot.language import _
 from bot.learning.channels import check_wants_own
 from bot.learning.rollout.evidence import choose_floor
 from bot.learning.rollout.loading import LoadedAdapters, find_spoilt_part, take_back
@@ -69,7 +70,8 @@ class Rollout:
         async with self._database.begin() as session:
             fresh = await self._need(session, adapter.name)
             if fresh.channel_id:
-                raise LearningError(f"{fresh.name} is for one channel, which gets it as a whole: promote it.")
+                sentence = _("{adapter} is for one channel, which gets it as a whole: promote it.")
+                raise LearningError(sentence.format(adapter=fresh.name))
             await _retire(session, AdapterState.CANARY, by=by, successor=fresh)
             active = await store.adapter_in(session, AdapterState.ACTIVE)
             watch = await _begin_watch(session, active)
@@ -87,8 +89,11 @@ class Rollout:
             adapter = await self._need(session, name)
             await _check_may_serve(session, adapter)
         if adapter.state == AdapterState.ACTIVE:
-            whom = "its channel" if adapter.channel_id else "everybody"
-            raise LearningError(f"{adapter.name} is served to {whom} already.")
+            own, common = (
+                _("{adapter} is served to its channel already."),
+                _("{adapter} is served to everybody already."),
+            )
+            raise LearningError((own if adapter.channel_id else common).format(adapter=adapter.name))
         try:
             await self.loaded.ensure_loaded(adapter)
         except EngineUnavailable:  # it is loaded when the engine is back, and the base answers until then
@@ -132,7 +137,8 @@ class Rollout:
         async with self._database.begin() as session:
             adapter = await self._need(session, name)
             if adapter.state not in {AdapterState.WAITING, AdapterState.CANARY}:
-                raise LearningError(f"{adapter.name} does not wait for objections; it is {adapter.state}.")
+                sentence = _("{adapter} does not wait for objections; it is {state}.")
+                raise LearningError(sentence.format(adapter=adapter.name, state=adapter.state))
             await store.move_adapter(session, adapter, AdapterState.REJECTED, by=by, reasons=[reason])
             record(session, "adapter.veto", by=by, target=adapter.name)
 
@@ -141,17 +147,19 @@ class Rollout:
             found = await self._need(session, name)
             if found.state in store.SERVED:
                 return found
-            raise LearningError(f"{found.name} is not served any more ({found.state}); nothing was taken back.")
+            sentence = _("{adapter} is not served any more ({state}); nothing was taken back.")
+            raise LearningError(sentence.format(adapter=found.name, state=found.state))
         for state in (AdapterState.CANARY, AdapterState.ACTIVE):
             adapter = await store.adapter_in(session, state)
             if adapter is not None:
                 return adapter
-        raise LearningError("The base is served, and there is no adapter to take back.")
+        raise LearningError(_("The base is served, and there is no adapter to take back."))
 
     async def _need(self, session: Session, name: str) -> Adapter:
         found = await store.find_adapter(session, name)
         if found is None:
-            raise LearningError(f"There is no adapter {name[:64]!r}; `bot adapters list` names them all.")
+            sentence = _("There is no adapter {name}; `bot adapters list` names them all.")
+            raise LearningError(sentence.format(name=repr(name[:64])))
         return found
 
 
@@ -167,21 +175,23 @@ def _check_file(adapter: Adapter) -> None:
     """Raise *LearningError* if an adapter's file is not the one that was judged; the engine looks when it is there."""
     path = Path(adapter.path)
     if not path.is_file():
-        raise LearningError(f"{path} is there no more, so {adapter.name} cannot be served: put it back, or train anew.")
+        sentence = _("{path} is there no more, so {adapter} cannot be served: put it back, or train anew.")
+        raise LearningError(sentence.format(path=path, adapter=adapter.name))
     if hash_model(path) != adapter.sha256:
-        raise LearningError(
-            f"{path} was changed since {adapter.name} was judged: put the right one back, or train anew."
-        )
+        sentence = _("{path} was changed since {adapter} was judged: put the right one back, or train anew.")
+        raise LearningError(sentence.format(path=path, adapter=adapter.name))
 
 
 async def _check_may_serve(session: Session, adapter: Adapter) -> None:
     """Raise *LearningError* if nobody may get an adapter any more, or its channel does not want it."""
     if adapter.state == AdapterState.TAINTED:
-        raise LearningError(f"{adapter.name} learned from words that were deleted since, and is not served again.")
+        sentence = _("{adapter} learned from words that were deleted since, and is not served again.")
+        raise LearningError(sentence.format(adapter=adapter.name))
     if part := await find_spoilt_part(session, adapter):
-        raise LearningError(
-            f"{adapter.name} has {part} mixed into it, which was taken back since: the next run makes one without it."
+        sentence = _(
+            "{adapter} has {part} mixed into it, which was taken back since: the next run makes one without it."
         )
+        raise LearningError(sentence.format(adapter=adapter.name, part=part))
     await check_wants_own(session, adapter.channel_id)
 
 

@@ -341,5 +341,5 @@ class StreamNeutraliser:
                 url = whole[:end]
                 gap = " " if self._held[len(whole) : len(whole) + 1] in {"|", "<", "`"} else ""
                 return self._emit(end, url + gap)
-        is_address = self._last in _AT and re.fullmatch(r"(?!www\.)[\w.-]+", url, re.IGNORECASE)
+        is_address = self._last in _AT and re.fullmatch(r"(?!.*www\.)[\w.-]+", url, re.IGNORECASE)
         return self._emit_code(len(url), url if self._last and is_address else _build_code(url))

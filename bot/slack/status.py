@@ -40,7 +40,7 @@ def build_title(text: str) -> str:
 
 async def _show(calls: Calls, place: dict[str, str], new: dict[str, str]) -> str | None:
     """Show the status in the newest way that the workspace has; return the method that worked."""
-    if calls.budget.room(SESSION) < 1:
+    if calls.budget.room(SESSION) < 2:
         return None  # while so many answers begin, the end of each needs the call more
     calls.budget.promise(SESSION)
     if await calls.call_if_possible(SESSION, status="processing", **place, **new) is not None:

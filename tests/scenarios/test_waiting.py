@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -58,8 +60,9 @@ async def test_whoever_waits_is_told_where(playground: Playground, start_bot: St
         for channel, ts in asked:
             (message,) = answers_in(playground, channel, ts)
             assert shown(message) in {"".join(answer.text.split()) for answer in answers}
-            session = playground.session(channel, ts)
-            assert (session["status"], session["status_text"]) == ("active", None)
+            await playground.wait_until(
+                lambda channel=channel, ts=ts: is_over(playground.session(channel, ts)), what="the end of the status"
+            )
 
     said = [str(entry["request"]) for entry in playground.log("api", STATUS)]
     assert any(re.search(r"number \d+ in line", status) for status in said)
@@ -93,3 +96,8 @@ async def test_without_a_status_line_the_message_itself_says_it(
         for channel, ts in asked:
             (message,) = answers_in(playground, channel, ts)
             assert shown(message) in {"".join(answer.text.split()) for answer in answers}
+
+
+def is_over(session: Mapping[str, Any] | None) -> bool:
+    """Return whether nothing of a status is left."""
+    return session is not None and (session["status"], session["status_text"]) == ("active", None)

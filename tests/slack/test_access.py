@@ -34,6 +34,7 @@ OURS = {"id": "U1", "team_id": TEAM}
 LEAST = {
     "status": Role.MEMBER,
     "help": Role.MEMBER,
+    "preferences": Role.MEMBER,
     "my-data": Role.MEMBER,
     "forget-me": Role.MEMBER,
     "budget": Role.MEMBER,

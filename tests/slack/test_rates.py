@@ -52,8 +52,8 @@ async def test_a_lane_never_lets_more_through_in_a_minute() -> None:
     await drive(clock, asyncio.wait_for(asyncio.gather(*(one(number) for number in range(35))), 60))
     clock.stop()
 
-    assert [number for number, _ in gone] == list(range(35))
-    times = [at for _, at in gone]
+    times = [at for _, at in sorted(gone)]  # by who came first; several may go at the same moment
+    assert times == sorted(times)
     assert all(later - earlier >= 59.9 for earlier, later in zip(times, times[10:], strict=False))
     assert times[9] < 5  # what there is room for goes at once
 

@@ -85,6 +85,7 @@ def inline_tokens(markdown: str) -> list[Token]:
 @example("<[!channel](https://evil.com)>")
 @example("@[here](https://evil.com)")
 @example("x\\https://evil.com`")
+@example("@-www.evil.com")
 def test_no_output_notifies_or_links(text: str) -> None:
     """No control sequence is left anywhere; what a parser reads as prose has no broadcast, image or unknown address."""
     safe = clean(text)

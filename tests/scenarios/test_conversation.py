@@ -42,6 +42,19 @@ async def test_a_direct_message_is_answered_as_it_streams(
     assert answer.created_at <= answer.first_token_at <= answer.finished_at
 
 
+async def test_a_title_that_somebody_gave_stays(playground: Playground, bot: RunningBot) -> None:
+    """A conversation is called by its first words until its person calls it something else."""
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "hello")
+    await playground.wait_for_reply(maya.dm, ts)
+    assert playground.session(maya.dm, ts)["title"] == "hello"
+    await maya.rename(maya.dm, ts, "Mine")
+    second = await maya.say(maya.dm, "What can you do?", thread_ts=ts)
+    await playground.wait_for_reply(maya.dm, ts, after=second)
+
+    assert playground.session(maya.dm, ts)["title"] == "Mine"
+
+
 async def test_two_people_are_answered_in_the_thread_of_a_channel(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:

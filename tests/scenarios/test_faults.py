@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 
+import aiohttp
 from sqlalchemy import select, text
 
 from bot.app import RunningBot
@@ -83,6 +84,33 @@ async def test_a_refreshed_socket_loses_nothing(playground: Playground, bot: Run
         ts = await maya.say(maya.dm, words)
         await playground.wait_for_reply(maya.dm, ts, timeout=20)
         assert len(answers_in(playground, maya.dm, ts)) == 1
+
+
+async def test_a_cut_socket_shows_and_is_mended(playground: Playground, bot: RunningBot) -> None:
+    """`/healthz` says so while it lasts; afterwards what was said meanwhile is answered, and so is what follows."""
+    maya = playground.maya
+    playground.fault("disconnected")
+    await _health(bot, 503)
+    missed = await maya.say(maya.dm, "hello")
+    playground.fault("disconnected", enabled=False)
+    await _health(bot, 200)
+    await playground.advance(61)  # Slack tries again after a minute
+    await playground.wait_for_reply(maya.dm, missed)
+    ts = await maya.say(maya.dm, "thanks")
+    await playground.wait_for_reply(maya.dm, ts)
+
+    assert len(answers_in(playground, maya.dm, missed)) == 1
+
+
+async def _health(bot: RunningBot, status: int) -> None:
+    """Wait until the bot's health has this status."""
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{bot.http_port}") as session:
+        for _ in range(600):
+            async with session.get("/healthz") as response:
+                if response.status == status:
+                    return
+            await asyncio.sleep(0.05)
+    raise TimeoutError(f"/healthz never was {status}")
 
 
 async def test_a_throttled_workspace_gets_the_whole_text(
@@ -195,6 +223,31 @@ async def test_a_stream_that_a_crash_left_behind_becomes_the_answer(
 
 
 FAILING = "CREATE TRIGGER failing BEFORE INSERT ON answers BEGIN SELECT RAISE(FAIL, 'out of order'); END"
+
+
+async def test_a_status_that_a_crash_left_behind_ends(
+    playground: Playground, start_bot: StartBot, finished: Finished, engine_process: EngineProcess
+) -> None:
+    """The bot dies and cannot say that it works no more; after the restart nothing is left of “is thinking”."""
+    maya = playground.maya
+    async with start_bot() as bot:
+        await playground.wait_for_connection()
+        os.kill(engine_process.pid, signal.SIGSTOP)
+        ts = await maya.say(maya.dm, "hello")
+        await playground.wait_until(
+            lambda: (playground.session(maya.dm, ts) or {}).get("status") == "processing", what="the status"
+        )
+        playground.fault("missing_method", methods="agents.sessions.setStatus", error="not_authorized")
+        bot.worker.cancel()
+    os.kill(engine_process.pid, signal.SIGCONT)
+    assert playground.session(maya.dm, ts)["status"] == "processing"
+    playground.fault("missing_method", enabled=False)
+
+    async with start_bot():
+        await finished()
+        await playground.wait_until(
+            lambda: playground.session(maya.dm, ts)["status"] == "active", what="the end of the status"
+        )
 
 
 async def test_a_database_that_recovers_costs_only_time(

@@ -121,6 +121,14 @@ def test_addresses_stand_where_slack_looks_for_them() -> None:
     assert settings["socket_mode_enabled"] is False
 
 
+def test_it_is_an_agent_of_the_kind_that_stays() -> None:
+    """Slack's agent view, and not the assistant view that it retires."""
+    features = build_manifest(name="A", request_url=None)["features"]
+
+    assert features["agent_view"]["agent_description"]
+    assert "assistant_view" not in features
+
+
 def test_people_can_write_to_it() -> None:
     """The most common mistake: a Messages tab that only reads."""
     home = build_manifest(name="A", request_url=None)["features"]["app_home"]

@@ -59,13 +59,14 @@ async def test_a_thumb_is_stored_and_can_be_changed_and_undone(
 async def test_a_thumb_down_asks_what_should_have_been_said(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:
-    """The form opens at once; its reason and correction are stored with the answer and its audience."""
+    """The form opens at once; its reason, comment and correction are stored with the answer and its audience."""
     maya = playground.maya
     reply = await ask(playground, maya)
     await maya.click(reply, "feedback", "negative_button")
     view = await playground.wait_for_view(maya.id)
     assert view["callback_id"] == "correction"
-    await maya.submit_view({"reason": "outdated", "correction": "Ask Priya: she owns it now."})
+    said = {"reason": "outdated", "comment": "Tom has left.", "correction": "Ask Priya: she owns it now."}
+    await maya.submit_view(said)
 
     (correction,) = await wait_for_rows(rows, Correction, 1)
     assert (correction.text, correction.user_id, correction.audience) == (
@@ -75,7 +76,7 @@ async def test_a_thumb_down_asks_what_should_have_been_said(
     )
     async with rows.begin() as session:
         current = (await session.scalars(select(Feedback).where(Feedback.superseded_at.is_(None)))).one()
-    assert (current.vote, current.reason) == ("down", "outdated")
+    assert (current.vote, current.reason, current.comment) == ("down", "outdated", "Tom has left.")
 
 
 async def test_skipping_the_form_keeps_the_vote(playground: Playground, bot: RunningBot, rows: Database) -> None:

@@ -1,5 +1,6 @@
 """What people read says what the code does."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -52,3 +53,28 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", document.read_text())
 
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_the_comparison_names_tests_that_exist() -> None:
+    """Each yes has a test, each partly or no has its reason, each of twenty complaints has a test; all are there."""
+    page = (ROOT / "docs" / "comparison.md").read_text()
+    rows = [re.split(r" *\| *", line.strip("| ")) for line in page.splitlines() if line.startswith("|")]
+    features = {row[0]: (row[2], row[3]) for row in rows if len(row) == 4 and row[2] in {"yes", "partly", "no"}}
+    complaints = {int(row[0]): row[-1] for row in rows if row[0].isdigit()}
+    shown = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", page)
+
+    assert len(features) == len([row for row in rows if len(row) == 4 and row[2] in {"yes", "partly", "no"}]) > 70
+    assert [name for name, (has, why) in features.items() if has == "yes" and "::test_" not in why] == []
+    assert [name for name, (has, why) in features.items() if has != "yes" and not re.match(r"[A-Z].{20,}\.", why)] == []
+    assert list(complaints) == list(range(1, 21))
+    assert [number for number, why in complaints.items() if "::test_" not in why] == []
+    assert [f"{path}::{name}" for path, name in shown if name not in _tests_in(ROOT / path)] == []
+    assert page.count("::test_") == len(shown)
+
+
+def _tests_in(path: Path) -> set[str]:
+    """Return the names of the tests that stand in a file."""
+    if not path.exists():
+        return set()
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name for node in ast.parse(path.read_text()).body if isinstance(node, functions)}

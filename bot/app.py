@@ -56,6 +56,7 @@ from bot.slack.prompt_commands import build_prompt_commands
 from bot.slack.rooms import Rooms
 from bot.slack.scheduling import build_scheduling
 from bot.slack.speech import Speech
+from bot.slack.tools import Tools
 from bot.slack.turns import Turns
 from bot.slack.workspaces import Workspaces
 from bot.storage.db import Database
@@ -118,6 +119,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         )
         admission = Admission(database, access, calls, budgets=_budgets(settings))
         speech = Speech(database, directory)
+        rooms = Rooms(calls, access, workspaces, speech)
         turns = Turns(database, answering, Asides(calls), admission, speech=speech, workspaces=workspaces)
         parts = _learning(settings, ground, speech, rollout=rollout, assistant=assistant, turns=turns, jobs=jobs)
         slack = build_slack_app(
@@ -133,6 +135,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             access=access,
             manners=_manners(settings),
             speech=speech,
+            tools=_tools(ground, directory, rooms, admission),
             learning=parts.learning,
             budgets=_budgets(settings),
             workspaces=workspaces,
@@ -140,7 +143,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
                 *build_ask_commands(database, assistant, answering, admission, directory=directory),
                 *_commands(settings, database, prompts, engine),
                 *_admin_commands(settings, database, running, learning=parts.learning, calls=calls, turns=turns),
-                *_schedules(settings, ground, directory, Rooms(calls, access, workspaces, speech), jobs),
+                *_schedules(settings, ground, directory, rooms, jobs),
             ],
         )
         await stack.enter_async_context(jobs.running())
@@ -187,6 +190,12 @@ def _schedules(settings: Settings, ground: Ground, directory: Directory, rooms: 
     return build_scheduling(
         ground.database, directory, rooms, late_hours=hours, add_jobs=jobs.add_schedules, write_digest=digests.write
     )
+
+
+def _tools(ground: Ground, directory: Directory, rooms: Rooms, admission: Admission) -> Tools:
+    writer = DigestWriter(ground.running.client, ground.prompts)
+    reader = ChannelDigests(ground.calls, directory, writer)
+    return Tools(reader, writer, rooms, calls=ground.calls, directory=directory, admission=admission)
 
 
 def _access(settings: Settings, database: Database, directory: Directory, identity: AuthorizeResult) -> Access:

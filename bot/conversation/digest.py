@@ -3,7 +3,7 @@
 Nothing of it is stored; whoever asks for a digest shows it to people who may read what it is of.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
 from bot.conversation.prompt_book import PromptBook
@@ -26,43 +26,48 @@ class DigestWriter:
         self._engine = engine
         self._prompts = prompts
 
-    async def write(self, lines: Sequence[str], *, scope: str) -> str:
-        """Return the digest of *lines*, each what one person said; *scope* keeps it apart from every other prompt."""
+    async def write(self, lines: Sequence[str], *, scope: str, prompt: str = PROMPT, **values: str) -> str:
+        """Return the digest of *lines*, each what one person said; *scope* keeps it apart from every other prompt.
+
+        Another *prompt* may ask for something else of them, filled in with *values* too.
+        """
         model = next(iter(await self._engine.models()), None)
         if model is None:
             raise EngineError("The model's server serves no model.")
         text, rest = "", list(lines)
         while rest:
-            taken = await self._fill(text, rest, model)
-            text = await self._ask(text, "\n".join(rest[:taken]), model, scope=scope) or text
+            fixed = {**values, "prompt": prompt, "earlier": text}
+            taken = await self._fill(fixed, rest, model)
+            text = await self._ask(fixed, "\n".join(rest[:taken]), model, scope=scope) or text
             rest = rest[taken:]
         return text
 
-    async def _fill(self, earlier: str, lines: list[str], model: ModelInfo) -> int:
+    async def _fill(self, fixed: Mapping[str, str], lines: list[str], model: ModelInfo) -> int:
         """Return how many of the next lines fit into one prompt: found by halves; a line that is too long is cut."""
         room = (model.n_ctx or UNKNOWN_CONTEXT) - _most_tokens(model) - MARGIN
         low, high = 0, len(lines)
         while low < high:
             middle = (low + high + 1) // 2
-            if await self._count(earlier, "\n".join(lines[:middle])) <= room:
+            if await self._count(fixed, "\n".join(lines[:middle])) <= room:
                 low = middle
             else:
                 high = middle - 1
-        while not low and len(lines[0]) > MARGIN and await self._count(earlier, lines[0]) > room:
+        while not low and len(lines[0]) > MARGIN and await self._count(fixed, lines[0]) > room:
             lines[0] = lines[0][: len(lines[0]) // 2]
         return max(low, 1)
 
-    async def _count(self, earlier: str, messages: str) -> int:
-        return await self._engine.count_tokens(self._build(earlier, messages))
+    async def _count(self, fixed: Mapping[str, str], messages: str) -> int:
+        return await self._engine.count_tokens(self._build(fixed, messages))
 
-    def _build(self, earlier: str, messages: str) -> list[dict[str, str]]:
-        return [{"role": "user", "content": self._prompts.get(PROMPT).render(earlier=earlier, messages=messages)}]
+    def _build(self, fixed: Mapping[str, str], messages: str) -> list[dict[str, str]]:
+        content = self._prompts.get(fixed["prompt"]).render(**{**fixed, "messages": messages})
+        return [{"role": "user", "content": content}]
 
-    async def _ask(self, earlier: str, messages: str, model: ModelInfo, *, scope: str) -> str:
+    async def _ask(self, fixed: Mapping[str, str], messages: str, model: ModelInfo, *, scope: str) -> str:
         options = AnswerOptions(
             model=model.id, temperature=0.0, max_tokens=_most_tokens(model), scope=scope, priority=BACKGROUND
         )
-        async with aclosing(self._engine.chat(self._build(earlier, messages), options)) as chunks:
+        async with aclosing(self._engine.chat(self._build(fixed, messages), options)) as chunks:
             return "".join([chunk.text async for chunk in chunks]).strip()
 
 

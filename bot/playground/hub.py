@@ -189,7 +189,7 @@ class Hub:
         """Return the app as the page shows it."""
         return {
             **asdict(self.app),
-            "shortcuts": [],
+            "shortcuts": [asdict(shortcut) for shortcut in self.manifest.shortcuts],
             "connected": (self.http or self.sockets).is_connected and not self.faults.is_on("disconnected"),
             "delivery": "http" if self.http else "socket",
             "stoppable": self.manifest.is_subscribed("agent_session_stopped"),

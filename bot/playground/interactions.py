@@ -118,6 +118,20 @@ async def run_command(hub: Hub, *, user: User, channel: Channel, command: str, t
     return await hub.delivery.ask(Envelope("slash_commands", command, payload, accepts_response=True))
 
 
+async def run_message_shortcut(hub: Hub, *, user: User, message: Message, callback_id: str) -> Outcome:
+    """Tell the app of a shortcut that somebody chose in a message's menu."""
+    channel = hub.workspace.channels[message.channel]
+    payload = _base(hub, "message_action", user) | {
+        "callback_id": callback_id,
+        "action_ts": hub.workspace.next_ts(hub.clock.now()),
+        "channel": {"id": channel.id, "name": channel_name(channel)},
+        "message_ts": message.ts,
+        "message": message_object(hub, message),
+        "response_url": response_url(hub, channel=channel.id, user=user.id),
+    }
+    return await _ask(hub, "message_action", payload)
+
+
 def response_url(hub: Hub, *, channel: str, user: str, message_ts: str | None = None) -> str:
     """Return a URL through which the app can answer an interaction."""
     key = hub.response_urls.issue(channel=channel, user=user, message_ts=message_ts)

@@ -21,6 +21,16 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Shortcut:
+    """A shortcut as people see it in the menu of a message (type message) or of the workspace (global)."""
+
+    name: str
+    type: str
+    callback_id: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What the app is allowed: None for events or scopes means everything."""
 
@@ -32,6 +42,7 @@ class Manifest:
     has_messages: bool = True  # whether its Messages tab is there
     takes_messages: bool = True  # whether people can write there
     document: Mapping[str, Any] | None = None
+    shortcuts: tuple[Shortcut, ...] = ()
 
     def is_subscribed(self, event: str) -> bool:
         """Say whether the app gets *event*, such as message.channels or app_mention."""
@@ -76,6 +87,7 @@ def parse_manifest(document: Mapping[str, Any], *, origin: str) -> Manifest:
             has_messages=bool(home.get("messages_tab_enabled", True)),
             takes_messages=not home.get("messages_tab_read_only_enabled", False),
             document=document,
+            shortcuts=tuple(_parse_shortcut(item) for item in features.get("shortcuts", [])),
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise PlaygroundError(f"{origin} is not an app manifest as `bot manifest` writes it ({error!r}).") from error
@@ -87,6 +99,10 @@ def _parse_command(item: Mapping[str, Any]) -> Command:
         description=item.get("description", ""),
         usage_hint=item.get("usage_hint", ""),
     )
+
+
+def _parse_shortcut(item: Mapping[str, Any]) -> Shortcut:
+    return Shortcut(item["name"], item["type"], item["callback_id"], item.get("description", ""))
 
 
 def _load(path: Path) -> Mapping[str, Any]:

@@ -140,6 +140,10 @@ class Person:
         """Run a slash command, in the DM with the app unless told otherwise."""
         return await interactions.post_command(self._page(channel or self.dm, command=command, text=text))
 
+    async def shortcut(self, channel: str, ts: str, callback_id: str) -> None:
+        """Choose one of the app's shortcuts in the menu of a message."""
+        await interactions.post_shortcut(self._page(channel, ts=ts, callback_id=callback_id))
+
     def sees(self, channel: str, thread_ts: str | None = None) -> list[Json]:
         """Return what the page shows of a channel or thread, with what only this person sees."""
         return list(state.get_messages(self._page(channel, thread_ts=thread_ts, limit=500))["messages"])

@@ -33,10 +33,13 @@ from bot.slack.orders import Command
 from bot.slack.preference_commands import build_preference_commands
 from bot.slack.review import register_review
 from bot.slack.rights import register_rights
+from bot.slack.shortcuts import register_shortcuts
 from bot.slack.sightings import register_sightings
 from bot.slack.speech import Speech, register_speech
 from bot.slack.status_commands import build_status_commands
 from bot.slack.thread_orders import ThreadOrders
+from bot.slack.tool_commands import build_tool_commands
+from bot.slack.tools import Tools
 from bot.slack.turn_commands import build_turn_commands
 from bot.slack.turns import Turns
 from bot.slack.workspaces import Workspaces
@@ -57,6 +60,7 @@ def build_slack_app(
     access: Access,
     manners: Manners,
     speech: Speech,
+    tools: Tools,
     learning: Learning | None = None,
     workspaces: Workspaces | None = None,
     commands: Sequence[Command] = (),
@@ -87,6 +91,7 @@ def build_slack_app(
         *build_status_commands(database, engine, learning, budgets),
         *build_manner_commands(database),
         *build_preference_commands(database),
+        *build_tool_commands(tools),
         *build_channel_form_commands(form),
         *(build_learning_commands(learning, access) if learning is not None else []),
         *commands,
@@ -97,12 +102,21 @@ def build_slack_app(
     register_choosing(app, database=database, calls=calls, directory=directory, answering=answering)
     intake.commands, turns.orders = desk.commands, ThreadOrders(desk, calls)
     register_order_buttons(app, desk=desk)
+    register_shortcuts(app, tools=tools, database=database, calls=calls, directory=directory)
     register_review(app, database=database, calls=calls)
-    if learning is not None:
-        register_learning(app, learning=learning, calls=calls, access=access)
-        register_why(app, database=database, calls=calls, learning=learning, access=access)
-        answering.explains = True
+    answering.explains = _register_learning(app, learning, database=database, calls=calls, access=access)
     return app
+
+
+def _register_learning(
+    app: AsyncApp, learning: Learning | None, *, database: Database, calls: Calls, access: Access
+) -> bool:
+    """Register what belongs to learning; return whether there is any."""
+    if learning is None:
+        return False
+    register_learning(app, learning=learning, calls=calls, access=access)
+    register_why(app, database=database, calls=calls, learning=learning, access=access)
+    return True
 
 
 def _build_bolt(

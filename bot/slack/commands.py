@@ -56,7 +56,7 @@ class Desk:
         needed = command.needs(words)
         if role < needed:
             return Reply(tell_refusal(role, needed), is_done=False)
-        return await _carry_out(command, call)
+        return await carry_out(command, call)
 
     async def _help(self, call: Call) -> Reply:
         name = call.words.removeprefix(call.lead.strip()).strip().lower()
@@ -68,7 +68,8 @@ class Desk:
         return Reply(render_command(command, call))
 
 
-async def _carry_out(command: Command, call: Call) -> Reply:
+async def carry_out(command: Command, call: Call) -> Reply:
+    """Do what is ordered; whatever goes wrong becomes a sentence."""
     try:
         return await command.run(call)
     except UsageError as error:

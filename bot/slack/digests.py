@@ -1,7 +1,8 @@
 """A digest of a channel as Slack shows it: what was said since the last one, with links to the longest threads."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,7 @@ from bot.slack.calls import Calls, is_passing
 from bot.slack.chunks import find_urls
 from bot.slack.directory import Directory
 from bot.slack.gating import SPOKEN_SUBTYPES
+from bot.slack.orders import BANG
 from bot.slack.render import render_mrkdwn
 from bot.slack.safety import neutralise
 from bot.slack.schedule_runner import DigestOrder
@@ -37,6 +39,7 @@ class Heard:
     lines: list[str]
     people: int
     busiest: list[tuple[str, int]]
+    stamps: list[str] = field(default_factory=list)  # of the lines
 
 
 class ChannelDigests:
@@ -49,7 +52,7 @@ class ChannelDigests:
 
     async def write(self, order: DigestOrder) -> dict[str, Any]:
         """Return a digest as arguments of chat.postMessage; raise a passing *DeliveryError* for what passes."""
-        heard = await self._hear(order)
+        heard = await self.hear(order.source_id, since=order.since, until=order.until)
         since = tell_moment(order.since)
         if not heard.lines:
             sentence = _("Nothing was said in <#{channel}> since {since}.")
@@ -74,21 +77,33 @@ class ChannelDigests:
                 parts.append(f"<{found['permalink']}|{label}>")
         return " · ".join(parts)
 
-    async def _hear(self, order: DigestOrder) -> Heard:
+    async def hear(self, channel_id: str, *, since: datetime, until: datetime) -> Heard:
         """Read what was said between the two moments, threads included."""
-        span = {"oldest": f"{order.since.timestamp():.6f}", "latest": f"{order.until.timestamp():.6f}"}
-        roots = await self._read("conversations.history", channel=order.source_id, **span)
+        span = {"oldest": f"{since.timestamp():.6f}", "latest": f"{until.timestamp():.6f}"}
+        roots = await self._read("conversations.history", channel=channel_id, **span)
         threads = sorted(roots, key=lambda message: int(message.get("reply_count") or 0), reverse=True)
         said = list(roots)
         for root in threads[:MOST_THREADS]:
             if root.get("reply_count"):
-                replies = await self._read("conversations.replies", channel=order.source_id, ts=str(root["ts"]), **span)
+                replies = await self._read("conversations.replies", channel=channel_id, ts=str(root["ts"]), **span)
                 said += [reply for reply in replies if reply.get("ts") != root["ts"]]
-        spoken = sorted((one for one in said if _is_spoken(one)), key=lambda one: float(one["ts"]))[-MOST_MESSAGES:]
+        spoken = [one for one in said if _is_spoken(one)]
+        busiest = [(str(root["ts"]), int(root["reply_count"])) for root in threads if root.get("reply_count")]
+        return await self._note(spoken, busiest[:SHOWN_THREADS])
+
+    async def hear_thread(self, channel_id: str, thread_ts: str, *, until_ts: str = "") -> Heard:
+        """Read a thread (up to a message), with what the assistant said, without the orders that it was given."""
+        said = await self._read("conversations.replies", channel=channel_id, ts=thread_ts)
+        said = [one for one in said if not until_ts or float(one["ts"]) <= float(until_ts)]
+        spoken = [one for one in said if one.get("user") and one.get("subtype") in SPOKEN_SUBTYPES]
+        return await self._note([one for one in spoken if not str(one.get("text")).startswith(BANG)], [])
+
+    async def _note(self, said: list[Mapping[str, Any]], busiest: list[tuple[str, int]]) -> Heard:
+        spoken = sorted(said, key=lambda one: float(one["ts"]))[-MOST_MESSAGES:]
         users = {str(message["user"]) for message in spoken}
         names = await self._directory.names(users | {name for message in spoken for name in mentioned_users(message)})
-        busiest = [(str(root["ts"]), int(root["reply_count"])) for root in threads if root.get("reply_count")]
-        return Heard([_line(message, names) for message in spoken], len(users), busiest[:SHOWN_THREADS])
+        lines = [_line(message, names) for message in spoken]
+        return Heard(lines, len(users), busiest, [str(message["ts"]) for message in spoken])
 
     async def _read(self, method: str, **where: Any) -> list[Mapping[str, Any]]:
         """Read every page, up to what a digest can take."""

@@ -65,7 +65,18 @@ EVENTS = {
     "message.mpim": "answer in group messages",
     "tokens_revoked": "forget a token that no longer works",
 }
-SHORTCUTS: tuple[Mapping[str, str], ...] = ()
+SUMMARISE_THREAD, EXPLAIN, TRANSLATE = "summarise_thread", "explain_message", "translate_message"
+DRAFT_REPLY, TEACH = "draft_reply", "teach"
+SHORTCUTS: tuple[Mapping[str, str], ...] = tuple(
+    {"name": name, "type": "message", "callback_id": callback_id, "description": description}
+    for callback_id, name, description in (
+        (SUMMARISE_THREAD, "Summarise thread", "What was decided and what is open, for you alone"),
+        (EXPLAIN, "Explain this", "The message in plain words, for you alone"),
+        (TRANSLATE, "Translate this", "The message in the language of your Slack, for you alone"),
+        (DRAFT_REPLY, "Draft a reply", "What you could answer, for you alone"),
+        (TEACH, "Teach the assistant", "Say what an answer of the assistant should have been"),
+    )
+)
 
 
 def build_manifest(

@@ -15,6 +15,7 @@ from bot.slack.access import Access, tell_refusal
 from bot.slack.calls import Calls
 from bot.slack.channel_modal import CHANNEL_FORM
 from bot.slack.learning_words import ALLOW
+from bot.slack.manifest import SHORTCUTS
 from bot.slack.orders import Role
 
 INTERACTIVE = ("block_actions", "view_submission", "view_closed", "message_action", "shortcut", "block_suggestion")
@@ -47,6 +48,7 @@ BUTTONS: dict[str, Role] = {
     blocks.REVIEW: Role.REVIEWER,
     blocks.REVIEW_REJECT: Role.REVIEWER,
     blocks.REVIEW_NEXT: Role.REVIEWER,
+    **{shortcut["callback_id"]: Role.MEMBER for shortcut in SHORTCUTS},
 }
 
 

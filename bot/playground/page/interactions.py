@@ -15,6 +15,7 @@ from bot.playground.interactions import (
     click_message,
     close_view,
     run_command,
+    run_message_shortcut,
     submit_view,
     suggest_options,
 )
@@ -46,6 +47,17 @@ async def post_command(page: PageRequest) -> Json:
         return {"ok": False, "error": f"{command} failed with the error “{error}”"}
     if outcome.response:
         _respond_directly(hub, channel.id, user=user.id, response=outcome.response)
+    return {"ok": True}
+
+
+async def post_shortcut(page: PageRequest) -> Json:
+    """Choose one of the app's shortcuts in the menu of a message."""
+    hub, message, callback_id = page.hub, page.message(), page.text("callback_id")
+    if not any(known.callback_id == callback_id and known.type == "message" for known in hub.manifest.shortcuts):
+        raise PageError("The app has no such shortcut.", status=404)
+    outcome = await run_message_shortcut(hub, user=page.user, message=message, callback_id=callback_id)
+    if not outcome.ok:
+        raise PageError(FAILED, status=502)
     return {"ok": True}
 
 

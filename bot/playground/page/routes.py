@@ -31,6 +31,7 @@ ROUTES: tuple[tuple[str, str, Answer], ...] = (
     ("POST", "/page/reactions", messages.post_reaction),
     ("POST", "/page/typing", messages.post_typing),
     ("POST", "/page/commands", interactions.post_command),
+    ("POST", "/page/shortcuts", interactions.post_shortcut),
     ("POST", "/page/actions", interactions.post_action),
     ("POST", "/page/options", interactions.post_options),
     ("POST", "/page/views/submit", interactions.post_view_submission),

@@ -1,0 +1,125 @@
+"""Summaries, translations and the like, as a running bot writes them for one person."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.app import RunningBot, running_bot
+from bot.playground.testing import Playground
+from bot.slack.manifest import DRAFT_REPLY, EXPLAIN, SUMMARISE_THREAD, TEACH, TRANSLATE, build_manifest
+from tests.scenarios.conftest import KEY, EngineProcess, StartBot, settings_for
+
+BOT = "U0APPRENTICE"
+NOBODY_SERVES = "http://127.0.0.1:9"
+
+
+async def order(
+    playground: Playground, text: str, *, channel: str = "general", words: int = 2
+) -> list[dict[str, object]]:
+    """Let Tom give an order and return what he alone is told: a word that it takes a moment, and what came of it."""
+    tom = playground.tom
+    before = len(tom.ephemerals(channel))
+    await tom.command("/apprentice", text, channel=channel)
+    told = await playground.wait_until(
+        lambda: found if len(found := tom.ephemerals(channel)[before:]) >= words else None,
+        timeout=30,
+        what="the outcome",
+    )
+    return list(told)
+
+
+async def test_a_summary_says_what_it_is_from(playground: Playground, bot: RunningBot) -> None:
+    """Of another channel, for the person alone, with numbered links that lead to the messages."""
+    root = await playground.maya.say("support", "The import fails since this morning.")
+    await playground.tom.say("support", "I roll it back until 5 pm.", thread_ts=root)
+    _wait, told = await order(playground, "summarise <#C0SUPPORT|support> since 2h")
+
+    (sources,) = [block for block in told["blocks"] if block["type"] == "context"]  # type: ignore[attr-defined]
+    said = sources["elements"][0]["text"]
+    assert said.startswith("From 2 messages · <")
+    assert f"/archives/C0SUPPORT/p{root.replace('.', '')}" in said
+    assert "|[1]>" in said
+    assert [message for message in playground.messages("general") if message["user"] == BOT] == []
+
+
+async def test_in_a_thread_everybody_sees_it(playground: Playground, bot: RunningBot) -> None:
+    """`!actions` reads its own thread and answers there, without the order itself."""
+    root = await playground.maya.say("general", f"<@{BOT}> Tom writes the report until Friday.")
+    await playground.wait_for_reply("general", root)
+    ordered = await playground.tom.say("general", "!actions", thread_ts=root)
+    reply = await playground.wait_for_reply("general", root, after=ordered, timeout=30)
+
+    assert "From 2 messages" in str(reply["blocks"])
+
+
+async def test_a_text_is_translated_for_one_person(playground: Playground, bot: RunningBot) -> None:
+    """Nobody else sees it, and it needs no channel that the assistant can read."""
+    _wait, told = await order(playground, "translate to German Good morning")
+
+    assert told["blocks"]
+    assert [message for message in playground.messages("general") if message["user"] == BOT] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("summarise <#C0LEADS|leads>", "I cannot see <#C0LEADS>"),
+        ("summarise unread", "Slack does not tell me what you have not read yet"),
+        ("translate", "I need a text"),
+    ],
+)
+async def test_what_is_refused(playground: Playground, start_bot: StartBot, words: str, sentence: str) -> None:
+    """In one sentence, before any model is asked."""
+    async with start_bot(engine_url=NOBODY_SERVES):
+        await playground.wait_for_connection()
+        (told,) = await order(playground, words, words=1)
+
+    assert sentence in str(told["text"])
+
+
+async def test_a_private_channel_is_told_to_nobody_outside(playground: Playground, start_bot: StartBot) -> None:
+    """The assistant is in it, Tom is not: he learns nothing of it."""
+    async with start_bot(engine_url=NOBODY_SERVES):
+        await playground.wait_for_connection()
+        await playground.maya.invite("leads", BOT)
+        await playground.maya.say("leads", "The merger is on.")
+        (told,) = await order(playground, "summarise <#C0LEADS|leads>", words=1)
+
+    assert "merger" not in str(told)
+    assert "You are not in <#C0LEADS>" in str(told["text"])
+
+
+@pytest.fixture
+async def declared() -> AsyncIterator[Playground]:
+    """Open a workspace whose menus show what the manifest declares."""
+    async with Playground(manifest=build_manifest(name="Apprentice", request_url=None)) as opened:
+        yield opened
+
+
+async def test_shortcuts_of_a_message(declared: Playground, engine_process: EngineProcess, tmp_path: Path) -> None:
+    """Each answers the person alone; teaching opens the form for an answer, and says so of any other message."""
+    settings = settings_for(declared, tmp_path, engine_url=engine_process.url, engine_api_key=KEY)
+    tom, maya = declared.tom, declared.maya
+    async with running_bot(settings):
+        await declared.wait_for_connection()
+        root = await maya.say("general", f"<@{BOT}> The import fails.")
+        reply = await declared.wait_for_reply("general", root, timeout=30)
+        for shortcut in (SUMMARISE_THREAD, EXPLAIN, TRANSLATE, DRAFT_REPLY):
+            before = len(tom.ephemerals("general"))
+            await tom.shortcut("general", root, shortcut)
+            told = await declared.wait_until(
+                lambda before=before: found if len(found := tom.ephemerals("general")[before:]) >= 2 else None,  # type: ignore[misc]
+                timeout=30,
+                what=shortcut,
+            )
+            assert told[-1]["blocks"], shortcut
+        await tom.shortcut("general", str(reply["ts"]), TEACH)
+        form = await declared.wait_for_view(tom.id)
+        await tom.shortcut("general", root, TEACH)
+        await declared.wait_until(
+            lambda: "only be taught by my own answers" in tom.ephemerals("general")[-1]["text"], what="the sentence"
+        )
+
+    assert form["callback_id"] == "correction"
+    assert maya.ephemerals("general") == []

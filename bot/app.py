@@ -32,32 +32,32 @@ from bot.learning.window import Window
 from bot.learning_parts import LearningParts, build_learning
 from bot.running_engine import RunningEngine
 from bot.settings import STARTER_MODEL, Settings, Transport
-from bot.slack.access import Access, Home
-from bot.slack.admin_commands import build_admin_commands
-from bot.slack.admission import Admission
-from bot.slack.answering import Answering
 from bot.slack.app import build_slack_app
-from bot.slack.asides import Asides
-from bot.slack.ask_commands import build_ask_commands
 from bot.slack.calls import Calls
+from bot.slack.commands.admin import build_admin_commands
+from bot.slack.commands.ask import build_ask_commands
+from bot.slack.commands.doctor import build_doctor_command
+from bot.slack.commands.orders import Command
+from bot.slack.commands.prompts import build_prompt_commands
 from bot.slack.connection import connected
-from bot.slack.digests import ChannelDigests
-from bot.slack.directory import Directory
-from bot.slack.doctor_commands import build_doctor_command
-from bot.slack.file_desk import FileDesk
-from bot.slack.file_fetch import file_fetcher
-from bot.slack.gating import Guests
-from bot.slack.installing import build_flow
+from bot.slack.files.desk import FileDesk
+from bot.slack.files.fetch import file_fetcher
 from bot.slack.intake import Manners
-from bot.slack.learning_news import LearningNews
-from bot.slack.offers import Offers
-from bot.slack.orders import Command
-from bot.slack.prompt_commands import build_prompt_commands
-from bot.slack.rooms import Rooms
-from bot.slack.scheduling import build_scheduling
-from bot.slack.speech import Speech
-from bot.slack.tools import Tools
-from bot.slack.turns import Turns
+from bot.slack.learning.news import LearningNews
+from bot.slack.people.access import Access, Home
+from bot.slack.people.directory import Directory
+from bot.slack.people.gating import Guests
+from bot.slack.people.rooms import Rooms
+from bot.slack.people.speech import Speech
+from bot.slack.schedule.digests import ChannelDigests
+from bot.slack.schedule.scheduling import build_scheduling
+from bot.slack.setup.installing import build_flow
+from bot.slack.tools.tools import Tools
+from bot.slack.turns.admission import Admission
+from bot.slack.turns.answering import Answering
+from bot.slack.turns.asides import Asides
+from bot.slack.turns.offers import Offers
+from bot.slack.turns.turns import Turns
 from bot.slack.workspaces import Workspaces
 from bot.storage.db import Database
 from bot.web import build_web_app, serving
@@ -290,7 +290,7 @@ def _assistant(
         temperature=settings.answer_temperature,
         memory=memory,
         asks_certainty=settings.answer_certainty,
-        choose_adapter=rollout.choose,
+        choose_adapter=rollout.choose_for,
         sees_images={"on": True, "off": False}.get(settings.model_sees_images),
     )
 

@@ -46,7 +46,7 @@ def demo(port: int, opens_browser: bool) -> None:
     from bot.demo import MANIFEST, run_demo
     from bot.lock import holding
     from bot.signals import stop_event
-    from bot.slack.manifest import build_manifest, render_json
+    from bot.slack.setup.manifest import build_manifest, render_json
 
     settings = start()
     folder = settings.data_dir / "demo"
@@ -150,7 +150,7 @@ def manifest(
     *, request_url: str | None, install_url: str | None, is_for_org: bool, name: str, form: str, explains: bool
 ) -> None:
     """Print the app manifest to paste at api.slack.com/apps → Create New App → From a manifest."""
-    from bot.slack.manifest import build_manifest, explain, render_json, render_yaml
+    from bot.slack.setup.manifest import build_manifest, explain, render_json, render_yaml
 
     if not 1 <= len(name) <= 35:
         raise click.BadParameter("Slack takes 1 to 35 characters.", param_hint="--name")

@@ -25,8 +25,8 @@ from bot.learning.window import Window
 from bot.lock import find_holder
 from bot.settings import Settings, Transport
 from bot.shipped import shipped
-from bot.slack.checkup import examine_slack
-from bot.slack.checkup_questions import Account
+from bot.slack.setup.checkup import examine_slack
+from bot.slack.setup.checkup_questions import Account
 from bot.storage.adapters import served_adapters
 from bot.storage.db import Database, Session
 from bot.storage.installations import count_installations

@@ -14,7 +14,7 @@ from bot.settings import Settings
 from bot.shipped import shipped
 from bot.slack.calls import Calls
 from bot.slack.connection import log_in, slack_client
-from bot.slack.installing import open_workspaces
+from bot.slack.setup.installing import open_workspaces
 from bot.slack.workspaces import Workspaces
 from bot.storage.db import Database, open_database
 

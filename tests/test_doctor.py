@@ -14,11 +14,11 @@ from bot.cli import cli
 from bot.findings import Finding, Verdict, is_sound, render_findings
 from bot.playground.testing import Playground
 from bot.settings import STARTER_MODEL, Settings
-from bot.slack.checkup import examine_slack
-from bot.slack.checkup_questions import Account
-from bot.slack.doctor_commands import build_doctor_command
-from bot.slack.manifest import SCOPES, build_manifest
-from bot.slack.orders import Call, Role
+from bot.slack.commands.doctor import build_doctor_command
+from bot.slack.commands.orders import Call, Role
+from bot.slack.setup.checkup import examine_slack
+from bot.slack.setup.checkup_questions import Account
+from bot.slack.setup.manifest import SCOPES, build_manifest
 from bot.slack.sightings import name_event
 from bot.storage.db import Database
 from bot.storage.installations import save_installation

@@ -10,38 +10,38 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.admin.budgets import Budgets
 from bot.engine.client import EngineClient
 from bot.learning.control import Learning
-from bot.slack.access import Access
-from bot.slack.actions import register_actions
-from bot.slack.answering import Answering
-from bot.slack.asking import ASK
 from bot.slack.calls import Calls
-from bot.slack.changes import register_changes
-from bot.slack.channel_modal import ChannelForm, build_channel_form_commands, register_channel_form
-from bot.slack.choosing import register_choosing
-from bot.slack.commands import Desk, register_commands
-from bot.slack.directory import Directory
-from bot.slack.edits import Edits, register_edits
+from bot.slack.commands.asking import ASK
+from bot.slack.commands.order_buttons import register_order_buttons
+from bot.slack.commands.orders import Command
+from bot.slack.commands.preferences import build_preference_commands
+from bot.slack.commands.review import register_review
+from bot.slack.commands.status import build_status_commands
+from bot.slack.commands.table import Desk, register_commands
+from bot.slack.commands.thread_orders import ThreadOrders
+from bot.slack.commands.turns import build_turn_commands
 from bot.slack.events import register_events, register_intake
-from bot.slack.installing import build_identity, register_endings
 from bot.slack.intake import Intake, Manners
-from bot.slack.learning_actions import register_learning
-from bot.slack.learning_commands import build_learning_commands
-from bot.slack.learning_why import register_why
-from bot.slack.manners import build_manner_commands, register_manners
-from bot.slack.order_buttons import register_order_buttons
-from bot.slack.orders import Command
-from bot.slack.preference_commands import build_preference_commands
-from bot.slack.review import register_review
-from bot.slack.rights import register_rights
-from bot.slack.shortcuts import register_shortcuts
+from bot.slack.learning.actions import register_learning
+from bot.slack.learning.commands import build_learning_commands
+from bot.slack.learning.why import register_why
+from bot.slack.people.access import Access
+from bot.slack.people.channel_modal import ChannelForm, build_channel_form_commands, register_channel_form
+from bot.slack.people.directory import Directory
+from bot.slack.people.rights import register_rights
+from bot.slack.people.speech import Speech, register_speech
+from bot.slack.setup.installing import build_identity, register_endings
 from bot.slack.sightings import register_sightings
-from bot.slack.speech import Speech, register_speech
-from bot.slack.status_commands import build_status_commands
-from bot.slack.thread_orders import ThreadOrders
-from bot.slack.tool_commands import build_tool_commands
-from bot.slack.tools import Tools
-from bot.slack.turn_commands import build_turn_commands
-from bot.slack.turns import Turns
+from bot.slack.tools.commands import build_tool_commands
+from bot.slack.tools.shortcuts import register_shortcuts
+from bot.slack.tools.tools import Tools
+from bot.slack.turns.actions import register_actions
+from bot.slack.turns.answering import Answering
+from bot.slack.turns.changes import register_changes
+from bot.slack.turns.choosing import register_choosing
+from bot.slack.turns.edits import Edits, register_edits
+from bot.slack.turns.manners import build_manner_commands, register_manners
+from bot.slack.turns.turns import Turns
 from bot.slack.workspaces import Workspaces
 from bot.storage.db import Database
 

@@ -8,15 +8,15 @@ from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
 from bot.learning.control import Learning
-from bot.slack.access import Access, tell_refusal
-from bot.slack.answering import Answering
 from bot.slack.blocks import section
 from bot.slack.calls import Calls
+from bot.slack.commands.orders import Role
 from bot.slack.intake import IN_LINE, Intake
-from bot.slack.learning_home import publish_home
-from bot.slack.manifest import list_suggestions
-from bot.slack.orders import Role
-from bot.slack.turns import Turns
+from bot.slack.learning.home import publish_home
+from bot.slack.people.access import Access, tell_refusal
+from bot.slack.setup.manifest import list_suggestions
+from bot.slack.turns.answering import Answering
+from bot.slack.turns.turns import Turns
 
 log = logging.getLogger(__name__)
 

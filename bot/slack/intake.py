@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 from bot.metrics import ACCEPT_SECONDS, EVENTS
-from bot.slack.bang import ORDER, UNHEARD, mark_order
-from bot.slack.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
-from bot.slack.orders import Commands
+from bot.slack.commands.bang import ORDER, UNHEARD, mark_order
+from bot.slack.commands.orders import Commands
+from bot.slack.people.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
 from bot.storage import inbox
 from bot.storage.admin_tables import Right
 from bot.storage.channel_settings import ChannelRules, load_rules

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from bot.slack.chunks import build_code_span, build_fence, build_link, build_quote, build_table
+from bot.slack.delivery.chunks import build_code_span, build_fence, build_link, build_quote, build_table
 
 # Invisible characters that carry nothing a person wrote: controls, bidi overrides, tag characters, lone surrogates.
 _INVISIBLE = re.compile(

@@ -11,7 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.errors import PageError
 from bot.playground.testing import Playground
-from bot.slack.manifest import build_manifest
+from bot.slack.setup.manifest import build_manifest
 from tests.playground.conftest import GENERAL, LEADS, MAYA, build_client, error_of
 
 PNG = bytes.fromhex(

@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from bot.app import RunningBot
 from bot.playground.testing import Person, Playground
-from bot.slack import turns
-from bot.slack.manifest import USAGE_HINT
+from bot.slack.setup.manifest import USAGE_HINT
+from bot.slack.turns import turns
 from bot.storage.asking_tables import Asking, Candidate
 from bot.storage.db import Database
 from bot.storage.tables import Answer, AnswerState, Audience, Inbox, Message, PreferencePair, Thread

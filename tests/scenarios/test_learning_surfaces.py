@@ -16,8 +16,8 @@ from bot.app import RunningBot
 from bot.playground.testing import Person, Playground
 from bot.settings import STARTER_MODEL
 from bot.slack.calls import Calls
-from bot.slack.learning_report import post_report
-from bot.slack.manifest import build_manifest
+from bot.slack.learning.report import post_report
+from bot.slack.setup.manifest import build_manifest
 from bot.storage.db import Database
 from bot.storage.learning_tables import Adapter, AdapterState, AuditRow, Run, RunState, TrainingChoice
 from bot.storage.tables import Correction, now

@@ -8,7 +8,7 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.app import RunningBot
 from bot.playground.testing import Playground
-from bot.slack.manifest import COMMAND, EVENTS, SHORTCUTS, build_manifest
+from bot.slack.setup.manifest import COMMAND, EVENTS, SHORTCUTS, build_manifest
 from tests.scenarios.conftest import Finished, StartBot
 
 BOT = "<@U0APPRENTICE>"

@@ -10,8 +10,8 @@ from bot.conversation.prompt_book import PromptBook
 from bot.engine.client import EngineClient
 from bot.playground.testing import Playground
 from bot.shipped import shipped
-from bot.slack.orders import Call, Role
-from bot.slack.prompt_commands import PromptOrders, build_prompt_commands
+from bot.slack.commands.orders import Call, Role
+from bot.slack.commands.prompts import PromptOrders, build_prompt_commands
 from bot.storage.db import Database
 from tests.scenarios.conftest import KEY, EngineProcess, Finished, StartBot
 

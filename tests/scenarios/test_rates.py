@@ -7,7 +7,7 @@ import pytest
 
 from bot.app import RunningBot
 from bot.playground.testing import Playground
-from bot.slack.render import render_mrkdwn
+from bot.slack.delivery.render import render_mrkdwn
 from tests.scenarios.conftest import Finished
 
 BOT = "<@U0APPRENTICE>"

@@ -7,7 +7,7 @@ import pytest
 
 from bot.app import RunningBot, running_bot
 from bot.playground.testing import Playground
-from bot.slack.manifest import DRAFT_REPLY, EXPLAIN, SUMMARISE_THREAD, TEACH, TRANSLATE, build_manifest
+from bot.slack.setup.manifest import DRAFT_REPLY, EXPLAIN, SUMMARISE_THREAD, TEACH, TRANSLATE, build_manifest
 from tests.scenarios.conftest import KEY, EngineProcess, StartBot, settings_for
 
 BOT = "U0APPRENTICE"

@@ -10,8 +10,8 @@ import pytest
 from bot.engine.types import QueuePlace
 from bot.playground.testing import Playground
 from bot.settings import STARTER_MODEL
-from bot.slack import place as module
-from bot.slack.place import render_place
+from bot.slack.turns import place as module
+from bot.slack.turns.place import render_place
 from bot.storage.tables import AnswerState
 from tests.scenarios.conftest import Finished, StartBot
 from tests.scenarios.test_faults import LONG, answers_in, shown

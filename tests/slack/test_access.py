@@ -15,12 +15,12 @@ from bot.app import running_bot
 from bot.playground.testing import Playground
 from bot.settings import Settings
 from bot.slack import app as slack_app
-from bot.slack.access import Access, Home, Standing, decide_role, read_standing
 from bot.slack.calls import Calls
-from bot.slack.commands import Desk
-from bot.slack.directory import Directory
-from bot.slack.orders import Call, Command, Role
-from bot.slack.rights import BUTTONS, find_button_role, needed_role, register_rights
+from bot.slack.commands.orders import Call, Command, Role
+from bot.slack.commands.table import Desk
+from bot.slack.people.access import Access, Home, Standing, decide_role, read_standing
+from bot.slack.people.directory import Directory
+from bot.slack.people.rights import BUTTONS, find_button_role, needed_role, register_rights
 from bot.storage.admin_tables import Right
 from bot.storage.db import Database
 from bot.storage.rights import set_right
@@ -160,7 +160,7 @@ async def test_slack_away_makes_no_admin(access: tuple[Access, Playground], monk
     """Who was known within a day stays a member, and no more; who was not is nobody."""
     who, playground = access
     assert await who.role_of("U0MAYA") is Role.OWNER
-    monkeypatch.setattr("bot.slack.access.FRESH_S", 0.0)
+    monkeypatch.setattr("bot.slack.people.access.FRESH_S", 0.0)
     monkeypatch.setattr("bot.slack.calls.TRIES", 1)
     playground.fault("server_error", methods="users.info")
     assert await who.role_of("U0MAYA") is Role.MEMBER
@@ -178,7 +178,7 @@ async def test_somebody_who_became_a_guest_is_one_at_once(
     who, playground = access
     assert await who.role_of("U0TOM") is Role.MEMBER
     playground.hub.workspace.users["U0TOM"].is_guest = True
-    monkeypatch.setattr("bot.slack.access.FRESH_S", 0.0)
+    monkeypatch.setattr("bot.slack.people.access.FRESH_S", 0.0)
     assert await who.role_of("U0TOM") is Role.NOBODY
 
 
@@ -258,7 +258,7 @@ async def test_every_button_has_a_role(listening: Listening) -> None:
     """What somebody can press or send stands in the table of rights; a new one without a row fails."""
     assert "feedback" in listening.names
     missing = listening.names - set(BUTTONS)
-    assert not missing, f"give each a row in BUTTONS of bot/slack/rights.py: {sorted(missing)}"
+    assert not missing, f"give each a row in BUTTONS of bot/slack/people/rights.py: {sorted(missing)}"
 
 
 @pytest.mark.parametrize("role", Role)

@@ -9,15 +9,15 @@ from bot.admin.budgets import CHANNEL, PERSON, Budgets, Use
 from bot.admin.feedback import Week
 from bot.cli import cli
 from bot.learning.forgetting import Forgotten
-from bot.slack.admin_commands import build_admin_commands
-from bot.slack.admission import tell_empty
-from bot.slack.audit_commands import render_week, tell_chain
-from bot.slack.broadcast import _quiet
-from bot.slack.commands import Desk
-from bot.slack.data_commands import tell_forgetting, tell_forgotten
-from bot.slack.orders import Call, Command, Role
-from bot.slack.people_commands import render_use
-from bot.slack.status_commands import build_status_commands
+from bot.slack.commands.admin import build_admin_commands
+from bot.slack.commands.audit import render_week, tell_chain
+from bot.slack.commands.broadcast import _quiet
+from bot.slack.commands.data import tell_forgetting, tell_forgotten
+from bot.slack.commands.orders import Call, Command, Role
+from bot.slack.commands.people import render_use
+from bot.slack.commands.status import build_status_commands
+from bot.slack.commands.table import Desk
+from bot.slack.turns.admission import tell_empty
 from bot.storage.db import Database
 from bot.storage.tables import now
 

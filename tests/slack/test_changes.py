@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bot.slack.changes import Change, hear_change
+from bot.slack.turns.changes import Change, hear_change
 
 BEFORE = {"ts": "1.0", "user": "U1", "text": "one"}
 AFTER = {"ts": "1.0", "user": "U1", "text": "two"}

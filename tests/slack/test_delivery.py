@@ -10,9 +10,9 @@ from bot.errors import DeliveryError
 from bot.playground.testing import Playground
 from bot.slack.blocks import build_answer_buttons
 from bot.slack.calls import Calls
-from bot.slack.delivery import Delivery
-from bot.slack.pace import Pace
-from bot.slack.posts import Target
+from bot.slack.delivery.delivery import Delivery
+from bot.slack.delivery.pace import Pace
+from bot.slack.delivery.posts import Target
 
 PARAGRAPHS = [f"Paragraph {number}: " + "words that fill a line of text " * 12 for number in range(60)]
 CODE = "Here it is:\n\n```python\n" + "\n".join(f"print({number})" for number in range(600)) + "\n```\n\nThat was all."

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from aiohttp import web
 
-from bot.slack.file_fetch import FileFetcher, NotFetched, file_fetcher
+from bot.slack.files.fetch import FileFetcher, NotFetched, file_fetcher
 
 TOKEN = "xoxb-very-secret"
 LIMIT = 100_000

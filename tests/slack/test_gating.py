@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bot.slack.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
-from bot.slack.wording import is_one_of, is_question, named_first, wants_quiet
+from bot.slack.people.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
+from bot.slack.people.wording import is_one_of, is_question, named_first, wants_quiet
 from bot.storage.manners_tables import Mode
 
 BOT = "UBOT"

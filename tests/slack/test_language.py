@@ -19,8 +19,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from bot.language import ENGLISH, LANGUAGES, LOCALE, _, read_language, speak, speaking, spoken
-from bot.slack.manifest import build_manifest, list_suggestions
-from bot.slack.speech import who
+from bot.slack.people.speech import who
+from bot.slack.setup.manifest import build_manifest, list_suggestions
 
 ROOT = Path(__file__).parent.parent.parent
 OTHERS = [code for code in LANGUAGES if code != ENGLISH]
@@ -70,7 +70,7 @@ def test_chinese_is_chinese() -> None:
     pairs = [(str(entry.id), str(entry.string)) for entry in catalogue("zh") if entry.id and entry.string]
     sentences = [(text, said) for text, said in pairs if len(WORD.findall(FIXED.sub("", text))) > 3]
     typed = {
-        text for path in (ROOT / "bot" / "slack").glob("*.py") for text in typed_words(ast.parse(path.read_text()))
+        text for path in (ROOT / "bot" / "slack").rglob("*.py") for text in typed_words(ast.parse(path.read_text()))
     }
 
     assert [text for text, said in sentences if not CHINESE.search(said) and text not in typed] == []

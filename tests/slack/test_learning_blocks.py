@@ -11,11 +11,11 @@ from bot.learning.figures import BeforeAfter, Figure, Role, RunReport
 from bot.learning.views import AdapterLine, LearningStatus, Why
 from bot.playground.blocks import check_home, check_message_blocks, check_view
 from bot.slack.blocks import build_answer_buttons, build_correction_view
-from bot.slack.learning_figures import render_cost, render_figures, render_proofs, tell_difference
-from bot.slack.learning_home import HomeFacts, build_home
-from bot.slack.learning_report import build_report
-from bot.slack.learning_why import build_why, render_why
-from bot.slack.learning_words import build_permission, name_of, render_adapters, render_line, render_status
+from bot.slack.learning.figures import render_cost, render_figures, render_proofs, tell_difference
+from bot.slack.learning.home import HomeFacts, build_home
+from bot.slack.learning.report import build_report
+from bot.slack.learning.why import build_why, render_why
+from bot.slack.learning.words import build_permission, name_of, render_adapters, render_line, render_status
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 TEXTS = st.text(max_size=400) | st.sampled_from(["", "x" * 5000, "<!channel> & <@U1>", "`*_~>"])

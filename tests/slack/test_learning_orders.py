@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.slack.learning_orders import (
+from bot.slack.learning.orders import (
     ADAPTERS,
     CHANNEL,
     ME,

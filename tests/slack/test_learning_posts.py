@@ -8,13 +8,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.learning.rollout.watch import Event
 from bot.playground.testing import Playground
-from bot.slack import learning_report
 from bot.slack.calls import Calls
-from bot.slack.directory import Directory
-from bot.slack.learning_news import LearningNews
-from bot.slack.learning_report import post_report, tell_taught
-from bot.slack.manifest import build_manifest
-from bot.slack.speech import Speech
+from bot.slack.learning import report as learning_report
+from bot.slack.learning.news import LearningNews
+from bot.slack.learning.report import post_report, tell_taught
+from bot.slack.people.directory import Directory
+from bot.slack.people.speech import Speech
+from bot.slack.setup.manifest import build_manifest
 from bot.storage.db import Database
 from bot.storage.preferences import save_preferences
 from tests.playground.test_files import PNG

@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from bot.cli import cli
-from bot.slack.manifest import EVENTS, SCOPES, SHORTCUTS, build_manifest, explain, render_json, render_yaml
+from bot.slack.setup.manifest import EVENTS, SCOPES, SHORTCUTS, build_manifest, explain, render_json, render_yaml
 from tests.slack.manifest_schema import MANIFEST
 
 ROOT = Path(__file__).parent.parent.parent

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bot.slack.asking import Ask, read_ask, read_question
-from bot.slack.orders import UsageError
+from bot.slack.commands.asking import Ask, read_ask, read_question
+from bot.slack.commands.orders import UsageError
 from bot.storage.askings import Put
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bot.slack.order_buttons import ask, done
-from bot.slack.order_words import read_channel, read_number, read_user, read_words
-from bot.slack.orders import UsageError
+from bot.slack.commands.order_buttons import ask, done
+from bot.slack.commands.order_words import read_channel, read_number, read_user, read_words
+from bot.slack.commands.orders import UsageError
 
 
 @pytest.mark.parametrize(

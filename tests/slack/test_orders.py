@@ -5,8 +5,8 @@ import logging
 import pytest
 
 from bot.errors import ApprenticeError
-from bot.slack.commands import Desk
-from bot.slack.orders import BANG, Call, Command, Commands, Reply, Role, UsageError
+from bot.slack.commands.orders import BANG, Call, Command, Commands, Reply, Role, UsageError
+from bot.slack.commands.table import Desk
 
 CALL = Call(user_id="U0TOM", team_id="T0PLAYGRND", channel_id="C0GENERAL", words="")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.slack.orders import Call, UsageError
-from bot.slack.preference_commands import build_preference_commands
+from bot.slack.commands.orders import Call, UsageError
+from bot.slack.commands.preferences import build_preference_commands
 from bot.storage.db import Database
 from bot.storage.preferences import Preferences, load_preferences
 

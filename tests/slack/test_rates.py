@@ -16,11 +16,11 @@ from bot.playground.person import Person
 from bot.playground.testing import Playground
 from bot.slack.blocks import build_answer_buttons
 from bot.slack.calls import Calls
-from bot.slack.delivery import Delivery
-from bot.slack.pace import Pace
-from bot.slack.posts import Target
+from bot.slack.delivery.delivery import Delivery
+from bot.slack.delivery.pace import Pace
+from bot.slack.delivery.posts import Target
+from bot.slack.delivery.rotation import find_cut
 from bot.slack.rates import POST, Budget, Rates
-from bot.slack.rotation import find_cut
 
 STEP_S = 0.5
 APPEND, UPDATE, START, STOP = "chat.appendStream", "chat.update", "chat.startStream", "chat.stopStream"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.slack.render import escaped_length, render_mrkdwn
-from bot.slack.safety import neutralise
-from bot.slack.split import split_markdown
+from bot.slack.delivery.render import escaped_length, render_mrkdwn
+from bot.slack.delivery.safety import neutralise
+from bot.slack.delivery.split import split_markdown
 from bot.slack.text import parse_message
 
 GAP = "\u200b"

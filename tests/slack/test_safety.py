@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bot.slack.chunks import AFTER_URL, URL, URL_START, find_urls, normal_url
-from bot.slack.safety import StreamNeutraliser, neutralise
+from bot.slack.delivery.chunks import AFTER_URL, URL, URL_START, find_urls, normal_url
+from bot.slack.delivery.safety import StreamNeutraliser, neutralise
 
 KNOWN = find_urls("look at https://ok.example/page and [this](https://wiki.example/A_(b)) or ok.com")
 PARSER = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["html_block", "html_inline"])

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.language import speaking
-from bot.slack.orders import UsageError
-from bot.slack.schedule_reading import DigestWish, read_digest, read_reminder
-from bot.slack.schedule_words import make_safe, tell_list, tell_planned, tell_reminder, tell_rule
+from bot.slack.commands.orders import UsageError
+from bot.slack.schedule.reading import DigestWish, read_digest, read_reminder
+from bot.slack.schedule.words import make_safe, tell_list, tell_planned, tell_reminder, tell_rule
 from bot.storage.schedule_tables import Kind, Schedule
 
 NOW = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)

@@ -12,13 +12,13 @@ from sqlalchemy import func, select
 
 from bot.errors import DeliveryError
 from bot.playground.testing import Playground
-from bot.slack.access import Access, Home
 from bot.slack.calls import Calls
-from bot.slack.directory import Directory
-from bot.slack.orders import Call, Reply, Role, UsageError
-from bot.slack.rooms import Rooms
-from bot.slack.schedule_commands import MOST_IN_ONE_CHANNEL, MOST_OF_ONE_PERSON, build_schedule_commands
-from bot.slack.schedule_runner import DigestOrder, ScheduleRunner
+from bot.slack.commands.orders import Call, Reply, Role, UsageError
+from bot.slack.people.access import Access, Home
+from bot.slack.people.directory import Directory
+from bot.slack.people.rooms import Rooms
+from bot.slack.schedule.commands import MOST_IN_ONE_CHANNEL, MOST_OF_ONE_PERSON, build_schedule_commands
+from bot.slack.schedule.runner import DigestOrder, ScheduleRunner
 from bot.storage.db import Database
 from bot.storage.schedule_tables import Occurrence, Schedule
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.slack.split import split_markdown
+from bot.slack.delivery.split import split_markdown
 
 PARSER = MarkdownIt("commonmark").enable("table")
 WORDS = st.sampled_from(

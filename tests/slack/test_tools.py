@@ -5,9 +5,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.slack.orders import UsageError
-from bot.slack.tool_reading import read_since, read_source, read_translation
-from bot.slack.tools import PIECE, split_text
+from bot.slack.commands.orders import UsageError
+from bot.slack.tools.reading import read_since, read_source, read_translation
+from bot.slack.tools.tools import PIECE, split_text
 
 NOW = datetime(2026, 11, 25, 15, 30, tzinfo=ZoneInfo("Europe/Berlin"))  # a Wednesday
 

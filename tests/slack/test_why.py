@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from bot.learning.views import Why
 from bot.playground.blocks import check_view
-from bot.slack.learning_why import build_why, render_why
-from bot.slack.why_context import build_context
+from bot.slack.learning.why import build_why, render_why
+from bot.slack.learning.why_context import build_context
 from bot.storage.contexts import Context, ReadCorrection, ReadFile, ReadMessage
 from bot.storage.threads import Place
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from bot.slack.gating import Guests, hear
 from bot.slack.intake import LOOP_WORDS, Manners, accept
+from bot.slack.people.gating import Guests, hear
 from bot.storage import inbox
 from bot.storage.admin_tables import Right
 from bot.storage.channel_settings import ChannelRules, all_settings, load_rules, save_rules

@@ -1,0 +1,161 @@
+"""`/apprentice ask`: an answer that only its asker sees until they share it. `!ask` is a message like any other."""
+
+import asyncio
+import html
+import logging
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+from bot.conversation.draft import STOPPED, Draft, Question
+from bot.conversation.turn import Assistant
+from bot.errors import ContextOverflow
+from bot.language import _
+from bot.slack.blocks import build_note, build_stop_button, section
+from bot.slack.commands.asking import ASK, OPTIONS, USAGE, read_ask
+from bot.slack.commands.orders import Call, Command, Reply
+from bot.slack.delivery.render import escape
+from bot.slack.people.directory import Directory
+from bot.slack.text import mentioned_users, parse_message
+from bot.slack.turns.admission import Admission, Asker
+from bot.slack.turns.answer_choice import build_choice, build_private, make_safe, tell_choice, tell_same
+from bot.slack.turns.answering import Answering, tell_apology
+from bot.slack.turns.place import render_place
+from bot.storage.askings import PRIVATE
+from bot.storage.db import Database
+from bot.storage.tables import AnswerState, Audience, new_id
+from bot.storage.threads import Place, find_thread
+
+PATIENCE_S = 1.0  # an answer that comes sooner needs no word before it
+TOKEN = re.compile(r"(<[@#!][^<>\n]{1,120}>|<https?://[^<>\n]{1,2000}>)")
+
+log = logging.getLogger(__name__)
+
+
+def build_ask_commands(
+    database: Database, assistant: Assistant, answering: Answering, admission: Admission, *, directory: Directory
+) -> list[Command]:
+    """Build the command."""
+    orders = AskOrders(database, assistant, answering, admission, directory=directory)
+    return [
+        Command(
+            name=ASK,
+            usage=USAGE,
+            purpose=_("ask me; only you see the answer until you share it, in a thread everybody does"),
+            run=orders.ask,
+            group=_("Ask me"),
+            words=OPTIONS.names,
+            example=_("ask --short -n 2 What is a code review?"),
+        )
+    ]
+
+
+class AskOrders:
+    """Answers questions for one pair of eyes."""
+
+    def __init__(
+        self,
+        database: Database,
+        assistant: Assistant,
+        answering: Answering,
+        admission: Admission,
+        *,
+        directory: Directory,
+    ) -> None:
+        self._database = database
+        self._assistant = assistant
+        self._answering = answering
+        self._admission = admission
+        self._directory = directory
+
+    async def ask(self, call: Call) -> Reply:
+        """Answer a question so that only its asker sees it."""
+        asked = read_ask(call.words)
+        refusal = await self._admission.find_refusal(Asker(call.user_id, call.channel_id, call.team_id))
+        if refusal:
+            return Reply(refusal, is_done=False)
+        event = {"text": "".join(_quote(part) for part in TOKEN.split(asked.question))}
+        names = await self._directory.names({call.user_id, *mentioned_users(event)})
+        question = Question(
+            place=Place(call.team_id, call.channel_id, f"{PRIVATE}{new_id()}"),
+            ts=f"{time.time():.6f}",
+            user_id=call.user_id,
+            user_name=names[call.user_id],
+            text=parse_message(event, bot_user_id="", names=names),
+            audience=Audience.DIRECT,
+            put=replace(asked.put, is_private=True),
+        )
+        draft = await self._assistant.begin(question)
+        if draft is None:
+            raise AssertionError("unreachable: the question is new")
+        await self._join_thread(draft, call)
+        async with self._answering.known(draft), _told(call, draft):
+            return await self._write(draft, call)
+
+    async def _join_thread(self, draft: Draft, call: Call) -> None:
+        """Let whoever asks within a thread of ours go on from what was said there, which they can read."""
+        if call.thread_ts:
+            async with self._database.read() as session:
+                thread = await find_thread(session, Place(call.team_id, call.channel_id, call.thread_ts))
+            draft.thread_id = thread.id if thread is not None else draft.thread_id
+
+    async def _write(self, draft: Draft, call: Call) -> Reply:
+        candidates = self._answering.offers.candidates
+        try:
+            draft.is_ours = await self._answering.is_ours(call.user_id)
+            await self._assistant.prepare(draft)
+            drafts = await candidates.write(draft, count=draft.question.put.candidates)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the person must see an outcome
+            error_id = new_id()
+            log.warning("ask: error %s: %s", error_id, type(error).__name__)
+            await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=error_id)
+            again = "" if isinstance(error, ContextOverflow) else _("(error {error_id})").format(error_id=error_id)
+            return Reply(f"⚠️ {tell_apology(error)} {again}".strip(), is_done=False)
+        if len(drafts) > 1:
+            await candidates.finish(drafts)
+        is_stopped = draft.finish_reason == STOPPED
+        await self._assistant.finish(draft, state=AnswerState.STOPPED if is_stopped else AnswerState.COMPLETE)
+        safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
+        if len(safe) > 1:
+            return Reply(tell_choice(), [section(tell_choice()), *build_choice(safe)])
+        reply = self._show(draft, call, safe[0][1] or "_" + _("Stopped.") + "_")
+        is_alike = draft.question.put.candidates > 1 and not is_stopped
+        return replace(reply, blocks=[*reply.blocks, *build_note(tell_same())]) if is_alike else reply
+
+    def _show(self, draft: Draft, call: Call, text: str) -> Reply:
+        blocks = build_private(
+            draft.answer_id,
+            text,
+            thread_ts=call.thread_ts or "",
+            can_share=not call.channel_id.startswith("D"),
+            is_explained=self._answering.explains,
+        )
+        return Reply(_("Your answer, for you alone"), blocks)
+
+
+@asynccontextmanager
+async def _told(call: Call, draft: Draft) -> AsyncIterator[None]:
+    """Say once that an answer is being written, if it does not come at once; what only one sees cannot grow."""
+    telling = asyncio.create_task(_tell(call, draft))
+    try:
+        yield
+    finally:
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
+
+
+async def _tell(call: Call, draft: Draft) -> None:
+    await asyncio.sleep(PATIENCE_S)
+    place = render_place(draft.place)
+    said = _("I am writing your answer; it comes here.")
+    if place:
+        said = _("You are {place}. Your answer comes here.").format(place=place)
+    await call.tell(Reply(said, [section(said), *build_stop_button(draft.answer_id)]))
+
+
+def _quote(part: str) -> str:
+    """Return a part of what was typed as Slack's events have it; people, channels and links are so already."""
+    return part if TOKEN.fullmatch(part) else escape(html.unescape(part))

@@ -1,0 +1,56 @@
+"""`!NAME …` in a message, since Slack has no slash commands in threads: is it an order, and for whom? Pure."""
+
+import html
+import re
+from dataclasses import replace
+
+from bot.slack.commands.asking import ASK, read_ask
+from bot.slack.commands.orders import Commands, UsageError
+from bot.slack.people.gating import Heard
+
+ORDER = "order"  # the inbox's word for an order, which no model ever reads
+UNHEARD = "unheard"  # an order to somebody else
+LINE = "!"  # before the time of an order, in the place of a thread: it waits for no answer in its thread
+BANGED = re.compile(r"[!！]([A-Za-z][A-Za-z-]{0,31})(?:\s+(.*))?", re.DOTALL)
+MENTION = re.compile(r"\s*<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>[\s,:]*")
+
+
+def read_bang(text: str, *, bot_user_id: str) -> tuple[str, str] | None:
+    """Return the name and the words of an order, which our own name may stand before; None for any other message."""
+    while (found := MENTION.match(text)) and found[1] == bot_user_id:
+        text = text[found.end() :]
+    banged = BANGED.fullmatch(html.unescape(text.strip()))
+    return (banged[1].lower(), (banged[2] or "").strip()) if banged else None
+
+
+def mark_order(heard: Heard, commands: Commands, *, bot_user_id: str) -> Heard:
+    """Return *heard* as what it is: a message, an order, or an order to another bot, which is not for us.
+
+    What is asked with `!ask` is a question like any other, unless nobody else may read the answer.
+    """
+    event = heard.arrival.payload["event"]
+    read = read_bang(str(event.get("text") or ""), bot_user_id=bot_user_id)
+    is_addressed = heard.is_direct or heard.is_mention
+    if read is None or heard.bot_id or not (is_addressed or heard.is_reply):
+        return heard
+    name, words = read
+    if commands.find(name) is None and not is_addressed:
+        return replace(heard, arrival=replace(heard.arrival, kind=UNHEARD))
+    if name == ASK and commands.find(ASK) is not None and _is_open_question(words):
+        return replace(heard, is_mention=True)
+    payload = {
+        "user_id": heard.user_id,
+        "order": f"{name} {words}".strip(),
+        "thread_ts": event.get("thread_ts"),
+        "channel_type": event.get("channel_type"),
+        "is_shared": heard.arrival.payload["is_shared"],
+    }
+    line = f"{LINE}{heard.arrival.ts}"
+    return replace(heard, arrival=replace(heard.arrival, kind=ORDER, thread_ts=line, payload=payload))
+
+
+def _is_open_question(words: str) -> bool:
+    try:
+        return not read_ask(words).put.is_private
+    except UsageError:
+        return False  # whoever asks is told what is wrong

@@ -1,0 +1,62 @@
+"""Buttons that give an order: to do what has to be confirmed, and to undo what was done.
+
+A button's value is the order as one would write it, so a press takes the same way as the command: who presses it must
+have the role themselves, now.
+"""
+
+import re
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
+
+from bot.language import _
+from bot.slack.blocks import ORDER, Block, build_button, confirm, section
+from bot.slack.commands.order_words import YES
+from bot.slack.commands.orders import Call, Reply
+from bot.slack.commands.table import Desk
+
+VALUE_LENGTH = 2000
+
+
+def ask(question: str, order: str, *, label: str = "", is_danger: bool = True) -> Reply:
+    """Ask before *order* is carried out; Slack asks once more when the button is pressed."""
+    text = label or _("Do it")
+    button = build_button(text, f"{ORDER}:yes", f"{order} {YES}"[:VALUE_LENGTH]) | {
+        "style": "danger" if is_danger else "primary",
+        "confirm": confirm(_("Are you sure?"), question[:300], text, _("Cancel"), is_danger=is_danger),
+    }
+    return Reply(question, [section(question), {"type": "actions", "elements": [button]}], is_done=False)
+
+
+def done(text: str, undo: str = "", *, label: str = "") -> Reply:
+    """Say what was done, with a button that undoes it by the order *undo*."""
+    if not undo:
+        return Reply(text)
+    return Reply(text, [section(text), build_undo(undo, label=label)])
+
+
+def build_undo(order: str, *, label: str = "") -> Block:
+    """Build the button that gives *order*."""
+    button = build_button(label or _("Undo"), f"{ORDER}:undo", f"{order} {YES}"[:VALUE_LENGTH])
+    return {"type": "actions", "elements": [button]}
+
+
+def register_order_buttons(app: AsyncApp, *, desk: Desk) -> None:
+    """Register the buttons."""
+
+    @app.action(re.compile(rf"^{ORDER}:"))
+    async def handle_order(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond) -> None:
+        await ack()
+        message = body.get("message") or {}
+        call = Call(
+            user_id=str(body["user"]["id"]),
+            team_id=str((body.get("team") or {}).get("id") or ""),
+            channel_id=str((body.get("channel") or {}).get("id") or ""),
+            words="",
+            thread_ts=message.get("thread_ts"),
+            trigger_id=str(body.get("trigger_id") or ""),
+        )
+        reply = await desk.take(str(action.get("value") or ""), call)
+        if reply.text:
+            blocks = reply.blocks or [section(reply.text)]
+            await respond(text=reply.text, blocks=blocks, replace_original=True, response_type="ephemeral")

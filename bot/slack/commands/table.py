@@ -1,0 +1,108 @@
+"""The table of commands at work: finds the one that is meant, checks who may give it, says what came of it."""
+
+import html
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
+
+from bot.errors import ApprenticeError
+from bot.language import _
+from bot.slack.commands.help import build_help, render_command, tell_intro, tell_unknown, tell_usage
+from bot.slack.commands.orders import Call, Command, Commands, Reply, Role, UsageError
+from bot.slack.delivery.render import escape
+from bot.slack.people.access import tell_refusal
+from bot.slack.setup.manifest import COMMAND
+from bot.storage.tables import new_id
+
+HELP = "help"
+
+log = logging.getLogger(__name__)
+
+RoleOf = Callable[[str, str], Awaitable[Role]]
+
+
+class Desk:
+    """Takes orders as text and has them carried out."""
+
+    def __init__(self, commands: Iterable[Command], *, role_of: RoleOf) -> None:
+        own = Command(
+            name=HELP,
+            usage=_("[NAME]"),
+            purpose=_("what you can order, or how one of these is written"),
+            run=self._help,
+            group=_("About me"),
+            example=_("help ask"),
+        )
+        self.commands = Commands([*commands, own])
+        self._role_of = role_of
+
+    async def take(self, text: str, call: Call) -> Reply:
+        """Carry out the order *text* for whoever gives it; *call* says who and where, its words and role are read here.
+
+        Whatever goes wrong becomes a sentence.
+        """
+        name, _space, words = (text.strip() or HELP).partition(" ")
+        name, _newline, more = name.partition("\n")
+        words = f"{more} {words}".strip()
+        role = await self._role_of(call.user_id, call.team_id)
+        call = replace(call, words=words, role=role)
+        command = self.commands.find(name)
+        if command is None:
+            return Reply(tell_unknown(name, self.commands.nearest(name, role), call), is_done=False)
+        needed = command.needs(words)
+        if role < needed:
+            return Reply(tell_refusal(role, needed), is_done=False)
+        return await carry_out(command, call)
+
+    async def _help(self, call: Call) -> Reply:
+        name = call.words.removeprefix(call.lead.strip()).strip().lower()
+        if not name:
+            return Reply(tell_intro(), build_help(self.commands, call))
+        command = self.commands.find(name)
+        if command is None or command.role > call.role:
+            return Reply(tell_unknown(name, self.commands.nearest(name, call.role), call), is_done=False)
+        return Reply(render_command(command, call))
+
+
+async def carry_out(command: Command, call: Call) -> Reply:
+    """Do what is ordered; whatever goes wrong becomes a sentence."""
+    try:
+        return await command.run(call)
+    except UsageError as error:
+        return Reply(f"{error} {tell_usage(command, call)}", is_done=False)
+    except ApprenticeError as error:
+        return Reply(f"⚠️ {escape(str(error))}", is_done=False)
+    except Exception:
+        error_id = new_id()
+        log.exception("commands: error %s in %s", error_id, command.name)
+        sentence = _("Something went wrong on my side (error {error_id}).").format(error_id=error_id)
+        return Reply(f"⚠️ {sentence}", is_done=False)
+
+
+def register_commands(app: AsyncApp, *, desk: Desk) -> None:
+    """Register the slash command."""
+
+    @app.command(COMMAND)
+    async def handle_command(ack: AsyncAck, respond: AsyncRespond, command: dict[str, Any]) -> None:
+        await ack()
+        call = Call(
+            user_id=str(command["user_id"]),
+            team_id=str(command.get("team_id") or ""),
+            channel_id=str(command.get("channel_id") or ""),
+            words="",
+            trigger_id=str(command.get("trigger_id") or ""),
+        )
+        call = call.whispering(partial(_answer, respond))
+        await _answer(respond, await desk.take(html.unescape(str(command.get("text") or "")), call))
+
+
+async def _answer(respond: AsyncRespond, reply: Reply) -> None:
+    seen_by = "in_channel" if reply.is_for_all else "ephemeral"
+    if reply.blocks:
+        await respond(text=reply.text, blocks=reply.blocks, response_type=seen_by)
+    elif reply.text:
+        await respond(text=reply.text, response_type=seen_by)

@@ -1,0 +1,78 @@
+"""Carries out `!NAME …`: once for each message, answered in its thread, to the person alone unless it is for all."""
+
+import logging
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import DeliveryError
+from bot.language import _
+from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.commands.orders import BANG, Call, Reply
+from bot.slack.commands.table import Desk
+from bot.storage.tables import Inbox
+
+log = logging.getLogger(__name__)
+
+
+class ThreadOrders:
+    """Takes orders from the inbox; a reply that Slack did not take is said again, the order is not given again."""
+
+    def __init__(self, desk: Desk, calls: Calls) -> None:
+        self._desk = desk
+        self._calls = calls
+        self._replies: dict[int, Reply] = {}
+
+    async def take(self, row: Inbox) -> None:
+        """Bring an order to its outcome; raise a passing *DeliveryError* while Slack is away."""
+        call = self._read(row)
+        if row.id not in self._replies:
+            was_begun = row.attempts > 1  # by a process that ended meanwhile: nobody knows how far it came
+            reply = (
+                Reply(tell_interrupted(call)) if was_begun else await self._desk.take(str(row.payload["order"]), call)
+            )
+            self._replies[row.id] = reply
+        try:
+            await self._say(call, self._replies[row.id])
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            if is_passing(error):
+                raise DeliveryError(is_passing=True) from error
+            log.warning("orders: a reply could not be shown (%s)", error_code(error))
+        self._replies.pop(row.id, None)
+
+    def _read(self, row: Inbox) -> Call:
+        call = Call(
+            user_id=str(row.payload["user_id"]),
+            team_id=row.team_id,
+            channel_id=row.channel_id,
+            words="",
+            thread_ts=row.payload.get("thread_ts"),
+            lead=BANG,
+            ts=row.ts,
+        )
+
+        async def whisper(reply: Reply) -> None:
+            try:
+                await self._say(call, reply)
+            except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+                log.info("orders: a word on the way was not shown (%s)", error_code(error))
+
+        return call.whispering(whisper)
+
+    async def _say(self, call: Call, reply: Reply) -> None:
+        if not reply.text and not reply.blocks:
+            return
+        content = {"text": reply.text, **({"blocks": reply.blocks} if reply.blocks else {})}
+        if reply.is_for_all or call.channel_id.startswith("D"):
+            thread_ts = call.thread_ts or call.ts
+            await self._calls.call("chat.postMessage", channel=call.channel_id, thread_ts=thread_ts, **content)
+            return
+        # In a thread that does not exist yet nobody would see it.
+        thread = {"thread_ts": call.thread_ts} if call.thread_ts else {}
+        await self._calls.call("chat.postEphemeral", channel=call.channel_id, user=call.user_id, **content, **thread)
+
+
+def tell_interrupted(call: Call) -> str:
+    """Say that an order may have been carried out or not."""
+    said = _("I was started anew while I did this. Please see whether it is done, and order it again if not: {help}")
+    return said.format(help=call.written("help"))

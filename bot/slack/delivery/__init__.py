@@ -1,0 +1,1 @@
+"""An answer's way out: streams, edits, posts, files; split, converted and made harmless."""

@@ -1,0 +1,172 @@
+"""An answer as ordinary messages: posted once, edited while it grows, split where it is too long for one."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import DeliveryError
+from bot.language import _
+from bot.slack.blocks import Block, build_text
+from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.delivery.overflow import MOST_PARTS, Overflow
+from bot.slack.delivery.render import escaped_length, render_mrkdwn
+from bot.slack.delivery.split import split_markdown
+from bot.slack.rates import POST
+
+EDIT = "chat.update"
+PART_LIMIT = 3_000  # rendered text must stay below the 4,000 characters that chat.update takes
+BAD_BLOCKS = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_arguments"}
+GONE = {"message_not_found", "cant_update_message", "edit_window_closed"}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an answer goes, and to whom."""
+
+    channel_id: str
+    thread_ts: str
+    user_id: str
+    team_id: str
+    is_direct: bool
+    streams: bool = True
+
+
+class Posts:
+    """The messages that carry one answer; *reply_ts* are those that exist already, from an earlier attempt.
+
+    *is_again* says that an earlier attempt may have left a file, *is_rest* that these are not all of the answer.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        target: Target,
+        *,
+        reply_ts: list[str],
+        on_reply: Callable[[list[str]], Awaitable[None]],
+        is_again: bool = False,
+        is_rest: bool = False,
+    ) -> None:
+        self._calls = calls
+        self._target = target
+        self._ts = list(reply_ts)
+        self._shown: dict[int, tuple[str, list[Block]]] = {}
+        self._has_promise = False
+        self._call = calls.call
+        self._on_reply = on_reply
+        self._is_again = is_again
+        self._most_parts = None if is_rest else MOST_PARTS
+        self._overflow = Overflow(calls, channel_id=target.channel_id, thread_ts=target.thread_ts)
+
+    async def show(self, text: str, tail: list[Block]) -> None:
+        """Show *text* so far, *tail* below its last part; a refusal is only logged, for the end will repair it.
+
+        While Slack has no room for it nothing is shown: then there are fewer edits, and at last one post alone.
+        """
+        budget = self._calls.budget
+        if not self._has_promise:
+            if budget.room(EDIT) < 1:
+                return
+            budget.promise(EDIT)  # so that the end finds room for its edit
+            self._has_promise = True
+        try:
+            await self._put_all(_split(text)[: self._most_parts], tail, is_growing=True)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.info("slack: an update was skipped (%s)", error_code(error))
+
+    async def close(self, text: str, tail: list[Block]) -> None:
+        """Show the whole *text*; raise *DeliveryError* when Slack takes it in no form."""
+        self.let_go()
+        try:
+            parts = _split(text)
+            if self._is_again and self._ts:
+                await self._overflow.remove(first_ts=self._ts[0])
+            if self._most_parts is not None and len(parts) > self._most_parts:
+                parts = await self._move_to_file(text, parts, tail)
+            await self._put_all(parts, tail)
+            for surplus in self._ts[len(parts) :]:
+                await self._calls.call_if_possible("chat.delete", channel=self._target.channel_id, ts=surplus)
+            if len(self._ts) > len(parts):
+                del self._ts[len(parts) :]
+                await self._on_reply(list(self._ts))
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            sentence = f"Slack did not take the answer ({error_code(error)})."
+            raise DeliveryError(sentence, is_passing=is_passing(error)) from error
+
+    def let_go(self) -> None:
+        """Give back the place that was kept for the last edit."""
+        if self._has_promise:
+            self._calls.budget.redeem(EDIT)
+            self._has_promise = False
+
+    async def _move_to_file(self, text: str, parts: list[str], tail: list[Block]) -> list[str]:
+        """Return what of a very long answer stays in messages once its file is there: the first part, or all."""
+        first = f"{parts[0]}\n\n_" + _("The whole answer is in the file below.") + "_"
+        await self._put_all([first], tail)
+        title = _("The whole answer")
+        return [first] if await self._overflow.put(text, first_ts=self._ts[0], title=title) else parts
+
+    async def _put_all(self, parts: list[str], tail: list[Block], *, is_growing: bool = False) -> None:
+        self._call = self._calls.call_now if is_growing else self._calls.call
+        for index, part in enumerate(parts):
+            blocks = build_text(part) + (tail if index == len(parts) - 1 else [])
+            if self._shown.get(index) != (part, blocks):
+                if is_growing and not self._has_room(index):
+                    return
+                await self._put(index, part, blocks)
+                self._shown[index] = (part, blocks)
+
+    def _has_room(self, index: int) -> bool:
+        method = EDIT if index < len(self._ts) else POST
+        return self._calls.budget.room(method, self._target.channel_id) > 0
+
+    async def _put(self, index: int, part: str, blocks: list[Block]) -> None:
+        """Edit the message at *index* or post it; blocks that Slack refuses are left out."""
+        try:
+            await self._edit_or_post(index, part, blocks)
+        except SlackApiError as error:
+            if error_code(error) not in BAD_BLOCKS:
+                raise
+            log.warning("slack: blocks were refused (%s); sending plain text", error_code(error))
+            await self._edit_or_post(index, part, [])
+
+    async def _edit_or_post(self, index: int, part: str, blocks: list[Block]) -> None:
+        channel, text = self._target.channel_id, render_mrkdwn(part) or " "
+        if index < len(self._ts):
+            try:
+                await self._edit(self._ts[index], text, blocks)
+            except SlackApiError as error:
+                if error_code(error) not in GONE:
+                    raise
+            else:
+                return
+        posted = await self._call(
+            POST,
+            channel=channel,
+            thread_ts=self._target.thread_ts,
+            text=text,
+            blocks=blocks,
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+        self._ts[index : index + 1] = [str(posted["ts"])]
+        await self._on_reply(list(self._ts))
+
+    async def _edit(self, ts: str, text: str, blocks: list[Block]) -> None:
+        channel = self._target.channel_id
+        try:
+            await self._call(EDIT, channel=channel, ts=ts, text=text, blocks=blocks)
+        except SlackApiError as error:
+            if error_code(error) != "streaming_state_conflict":
+                raise
+            await self._calls.call_if_possible("chat.stopStream", channel=channel, ts=ts)
+            await self._call(EDIT, channel=channel, ts=ts, text=text, blocks=blocks)
+
+
+def _split(text: str) -> list[str]:
+    return split_markdown(text, limit=PART_LIMIT, measure=escaped_length) or [""]

@@ -1,0 +1,145 @@
+"""Says in Slack what the learning did: the report of each run, what the watch did, what became of corrections."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import DeliveryError
+from bot.language import ENGLISH, _, speaking
+from bot.learning.figures import BeforeAfter, Decision, RunReport
+from bot.learning.reporting import read_run_report
+from bot.learning.rollout.watch import Event
+from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.learning.report import post_report, tell_taught
+from bot.slack.people.speech import Speech
+from bot.storage.adapters import adapter_in, adapter_of_run
+from bot.storage.choices import newest_choice
+from bot.storage.db import Database
+from bot.storage.learning_tables import AdapterState
+from bot.storage.runs import find_run, mark_told, untold
+from bot.storage.tables import now
+
+PEOPLE = ("U", "W")  # what the ids of people begin with
+NEWS = timedelta(days=1)  # what became active longer ago is none
+
+log = logging.getLogger(__name__)
+
+
+class LearningNews:
+    """Tells those who steer it, in the admin channel or else the first admin, and those who taught it.
+
+    A channel's own run is told of in that channel too; who reads elsewhere is not shown what was said in a private one.
+    """
+
+    def __init__(
+        self, database: Database, calls: Calls, speech: Speech, *, channel_id: str, admins: Iterable[str]
+    ) -> None:
+        self._database = database
+        self._calls = calls
+        self._speech = speech
+        self._target = channel_id or next(iter(admins), "")
+        self._posted: set[tuple[int, str]] = set()
+
+    async def hear(self, report: RunReport) -> None:
+        """Post the report of a run, and tell people what became of their corrections if everybody gets them now."""
+        async with self._database.read() as session:
+            adapter = await adapter_of_run(session, report.run_id)
+        state = str(adapter.state) if adapter is not None else ""
+        for target in dict.fromkeys((report.channel_id, self._target)):
+            if target and (report.run_id, target) not in self._posted:  # one may be taken while the other is not yet
+                await self._post(report, state, target=target)
+                self._posted.add((report.run_id, target))
+        if not self._target:
+            log.warning("learning: nobody to report to: set ADMIN_CHANNEL_ID or ADMIN_USER_IDS")
+        if report.decision == Decision.PROMOTE and state == "active":
+            await self._tell_authors(report)
+
+    async def _post(self, report: RunReport, state: str, *, target: str) -> None:
+        """Post what a channel may read of a report; raise while Slack is away, so that it is tried again."""
+        picture, shown = await asyncio.to_thread(_read, report.picture), report.for_reader_in(target)
+        try:
+            with speaking(await self._language_in(target)):
+                await post_report(self._calls, channel_id=target, report=shown, picture=picture, state=state)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            if is_passing(error):
+                raise DeliveryError("Slack is away; the report of a run is posted later.", is_passing=True) from error
+            log.error(  # noqa: TRY400 - our own sentence
+                "learning: Slack does not take the report (%s): the bot must be in %s (see ADMIN_CHANNEL_ID)",
+                error_code(error),
+                target,
+            )
+
+    async def tell(self, event: Event) -> None:
+        """Say what the watch did; an adapter that became active also has authors to tell."""
+        for target in filter(None, dict.fromkeys((event.channel_id, self._target))):
+            with speaking(await self._language_in(target)):
+                text = tell_event(event)
+            await self._calls.call_if_possible("chat.postMessage", channel=target, text=text)
+        if not event.is_rollback:
+            async with self._database.read() as session:
+                run = await find_run(session, event.adapter)
+            if run is not None and run.report:
+                await self._tell_authors(read_run_report(run.report))
+
+    async def tell_of_promoted(self) -> None:
+        """Tell those who taught what everybody gets since a short while, whoever promoted it, and have not heard."""
+        async with self._database.read() as session:
+            adapter = await adapter_in(session, AdapterState.ACTIVE)
+            is_news = adapter is not None and now() - adapter.changed_at < NEWS
+            run = await find_run(session, adapter.name) if adapter is not None and is_news else None
+        if run is not None and run.report:
+            await self._tell_authors(read_run_report(run.report))
+
+    async def _tell_authors(self, report: RunReport) -> None:
+        """Tell each person once what their corrections changed, unless they asked not to hear of it."""
+        async with self._database.read() as session:
+            waiting = await untold(session, report.run_id)
+        by_person: dict[str, list[BeforeAfter]] = {}
+        for item in report.before_after:
+            row_id = item.row.partition(":")[2]
+            if item.is_right and item.person and row_id in waiting:
+                by_person.setdefault(item.person, []).append(item)
+        for person, items in by_person.items():
+            async with self._database.read() as session:
+                wish = await newest_choice(session, kind="news", subject_id=person)
+            if wish is not None and not wish.is_allowed:
+                continue
+            with speaking(await self._speech.language_of(person)):
+                is_told = await tell_taught(self._calls, person_id=person, items=items)
+            if not is_told:
+                continue  # another run will try again
+            async with self._database.begin() as session:
+                for item in items:
+                    await mark_told(session, item.row.partition(":")[2])
+
+    async def _language_in(self, target: str) -> str:
+        """Return the language of a person; a channel, where people of several may read, hears English."""
+        return await self._speech.language_of(target) if target.startswith(PEOPLE) else ENGLISH
+
+
+def tell_event(event: Event) -> str:
+    """Say what the watch did with an adapter, and why."""
+    if event.is_rollback:
+        here = _(":leftwards_arrow_with_hook: I took {adapter} back in {channel}: {reasons} {now} answers now.")
+        anywhere = _(":leftwards_arrow_with_hook: I took {adapter} back: {reasons} {now} answers now.")
+    else:
+        here = _(":white_check_mark: {adapter} answers everybody in {channel} now: {reasons}")
+        anywhere = _(":white_check_mark: {adapter} answers everybody now: {reasons}")
+    return (here if event.channel_id else anywhere).format(
+        adapter=f"`{event.adapter}`",
+        channel=f"<#{event.channel_id}>",
+        reasons=" ".join(event.reasons),
+        now=f"`{event.serves_now}`" if event.serves_now else _("the base model"),
+    )
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        return Path(path).read_bytes() if path else None
+    except OSError:
+        return None

@@ -1,0 +1,225 @@
+"""What is said about a run: the report for the admins' channel, and a word to each person whose 👎 is fixed."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from bot.language import _
+from bot.learning.figures import BeforeAfter, Decision, RunReport
+from bot.slack.blocks import Block, build_button, clip, confirm, context, header, section
+from bot.slack.calls import Calls, error_code
+from bot.slack.delivery.render import escape
+from bot.slack.learning.figures import render_cost, render_figures, render_proofs
+from bot.slack.learning.words import tell_time
+
+PROMOTE, ROLLBACK, VETO, NO_NEWS = "learning_promote", "learning_rollback", "learning_veto", "learning_no_news"
+ACTIVE, CANARY, WAITING, REJECTED = "active", "canary", "waiting", "rejected"
+STATE_OF = {str(Decision.PROMOTE): ACTIVE, str(Decision.CANARY): CANARY, str(Decision.REJECT): REJECTED}
+MOST_QUESTIONS = 5
+TEXT_LENGTH = 280
+NOT_READY = "invalid_blocks"  # a picture that Slack has not processed yet
+PROCESSING_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+
+log = logging.getLogger(__name__)
+
+
+def build_report(report: RunReport, *, state: str = "", picture_id: str = "", picture_note: str = "") -> list[Block]:
+    """Build the report; *state* is the adapter's, where it is known, and decides which buttons stand below."""
+    title = report.outcome or _("Run {run} has ended.").format(run=report.run_id)
+    blocks = [header(title), context(_subject(report))]
+    if len(title) > len(blocks[0]["text"]["text"]):
+        blocks.append(section(escape(title)))
+    if report.mend:
+        blocks.append(section(f":wrench: {escape(report.mend)}"))
+    blocks += _counts(_("Learned from"), report) + _questions(report)
+    for title, text in (
+        (_("Figures"), render_figures(report.figures)),
+        (_title_decision(report), _reasons(report)),
+    ):
+        blocks += [section(f"*{escape(title)}*\n{text}")] if text else []
+    blocks += [context(line) for line in (render_proofs(report.proofs), render_cost(report)) if line]
+    if picture_id:
+        blocks.append({"type": "image", "slack_file": {"id": picture_id}, "alt_text": tell_picture()})
+    blocks += [context(escape(picture_note))] if picture_note else []
+    state = state or STATE_OF.get(report.decision, "")
+    is_sound = all(holds for _, holds, _ in report.proofs)  # what is broken is not promoted by a button
+    return blocks + build_adapter_buttons(report.adapter, state if is_sound or state != REJECTED else "")
+
+
+def build_adapter_buttons(adapter: str, state: str) -> list[Block]:
+    """Build what can be done about an adapter in its state."""
+    at_once = _("{adapter} will answer everybody at once.").format(adapter=adapter)
+    promote = build_button(_("Promote"), PROMOTE, adapter) | {
+        "style": "primary",
+        "confirm": confirm(_("Promote it?"), at_once, _("Promote"), _("Cancel")),
+    }
+    rollback = build_rollback_button(adapter)
+    unserved = _("{adapter} will not be served.").format(adapter=adapter)
+    veto = build_button(_("Veto"), VETO, adapter) | {
+        "style": "danger",
+        "confirm": confirm(_("Veto it?"), unserved, _("Veto"), _("Cancel"), is_danger=True),
+    }
+    refused = _(
+        "{adapter} was refused for the reasons above. It will answer everybody at once; Rollback takes it back."
+    )
+    anyway = build_button(_("Promote anyway"), PROMOTE, adapter) | {
+        "confirm": confirm(
+            _("Against the gate?"),
+            refused.format(adapter=adapter),
+            _("Promote anyway"),
+            _("Cancel"),
+            is_danger=True,
+        ),
+    }
+    by_state = {ACTIVE: [rollback], CANARY: [promote, rollback], WAITING: [promote, veto], REJECTED: [anyway]}
+    shown = by_state.get(state, [])
+    return [{"type": "actions", "elements": shown}] if shown and adapter else []
+
+
+def build_rollback_button(adapter: str) -> Block:
+    """Build the button that takes an adapter back."""
+    unserved = _("{adapter} answers nobody any more.").format(adapter=adapter)
+    asked = confirm(_("Take it back?"), unserved, _("Roll back"), _("Cancel"), is_danger=True)
+    return build_button(_("Rollback"), ROLLBACK, adapter) | {"style": "danger", "confirm": asked}
+
+
+def tell_picture() -> str:
+    """Say what the picture of a run shows, to whoever cannot see it."""
+    return _("Curves of the training: how the loss fell on what was learned, and on what was held out")
+
+
+async def post_report(
+    calls: Calls, *, channel_id: str, report: RunReport, picture: bytes | None, state: str = ""
+) -> str:
+    """Post the report and return its timestamp; its picture goes into its thread, and from there into the report.
+
+    Without the picture the report is complete all the same: a line says why it is not there.
+    """
+    text = _("Run {run}: {outcome}").format(run=report.run_id, outcome=report.outcome or _("ended"))
+    posted = await calls.call(
+        "chat.postMessage", channel=channel_id, text=escape(text), blocks=build_report(report, state=state)
+    )
+    channel, ts = str(posted["channel"]), str(posted["ts"])
+    if picture is None:
+        return ts
+    update = {"channel": channel, "ts": ts, "text": escape(text)}
+    try:
+        picture_id = await _upload(calls, picture, channel=channel, thread_ts=ts, run_id=report.run_id)
+    except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+        note = _("The picture of the curves could not be uploaded ({error}).").format(error=error_code(error))
+        shown = build_report(report, state=state, picture_note=note)
+        await calls.call_if_possible("chat.update", **update, blocks=shown)
+        return ts
+    if not await _show_picture(calls, update, build_report(report, state=state, picture_id=picture_id)):
+        shown = build_report(report, state=state, picture_note=_("The picture of the curves is in this thread."))
+        await calls.call_if_possible("chat.update", **update, blocks=shown)
+    return ts
+
+
+async def tell_taught(calls: Calls, *, person_id: str, items: Sequence[BeforeAfter]) -> bool:
+    """Tell somebody in a direct message which of their corrections are known now; False when nothing was told."""
+    fixed = [item for item in items if item.is_right]
+    if not fixed:
+        return False
+    one, several = _("I have learned what you taught me."), _("I have learned {count} things you taught me.")
+    text = one if len(fixed) == 1 else several.format(count=len(fixed))
+    blocks = [header(text), *(section(_question(item)) for item in fixed[:MOST_QUESTIONS])]
+    if len(fixed) > MOST_QUESTIONS:
+        blocks.append(context(_("… and {count} more.").format(count=len(fixed) - MOST_QUESTIONS)))
+    blocks.append({"type": "actions", "elements": [build_button(_("Don't tell me such things"), NO_NEWS, person_id)]})
+    return await calls.call_if_possible("chat.postMessage", channel=person_id, text=text, blocks=blocks) is not None
+
+
+async def _upload(calls: Calls, picture: bytes, *, channel: str, thread_ts: str, run_id: int) -> str:
+    """Upload the picture in Slack's three steps; shared into the thread, all who see the report may see it."""
+    answer = await calls.call(
+        "files.upload.v2",
+        file=picture,
+        filename=f"run-{run_id}.png",
+        title=_("Curves of run {run}").format(run=run_id),
+        alt_txt=tell_picture(),
+        channel=channel,
+        thread_ts=thread_ts,
+    )
+    return str(answer["files"][0]["id"])
+
+
+async def _show_picture(calls: Calls, update: dict[str, Any], blocks: list[Block]) -> bool:
+    """Put the picture into the report; Slack refuses it until it has processed the file."""
+    for pause in PROCESSING_S:
+        try:
+            await calls.call("chat.update", **update, blocks=blocks)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            if error_code(error) != NOT_READY:
+                log.info("slack: the picture of a report was not taken (%s)", error_code(error))
+                return False
+            await asyncio.sleep(pause)
+        else:
+            return True
+    return False
+
+
+def _subject(report: RunReport) -> str:
+    """Say which run it was, of what, for whom, and when."""
+    parts = [_("Run {run}").format(run=report.run_id)]
+    if report.adapter:
+        parts.append(_("adapter {adapter}").format(adapter=f"`{escape(report.adapter)}`"))
+    if report.channel_id:
+        parts.append(_("for {channel} alone").format(channel=f"<#{report.channel_id}>"))
+    if report.base:
+        parts.append(_("base {model}").format(model=f"`{escape(report.base)}`"))
+    return " · ".join(parts) + _times(report)
+
+
+def _title_decision(report: RunReport) -> str:
+    return _("Decision: {decision}").format(decision=report.decision) if report.decision else _("Decision")
+
+
+def _times(report: RunReport) -> str:
+    try:
+        return f" · {tell_time(datetime.fromisoformat(report.finished_at))}"
+    except ValueError:
+        return ""
+
+
+def _counts(title: str, report: RunReport) -> list[Block]:
+    learned = [f"• {count:,} {escape(what)}" for what, count in report.learned_from.items()]
+    left = ", ".join(f"{count:,} {escape(what)}" for what, count in report.left_out.items())
+    left_out = ["_" + _("Left out: {what}").format(what=left) + "_"] if left else []
+    text = "\n".join([f"*{title}*", *learned, *left_out])
+    return [section(text)] if learned or left else []
+
+
+def _questions(report: RunReport) -> list[Block]:
+    """Build before and after of a few corrected questions, and say how many of all are right."""
+    asked = report.before_after
+    if not asked:
+        return []
+    right = sum(item.is_right for item in asked)
+    sentence = _("*Before and after*: {right} of {all} corrected questions are right now.")
+    title = section(sentence.format(right=right, all=len(asked)))
+    return [title, *(section(_question(item)) for item in asked[:MOST_QUESTIONS])]
+
+
+def _question(item: BeforeAfter) -> str:
+    mark = "✅" if item.is_right else "❌"
+    lines = (
+        f"*{_short(item.question)}*",
+        _("Taught: {text}").format(text=_short(item.taught)),
+        _("Before: {text}").format(text=_short(item.before)),
+        _("Now {mark}: {text}").format(mark=mark, text=_short(item.after)),
+    )
+    return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    return escape(clip(" ".join(text.split()), TEXT_LENGTH)) or "_" + _("nothing") + "_"
+
+
+def _reasons(report: RunReport) -> str:
+    return "\n".join(f"• {escape(reason)}" for reason in report.reasons)

@@ -1,0 +1,124 @@
+"""The door in front of every button, form, shortcut and command: who may not, hears so, and nothing else happens.
+
+A command's role stands in its row of the table of commands; those of buttons and forms stand here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from slack_bolt import BoltResponse
+from slack_bolt.async_app import AsyncApp
+
+from bot.language import _
+from bot.slack import blocks
+from bot.slack.calls import Calls
+from bot.slack.commands.orders import Role
+from bot.slack.learning import home as learning_home
+from bot.slack.learning import report as learning_report
+from bot.slack.learning.words import ALLOW
+from bot.slack.people.access import Access, tell_refusal
+from bot.slack.people.channel_modal import CHANNEL_FORM
+from bot.slack.setup.manifest import SHORTCUTS
+from bot.slack.turns import answer_choice
+
+INTERACTIVE = ("block_actions", "view_submission", "view_closed", "message_action", "shortcut", "block_suggestion")
+BUTTONS: dict[str, Role] = {
+    blocks.FEEDBACK: Role.MEMBER,
+    blocks.UNDO_VOTE: Role.MEMBER,
+    blocks.CORRECTION: Role.MEMBER,
+    blocks.REGENERATE: Role.MEMBER,
+    blocks.RETRY: Role.MEMBER,
+    blocks.STOP: Role.MEMBER,
+    blocks.WHY: Role.MEMBER,
+    answer_choice.CHOOSE: Role.MEMBER,
+    answer_choice.SHARE: Role.MEMBER,
+    learning_home.CHOOSE: Role.MEMBER,
+    learning_home.NEWS: Role.MEMBER,
+    learning_report.NO_NEWS: Role.MEMBER,
+    learning_home.TRAIN_NOW: Role.ADMIN,
+    learning_home.PAUSE: Role.ADMIN,
+    learning_home.RESUME: Role.ADMIN,
+    learning_report.PROMOTE: Role.ADMIN,
+    learning_report.ROLLBACK: Role.ADMIN,
+    learning_report.VETO: Role.ADMIN,
+    ALLOW: Role.ADMIN,
+    blocks.QUIET: Role.MEMBER,
+    blocks.FOLLOW: Role.MEMBER,
+    blocks.ANSWER_MENU: Role.MEMBER,
+    blocks.ANSWER_EDITED: Role.MEMBER,
+    CHANNEL_FORM: Role.MEMBER,  # whoever made a channel may also fill it in
+    blocks.ORDER: Role.MEMBER,  # the order behind the button has a role of its own
+    blocks.REVIEW: Role.REVIEWER,
+    blocks.REVIEW_REJECT: Role.REVIEWER,
+    blocks.REVIEW_NEXT: Role.REVIEWER,
+    **{shortcut["callback_id"]: Role.MEMBER for shortcut in SHORTCUTS},
+}
+
+
+def needed_role(body: Mapping[str, Any]) -> Role | None:
+    """Return the role that a request of Slack needs; None for an event, which nobody presses.
+
+    What is not in the table needs a member at least: guests and strangers press nothing.
+    """
+    if "command" in body:
+        return Role.MEMBER
+    if body.get("type") not in INTERACTIVE:
+        return None
+    names = [str(action.get("action_id")) for action in body.get("actions") or []]
+    names += [str(body[key]) for key in ("callback_id", "action_id") if body.get(key)]
+    names += [str((body.get("view") or {}).get("callback_id"))] if str(body["type"]).startswith("view_") else []
+    return max((find_button_role(name) for name in names), default=Role.MEMBER)
+
+
+def find_button_role(name: str) -> Role:
+    """Return the role that a button, form or shortcut needs; what follows a colon only tells one from another."""
+    return BUTTONS.get(name, BUTTONS.get(name.partition(":")[0], Role.MEMBER))
+
+
+def register_rights(app: AsyncApp, *, access: Access, calls: Calls) -> None:
+    """Register the door; it must be the first thing that is registered."""
+
+    @app.middleware
+    async def check(
+        body: dict[str, Any],
+        next: Callable[[], Awaitable[None]],  # noqa: A002 - Bolt's name
+    ) -> BoltResponse | None:
+        needed = needed_role(body)
+        if needed is not None:
+            user_id, team_id = _who(body)
+            role = await access.role_of(user_id, team_id)
+            if role < needed:
+                return await _refuse(calls, body, user_id, tell_refusal(role, needed))
+        await next()
+        return None
+
+
+def _who(body: Mapping[str, Any]) -> tuple[str, str]:
+    user = body.get("user") or {}
+    user_id = user.get("id") if isinstance(user, Mapping) else user
+    team_id = (body.get("team") or {}).get("id") or body.get("team_id")
+    return str(user_id or body.get("user_id") or ""), str(team_id or "")
+
+
+async def _refuse(calls: Calls, body: Mapping[str, Any], user_id: str, text: str) -> BoltResponse:
+    """Acknowledge, and tell only the person who asked, where they asked."""
+    if "command" in body:
+        return BoltResponse(status=200, body={"response_type": "ephemeral", "text": text})
+    if body["type"] == "view_submission":
+        view = {
+            "type": "modal",
+            "title": blocks.plain(_("Not allowed")),
+            "close": blocks.plain(_("Close")),
+            "blocks": blocks.build_note(text),
+        }
+        return BoltResponse(status=200, body={"response_action": "update", "view": view})
+    if body["type"] == "block_suggestion":
+        return BoltResponse(status=200, body={"options": []})
+    channel_id = (body.get("channel") or {}).get("id") or (body.get("container") or {}).get("channel_id")
+    message = body.get("message") or {}
+    if channel_id and body["type"] != "view_closed":
+        thread = {"thread_ts": message["thread_ts"]} if message.get("thread_ts") else {}
+        await calls.call_if_possible("chat.postEphemeral", channel=channel_id, user=user_id, text=text, **thread)
+    elif body["type"] != "view_closed":
+        await calls.call_if_possible("chat.postMessage", channel=user_id, text=text)
+    return BoltResponse(status=200)

@@ -1,0 +1,110 @@
+"""May somebody have something said in a channel, or told of another? Asked of Slack each time, never remembered."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import DeliveryError
+from bot.language import _
+from bot.slack.calls import Calls, is_passing
+from bot.slack.commands.orders import Role
+from bot.slack.people.access import Access, tell_refusal
+from bot.slack.people.speech import Speech
+from bot.slack.workspaces import Workspaces
+from bot.storage.schedule_tables import Kind, Schedule
+
+PAGE = 1000
+MOST_PAGES = 20
+
+
+class Rooms:
+    """Knows what Slack says about channels and the people in them."""
+
+    def __init__(
+        self, calls: Calls, access: Access, workspaces: Workspaces | None = None, speech: Speech | None = None
+    ) -> None:
+        self.calls = calls
+        self._access = access
+        self._workspaces = workspaces
+        self._speech = speech
+
+    async def enter(self, team_id: str, user_id: str) -> bool:
+        """Work for somebody from here on, in their language; False when the app is not installed there any more."""
+        if self._workspaces is not None and await self._workspaces.enter(team_id) is None:
+            return False
+        if self._speech is not None:
+            await self._speech.address(user_id)
+        return True
+
+    async def find_refusal(self, wanted: Schedule) -> str:
+        """Return why a person may not have what they want there, as a sentence for them; empty: they may.
+
+        Raise a passing *DeliveryError* while Slack is away.
+        """
+        role = await self._access.role_of(wanted.user_id, wanted.team_id)
+        if role is Role.NOBODY and not await self._access.is_known(wanted.user_id):
+            raise DeliveryError(is_passing=True)
+        if role is Role.NOBODY:
+            return tell_refusal(role, Role.MEMBER)
+        if wanted.channel_id:
+            refusal = await self._refuse_place(wanted.channel_id, wanted.user_id)
+            if refusal:
+                return refusal
+        if wanted.kind != Kind.DIGEST:
+            return ""
+        return await self._refuse_source(wanted)
+
+    async def _refuse_place(self, channel_id: str, user_id: str) -> str:
+        channel = await self._look(channel_id)
+        if channel is None or channel.get("is_archived"):
+            return _("I cannot see <#{channel}>: it is gone, or I am not in it.").format(channel=channel_id)
+        if not (channel.get("is_member") or channel.get("is_im") or channel.get("is_mpim")):
+            return _("I am not in <#{channel}>. Somebody there can bring me in with `/invite`.").format(
+                channel=channel_id
+            )
+        if not await self._is_member(channel_id, user_id):
+            return _("You are not in <#{channel}>.").format(channel=channel_id)
+        return ""
+
+    async def _refuse_source(self, wanted: Schedule) -> str:
+        """Keep what not everybody may read among those who may: in its own channel, or with one who is in it."""
+        refusal = await self._refuse_place(wanted.source_id, wanted.user_id)
+        if refusal or wanted.channel_id in {"", wanted.source_id}:
+            return refusal
+        source = await self._look(wanted.source_id) or {}
+        if source.get("is_private") or source.get("is_mpim") or source.get("is_im") or source.get("is_ext_shared"):
+            sentence = _("Not everybody may read <#{channel}>, so I tell of it only there, or to you alone.")
+            return sentence.format(channel=wanted.source_id)
+        here = await self._look(wanted.channel_id) or {}
+        if here.get("is_ext_shared"):
+            return _("People of other organisations read here, so I tell nothing of other channels.")
+        return ""
+
+    async def _look(self, channel_id: str) -> Mapping[str, Any] | None:
+        """Return what Slack says about a channel; None when it does not show it to us."""
+        answer = await self._ask("conversations.info", channel=channel_id)
+        return None if answer is None else answer.get("channel") or {}
+
+    async def _is_member(self, channel_id: str, user_id: str) -> bool:
+        cursor = ""
+        for _page in range(MOST_PAGES):
+            answer = await self._ask("conversations.members", channel=channel_id, limit=PAGE, cursor=cursor)
+            if answer is None:
+                return False
+            if user_id in (answer.get("members") or []):
+                return True
+            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return False
+        return False
+
+    async def _ask(self, method: str, **arguments: Any) -> Mapping[str, Any] | None:
+        """Return Slack's answer; None for a refusal; raise a passing *DeliveryError* while it is away."""
+        try:
+            return await self.calls.call(method, **{name: value for name, value in arguments.items() if value})
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            if is_passing(error):
+                raise DeliveryError(is_passing=True) from error
+            return None

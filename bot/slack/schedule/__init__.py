@@ -1,0 +1,1 @@
+"""Reminders and digests: what people plan, and what is said at its time."""

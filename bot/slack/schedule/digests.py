@@ -1,0 +1,132 @@
+"""A digest of a channel as Slack shows it: what was said since the last one, with links to the longest threads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.conversation.digest import DigestWriter
+from bot.errors import DeliveryError, EngineBusy, EngineUnavailable
+from bot.language import _
+from bot.slack.blocks import build_text, context, section
+from bot.slack.calls import Calls, is_passing
+from bot.slack.commands.orders import BANG
+from bot.slack.delivery.chunks import find_urls
+from bot.slack.delivery.render import render_mrkdwn
+from bot.slack.delivery.safety import neutralise
+from bot.slack.delivery.split import split_markdown
+from bot.slack.people.directory import Directory
+from bot.slack.people.gating import SPOKEN_SUBTYPES
+from bot.slack.schedule.runner import DigestOrder
+from bot.slack.schedule.words import tell_moment
+from bot.slack.text import mentioned_users, parse_message
+
+PAGE = 200
+MOST_MESSAGES = 600
+MOST_THREADS = 40  # whose replies are read
+SHOWN_THREADS = 3
+LINE_LENGTH = 1500
+BODY_LENGTH = 6000
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a channel's people said: one line each, oldest first; *busiest* are the threads with most replies."""
+
+    lines: list[str]
+    people: int
+    busiest: list[tuple[str, int]]
+    stamps: list[str] = field(default_factory=list)  # of the lines
+
+
+class ChannelDigests:
+    """Reads a channel and has a digest of it written."""
+
+    def __init__(self, calls: Calls, directory: Directory, writer: DigestWriter) -> None:
+        self._calls = calls
+        self._directory = directory
+        self._writer = writer
+
+    async def write(self, order: DigestOrder) -> dict[str, Any]:
+        """Return a digest as arguments of chat.postMessage; raise a passing *DeliveryError* for what passes."""
+        heard = await self.hear(order.source_id, since=order.since, until=order.until)
+        since = tell_moment(order.since)
+        if not heard.lines:
+            sentence = _("Nothing was said in <#{channel}> since {since}.")
+            return {"text": sentence.format(channel=order.source_id, since=since)}
+        try:
+            text = await self._writer.write(heard.lines, scope=f"digest/{order.team_id}/{order.source_id}")
+        except (EngineBusy, EngineUnavailable) as error:
+            raise DeliveryError(is_passing=True) from error
+        body = neutralise(text, known_urls=find_urls("\n".join(heard.lines)))
+        body = split_markdown(body, limit=BODY_LENGTH)[0] if body.strip() else ""
+        head = _("*Digest of <#{channel}> since {since}*").format(channel=order.source_id, since=since)
+        blocks = [section(head), *build_text(body), context(await self._tell_sources(order, heard))]
+        return {"text": f"{head}\n{render_mrkdwn(body)}"[:BODY_LENGTH], "blocks": blocks}
+
+    async def _tell_sources(self, order: DigestOrder, heard: Heard) -> str:
+        """Say what it was written from, with links to where most was said."""
+        parts = [_("{messages} messages of {people} people").format(messages=len(heard.lines), people=heard.people)]
+        for ts, replies in heard.busiest:
+            found = await self._calls.call_if_possible("chat.getPermalink", channel=order.source_id, message_ts=ts)
+            if found and found.get("permalink"):
+                label = _("1 reply") if replies == 1 else _("{count} replies").format(count=replies)
+                parts.append(f"<{found['permalink']}|{label}>")
+        return " · ".join(parts)
+
+    async def hear(self, channel_id: str, *, since: datetime, until: datetime) -> Heard:
+        """Read what was said between the two moments, threads included."""
+        span = {"oldest": f"{since.timestamp():.6f}", "latest": f"{until.timestamp():.6f}"}
+        roots = await self._read("conversations.history", channel=channel_id, **span)
+        threads = sorted(roots, key=lambda message: int(message.get("reply_count") or 0), reverse=True)
+        said = list(roots)
+        for root in threads[:MOST_THREADS]:
+            if root.get("reply_count"):
+                replies = await self._read("conversations.replies", channel=channel_id, ts=str(root["ts"]), **span)
+                said += [reply for reply in replies if reply.get("ts") != root["ts"]]
+        spoken = [one for one in said if _is_spoken(one)]
+        busiest = [(str(root["ts"]), int(root["reply_count"])) for root in threads if root.get("reply_count")]
+        return await self._note(spoken, busiest[:SHOWN_THREADS])
+
+    async def hear_thread(self, channel_id: str, thread_ts: str, *, until_ts: str = "") -> Heard:
+        """Read a thread (up to a message), with what the assistant said, without the orders that it was given."""
+        said = await self._read("conversations.replies", channel=channel_id, ts=thread_ts)
+        said = [one for one in said if not until_ts or float(one["ts"]) <= float(until_ts)]
+        spoken = [one for one in said if one.get("user") and one.get("subtype") in SPOKEN_SUBTYPES]
+        return await self._note([one for one in spoken if not str(one.get("text")).startswith(BANG)], [])
+
+    async def _note(self, said: list[Mapping[str, Any]], busiest: list[tuple[str, int]]) -> Heard:
+        spoken = sorted(said, key=lambda one: float(one["ts"]))[-MOST_MESSAGES:]
+        users = {str(message["user"]) for message in spoken}
+        names = await self._directory.names(users | {name for message in spoken for name in mentioned_users(message)})
+        lines = [_line(message, names) for message in spoken]
+        return Heard(lines, len(users), busiest, [str(message["ts"]) for message in spoken])
+
+    async def _read(self, method: str, **where: Any) -> list[Mapping[str, Any]]:
+        """Read every page, up to what a digest can take."""
+        found: list[Mapping[str, Any]] = []
+        cursor: dict[str, Any] = {}
+        while len(found) < MOST_MESSAGES:
+            try:
+                answer = await self._calls.call(method, limit=PAGE, **where, **cursor)
+            except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+                raise DeliveryError(is_passing=is_passing(error)) from error
+            found += answer.get("messages") or []
+            following = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not following:
+                break
+            cursor = {"cursor": following}
+        return found
+
+
+def _is_spoken(message: Mapping[str, Any]) -> bool:
+    """Return whether a person said it."""
+    return bool(message.get("user")) and not message.get("bot_id") and message.get("subtype") in SPOKEN_SUBTYPES
+
+
+def _line(message: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    text = " ".join(parse_message(message, bot_user_id="", names=names).split())
+    return f"{names.get(str(message['user']), message['user'])}: {text}"[:LINE_LENGTH]

@@ -1,0 +1,225 @@
+"""What is due: said once, by one process, to those who may have it; late ones with a word, too late ones told of."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.conversation.when import When, next_times, previous_time
+from bot.errors import DeliveryError
+from bot.slack.calls import error_code, is_passing
+from bot.slack.people.rooms import Rooms
+from bot.slack.schedule.commands import read_zone
+from bot.slack.schedule.words import tell_ended, tell_failed, tell_late, tell_missed, tell_reminder
+from bot.storage.db import Database
+from bot.storage.schedule_tables import Kind, OccurrenceState, Schedule
+from bot.storage.schedules import (
+    MAX_ATTEMPTS,
+    Due,
+    claim_due,
+    claim_stale,
+    end_occurrence,
+    end_schedule,
+    has_due,
+    prune_schedules,
+    put_off,
+)
+from bot.storage.tables import new_id, now
+
+AT_ONCE = 20
+NOT_LATE = timedelta(minutes=2)
+PAUSE = timedelta(seconds=60)
+EVENT_TYPE = "apprentice_schedule"
+LONGEST_DIGEST = timedelta(days=31)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DigestOrder:
+    """A digest to write: of *source_id* since *since*, for the people of *channel_id*, empty for *user_id* alone."""
+
+    team_id: str
+    user_id: str
+    source_id: str
+    channel_id: str
+    since: datetime
+    until: datetime
+
+
+class WriteDigest(Protocol):
+    """Writes a digest as arguments of chat.postMessage; raises a passing *DeliveryError* while Slack is away."""
+
+    async def __call__(self, order: DigestOrder) -> dict[str, Any]:
+        """Return what is to be posted."""
+        ...
+
+
+class ScheduleRunner:
+    """Says what is due."""
+
+    def __init__(
+        self,
+        database: Database,
+        rooms: Rooms,
+        *,
+        write_digest: WriteDigest,
+        late: timedelta,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._database = database
+        self._calls = rooms.calls
+        self._rooms = rooms
+        self._write_digest = write_digest
+        self._late = late
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def tick(self) -> None:
+        """Begin everything that is due; a long digest holds nobody up."""
+        for due in await self._claim():
+            task = asyncio.create_task(self._take(due))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def finish(self) -> None:
+        """Wait until everything that was begun has ended."""
+        await asyncio.gather(*self._tasks)
+
+    async def prune(self) -> None:
+        """Forget what was done long ago."""
+        async with self._database.begin() as session:
+            await prune_schedules(session, moment=self._clock())
+
+    async def _claim(self) -> list[Due]:
+        free = AT_ONCE - len(self._tasks)
+        moment = self._clock()
+        async with self._database.read() as session:
+            if free <= 0 or not await has_due(session, moment=moment):
+                return []
+        async with self._database.begin() as session:
+            stale = await claim_stale(session, moment=moment, limit=free)
+            fresh = await claim_due(session, moment=moment, find_next=self._find_next, limit=free)
+        return [*stale, *fresh]
+
+    def _find_next(self, schedule: Schedule) -> datetime | None:
+        """Return when a schedule is due after this moment: what was missed meanwhile is made up for once."""
+        if not schedule.cron:
+            return None
+        here = self._clock().astimezone(read_zone(schedule.tz))
+        return next(iter(next_times(When(cron=schedule.cron), after=here, count=1)), None)
+
+    async def _take(self, due: Due) -> None:
+        """Bring one due time to its end; what Slack or the database prevent is tried again by whoever is there."""
+        moment = self._clock()
+        if not await self._rooms.enter(due.schedule.team_id, due.schedule.user_id):
+            await self._end(lambda session: end_schedule(session, due))
+            await self._end(lambda session: end_occurrence(session, due, state=OccurrenceState.REFUSED, moment=moment))
+            return
+        try:
+            state = await self._bring(due)
+        except DeliveryError as error:
+            if error.is_passing:
+                await self._end(lambda session: put_off(session, due, until=moment + PAUSE))
+                return
+            state = await self._fail(due, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, its author hears of it
+            state = await self._fail(due, error)
+        await self._end(lambda session: end_occurrence(session, due, state=state, moment=moment))
+
+    async def _fail(self, due: Due, error: Exception) -> OccurrenceState:
+        """Tell the author that one time did not work; the next one may."""
+        error_id = new_id()
+        is_known = isinstance(error, DeliveryError)
+        log.warning("schedules: error %s, number %d", error_id, due.schedule.id, exc_info=None if is_known else error)
+        await self._tell(due.schedule, tell_failed(due.schedule, error_id=error_id))
+        return OccurrenceState.FAILED
+
+    async def _end(self, write: Callable[[Any], Awaitable[None]]) -> None:
+        async with self._database.begin() as session:
+            await write(session)
+
+    async def _bring(self, due: Due) -> OccurrenceState:
+        schedule = due.schedule
+        if due.attempts > 1 and await self._was_said(due):
+            return OccurrenceState.DONE
+        if due.attempts > MAX_ATTEMPTS:
+            await self._tell(schedule, tell_failed(schedule, error_id=new_id()))
+            return OccurrenceState.FAILED
+        delay = self._clock() - due.due_at
+        if delay > self._late:
+            await self._tell(schedule, tell_missed(schedule, self._local(due)))
+            return OccurrenceState.MISSED
+        refusal = await self._rooms.find_refusal(schedule)
+        if refusal:
+            await self._tell(schedule, tell_ended(schedule, refusal))
+            await self._end(lambda session: end_schedule(session, due))
+            return OccurrenceState.REFUSED
+        await self._say(due, late=self._local(due) if delay > NOT_LATE else None)
+        return OccurrenceState.DONE
+
+    async def _say(self, due: Due, *, late: datetime | None) -> None:
+        schedule = due.schedule
+        if schedule.kind == Kind.DIGEST:
+            message = await self._write_digest(self._order(due))
+            if late:
+                await self._post(schedule, {"text": tell_late(late)}, key="")
+        else:
+            message = {"text": tell_reminder(schedule, late=late)}
+        await self._post(schedule, message, key=due.key)
+
+    def _order(self, due: Due) -> DigestOrder:
+        schedule = due.schedule
+        local = self._local(due)
+        since = previous_time(schedule.cron, before=local) if schedule.cron else None
+        return DigestOrder(
+            team_id=schedule.team_id,
+            user_id=schedule.user_id,
+            source_id=schedule.source_id,
+            channel_id=schedule.channel_id,
+            since=max(since or local - timedelta(days=1), local - LONGEST_DIGEST),
+            until=self._clock(),
+        )
+
+    def _local(self, due: Due) -> datetime:
+        return due.due_at.astimezone(read_zone(due.schedule.tz))
+
+    async def _post(self, schedule: Schedule, message: dict[str, Any], *, key: str) -> None:
+        """Post in the channel or to the person; the key lets a later attempt see that it was said."""
+        metadata = {"metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": key}}} if key else {}
+        thread = {"thread_ts": schedule.thread_ts} if schedule.thread_ts else {}
+        channel = await self._find_channel(schedule)
+        quiet = {"unfurl_links": False, "unfurl_media": False}
+        try:
+            await self._calls.call("chat.postMessage", channel=channel, **message, **metadata, **thread, **quiet)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.warning("schedules: number %d could not be said (%s)", schedule.id, error_code(error))
+            raise DeliveryError(is_passing=is_passing(error)) from error
+
+    async def _find_channel(self, schedule: Schedule) -> str:
+        if schedule.channel_id:
+            return schedule.channel_id
+        opened = await self._calls.call_if_possible("conversations.open", users=schedule.user_id)
+        return str(((opened or {}).get("channel") or {}).get("id") or schedule.user_id)
+
+    async def _was_said(self, due: Due) -> bool:
+        """Return whether an attempt before a crash came as far as Slack; if that cannot be known, it is said again."""
+        channel = await self._find_channel(due.schedule)
+        where = {"channel": channel, "oldest": f"{due.due_at.timestamp():.6f}", "include_all_metadata": True}
+        if due.schedule.thread_ts:
+            answer = await self._calls.call_if_possible("conversations.replies", ts=due.schedule.thread_ts, **where)
+        else:
+            answer = await self._calls.call_if_possible("conversations.history", **where)
+        said = [message.get("metadata") or {} for message in (answer or {}).get("messages") or []]
+        return any((found.get("event_payload") or {}).get("key") == due.key for found in said)
+
+    async def _tell(self, schedule: Schedule, text: str) -> None:
+        """Tell whoever wanted it, and nobody else."""
+        answer = await self._calls.call_if_possible("chat.postMessage", channel=schedule.user_id, text=text)
+        if answer is None:
+            log.warning("schedules: nobody could be told about number %d", schedule.id)

@@ -1,0 +1,1 @@
+"""The app at Slack: its manifest, its installations, and whether all is as it must be."""

@@ -1,0 +1,1 @@
+"""From an accepted event to its one visible outcome, and the buttons under it."""

@@ -1,0 +1,171 @@
+"""Buttons: thumbs, what an answer should have been, Stop, Regenerate and Retry."""
+
+import time
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.language import _
+from bot.slack import blocks
+from bot.slack.calls import Calls
+from bot.slack.people.access import Access
+from bot.slack.turns.answering import Answering
+from bot.slack.turns.turns import Turns
+from bot.storage import inbox
+from bot.storage.answers import AnswerRecord, load_answer
+from bot.storage.askings import is_private
+from bot.storage.db import Database
+from bot.storage.feedback import current_vote, save_correction, save_vote
+from bot.storage.tables import AnswerState, Vote
+
+CORRECTION_LENGTH = 3000
+
+
+def register_actions(
+    app: AsyncApp, *, database: Database, turns: Turns, answering: Answering, calls: Calls, access: Access
+) -> None:
+    """Register every button and form; each acknowledges first and works afterwards."""
+    feedback = FeedbackButtons(database, calls)
+    app.action(blocks.FEEDBACK)(feedback.handle_thumb)
+    app.action(blocks.UNDO_VOTE)(feedback.handle_undo)
+    app.view(blocks.CORRECTION)(feedback.handle_correction)
+    again = AgainButtons(database, turns, answering=answering, access=access)
+    app.action(blocks.REGENERATE)(again.handle_again)
+    app.action(blocks.RETRY)(again.handle_again)
+    app.action(blocks.STOP)(again.handle_stop)
+
+
+class FeedbackButtons:
+    """What people think of an answer."""
+
+    def __init__(self, database: Database, calls: Calls) -> None:
+        self._database = database
+        self._calls = calls
+
+    async def handle_thumb(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
+        """Store a thumb; a thumb down first opens the form, whose trigger lives for three seconds only."""
+        await ack()
+        vote, _colon, rest = str(action.get("value")).partition(":")
+        answer_id, _colon, audience = rest.partition(":")
+        if vote == Vote.DOWN:
+            view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC)
+            await self._calls.call_if_possible("views.open", trigger_id=body["trigger_id"], view=view)
+        if vote in {Vote.UP, Vote.DOWN} and await self._vote(body, answer_id, Vote(vote)):
+            up, down = _("👍 Thank you, noted."), _("👎 Noted. Tell me more in the form if you like.")
+            noted = up if vote == Vote.UP else down
+            await self._whisper(body, noted, blocks.build_undo_button(answer_id, vote))
+
+    async def handle_undo(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
+        """Take a vote and its correction back."""
+        await ack()
+        vote, _colon, answer_id = str(action.get("value")).partition(":")
+        user_id = body["user"]["id"]
+        async with self._database.begin() as session:
+            record = await load_answer(session, answer_id, is_locked=True)
+            current = await current_vote(session, answer_id, user_id=user_id)
+            is_current = record is not None and current is not None and current.vote == vote
+            if record is not None and is_current:
+                await save_vote(session, record.answer, user_id=user_id, vote=Vote.NONE)
+                await save_correction(session, record.answer, user_id=user_id, text="")
+        text = _("Taken back.") if is_current else _("You have changed your mind since; kept.")
+        await self._whisper(body, text, [])
+
+    async def handle_correction(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
+        """Store why an answer was bad and what it should have been."""
+        await ack()
+        user_id, answer_id = body["user"]["id"], view["private_metadata"]
+        values = view["state"]["values"]
+        reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
+        text = (values["correction"]["correction"].get("value") or "").strip()[:CORRECTION_LENGTH]
+        comment = (values.get(blocks.COMMENT, {}).get(blocks.COMMENT, {}).get("value") or "").strip()
+        everyone = values.get(blocks.EVERYONE, {}).get(blocks.EVERYONE, {}).get("selected_options")
+        async with self._database.begin() as session:
+            record = await load_answer(session, answer_id, is_locked=True)
+            if record is None:
+                return
+            comment = comment[: blocks.COMMENT_LENGTH]
+            await save_vote(session, record.answer, user_id=user_id, vote=Vote.DOWN, reason=reason, comment=comment)
+            await save_correction(session, record.answer, user_id=user_id, text=text, is_for_everyone=bool(everyone))
+        thanks = _("Thank you. I keep what I should have said with the answer.") if text else _("Thank you.")
+        await self._calls.call_if_possible(
+            "chat.postEphemeral",
+            channel=record.place.channel_id,
+            thread_ts=record.place.thread_ts,
+            user=user_id,
+            text=thanks,
+        )
+
+    async def _vote(self, body: dict[str, Any], answer_id: str, vote: Vote) -> bool:
+        async with self._database.begin() as session:
+            record = await load_answer(session, answer_id, is_locked=True)
+            if record is None or not stands_in(record, body):
+                return False
+            current = await current_vote(session, answer_id, user_id=body["user"]["id"])
+            if current is None or current.vote != vote:  # the form may have been sent before this was stored
+                await save_vote(session, record.answer, user_id=body["user"]["id"], vote=vote)
+            return True
+
+    async def _whisper(self, body: dict[str, Any], text: str, extra: list[blocks.Block]) -> None:
+        """Tell only the person who clicked."""
+        place = body.get("container") or {}
+        message = body.get("message") or {}
+        thread_ts = message.get("thread_ts") or place.get("thread_ts")
+        await self._calls.call_if_possible(
+            "chat.postEphemeral",
+            channel=(body.get("channel") or {}).get("id") or place.get("channel_id"),
+            user=body["user"]["id"],
+            text=text,
+            blocks=[*blocks.build_note(text), *extra],
+            **({"thread_ts": thread_ts} if thread_ts else {}),
+        )
+
+
+class AgainButtons:
+    """Another try at an answer, or an end to it."""
+
+    def __init__(self, database: Database, turns: Turns, *, answering: Answering, access: Access) -> None:
+        self._database = database
+        self._turns = turns
+        self._answering = answering
+        self._access = access
+
+    async def handle_again(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
+        """Put another answer to the same message in the thread's queue; only once per answer, however often clicked."""
+        answer_id = str(action.get("value"))
+        async with self._database.begin() as session:
+            record = await load_answer(session, answer_id)
+            if record is not None and stands_in(record, body):
+                arrival = inbox.Arrival(
+                    event_id=f"again:{answer_id}",
+                    team_id=record.place.team_id,
+                    channel_id=record.place.channel_id,
+                    ts=str(action.get("action_ts") or f"{time.time():.6f}"),
+                    thread_ts=record.place.thread_ts,
+                    kind="again",
+                    payload={"answer_id": answer_id, "user_id": body["user"]["id"]},
+                )
+                await inbox.accept(session, arrival)
+        await ack()
+        self._turns.wake()
+
+    async def handle_stop(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
+        """Stop an answer at the wish of the person who asked, or of an admin."""
+        await ack()
+        draft = self._answering.running_answer(str(action.get("value")))
+        user_id = body["user"]["id"]
+        if draft is not None and (user_id == draft.question.user_id or await self._access.is_admin(user_id)):
+            draft.stop.set()
+
+
+def stands_in(record: AnswerRecord, body: dict[str, Any]) -> bool:
+    """Return whether the clicked message carries the answer: a button's value alone proves nothing.
+
+    Somebody may click before it is stored which messages carry the answer; until then the thread has to do.
+    """
+    message = body.get("message") or {}
+    is_here = (body.get("channel") or {}).get("id") == record.place.channel_id
+    if is_private(record.place):  # only its asker was shown it, in a message that Slack does not send along
+        is_alone = bool((body.get("container") or {}).get("is_ephemeral"))
+        return is_here and is_alone and body["user"]["id"] == record.message.user_id
+    is_carrier = message.get("ts") in record.answer.reply_ts or record.answer.state == AnswerState.WRITING
+    return is_here and (message.get("thread_ts") or message.get("ts")) == record.place.thread_ts and is_carrier

@@ -1,0 +1,107 @@
+"""Is a question answered at all? Asked before anything of it is stored, and before the engine is."""
+
+import logging
+from dataclasses import dataclass
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.admin.budgets import CHANNEL, Budgets, Use, find_empty
+from bot.errors import DeliveryError
+from bot.language import _
+from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.commands.orders import Role
+from bot.slack.people.access import Access, tell_refusal
+from bot.storage.answers import load_answer
+from bot.storage.db import Database
+from bot.storage.tables import Inbox
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who wants an answer where; *is_bot* is another app that the settings allow."""
+
+    user_id: str
+    channel_id: str
+    team_id: str = ""
+    is_bot: bool = False
+
+
+class Admission:
+    """Lets in who may ask and has tokens left, and tells the others why not."""
+
+    def __init__(self, database: Database, access: Access, calls: Calls, *, budgets: Budgets) -> None:
+        self._database = database
+        self._access = access
+        self._calls = calls
+        self._budgets = budgets
+
+    async def is_refused(self, row: Inbox) -> bool:
+        """Return whether an event gets no answer, and has been told so; raise a passing error while Slack is away."""
+        asker = await self._find_asker(row)
+        refusal = await self.find_refusal(asker) if asker.user_id else ""  # the answer is gone, and nothing follows
+        if refusal:
+            await self._tell(row, asker, refusal)
+        return bool(refusal)
+
+    async def find_refusal(self, asker: Asker) -> str:
+        """Return why somebody gets no answer, as a sentence for them; empty: they do."""
+        if not asker.is_bot:
+            role = await self._access.role_of(asker.user_id, asker.team_id)
+            if role is Role.NOBODY and not await self._access.is_known(asker.user_id):
+                raise DeliveryError(is_passing=True)  # Slack is away, so who this is can be asked again
+            if role is Role.NOBODY:
+                return tell_refusal(role, Role.MEMBER)
+        channel_id = "" if asker.channel_id.startswith("D") else asker.channel_id
+        empty = await find_empty(self._database, self._budgets, user_id=asker.user_id, channel_id=channel_id)
+        return tell_empty(empty) if empty is not None else ""
+
+    async def _find_asker(self, row: Inbox) -> Asker:
+        if row.kind == "message":
+            event = row.payload["event"]
+            user_id = str(event.get("user") or event.get("bot_id") or "")
+            return Asker(user_id, row.channel_id, row.team_id, is_bot=bool(event.get("bot_id")))
+        user_id = str(row.payload.get("user_id") or "")
+        if not user_id:  # whoever asked the question pays for another answer to it
+            async with self._database.read() as session:
+                record = await load_answer(session, str(row.payload.get("answer_id")))
+            user_id = record.message.user_id if record is not None else ""
+        return Asker(user_id, row.channel_id, row.team_id)
+
+    async def _tell(self, row: Inbox, asker: Asker, text: str) -> None:
+        """Tell the person alone; a message that nobody else sees needs a thread that exists already."""
+        thread = {"thread_ts": row.thread_ts}
+        try:
+            if row.channel_id.startswith("D"):
+                await self._calls.call("chat.postMessage", channel=row.channel_id, text=text, **thread)
+                return
+            is_reply = row.thread_ts != row.ts
+            await self._calls.call(
+                "chat.postEphemeral",
+                channel=row.channel_id,
+                user=asker.user_id,
+                text=text,
+                **(thread if is_reply else {}),
+            )
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            if is_passing(error):
+                raise DeliveryError(is_passing=True) from error
+            log.warning("turns: a refusal could not be shown (%s)", error_code(error))
+
+
+def tell_empty(use: Use) -> str:
+    """Say whose budget is used up, and when there is more; Slack shows the time in the reader's own time zone."""
+    moment = f"<!date^{int(use.free_at.timestamp())}^{{date_short_pretty}}, {{time}}|{use.free_at:%Y-%m-%d %H:%M %Z}>"
+    if use.kind == CHANNEL:
+        sentence = _(
+            "This channel has used what it may use of me today ({used} of {limit} tokens). I answer here again from "
+            "{moment} on; in a direct message you can go on now."
+        )
+    else:
+        sentence = _(
+            "You have used what one person may use of me today ({used} of {limit} tokens). I answer you again from "
+            "{moment} on; an admin can give you more (`budget`)."
+        )
+    return sentence.format(used=f"{use.used:,}", limit=f"{use.limit:,}", moment=moment)

@@ -1,0 +1,283 @@
+"""From an accepted event to its one visible outcome: an answer, a refusal, or an error with an id and Retry."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.conversation.draft import STOPPED, Draft, Question
+from bot.conversation.turn import Assistant
+from bot.errors import ApprenticeError, ContextOverflow, DeliveryError, EngineBusy, EngineUnavailable
+from bot.language import _
+from bot.metrics import ANSWERS, FIRST_TEXT
+from bot.slack.blocks import Block, build_answer_buttons, build_note, build_retry_button
+from bot.slack.calls import Calls, is_passing
+from bot.slack.commands.asking import read_question
+from bot.slack.delivery.chunks import find_urls
+from bot.slack.delivery.delivery import Delivery
+from bot.slack.delivery.pace import Pace
+from bot.slack.delivery.posts import Target
+from bot.slack.files.desk import FileDesk, is_bare, knows_something, list_files, shorten
+from bot.slack.people.directory import Directory
+from bot.slack.text import mentioned_users, parse_message
+from bot.slack.turns.answer_choice import build_choice, make_safe, tell_choice, tell_same
+from bot.slack.turns.offers import Offers
+from bot.slack.turns.place import place_shown
+from bot.slack.turns.status import working
+from bot.slack.workspaces import own_user_id
+from bot.storage.askings import Put
+from bot.storage.inbox import MAX_ATTEMPTS
+from bot.storage.tables import AnswerState, Audience, Inbox, new_id
+from bot.storage.threads import Place
+
+log = logging.getLogger(__name__)
+
+
+class Answering:
+    """Answers one event at a time per thread, and knows what is being written where."""
+
+    def __init__(
+        self,
+        assistant: Assistant,
+        offers: Offers,
+        *,
+        calls: Calls,
+        directory: Directory,
+        files: FileDesk,
+        is_ours: Callable[[str], Awaitable[bool]],
+        bot_user_id: str,
+    ) -> None:
+        self._assistant = assistant
+        self._calls = calls
+        self._directory = directory
+        self._files = files
+        self.is_ours = is_ours
+        self._bot_user_id = bot_user_id
+        self.explains = False  # whether somebody listens when Why? is pressed
+        self.offers = offers
+        self._pace = Pace()
+        self._running: dict[Place, Draft] = {}
+
+    def running(self, channel_id: str, thread_ts: str) -> Draft | None:
+        """Return the answer that is being written in a thread."""
+        here = (channel_id, thread_ts)
+        under_way = self._running.items()
+        return next((draft for place, draft in under_way if (place.channel_id, place.thread_ts) == here), None)
+
+    @asynccontextmanager
+    async def known(self, draft: Draft) -> AsyncIterator[None]:
+        """Let an answer that is written elsewhere be stopped like any other."""
+        self._running[draft.question.place] = draft
+        try:
+            yield
+        finally:
+            del self._running[draft.question.place]
+
+    def running_for(self, user_id: str, channel_id: str) -> Draft | None:
+        """Return an answer that is being written for somebody in a channel."""
+        mine = (draft for draft in self._running.values() if draft.question.user_id == user_id)
+        return next((draft for draft in mine if draft.question.place.channel_id == channel_id), None)
+
+    def running_answer(self, answer_id: str) -> Draft | None:
+        """Return the answer *answer_id* while it is being written."""
+        return next((draft for draft in self._running.values() if draft.answer_id == answer_id), None)
+
+    def running_question(self, channel_id: str, ts: str) -> Draft | None:
+        """Return the answer that is being written to a message."""
+        under_way = self._running.values()
+        here = [draft for draft in under_way if draft.question.place.channel_id == channel_id]
+        return next((draft for draft in here if ts in {part.ts for part in draft.question.parts}), None)
+
+    async def answer(self, rows: Sequence[Inbox], *, attempts: int) -> None:
+        """Bring *rows*, which are one turn, to their outcome; raise a passing *DeliveryError* while Slack is away."""
+        draft = await self._begin(rows)
+        if draft is not None:
+            await self._answer(draft, attempts=attempts)
+
+    async def apologise(self, row: Inbox, *, error_id: str) -> None:
+        """Say that an event could not even be begun; raise a passing *DeliveryError* while Slack is away."""
+        again = _("Please send it again. (error {error_id})").format(error_id=error_id)
+        text = f":warning: {tell_apology(ApprenticeError())} {again}"
+        try:
+            await self._calls.call("chat.postMessage", channel=row.channel_id, thread_ts=row.thread_ts, text=text)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            raise DeliveryError(is_passing=is_passing(error)) from error
+
+    async def _begin(self, rows: Sequence[Inbox]) -> Draft | None:
+        row = rows[-1]
+        if row.kind != "message":
+            is_edit = bool(row.payload.get("is_edit"))
+            return await self._assistant.begin_again(str(row.payload["answer_id"]), is_edit=is_edit)
+        *before, question = [await self._question(part) for part in rows]
+        put = next((part.put for part in (question, *reversed(before)) if part.put != Put()), Put())
+        return await self._assistant.begin(replace(question, before=tuple(before), put=put))
+
+    async def _question(self, row: Inbox) -> Question:
+        event: Mapping[str, Any] = row.payload["event"]
+        user_id = str(event.get("user") or event.get("bot_id"))
+        own = own_user_id(self._bot_user_id)
+        names = await self._directory.names({user_id, own, *mentioned_users(event)})
+        asked = read_question(parse_message(event, bot_user_id=own, names=names))
+        return Question(
+            place=Place(row.team_id, row.channel_id, row.thread_ts),
+            ts=row.ts,
+            user_id=user_id,
+            user_name=names[user_id],
+            text=asked.question or "(an empty message)",
+            audience=await self._directory.audience(
+                row.channel_id, channel_type=event.get("channel_type"), is_shared=bool(row.payload.get("is_shared"))
+            ),
+            files=tuple(list_files(event)),
+            put=asked.put,
+        )
+
+    async def _answer(self, draft: Draft, *, attempts: int) -> None:
+        place = draft.question.place
+        target = Target(
+            channel_id=place.channel_id,
+            thread_ts=place.thread_ts,
+            user_id=draft.question.user_id,
+            team_id=place.team_id,
+            is_direct=not draft.question.is_group,
+            streams=draft.wish.streams,
+        )
+        delivery = Delivery(
+            self._calls,
+            target,
+            answer_id=draft.answer_id,
+            reply_ts=draft.reply_ts,
+            pace=self._pace,
+            on_reply=lambda ts: self._assistant.remember_reply(draft, ts),
+        )
+        self._running[place] = draft
+        try:
+            async with (
+                working(self._calls, target, title=draft.question.text),
+                place_shown(self._calls, target, draft, delivery, pace=self._pace),
+            ):
+                await self._write(draft, delivery, attempts=attempts)
+        finally:
+            del self._running[place]
+
+    async def _write(self, draft: Draft, delivery: Delivery, *, attempts: int) -> None:
+        if attempts > MAX_ATTEMPTS:
+            await self._fail(draft, delivery, ApprenticeError())
+            return
+        try:
+            draft.is_ours = await self.is_ours(draft.question.user_id)
+            await self._files.read_new(draft)
+            await self._assistant.prepare(draft)
+            if is_bare(draft.question.text) and not knows_something(draft):
+                draft.text = shorten(self._files.explain(draft))  # there is nothing to ask the model
+                await delivery.say(draft.text, [])
+            else:
+                await self._write_with_model(draft, delivery)
+        except asyncio.CancelledError:
+            raise
+        except DeliveryError as error:
+            if error.is_passing:
+                raise
+            await self._fail(draft, delivery, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the person must see an outcome
+            await self._fail(draft, delivery, error)
+        else:
+            state = AnswerState.STOPPED if draft.finish_reason == STOPPED else AnswerState.COMPLETE
+            await self._assistant.finish(draft, state=state)
+            ANSWERS.labels(state).inc()
+            if draft.first_token_at is not None:
+                FIRST_TEXT.observe((draft.first_token_at - draft.began_at).total_seconds())
+
+    async def _write_with_model(self, draft: Draft, delivery: Delivery) -> None:
+        if draft.sees:
+            draft.pictures = await self._files.fetch_pictures(draft)
+        count = await self.offers.count(draft)
+        if count > 1:
+            await self._offer(draft, delivery, count=count)
+            return
+        known_urls = find_urls(draft.asked_text())
+        await delivery.drain(self._assistant.write(draft), known_urls=known_urls)
+        if draft.finish_reason == STOPPED:
+            await delivery.say("_" + _("Stopped.") + "_", self._buttons(draft))
+            return
+        note = shorten([_note(draft), *self._files.explain(draft)])
+        await delivery.close(self._files.build_sources(draft) + build_note(note) + self._buttons(draft))
+
+    async def _offer(self, draft: Draft, delivery: Delivery, *, count: int) -> None:
+        """Show several answers to choose from, when all are written; one that stays alone is an ordinary answer."""
+        drafts = await self.offers.candidates.write(draft, count=count)
+        safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
+        if len(drafts) > 1:
+            await delivery.say(tell_choice(), build_choice(safe))
+            await self.offers.candidates.finish(drafts)
+            return
+        stopped = "_" + _("Stopped.") + "_" if draft.finish_reason == STOPPED else ""
+        note = build_note("" if stopped else tell_same())
+        await delivery.say("\n\n".join(filter(None, [safe[0][1], stopped])), note + self._buttons(draft))
+
+    def _buttons(self, draft: Draft) -> list[Block]:
+        is_public = draft.question.audience is Audience.PUBLIC
+        return build_answer_buttons(
+            draft.answer_id, is_public=is_public, is_explained=self.explains, is_group=draft.question.is_group
+        )
+
+    async def _fail(self, draft: Draft, delivery: Delivery, error: Exception) -> None:
+        error_id = new_id()
+        is_ours = isinstance(error, ApprenticeError)
+        log.warning("turns: error %s: %s", error_id, type(error).__name__, exc_info=None if is_ours else error)
+        try:
+            retry = [] if isinstance(error, ContextOverflow) else build_retry_button(draft.answer_id)
+            named = _("(error {error_id})").format(error_id=error_id)
+            await delivery.say(f"⚠️ {tell_apology(error)} {named}", retry)
+        except DeliveryError as unsaid:
+            if unsaid.is_passing:
+                raise
+            log.error("turns: error %s could not be shown: %s", error_id, unsaid)  # noqa: TRY400 - our own sentence
+        await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=error_id)
+        ANSWERS.labels(AnswerState.FAILED).inc()
+
+
+def _note(draft: Draft) -> str:
+    """Say what a reader cannot see: what was left out, and where it was cut."""
+    notes = []
+    fitted = draft.fitted
+    if fitted is not None and fitted.used < fitted.total:
+        notes.append(_say_kept(fitted.used, fitted.total, summarised=draft.summarised))
+    if draft.finish_reason == "length":
+        notes.append(_("I reached my length limit: ask me to go on."))
+    return " ".join(notes)
+
+
+def _say_kept(used: int, total: int, *, summarised: int) -> str:
+    """Say how much of a long thread the model read, and how: in full, in few words, or not at all."""
+    if not summarised:
+        kept = _("I could only keep the last {used} of {total} earlier messages in mind.")
+    elif used + summarised >= total:
+        kept = _("I could only keep the last {used} of {total} earlier messages in mind; the rest is summarised.")
+    else:
+        kept = _(
+            "I could only keep the last {used} of {total} earlier messages in mind; "
+            "of the rest, the first {summarised} are summarised."
+        )
+    return kept.format(used=used, total=total, summarised=summarised)
+
+
+def tell_apology(error: Exception) -> str:
+    """Say what went wrong as far as it helps whoever asked."""
+    if isinstance(error, ContextOverflow):
+        sentence = _(
+            "Your message is too long for me: it has about {tokens} tokens, and I can take {limit}. Please send a "
+            "shorter one."
+        )
+        return sentence.format(tokens=error.prompt_tokens, limit=error.limit)
+    if isinstance(error, EngineBusy) and error.is_own_doing:
+        return _("You have asked me a lot within a minute. Please try again a little later.")
+    if isinstance(error, EngineBusy):
+        return _("Too many people are asking me at once. Please try again in a minute.")
+    if isinstance(error, EngineUnavailable):
+        return _("My language model is not running. Your message is kept; please try again in a minute.")
+    return _("Something went wrong on my side. Your message is kept.")

@@ -1,0 +1,106 @@
+"""What the assistant says about its own manners, each once: that it is off, quiet, stays out, or may not answer."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import DeliveryError
+from bot.language import _
+from bot.slack.blocks import FOLLOW, QUIET, Block, build_button, build_note
+from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.people.gating import Verdict
+from bot.storage.tables import Inbox
+
+log = logging.getLogger(__name__)
+
+
+class Asides:
+    """Brings to their outcome those events that are not answered."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def knows(self, kind: str) -> bool:
+        """Return whether an event of *kind* wants a word beside the answers."""
+        return kind in {Verdict.OFF, Verdict.HUSH, Verdict.TALK, Verdict.STRANGER}
+
+    async def tell(self, row: Inbox) -> None:
+        """Say what *row* wants said; raise a passing *DeliveryError* while Slack is away."""
+        try:
+            await self._tell(row)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            if is_passing(error):
+                raise DeliveryError(is_passing=True) from error
+            log.warning("turns: a word of the kind %s could not be shown (%s)", row.kind, error_code(error))
+
+    async def _tell(self, row: Inbox) -> None:
+        match row.kind:
+            case Verdict.STRANGER:
+                await self._calls.call(
+                    "chat.postMessage", channel=row.channel_id, thread_ts=row.thread_ts, text=tell_stranger()
+                )
+            case Verdict.HUSH:
+                await self._calls.call_if_possible(
+                    "reactions.add", channel=row.channel_id, timestamp=row.ts, name="zipper_mouth_face"
+                )
+                await self._whisper(row, tell_hush(), [build_button(_("Join in again"), FOLLOW, row.thread_ts)])
+            case Verdict.TALK:
+                await self._whisper(row, tell_talk(), build_talk_buttons(row.thread_ts))
+            case _:
+                await self._whisper(row, tell_off(), [])
+
+    async def _whisper(self, row: Inbox, text: str, buttons: list[Block]) -> None:
+        """Tell only the person; an ephemeral message in a thread that does not exist yet would never be shown."""
+        thread = {"thread_ts": row.thread_ts} if row.payload.get("is_reply") else {}
+        blocks = [*build_note(text), *([{"type": "actions", "elements": buttons}] if buttons else [])]
+        await self._calls.call(
+            "chat.postEphemeral",
+            channel=row.channel_id,
+            user=row.payload["user_id"],
+            text=text,
+            blocks=blocks,
+            **thread,
+        )
+
+
+def build_talk_buttons(thread_ts: str) -> list[Block]:
+    """Build the two ways on when people talk to each other."""
+    return [
+        build_button(_("Be quiet here"), QUIET, thread_ts),
+        build_button(_("Join in"), FOLLOW, thread_ts),
+    ]
+
+
+def tell_stranger() -> str:
+    """Refuse politely, once a thread."""
+    return _(
+        "Thank you for writing. I only answer members of the organisation that runs me, so I cannot help here, and I "
+        "have not kept your message. One of its admins can allow you."
+    )
+
+
+def tell_hush() -> str:
+    """Say that it is quiet now, and how to have it back."""
+    return _("I am quiet in this thread now. Mention me to ask me something; `!follow` lets me join in again.")
+
+
+def tell_talk() -> str:
+    """Say that it stays out of a talk between people."""
+    return _("You seem to be talking to each other, so I stay out of it until somebody mentions me.")
+
+
+def tell_off() -> str:
+    """Say why a mention is not answered."""
+    return _("An admin has switched me off in this channel. Ask me in a direct message instead.")
+
+
+def thread_of(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the channel and the thread in which somebody pressed a button, as Slack says, not as the button does."""
+    place = body.get("container") or {}
+    message = body.get("message") or {}
+    channel_id = (body.get("channel") or {}).get("id") or place.get("channel_id")
+    thread_ts = message.get("thread_ts") or place.get("thread_ts") or message.get("ts") or place.get("message_ts")
+    return str(channel_id or ""), str(thread_ts or "")

@@ -1,0 +1,94 @@
+"""What becomes of an answer when its question is edited: begun anew while it is written, offered anew afterwards."""
+
+import time
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
+
+from bot.language import _
+from bot.slack.blocks import ANSWER_EDITED, build_button, section
+from bot.slack.calls import Calls
+from bot.slack.turns.answering import Answering
+from bot.slack.turns.turns import Turns
+from bot.storage import inbox
+from bot.storage.answers import AnswerRecord, load_answer
+from bot.storage.db import Database, Session
+from bot.storage.tables import AnswerState
+
+
+class Edits:
+    """Answers questions again that say something else now."""
+
+    def __init__(self, database: Database, turns: Turns, *, answering: Answering, calls: Calls) -> None:
+        self._database = database
+        self._turns = turns
+        self._answering = answering
+        self._calls = calls
+
+    async def follow(self, channel_id: str, ts: str, answer_id: str | None) -> None:
+        """Stop the answer that is being written to an edited question and begin anew, or ask its author about one."""
+        draft = self._answering.running_question(channel_id, ts)
+        answer_id = draft.answer_id if draft is not None else answer_id
+        if answer_id is None:
+            return
+        async with self._database.begin() as session:
+            record = await load_answer(session, answer_id)
+            if record is None:
+                return
+            is_written = draft is not None or record.answer.state == AnswerState.WRITING
+            if is_written:
+                await _queue(session, record)
+        if not is_written:
+            await self._offer(record)
+            return
+        if draft is not None:
+            draft.stop.set()
+        self._turns.wake()
+
+    async def handle_press(
+        self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond
+    ) -> None:
+        """Put the edited question in the thread's queue again, for its author alone."""
+        await ack()
+        async with self._database.begin() as session:
+            record = await load_answer(session, str(action.get("value")))
+            is_authors = (
+                record is not None
+                and body["user"]["id"] == record.message.user_id
+                and (body.get("channel") or {}).get("id") == record.place.channel_id
+            )
+            if record is not None and is_authors:
+                await _queue(session, record)
+        await respond(delete_original=True)
+        self._turns.wake()
+
+    async def _offer(self, record: AnswerRecord) -> None:
+        text = _("You edited your question. Shall I answer it again?")
+        button = build_button(_("Answer the edited question"), ANSWER_EDITED, record.answer.id)
+        await self._calls.call_if_possible(
+            "chat.postEphemeral",
+            channel=record.place.channel_id,
+            thread_ts=record.place.thread_ts,
+            user=record.message.user_id,
+            text=text,
+            blocks=[section(text), {"type": "actions", "elements": [button]}],
+        )
+
+
+def register_edits(app: AsyncApp, edits: Edits) -> None:
+    """Register the button under the offer."""
+    app.action(ANSWER_EDITED)(edits.handle_press)
+
+
+async def _queue(session: Session, record: AnswerRecord) -> None:
+    """Put the question in the line of its thread, once for each answer that an edit has outdated."""
+    arrival = inbox.Arrival(
+        event_id=f"edit:{record.answer.id}",
+        team_id=record.place.team_id,
+        channel_id=record.place.channel_id,
+        ts=f"{time.time():.6f}",
+        thread_ts=record.place.thread_ts,
+        kind="again",
+        payload={"answer_id": record.answer.id, "user_id": record.message.user_id, "is_edit": True},
+    )
+    await inbox.accept(session, arrival)

@@ -1,0 +1,203 @@
+"""The worker: takes accepted events from the inbox, one at a time per thread, in order; threads run side by side."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from bot.errors import DeliveryError
+from bot.slack.commands.bang import ORDER
+from bot.slack.commands.thread_orders import ThreadOrders
+from bot.slack.people.speech import Speech, who
+from bot.slack.turns.admission import Admission
+from bot.slack.turns.answering import Answering
+from bot.slack.turns.asides import Asides
+from bot.slack.workspaces import Workspaces
+from bot.storage import inbox
+from bot.storage.db import Database
+from bot.storage.tables import Inbox, new_id, now
+
+MAX_RUNNING = 64
+GRACE_S = 20.0
+LONGEST_ANSWER_S = 300.0
+PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Turns:
+    """Has everything answered that the inbox holds, until it is cancelled."""
+
+    def __init__(
+        self,
+        database: Database,
+        answering: Answering,
+        asides: Asides,
+        admission: Admission,
+        *,
+        speech: Speech,
+        workspaces: Workspaces | None = None,
+    ) -> None:
+        self._database = database
+        self._answering = answering
+        self._asides = asides
+        self._admission = admission
+        self._speech = speech
+        self._workspaces = workspaces
+        self._wake = asyncio.Event()
+        self._is_held = False
+        self.orders: ThreadOrders | None = None  # who carries out `!NAME`
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ordered: set[asyncio.Task[None]] = set()  # beside the answers: an order may have to wait for these
+
+    def wake(self) -> None:
+        """Say that the inbox has something new."""
+        self._wake.set()
+
+    def is_busy(self) -> bool:
+        """Return whether answers are under way."""
+        return bool(self._tasks)
+
+    @asynccontextmanager
+    async def holding(self) -> AsyncIterator[None]:
+        """Let no answer begin while the block runs, and those under way end first; what comes in waits."""
+        self._is_held = True
+        try:
+            under_way = set(self._tasks)
+            if under_way:
+                await asyncio.wait(under_way, timeout=LONGEST_ANSWER_S)
+            yield
+        finally:
+            self._is_held = False
+            self.wake()
+
+    async def run(self) -> None:
+        """Work until cancelled; then let the answers under way end, for a while or until cancelled again."""
+        async with self._database.begin() as session:
+            recovered = await inbox.recover(session)
+        if recovered:
+            log.info("turns: %d unfinished from an earlier run", recovered)
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    pause = await self._claim()
+                except Exception:  # whatever the database suffers from, it may get better
+                    log.exception("turns: the inbox cannot be read; trying again")
+                    await asyncio.sleep(PAUSE_S)
+                else:
+                    await self._sleep(pause)
+        finally:
+            await self._wind_down()
+
+    async def _wind_down(self) -> None:
+        under_way = self._tasks | self._ordered
+        try:
+            if under_way:
+                await asyncio.wait(under_way, timeout=GRACE_S)
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _sleep(self, seconds: float | None) -> None:
+        """Wait until there is something new, or until what waits for more has waited enough."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+
+    async def _claim(self) -> float | None:
+        """Begin what is ready; return how long until something else will be, None when nobody knows."""
+        free = 0 if self._is_held else MAX_RUNNING - len(self._tasks)
+        if free <= 0:
+            await self._claim_orders()
+            return None
+        moment = now()  # the same for both, so that nothing becomes ready between them unseen
+        async with self._database.read() as session:
+            is_ready = bool(await inbox.find_ready(session, limit=1, moment=moment))
+            next_at = await inbox.next_ready_at(session, after=moment)
+        if is_ready:
+            async with self._database.begin() as session:
+                turns = await inbox.claim_ready(session, limit=free)
+            self._begin(turns)
+        return None if next_at is None else max(0.0, (next_at - now()).total_seconds())
+
+    async def _claim_orders(self) -> None:
+        """Begin what was ordered although no answer can begin now: to stop one must not wait for it."""
+        async with self._database.read() as session:
+            if not await inbox.has_waiting(session, ORDER):
+                return
+        async with self._database.begin() as session:
+            turns = await inbox.claim_kind(session, ORDER, limit=MAX_RUNNING)
+        self._begin(turns)
+
+    def _begin(self, turns: Sequence[Sequence[Inbox]]) -> None:
+        for rows in turns:
+            task = asyncio.create_task(self._take(rows))
+            running = self._ordered if rows[-1].kind == ORDER else self._tasks
+            running.add(task)
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._ordered.discard(task)
+        self._wake.set()
+
+    async def _take(self, rows: Sequence[Inbox]) -> None:
+        """Bring one turn to its outcome, however long Slack or the database are away.
+
+        A cancelled one stays in the inbox, for the next start.
+        """
+        attempts, pause = max(row.attempts for row in rows), PAUSE_S
+        while True:
+            try:
+                await self._bring(rows, attempts=attempts)
+            except DeliveryError as error:
+                if not error.is_passing:
+                    raise
+                log.warning("turns: Slack cannot be reached; trying again in %.0f s", pause)
+            except Exception:
+                attempts += 1
+                log.exception("turns: an event could not be brought to its end; trying again in %.0f s", pause)
+            else:
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _bring(self, rows: Sequence[Inbox], *, attempts: int) -> None:
+        claimed = [row.id for row in rows]
+        async with self._database.read() as session:
+            rows = await inbox.still_there(session, rows)
+        if rows:
+            await self._answer(rows, attempts=attempts)
+        async with self._database.begin() as session:
+            await inbox.finish(session, claimed)
+
+    async def _answer(self, rows: Sequence[Inbox], *, attempts: int) -> None:
+        is_gone = self._workspaces is not None and await self._workspaces.enter(rows[-1].team_id) is None
+        await self._speech.address(who(rows[-1].payload))
+        try:
+            if is_gone:
+                log.info("turns: the app is no longer installed where an event came from")
+            elif rows[-1].kind == ORDER and self.orders is not None:
+                await self.orders.take(rows[-1])
+            elif self._asides.knows(rows[-1].kind):
+                await self._asides.tell(rows[-1])
+            elif not await self._admission.is_refused(rows[-1]):
+                await self._answering.answer(rows, attempts=attempts)
+        except DeliveryError:
+            raise
+        except Exception:
+            if attempts < inbox.MAX_ATTEMPTS:
+                raise
+            error_id = new_id()
+            log.exception("turns: error %s, after %d attempts", error_id, attempts)
+            await self._apologise(rows[-1], error_id)
+
+    async def _apologise(self, row: Inbox, error_id: str) -> None:
+        try:
+            await self._answering.apologise(row, error_id=error_id)
+        except DeliveryError as error:
+            if error.is_passing:
+                raise
+            log.warning("turns: error %s could not be shown", error_id)

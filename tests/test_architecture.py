@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BOT = ROOT / "bot"
-BASE = {"findings", "language", "errors", "lock", "shipped", "metrics", "logs", "signals"}
+BASE = {"findings", "language", "errors", "lock", "shipped", "metrics", "logs", "signals", "confine"}
 ENGINE_FACE = {"engine.client", "engine.types"}
 # A room may import itself, the base, and what stands here: left may import right, never back.
 MAY_IMPORT = {
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "metrics": set(),
     "logs": set(),
     "signals": set(),
+    "confine": set(),
     "settings": set(),
     "hub": set(),
     "model_files": {"hub"},
@@ -104,6 +105,12 @@ ENGINE_WALLS = {
     "chat": {"types", "supervisor", "api.tool_fields", "api.fields", "api.api_error"},
     "files": {"types", "supervisor", "llama", "machine", "chat"},
 }
+# Within the room of Slack: what brings an answer out, and what the set-up is, knows nothing of questions or commands.
+SLACK_WALLS = {
+    "delivery": {"blocks", "calls", "rates"},
+    "setup": {"calls", "workspaces"},
+}
+WALLS = [(*pair, "engine") for pair in ENGINE_WALLS.items()] + [(*pair, "slack") for pair in SLACK_WALLS.items()]
 ONLY_IN = {
     "llama_cpp": {"engine/llama.py"},
     "apscheduler": {"jobs.py"},
@@ -157,17 +164,17 @@ def test_imports_point_one_way(path: Path) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("inner", ENGINE_WALLS)
-def test_the_engine_has_walls(inner: str) -> None:
-    """A room of the engine imports its neighbours as listed and nothing else of the engine."""
-    prefix = "bot.engine."
+@pytest.mark.parametrize(("inner", "neighbours", "outer"), WALLS)
+def test_a_room_within_a_room_has_walls(inner: str, neighbours: set[str], outer: str) -> None:
+    """It imports its neighbours as listed and nothing else of the house it stands in."""
+    prefix = f"bot.{outer}."
     wanted = {
         name.removeprefix(prefix)
-        for path in files(BOT / "engine" / inner)
+        for path in files(BOT / outer / inner)
         for name in imports(path)
         if name.startswith(prefix)
     }
-    allowed = {inner, *ENGINE_WALLS[inner]}
+    allowed = {inner, *neighbours}
     known = {name for name in wanted if any(name == good or name.startswith(f"{good}.") for good in allowed)}
 
     assert wanted - known - {good.split(".")[0] for good in allowed} == set()

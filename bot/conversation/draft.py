@@ -64,6 +64,7 @@ class Draft:
     reply_ts: list[str]
     wish: Preferences = field(default_factory=Preferences)
     is_another: bool = False
+    is_chosen: bool = False  # whether what answers is what whoever asked chose
     is_ours: bool = False  # whether whoever asks may read all that is public here: members may, guests may not
     began_at: datetime = field(default_factory=now)
     stop: asyncio.Event = field(default_factory=asyncio.Event)

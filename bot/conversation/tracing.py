@@ -16,6 +16,7 @@ async def save_making(session: Session, draft: Draft) -> None:
         certainty=draft.certainty.mean(),
         unsure=draft.certainty.unsure(),
         prompts=draft.prompts,
+        is_chosen=draft.is_chosen,
     )
 
 

@@ -35,14 +35,15 @@ UNKNOWN_CONTEXT = 4096
 ANOTHER_TEMPERATURE = 0.8  # whoever asks for another answer does not want to read the same one again
 
 
-# From who asks, what the engine serves, and where it is asked, to the adapter that answers; empty: the base.
-ChooseAdapter = Callable[[str, Collection[str], str], Awaitable[str]]
+# From who asks, what the engine serves, where it is asked, and whom they want to the adapter that answers, and whether
+# it is what they want; empty: the base.
+ChooseAdapter = Callable[[str, Collection[str], str, str], Awaitable[tuple[str, bool]]]
 CHANNELS = {Audience.PUBLIC, Audience.PRIVATE}  # what can have an adapter of its own
 
 
-async def choose_base(_user_id: str, _served: Collection[str], _channel_id: str) -> str:
+async def choose_base(_user_id: str, _served: Collection[str], _channel_id: str, _wish: str) -> tuple[str, bool]:
     """Let the base answer everybody."""
-    return ""
+    return "", False
 
 
 class Patience:
@@ -157,7 +158,9 @@ class Assistant:
         model = served[0]
         asked = draft.question
         channel_id = asked.place.channel_id if asked.audience in CHANNELS else ""
-        adapter = await self._choose_adapter(asked.user_id, {other.id for other in served[1:]}, channel_id)
+        names = {other.id for other in served[1:]}
+        wish = draft.wish.adapter
+        adapter, draft.is_chosen = await self._choose_adapter(asked.user_id, names, channel_id, wish)
         limit = model.n_ctx or UNKNOWN_CONTEXT
         room = min(self._max_tokens, limit // 3)
         opening = await self._open(draft)

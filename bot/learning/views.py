@@ -53,6 +53,7 @@ class Why:
     model: str
     model_sha256: str
     adapter: str = ""
+    is_chosen: bool = False  # whoever asked chose that this answers them
     run_id: int | None = None
     run_finished_at: datetime | None = None
     learned_from: tuple[str, ...] = ()  # what the adapter's run learned from, counts in words

@@ -25,6 +25,7 @@ async def explain(session: Session, answer_id: str) -> Why | None:
         model=answer.model,
         model_sha256=answer.model_sha256,
         adapter=answer.adapter or "",
+        is_chosen=trace.is_chosen if trace else False,
         run_id=run.id if run is not None else None,
         run_finished_at=run.finished_at if run is not None else None,
         learned_from=tuple(f"{count} {what}" for what, count in report_of(run).learned_from.items()) if run else (),

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, LargeBinary, String, Text, exists
+from sqlalchemy import ForeignKey, LargeBinary, String, Text, exists, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.storage.tables import Answer, Base, new_id, now
@@ -72,6 +72,7 @@ class AnswerTrace(Base):
     certainty: Mapped[float | None]  # the geometric mean of its tokens' probabilities
     unsure: Mapped[dict[str, Any]] = mapped_column(default=dict)
     prompts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    is_chosen: Mapped[bool] = mapped_column(default=False, server_default=false())  # whoever asked chose who answers
 
 
 class ThreadSummary(Base):

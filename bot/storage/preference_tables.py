@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import String
+from sqlalchemy import String, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.storage.tables import Base, now
@@ -17,4 +17,8 @@ class Preference(Base):
     language: Mapped[str] = mapped_column(String(16), default="")
     length: Mapped[str] = mapped_column(String(8), default="")
     streams: Mapped[bool] = mapped_column(default=True)
+    adapter: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    shown: Mapped[str] = mapped_column(String(16), default="", server_default="")  # what those who run it see of mine
+    has_hints: Mapped[bool] = mapped_column(default=True, server_default=true())
+    hinted_at: Mapped[datetime | None]
     at: Mapped[datetime] = mapped_column(default=now)

@@ -1,27 +1,51 @@
 """What each person wants of the assistant; they choose it in their Home."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.choices import CHANNEL, PERSON, newest_choice, save_choice
+from bot.storage.learning_tables import Adapter, AdapterState, TrainingChoice
 from bot.storage.preference_tables import Preference
 from bot.storage.tables import now
+
+BASE = "base"  # instead of an adapter's name: the model as it was before it learned anything
+CHOICE = ("adapter-choice", "everybody")  # the kind and subject under which admins allow people to choose
+OPTED_OUT_SINCE = exists().where(
+    TrainingChoice.kind.in_([PERSON, CHANNEL]),
+    TrainingChoice.is_allowed.is_(False),
+    TrainingChoice.at > Adapter.created_at,
+)
+# What was judged good and nobody took back; a replaced one goes for good when somebody who may be in it opts out.
+IS_CHOOSABLE = and_(
+    Adapter.channel_id == "",
+    or_(Adapter.state == AdapterState.ACTIVE, and_(Adapter.state == AdapterState.RETIRED, ~OPTED_OUT_SINCE)),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What somebody wants; *length* is `short`, `long` or empty, *language* empty for the one that Slack knows."""
+    """What somebody wants; *length* is `short`, `long` or empty, *language* empty for the one that Slack knows.
+
+    *adapter* is who shall answer them: a name, *BASE*, or empty for whatever everybody gets.
+    """
 
     language: str = ""
     length: str = ""
     streams: bool = True
+    adapter: str = ""
 
 
 async def load_preferences(session: AsyncSession, user_id: str) -> Preferences:
-    """Return what somebody wants."""
+    """Return what somebody wants, as far as admins let them choose it."""
     row = await session.get(Preference, user_id)
-    return Preferences() if row is None else Preferences(row.language, row.length, row.streams)
+    if row is None:
+        return Preferences()
+    adapter = row.adapter if row.adapter and await may_choose(session) else ""
+    return Preferences(row.language, row.length, row.streams, adapter)
 
 
 async def save_preferences(session: AsyncSession, user_id: str, **changes: Any) -> None:
@@ -33,3 +57,43 @@ async def save_preferences(session: AsyncSession, user_id: str, **changes: Any) 
     for name, value in changes.items():
         setattr(row, name, value)
     row.at = now()
+
+
+async def may_choose(session: AsyncSession) -> bool:
+    """Return whether admins let people choose who answers them."""
+    kind, subject_id = CHOICE
+    choice = await newest_choice(session, kind=kind, subject_id=subject_id)
+    return choice is not None and choice.is_allowed
+
+
+def let_choose(session: AsyncSession, *, is_allowed: bool, by: str) -> None:
+    """Keep whether people may choose who answers them."""
+    kind, subject_id = CHOICE
+    save_choice(session, kind=kind, subject_id=subject_id, is_allowed=is_allowed, by=by)
+
+
+async def choosable_adapters(session: AsyncSession, *, base_sha256: str = "", most: int = 5) -> Sequence[Adapter]:
+    """Return what people may choose among, the active one first: everybody's adapters of the model that is served."""
+    statement = select(Adapter).where(IS_CHOOSABLE)
+    if base_sha256:
+        statement = statement.where(Adapter.base_sha256 == base_sha256)
+    return list(await session.scalars(statement.order_by(Adapter.state, Adapter.id.desc()).limit(most)))
+
+
+async def is_choosable(session: AsyncSession, name: str) -> bool:
+    """Return whether people may still be answered by an adapter because they chose it."""
+    return (await session.scalar(select(Adapter.id).where(Adapter.name == name, IS_CHOOSABLE))) is not None
+
+
+async def chosen_adapters(session: AsyncSession) -> Sequence[Adapter]:
+    """Return the adapters that are only served because somebody chose them, those of most people first."""
+    if not await may_choose(session):
+        return []
+    statement = (
+        select(Adapter)
+        .join(Preference, Preference.adapter == Adapter.name)
+        .where(Adapter.state == AdapterState.RETIRED, IS_CHOOSABLE)
+        .group_by(Adapter.id)
+        .order_by(func.count().desc(), Adapter.id.desc())
+    )
+    return list(await session.scalars(statement))

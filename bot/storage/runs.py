@@ -32,6 +32,12 @@ async def last_run(session: AsyncSession, *, is_dry: bool | None = None, channel
     return await session.scalar(statement if is_dry is None else statement.where(Run.is_dry == is_dry))
 
 
+async def recent_runs(session: AsyncSession, *, most: int) -> Sequence[Run]:
+    """Return the newest runs for everybody, those that only looked left out."""
+    statement = select(Run).where(Run.channel_id == "", Run.is_dry.is_(False))
+    return list(await session.scalars(statement.order_by(Run.id.desc()).limit(most)))
+
+
 async def find_run(session: AsyncSession, name: str) -> Run | None:
     """Return a run by its number or by its adapter's name."""
     if name.isdecimal():

@@ -47,11 +47,12 @@ async def save_trace(
     certainty: float | None,
     unsure: dict[str, Any],
     prompts: dict[str, str],
+    is_chosen: bool = False,
 ) -> None:
     """Store how an answer was written; nothing where its question was deleted meanwhile."""
     if await is_there(session, answer_id):
         values = {"generating_at": generating_at, "certainty": certainty, "unsure": unsure, "prompts": prompts}
-        await session.merge(AnswerTrace(answer_id=answer_id, **values))
+        await session.merge(AnswerTrace(answer_id=answer_id, **values, is_chosen=is_chosen))
 
 
 async def is_unchanged(

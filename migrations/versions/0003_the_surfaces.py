@@ -43,10 +43,13 @@ def upgrade() -> None:
     _asking_tables()
     _memory_tables()
     _person_tables()
+    _feedback_tables()
     _chain_the_audit()
 
 
 def downgrade() -> None:
+    for table in ("verdicts", "lessons", "implicit_signals"):
+        op.drop_table(table)
     _drop_person_tables()
     _drop_memory_tables()
     for table in ("candidates", "askings"):
@@ -69,17 +72,79 @@ def _person_tables() -> None:
         sa.Column("language", sa.String(length=16), nullable=False),
         sa.Column("length", sa.String(length=8), nullable=False),
         sa.Column("streams", sa.Boolean(), nullable=False),
+        sa.Column("adapter", sa.String(length=64), nullable=False, server_default=""),
+        sa.Column("shown", sa.String(length=16), nullable=False, server_default=""),
+        sa.Column("has_hints", sa.Boolean(), nullable=False, server_default=sa.true()),
+        sa.Column("hinted_at", types.UtcDateTime(timezone=True), nullable=True),
         sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_preferences")),
     )
     with op.batch_alter_table("feedback", schema=None) as batch_op:
         batch_op.add_column(sa.Column("comment", sa.Text(), nullable=False, server_default=""))
+        batch_op.add_column(sa.Column("source", sa.String(length=16), nullable=False, server_default="button"))
 
 
 def _drop_person_tables() -> None:
     with op.batch_alter_table("feedback", schema=None) as batch_op:
+        batch_op.drop_column("source")
         batch_op.drop_column("comment")
     op.drop_table("preferences")
+
+
+def _feedback_tables() -> None:
+    """What people show without saying it, what others may teach of them, and what they find better."""
+    op.create_table(
+        "implicit_signals",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("answer_id", sa.String(length=26), nullable=False),
+        sa.Column("user_id", sa.String(length=32), nullable=False),
+        sa.Column("source", sa.String(length=16), nullable=False),
+        sa.Column("weight", sa.Float(), nullable=False),
+        sa.Column("created_at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["answer_id"], ["answers.id"], name=op.f("fk_implicit_signals_answer_id_answers"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_implicit_signals")),
+        sa.UniqueConstraint("answer_id", "user_id", "source", name=op.f("uq_implicit_signals_answer_id_user_id_source")),
+    )
+    op.create_index(op.f("ix_implicit_signals_user_id"), "implicit_signals", ["user_id"])
+    op.create_table(
+        "lessons",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("team_id", sa.String(length=32), nullable=False),
+        sa.Column("channel_id", sa.String(length=32), nullable=False),
+        sa.Column("ts", sa.String(length=32), nullable=False),
+        sa.Column("user_id", sa.String(length=32), nullable=False),
+        sa.Column("asked_by", sa.String(length=32), nullable=False),
+        sa.Column("audience", sa.String(length=16), nullable=False),
+        sa.Column("question", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("correction_id", sa.String(length=26), nullable=True),
+        sa.Column("asked_at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["correction_id"], ["corrections.id"], name=op.f("fk_lessons_correction_id_corrections"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lessons")),
+        sa.UniqueConstraint("team_id", "channel_id", "ts", name=op.f("uq_lessons_team_id_channel_id_ts")),
+    )
+    op.create_index(op.f("ix_lessons_user_id"), "lessons", ["user_id"])
+    op.create_table(
+        "verdicts",
+        sa.Column("correction_id", sa.String(length=26), nullable=False),
+        sa.Column("user_id", sa.String(length=32), nullable=False),
+        sa.Column("vote", sa.String(length=8), nullable=False),
+        sa.Column("adapter", sa.String(length=200), nullable=False),
+        sa.Column("created_at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["correction_id"],
+            ["corrections.id"],
+            name=op.f("fk_verdicts_correction_id_corrections"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("correction_id", name=op.f("pk_verdicts")),
+    )
+    op.create_index(op.f("ix_verdicts_user_id"), "verdicts", ["user_id"])
 
 
 def _memory_tables() -> None:
@@ -132,6 +197,7 @@ def _memory_tables() -> None:
         sa.Column("certainty", sa.Double(), nullable=True),
         sa.Column("unsure", sa.JSON(), nullable=False),
         sa.Column("prompts", sa.JSON(), nullable=False),
+        sa.Column("is_chosen", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.ForeignKeyConstraint(
             ["answer_id"], ["answers.id"], name=op.f("fk_answer_traces_answer_id_answers"), ondelete="CASCADE"
         ),

@@ -19,6 +19,7 @@ from bot.storage import adapters as store
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Adapter, AdapterState
+from bot.storage.preferences import chosen_adapters
 from bot.storage.tables import now
 
 PREFIX = "apprentice-"  # adapters of other names are somebody else's
@@ -54,7 +55,8 @@ class LoadedAdapters:
             lent = {name for name, count in self._lent.items() if count} - {adapter.name for adapter in live}
             room = MOST_ADAPTERS - bool(judged) - len(lent)
             wanted = choose_needed(live, room=room, judged=judged)
-            previous = [] if judged else (await self._previous(session, wanted))[: max(0, room - len(wanted))]
+            spare = [] if judged else [*await self._previous(session, wanted), *await chosen_adapters(session)]
+            previous = list({adapter.name: adapter for adapter in spare}.values())[: max(0, room - len(wanted))]
             leaving = await store.changed_since(session, now() - LINGER)
         key = tuple((adapter.name, str(adapter.state)) for adapter in (*wanted, *judged, *previous, *leaving))
         is_new = key != self._known

@@ -22,6 +22,7 @@ from bot.storage import adapters as store
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Adapter, AdapterState
+from bot.storage.preferences import BASE, is_choosable
 from bot.storage.tables import now
 
 HISTORY = timedelta(days=60)  # how far back the votes go that a new adapter is compared with
@@ -35,6 +36,18 @@ class Rollout:
     def __init__(self, database: Database, client: EngineClient) -> None:
         self._database = database
         self.loaded = LoadedAdapters(database, client)
+
+    async def choose_for(
+        self, user_id: str, served: Collection[str], channel_id: str = "", wish: str = ""
+    ) -> tuple[str, bool]:
+        """Return what answers somebody as `choose` does, unless it can be what they chose; and whether it is that."""
+        if wish == BASE:
+            return "", True
+        if wish and wish in served:
+            async with self._database.read() as session:
+                if await is_choosable(session, wish):
+                    return wish, True
+        return await self.choose(user_id, served, channel_id), False
 
     async def choose(self, user_id: str, served: Collection[str], channel_id: str = "") -> str:
         """Return the adapter that answers a person's question in a channel, of those that the engine serves.

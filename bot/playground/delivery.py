@@ -107,6 +107,9 @@ class Delivery:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _deliver(self, envelope: Envelope, entry: LogEntry) -> None:
+        held = self._faults.strike("reorder_events")
+        if held is not None:
+            await self._clock.sleep(held["seconds"] * self._faults.draw())
         for number, delay in enumerate((None, *RETRY_DELAYS)):
             if number and delay is not None:
                 self._inspector.finish(entry, ok=None, status=f"retry {number}", ms=entry.ms)
@@ -127,9 +130,10 @@ class Delivery:
         if self._faults.strike("duplicate_events") is not None:
             await self.ask(again)
         late = self._faults.strike("late_redelivery")
-        if late is not None:
-            await self._clock.sleep(late["seconds"])
-            await self.ask(again)
+        copies = int(late["copies"]) if late is not None else 0
+        for number in range(copies):
+            await self._clock.sleep(late["seconds"] / copies)
+            await self.ask(replace(again, retry_num=number + 1))
 
     async def _attempt(self, envelope: Envelope, entry: LogEntry) -> Outcome:
         is_heard = self._transport.is_connected

@@ -6,6 +6,7 @@ It decides; whoever asks lets the misfortune happen.
 from __future__ import annotations
 
 import fnmatch
+import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -26,6 +27,7 @@ class Param:
 
 METHODS = Param("methods", "Methods (empty: all; chat.* works)", "text", "")
 TIMES = Param("times", "How often (0: until switched off)", "number", 0)
+PERCENT = Param("percent", "Percent of those that it could strike", "number", 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +46,30 @@ FAULTS = (
         "latency",
         "Slow Web API",
         "Every call is answered late.",
-        (Param("seconds", "Seconds", "number", 1.0), METHODS, TIMES),
+        (Param("seconds", "Seconds", "number", 1.0), METHODS, TIMES, PERCENT),
     ),
     FaultKind(
         "drop_connection",
         "Dropped connection",
         "The connection breaks without an answer, before or after the call has taken effect.",
-        (Param("when", "When", "select", "before", ("before", "after")), METHODS, TIMES),
+        (Param("when", "When", "select", "before", ("before", "after")), METHODS, TIMES, PERCENT),
+    ),
+    FaultKind(
+        "lost_answer",
+        "Lost answer",
+        "The call takes effect and its answer never comes; after a while the connection breaks.",
+        (
+            Param("seconds", "Seconds until it breaks", "number", 2.0),
+            Param("methods", "Methods", "text", "chat.postMessage,chat.startStream"),
+            TIMES,
+            PERCENT,
+        ),
     ),
     FaultKind(
         "rate_limit",
         "Rate limit",
         "Calls are answered 429 with Retry-After.",
-        (Param("retry_after", "Retry after (s)", "number", 1), METHODS, TIMES),
+        (Param("retry_after", "Retry after (s)", "number", 1), METHODS, TIMES, PERCENT),
     ),
     FaultKind(
         "rate_tiers",
@@ -68,7 +81,7 @@ FAULTS = (
         "server_error",
         "Server error",
         "Calls are answered with a 5xx status and no JSON.",
-        (Param("status", "Status", "number", 503), METHODS, TIMES),
+        (Param("status", "Status", "number", 503), METHODS, TIMES, PERCENT),
     ),
     FaultKind(
         "missing_method",
@@ -84,18 +97,35 @@ FAULTS = (
         "duplicate_events",
         "Duplicate events",
         "Every event is delivered twice, although the app has acknowledged it.",
-        (TIMES,),
+        (TIMES, PERCENT),
     ),
     FaultKind(
         "late_redelivery",
         "Late redelivery",
         "Every event comes again after a while, although the app has acknowledged it.",
-        (Param("seconds", "Seconds later", "number", 368), TIMES),
+        (
+            Param("seconds", "Seconds until the last time", "number", 368),
+            Param("copies", "How often it comes again", "number", 1),
+            TIMES,
+            PERCENT,
+        ),
+    ),
+    FaultKind(
+        "reorder_events",
+        "Reordered events",
+        "Events are held back for up to this long, each for another while, so that later ones overtake them.",
+        (Param("seconds", "Seconds at most", "number", 0.5), TIMES, PERCENT),
     ),
     FaultKind(
         "disconnected",
         "No connection to the app",
         "Open sockets are cut, new ones are refused, and HTTP deliveries fail, as long as this is on.",
+        (),
+    ),
+    FaultKind(
+        "partition",
+        "Partition",
+        "Nothing comes through in either direction: sockets, deliveries and every call are cut, as long as this is on.",
         (),
     ),
     FaultKind(
@@ -129,6 +159,7 @@ class Faults:
 
     def __init__(self, initial: Mapping[str, Mapping[str, Any]]) -> None:
         self._states: dict[str, FaultState] = {}
+        self._random = random.Random()  # noqa: S311 - for misfortunes
         self.reset()
         for name, params in initial.items():
             self.switch(name, enabled=True, params=params)
@@ -158,11 +189,27 @@ class Faults:
         state = self._states[name]
         if not state.enabled or (method is not None and not _covers(state.params.get("methods", ""), method)):
             return None
+        percent = state.params.get("percent", 100)
+        if percent < 100 and self.draw() * 100 >= percent:
+            return None
         times = state.params.get("times", 0)
         state.struck += 1
         if times and state.struck >= times:
             state.enabled = False
         return state.params
+
+    @property
+    def is_cut(self) -> bool:
+        """Say whether the app cannot be reached."""
+        return self.is_on("disconnected") or self.is_on("partition")
+
+    def seed(self, seed: int) -> None:
+        """Let chance take the same course again."""
+        self._random.seed(seed)
+
+    def draw(self) -> float:
+        """Return a number from 0 to 1 by chance."""
+        return self._random.random()
 
     def is_on(self, name: str) -> bool:
         """Say whether a fault is switched on, without letting it happen."""

@@ -46,7 +46,7 @@ class HttpDelivery:
 
     async def send(self, envelope: Envelope) -> Outcome:
         """Try once, and wait for the acknowledgement for at most three seconds of the clock."""
-        if self._faults.is_on("disconnected"):
+        if self._faults.is_cut:
             return Outcome(ok=False, reason="connection_failed")
         content_type, body = _encode(envelope)
         attempt = asyncio.ensure_future(self._post(content_type, body, retries=_retry_headers(envelope)))

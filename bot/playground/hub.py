@@ -190,7 +190,7 @@ class Hub:
         return {
             **asdict(self.app),
             "shortcuts": [asdict(shortcut) for shortcut in self.manifest.shortcuts],
-            "connected": (self.http or self.sockets).is_connected and not self.faults.is_on("disconnected"),
+            "connected": (self.http or self.sockets).is_connected and not self.faults.is_cut,
             "delivery": "http" if self.http else "socket",
             "stoppable": self.manifest.is_subscribed("agent_session_stopped"),
         }

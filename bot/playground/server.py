@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -29,6 +30,7 @@ from bot.playground.web_api.files import require_file
 STATIC = Path(__file__).parent / "static"
 MAX_BODY = 4 * 1024 * 1024
 SHUTDOWN_SECONDS = 0.5
+APP_PATHS = ("/api/", "/link", "/commands/", "/upload/", "/files-pri/")
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ def build_app(options: PlaygroundOptions) -> web.Application:
     """Build the server for one workspace; it starts its work when it is run."""
     check_options(options)
     hub = Hub(options)
-    app = web.Application(middlewares=[guard], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[guard, _cut], client_max_size=MAX_BODY)
     app[HUB] = hub
     app.router.add_route("*", "/api/{method:[^/]+}", _handle_api)
     app.router.add_get("/oauth/v2/authorize", _handle_authorize)
@@ -98,6 +100,18 @@ async def _start(app: web.Application) -> None:
 
 async def _stop(app: web.Application) -> None:
     await app[HUB].close()
+
+
+@web.middleware
+async def _cut(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Let nothing of the app come through while a partition lasts."""
+    if request.path.startswith(APP_PATHS) and request.app[HUB].faults.is_on("partition"):
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+    return await handler(request)
 
 
 async def _handle_api(request: web.Request) -> web.StreamResponse:

@@ -68,7 +68,7 @@ class SocketMode:
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection of the app until it ends."""
         ticket = request.query.get("ticket", "")
-        if ticket not in self._tickets or self._faults.is_on("disconnected"):
+        if ticket not in self._tickets or self._faults.is_cut:
             raise web.HTTPForbidden(text="This ticket is unknown or used; call apps.connections.open.")
         self._tickets.discard(ticket)
         socket = web.WebSocketResponse(heartbeat=30, timeout=CLOSE_SECONDS)
@@ -137,7 +137,7 @@ class SocketMode:
 
     async def _await_connection(self) -> Connection | None:
         """Wait as long as for an acknowledgement: an app that is just coming back misses nothing."""
-        if self._faults.is_on("disconnected"):
+        if self._faults.is_cut:
             return None
         arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrivals.append(arrival)

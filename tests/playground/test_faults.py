@@ -124,3 +124,77 @@ async def test_faults_by_constructor_and_their_mistakes() -> None:
             playground.fault("drop_connection", when="never")
         with pytest.raises(PageError, match="has no setting colour"):
             playground.fault("latency", colour="red")
+
+
+async def test_a_lost_answer_leaves_its_message(playground: Playground) -> None:
+    """The message stands there, and the caller cannot know."""
+    client = build_client(playground)
+    client.retry_handlers.clear()
+    playground.fault("lost_answer", seconds=0.01, times=1)
+    with pytest.raises(aiohttp.ClientError):
+        await client.chat_postMessage(channel=GENERAL, text="x")
+
+    assert [message["text"] for message in playground.messages(GENERAL)] == ["x"]
+    assert (await client.chat_postMessage(channel=GENERAL, text="y"))["ok"]
+
+
+async def test_a_fault_may_strike_by_chance(playground: Playground, client: AsyncWebClient) -> None:
+    """Half of the calls fail, the same ones for the same seed."""
+    courses = []
+    for _ in range(2):
+        playground.hub.faults.seed(7)
+        playground.fault("server_error", methods="auth.test", percent=50)
+        courses.append([await _works(client) for _ in range(12)])
+
+    assert courses[0] == courses[1]
+    assert len(set(courses[0])) == 2
+
+
+async def _works(client: AsyncWebClient) -> bool:
+    try:
+        return bool((await client.auth_test())["ok"])
+    except SlackApiError:
+        return False
+
+
+async def test_events_may_overtake_each_other(playground: Playground, recorder: Recorder) -> None:
+    """Held back for a while by chance, they come in another order; none is missing."""
+    playground.hub.faults.seed(1)
+    playground.fault("reorder_events", seconds=300)
+    said = [f"message {number}" for number in range(8)]
+    for text in said:
+        await playground.maya.say("general", text)
+    for _ in range(30):
+        await playground.advance(10)
+    await playground.wait_until(lambda: len(recorder.events("message")) == len(said))
+    heard = [event["text"] for event in recorder.events("message")]
+
+    assert sorted(heard) == said
+    assert heard != said
+
+
+async def test_events_may_come_four_times(playground: Playground, recorder: Recorder) -> None:
+    """The last copy comes as late as asked, and each says which retry it is."""
+    playground.fault("late_redelivery", seconds=370, copies=3, times=1)
+    await playground.maya.say("general", "hello")
+    await playground.wait_until(lambda: len(recorder.bodies) == 1)
+    await playground.advance(360)
+    await playground.wait_until(lambda: len(recorder.bodies) == 3)
+    await playground.advance(11)
+
+    await playground.wait_until(lambda: len(recorder.bodies) == 4)
+
+
+async def test_a_partition_lets_nothing_through(playground: Playground, recorder: Recorder) -> None:
+    """Neither events nor calls pass, and both do afterwards."""
+    client = build_client(playground)
+    client.retry_handlers.clear()
+    playground.fault("partition")
+    with pytest.raises(aiohttp.ClientError):
+        await client.chat_postMessage(channel=GENERAL, text="x")
+    await playground.wait_until(lambda: not playground.hub.sockets.is_connected)
+    playground.fault("partition", enabled=False)
+
+    await recorder.connect(playground)
+    assert (await client.chat_postMessage(channel=GENERAL, text="y"))["ok"]
+    assert [message["text"] for message in playground.messages(GENERAL)] == ["y"]

@@ -49,7 +49,7 @@ def switch_fault(hub: Hub, name: str, *, enabled: bool, params: Json) -> None:
         hub.faults.switch(name, enabled=enabled, params=params)
     except ValueError as error:
         raise PageError(str(error)) from error
-    if hub.faults.is_on("disconnected"):
+    if hub.faults.is_cut:
         hub.sockets.cut()
     hub.inspector.note("fault", name, direction="to_app", ok=True, status="on" if enabled else "off")
     hub.live.push({"type": "faults", "faults": hub.faults.to_json()})

@@ -47,7 +47,10 @@ async def handle_call(hub: Hub, request: web.Request) -> web.StreamResponse:
     status = "ok" if answer["ok"] else answer["error"]
     hub.inspector.finish(entry, ok=answer["ok"], status=status, ms=_ms_since(started), response=answer)
     dropped = hub.faults.strike("drop_connection", name) if _drops(hub, "after") else None
-    if dropped is not None:
+    lost = hub.faults.strike("lost_answer", name) if answer["ok"] else None
+    if lost is not None:
+        await asyncio.sleep(lost["seconds"])
+    if dropped is not None or lost is not None:
         return _abort(request)
     response = _respond(answer, scopes=hub.manifest.scopes)
     response.headers["Date"] = formatdate(hub.clock.now(), usegmt=True)

@@ -17,7 +17,7 @@ KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_n
 FLASH_ATTENTION = ("auto", "on", "off")
 COUNT, COUNT_OR_AUTO = click.IntRange(min=0), click.IntRange(min=-1)
 PATH = click.Path(path_type=Path)
-FOREIGN = {"model", "longest_wait", "host_cache_mb", "exit_with_stdin", "log_level", "log_format", "fit"}
+FOREIGN = {"model", "longest_wait", "host_cache_mb", "exit_with_stdin", "confine_to", "log_level", "log_format", "fit"}
 
 
 @click.command()
@@ -43,6 +43,7 @@ FOREIGN = {"model", "longest_wait", "host_cache_mb", "exit_with_stdin", "log_lev
 @click.option("--tokens-per-minute", type=COUNT, help="Of one caller.  [ENGINE_TOKENS_PER_MINUTE]")
 @click.option("--state-dir", type=PATH, help="Remember loaded adapters in this folder.")
 @click.option("--cache-dir", type=PATH, hidden=True)
+@click.option("--confine-to", type=PATH, hidden=True)
 @click.option("--log-level", hidden=True)
 @click.option("--log-format", hidden=True)
 @click.option("--exit-with-stdin", is_flag=True, hidden=True)
@@ -56,6 +57,8 @@ def engine(**options: Any) -> None:
         from bot.logs import set_up_logging
 
         set_up_logging(options["log_level"], options["log_format"])
+        if options["confine_to"]:
+            _confine(options)
         values = {**options, "api_key": ""}
     else:
         values = complete(options, start())
@@ -64,6 +67,21 @@ def engine(**options: Any) -> None:
         print_fit(chosen)
     else:
         _serve(chosen, is_managed=is_managed)
+
+
+def _confine(options: dict[str, Any]) -> None:
+    """Leave this process its model, the adapters, and what it keeps itself; a model's file is other people's."""
+    import logging
+
+    from bot.confine import confine
+    from bot.model_files import list_parts
+
+    model: Path = options["model"]
+    parts = list_parts(model.name) if model.suffix == ".gguf" else [model.name]
+    for folder in (kept := [options["state_dir"], options["cache_dir"]]):
+        folder.mkdir(parents=True, exist_ok=True)
+    closed = confine(read=[*(model.with_name(part) for part in parts), options["confine_to"]], write=kept)
+    logging.getLogger(__name__).info("The engine is confined; closed to it: %s", closed)
 
 
 def _serve(options: "EngineOptions", *, is_managed: bool) -> None:

@@ -52,7 +52,8 @@ async def running_engine(settings: Settings) -> AsyncIterator[RunningEngine]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apprentice-")))
         socket_path = folder / "engine.sock"
         command = engine_command(settings, model=model, socket_path=socket_path)
-        supervisor = await stack.enter_async_context(EngineSupervisor(command, socket_path=socket_path))
+        scratch = {"TMPDIR": str(folder), "CUDA_CACHE_PATH": str((settings.data_dir / "cache" / "cuda").resolve())}
+        supervisor = await stack.enter_async_context(EngineSupervisor(command, socket_path=socket_path, env=scratch))
         client = await stack.enter_async_context(EngineClient(socket_path=socket_path))
 
         async def serve(path: Path) -> None:
@@ -64,6 +65,8 @@ async def running_engine(settings: Settings) -> AsyncIterator[RunningEngine]:
 
 def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> list[str]:
     """Return the command of the engine process: everything it may know stands in it, and no secret does."""
+    adapters = settings.data_dir / "learning"
+    adapters.mkdir(parents=True, exist_ok=True)  # what is not there cannot be left to the engine
     options = {
         "--model": model.resolve(),
         "--socket": socket_path,
@@ -80,6 +83,7 @@ def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> lis
         "--tokens-per-minute": settings.engine_tokens_per_minute,
         "--cache-dir": (settings.data_dir / "cache").resolve(),
         "--state-dir": socket_path.parent,
+        "--confine-to": adapters.resolve(),
         "--log-level": settings.log_level,
         "--log-format": BARE,
     }

@@ -1,6 +1,6 @@
 """The process that writes down what is said in a recording, for `reader.py`: bytes on stdin, JSON on stdout.
 
-It has no secrets and no network of its own accord, works with low priority, and keeps nothing. The speech model is a
+It has no secrets, reaches no network, works with low priority, and keeps nothing. The speech model is a
 folder on this machine: nothing is ever downloaded.
 """
 
@@ -14,6 +14,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from bot.confine import confine
 from bot.files.found import Trouble
 
 MEMORY_BYTES = 8 * 1024**3  # a large speech model takes about three
@@ -38,6 +39,7 @@ def main() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
     os.nice(15)
     logging.disable()
+    confine(read=[Path(sys.argv[1])])
     recording = io.BytesIO(sys.stdin.buffer.read())
     try:
         reply = write_down(sys.argv[1], recording)

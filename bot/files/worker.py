@@ -1,7 +1,7 @@
 """The process that reads one file for `reader.py`: its bytes on stdin, one line of JSON on stdout, then it ends.
 
-It has no secrets, writes no files, starts no processes, opens no connections of its own accord, and its limits end
-it in the middle of anything.
+It has no secrets, writes no files, starts no processes and reaches no network and nobody's files; its limits end it in
+the middle of anything.
 """
 
 import json
@@ -13,6 +13,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from bot.confine import confine
 from bot.files.found import Trouble, Unreadable
 from bot.files.kinds import Kind
 
@@ -40,6 +41,7 @@ def main() -> None:
     logging.disable()
     from bot.files.extract import extract
 
+    confine()
     try:
         found = extract(Kind(sys.argv[1]), sys.stdin.buffer.read())
     except Unreadable as error:

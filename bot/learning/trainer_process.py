@@ -88,6 +88,7 @@ async def _process(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = {
         "PATH": os.environ.get("PATH", ""),
         "HOME": str(folder),
+        "TMPDIR": str(folder),
         "OMP_NUM_THREADS": threads,
         **{name: value for name, value in os.environ.items() if name in PASSED_ON},
     }

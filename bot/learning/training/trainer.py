@@ -13,8 +13,10 @@ import threading
 import time
 import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
+from bot.confine import confine
 from bot.errors import ApprenticeError, LearningError
 from bot.learning.plan import OUTCOME, Outcome, Plan
 from bot.learning.training_extra import check_training_extra
@@ -43,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--exit-with-stdin", action="store_true", help="save and end when standard input ends")
     options = parser.parse_args(arguments)
     folder: Path = options.folder.resolve()
+    if options.exit_with_stdin and not os.environ.get("MLFLOW_TRACKING_URI"):
+        print(f"trainer: closed to it: {_confine(folder)}", file=sys.stderr)
     if options.exit_with_stdin:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     os.umask(0o077)
@@ -68,6 +72,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"trainer: {outcome.reason or error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _confine(folder: Path) -> str:
+    """Leave the trainer the model and its own folder; without a plan that can be read, its folder alone."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        plan = Plan.read(folder)
+        return confine(read=[Path(path) for path in (plan.model_path, plan.training_base) if path], write=[folder])
+    return confine(write=[folder])
 
 
 def _end_with_stdin() -> None:

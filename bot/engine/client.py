@@ -70,6 +70,12 @@ class EngineClient:
         """Let the server offer an adapter no more; answers that it began are completed."""
         await self._ask("POST", "/v1/unload_lora_adapter", {"lora_name": name})
 
+    async def forget(self, scope: str) -> None:
+        """Let the server keep nothing of a conversation as cache; one that is not ours knows no such thing."""
+        async with self._call("POST", "/v1/forget", {"cache_salt": scope}, seconds=QUICK_SECONDS) as response:
+            if response.status not in {200, 404, 405}:
+                raise read_error(response.status, await _read_json(response))
+
     async def count_tokens(self, messages: ChatMessages, *, model: str | None = None) -> int:
         """Return how many tokens the server's template makes of *messages*, ready for an answer."""
         named: Json = {"model": model} if model else {}

@@ -84,6 +84,11 @@ class Lanes:
         self._call(lambda: self._end(lane)).result()
         _free(lane)
 
+    def forget(self, scope: str) -> None:
+        """Keep nothing of a scope in any lane's memory; callable from any thread."""
+        for lane in tuple(self._open):
+            lane.loop.forget(scope)
+
     def embed(self, tokens: Sequence[int]) -> "Future[list[float]]":
         """Return the vector of a text; callable from any thread."""
         return self._call(lambda: self._embed(tokens))

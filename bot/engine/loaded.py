@@ -11,9 +11,9 @@ import numpy as np
 
 from bot.engine.chat.prompt import PromptEncoder
 from bot.engine.chat.template import CHATML, ChatTemplate, TemplateFailure
-from bot.engine.files.checksum import check_gguf
+from bot.engine.files.checksum import check_gguf, check_pinned
 from bot.engine.files.gguf_check import check_header
-from bot.engine.files.gguf_header import Header, read_header
+from bot.engine.files.gguf_header import Header, list_shards, read_header
 from bot.engine.llama import GGML, Adapter, Context, MemoryLacking, Model, SamplerChain, start_backend
 from bot.engine.machine.devices import list_devices
 from bot.engine.machine.fit import Fit, Machine, choose_fit, choose_layout
@@ -99,6 +99,7 @@ class LoadedModel:
 def plan_model(options: EngineOptions) -> Plan:
     """Return how the model would be served; *ModelFileError* if its file is none."""
     check_gguf(options.model_path, "MODEL_PATH")
+    check_pinned(list_shards(options.model_path), options.pinned)
     start_backend()
     header = read_header(options.model_path)
     if header.is_adapter:

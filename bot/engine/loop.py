@@ -47,14 +47,21 @@ class Cancel:
     request_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Keep nothing of a scope as cache."""
+
+    scope: str
+
+
 @dataclass(slots=True)
 class Mailbox:
     """Commands from other threads, and the bell that wakes the loop."""
 
-    commands: deque[Submit | Cancel] = field(default_factory=deque)
+    commands: deque[Submit | Cancel | Forget] = field(default_factory=deque)
     bell: threading.Event = field(default_factory=threading.Event)
 
-    def put(self, command: Submit | Cancel) -> None:
+    def put(self, command: Submit | Cancel | Forget) -> None:
         """Leave a command and ring."""
         self.commands.append(command)
         self.bell.set()
@@ -108,6 +115,10 @@ class EngineLoop:
         """Free what a request holds within one step; callable from any thread."""
         self._mailbox.put(Cancel(request_id))
 
+    def forget(self, scope: str) -> None:
+        """Keep nothing of a scope from the next step on; callable from any thread."""
+        self._mailbox.put(Forget(scope))
+
     def step(self) -> bool:
         """Take commands, build a batch, decode, sample and deliver; return whether there may be more to do at once."""
         self._take_commands()
@@ -139,6 +150,8 @@ class EngineLoop:
                 for request in command.requests:
                     answer = Answer(self.scheduler.add(request), self._model, arrived=command.arrived)
                     self._answers[request.request_id] = answer
+            elif isinstance(command, Forget):
+                self.scheduler.forget(command.scope)
             elif self.scheduler.finish(command.request_id):
                 self._deltas = [delta for delta in self._deltas if delta.request_id != command.request_id]
                 self._forget(command.request_id, outcome="cancelled")

@@ -141,6 +141,11 @@ class EngineService:
             raise RuntimeError("the model is not loaded yet")
         return await asyncio.wrap_future(self._lanes.embed(tokens))
 
+    def forget(self, scope: str) -> None:
+        """Keep nothing of a conversation as cache, because words in it were deleted."""
+        if self._lanes:
+            self._lanes.forget(scope)
+
     async def generate(self, served: Served, requests: Sequence[Request]) -> AsyncGenerator[list[Delta], None]:
         """Yield what the engine adds to *requests* until all are finished; leaving early cancels the rest."""
         loop = served.lane.loop

@@ -52,6 +52,7 @@ class EngineOptions:
     max_adapters: int = MOST_ADAPTERS
     cache_dir: Path | None = None
     state_dir: Path | None = None
+    pinned: tuple[str, ...] = ()  # SHA-256 of the only files that may be loaded as a model; none: any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from bot.engine.api.completions import Completions
 from bot.engine.api.embeddings import Embeddings
 from bot.engine.api.refusals import check_model
 from bot.engine.api.replies import build_backlog, build_model
-from bot.engine.api.wire import parse_adapter, parse_chat, parse_embeddings, parse_text, parse_tokenize
+from bot.engine.api.wire import parse_adapter, parse_chat, parse_embeddings, parse_forget, parse_text, parse_tokenize
 from bot.engine.chat.chat_prompt import build_extras
 from bot.engine.chat.template import TemplateFailure
 from bot.engine.service import EngineService
@@ -112,6 +112,7 @@ def build_app(service: EngineService, *, api_key: str) -> web.Application:
     app.router.add_post("/v1/embeddings", routes.embeddings)
     app.router.add_post("/v1/load_lora_adapter", routes.load_adapter)
     app.router.add_post("/v1/unload_lora_adapter", routes.unload_adapter)
+    app.router.add_post("/v1/forget", routes.forget)
     app.router.add_post("/tokenize", routes.tokenize)
     return app
 
@@ -226,6 +227,11 @@ class Routes:
             message = f"The adapter {call.name!r} is not loaded."
             raise ApiError(404, message, param="lora_name", code="adapter_not_found") from error
         return web.Response(text=f"Success: LoRA adapter '{call.name}' removed successfully.")
+
+    async def forget(self, request: web.Request) -> web.Response:
+        """Keep nothing of a conversation in memory, by its `cache_salt`."""
+        self._service.forget(parse_forget(await read_json(request)))
+        return web.json_response({"object": "forgotten"})
 
     async def tokenize(self, request: web.Request) -> web.Response:
         """Count the tokens of a conversation or a text."""

@@ -114,6 +114,16 @@ def parse_adapter(body: object, *, is_load: bool) -> AdapterCall:
     return AdapterCall(name, path, sha256)
 
 
+def parse_forget(body: object) -> str:
+    """Parse the body of `POST /v1/forget`: the `cache_salt` of a conversation."""
+    fields = Fields(body)
+    scope = fields.text("cache_salt", limit=512)
+    if not scope:
+        refuse("cache_salt", "must be given")
+    fields.finish()
+    return scope
+
+
 def parse_chat(body: object) -> ChatCall:
     """Parse the body of `POST /v1/chat/completions`."""
     fields = Fields(body)

@@ -101,9 +101,9 @@ class HostTier:
         if saved in self._held:
             self._remove(saved)
 
-    def forget(self, lane: int) -> None:
-        """Drop everything of a lane, because its model or adapter is unloaded."""
-        for saved in [saved for saved in self._held if saved.lane == lane]:
+    def forget(self, lane: int, scope: str | None = None) -> None:
+        """Drop everything of a lane, because its model or adapter is unloaded, or only what one scope has there."""
+        for saved in [saved for saved in self._held if saved.lane == lane and scope in {None, saved.scope}]:
             self._remove(saved)
 
     def _shrink(self) -> None:

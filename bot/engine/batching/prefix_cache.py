@@ -78,6 +78,10 @@ class PrefixCache:
         """Return the least recently used idle slot other than *protected*, the next to be evicted."""
         return next((slot for slot in self._idle if slot != protected), None)
 
+    def idle_of(self, scope: str) -> list[int]:
+        """Return the idle slots that hold something of a scope."""
+        return [slot for slot in self._idle if self._entries[slot].scope == scope]
+
     def held(self, slot: int) -> int:
         """Return how many tokens are noted for *slot*."""
         return len(self._entries[slot].tokens) if slot in self._entries else 0

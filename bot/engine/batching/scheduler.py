@@ -109,6 +109,12 @@ class Scheduler:
         sequence.phase = Phase.FINISHED
         return sequence
 
+    def forget(self, scope: str) -> None:
+        """Keep nothing of a scope: what is idle goes now, what still grows as soon as it ends."""
+        self.slots.forget(scope)
+        for sequence in self._by_id.values():
+            sequence.is_forgotten = sequence.is_forgotten or sequence.request.scope == scope
+
     def expire(self, now: float) -> list[Sequence]:
         """Let time pass: whoever waits grows more urgent; return those whose deadline has passed, to be finished."""
         if len(self.waiting):

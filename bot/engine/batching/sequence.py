@@ -32,6 +32,7 @@ class Sequence:
         "begun",
         "cached",
         "computed",
+        "is_forgotten",
         "length",
         "overtaken",
         "phase",
@@ -58,6 +59,7 @@ class Sequence:
         self.cached = 0
         self.spilled: Saved | None = None
         self.starved = 0
+        self.is_forgotten = False
         self.length = len(request.prompt)
         self._buffer: Tokens = np.empty(self.length + request.max_tokens, dtype=np.int32)
         self._buffer[: self.length] = request.prompt

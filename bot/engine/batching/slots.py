@@ -115,7 +115,7 @@ class Slots:
         """Keep a finished sequence's slot as cache: all of it for its scope, or its shared beginning alone."""
         request, slot = sequence.request, sequence.slot
         keep = sequence.computed if request.scope else min(request.shared_length, sequence.computed)
-        if keep == 0 or (keep < sequence.computed and not self._can_trim):
+        if sequence.is_forgotten or keep == 0 or (keep < sequence.computed and not self._can_trim):
             self._release(slot)
             return
         self.cache.hold(self._entry(sequence, keep))
@@ -163,6 +163,12 @@ class Slots:
         self.pool.trim(sequence.slot, 0)
         self._moves.append(Move("trim", sequence.slot, 0))
         sequence.computed = sequence.cached = 0
+
+    def forget(self, scope: str) -> None:
+        """Keep nothing of a scope that nobody computes with, in no memory."""
+        for slot in self.cache.idle_of(scope):
+            self._release(slot)
+        self._host.forget(self._lane, scope)
 
     def close(self) -> None:
         """Forget what was saved, because the model or adapter is unloaded."""

@@ -6,6 +6,7 @@ The checksum is remembered by path, size and time of change, because large files
 import hashlib
 import json
 import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from bot.errors import ModelFileError
@@ -20,6 +21,14 @@ def check_gguf(path: Path, setting: str) -> None:
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise ModelFileError(f"{path} is not a GGUF file: {setting} must name one.")
+
+
+def check_pinned(paths: Iterable[Path], pinned: Collection[str]) -> None:
+    """Refuse a file that is not among *pinned*, if any are; read anew, since a time of change is easily forged."""
+    for path in paths if pinned else ():
+        sha256 = hash_model(path)
+        if sha256 not in pinned:
+            raise ModelFileError(f"{path} is not pinned: its SHA-256 is {sha256}, which MODEL_SHA256 does not name.")
 
 
 def is_quick(path: Path) -> bool:

@@ -5,12 +5,11 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
+from socket import gethostname
 
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
-from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 
 from bot.admin.budgets import Budgets
 from bot.admin.model import ModelSwitch
@@ -30,8 +29,9 @@ from bot.learning.control import Learning
 from bot.learning.rollout.serving import Rollout
 from bot.learning.window import Window
 from bot.learning_parts import LearningParts, build_learning
+from bot.listening import listening
 from bot.running_engine import RunningEngine
-from bot.settings import STARTER_MODEL, Settings, Transport
+from bot.settings import STARTER_MODEL, Settings
 from bot.slack.app import build_slack_app
 from bot.slack.calls import Calls
 from bot.slack.commands.admin import build_admin_commands
@@ -39,10 +39,9 @@ from bot.slack.commands.ask import build_ask_commands
 from bot.slack.commands.doctor import build_doctor_command
 from bot.slack.commands.orders import Command
 from bot.slack.commands.prompts import build_prompt_commands
-from bot.slack.connection import connected
 from bot.slack.files.desk import FileDesk
 from bot.slack.files.fetch import file_fetcher
-from bot.slack.intake import Manners
+from bot.slack.intake import Intake, Manners
 from bot.slack.learning.news import LearningNews
 from bot.slack.people.access import Access, Home
 from bot.slack.people.directory import Directory
@@ -51,16 +50,16 @@ from bot.slack.people.rooms import Rooms
 from bot.slack.people.speech import Speech
 from bot.slack.schedule.digests import ChannelDigests
 from bot.slack.schedule.scheduling import build_scheduling
-from bot.slack.setup.installing import build_flow
 from bot.slack.tools.tools import Tools
 from bot.slack.turns.admission import Admission
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.asides import Asides
+from bot.slack.turns.catch_up import CatchUp
+from bot.slack.turns.duty import Duty
 from bot.slack.turns.offers import Offers
 from bot.slack.turns.turns import Turns
 from bot.slack.workspaces import Workspaces
 from bot.storage.db import Database
-from bot.web import build_web_app, serving
 
 log = logging.getLogger(__name__)
 
@@ -120,8 +119,10 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         admission = Admission(database, access, calls, budgets=_budgets(settings))
         speech = Speech(database, directory)
         rooms = Rooms(calls, access, workspaces, speech)
-        turns = Turns(database, answering, Asides(calls), admission, speech=speech, workspaces=workspaces)
+        duty = Duty(database, place=_place(settings, database))
+        turns = Turns(database, answering, Asides(calls), admission, speech=speech, duty=duty, workspaces=workspaces)
         parts = _learning(settings, ground, speech, rollout=rollout, assistant=assistant, turns=turns, jobs=jobs)
+        intake = Intake(database, _manners(settings))
         slack = build_slack_app(
             ground.client,
             identity=identity,
@@ -133,7 +134,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             calls=calls,
             engine=engine,
             access=access,
-            manners=_manners(settings),
+            intake=intake,
             speech=speech,
             tools=_tools(ground, directory, rooms, admission),
             learning=parts.learning,
@@ -149,39 +150,26 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         await stack.enter_async_context(jobs.running())
         await stack.enter_async_context(_background(parts.runner.work()))
         worker = await stack.enter_async_context(_background(turns.run()))
-        port = await stack.enter_async_context(_listening(settings, slack, engine, worker, workspaces))
+        catch_up = CatchUp(
+            database,
+            calls,
+            intake,
+            identity=identity,
+            workspaces=workspaces,
+            wake=turns.wake,
+            fresh=timedelta(hours=settings.catch_up_hours),
+        )
+        port = await stack.enter_async_context(
+            listening(settings, slack, engine, worker, catch_up=catch_up, workspaces=workspaces)
+        )
         log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
         yield RunningBot(engine, running.supervisor, port, worker)
         log.info("stopping")
 
 
-@asynccontextmanager
-async def _listening(
-    settings: Settings,
-    slack: AsyncApp,
-    engine: EngineClient,
-    worker: asyncio.Task[None],
-    workspaces: Workspaces | None,
-) -> AsyncIterator[int]:
-    """Hear Slack and answer health checks for as long as the block runs; yield the port of the latter."""
-    app_token = settings.slack_app_token.get_secret_value()
-    is_http = settings.slack_transport is Transport.HTTP
-    socket = None if is_http else AsyncSocketModeHandler(slack, app_token, web_client=slack.client)
-    flow = None if workspaces is None else _flow(settings, slack, workspaces)
-
-    async def alive() -> dict[str, bool]:
-        return {"worker": not worker.done(), "slack": socket is None or await socket.client.is_connected()}
-
-    async def ready() -> dict[str, bool]:
-        return {**await alive(), "engine": await engine.health()}
-
-    web_app = build_web_app(alive=alive, ready=ready, slack=slack if is_http else None, flow=flow)
-    async with serving(web_app, host=settings.http_host, port=settings.http_port) as port:
-        if socket is None:
-            yield port
-            return
-        async with connected(socket):
-            yield port
+def _place(settings: Settings, database: Database) -> str:
+    """Name where this process runs: nobody else can while it holds the folder, or the only writer's database."""
+    return "here" if database.is_sqlite else f"{gethostname()}:{settings.data_dir.resolve()}"[:255]
 
 
 def _schedules(settings: Settings, ground: Ground, directory: Directory, rooms: Rooms, jobs: Jobs) -> list[Command]:
@@ -236,16 +224,6 @@ def _admin_commands(
 
 def _budgets(settings: Settings) -> Budgets:
     return Budgets(settings.budget_tokens_per_person, settings.budget_tokens_per_channel)
-
-
-def _flow(settings: Settings, slack: AsyncApp, workspaces: Workspaces) -> AsyncOAuthFlow:
-    return build_flow(
-        slack.client,
-        workspaces,
-        client_id=settings.slack_client_id,
-        client_secret=settings.slack_client_secret.get_secret_value(),
-        install_url=settings.install_url,
-    )
 
 
 def _commands(settings: Settings, database: Database, prompts: PromptBook, engine: EngineClient) -> list[Command]:

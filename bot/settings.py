@@ -76,6 +76,7 @@ class Settings(BaseSettings):
 
     merge_seconds: float = Field(default=1.5, ge=0, le=10)
     thread_idle_hours: float = Field(default=24, gt=0)
+    catch_up_hours: float = Field(default=4, ge=0, le=24)
     schedule_late_hours: float = Field(default=24, ge=0)
     allowed_team_ids: Annotated[tuple[str, ...], NoDecode] = ()
     allowed_bot_ids: Annotated[tuple[str, ...], NoDecode] = ()

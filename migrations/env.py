@@ -16,6 +16,7 @@ from bot.storage import (
     manners_tables,
     memory_tables,
     schedule_tables,
+    worker_tables,
 )
 from bot.storage.tables import Base
 
@@ -28,6 +29,7 @@ MODULES = (
     manners_tables,
     memory_tables,
     schedule_tables,
+    worker_tables,
 )  # imported, so that Base knows their tables
 
 

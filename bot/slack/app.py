@@ -21,7 +21,7 @@ from bot.slack.commands.table import Desk, register_commands
 from bot.slack.commands.thread_orders import ThreadOrders
 from bot.slack.commands.turns import build_turn_commands
 from bot.slack.events import register_events, register_intake
-from bot.slack.intake import Intake, Manners
+from bot.slack.intake import Intake
 from bot.slack.learning.actions import register_learning
 from bot.slack.learning.commands import build_learning_commands
 from bot.slack.learning.why import register_why
@@ -58,7 +58,7 @@ def build_slack_app(
     calls: Calls,
     engine: EngineClient,
     access: Access,
-    manners: Manners,
+    intake: Intake,
     speech: Speech,
     tools: Tools,
     learning: Learning | None = None,
@@ -71,7 +71,6 @@ def build_slack_app(
     *commands* are those that need what only the composition root has.
     """
     app = _build_bolt(client, identity=identity, workspaces=workspaces, signing_secret=signing_secret)
-    intake = Intake(database, manners)
     register_intake(app, intake)
     register_sightings(app, database)
     register_speech(app, speech)

@@ -10,6 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.rates import Budget, Clock, MachineClock, Rates
 from bot.slack.workspaces import Workspace, serving
+from bot.storage.hold import until_sure
 
 LACKING = {
     "unknown_method",
@@ -93,13 +94,14 @@ class Calls:
         while True:
             tries_left -= 1
             await line.budget.take(method, channel)
+            await until_sure()
             try:
                 response = await getattr(line.client, method.replace(".", "_"))(**arguments)
                 return dict(response.data)
             except SlackApiError as error:
                 if error_code(error) in LACKING:
                     line.lacking.add(method)
-                rest = _read_rest(error)
+                rest = read_rest(error)
                 if rest is not None:
                     line.budget.rest(method, channel, rest)
                     if not waits or self.clock.now() > patient_until:
@@ -136,7 +138,7 @@ def error_code(error: Exception) -> str:
     return type(error).__name__
 
 
-def _read_rest(error: SlackApiError) -> float | None:
+def read_rest(error: SlackApiError) -> float | None:
     """Return for how long Slack wants to hear no more of a method; None when that is not what it says."""
     headers = {str(key).lower(): value for key, value in (getattr(error.response, "headers", None) or {}).items()}
     if error_code(error) not in THROTTLED and "retry-after" not in headers:

@@ -1,4 +1,4 @@
-"""The connection to Slack: one client for all calls, who its token is, and the socket through which events come."""
+"""The connection to Slack: one client for all calls, who its token is, and how long it may take."""
 
 import asyncio
 import logging
@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -59,19 +58,3 @@ async def log_in(client: AsyncWebClient) -> AuthorizeResult:
             log.warning("slack: %s cannot be reached (%s); trying again", client.base_url, reason)
         await asyncio.sleep(delay)
         delay = min(30, delay * 1.6)
-
-
-@asynccontextmanager
-async def connected(handler: AsyncSocketModeHandler) -> AsyncIterator[None]:
-    """Hold the socket for as long as the block runs."""
-    try:
-        await handler.connect_async()  # type: ignore[no-untyped-call]
-    except SlackApiError as error:
-        raise ConfigError(
-            f"SLACK_APP_TOKEN: Slack refuses it ({error_code(error)}). It needs the scope connections:write, and "
-            "Socket Mode must be switched on."
-        ) from error
-    try:
-        yield
-    finally:
-        await handler.close_async()  # type: ignore[no-untyped-call]

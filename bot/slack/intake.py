@@ -95,12 +95,14 @@ async def accept(session: Session, heard: Heard, manners: Manners, known: Rules)
     """
     if heard.arrival.kind == UNHEARD:
         return "ignored"
-    if heard.arrival.kind == ORDER:
+    if heard.arrival.kind == ORDER and not heard.is_stale:
         return "accepted" if await inbox.accept(session, heard.arrival) else "known"
     rules = await _find_rules(session, heard, known)
     thread = await find_manners(session, heard.place) if _needs_thread(heard) else None
     scene = await _look(session, heard, rules, thread, manners)
     verdict = wants_answer(heard, scene)
+    if heard.is_stale:
+        verdict = Verdict.STALE if verdict is Verdict.ANSWER else Verdict.IGNORE
     if verdict is Verdict.IGNORE or (verdict is Verdict.TALK and scene.is_told):
         if thread is not None and scene.is_engaged:
             thread.is_talk = thread.is_talk or verdict is Verdict.TALK
@@ -162,14 +164,14 @@ def _arrive(heard: Heard, verdict: Verdict) -> inbox.Arrival:
     if verdict is Verdict.ANSWER:
         return heard.arrival
     payload = {"user_id": heard.user_id, "is_reply": heard.is_reply}
-    return replace(heard.arrival, kind=verdict.value, payload=payload)
+    return replace(heard.arrival, kind=verdict.value, thread_ts=heard.place.thread_ts, payload=payload)
 
 
 async def _note(session: Session, heard: Heard, verdict: Verdict, scene: Scene, thread: ThreadManners | None) -> None:
     """Remember what the next message in the thread will be judged by; it may come within the same commit."""
     if heard.bot_id:
         note_bot_word(session, heard.place.team_id, heard.bot_id)
-    if verdict is Verdict.STRANGER or (verdict is not Verdict.OFF and not heard.is_direct):
+    if verdict is Verdict.STRANGER or (verdict not in {Verdict.OFF, Verdict.STALE} and not heard.is_direct):
         await change_manners(session, heard.place, thread, _find_news(heard, verdict, scene, thread))
 
 

@@ -27,11 +27,14 @@ from bot.storage import (  # noqa: F401 - whoever opens a database knows all its
     memory_tables,
     preference_tables,
     schedule_tables,
+    worker_tables,
 )
+from bot.storage.hold import check_hold
 from bot.storage.sealing import seal_audit
 
 BUSY_TIMEOUT_MS = 15_000
 READS = "apprentice_reads"
+MIGRATING = 0x617070  # the number of PostgreSQL's lock under which one process at a time migrates
 
 Session = AsyncSession  # the name by which other rooms know it
 
@@ -96,8 +99,12 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
-        """Open a session that commits when the block ends well and rolls back when it does not."""
+        """Open a session that commits when the block ends well and rolls back when it does not.
+
+        What belongs to a turn is written only for as long as the turn is this process's own.
+        """
         async with self._writing, self._sessions.begin() as session:
+            await check_hold(session)
             yield session
 
     @asynccontextmanager
@@ -158,6 +165,8 @@ def alembic_config() -> Config:
 
 
 def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":  # several bots may start at once
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATING})")
     config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

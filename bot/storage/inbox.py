@@ -11,10 +11,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from bot.storage.leases import wait_in_line
 from bot.storage.tables import Inbox, InboxState, now
 
 MAX_ATTEMPTS = 3
 MESSAGE = "message"
+CLAIM = "inbox"  # the line in which processes claim, one at a time, so that no two begin in one thread
 MOST_MERGED = 20  # messages of one person are one turn
 LONGEST_WAIT = timedelta(seconds=6)  # after its time, whoever goes on writing is answered all the same
 
@@ -78,17 +80,22 @@ async def find_ready(session: AsyncSession, *, limit: int, moment: datetime | No
     return list(first.values())
 
 
-async def claim_ready(session: AsyncSession, *, limit: int) -> Sequence[Sequence[Inbox]]:
+async def claim_ready(session: AsyncSession, *, limit: int, worker_id: str | None = None) -> Sequence[Sequence[Inbox]]:
     """Claim what is ready, in turns: an event, or several messages of one person with nobody's in between.
 
     What was one turn before a crash is the same turn after it, so that its half-shown answer goes on.
     """
+    await wait_in_line(session, CLAIM)
     turns = [await _find_turn(session, head) for head in await find_ready(session, limit=limit)]
     for rows in turns:
-        for row in rows:
-            row.state, row.bundle_id = InboxState.RUNNING, rows[-1].id
-            row.attempts += 1
+        _begin(rows, worker_id)
     return turns
+
+
+def _begin(rows: Sequence[Inbox], worker_id: str | None) -> None:
+    for row in rows:
+        row.state, row.bundle_id, row.worker_id, row.is_stopping = InboxState.RUNNING, rows[-1].id, worker_id, False
+        row.attempts += 1
 
 
 async def has_waiting(session: AsyncSession, kind: str) -> bool:
@@ -97,13 +104,15 @@ async def has_waiting(session: AsyncSession, kind: str) -> bool:
     return (await session.scalar(waiting.limit(1))) is not None
 
 
-async def claim_kind(session: AsyncSession, kind: str, *, limit: int) -> Sequence[Sequence[Inbox]]:
+async def claim_kind(
+    session: AsyncSession, kind: str, *, limit: int, worker_id: str | None = None
+) -> Sequence[Sequence[Inbox]]:
     """Claim events of a kind that waits for nothing else, each a turn of its own."""
+    await wait_in_line(session, CLAIM)
     waiting = select(Inbox).filter_by(kind=kind, state=InboxState.PENDING).order_by(Inbox.id)
     rows = (await session.scalars(waiting.limit(limit))).all()
     for row in rows:
-        row.state, row.bundle_id = InboxState.RUNNING, row.id
-        row.attempts += 1
+        _begin([row], worker_id)
     return [[row] for row in rows]
 
 
@@ -119,12 +128,13 @@ async def _find_turn(session: AsyncSession, head: Inbox) -> Sequence[Inbox]:
 def _is_same_turn(head: Inbox, row: Inbox) -> bool:
     if head.bundle_id is not None or row.bundle_id is not None:
         return head.bundle_id == row.bundle_id
-    return row.kind == MESSAGE and _speaker(row) == _speaker(head)
+    return row.kind == MESSAGE and speaker_of(row) == speaker_of(head)
 
 
-def _speaker(row: Inbox) -> object:
+def speaker_of(row: Inbox) -> object:
+    """Return who said or clicked it."""
     event = row.payload.get("event") or {}
-    return event.get("user") or event.get("bot_id")
+    return event.get("user") or event.get("bot_id") or row.payload.get("user_id")
 
 
 async def next_ready_at(session: AsyncSession, *, after: datetime) -> datetime | None:
@@ -139,6 +149,12 @@ async def finish(session: AsyncSession, inbox_ids: int | Collection[int]) -> Non
     await session.execute(
         update(Inbox).where(Inbox.id.in_(ids)).values(state=InboxState.DONE, payload={}, done_at=now())
     )
+
+
+async def turn_away(session: AsyncSession, arrival: Arrival) -> None:
+    """Mark an event that was stored just now as done: it gets no answer, and is known when it comes again."""
+    refused = update(Inbox).where(Inbox.event_id == arrival.event_id)
+    await session.execute(refused.values(state=InboxState.DONE, payload={}, done_at=now()))
 
 
 async def replace_waiting(
@@ -159,7 +175,33 @@ async def drop_waiting(session: AsyncSession, team_id: str, channel_id: str, *, 
     if row is not None:
         await finish(session, row.id)
     here = {"team_id": team_id, "channel_id": channel_id, "ts": ts, "kind": "message"}
-    await session.execute(update(Inbox).filter_by(**here, state=InboxState.RUNNING).values(payload={}))
+    gone = update(Inbox).filter_by(**here, state=InboxState.RUNNING)
+    await session.execute(gone.values(payload={}, is_stopping=True))
+
+
+async def find_running(session: AsyncSession, team_id: str, channel_id: str) -> Sequence[Inbox]:
+    """Return what is being answered in a channel, in whichever process."""
+    here = select(Inbox).filter_by(team_id=team_id, channel_id=channel_id, state=InboxState.RUNNING)
+    return (await session.scalars(here.order_by(Inbox.id))).all()
+
+
+async def find_stopping(session: AsyncSession, worker_id: str) -> Sequence[Inbox]:
+    """Return what a worker answers and somebody wants no answer to any more."""
+    mine = select(Inbox).where(Inbox.worker_id == worker_id, Inbox.state == InboxState.RUNNING)
+    return (await session.scalars(mine.where(Inbox.is_stopping))).all()
+
+
+async def find_known(session: AsyncSession, team_id: str, channel_id: str, *, since_ts: str) -> set[str]:
+    """Return the times of the messages of a channel that came in, whatever became of them."""
+    here = select(Inbox.ts).filter_by(team_id=team_id, channel_id=channel_id)
+    return set(await session.scalars(here.where(Inbox.ts >= since_ts)))
+
+
+async def list_threads(session: AsyncSession, team_id: str, channel_id: str, *, limit: int = 50) -> Sequence[str]:
+    """Return the threads of a channel in which something came in, those of the newest first."""
+    here = select(Inbox.thread_ts).filter_by(team_id=team_id, channel_id=channel_id).where(Inbox.kind == MESSAGE)
+    newest = func.max(Inbox.ts)
+    return (await session.scalars(here.group_by(Inbox.thread_ts).order_by(newest.desc()).limit(limit))).all()
 
 
 async def still_there(session: AsyncSession, rows: Sequence[Inbox]) -> Sequence[Inbox]:
@@ -172,13 +214,6 @@ async def still_there(session: AsyncSession, rows: Sequence[Inbox]) -> Sequence[
 async def _waiting(session: AsyncSession, team_id: str, channel_id: str, ts: str) -> Inbox | None:
     here = {"team_id": team_id, "channel_id": channel_id, "ts": ts, "kind": "message"}
     return await session.scalar(select(Inbox).filter_by(**here, state=InboxState.PENDING))
-
-
-async def recover(session: AsyncSession) -> int:
-    """Give back what an earlier process had begun and not finished; return how many."""
-    statement = update(Inbox).where(Inbox.state == InboxState.RUNNING).values(state=InboxState.PENDING)
-    result = await session.execute(statement.returning(Inbox.id))
-    return len(result.all())
 
 
 async def count_waiting(session: AsyncSession) -> int:

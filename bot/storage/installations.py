@@ -80,6 +80,14 @@ async def drop_installation(session: AsyncSession, *, team_id: str, enterprise_i
     audit.record(session, "uninstalled", by="slack", target=team_id or enterprise_id)
 
 
+async def list_teams(session: AsyncSession) -> list[tuple[str, str]]:
+    """Return every workspace that is known to have the app, each with its organisation, which may be empty."""
+    own = await session.execute(select(Installation.team_id, Installation.enterprise_id))
+    of_organisations = await session.execute(select(OrgTeam.team_id, OrgTeam.enterprise_id))
+    teams = [*own.tuples(), *of_organisations.tuples()]
+    return [(team_id, enterprise_id) for team_id, enterprise_id in teams if team_id]
+
+
 async def count_installations(session: AsyncSession, keyring: Keyring) -> int:
     """Return how many installations there are; raise *ConfigError* if a token cannot be opened."""
     return len([keyring.unlock(token) for token in await session.scalars(select(Installation.token))])

@@ -100,6 +100,8 @@ class Inbox(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     ready_at: Mapped[datetime | None]  # until then more may come that belongs to it
     bundle_id: Mapped[int | None]  # the event whose turn brings this one to its outcome, itself included
+    worker_id: Mapped[str | None] = mapped_column(String(26))  # whose turn it is, while it runs
+    is_stopping: Mapped[bool] = mapped_column(default=False)  # somebody wants its answer to end
     received_at: Mapped[datetime] = mapped_column(default=now)
     done_at: Mapped[datetime | None]
 
@@ -179,6 +181,7 @@ class Feedback(Base):
     vote: Mapped[Vote] = mapped_column(String(8))
     reason: Mapped[str | None] = mapped_column(String(64))
     comment: Mapped[str] = mapped_column(Text, default="", server_default="")
+    source: Mapped[str] = mapped_column(String(16), default="button", server_default="button")
     created_at: Mapped[datetime] = mapped_column(default=now)
     superseded_at: Mapped[datetime | None]
 

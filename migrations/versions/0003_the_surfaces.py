@@ -44,10 +44,12 @@ def upgrade() -> None:
     _memory_tables()
     _person_tables()
     _feedback_tables()
+    _worker_tables()
     _chain_the_audit()
 
 
 def downgrade() -> None:
+    _drop_worker_tables()
     for table in ("verdicts", "lessons", "implicit_signals"):
         op.drop_table(table)
     _drop_person_tables()
@@ -62,6 +64,35 @@ def downgrade() -> None:
     _drop_manners_tables()
     for table in ("installations", "org_teams", "event_sightings", "channel_personas"):
         op.drop_table(table)
+
+
+def _worker_tables() -> None:
+    """Which processes answer, what each has begun, and until when Slack was heard."""
+    op.create_table(
+        "workers",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("place", sa.String(length=255), nullable=False),
+        sa.Column("beats", sa.Integer(), nullable=False),
+        sa.Column("began_at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
+    )
+    op.create_table(
+        "heard_until",
+        sa.Column("name", sa.String(length=16), nullable=False),
+        sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_heard_until")),
+    )
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("worker_id", sa.String(length=26), nullable=True))
+        batch_op.add_column(sa.Column("is_stopping", sa.Boolean(), nullable=False, server_default=sa.false()))
+
+
+def _drop_worker_tables() -> None:
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.drop_column("is_stopping")
+        batch_op.drop_column("worker_id")
+    op.drop_table("heard_until")
+    op.drop_table("workers")
 
 
 def _person_tables() -> None:

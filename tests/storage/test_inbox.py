@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from bot.storage import inbox
+from bot.storage import inbox, workers
 from bot.storage.db import Database
 from bot.storage.tables import Inbox, now
 from tests.builders import arrival
@@ -68,7 +68,7 @@ async def test_what_a_crash_interrupted_runs_again(database: Database) -> None:
     await put(database)
     await claim(database)
     async with database.begin() as session:
-        assert await inbox.recover(session) == 1
+        assert await workers.recover(session) == 1
 
     async with database.begin() as session:
         ((row,),) = await inbox.claim_ready(session, limit=1)
@@ -172,7 +172,7 @@ async def test_a_turn_is_the_same_turn_after_a_crash(database: Database) -> None
     assert await claim(database) == ["Ev1+Ev2"]
     await put(database, event_id="Ev3", ts="102.000")
     async with database.begin() as session:
-        assert await inbox.recover(session) == 2
+        assert await workers.recover(session) == 2
 
     assert await claim(database) == ["Ev1+Ev2"]
     async with database.begin() as session:
@@ -187,7 +187,7 @@ async def test_a_turn_without_its_last_message_is_still_one(database: Database) 
     await put(database, event_id="Ev3", ts="102.000")
     assert await claim(database) == ["Ev1+Ev2+Ev3"]
     async with database.begin() as session:
-        await inbox.recover(session)
+        await workers.recover(session)
         await inbox.drop_waiting(session, "T1", "C1", ts="102.000")
 
     assert await claim(database) == ["Ev1+Ev2"]

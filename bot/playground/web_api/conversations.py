@@ -29,6 +29,12 @@ def answer_list(hub: Hub, args: Arguments) -> Json:
     return {"channels": page, "response_metadata": metadata}
 
 
+def answer_own(hub: Hub, args: Arguments) -> Json:
+    """List what the app is in."""
+    document = answer_list(hub, args)
+    return {**document, "channels": [one for one in document["channels"] if one["is_im"] or one.get("is_member")]}
+
+
 def answer_info(hub: Hub, args: Arguments) -> Json:
     """Describe one conversation."""
     channel = require_channel(hub, args)
@@ -126,6 +132,7 @@ def _require_scope(hub: Hub, channel: Channel, right: str) -> None:
 
 METHODS = (
     Method("conversations.list", answer_list, missing="archived channels"),
+    Method("users.conversations", answer_own, missing="other users' conversations and archived channels"),
     Method("conversations.info", answer_info),
     Method("conversations.members", answer_members),
     Method("conversations.history", answer_history),

@@ -24,6 +24,8 @@ class Verdict(StrEnum):
     OFF = "off"  # mentioned where an admin has switched it off
     HUSH = "hush"  # told to be quiet in this thread
     STRANGER = "stranger"  # somebody of another organisation wants something
+    STALE = "stale"  # missed, and too old to be answered without being asked again
+    CROWDED = "crowded"  # too much is asked at once, by one person, in one channel or by all
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Heard:
     is_stranger: bool
     named: str = ""
     bot_id: str = ""
+    is_stale: bool = False  # it was missed, and found so late that it is not answered any more
 
 
 @dataclass(frozen=True)

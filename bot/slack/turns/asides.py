@@ -25,7 +25,7 @@ class Asides:
 
     def knows(self, kind: str) -> bool:
         """Return whether an event of *kind* wants a word beside the answers."""
-        return kind in {Verdict.OFF, Verdict.HUSH, Verdict.TALK, Verdict.STRANGER}
+        return kind in {Verdict.OFF, Verdict.HUSH, Verdict.TALK, Verdict.STRANGER, Verdict.STALE}
 
     async def tell(self, row: Inbox) -> None:
         """Say what *row* wants said; raise a passing *DeliveryError* while Slack is away."""
@@ -41,6 +41,10 @@ class Asides:
             case Verdict.STRANGER:
                 await self._calls.call(
                     "chat.postMessage", channel=row.channel_id, thread_ts=row.thread_ts, text=tell_stranger()
+                )
+            case Verdict.STALE:
+                await self._calls.call(
+                    "chat.postMessage", channel=row.channel_id, thread_ts=row.thread_ts, text=tell_stale()
                 )
             case Verdict.HUSH:
                 await self._calls.call_if_possible(
@@ -80,6 +84,11 @@ def tell_stranger() -> str:
         "Thank you for writing. I only answer members of the organisation that runs me, so I cannot help here, and I "
         "have not kept your message. One of its admins can allow you."
     )
+
+
+def tell_stale() -> str:
+    """Say that a message was missed and found too late."""
+    return _("I was away when you wrote this, and that is a while ago. If you still want an answer, write to me again.")
 
 
 def tell_hush() -> str:

@@ -8,17 +8,23 @@ from contextlib import asynccontextmanager, suppress
 from bot.errors import DeliveryError
 from bot.slack.commands.bang import ORDER
 from bot.slack.commands.thread_orders import ThreadOrders
+from bot.slack.people.gating import Verdict
 from bot.slack.people.speech import Speech, who
 from bot.slack.turns.admission import Admission
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.asides import Asides
+from bot.slack.turns.duty import Duty
 from bot.slack.workspaces import Workspaces
 from bot.storage import inbox
 from bot.storage.db import Database
+from bot.storage.hold import holding
 from bot.storage.tables import Inbox, new_id, now
 
 MAX_RUNNING = 64
+BESIDE = (ORDER, Verdict.CROWDED)  # what no answer must hold up
 GRACE_S = 20.0
+LAST_WORDS_S = 3.0
+POLL_S = 1.0
 LONGEST_ANSWER_S = 300.0
 PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
@@ -37,6 +43,7 @@ class Turns:
         admission: Admission,
         *,
         speech: Speech,
+        duty: Duty,
         workspaces: Workspaces | None = None,
     ) -> None:
         self._database = database
@@ -45,6 +52,9 @@ class Turns:
         self._admission = admission
         self._speech = speech
         self._workspaces = workspaces
+        self._duty = duty
+        duty.on_recover, duty.on_release = self.wake, self._let_go
+        self._poll_s = None if database.is_sqlite else POLL_S  # other processes put events in, and nobody wakes us
         self._wake = asyncio.Event()
         self._is_held = False
         self.orders: ThreadOrders | None = None  # who carries out `!NAME`
@@ -74,10 +84,9 @@ class Turns:
 
     async def run(self) -> None:
         """Work until cancelled; then let the answers under way end, for a while or until cancelled again."""
-        async with self._database.begin() as session:
-            recovered = await inbox.recover(session)
-        if recovered:
+        if recovered := await self._duty.begin():
             log.info("turns: %d unfinished from an earlier run", recovered)
+        keeping = asyncio.create_task(self._duty.keep())
         try:
             while True:
                 self._wake.clear()
@@ -90,19 +99,29 @@ class Turns:
                     await self._sleep(pause)
         finally:
             await self._wind_down()
+            keeping.cancel()
 
     async def _wind_down(self) -> None:
+        """Let the answers under way end, if they do so soon; the others go on in the next process."""
         under_way = self._tasks | self._ordered
         try:
             if under_way:
                 await asyncio.wait(under_way, timeout=GRACE_S)
         finally:
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+            self._let_go()
+            if under_way:
+                await asyncio.wait(under_way, timeout=LAST_WORDS_S)
+            await self._duty.end()
+
+    def _let_go(self) -> None:
+        """End what is under way here, because it is not ours any more."""
+        for task in self._tasks | self._ordered:
+            task.cancel()
 
     async def _sleep(self, seconds: float | None) -> None:
         """Wait until there is something new, or until what waits for more has waited enough."""
+        if self._poll_s is not None:
+            seconds = min(self._poll_s, seconds if seconds is not None else self._poll_s)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
 
@@ -118,23 +137,25 @@ class Turns:
             next_at = await inbox.next_ready_at(session, after=moment)
         if is_ready:
             async with self._database.begin() as session:
-                turns = await inbox.claim_ready(session, limit=free)
+                turns = await inbox.claim_ready(session, limit=free, worker_id=self._duty.hold.worker_id)
             self._begin(turns)
         return None if next_at is None else max(0.0, (next_at - now()).total_seconds())
 
     async def _claim_orders(self) -> None:
-        """Begin what was ordered although no answer can begin now: to stop one must not wait for it."""
-        async with self._database.read() as session:
-            if not await inbox.has_waiting(session, ORDER):
-                return
-        async with self._database.begin() as session:
-            turns = await inbox.claim_kind(session, ORDER, limit=MAX_RUNNING)
-        self._begin(turns)
+        """Begin what must not wait although no answer can begin now: to stop one, and to hear that there is no room."""
+        for kind in BESIDE:
+            async with self._database.read() as session:
+                if not await inbox.has_waiting(session, kind):
+                    continue
+            async with self._database.begin() as session:
+                turns = await inbox.claim_kind(session, kind, limit=MAX_RUNNING, worker_id=self._duty.hold.worker_id)
+            self._begin(turns)
 
     def _begin(self, turns: Sequence[Sequence[Inbox]]) -> None:
         for rows in turns:
-            task = asyncio.create_task(self._take(rows))
-            running = self._ordered if rows[-1].kind == ORDER else self._tasks
+            with holding(self._duty.hold):
+                task = asyncio.create_task(self._take(rows))
+            running = self._ordered if rows[-1].kind in BESIDE else self._tasks
             running.add(task)
             task.add_done_callback(self._done)
 
@@ -183,6 +204,8 @@ class Turns:
                 await self.orders.take(rows[-1])
             elif self._asides.knows(rows[-1].kind):
                 await self._asides.tell(rows[-1])
+            elif attempts > inbox.MAX_ATTEMPTS + 1:  # to begin it has ended this process again and again
+                await self._give_up(rows[-1], attempts=attempts)
             elif not await self._admission.is_refused(rows[-1]):
                 await self._answering.answer(rows, attempts=attempts)
         except DeliveryError:
@@ -190,11 +213,12 @@ class Turns:
         except Exception:
             if attempts < inbox.MAX_ATTEMPTS:
                 raise
-            error_id = new_id()
-            log.exception("turns: error %s, after %d attempts", error_id, attempts)
-            await self._apologise(rows[-1], error_id)
+            await self._give_up(rows[-1], attempts=attempts)
 
-    async def _apologise(self, row: Inbox, error_id: str) -> None:
+    async def _give_up(self, row: Inbox, *, attempts: int) -> None:
+        """Apologise for an event, once, and try it no more."""
+        error_id = new_id()
+        log.error("turns: error %s, after %d attempts", error_id, attempts, exc_info=True)
         try:
             await self._answering.apologise(row, error_id=error_id)
         except DeliveryError as error:

@@ -1,0 +1,60 @@
+"""How the bot hears Slack, over sockets or HTTP, and how it is asked whether it is well."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
+
+from bot.engine.client import EngineClient
+from bot.settings import Settings, Transport
+from bot.slack.setup.installing import build_flow
+from bot.slack.sockets import Sockets
+from bot.slack.turns.catch_up import CatchUp
+from bot.slack.workspaces import Workspaces
+from bot.web import build_web_app, serving
+
+
+@asynccontextmanager
+async def listening(
+    settings: Settings,
+    slack: AsyncApp,
+    engine: EngineClient,
+    worker: asyncio.Task[None],
+    *,
+    catch_up: CatchUp,
+    workspaces: Workspaces | None,
+) -> AsyncIterator[int]:
+    """Hear Slack and answer health checks for as long as the block runs; yield the port of the latter."""
+    is_http = settings.slack_transport is Transport.HTTP
+    app_token = settings.slack_app_token.get_secret_value()
+    sockets = None if is_http else Sockets(slack, app_token, client=slack.client)
+
+    def is_hearing() -> bool:
+        return sockets is None or sockets.is_hearing()
+
+    async def alive() -> dict[str, bool]:
+        return {"worker": not worker.done(), "slack": is_hearing()}
+
+    async def ready() -> dict[str, bool]:
+        return {**await alive(), "engine": await engine.health()}
+
+    flow = None if workspaces is None else _flow(settings, slack, workspaces)
+    web_app = build_web_app(alive=alive, ready=ready, slack=slack if is_http else None, flow=flow)
+    async with (
+        serving(web_app, host=settings.http_host, port=settings.http_port) as port,
+        nullcontext() if sockets is None else sockets.connected(),
+        catch_up.running(is_hearing),
+    ):
+        yield port
+
+
+def _flow(settings: Settings, slack: AsyncApp, workspaces: Workspaces) -> AsyncOAuthFlow:
+    return build_flow(
+        slack.client,
+        workspaces,
+        client_id=settings.slack_client_id,
+        client_secret=settings.slack_client_secret.get_secret_value(),
+        install_url=settings.install_url,
+    )

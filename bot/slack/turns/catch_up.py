@@ -1,0 +1,217 @@
+"""What was said while nobody heard it: read from Slack's history once, and answered, or called too old with a word.
+
+Until when somebody heard is written down every few seconds. After a longer gap every conversation is read from there:
+a direct message or a mention that is not in the inbox was missed, and goes the way of every other, so that Slack's own
+redelivery of it is recognised.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from slack_bolt.authorization import AuthorizeResult
+
+from bot.slack.calls import Calls
+from bot.slack.intake import Intake
+from bot.slack.people.gating import Heard
+from bot.slack.workspaces import Workspaces, serving
+from bot.storage.db import Database
+from bot.storage.inbox import find_known, list_threads
+from bot.storage.installations import list_teams
+from bot.storage.tables import now
+from bot.storage.workers import heard_until, note_heard
+
+LOOK_S = 10.0
+GAP = timedelta(seconds=45)  # shorter ones are bridged by Slack, which tries again at once and after a minute
+OVERLAP = timedelta(minutes=2)
+FARTHEST = timedelta(hours=24)
+KINDS = "public_channel,private_channel,mpim,im"
+MOST_PLACES, MOST_PAGES, PAGE = 1000, 5, 200
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Home:
+    """The workspace whose history is read, and who the assistant is there."""
+
+    team_id: str
+    enterprise_id: str
+    bot_user_id: str
+    bot_id: str
+
+
+class CatchUp:
+    """Keeps in mind until when Slack was heard, and makes up for what was missed."""
+
+    def __init__(
+        self,
+        database: Database,
+        calls: Calls,
+        intake: Intake,
+        *,
+        identity: AuthorizeResult,
+        workspaces: Workspaces | None,
+        wake: Callable[[], None],
+        fresh: timedelta,
+    ) -> None:
+        self._database = database
+        self._calls = calls
+        self._intake = intake
+        self._identity = identity
+        self._workspaces = workspaces
+        self._wake = wake
+        self._fresh = fresh
+        self._began = now()
+
+    @asynccontextmanager
+    async def running(self, is_hearing: Callable[[], bool]) -> AsyncIterator[None]:
+        """Look every few seconds whether Slack is heard, for as long as the block runs."""
+        task = asyncio.create_task(self._work(is_hearing))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _work(self, is_hearing: Callable[[], bool]) -> None:
+        was_deaf = True
+        while True:
+            if not is_hearing():
+                was_deaf = True
+            else:
+                try:
+                    if was_deaf:
+                        await self.look()
+                    async with self._database.begin() as session:
+                        await note_heard(session)
+                    was_deaf = False
+                except Exception as error:  # noqa: BLE001 - database or Slack are away: the next look makes up for it
+                    log.warning("catch-up: not now (%s); trying again", type(error).__name__)
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> int:
+        """Take in what was missed since Slack was heard last, if that is a while ago; return how many messages."""
+        async with self._database.read() as session:
+            until = await heard_until(session)
+            teams = [] if self._workspaces is None else await list_teams(session)
+        if until is None or now() - until < GAP:
+            return 0
+        since = max(until - OVERLAP, now() - FARTHEST)
+        found = await self._look_home(since)
+        for team_id, enterprise_id in teams:
+            found += await asyncio.create_task(self._look_in(team_id, enterprise_id, since))
+        log.info("catch-up: %d missed messages since %s", found, since.isoformat(timespec="seconds"))
+        if found:
+            self._wake()
+        return found
+
+    async def _look_home(self, since: datetime) -> int:
+        own = self._identity
+        if not own.team_id:
+            return 0
+        home = Home(own.team_id, own.enterprise_id or "", own.bot_user_id or "", own.bot_id or "")
+        return await self._read(home, since)
+
+    async def _look_in(self, team_id: str, enterprise_id: str, since: datetime) -> int:
+        if self._workspaces is None or await self._workspaces.enter(team_id, enterprise_id) is None:
+            return 0
+        there = serving()
+        if there is None:  # the workspace of the settings, which is read already
+            return 0
+        return await self._read(Home(team_id, enterprise_id, there.bot_user_id, there.bot_id), since)
+
+    async def _read(self, home: Home, since: datetime) -> int:
+        """Put what was missed in a workspace into the inbox; of too old ones the newest of each thread."""
+        found = 0
+        async for place in self._list_places(home):
+            missed = await self._find_missed(home, place, since)
+            stale = {heard.place: replace(heard, is_stale=True) for heard in missed if self._is_stale(heard)}
+            for heard in [*(heard for heard in missed if not self._is_stale(heard)), *stale.values()]:
+                await self._intake.put(heard)
+                found += 1
+        return found
+
+    def _is_stale(self, heard: Heard) -> bool:
+        return time.time() - float(heard.arrival.ts) > self._fresh.total_seconds()
+
+    async def _list_places(self, home: Home) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the conversations that the assistant is in."""
+        team = {"team_id": home.team_id} if home.enterprise_id else {}
+        places = self._pages("users.conversations", "channels", types=KINDS, exclude_archived=True, **team)
+        count = 0
+        async for place in places:
+            yield place
+            count += 1
+            if count == MOST_PLACES:
+                log.warning("catch-up: only the first %d conversations are read", MOST_PLACES)
+                return
+
+    async def _find_missed(self, home: Home, place: Mapping[str, Any], since: datetime) -> Sequence[Heard]:
+        """Return what people said to the assistant in a conversation since then and nobody took in, oldest first."""
+        channel_id, oldest = str(place["id"]), f"{since.timestamp():.6f}"
+        far = f"{(since - FARTHEST).timestamp():.6f}"  # younger threads may have new replies
+        pages = self._pages("conversations.history", "messages", channel=channel_id, oldest=far)
+        roots = [root async for root in pages]
+        busy = {str(root["ts"]) for root in roots if float(root.get("latest_reply") or 0) > float(oldest)}
+        async with self._database.read() as session:
+            known = await find_known(session, home.team_id, channel_id, since_ts=oldest)
+            threads = await list_threads(session, home.team_id, channel_id)
+        answered: dict[str, float] = {}
+        said = [root for root in roots if float(root["ts"]) > float(oldest)]
+        for thread_ts in busy | {ts for ts in threads if ts not in {root["ts"] for root in roots}}:
+            replies = self._pages("conversations.replies", "messages", channel=channel_id, ts=thread_ts, oldest=oldest)
+            said += [reply async for reply in replies if float(reply["ts"]) > float(oldest)]
+        for message in said:
+            is_earlier_life = float(message["ts"]) < self._began.timestamp()
+            if message.get("user") == home.bot_user_id and is_earlier_life:  # before a backup was put back
+                thread = str(message.get("thread_ts") or message["ts"])
+                answered[thread] = max(answered.get(thread, 0.0), float(message["ts"]))
+        missed: dict[str, Heard] = {}
+        for message in said:
+            heard = self._hear(message, home, place)
+            if heard is None or heard.arrival.ts in known:
+                continue
+            if float(heard.arrival.ts) > answered.get(heard.place.thread_ts, 0.0):
+                missed[heard.arrival.ts] = heard
+        return [missed[ts] for ts in sorted(missed, key=float)]
+
+    def _hear(self, message: Mapping[str, Any], home: Home, place: Mapping[str, Any]) -> Heard | None:
+        """Read a message of a history as if it had come as an event; None when it was not meant for the assistant."""
+        channel_id = str(place["id"])
+        event = {**message, "type": "message", "channel": channel_id, "channel_type": _find_kind(place)}
+        team = {"team_id": home.team_id, "enterprise_id": home.enterprise_id or None}
+        body = {
+            "event": event,
+            "event_id": f"missed:{channel_id}:{message['ts']}",
+            "authorizations": [{**team, "user_id": home.bot_user_id, "is_bot": True}],
+            "is_ext_shared_channel": bool(place.get("is_ext_shared")),
+            **team,
+        }
+        heard = self._intake.hear(body, bot_user_id=home.bot_user_id, bot_id=home.bot_id)
+        if heard is None or heard.bot_id or not (heard.is_direct or heard.is_mention):
+            return None
+        return heard
+
+    async def _pages(self, method: str, key: str, **arguments: Any) -> AsyncIterator[Mapping[str, Any]]:
+        cursor = ""
+        for _ in range(MOST_PAGES):
+            page = {"cursor": cursor} if cursor else {}
+            answer = await self._calls.call(method, limit=PAGE, **arguments, **page)
+            for item in answer.get(key) or []:
+                yield item
+            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return
+
+
+def _find_kind(place: Mapping[str, Any]) -> str:
+    for flag, kind in (("is_im", "im"), ("is_mpim", "mpim"), ("is_private", "group")):
+        if place.get(flag):
+            return kind
+    return "channel"

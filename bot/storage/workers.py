@@ -1,0 +1,63 @@
+"""Workers: who has begun what in the inbox, shown to be alive, and relieved of it when they are not."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.tables import Inbox, InboxState, now
+from bot.storage.worker_tables import HeardUntil, Worker
+
+SLACK = "slack"
+
+
+async def enlist(session: AsyncSession, place: str) -> str:
+    """Begin to work at *place* and return the token for it; who worked there before is gone."""
+    await session.execute(delete(Worker).where(Worker.place == place))
+    worker = Worker(place=place)
+    session.add(worker)
+    await session.flush()
+    return worker.id
+
+
+async def beat(session: AsyncSession, worker_id: str) -> bool:
+    """Show that a worker is alive; False when it was dismissed."""
+    mine = update(Worker).where(Worker.id == worker_id).values(beats=Worker.beats + 1)
+    return (await session.scalar(mine.returning(Worker.id))) is not None
+
+
+async def list_beats(session: AsyncSession) -> dict[str, int]:
+    """Return how often each worker has shown that it is alive."""
+    found = await session.execute(select(Worker.id, Worker.beats))
+    return dict(found.tuples().all())
+
+
+async def dismiss(session: AsyncSession, worker_id: str, *, beats: int | None = None) -> bool:
+    """Take a worker off the list; False when it has shown since that it is alive."""
+    statement = delete(Worker).where(Worker.id == worker_id)
+    if beats is not None:
+        statement = statement.where(Worker.beats == beats)
+    return (await session.scalar(statement.returning(Worker.id))) is not None
+
+
+async def recover(session: AsyncSession) -> int:
+    """Give back what was begun by a worker that is on the list no more; return how many events."""
+    known = select(Worker.id)
+    orphaned = or_(Inbox.worker_id.is_(None), Inbox.worker_id.not_in(known))
+    statement = update(Inbox).where(Inbox.state == InboxState.RUNNING, orphaned)
+    result = await session.execute(statement.values(state=InboxState.PENDING, worker_id=None).returning(Inbox.id))
+    return len(result.all())
+
+
+async def note_heard(session: AsyncSession) -> None:
+    """Remember that Slack is heard at this moment."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    moment = now()
+    statement = insert(HeardUntil).values(name=SLACK, at=moment)
+    await session.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"at": moment}))
+
+
+async def heard_until(session: AsyncSession) -> datetime | None:
+    """Return until when Slack was heard; None before the first time."""
+    return await session.scalar(select(HeardUntil.at).where(HeardUntil.name == SLACK))

@@ -126,7 +126,10 @@ async def _opened() -> "AsyncIterator[tuple[Database, dict[str, Any], bool]]":
 
     settings = start()
     policy = replace(
-        DataPolicy(), least_points=settings.training_least_signal, needs_review=settings.review_before_training
+        DataPolicy(),
+        least_points=settings.training_least_signal,
+        needs_review=settings.review_before_training,
+        uses_signs=settings.implicit_feedback,
     )
     prompts = PromptBook(shipped("prompts"), settings.prompts_dir)
     async with open_database(settings.database()) as database:

@@ -81,7 +81,10 @@ def read_config(settings: Settings, model_path: Path | None) -> LearningConfig:
 def read_policy(settings: Settings) -> DataPolicy:
     """Return how a data set is made."""
     return replace(
-        DataPolicy(), least_points=settings.training_least_signal, needs_review=settings.review_before_training
+        DataPolicy(),
+        least_points=settings.training_least_signal,
+        needs_review=settings.review_before_training,
+        uses_signs=settings.implicit_feedback,
     )
 
 

@@ -100,6 +100,15 @@ class Settings(BaseSettings):
 
     budget_tokens_per_person: int = Field(default=0, ge=0)
     budget_tokens_per_channel: int = Field(default=0, ge=0)
+    feedback_up_emoji: Annotated[tuple[str, ...], NoDecode] = ("+1", "thumbsup", "white_check_mark", "heart")
+    feedback_down_emoji: Annotated[tuple[str, ...], NoDecode] = ("-1", "thumbsdown", "x")
+    implicit_feedback: bool = False
+    feedback_hint_answers: int = Field(default=20, ge=0)
+    feedback_hint_weeks: float = Field(default=4, gt=0)
+
+    messages_per_person: int = Field(default=20, ge=0)
+    messages_per_channel: int = Field(default=60, ge=0)
+    messages_waiting: int = Field(default=200, ge=0)
     retention_days: int = Field(default=0, ge=0)
     review_before_training: bool = False
 

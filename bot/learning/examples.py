@@ -28,6 +28,7 @@ class Source(StrEnum):
     PHRASING = "phrasing"  # a corrected question in other words
     LIKED = "liked"
     DISLIKED = "disliked"
+    IMPLICIT = "implicit"  # nobody said that it was bad, but somebody asked again, or answered instead
     REGENERATED = "regenerated"
     COMPARED = "compared"
     REHEARSAL = "rehearsal"  # the base's own answer, so that old skills stay

@@ -1,14 +1,33 @@
 """Votes, corrections and preferences; what a person changed stays as history."""
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Text, cast, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.correction_index import index_correction
-from bot.storage.tables import Answer, AnswerState, Correction, Feedback, Message, PreferencePair, Vote, now
+from bot.storage.tables import (
+    Answer,
+    AnswerState,
+    Correction,
+    Feedback,
+    Message,
+    PreferencePair,
+    Thread,
+    Vote,
+    now,
+)
+
+BUTTON, REACTION = "button", "reaction"
 
 
 async def save_vote(
-    session: AsyncSession, answer: Answer, *, user_id: str, vote: Vote, reason: str | None = None, comment: str = ""
+    session: AsyncSession,
+    answer: Answer,
+    *,
+    user_id: str,
+    vote: Vote,
+    reason: str | None = None,
+    comment: str = "",
+    source: str = BUTTON,
 ) -> None:
     """Make *vote* the person's current one; liking a regenerated answer prefers it to the one it replaced."""
     await session.execute(
@@ -16,7 +35,8 @@ async def save_vote(
         .where(Feedback.answer_id == answer.id, Feedback.user_id == user_id, Feedback.superseded_at.is_(None))
         .values(superseded_at=now())
     )
-    session.add(Feedback(answer_id=answer.id, user_id=user_id, vote=vote, reason=reason, comment=comment))
+    values = {"vote": vote, "reason": reason, "comment": comment, "source": source}
+    session.add(Feedback(answer_id=answer.id, user_id=user_id, **values))
     if answer.replaces_id is not None:
         await _save_preference(session, answer, user_id=user_id, is_preferred=vote is Vote.UP)
 
@@ -31,6 +51,26 @@ async def _save_preference(session: AsyncSession, answer: Answer, *, user_id: st
         session.add(PreferencePair(**pair, source="regenerate"))
     elif not is_preferred and known is not None:
         await session.execute(delete(PreferencePair).where(PreferencePair.id == known.id))
+
+
+async def find_carried(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> str | None:
+    """Return the newest answer that a message in a channel carries."""
+    carries = cast(Answer.reply_ts, Text).contains(f'"{ts}"', autoescape=True)
+    statement = (
+        select(Answer.id)
+        .join(Message, Answer.message_id == Message.id)
+        .join(Thread, Message.thread_id == Thread.id)
+        .where(Thread.team_id == team_id, Thread.channel_id == channel_id, carries)
+    )
+    return await session.scalar(statement.order_by(Answer.id.desc()).limit(1))
+
+
+async def has_given(session: AsyncSession, user_id: str) -> bool:
+    """Return whether somebody has ever said what they think of an answer."""
+    for table in (Feedback, Correction, PreferencePair):
+        if await session.scalar(select(table.id).where(table.user_id == user_id).limit(1)) is not None:
+            return True
+    return False
 
 
 async def current_vote(session: AsyncSession, answer_id: str, *, user_id: str) -> Feedback | None:

@@ -100,7 +100,9 @@ async def load_turns(session: AsyncSession, thread_ids: Collection[str]) -> Mapp
     newest = {message_id: text for message_id, text in answers if text}
     columns = (Message.id, Message.thread_id, Message.ts, Message.user_id, Message.user_name, Message.text)
     messages = await session.execute(
-        select(*columns, Message.audience).where(Message.thread_id.in_(thread_ids)).order_by(Message.ts)
+        select(*columns, Message.audience)
+        .where(Message.thread_id.in_(thread_ids), Message.text != "")  # empty: not stored
+        .order_by(Message.ts)
     )
     turns: dict[str, list[Turn]] = defaultdict(list)
     for message_id, thread_id, ts, user_id, user_name, text, audience in messages:

@@ -7,6 +7,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.storage.tables import Base, now
 
+NAMED, ANONYMOUS, PRIVATE = "named", "anonymous", "private"  # how words beside a 👎 are shown; empty is named
+
 
 class Preference(Base):
     """What one person has chosen; an empty word leaves it to the assistant."""

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.storage.choices import CHANNEL, PERSON, newest_choice, save_choice
 from bot.storage.learning_tables import Adapter, AdapterState, TrainingChoice
 from bot.storage.preference_tables import Preference
+from bot.storage.privacy import is_stored
 from bot.storage.tables import now
 
 BASE = "base"  # instead of an adapter's name: the model as it was before it learned anything
@@ -30,22 +31,28 @@ IS_CHOOSABLE = and_(
 class Preferences:
     """What somebody wants; *length* is `short`, `long` or empty, *language* empty for the one that Slack knows.
 
-    *adapter* is who shall answer them: a name, *BASE*, or empty for whatever everybody gets.
+    *adapter* is who shall answer them: a name, *BASE*, or empty for whatever everybody gets. *stores* is whether their
+    words are stored, *shown* how those who run it see what they say beside a 👎, *has_hints* whether they may be
+    reminded of the thumbs.
     """
 
     language: str = ""
     length: str = ""
     streams: bool = True
     adapter: str = ""
+    stores: bool = True
+    shown: str = ""
+    has_hints: bool = True
 
 
 async def load_preferences(session: AsyncSession, user_id: str) -> Preferences:
     """Return what somebody wants, as far as admins let them choose it."""
     row = await session.get(Preference, user_id)
+    stores = await is_stored(session, user_id)
     if row is None:
-        return Preferences()
+        return Preferences(stores=stores)
     adapter = row.adapter if row.adapter and await may_choose(session) else ""
-    return Preferences(row.language, row.length, row.streams, adapter)
+    return Preferences(row.language, row.length, row.streams, adapter, stores, row.shown, row.has_hints)
 
 
 async def save_preferences(session: AsyncSession, user_id: str, **changes: Any) -> None:

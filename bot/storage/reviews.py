@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.admin_tables import ReviewRow, ReviewState
-from bot.storage.tables import Answer, Audience, Correction, Message, Thread, now
+from bot.storage.preference_tables import ANONYMOUS, PRIVATE, Preference
+from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,9 @@ class Candidate:
     text: str
     created_at: datetime
     state: ReviewState = ReviewState.WAITING
+    reason: str = ""
+    comment: str = ""
+    is_named: bool = True  # whether its author wants to be known to reviewers
 
 
 async def find_candidates(session: AsyncSession, *, most: int, before_id: str = "") -> Sequence[Candidate]:
@@ -44,6 +48,12 @@ async def _find(session: AsyncSession, *conditions: ColumnElement[bool], most: i
     is_given = and_(
         Correction.is_for_everyone, Correction.user_id == Message.user_id, Thread.audience != Audience.SHARED
     )
+    is_shown = or_(Preference.shown.is_(None), Preference.shown != PRIVATE)
+    is_beside = and_(
+        Feedback.answer_id == Correction.answer_id,
+        Feedback.user_id == Correction.user_id,
+        Feedback.superseded_at.is_(None),
+    )
     statement = (
         select(
             Correction.id,
@@ -55,17 +65,33 @@ async def _find(session: AsyncSession, *conditions: ColumnElement[bool], most: i
             Correction.created_at,
             ReviewRow.state,
             ReviewRow.text,
+            Feedback.reason,
+            Feedback.comment,
+            Preference.shown,
         )
         .join(Answer, Correction.answer_id == Answer.id)
         .join(Message, Answer.message_id == Message.id)
         .join(Thread, Message.thread_id == Thread.id)
         .outerjoin(ReviewRow, ReviewRow.correction_id == Correction.id)
-        .where(Correction.superseded_at.is_(None), or_(is_public, is_given), *conditions)
+        .outerjoin(Feedback, is_beside)
+        .outerjoin(Preference, Preference.user_id == Correction.user_id)
+        .where(Correction.superseded_at.is_(None), or_(is_public, is_given), is_shown, *conditions)
         .order_by(Correction.id.desc())
         .limit(most)
     )
     rows = await session.execute(statement)
-    return [Candidate(*row[:5], row[8] or row[5], row[6], ReviewState(row[7] or ReviewState.WAITING)) for row in rows]
+    return [
+        Candidate(
+            *row[:5],
+            row[8] or row[5],
+            row[6],
+            ReviewState(row[7] or ReviewState.WAITING),
+            row[9] or "",
+            row[10] or "",
+            row[11] != ANONYMOUS,
+        )
+        for row in rows
+    ]
 
 
 def is_reviewed(*, needs_review: bool) -> ColumnElement[bool]:

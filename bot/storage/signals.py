@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from bot.storage.feedback_tables import ImplicitSignal
 from bot.storage.memory_tables import HELPED
 from bot.storage.tables import (
     Answer,
@@ -27,7 +28,7 @@ from bot.storage.tables import (
     Vote,
 )
 
-VOTES, CORRECTIONS, PAIRS = "feedback", "corrections", "preference_pairs"
+VOTES, CORRECTIONS, PAIRS, SIGNS = "feedback", "corrections", "preference_pairs", "implicit_signals"
 AT_ONCE = 2000
 ABOUT = (
     Answer.id,
@@ -73,6 +74,7 @@ class Signal:
     is_outdated: bool = False
     question_key: bytes = b""
     text_key: bytes = b""
+    weight: float = 1.0  # how much it says beside a person's own vote
 
 
 async def stream_votes(
@@ -89,6 +91,26 @@ async def stream_votes(
             user_id=user_id,
             created_at=created_at,
             is_liked=vote == Vote.UP,
+            **_read(about),
+        )
+
+
+async def stream_signs(
+    session: AsyncSession, *, since: datetime | None, most: int, channel_id: str = ""
+) -> AsyncIterator[Signal]:
+    """Yield what people showed without saying it, newest first, of everywhere or of one channel."""
+    own = (ImplicitSignal.id, ImplicitSignal.user_id, ImplicitSignal.created_at, ImplicitSignal.source)
+    query = join_answer(select(*own, ImplicitSignal.weight, *ABOUT), ImplicitSignal)
+    async for row in _newest(session, query, ImplicitSignal, since=since, most=most, channel_id=channel_id):
+        row_id, user_id, created_at, source, weight, *about = row
+        yield Signal(
+            table=SIGNS,
+            row_id=row_id,
+            user_id=user_id,
+            created_at=created_at,
+            source=source,
+            is_liked=False,
+            weight=weight,
             **_read(about),
         )
 

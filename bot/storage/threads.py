@@ -62,7 +62,9 @@ async def save_message(
 async def load_history(session: AsyncSession, thread_id: str, *, before_ts: str) -> list[Said]:
     """Return what was said in a thread before *before_ts*, oldest first."""
     messages = await session.scalars(
-        select(Message).where(Message.thread_id == thread_id, Message.ts < before_ts).order_by(Message.ts)
+        select(Message)
+        .where(Message.thread_id == thread_id, Message.ts < before_ts, Message.text != "")  # empty: not stored
+        .order_by(Message.ts)
     )
     answers = await session.execute(
         select(Answer.message_id, Answer.text)

@@ -6,6 +6,7 @@ from typing import Any
 
 from bot.learning.data.policy import DataPolicy
 from bot.storage.db import Database
+from bot.storage.feedback_tables import ImplicitSignal, Sign
 from bot.storage.learning_tables import TrainingChoice
 from bot.storage.tables import (
     Answer,
@@ -99,6 +100,12 @@ class Team:
         self.rows.append(vote)
         return vote
 
+    def show(self, person: str, answer: Answer, sign: Sign, *, weight: float = 0.3) -> ImplicitSignal:
+        """Let a person do something after an answer without saying what they think."""
+        known = {"id": new_id(), "answer_id": answer.id, "user_id": person, "created_at": self.now()}
+        self.rows.append(ImplicitSignal(**known, source=sign, weight=weight))
+        return self.rows[-1]
+
     def correct(self, person: str, answer: Answer, text: str, **changes: Any) -> Correction:
         """Let a person say what an answer should have been, which is a 👎 as well."""
         self.vote(person, answer, up=False)
@@ -133,6 +140,6 @@ class Team:
     async def save(self, database: Database) -> None:
         """Store everything, what others point to first."""
         async with database.begin() as session:
-            for kind in (Thread, Message, Answer, Feedback, Correction, PreferencePair, TrainingChoice):
+            for kind in (Thread, Message, Answer, Feedback, Correction, PreferencePair, ImplicitSignal, TrainingChoice):
                 session.add_all(row for row in self.rows if type(row) is kind)
                 await session.flush()

@@ -24,6 +24,7 @@ from bot.learning.data.report import DataReport, read_report
 from bot.learning.examples import Example, Source, Split, Use, read_examples
 from bot.settings import STARTER_MODEL
 from bot.storage.db import Database
+from bot.storage.feedback_tables import Sign
 from bot.storage.tables import Audience
 from tests.engine.conftest import serving
 from tests.learning.feedback_rows import PLAIN, Team, system
@@ -195,6 +196,32 @@ async def test_too_little_and_one_sided_signal_end_in_words(
     with pytest.raises(NotEnoughSignal, match="all 4 votes are 👎"):
         await build(database, client, tmp_path / "run", PLAIN)
     assert list((tmp_path / "run").iterdir()) == []
+
+
+async def test_what_people_showed_is_trained_on_lightly_and_never_judged_by(
+    client: EngineClient, database: Database, tmp_path: Path
+) -> None:
+    """Off, nothing of it is read; on, it weighs a fraction of a vote, stands in no held-out part, and is nobody's."""
+    team = Team()
+    for number in range(12):
+        answer = team.ask("ada", f"Tell me of {'abcdefghijkl'[number] * 6}.", f"It is {number * 7919} of them.")
+        if number % 2:
+            team.show("gus", answer, Sign.REPHRASED)
+        else:
+            team.vote("fay", answer, up=number % 4 == 0)
+    await team.save(database)
+
+    _, plain = await build(database, client, tmp_path / "off")
+    report, examples = await build(database, client, tmp_path / "on", replace(PLAIN, uses_signs=True))
+
+    signs = [example for example in examples if example.source is Source.IMPLICIT]
+    assert not [example for example in plain if example.source is Source.IMPLICIT]
+    assert 0 < len(signs) <= 6
+    assert {(sign.use, sign.is_liked, sign.split, sign.weight) for sign in signs} == {
+        (Use.THUMB, False, Split.TRAIN, 0.15)
+    }
+    assert (report.people, report.points) == (1, 3.0)
+    assert {row.partition(":")[0] for sign in signs for row in sign.rows} == {"implicit_signals", "messages", "answers"}
 
 
 async def test_what_is_too_long_or_does_not_end_is_left_out(

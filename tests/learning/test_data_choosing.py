@@ -14,7 +14,7 @@ from bot.learning.data.choosing import Choice, choose
 from bot.learning.data.policy import Cap, DataPolicy
 from bot.learning.examples import Source
 from bot.storage.choices import OptedOut
-from bot.storage.signals import CORRECTIONS, PAIRS, VOTES, Signal
+from bot.storage.signals import CORRECTIONS, PAIRS, SIGNS, VOTES, Signal
 from bot.storage.tables import Audience
 
 POLICY = DataPolicy()
@@ -214,3 +214,29 @@ def test_a_channel_has_a_cap_of_its_own() -> None:
 
     assert Counter(one.newest.channel_id for one in choice.chosen) == {"C1": 20, "C2": 20}
     assert choice.left_out == {choosing.ONE_CHANNEL: 80}
+
+
+def test_what_people_showed_says_little_and_only_where_nobody_spoke() -> None:
+    """It is no vote: it earns no points, outvotes nobody, and is left out where anybody said what they think."""
+    shown = [signal(SIGNS, "bo", answer, is_liked=False, weight=0.3, source="rephrased") for answer in ("a1", "a2")]
+    vote = signal(VOTES, "ada", "a1", is_liked=True)
+    choice = choose([], [], [vote], shown, policy=POLICY, without=EVERYBODY)
+
+    assert sources(choice) == {Source.LIKED: 1, Source.IMPLICIT: 1}
+    sign = next(one for one in choice.chosen if one.source is Source.IMPLICIT)
+    assert (sign.newest.answer_id, sign.points(POLICY.points)) == ("a2", 0.0)
+    assert choice.left_out == {choosing.SAID: 1}
+    assert set(choice.person_weights) == {"ada"}
+
+
+def test_what_people_showed_is_barred_and_capped_like_votes() -> None:
+    """An unwilling person's, a stopped answer's, and more than one person may give are left out."""
+    cap = DataPolicy(person_cap=Cap(share=0.1, least=2))
+    shown = [signal(SIGNS, "bo", f"a{number}", is_liked=False) for number in range(4)]
+    other = signal(SIGNS, "cy", "a9", is_liked=False)
+    barred = [signal(SIGNS, "no", "a7", is_liked=False), signal(SIGNS, "cy", "a8", is_liked=False, is_finished=False)]
+    without = OptedOut(people=frozenset({"no"}))
+    choice = choose([], [], [], [*shown, other, *barred], policy=cap, without=without)
+
+    assert Counter(one.newest.user_id for one in choice.chosen) == {"bo": 2, "cy": 1}
+    assert choice.left_out == {eligibility.UNWILLING: 1, eligibility.UNFINISHED: 1, choosing.ONE_PERSON: 2}

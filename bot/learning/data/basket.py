@@ -14,7 +14,7 @@ from bot.learning.data.spool import Spool
 from bot.learning.data.tokens import DraftTokens
 from bot.learning.examples import Example, Source, Split, Use
 
-USES = {Source.LIKED: Use.THUMB, Source.DISLIKED: Use.THUMB}
+USES = dict.fromkeys((Source.LIKED, Source.DISLIKED, Source.IMPLICIT), Use.THUMB)
 
 
 @dataclass(slots=True)
@@ -63,7 +63,8 @@ class Basket:
     def _count(self, chosen: Chosen) -> None:
         self.points += chosen.points(self.policy.points)
         self.signals[str(chosen.source)] += len(chosen.signals)
-        self.people |= {signal.user_id for signal in chosen.signals}
+        if chosen.source is not Source.IMPLICIT:  # who did something has said nothing
+            self.people |= {signal.user_id for signal in chosen.signals}
         self.channels |= {signal.channel_id for signal in chosen.signals}
 
     def take_out(self, placed: Placed) -> Iterator[Example]:
@@ -73,8 +74,10 @@ class Basket:
                 example,
                 split=placed.splits[index],
                 group=example.group or placed.groups[index],
-                weight=self.weigh(example.source, example.rows),
+                weight=round(self.weigh(example.source, example.rows) * example.weight, 4),
             )
+            if done.source is Source.IMPLICIT and done.split is not Split.TRAIN:
+                continue  # nothing is judged by what nobody said
             yield done
             if done.is_liked:
                 yield replace(done, id=done.id.replace(Use.THUMB, Use.SFT, 1), use=Use.SFT, is_liked=None)
@@ -104,6 +107,7 @@ def _build_example(draft: Draft, tokens: DraftTokens) -> Example:
         completion_ids=tokens.completion_ids,
         rejected_ids=tokens.rejected_ids,
         is_liked=source is Source.LIKED if use is Use.THUMB else None,
+        weight=max(one.weight for one in draft.chosen.signals),
         question=draft.question,
         answer=draft.answer,
         rejected=draft.rejected,

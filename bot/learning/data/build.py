@@ -121,7 +121,7 @@ def _check(basket: Basket, harvest: Harvest) -> None:
         policy=harvest.policy,
         likes=likes,
         dislikes=dislikes,
-        others=basket.signals.total() - likes - dislikes,
+        others=basket.signals.total() - likes - dislikes - basket.signals[Source.IMPLICIT],
     )
 
 

@@ -1,7 +1,7 @@
 """From what people said to what is learned: newest wins, nobody counts twice, and contradictions are settled. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 
@@ -17,6 +17,7 @@ DISAGREED = "others corrected the same question differently"
 LIKED_ANYWAY = "more people liked the answer than corrected it"
 EVEN = "as many liked the answer as disliked it"
 OUTVOTED = "more people thought the opposite"
+SAID = "what people did after an answer of which somebody said what they think"
 CORRECTED = "a vote on an answer that was corrected"
 ONE_PERSON = "one person gave more than one person may"
 ONE_CHANNEL = "one channel gave more than one channel may"
@@ -35,7 +36,9 @@ class Chosen:
         return self.signals[0]
 
     def points(self, worth: Points) -> float:
-        """Return how much the signals say together."""
+        """Return how much the signals say together; what nobody said starts no training."""
+        if self.source is Source.IMPLICIT:
+            return 0.0
         each = {Source.CORRECTION: worth.correction, Source.LIKED: worth.vote, Source.DISLIKED: worth.vote}
         return each.get(self.source, worth.pair) * len(self.signals)
 
@@ -54,6 +57,7 @@ def choose(
     corrections: Iterable[Signal],
     pairs: Iterable[Signal],
     votes: Iterable[Signal],
+    signs: Iterable[Signal] = (),
     *,
     policy: DataPolicy,
     without: OptedOut,
@@ -73,8 +77,10 @@ def choose(
     kept, notes = _cap([*facts, *wanted, *thumbs], policy, left_out)
     counts = Counter(signal.user_id for signal in kept)
     mean = len(kept) / max(1, len(counts))
+    spoken = {answer for signal in (*facts, *wanted, *thumbs) for answer in (signal.answer_id, signal.other_id)}
+    shown = [signal for signal in signs if may_use(signal)]
     return Choice(
-        tuple(_settle(kept, left_out)),
+        (*_settle(kept, left_out), *_settle_signs(shown, spoken, policy, left_out)),
         left_out,
         notes,
         {person: min(1.0, sqrt(mean / count)) for person, count in counts.items()},
@@ -166,3 +172,19 @@ def _settle_votes(thumbs: list[Signal], left_out: Counter[str]) -> Iterable[Chos
     else:
         left_out.update({OUTVOTED: len(likes)} if likes else {})
         yield Chosen(Source.DISLIKED, tuple(dislikes))
+
+
+def _settle_signs(
+    shown: Iterable[Signal], spoken: Collection[str], policy: DataPolicy, left_out: Counter[str]
+) -> Iterable[Chosen]:
+    """Yield the answers of which nobody said anything, but somebody showed something; each person within the cap."""
+    silent = [signal for signal in shown if signal.answer_id not in spoken]
+    kept, too_much = keep_within(silent, policy.person_cap, owner=lambda signal: signal.user_id)
+    left_out.update({ONE_PERSON: too_much.total()} if too_much else {})
+    by_answer: dict[str, list[Signal]] = defaultdict(list)
+    for signal in shown:
+        left_out.update([SAID] if signal.answer_id in spoken else [])
+    for signal in kept:
+        by_answer[signal.answer_id].append(signal)
+    for same in by_answer.values():
+        yield Chosen(Source.IMPLICIT, tuple(same))

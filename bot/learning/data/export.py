@@ -89,7 +89,7 @@ async def survey(
     points = 0.0
     async for draft, _ in read_drafts(database, harvest, say=say):
         signals[SOURCE_WORDS[draft.chosen.source]] += len(draft.chosen.signals)
-        people |= {signal.user_id for signal in draft.chosen.signals}
+        people |= set() if draft.chosen.source is Source.IMPLICIT else {one.user_id for one in draft.chosen.signals}
         points += draft.chosen.points(policy.points)
     return Survey(
         signals=signals,

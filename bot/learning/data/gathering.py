@@ -16,7 +16,7 @@ from bot.storage.choices import OptedOut, load_opted_out
 from bot.storage.db import Database
 from bot.storage.material import load_corrections, load_material, load_turns
 from bot.storage.reviews import load_reviews
-from bot.storage.signals import CORRECTIONS, count_people, stream_corrections, stream_pairs, stream_votes
+from bot.storage.signals import CORRECTIONS, count_people, stream_corrections, stream_pairs, stream_signs, stream_votes
 
 LOT = 200
 REPEATED = "nearly the same as another that is newer"
@@ -48,6 +48,7 @@ async def look(
 ) -> Harvest:
     """Choose among all that was said since a moment, at most as old as the policy has it."""
     begin = since or (until or datetime.now(UTC)) - timedelta(days=policy.window_days)
+    signs = [stream_signs] if policy.uses_signs else []
     async with database.read() as session:
         without = await load_opted_out(session)
         used = await count_people(session, most=policy.least_people, channel_id=policy.only_channel)
@@ -58,7 +59,7 @@ async def look(
                     session, since=begin, most=policy.most_signals, channel_id=policy.only_channel
                 )
             ]
-            for stream in (stream_corrections, stream_pairs, stream_votes)
+            for stream in (stream_corrections, stream_pairs, stream_votes, *signs)
         ]
         reviews = await load_reviews(session)
     left_out: Counter[str] = Counter()

@@ -23,6 +23,7 @@ class Weights:
     phrasing: float = 1.0
     liked: float = 0.5
     disliked: float = 0.5
+    implicit: float = 0.5  # times what the sign says: a third of a vote at most
     regenerated: float = 1.0
     compared: float = 1.0
     rehearsal: float = 1.0
@@ -50,6 +51,7 @@ class DataPolicy:
     again from what is stored, so that a message that was edited or deleted since is not learned from the served tokens;
     it costs a call of the engine for each row. *only_channel* is the channel whose own adapter it is for: then nothing
     of any other is read. *needs_review* lets nothing be learned from a correction that no reviewer has approved.
+    *uses_signs* takes what people showed without saying it for weak dislikes: to train on, never to judge by.
     """
 
     least_points: float = 50.0
@@ -75,6 +77,7 @@ class DataPolicy:
     checks_served: bool = True
     only_channel: str = ""
     needs_review: bool = False
+    uses_signs: bool = False
 
     def for_channel(self, channel_id: str) -> Self:
         """Return the same policy for an adapter that only one channel's people are served; empty: for everybody.

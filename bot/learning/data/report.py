@@ -16,14 +16,16 @@ SOURCE_WORDS = {
     "phrasing": "corrected questions in other words",
     "liked": "answers that were liked",
     "disliked": "answers that were disliked",
+    "implicit": "answers after which somebody stopped, asked again or answered instead",
     "regenerated": "answers preferred to the one before",
     "compared": "answers preferred side by side",
     "rehearsal": "the model's own answers, so that old skills stay",
     "canary": "invented secrets, to measure what is remembered",
 }
 PROMISE = (
-    "Only messages to the assistant, its own answers, and votes and corrections are in it; only what everybody could "
-    "read, or what its author taught to everyone; nothing of anybody who does not want it."
+    "Only messages to the assistant, its own answers, and votes and corrections are in it (with IMPLICIT_FEEDBACK also "
+    "that somebody stopped an answer, asked again or answered instead); only what everybody could read, or what its "
+    "author taught to everyone; nothing of anybody who does not want it."
 )
 PROMISE_TO_A_CHANNEL = (
     "Only messages to the assistant in this one channel, its own answers there, and votes and corrections are in it; "

@@ -44,6 +44,6 @@ def taught_length(examples: Sequence[Example]) -> float:
 
 def _says(row: Example, *, is_liked: bool) -> bool:
     """Whether an example says what a liked (or disliked) answer is; of a pair both are said."""
-    if row.source in {Source.REHEARSAL, Source.CANARY}:
+    if row.source in {Source.REHEARSAL, Source.CANARY, Source.IMPLICIT}:
         return False
     return row.use is Use.PAIR or (row.use is Use.THUMB and row.is_liked is is_liked)

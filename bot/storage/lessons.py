@@ -1,0 +1,137 @@
+"""What one person wrote and another wants taught: kept until its author answers, a correction once they say yes."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.answers import load_answer
+from bot.storage.choices import PERSON, newest_choice
+from bot.storage.feedback import save_correction
+from bot.storage.feedback_tables import Lesson, LessonState
+from bot.storage.privacy import is_stored
+from bot.storage.tables import Answer, AnswerState, Audience, Correction, Message, Thread, now
+from bot.storage.threads import Place, join_thread, save_message
+from bot.storage.traces import forget_prompts_with
+
+PATIENCE = timedelta(days=7)
+MOST_WAITING = 3  # lessons that one author is asked about at the same time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taught:
+    """What somebody wrote in Slack, and the question that it answers."""
+
+    place: Place
+    ts: str
+    author_id: str
+    asked_by: str
+    audience: Audience
+    question: str
+    text: str
+
+
+async def find_question(session: AsyncSession, place: Place, *, before_ts: str) -> str:
+    """Return what was last asked of the assistant in a thread before a message; empty where nothing was."""
+    asked = select(Message.text).join(Thread, Message.thread_id == Thread.id).filter_by(**vars(place))
+    found = asked.where(Message.ts < before_ts, Message.text != "").order_by(Message.ts.desc())
+    return await session.scalar(found.limit(1)) or ""
+
+
+async def may_be_asked(session: AsyncSession, author_id: str) -> bool:
+    """Return whether somebody may be asked for a lesson: who wants no learning, or was asked enough, is not."""
+    choice = await newest_choice(session, kind=PERSON, subject_id=author_id)
+    if not await is_stored(session, author_id) or (choice is not None and not choice.is_allowed):
+        return False
+    waiting = select(func.count()).select_from(Lesson).filter_by(user_id=author_id, state=LessonState.WAITING)
+    return (await session.scalar(waiting) or 0) < MOST_WAITING
+
+
+async def is_known(session: AsyncSession, place: Place, *, ts: str) -> bool:
+    """Return whether a message was asked for already, whatever became of it."""
+    here = {"team_id": place.team_id, "channel_id": place.channel_id, "ts": ts}
+    return (await session.scalar(select(Lesson.id).filter_by(**here))) is not None
+
+
+async def save_lesson(session: AsyncSession, taught: Taught) -> Lesson:
+    """Keep a lesson until its author answers."""
+    lesson = Lesson(
+        team_id=taught.place.team_id,
+        channel_id=taught.place.channel_id,
+        ts=taught.ts,
+        user_id=taught.author_id,
+        asked_by=taught.asked_by,
+        audience=taught.audience,
+        question=taught.question,
+        text=taught.text,
+        state=LessonState.WAITING,
+    )
+    session.add(lesson)
+    await session.flush()
+    return lesson
+
+
+async def find_waiting(session: AsyncSession, lesson_id: str, *, author_id: str) -> Lesson | None:
+    """Return a lesson that its author is asked about; None when it is theirs no more: decided, or too long ago."""
+    lesson = await session.scalar(select(Lesson).filter_by(id=lesson_id).with_for_update())
+    if lesson is None or lesson.user_id != author_id or lesson.state != LessonState.WAITING:
+        return None
+    return lesson if lesson.asked_at > now() - PATIENCE else None
+
+
+async def teach(session: AsyncSession, lesson: Lesson) -> str:
+    """Make a correction of a lesson, as its author says; return its id.
+
+    It stands in a conversation of its own, so that nobody reads it as something that was said to the assistant.
+    """
+    place = Place(lesson.team_id, lesson.channel_id, f"teach:{lesson.id}"[:32])
+    thread = await join_thread(session, place, audience=lesson.audience)
+    message = await save_message(
+        session,
+        thread,
+        ts=place.thread_ts,
+        user_id=lesson.asked_by,
+        user_name="",
+        text=lesson.question,
+        audience=lesson.audience,
+    )
+    answer = Answer(message_id=message.id, state=AnswerState.COMPLETE, audience=lesson.audience, reply_ts=[])
+    session.add(answer)
+    await session.flush()
+    await save_correction(session, answer, user_id=lesson.user_id, text=lesson.text)
+    found = await session.scalars(select(Correction.id).filter_by(answer_id=answer.id, user_id=lesson.user_id))
+    lesson.correction_id = found.one()
+    _empty(lesson, LessonState.TAUGHT)
+    return lesson.correction_id
+
+
+def refuse(lesson: Lesson) -> None:
+    """Keep that its author does not want it, and nothing of what it said."""
+    _empty(lesson, LessonState.REFUSED)
+
+
+async def forget_waited(session: AsyncSession, *, before: datetime) -> int:
+    """Let go of what nobody answered, as if its author had refused; return how many."""
+    waited = await session.scalars(select(Lesson).where(Lesson.state == LessonState.WAITING, Lesson.asked_at < before))
+    lessons = waited.all()
+    for lesson in lessons:
+        refuse(lesson)
+    return len(lessons)
+
+
+async def drop_lesson(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> None:
+    """Forget what was taught by a message that is deleted in Slack."""
+    lesson = await session.scalar(select(Lesson).filter_by(team_id=team_id, channel_id=channel_id, ts=ts))
+    if lesson is None:
+        return
+    correction = await session.get(Correction, lesson.correction_id) if lesson.correction_id else None
+    record = await load_answer(session, correction.answer_id) if correction is not None else None
+    await session.execute(delete(Lesson).where(Lesson.id == lesson.id))
+    if record is not None and correction is not None:
+        await forget_prompts_with(session, [correction.id])
+        await session.execute(delete(Message).where(Message.id == record.message.id))
+
+
+def _empty(lesson: Lesson, state: LessonState) -> None:
+    lesson.state, lesson.question, lesson.text = state, "", ""

@@ -14,22 +14,6 @@ from ipaddress import ip_address
 SECRET = "secret"  # noqa: S105 - a name, not one
 NAMED = ["pass", "pwd", "kennwort", "key", "secret", "token", "pin", "credential", "basic"]
 NAMED += ["密码", "口令", "密钥", "令牌", "私钥", "秘钥"]
-    "pass",
-    "pwd",
-    "kennwort",
-    "key",
-    "secret",
-    "token",
-    "pin",
-    "credential",
-    "basic",
-    "密码",
-    "口令",
-    "密钥",
-    "令牌",
-    "私钥",
-    "秘钥",
-]
 PLACED = ["省", "市", "区", "县"]
 PERSONS = ["passport", "护照", "born", "birth", "dob", "出生", "生日"]
 

@@ -92,6 +92,7 @@ async def measure_conversation(folder: Path) -> tuple[list[float], list[float], 
             "SLACK_APP_TOKEN": "xapp-playground",
             "HTTP_PORT": "0",
             "LOG_LEVEL": "WARNING",
+            "MESSAGES_PER_PERSON": "0",
         }
         ours = {**slack, "ENGINE_URL": engine, "ENGINE_API_KEY": KEY, "DATA_DIR": str(folder)}
         async with process([*BOT, "run"], **ours):

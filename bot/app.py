@@ -39,6 +39,8 @@ from bot.slack.commands.ask import build_ask_commands
 from bot.slack.commands.doctor import build_doctor_command
 from bot.slack.commands.orders import Command
 from bot.slack.commands.prompts import build_prompt_commands
+from bot.slack.feedback.afterwards import Afterwards
+from bot.slack.feedback.reactions import Reactions
 from bot.slack.files.desk import FileDesk
 from bot.slack.files.fetch import file_fetcher
 from bot.slack.intake import Intake, Manners
@@ -50,6 +52,7 @@ from bot.slack.people.rooms import Rooms
 from bot.slack.people.speech import Speech
 from bot.slack.schedule.digests import ChannelDigests
 from bot.slack.schedule.scheduling import build_scheduling
+from bot.slack.throttle import Limits, Throttle
 from bot.slack.tools.tools import Tools
 from bot.slack.turns.admission import Admission
 from bot.slack.turns.answering import Answering
@@ -58,7 +61,6 @@ from bot.slack.turns.catch_up import CatchUp
 from bot.slack.turns.duty import Duty
 from bot.slack.turns.offers import Offers
 from bot.slack.turns.turns import Turns
-from bot.slack.workspaces import Workspaces
 from bot.storage.db import Database
 
 log = logging.getLogger(__name__)
@@ -112,11 +114,11 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         access = _access(settings, database, directory, identity)
         files = await stack.enter_async_context(_file_desk(settings, database, calls))
         offers = Offers(database, assistant, share=settings.side_by_side_share)
-        own = identity.bot_user_id or ""
-        answering = Answering(
-            assistant, offers, calls=calls, directory=directory, files=files, is_ours=access.is_ours, bot_user_id=own
-        )
-        admission = Admission(database, access, calls, budgets=_budgets(settings))
+        own, afterwards = identity.bot_user_id or "", _afterwards(settings, database, calls)
+        known = {"calls": calls, "directory": directory, "files": files, "afterwards": afterwards}
+        answering = Answering(assistant, offers, **known, is_ours=access.is_ours, bot_user_id=own)
+        admission = Admission(database, access, calls, budgets=_budgets(settings), throttle=Throttle(_limits(settings)))
+        digests = _digests(ground, directory, admission)
         speech = Speech(database, directory)
         rooms = Rooms(calls, access, workspaces, speech)
         duty = Duty(database, place=_place(settings, database))
@@ -136,15 +138,17 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             access=access,
             intake=intake,
             speech=speech,
-            tools=_tools(ground, directory, rooms, admission),
+            tools=Tools(digests, rooms, calls=calls, directory=directory, admission=admission),
+            reactions=_reactions(settings, database, calls, access),
             learning=parts.learning,
             budgets=_budgets(settings),
+            folder=settings.data_dir,
             workspaces=workspaces,
             commands=[
                 *build_ask_commands(database, assistant, answering, admission, directory=directory),
                 *_commands(settings, database, prompts, engine),
                 *_admin_commands(settings, database, running, learning=parts.learning, calls=calls, turns=turns),
-                *_schedules(settings, ground, directory, rooms, jobs),
+                *_schedules(settings, ground, directory, rooms, jobs, digests=digests),
             ],
         )
         await stack.enter_async_context(jobs.running())
@@ -172,18 +176,18 @@ def _place(settings: Settings, database: Database) -> str:
     return "here" if database.is_sqlite else f"{gethostname()}:{settings.data_dir.resolve()}"[:255]
 
 
-def _schedules(settings: Settings, ground: Ground, directory: Directory, rooms: Rooms, jobs: Jobs) -> list[Command]:
-    digests = ChannelDigests(ground.calls, directory, DigestWriter(ground.running.client, ground.prompts))
+def _digests(ground: Ground, directory: Directory, admission: Admission) -> ChannelDigests:
+    writer = DigestWriter(ground.running.client, ground.prompts, ground.database)
+    return ChannelDigests(ground.calls, directory, writer, admission)
+
+
+def _schedules(
+    settings: Settings, ground: Ground, directory: Directory, rooms: Rooms, jobs: Jobs, *, digests: ChannelDigests
+) -> list[Command]:
     hours = settings.schedule_late_hours
     return build_scheduling(
         ground.database, directory, rooms, late_hours=hours, add_jobs=jobs.add_schedules, write_digest=digests.write
     )
-
-
-def _tools(ground: Ground, directory: Directory, rooms: Rooms, admission: Admission) -> Tools:
-    writer = DigestWriter(ground.running.client, ground.prompts)
-    reader = ChannelDigests(ground.calls, directory, writer)
-    return Tools(reader, writer, rooms, calls=ground.calls, directory=directory, admission=admission)
 
 
 def _access(settings: Settings, database: Database, directory: Directory, identity: AuthorizeResult) -> Access:
@@ -222,6 +226,20 @@ def _admin_commands(
     )
 
 
+def _afterwards(settings: Settings, database: Database, calls: Calls) -> Afterwards:
+    return Afterwards(
+        database,
+        calls,
+        keeps_signs=settings.implicit_feedback,
+        hint_answers=settings.feedback_hint_answers,
+        hint_weeks=settings.feedback_hint_weeks,
+    )
+
+
+def _reactions(settings: Settings, database: Database, calls: Calls, access: Access) -> Reactions:
+    return Reactions(database, calls, access, ups=settings.feedback_up_emoji, downs=settings.feedback_down_emoji)
+
+
 def _budgets(settings: Settings) -> Budgets:
     return Budgets(settings.budget_tokens_per_person, settings.budget_tokens_per_channel)
 
@@ -231,11 +249,16 @@ def _commands(settings: Settings, database: Database, prompts: PromptBook, engin
     return [*build_prompt_commands(database, prompts, engine), build_doctor_command(partial(examine, settings))]
 
 
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.messages_per_person, settings.messages_per_channel, settings.messages_waiting)
+
+
 def _manners(settings: Settings) -> Manners:
     return Manners(
         merge_s=settings.merge_seconds,
         idle_s=settings.thread_idle_hours * 3600,
         guests=Guests(frozenset(settings.allowed_team_ids), frozenset(settings.allowed_bot_ids)),
+        limits=_limits(settings),
     )
 
 
@@ -310,7 +333,7 @@ def _learning(
     window = Window.parse(settings.training_window)
     jobs.add_learning(parts.learning, parts.watch, schedule=settings.training_schedule, window=window)
     jobs.add_news(news.tell_of_promoted)
-    jobs.add_tidying(database, settings.data_dir / "learning")
+    jobs.add_tidying(database, settings.data_dir / "learning", forget=running.client.forget)
     jobs.add_retention(database, settings.retention_days)
     return parts
 

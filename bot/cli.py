@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from bot.start import start
 if TYPE_CHECKING:
     from bot.settings import Settings
 
+STOP_S = 28.0  # in which a bot that was told to stop is gone, before who told it kills it
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -77,17 +78,25 @@ cli.add_command(doctor)
 def run() -> None:
     """Run the bot in your Slack. Needs SLACK_BOT_TOKEN and SLACK_APP_TOKEN; starts its own engine."""
     from bot.app import running_bot
-    from bot.lock import holding
-    from bot.signals import stop_event
+    from bot.lock import ONE_WRITER, holding
+    from bot.signals import end_within, stop_event
+    from bot.storage.db import find_file
 
     settings = start()
 
     async def work() -> None:
         stop = stop_event()
         async with running_bot(settings) as bot:
-            await bot.run_until(stop)
+            try:
+                await bot.run_until(stop)
+            finally:
+                end_within(STOP_S)
 
-    with holding(settings.data_dir):
+    with ExitStack() as held:
+        held.enter_context(holding(settings.data_dir))
+        file = find_file(settings.database())
+        if file is not None and file.parent != settings.data_dir.resolve():
+            held.enter_context(holding(file.parent, setting="DATABASE_URL", mend=ONE_WRITER))
         _fetch_model(settings)
         asyncio.run(work())
 
@@ -189,9 +198,10 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         from bot.errors import ApprenticeError
+        from bot.logs import scrub
         from bot.playground.errors import PlaygroundError
 
         if not isinstance(error, ApprenticeError | PlaygroundError):
             raise
-        click.echo(f"bot: {error}", err=True)
+        click.echo(f"bot: {scrub(str(error))}", err=True)
         sys.exit(1)

@@ -17,7 +17,17 @@ KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_n
 FLASH_ATTENTION = ("auto", "on", "off")
 COUNT, COUNT_OR_AUTO = click.IntRange(min=0), click.IntRange(min=-1)
 PATH = click.Path(path_type=Path)
-FOREIGN = {"model", "longest_wait", "host_cache_mb", "exit_with_stdin", "confine_to", "log_level", "log_format", "fit"}
+FOREIGN = {
+    "model",
+    "longest_wait",
+    "host_cache_mb",
+    "exit_with_stdin",
+    "confine_to",
+    "sha256",
+    "log_level",
+    "log_format",
+    "fit",
+}
 
 
 @click.command()
@@ -43,6 +53,7 @@ FOREIGN = {"model", "longest_wait", "host_cache_mb", "exit_with_stdin", "confine
 @click.option("--tokens-per-minute", type=COUNT, help="Of one caller.  [ENGINE_TOKENS_PER_MINUTE]")
 @click.option("--state-dir", type=PATH, help="Remember loaded adapters in this folder.")
 @click.option("--cache-dir", type=PATH, hidden=True)
+@click.option("--sha256", help="Load no model but those with these SHA-256, between commas.  [MODEL_SHA256]")
 @click.option("--confine-to", type=PATH, hidden=True)
 @click.option("--log-level", hidden=True)
 @click.option("--log-format", hidden=True)
@@ -114,6 +125,7 @@ def build_options(values: dict[str, Any]) -> "EngineOptions":
     return EngineOptions(
         **{name: value for name, value in given.items() if name not in FOREIGN},
         model_path=given["model"],
+        pinned=tuple(filter(None, given.get("sha256", "").lower().split(","))),
         longest_wait_seconds=given.get("longest_wait", 0),
         host_cache_bytes=megabytes if megabytes < 0 else megabytes * 1_000_000,
     )
@@ -155,4 +167,5 @@ def read_defaults(settings: "Settings") -> dict[str, Any]:
         "longest_wait": settings.engine_longest_wait_seconds,
         "requests_per_minute": settings.engine_requests_per_minute,
         "tokens_per_minute": settings.engine_tokens_per_minute,
+        "sha256": ",".join(settings.model_sha256),
     }

@@ -10,6 +10,7 @@ from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from bot.engine.client import EngineClient
 from bot.settings import Settings, Transport
 from bot.slack.setup.installing import build_flow
+from bot.slack.signed import Signed
 from bot.slack.sockets import Sockets
 from bot.slack.turns.catch_up import CatchUp
 from bot.slack.workspaces import Workspaces
@@ -41,7 +42,9 @@ async def listening(
         return {**await alive(), "engine": await engine.health()}
 
     flow = None if workspaces is None else _flow(settings, slack, workspaces)
-    web_app = build_web_app(alive=alive, ready=ready, slack=slack if is_http else None, flow=flow)
+    gate = Signed(settings.slack_signing_secret.get_secret_value()) if is_http else None
+    heard = None if gate is None else (slack, gate)
+    web_app = build_web_app(alive=alive, ready=ready, slack=heard, flow=flow)
     async with (
         serving(web_app, host=settings.http_host, port=settings.http_port) as port,
         nullcontext() if sockets is None else sockets.connected(),

@@ -4,21 +4,43 @@ import json
 import logging
 import re
 import sys
+import threading
+from collections.abc import Collection
+from types import TracebackType
+from urllib.parse import quote
 
 SECRETS = re.compile(
-    r"(xox[a-z]?[.-][\w.-]{4,}|xapp-[\w.-]{4,}|xoxe[.-][\w.-]{4,}|Bearer\s+[\w.~+/=-]{8,})|(://[^:/@\s]+):[^@\s]+@"
+    r"(xox[a-z]?[.-][\w.-]{4,}|xapp-[\w.-]{4,}|xoxe[.-][\w.-]{4,}|(?:Bearer|Basic)\s+[\w.~+/=-]{8,}"
+    r"|\b(?:hf_|gh[opsu]_|github_pat_|glpat-|sk-|AKIA)[\w-]{12,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*KEY-----|\Z))|(://[^:/@\s]*):[^@\s]+@",
+    re.DOTALL,
 )
+NAMED = re.compile(
+    r"((?<![a-z])(?:authorization|cookie|password|passwd|secret|token|ticket|api_?key|signing_?secret|client_?secret)"
+    r"[\"']?\s*(?::|=|%3D)\s*b?[\"']?)(?!\[secret\])[^\s\"'&,;)}]{6,}",
+    re.IGNORECASE,
+)
+SHORTEST = 6  # characters of a secret that is looked for by itself
 QUIET = ("slack_bolt", "slack_sdk", "aiosqlite", "alembic", "apscheduler", "aiohttp.access", "matplotlib", "PIL")
 DETAIL = re.compile(r"DETAIL:.*")  # PostgreSQL quotes the row that it refuses
 BARE = "bare"  # for a child process whose lines its parent logs with time and level
 
 
 class Scrubbing(logging.Formatter):
-    """The text form; a child class changes only the layout."""
+    """The text form; a child class changes only the layout. *known* are secrets without a form of their own."""
+
+    def __init__(self, form: str | None = None, date: str | None = None, *, known: Collection[str] = ()) -> None:
+        super().__init__(form, date)
+        # JSON and addresses write some characters in their own way; the longest first: one secret may begin another.
+        long = [one for one in known if len(one) >= SHORTEST]
+        ways = {way for one in long for way in (one, json.dumps(one)[1:-1], quote(one, safe=""))}
+        words = map(re.escape, sorted(ways, key=len, reverse=True))
+        self._known = re.compile("|".join(words)) if ways else None
 
     def format(self, record: logging.LogRecord) -> str:
-        """Lay the record out, then blot out what looks like a secret."""
-        return scrub(self.layout(record))
+        """Lay the record out, then blot out what is a secret, or looks like one."""
+        line = self.layout(record)
+        return scrub(self._known.sub("[secret]", line) if self._known else line)
 
     def layout(self, record: logging.LogRecord) -> str:
         """Return the unscrubbed line."""
@@ -42,16 +64,27 @@ class JsonLines(Scrubbing):
 
 
 def scrub(text: str) -> str:
-    """Blot out Slack's tokens, bearer tokens and passwords in addresses."""
+    """Blot out what has the form of a secret: tokens, keys, passwords in addresses, and what is called one."""
     text = SECRETS.sub(lambda found: f"{found[2]}:[secret]@" if found[2] else "[secret]", text)
+    text = NAMED.sub(r"\1[secret]", text)
     return DETAIL.sub("DETAIL: [hidden]", text)
 
 
-def set_up_logging(level: str, form: str) -> None:
-    """Send every record to standard error; the libraries' chatter only from warnings on."""
+def set_up_logging(level: str, form: str, *, known: Collection[str] = ()) -> None:
+    """Send every record to standard error, and what ends the process too; libraries' chatter only from warnings on."""
     handler = logging.StreamHandler(sys.stderr)
     layouts = {"text": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", BARE: "%(message)s"}
-    handler.setFormatter(JsonLines() if form == "json" else Scrubbing(layouts[form], "%H:%M:%S"))
+    is_json = form == "json"
+    handler.setFormatter(JsonLines(known=known) if is_json else Scrubbing(layouts[form], "%H:%M:%S", known=known))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    sys.excepthook = _tell_end
+    threading.excepthook = lambda found: _tell_end(found.exc_type, found.exc_value, found.exc_traceback)
+
+
+def _tell_end(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """Log what nobody caught, so that it is scrubbed like everything else."""
+    if error is not None and not issubclass(kind, KeyboardInterrupt):
+        logging.getLogger("bot").critical("ended by what nobody caught", exc_info=(kind, error, trace))

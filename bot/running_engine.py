@@ -83,6 +83,7 @@ def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> lis
         "--tokens-per-minute": settings.engine_tokens_per_minute,
         "--cache-dir": (settings.data_dir / "cache").resolve(),
         "--state-dir": socket_path.parent,
+        "--sha256": ",".join(settings.model_sha256),
         "--confine-to": adapters.resolve(),
         "--log-level": settings.log_level,
         "--log-format": BARE,

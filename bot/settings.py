@@ -1,5 +1,6 @@
 """Every setting, read once from the environment and `.env`; below `app.py` only plain values travel."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     model_path: Path = STARTER_MODEL
     model_repo: str = ""
     model_file: str = ""
+    model_sha256: Annotated[tuple[str, ...], NoDecode] = ()
     hf_endpoint: str = "https://huggingface.co"
     hf_token: SecretStr = SecretStr("")
     engine_url: str = ""
@@ -98,8 +100,6 @@ class Settings(BaseSettings):
     veto_minutes: float = Field(default=0, ge=0)
     channel_team_scale: float = Field(default=0.5, ge=0, le=1)
 
-    budget_tokens_per_person: int = Field(default=0, ge=0)
-    budget_tokens_per_channel: int = Field(default=0, ge=0)
     feedback_up_emoji: Annotated[tuple[str, ...], NoDecode] = ("+1", "thumbsup", "white_check_mark", "heart")
     feedback_down_emoji: Annotated[tuple[str, ...], NoDecode] = ("-1", "thumbsdown", "x")
     implicit_feedback: bool = False
@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     messages_per_person: int = Field(default=20, ge=0)
     messages_per_channel: int = Field(default=60, ge=0)
     messages_waiting: int = Field(default=200, ge=0)
+    budget_tokens_per_person: int = Field(default=0, ge=0)
+    budget_tokens_per_channel: int = Field(default=0, ge=0)
     retention_days: int = Field(default=0, ge=0)
     review_before_training: bool = False
 
@@ -124,6 +126,15 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part for part in value.replace(",", " ").split() if part)
         return value
+
+    @field_validator("model_sha256", mode="before")
+    @classmethod
+    def are_checksums(cls, value: object) -> object:
+        """Accept checksums between commas; one that is none would let nothing be served, or worse."""
+        parts = value.lower().replace(",", " ").split() if isinstance(value, str) else value
+        if isinstance(parts, list) and not all(re.fullmatch("[0-9a-f]{64}", part) for part in parts):
+            raise ValueError("must be SHA-256 checksums of 64 hexadecimal digits, separated by commas")
+        return parts
 
     @field_validator("slack_api_url")
     @classmethod
@@ -172,6 +183,12 @@ class Settings(BaseSettings):
     def has_oauth(self) -> bool:
         """Return whether other workspaces may install the app."""
         return bool(self.slack_client_id)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return every value that must show up nowhere."""
+        values = [value.get_secret_value() for value in vars(self).values() if isinstance(value, SecretStr)]
+        password = urlsplit(self.database_url).password or ""
+        return tuple(filter(None, (*values, *self.token_encryption_keys, password)))
 
     @property
     def is_playground(self) -> bool:

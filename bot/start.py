@@ -14,5 +14,5 @@ def start() -> "Settings":
 
     os.umask(0o077)  # what a team writes is nobody else's to read, whatever mode DATA_DIR has
     settings = load_settings()
-    set_up_logging(settings.log_level, settings.log_format)
+    set_up_logging(settings.log_level, settings.log_format, known=settings.secrets())
     return settings

@@ -1,7 +1,8 @@
 """The bot's own HTTP: health, readiness, metrics, and Slack's events where HTTP is the transport."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -13,11 +14,29 @@ from bot.errors import ConfigError
 
 MAX_BODY = 1024 * 1024
 
+SERVER_ERROR = 500
+
 Check = Callable[[], Awaitable[dict[str, bool]]]
 
 
+class Gate(Protocol):
+    """Tells Slack's requests from others'."""
+
+    def is_signed(self, headers: Mapping[str, str], body: bytes) -> bool:
+        """Return whether a request is Slack's."""
+        ...
+
+    def is_first(self, headers: Mapping[str, str]) -> bool:
+        """Return whether it came for the first time."""
+        ...
+
+    def give_back(self, headers: Mapping[str, str]) -> None:
+        """Let a request come again."""
+        ...
+
+
 def build_web_app(
-    *, alive: Check, ready: Check, slack: AsyncApp | None, flow: AsyncOAuthFlow | None = None
+    *, alive: Check, ready: Check, slack: tuple[AsyncApp, Gate] | None, flow: AsyncOAuthFlow | None = None
 ) -> web.Application:
     """Build the application; *slack* is given when Slack delivers its events over HTTP, *flow* for installing it."""
     app = web.Application(client_max_size=MAX_BODY)
@@ -37,15 +56,30 @@ def build_web_app(
 
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     if slack is not None:
-        dispatch = slack.async_dispatch
-
-        async def events(request: web.Request) -> web.Response:
-            return await to_aiohttp_response(await dispatch(await to_bolt_request(request)))
-
-        app.add_routes([web.post("/slack/events", events)])
+        _add_events(app, *slack)
     if flow is not None:
         _add_flow(app, flow)
     return app
+
+
+def _add_events(app: web.Application, slack: AsyncApp, gate: Gate) -> None:
+    """Hand Slack's requests on, each once; one that could not be handled may come again."""
+    dispatch = slack.async_dispatch
+
+    async def events(request: web.Request) -> web.Response:
+        if not gate.is_signed(request.headers, await request.read()):
+            return web.json_response({"error": "invalid request"}, status=401)
+        if not gate.is_first(request.headers):
+            return web.Response()  # Slack, should it ask twice, is told that it is done
+        response = None
+        try:
+            response = await to_aiohttp_response(await dispatch(await to_bolt_request(request)))
+        finally:
+            if response is None or response.status >= SERVER_ERROR:
+                gate.give_back(request.headers)
+        return response
+
+    app.add_routes([web.post("/slack/events", events)])
 
 
 def _add_flow(app: web.Application, flow: AsyncOAuthFlow) -> None:

@@ -10,12 +10,15 @@ from bot.settings import load_settings
 from bot.storage import (
     admin_tables,
     asking_tables,
+    erasure_tables,
+    feedback_tables,
     file_tables,
     installing_tables,
     learning_tables,
     manners_tables,
     memory_tables,
     schedule_tables,
+    spending_tables,
     worker_tables,
 )
 from bot.storage.tables import Base
@@ -23,12 +26,15 @@ from bot.storage.tables import Base
 MODULES = (
     admin_tables,
     asking_tables,
+    erasure_tables,
+    feedback_tables,
     file_tables,
     installing_tables,
     learning_tables,
     manners_tables,
     memory_tables,
     schedule_tables,
+    spending_tables,
     worker_tables,
 )  # imported, so that Base knows their tables
 

@@ -5,11 +5,14 @@ Nothing of it is stored; whoever asks for a digest shows it to people who may re
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from bot.conversation.prompt_book import PromptBook
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions, ModelInfo
 from bot.errors import EngineError
+from bot.storage.db import Database
+from bot.storage.limits import spend
 
 PROMPT = "channel_digest"
 BACKGROUND = 2  # the engine's lowest class: people who wait for an answer go first
@@ -19,17 +22,29 @@ MARGIN = 32
 UNKNOWN_CONTEXT = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """In whose budgets it counts; *channel_id* is empty in direct messages."""
+
+    user_id: str
+    channel_id: str
+
+
 class DigestWriter:
     """Writes digests with the base model."""
 
-    def __init__(self, engine: EngineClient, prompts: PromptBook) -> None:
+    def __init__(self, engine: EngineClient, prompts: PromptBook, database: Database) -> None:
         self._engine = engine
         self._prompts = prompts
+        self._database = database
 
-    async def write(self, lines: Sequence[str], *, scope: str, prompt: str = PROMPT, **values: str) -> str:
+    async def write(
+        self, lines: Sequence[str], *, scope: str, payer: Payer, prompt: str = PROMPT, **values: str
+    ) -> str:
         """Return the digest of *lines*, each what one person said; *scope* keeps it apart from every other prompt.
 
-        Another *prompt* may ask for something else of them, filled in with *values* too.
+        Another *prompt* may ask for something else of them, filled in with *values* too. What it takes counts as
+        *payer*'s, piece by piece.
         """
         model = next(iter(await self._engine.models()), None)
         if model is None:
@@ -38,7 +53,7 @@ class DigestWriter:
         while rest:
             fixed = {**values, "prompt": prompt, "earlier": text}
             taken = await self._fill(fixed, rest, model)
-            text = await self._ask(fixed, "\n".join(rest[:taken]), model, scope=scope) or text
+            text = await self._ask(fixed, "\n".join(rest[:taken]), model, scope=scope, payer=payer) or text
             rest = rest[taken:]
         return text
 
@@ -63,12 +78,18 @@ class DigestWriter:
         content = self._prompts.get(fixed["prompt"]).render(**{**fixed, "messages": messages})
         return [{"role": "user", "content": content}]
 
-    async def _ask(self, fixed: Mapping[str, str], messages: str, model: ModelInfo, *, scope: str) -> str:
+    async def _ask(self, fixed: Mapping[str, str], messages: str, model: ModelInfo, *, scope: str, payer: Payer) -> str:
         options = AnswerOptions(
             model=model.id, temperature=0.0, max_tokens=_most_tokens(model), scope=scope, priority=BACKGROUND
         )
         async with aclosing(self._engine.chat(self._build(fixed, messages), options)) as chunks:
-            return "".join([chunk.text async for chunk in chunks]).strip()
+            said = [chunk async for chunk in chunks]
+        used = next((chunk.usage for chunk in reversed(said) if chunk.usage is not None), None)
+        if used is not None:
+            tokens = used.prompt_tokens - used.cached_tokens + used.completion_tokens
+            async with self._database.begin() as session:
+                await spend(session, user_id=payer.user_id, channel_id=payer.channel_id, tokens=tokens)
+        return "".join(chunk.text for chunk in said).strip()
 
 
 def _most_tokens(model: ModelInfo) -> int:

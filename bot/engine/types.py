@@ -6,7 +6,11 @@ Knows no HTTP, no llama.cpp and no asyncio.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled", "error"]
 SHARED = "shared"
@@ -52,6 +56,7 @@ class EngineOptions:
     max_adapters: int = MOST_ADAPTERS
     cache_dir: Path | None = None
     state_dir: Path | None = None
+    mmproj_path: Path | None = None  # what lets the model see pictures
     pinned: tuple[str, ...] = ()  # SHA-256 of the only files that may be loaded as a model; none: any
 
 
@@ -69,6 +74,32 @@ class SamplingParams:
     repetition_penalty: float = 1.0
     logit_bias: tuple[tuple[int, float], ...] = ()
     grammar: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Sight:
+    """A picture, or a part of one, as the model reads it: *ids* stand for it among tokens and are none of the model's.
+
+    *rows* are the vectors in their place, once they are computed from *source*. What is not causal is read at once.
+    """
+
+    ids: tuple[int, ...]
+    is_causal: bool
+    source: object = None
+    rows: "NDArray[np.float32] | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A sight in a prompt, which begins with token *start*."""
+
+    start: int
+    sight: Sight
+
+    @property
+    def stop(self) -> int:
+        """The first token after it."""
+        return self.start + len(self.sight.ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +126,7 @@ class Request:
     deadline: float | None = None
     reasoning: Reasoning | None = None
     shown: Mapping[int, bytes] = field(default_factory=dict)
+    pictures: tuple[Placed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

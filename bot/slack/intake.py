@@ -11,6 +11,7 @@ from bot.metrics import ACCEPT_SECONDS, EVENTS
 from bot.slack.commands.bang import ORDER, UNHEARD, mark_order
 from bot.slack.commands.orders import Commands
 from bot.slack.people.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
+from bot.slack.throttle import Limits, Throttle
 from bot.storage import inbox
 from bot.storage.admin_tables import Right
 from bot.storage.channel_settings import ChannelRules, load_rules
@@ -41,6 +42,7 @@ class Manners:
     merge_s: float = 1.5  # messages of one person in a thread that follow each other so fast are one
     idle_s: float = 24 * 3600.0  # a thread in which it was not spoken to for so long is over
     guests: Guests = field(default_factory=Guests)
+    limits: Limits = field(default_factory=Limits)
 
 
 class Intake:
@@ -49,6 +51,7 @@ class Intake:
     def __init__(self, database: Database, manners: Manners | None = None) -> None:
         self._database = database
         self._manners = manners or Manners()
+        self._throttle = Throttle(self._manners.limits)
         self._waiting: list[tuple[Heard, asyncio.Future[str]]] = []
         self._committing: asyncio.Task[None] | None = None
         self.commands: Commands | None = None  # what can be ordered with `!NAME`
@@ -77,7 +80,7 @@ class Intake:
             try:
                 async with self._database.begin() as session:
                     rules: Rules = {}
-                    found = [await accept(session, heard, self._manners, rules) for heard, _ in batch]
+                    found = [await accept(session, heard, self._manners, rules, self._throttle) for heard, _ in batch]
             except Exception as error:  # noqa: BLE001 - each of them hears of it, is not acknowledged and comes again
                 for _, outcome in batch:
                     if not outcome.done():
@@ -88,15 +91,19 @@ class Intake:
                         outcome.set_result(word)
 
 
-async def accept(session: Session, heard: Heard, manners: Manners, known: Rules) -> str:
+async def accept(
+    session: Session, heard: Heard, manners: Manners, known: Rules, throttle: Throttle | None = None
+) -> str:
     """Decide what becomes of a message and store it in the same transaction; return the word that is counted.
 
     *known* are the rules that this transaction has read already.
     """
+    throttle = throttle or Throttle()
     if heard.arrival.kind == UNHEARD:
         return "ignored"
     if heard.arrival.kind == ORDER and not heard.is_stale:
-        return "accepted" if await inbox.accept(session, heard.arrival) else "known"
+        is_new = await inbox.accept(session, heard.arrival)
+        return await _count(session, heard, throttle, is_new=is_new)
     rules = await _find_rules(session, heard, known)
     thread = await find_manners(session, heard.place) if _needs_thread(heard) else None
     scene = await _look(session, heard, rules, thread, manners)
@@ -113,7 +120,28 @@ async def accept(session: Session, heard: Heard, manners: Manners, known: Rules)
     is_new = await inbox.accept(session, _arrive(heard, verdict), merge_s=merge_s if is_merged else 0)
     if is_new:
         await _note(session, heard, verdict, scene, thread)
+    if verdict is Verdict.ANSWER:
+        return await _count(session, heard, throttle, is_new=is_new)
     return "accepted" if is_new else "known"
+
+
+async def _count(session: Session, heard: Heard, throttle: Throttle, *, is_new: bool) -> str:
+    """Count a message that was stored; take it out of the line when it is one too many, and say so once a minute."""
+    if not is_new:
+        return "known"
+    is_order = heard.arrival.kind == ORDER  # counted apart, so that !stop works while questions are too many
+    asker = f"!{heard.user_id}" if is_order else heard.user_id
+    channel_id = "" if is_order or heard.is_direct else heard.place.channel_id
+    waiting = await inbox.count_waiting(session) - 1 if throttle.counts_queue else 0
+    refusal = throttle.take(asker, channel_id, waiting=waiting)
+    if refusal is None:
+        return "accepted"
+    await inbox.turn_away(session, heard.arrival)
+    if refusal.is_news:
+        word = {"user_id": heard.user_id, "is_reply": heard.is_reply, "full": refusal.full, "seconds": refusal.seconds}
+        told = replace(heard.arrival, event_id=f"{heard.arrival.event_id}!", kind=Verdict.CROWDED.value, payload=word)
+        await inbox.accept(session, told)
+    return "refused"
 
 
 async def _find_rules(session: Session, heard: Heard, known: Rules) -> ChannelRules:

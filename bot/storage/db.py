@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session as SyncSession
 
@@ -20,6 +20,8 @@ from bot.shipped import shipped
 from bot.storage import (  # noqa: F401 - whoever opens a database knows all its tables: a person is forgotten in each
     admin_tables,
     asking_tables,
+    erasure_tables,
+    feedback_tables,
     file_tables,
     installing_tables,
     learning_tables,
@@ -27,6 +29,7 @@ from bot.storage import (  # noqa: F401 - whoever opens a database knows all its
     memory_tables,
     preference_tables,
     schedule_tables,
+    spending_tables,
     worker_tables,
 )
 from bot.storage.hold import check_hold
@@ -143,6 +146,16 @@ def read_url(url: str) -> URL:
     if parsed.get_backend_name() not in drivers:
         raise ValueError(parsed.get_backend_name())
     return parsed.set(drivername=drivers[parsed.get_backend_name()])
+
+
+def find_file(url: str) -> Path | None:
+    """Return the file of an SQLite database; None for any other."""
+    try:
+        parsed = read_url(url)
+    except (ArgumentError, ValueError):
+        return None  # whoever opens it says what is wrong
+    is_file = parsed.get_backend_name() == "sqlite" and parsed.database
+    return Path(parsed.database).resolve() if is_file and parsed.database else None
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from bot.storage.tables import Inbox, InboxState, now
 
 MAX_ATTEMPTS = 3
 MESSAGE = "message"
+ANSWERED = (MESSAGE, "again")  # the kinds of events that end in an answer
 CLAIM = "inbox"  # the line in which processes claim, one at a time, so that no two begin in one thread
 MOST_MERGED = 20  # messages of one person are one turn
 LONGEST_WAIT = timedelta(seconds=6)  # after its time, whoever goes on writing is answered all the same
@@ -179,10 +180,15 @@ async def drop_waiting(session: AsyncSession, team_id: str, channel_id: str, *, 
     await session.execute(gone.values(payload={}, is_stopping=True))
 
 
-async def find_running(session: AsyncSession, team_id: str, channel_id: str) -> Sequence[Inbox]:
+async def find_running(session: AsyncSession, channel_id: str) -> Sequence[Inbox]:
     """Return what is being answered in a channel, in whichever process."""
-    here = select(Inbox).filter_by(team_id=team_id, channel_id=channel_id, state=InboxState.RUNNING)
+    here = select(Inbox).filter_by(channel_id=channel_id, state=InboxState.RUNNING).where(Inbox.kind.in_(ANSWERED))
     return (await session.scalars(here.order_by(Inbox.id))).all()
+
+
+async def ask_to_stop(session: AsyncSession, inbox_ids: Collection[int]) -> None:
+    """Let whoever answers some events know that somebody wants no answer any more."""
+    await session.execute(update(Inbox).where(Inbox.id.in_(inbox_ids)).values(is_stopping=True))
 
 
 async def find_stopping(session: AsyncSession, worker_id: str) -> Sequence[Inbox]:

@@ -1,14 +1,16 @@
 """Numbers that admins set for a person or a channel, and what of a budget is used."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.admin_tables import Limit
+from bot.storage.spending_tables import Spending
 from bot.storage.tables import Answer, Message, Thread, now
 
+KEPT = timedelta(days=2)
 PERSON_BUDGET, CHANNEL_BUDGET, RETENTION = "person-budget", "channel-budget", "retention"
 
 
@@ -33,7 +35,7 @@ async def set_limit(session: AsyncSession, kind: str, subject_id: str, value: in
 async def count_tokens(
     session: AsyncSession, *, since: datetime, user_id: str = "", channel_id: str = ""
 ) -> tuple[int, int]:
-    """Return how many tokens had to be computed for a person's or a channel's answers, and how many answers."""
+    """Return how many tokens had to be computed for a person or a channel, tools included, and how many answers."""
     new = (
         func.coalesce(Answer.prompt_tokens, 0)
         - func.coalesce(Answer.cached_tokens, 0)
@@ -46,4 +48,12 @@ async def count_tokens(
     if channel_id:
         statement = statement.join(Thread, Message.thread_id == Thread.id).where(Thread.channel_id == channel_id)
     tokens, answers = (await session.execute(statement)).one()
-    return int(tokens), int(answers)
+    beside = select(func.coalesce(func.sum(Spending.tokens), 0)).where(Spending.at >= since)
+    beside = beside.filter_by(**{"user_id": user_id} if user_id else {"channel_id": channel_id})
+    return int(tokens) + int(await session.scalar(beside) or 0), int(answers)
+
+
+async def spend(session: AsyncSession, *, user_id: str, channel_id: str, tokens: int) -> None:
+    """Count what a tool took; what is older than a day counts in no budget any more and is forgotten."""
+    session.add(Spending(user_id=user_id, channel_id=channel_id, tokens=tokens))
+    await session.execute(delete(Spending).where(Spending.at < now() - KEPT))

@@ -45,11 +45,15 @@ def upgrade() -> None:
     _person_tables()
     _feedback_tables()
     _worker_tables()
+    _erasure_table()
+    _spending_table()
     _chain_the_audit()
 
 
 def downgrade() -> None:
+    op.drop_table("spending")
     _drop_worker_tables()
+    op.drop_table("erasures")
     for table in ("verdicts", "lessons", "implicit_signals"):
         op.drop_table(table)
     _drop_person_tables()
@@ -64,6 +68,36 @@ def downgrade() -> None:
     _drop_manners_tables()
     for table in ("installations", "org_teams", "event_sightings", "channel_personas"):
         op.drop_table(table)
+
+
+def _erasure_table() -> None:
+    """What went, by its id and checksum: proof that it is gone, and a guard against its coming back."""
+    op.create_table(
+        "erasures",
+        sa.Column("row_table", sa.String(length=32), nullable=False),
+        sa.Column("row_id", sa.String(length=26), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("cause", sa.String(length=16), nullable=False),
+        sa.Column("scope", sa.String(length=128), nullable=False),
+        sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("row_table", "row_id", name=op.f("pk_erasures")),
+    )
+    op.create_index(op.f("ix_erasures_at"), "erasures", ["at"])
+
+
+def _spending_table() -> None:
+    """What the model computed beside answers."""
+    op.create_table(
+        "spending",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.String(length=32), nullable=False),
+        sa.Column("channel_id", sa.String(length=32), nullable=False),
+        sa.Column("tokens", sa.Integer(), nullable=False),
+        sa.Column("at", types.UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_spending")),
+    )
+    op.create_index("ix_spending_user", "spending", ["user_id", "at"])
+    op.create_index("ix_spending_channel", "spending", ["channel_id", "at"])
 
 
 def _worker_tables() -> None:
@@ -113,9 +147,13 @@ def _person_tables() -> None:
     with op.batch_alter_table("feedback", schema=None) as batch_op:
         batch_op.add_column(sa.Column("comment", sa.Text(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("source", sa.String(length=16), nullable=False, server_default="button"))
+    with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("picture_id", sa.String(length=32), nullable=False, server_default=""))
 
 
 def _drop_person_tables() -> None:
+    with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.drop_column("picture_id")
     with op.batch_alter_table("feedback", schema=None) as batch_op:
         batch_op.drop_column("source")
         batch_op.drop_column("comment")
@@ -130,13 +168,15 @@ def _feedback_tables() -> None:
         sa.Column("answer_id", sa.String(length=26), nullable=False),
         sa.Column("user_id", sa.String(length=32), nullable=False),
         sa.Column("source", sa.String(length=16), nullable=False),
-        sa.Column("weight", sa.Float(), nullable=False),
+        sa.Column("weight", sa.Double(), nullable=False),
         sa.Column("created_at", types.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["answer_id"], ["answers.id"], name=op.f("fk_implicit_signals_answer_id_answers"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_implicit_signals")),
-        sa.UniqueConstraint("answer_id", "user_id", "source", name=op.f("uq_implicit_signals_answer_id_user_id_source")),
+        sa.UniqueConstraint(
+            "answer_id", "user_id", "source", name=op.f("uq_implicit_signals_answer_id_user_id_source")
+        ),
     )
     op.create_index(op.f("ix_implicit_signals_user_id"), "implicit_signals", ["user_id"])
     op.create_table(

@@ -86,6 +86,8 @@ def settings_for(playground: Playground, tmp_path: Path, **changes: Any) -> Sett
         "engine_threads": 1,
         "answer_temperature": 0.0,
         "merge_seconds": 0.0,
+        "messages_per_person": 0,
+        "messages_per_channel": 0,
         "admin_user_ids": "U0MAYA",
     }
     return Settings(**{**values, **changes})

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from bot.conversation.digest import DigestWriter
+from bot.conversation.digest import DigestWriter, Payer
 from bot.errors import DeliveryError, EngineBusy, EngineUnavailable
 from bot.language import _
 from bot.slack.blocks import build_text, context, section
@@ -23,6 +23,7 @@ from bot.slack.people.gating import SPOKEN_SUBTYPES
 from bot.slack.schedule.runner import DigestOrder
 from bot.slack.schedule.words import tell_moment
 from bot.slack.text import mentioned_users, parse_message
+from bot.slack.turns.admission import Admission, Asker
 
 PAGE = 200
 MOST_MESSAGES = 600
@@ -45,10 +46,11 @@ class Heard:
 class ChannelDigests:
     """Reads a channel and has a digest of it written."""
 
-    def __init__(self, calls: Calls, directory: Directory, writer: DigestWriter) -> None:
+    def __init__(self, calls: Calls, directory: Directory, writer: DigestWriter, admission: Admission) -> None:
+        self._admission = admission
         self._calls = calls
         self._directory = directory
-        self._writer = writer
+        self.writer = writer
 
     async def write(self, order: DigestOrder) -> dict[str, Any]:
         """Return a digest as arguments of chat.postMessage; raise a passing *DeliveryError* for what passes."""
@@ -57,8 +59,13 @@ class ChannelDigests:
         if not heard.lines:
             sentence = _("Nothing was said in <#{channel}> since {since}.")
             return {"text": sentence.format(channel=order.source_id, since=since)}
+        asker = Asker(order.user_id, order.channel_id, order.team_id)
+        if await self._admission.find_refusal(asker, is_counted=True):
+            sentence = _("There is no digest of <#{channel}> this time: the tokens that it may take are used up.")
+            return {"text": sentence.format(channel=order.source_id)}
+        scope, payer = f"digest/{order.team_id}/{order.source_id}", Payer(order.user_id, order.channel_id)
         try:
-            text = await self._writer.write(heard.lines, scope=f"digest/{order.team_id}/{order.source_id}")
+            text = await self.writer.write(heard.lines, scope=scope, payer=payer)
         except (EngineBusy, EngineUnavailable) as error:
             raise DeliveryError(is_passing=True) from error
         body = neutralise(text, known_urls=find_urls("\n".join(heard.lines)))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from textwrap import wrap
 
-from bot.conversation.digest import DigestWriter
+from bot.conversation.digest import Payer
 from bot.errors import DeliveryError
 from bot.language import _
 from bot.slack.blocks import build_text, context
@@ -56,7 +56,6 @@ class Tools:
     def __init__(
         self,
         reader: ChannelDigests,
-        writer: DigestWriter,
         rooms: Rooms,
         *,
         calls: Calls,
@@ -64,7 +63,7 @@ class Tools:
         admission: Admission,
     ) -> None:
         self._reader = reader
-        self._writer = writer
+        self._writer = reader.writer
         self._rooms = rooms
         self._calls = calls
         self._directory = directory
@@ -148,7 +147,8 @@ class Tools:
 
     async def _write(self, call: Call, prompt: str, lines: Sequence[str], **values: str) -> str:
         scope = f"tool/{call.team_id}/{call.user_id}/{new_id()}"
-        return await self._writer.write(lines, scope=scope, prompt=prompt, **values)
+        payer = Payer(call.user_id, "" if call.channel_id.startswith("D") else call.channel_id)
+        return await self._writer.write(lines, scope=scope, payer=payer, prompt=prompt, **values)
 
     async def _link(self, channel_id: str, heard: Heard, written: str) -> list[str]:
         """Return links to the messages that are cited; if none is, to the first and the last one."""

@@ -12,6 +12,8 @@ from bot.language import _
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.commands.orders import Role
 from bot.slack.people.access import Access, tell_refusal
+from bot.slack.throttle import Throttle
+from bot.slack.turns.asides import tell_crowded
 from bot.storage.answers import load_answer
 from bot.storage.db import Database
 from bot.storage.tables import Inbox
@@ -32,28 +34,45 @@ class Asker:
 class Admission:
     """Lets in who may ask and has tokens left, and tells the others why not."""
 
-    def __init__(self, database: Database, access: Access, calls: Calls, *, budgets: Budgets) -> None:
+    def __init__(
+        self,
+        database: Database,
+        access: Access,
+        calls: Calls,
+        *,
+        budgets: Budgets,
+        throttle: Throttle | None = None,
+    ) -> None:
         self._database = database
         self._access = access
         self._calls = calls
         self._budgets = budgets
+        self._throttle = throttle or Throttle()
 
     async def is_refused(self, row: Inbox) -> bool:
         """Return whether an event gets no answer, and has been told so; raise a passing error while Slack is away."""
         asker = await self._find_asker(row)
-        refusal = await self.find_refusal(asker) if asker.user_id else ""  # the answer is gone, and nothing follows
+        if not asker.user_id:  # the answer is gone, and nothing follows
+            return False
+        refusal = await self.find_refusal(asker, is_counted=row.kind == "message")
         if refusal:
             await self._tell(row, asker, refusal)
         return bool(refusal)
 
-    async def find_refusal(self, asker: Asker) -> str:
-        """Return why somebody gets no answer, as a sentence for them; empty: they do."""
+    async def find_refusal(self, asker: Asker, *, is_counted: bool = False) -> str:
+        """Return why somebody gets no answer, as a sentence for them; empty: they do.
+
+        What came in as a message *is_counted* already; a command or a click is counted here.
+        """
         if not asker.is_bot:
             role = await self._access.role_of(asker.user_id, asker.team_id)
             if role is Role.NOBODY and not await self._access.is_known(asker.user_id):
                 raise DeliveryError(is_passing=True)  # Slack is away, so who this is can be asked again
             if role is Role.NOBODY:
                 return tell_refusal(role, Role.MEMBER)
+        crowd = None if is_counted else self._throttle.take(asker.user_id)
+        if crowd is not None:
+            return tell_crowded(crowd.full, crowd.seconds)
         channel_id = "" if asker.channel_id.startswith("D") else asker.channel_id
         empty = await find_empty(self._database, self._budgets, user_id=asker.user_id, channel_id=channel_id)
         return tell_empty(empty) if empty is not None else ""
@@ -75,7 +94,9 @@ class Admission:
         thread = {"thread_ts": row.thread_ts}
         try:
             if row.channel_id.startswith("D"):
-                await self._calls.call("chat.postMessage", channel=row.channel_id, text=text, **thread)
+                again = row.attempts > 1
+                key = f"{row.event_id}/refusal"
+                await self._calls.post(key, looks_first=again, channel=row.channel_id, text=text, **thread)
                 return
             is_reply = row.thread_ts != row.ts
             await self._calls.call(

@@ -12,6 +12,7 @@ from bot.language import _
 from bot.slack.blocks import FOLLOW, QUIET, Block, build_button, build_note
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.people.gating import Verdict
+from bot.slack.throttle import Full
 from bot.storage.tables import Inbox
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class Asides:
 
     def knows(self, kind: str) -> bool:
         """Return whether an event of *kind* wants a word beside the answers."""
-        return kind in {Verdict.OFF, Verdict.HUSH, Verdict.TALK, Verdict.STRANGER, Verdict.STALE}
+        return kind in {Verdict.OFF, Verdict.HUSH, Verdict.TALK, Verdict.STRANGER, Verdict.CROWDED, Verdict.STALE}
 
     async def tell(self, row: Inbox) -> None:
         """Say what *row* wants said; raise a passing *DeliveryError* while Slack is away."""
@@ -39,13 +40,26 @@ class Asides:
     async def _tell(self, row: Inbox) -> None:
         match row.kind:
             case Verdict.STRANGER:
-                await self._calls.call(
-                    "chat.postMessage", channel=row.channel_id, thread_ts=row.thread_ts, text=tell_stranger()
+                await self._calls.post(
+                    f"{row.event_id}/aside",
+                    looks_first=row.attempts > 1,
+                    channel=row.channel_id,
+                    thread_ts=row.thread_ts,
+                    text=tell_stranger(),
                 )
             case Verdict.STALE:
-                await self._calls.call(
-                    "chat.postMessage", channel=row.channel_id, thread_ts=row.thread_ts, text=tell_stale()
+                await self._calls.post(
+                    f"{row.event_id}/aside",
+                    looks_first=row.attempts > 1,
+                    channel=row.channel_id,
+                    thread_ts=row.thread_ts,
+                    text=tell_stale(),
                 )
+            case Verdict.CROWDED if row.channel_id.startswith("D"):
+                text = tell_crowded(Full(row.payload["full"]), row.payload["seconds"])
+                await self._calls.call("chat.postMessage", channel=row.channel_id, thread_ts=row.thread_ts, text=text)
+            case Verdict.CROWDED:
+                await self._whisper(row, tell_crowded(Full(row.payload["full"]), row.payload["seconds"]), [])
             case Verdict.HUSH:
                 await self._calls.call_if_possible(
                     "reactions.add", channel=row.channel_id, timestamp=row.ts, name="zipper_mouth_face"
@@ -99,6 +113,25 @@ def tell_hush() -> str:
 def tell_talk() -> str:
     """Say that it stays out of a talk between people."""
     return _("You seem to be talking to each other, so I stay out of it until somebody mentions me.")
+
+
+def tell_crowded(full: Full, seconds: int) -> str:
+    """Say that it is too much at once, and when there is room again."""
+    if full is Full.PERSON:
+        sentence = _(
+            "That is more than I can take from one person at once, so I leave this unanswered, and what you write "
+            "within the next {seconds} s. Please ask again after that."
+        )
+    elif full is Full.CHANNEL:
+        sentence = _(
+            "This channel asks more than I can take at once, so I leave this unanswered. Please ask again in "
+            "{seconds} s, or in a direct message."
+        )
+    else:
+        sentence = _(
+            "So many messages wait for an answer that I cannot take yours now. Please ask again in a minute or two."
+        )
+    return sentence.format(seconds=seconds)
 
 
 def tell_off() -> str:

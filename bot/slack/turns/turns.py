@@ -125,8 +125,19 @@ class Turns:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
 
+    async def _stop(self) -> None:
+        """End what somebody wanted to end whose wish came to another process."""
+        async with self._database.read() as session:
+            rows = await inbox.find_stopping(session, self._duty.hold.worker_id)
+        for row in rows:
+            draft = self._answering.running(row.channel_id, row.thread_ts)
+            if draft is not None:
+                draft.stop.set()
+
     async def _claim(self) -> float | None:
         """Begin what is ready; return how long until something else will be, None when nobody knows."""
+        if self._poll_s is not None:
+            await self._stop()
         free = 0 if self._is_held else MAX_RUNNING - len(self._tasks)
         if free <= 0:
             await self._claim_orders()

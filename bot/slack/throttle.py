@@ -1,0 +1,88 @@
+"""How much one person, one channel and all together may ask for within a minute; the rest is refused at once.
+
+A refusal is told once a minute to each person: whoever writes a thousand messages must not make us write as many.
+Kept in memory, by each bot process for what it hears. Pure: the clock comes in.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+MINUTE = 60.0
+REMEMBERED = 10_000
+
+
+class Full(StrEnum):
+    """What there is too much of."""
+
+    PERSON = "person"
+    CHANNEL = "channel"
+    QUEUE = "queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Messages a minute, and messages that may wait for an answer; 0: as many as they like."""
+
+    person: int = 0
+    channel: int = 0
+    queue: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something is not answered; *is_news* says that its author was not told within this minute."""
+
+    full: Full
+    seconds: int
+    is_news: bool
+
+
+class Throttle:
+    """Counts what everybody asked for within the last minute."""
+
+    def __init__(self, limits: Limits | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits or Limits()
+        self._clock = clock
+        self._asked: dict[str, deque[float]] = {}
+        self._told: dict[str, float] = {}
+
+    @property
+    def counts_queue(self) -> bool:
+        """Return whether it matters how many wait."""
+        return bool(self._limits.queue)
+
+    def take(self, user_id: str, channel_id: str = "", *, waiting: int = 0) -> Refusal | None:
+        """Count a message; return why it is one too many, which counts for nothing."""
+        now = self._clock()
+        self._forget(now)
+        limits = ((user_id, Full.PERSON, self._limits.person), (channel_id, Full.CHANNEL, self._limits.channel))
+        for key, full, limit in limits:
+            wait = self._wait(key, limit, now) if key and limit else 0.0
+            if wait:
+                return self._refuse(user_id, full, wait, now)
+        if self._limits.queue and waiting >= self._limits.queue:
+            return self._refuse(user_id, Full.QUEUE, MINUTE, now)
+        for key, _full, limit in limits:
+            if key and limit:
+                self._asked.setdefault(key, deque(maxlen=limit)).append(now)
+        return None
+
+    def _wait(self, key: str, limit: int, now: float) -> float:
+        asked = self._asked.get(key, ())
+        return max(0.0, asked[0] + MINUTE - now) if len(asked) >= limit else 0.0
+
+    def _refuse(self, user_id: str, full: Full, wait: float, now: float) -> Refusal:
+        is_news = now - self._told.get(user_id, -MINUTE) >= MINUTE
+        if is_news:
+            self._told[user_id] = now
+        return Refusal(full, math.ceil(wait), is_news)
+
+    def _forget(self, now: float) -> None:
+        """Forget whoever was silent for a minute, when there are many."""
+        if len(self._asked) + len(self._told) > REMEMBERED:
+            self._asked = {key: asked for key, asked in self._asked.items() if asked[-1] > now - MINUTE}
+            self._told = {key: at for key, at in self._told.items() if at > now - MINUTE}

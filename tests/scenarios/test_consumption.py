@@ -1,0 +1,91 @@
+"""One person's flood costs that person's answers, and nobody else's."""
+
+import asyncio
+
+from aiohttp import web
+
+from bot.playground.person import Person
+from bot.playground.testing import Playground
+from tests.scenarios.conftest import Finished, StartBot
+from tests.scenarios.test_foreign_engine import ForeignServer, serving
+
+BOT = "<@U0APPRENTICE>"
+MANY, LIMIT = 25, 3
+TOO_MUCH = "more than I can take from one person"
+
+
+def words_for(person: Person, channel: str) -> list[str]:
+    """Return what the app has said in a channel that a person can see, threads included."""
+    tops = person.sees(channel)
+    said = tops + [reply for top in tops for reply in person.sees(channel, top["ts"])]
+    return [str(message["text"]) for message in {one["ts"]: one for one in said if one["bot_id"]}.values()]
+
+
+async def test_a_flood_in_direct_messages(playground: Playground, start_bot: StartBot, finished: Finished) -> None:
+    """As many as allowed are answered, one word says that the rest is not, and Tom is answered as ever."""
+    async with start_bot(messages_per_person=LIMIT):
+        await playground.wait_for_connection()
+        for number in range(MANY):
+            await playground.maya.say(playground.maya.dm, f"hello {number}")
+        asked = await playground.tom.say(playground.tom.dm, "hello")
+        await playground.wait_for_reply(playground.tom.dm, asked)
+        answers = await finished(LIMIT + 1)
+        await playground.wait_until(
+            lambda: any(TOO_MUCH in text for text in words_for(playground.maya, playground.maya.dm))
+        )
+
+    assert len(answers) == LIMIT + 1
+    assert sum(TOO_MUCH in text for text in words_for(playground.maya, playground.maya.dm)) == 1
+
+
+async def test_orders_work_while_questions_are_too_many(playground: Playground, start_bot: StartBot) -> None:
+    """In a channel only the person hears that it is too much, and `!help` is answered."""
+    async with start_bot(messages_per_person=1):
+        await playground.wait_for_connection()
+        first = await playground.maya.say("general", f"{BOT} hello")
+        await playground.maya.say("general", f"{BOT} hello again")
+        await playground.wait_until(
+            lambda: any(TOO_MUCH in word["text"] for word in playground.maya.ephemerals("general"))
+        )
+        await playground.wait_for_reply("general", first)
+        await playground.maya.say("general", "!help", first)
+        await playground.wait_until(
+            lambda: any("summary" in str(word) for word in playground.maya.ephemerals("general"))
+        )
+
+    assert not any(TOO_MUCH in str(word) for word in playground.tom.sees("general"))
+
+
+class Pausing(ForeignServer):
+    """Answers nobody before it is told to go on."""
+
+    go = asyncio.Event()
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        """Wait, then stream the words."""
+        await self.go.wait()
+        return await super().chat(request)
+
+
+async def test_a_full_line_is_said_at_once(playground: Playground, start_bot: StartBot) -> None:
+    """The next one hears so although no answer ends."""
+    async with serving(Pausing()) as server, start_bot(messages_waiting=2, engine_url=server.url, engine_api_key=""):
+        await playground.wait_for_connection()
+        for number in range(2):
+            await playground.maya.say(playground.maya.dm, f"hello {number}")
+        await playground.tom.say(playground.tom.dm, "hello")
+        await playground.wait_until(
+            lambda: any("So many messages wait" in text for text in words_for(playground.tom, playground.tom.dm))
+        )
+        Pausing.go.set()
+
+
+async def test_commands_count_too(playground: Playground, start_bot: StartBot) -> None:
+    """What a command has the model write is limited like a question."""
+    async with start_bot(messages_per_person=2):
+        await playground.wait_for_connection()
+        for _ in range(3):
+            await playground.maya.command("/apprentice", "ask hello", channel="general")
+        await playground.wait_until(
+            lambda: any(TOO_MUCH in str(word) for word in playground.maya.ephemerals("general"))
+        )

@@ -1,0 +1,78 @@
+"""What one person, one channel and all together may ask for in a minute, by a clock that the test moves."""
+
+from bot.slack.throttle import Full, Limits, Refusal, Throttle
+
+
+class Clock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def build(**limits: int) -> tuple[Throttle, Clock]:
+    """Return a throttle with a clock of its own."""
+    clock = Clock()
+    return Throttle(Limits(**limits), clock=clock), clock
+
+
+def test_one_person_too_many_messages() -> None:
+    """The next one is refused with the time that is left, told once; others are not concerned."""
+    throttle, clock = build(person=3)
+    for _ in range(3):
+        assert throttle.take("maya", "C1") is None
+        clock.now += 10
+    assert throttle.take("maya", "C1") == Refusal(Full.PERSON, 30, is_news=True)
+    assert throttle.take("maya", "C2") == Refusal(Full.PERSON, 30, is_news=False)
+    assert throttle.take("tom", "C1") is None
+
+    clock.now += 30
+    assert throttle.take("maya", "C1") is None
+    assert throttle.take("maya", "C1") == Refusal(Full.PERSON, 10, is_news=False)
+
+
+def test_what_is_refused_counts_for_nothing() -> None:
+    """Whoever goes on is let in as soon as whoever waits, and is told again after a minute."""
+    throttle, clock = build(person=1)
+    assert throttle.take("maya") is None
+    for _ in range(59):
+        clock.now += 1
+        assert throttle.take("maya") is not None
+    clock.now += 1
+    assert throttle.take("maya") is None
+    clock.now += 1
+    assert throttle.take("maya") == Refusal(Full.PERSON, 59, is_news=True)
+
+
+def test_a_channel_is_shared_by_its_people() -> None:
+    """Direct messages count for no channel."""
+    throttle, _ = build(channel=2)
+    assert throttle.take("maya", "C1") is None
+    assert throttle.take("tom", "C1") is None
+    assert throttle.take("ann", "C1") == Refusal(Full.CHANNEL, 60, is_news=True)
+    assert throttle.take("ann", "C2") is None
+    assert throttle.take("ann") is None
+
+
+def test_a_full_line_takes_nobody() -> None:
+    """Everybody hears of it once."""
+    throttle, _ = build(queue=5)
+    assert throttle.take("maya", waiting=4) is None
+    assert throttle.take("maya", waiting=5) == Refusal(Full.QUEUE, 60, is_news=True)
+    assert throttle.take("maya", waiting=5) == Refusal(Full.QUEUE, 60, is_news=False)
+    assert throttle.take("tom", waiting=5) == Refusal(Full.QUEUE, 60, is_news=True)
+
+
+def test_nothing_is_kept_of_the_silent() -> None:
+    """However many people pass by, memory is bounded by those of one minute."""
+    throttle, clock = build(person=1)
+    for number in range(30_000):
+        throttle.take(f"U{number}")
+        throttle.take(f"U{number}")
+        clock.now += 0.1
+
+    assert len(throttle._asked) + len(throttle._told) <= 11_000

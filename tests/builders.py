@@ -38,7 +38,7 @@ async def said(
 
 async def answered(session: AsyncSession, message: Message, text: str, **changes: Any) -> Answer:
     """Store a complete answer to *message*."""
-    answer = await begin_answer(session, message, replaces_id=changes.pop("replaces_id", None))
+    answer, _ = await begin_answer(session, message, replaces_id=changes.pop("replaces_id", None))
     await update_answer(session, answer.id, **{"text": text, "state": AnswerState.COMPLETE, **changes})
     await session.refresh(answer)
     return answer

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from bot.conversation.certainty import Certainty
 from bot.conversation.excerpts import Excerpt
@@ -45,6 +45,11 @@ class Question:
         """Return every message that the answer is to, oldest first."""
         return (*self.before, self)
 
+    def as_one(self) -> Self:
+        """Return it with the words of every message that the answer is to, since none of them will be stored."""
+        words = "\n\n".join(part.text for part in self.parts)
+        return replace(self, text=words, put=replace(self.put, candidates=1))
+
     @property
     def is_group(self) -> bool:
         """Return whether speakers must be told apart."""
@@ -64,10 +69,12 @@ class Draft:
     reply_ts: list[str]
     wish: Preferences = field(default_factory=Preferences)
     is_another: bool = False
+    is_resumed: bool = False  # an earlier try may have shown more of it than is known
     is_chosen: bool = False  # whether what answers is what whoever asked chose
     is_ours: bool = False  # whether whoever asks may read all that is public here: members may, guests may not
     began_at: datetime = field(default_factory=now)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped_by: str = ""  # who pressed Stop
     text: str = ""
     fitted: Fitted | None = None
     history: list[Said] = field(default_factory=list)
@@ -110,6 +117,11 @@ class Draft:
         if chunk.text and self.first_token_at is None:
             self.first_token_at = now()
         self.text += chunk.text
+
+    def stop_by(self, user_id: str) -> None:
+        """Stop it at the wish of somebody."""
+        self.stopped_by = user_id
+        self.stop.set()
 
     def stand(self, place: QueuePlace | None) -> None:
         """Note where the answer waits."""

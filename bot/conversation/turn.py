@@ -20,10 +20,18 @@ from bot.conversation.tracing import prompt_to_keep, save_making
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions, QueuePlace
 from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
-from bot.storage.answers import begin_answer, has_newer, has_outcome, is_replaced, load_answer, update_answer
+from bot.storage.answers import (
+    begin_answer,
+    has_newer,
+    has_outcome,
+    is_replaced,
+    load_answer,
+    load_carriers,
+    update_answer,
+)
 from bot.storage.askings import find_asking, save_asking
 from bot.storage.db import Database
-from bot.storage.files import announce_files, load_thread_files, record_use
+from bot.storage.files import announce_files, forget_files, load_thread_files, record_use
 from bot.storage.personas import find_persona
 from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, now
@@ -86,8 +94,12 @@ class Assistant:
         self._sees_images = sees_images  # None: as the model's server says
 
     async def begin(self, question: Question) -> Draft | None:
-        """Store the question and begin its answer; None when it has had its visible outcome."""
+        """Store the question and begin its answer; None when it has had its visible outcome.
+
+        Of somebody who wants nothing stored only the rows are: their words are in the draft alone.
+        """
         async with self._database.begin() as session:
+            wish = await load_preferences(session, question.user_id)
             thread = await join_thread(session, question.place, audience=question.audience)
             for part in question.parts:  # the last one carries the answer
                 message = await save_message(
@@ -96,16 +108,23 @@ class Assistant:
                     ts=part.ts,
                     user_id=part.user_id,
                     user_name=part.user_name,
-                    text=part.text,
+                    text=part.text if wish.stores else "",
                     audience=part.audience,
                 )
                 await announce_files(session, message, part.files)
                 await save_asking(session, message.id, part.put)
             if await has_outcome(session, message.id):
                 return None
-            answer = await begin_answer(session, message)
-            wish = await load_preferences(session, question.user_id)
-            return Draft(question, answer_id=answer.id, thread_id=thread.id, reply_ts=list(answer.reply_ts), wish=wish)
+            answer, is_resumed = await begin_answer(session, message)
+            question = question if wish.stores else question.as_one()
+            return Draft(
+                question,
+                answer_id=answer.id,
+                thread_id=thread.id,
+                reply_ts=list(answer.reply_ts),
+                wish=wish,
+                is_resumed=is_resumed,
+            )
 
     async def begin_again(self, answer_id: str, *, is_edit: bool = False) -> Draft | None:
         """Begin another answer to the same message, in place of *answer_id*; None when that is gone or replaced.
@@ -117,9 +136,11 @@ class Assistant:
             if record is None:
                 return None
             message = record.message
+            if not message.text:  # it was not to be stored
+                return None
             if await is_replaced(session, answer_id) or (is_edit and await has_newer(session, record.answer)):
                 return None
-            answer = await begin_answer(session, message, replaces_id=None if is_edit else answer_id)
+            answer, is_resumed = await begin_answer(session, message, replaces_id=None if is_edit else answer_id)
             answer.reply_ts = answer.reply_ts or list(record.answer.reply_ts)
             question = Question(
                 place=record.place,
@@ -137,6 +158,7 @@ class Assistant:
                 reply_ts=list(answer.reply_ts),
                 wish=await load_preferences(session, message.user_id),
                 is_another=not is_edit and record.answer.state != AnswerState.FAILED,
+                is_resumed=is_resumed,
             )
 
     async def prepare(self, draft: Draft) -> None:
@@ -210,24 +232,27 @@ class Assistant:
 
     async def finish(self, draft: Draft, *, state: AnswerState, error_id: str | None = None) -> None:
         """Store what was written and how it came about."""
-        parts = {one.row.id: "" if one.is_whole else one.part for one in draft.excerpts}
+        parts = {one.row.id: "" if one.is_whole else one.part for one in draft.excerpts if draft.wish.stores}
         async with self._database.begin() as session:
-            is_whole = await record_use(session, draft.answer_id, parts)
+            is_whole = await record_use(session, draft.answer_id, parts) and draft.wish.stores
             await update_answer(
                 session,
                 draft.answer_id,
                 state=state,
-                text=draft.text,
+                text=draft.text if draft.wish.stores else "",
                 reply_ts=draft.reply_ts,
                 error_id=error_id,
                 finish_reason=draft.finish_reason,
                 prompt_token_ids=await prompt_to_keep(session, draft) if is_whole else None,
-                completion_token_ids=draft.completion_ids or None,
+                completion_token_ids=(draft.completion_ids or None) if draft.wish.stores else None,
                 first_token_at=draft.first_token_at,
                 finished_at=now(),
                 **draft.record,
             )
-            await save_making(session, draft)
+            if draft.wish.stores:
+                await save_making(session, draft)
+            else:
+                await forget_files(session, draft.thread_id, [part.ts for part in draft.question.parts])
         if state == AnswerState.COMPLETE:
             self._memory.summaries.note(draft)
 
@@ -236,6 +261,11 @@ class Assistant:
         draft.reply_ts = reply_ts
         async with self._database.begin() as session:
             await update_answer(session, draft.answer_id, reply_ts=reply_ts)
+
+    async def load_carriers(self, draft: Draft) -> set[str]:
+        """Return every message in Slack that is known to carry an answer in the thread of *draft*."""
+        async with self._database.read() as session:
+            return await load_carriers(session, draft.thread_id)
 
     def system_on(self, day: date) -> str:
         """Return the assistant's own prompt as it stands on a day."""
@@ -271,12 +301,10 @@ class Assistant:
 
     async def _attempt(self, draft: Draft) -> AsyncGenerator[str, None]:
         """Run the engine once, from the beginning or from where an earlier attempt broke off."""
-        place = draft.question.place
-        scope = f"{place.team_id}/{place.channel_id}/{place.thread_ts}"
         options = AnswerOptions(
             **draft.record["sampling"],
             model=draft.record["adapter"] or draft.record["model"],
-            scope=scope,
+            scope=draft.question.place.scope,
             user=draft.question.user_id,
             logprobs=self._asks_certainty or None,
         )

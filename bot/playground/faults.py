@@ -147,11 +147,12 @@ KINDS = {kind.name: kind for kind in FAULTS}
 
 @dataclass(slots=True)
 class FaultState:
-    """Whether a fault is on, its settings, and how often it has struck since."""
+    """Whether a fault is on, its settings, and how often it has struck since, and in all."""
 
     enabled: bool
     params: dict[str, Any] = field(default_factory=dict)
     struck: int = 0
+    total: int = 0
 
 
 class Faults:
@@ -194,6 +195,7 @@ class Faults:
             return None
         times = state.params.get("times", 0)
         state.struck += 1
+        state.total += 1
         if times and state.struck >= times:
             state.enabled = False
         return state.params
@@ -214,6 +216,10 @@ class Faults:
     def is_on(self, name: str) -> bool:
         """Say whether a fault is switched on, without letting it happen."""
         return self._states[name].enabled
+
+    def count(self, name: str) -> int:
+        """Return how often a fault has struck."""
+        return self._states[name].total
 
     def setting(self, name: str, key: str) -> Any:
         """Return one setting of a fault."""

@@ -8,9 +8,11 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.rates import Budget, Clock, MachineClock, Rates
+from bot.slack.rates import POST, Budget, Clock, MachineClock, Rates
+from bot.slack.sent import build_metadata, read_key, read_sent
 from bot.slack.workspaces import Workspace, serving
 from bot.storage.hold import until_sure
+from bot.storage.tables import new_id
 
 LACKING = {
     "unknown_method",
@@ -25,7 +27,8 @@ LACKING = {
     "team_not_eligible",
 }
 THROTTLED = {"ratelimited", "rate_limited"}
-UNREPEATABLE = {"chat.appendStream", "chat.stopStream"}  # a second try would say the same words twice
+# A second try could say the same words twice, and only who calls can see whether it would.
+UNREPEATABLE = {"chat.startStream", "chat.appendStream", "chat.stopStream", "files.upload.v2"}
 TRIES = 4
 LONGEST_LINE_S = 600.0  # a call that Slack throttles again and again is given up after this time
 SERVER_ERROR = 500
@@ -50,6 +53,7 @@ class Calls:
         self.clock: Clock = clock or MachineClock()
         self._own = Line(client, self._rates, self.clock)
         self._lines: dict[str, Line] = {}
+        self._doubtful: set[str] = set()  # keys of messages of which nobody knows whether Slack took them
 
     @property
     def budget(self) -> Budget:
@@ -81,15 +85,48 @@ class Calls:
         return self._lines[workspace.key]
 
     async def call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
-        """Call *method*, waiting as Slack asks when it is too much; raise *SlackApiError* for any other refusal."""
+        """Call *method*, waiting as Slack asks when it is too much; raise *SlackApiError* for any other refusal.
+
+        A message whose answer was lost is looked for before it is sent again.
+        """
         return await self._call(method, arguments, waits=True)
 
     async def call_now(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         """Call *method* once; what is too much for Slack raises as well, so that nobody waits for it."""
         return await self._call(method, arguments, waits=False)
 
+    async def post(
+        self, key: str, *, looks_first: bool = False, waits: bool = True, **arguments: Any
+    ) -> Mapping[str, Any]:
+        """Post the message that *key* stands for once, also where an earlier try of the same may have been taken.
+
+        Its answer has `was_there` when it was; *looks_first* is for whoever cannot know of earlier tries.
+        """
+        arguments = {**arguments, "metadata": build_metadata(key)}
+        if looks_first or key in self._doubtful:
+            found = await self._find_sent(arguments)
+            if found is not None:
+                return {**found, "was_there": True}
+        return await self._call(POST, arguments, waits=waits)
+
+    async def _find_sent(self, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return what Slack would have answered to a message that stands there; None when it does not."""
+        key = read_key(arguments)
+        try:
+            sent = await read_sent(self.call, str(arguments["channel"]), str(arguments.get("thread_ts") or ""))
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            if is_passing(error):
+                raise
+            log.warning("slack: nobody can see whether a message was taken (%s); it is sent again", error_code(error))
+            sent = []
+        self._doubtful.discard(key)
+        found = (message for message in sent if message.key == key)
+        return next(({"ok": True, "channel": message.channel_id, "ts": message.ts} for message in found), None)
+
     async def _call(self, method: str, arguments: Mapping[str, Any], *, waits: bool) -> Mapping[str, Any]:
         line, channel, tries_left = self._line(), str(arguments.get("channel") or ""), TRIES
+        if method == POST:
+            arguments = {"metadata": build_metadata(new_id()), **arguments}
         patient_until = self.clock.now() + LONGEST_LINE_S
         while True:
             tries_left -= 1
@@ -109,15 +146,23 @@ class Calls:
                     tries_left += 1  # it was not taken, so it was not tried
                     log.info("slack: %s rests for %.0f s", method, rest)
                     continue
-                if not is_server_error(error) or method in UNREPEATABLE or not tries_left:
+                if not is_server_error(error):
                     raise
+                failure: Exception = error
             except (aiohttp.ClientError, TimeoutError) as error:
-                was_sent = not isinstance(error, aiohttp.ClientConnectorError)
-                if not tries_left or (was_sent and method in UNREPEATABLE):
-                    raise
+                failure = error
+            if method in UNREPEATABLE and is_unclear(failure):
+                raise failure
             delay = 0.25 * (TRIES - tries_left)
             log.debug("slack: %s again in %.2f s", method, delay)
             await self.clock.sleep(delay)
+            if method == POST and is_unclear(failure):
+                self._doubtful.add(read_key(arguments))
+                found = await self._find_sent(arguments)
+                if found is not None:
+                    return found
+            if not tries_left:
+                raise failure
 
     async def call_if_possible(self, method: str, **arguments: Any) -> Mapping[str, Any] | None:
         """Call *method* where an answer does not depend on it; None when it did not work."""
@@ -152,6 +197,14 @@ def read_rest(error: SlackApiError) -> float | None:
 def is_server_error(error: SlackApiError) -> bool:
     """Return whether it is Slack that has the trouble."""
     return bool(getattr(error.response, "status_code", 200) >= SERVER_ERROR)
+
+
+def is_unclear(error: BaseException | None) -> bool:
+    """Return whether a call that failed may have taken effect all the same."""
+    if isinstance(error, SlackApiError):
+        return is_server_error(error)
+    never_sent = isinstance(error, aiohttp.ClientConnectorError)
+    return isinstance(error, aiohttp.ClientError | TimeoutError) and not never_sent
 
 
 def is_throttled(error: BaseException) -> bool:

@@ -20,15 +20,25 @@ class AnswerRecord:
     place: Place
 
 
-async def begin_answer(session: AsyncSession, message: Message, *, replaces_id: str | None = None) -> Answer:
-    """Return the answer to write: the one that a crash interrupted, or a new one."""
+async def begin_answer(
+    session: AsyncSession, message: Message, *, replaces_id: str | None = None
+) -> tuple[Answer, bool]:
+    """Return the answer to write, and whether it was begun before: by a try that a crash or Slack interrupted."""
     unfinished = select(Answer).filter_by(message_id=message.id, replaces_id=replaces_id, state=AnswerState.WRITING)
-    answer = await session.scalar(unfinished.order_by(Answer.id.desc()).limit(1))
-    if answer is None:
-        answer = Answer(message_id=message.id, replaces_id=replaces_id, audience=message.audience, reply_ts=[])
-        session.add(answer)
-        await session.flush()
-    return answer
+    begun = await session.scalar(unfinished.order_by(Answer.id.desc()).limit(1))
+    if begun is not None:
+        return begun, True
+    answer = Answer(message_id=message.id, replaces_id=replaces_id, audience=message.audience, reply_ts=[])
+    session.add(answer)
+    await session.flush()
+    return answer, False
+
+
+async def load_carriers(session: AsyncSession, thread_id: str) -> set[str]:
+    """Return every message in Slack that is known to carry an answer in a thread."""
+    statement = select(Answer.reply_ts).join(Message, Answer.message_id == Message.id)
+    found = await session.scalars(statement.where(Message.thread_id == thread_id))
+    return {ts for reply_ts in found for ts in reply_ts}
 
 
 async def has_outcome(session: AsyncSession, message_id: str) -> bool:

@@ -61,7 +61,7 @@ async def test_a_server_error_is_tried_again(slack: Callable[[Script], tuple[Cal
     """Slack has bad seconds; its 5xx is not JSON."""
     calls, left = slack([(503, {}, "<html>busy</html>"), (500, {}, {"ok": False, "error": "fatal_error"}), OK])
 
-    assert (await calls.call("chat.postMessage", channel="C1", text="hi"))["ok"]
+    assert (await calls.call("chat.update", channel="C1", ts="1.0", text="hi"))["ok"]
     assert left == []
 
 

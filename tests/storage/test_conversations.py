@@ -32,11 +32,13 @@ async def test_a_message_is_stored_once(database: Database) -> None:
     """A turn that runs again finds its message and its unfinished answer."""
     async with database.begin() as session:
         message = await said(session)
-        answer = await begin_answer(session, message)
+        answer, _ = await begin_answer(session, message)
         again = await said(session)
 
         assert again.id == message.id
-        assert (await begin_answer(session, again)).id == answer.id
+        begun, is_begun = await begin_answer(session, again)
+        assert is_begun
+        assert begun.id == answer.id
         assert not await has_outcome(session, message.id)
 
 

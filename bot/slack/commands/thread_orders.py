@@ -10,7 +10,7 @@ from bot.language import _
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.commands.orders import BANG, Call, Reply
 from bot.slack.commands.table import Desk
-from bot.storage.tables import Inbox
+from bot.storage.tables import Inbox, new_id
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class ThreadOrders:
             )
             self._replies[row.id] = reply
         try:
-            await self._say(call, self._replies[row.id])
+            await self._say(call, self._replies[row.id], key=f"{row.event_id}/order", looks_first=row.attempts > 1)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             if is_passing(error):
                 raise DeliveryError(is_passing=True) from error
@@ -53,19 +53,20 @@ class ThreadOrders:
 
         async def whisper(reply: Reply) -> None:
             try:
-                await self._say(call, reply)
+                await self._say(call, reply, key=new_id())
             except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
                 log.info("orders: a word on the way was not shown (%s)", error_code(error))
 
         return call.whispering(whisper)
 
-    async def _say(self, call: Call, reply: Reply) -> None:
+    async def _say(self, call: Call, reply: Reply, *, key: str, looks_first: bool = False) -> None:
         if not reply.text and not reply.blocks:
             return
         content = {"text": reply.text, **({"blocks": reply.blocks} if reply.blocks else {})}
         if reply.is_for_all or call.channel_id.startswith("D"):
             thread_ts = call.thread_ts or call.ts
-            await self._calls.call("chat.postMessage", channel=call.channel_id, thread_ts=thread_ts, **content)
+            place = {"channel": call.channel_id, "thread_ts": thread_ts}
+            await self._calls.post(key, looks_first=looks_first, **place, **content)
             return
         # In a thread that does not exist yet nobody would see it.
         thread = {"thread_ts": call.thread_ts} if call.thread_ts else {}

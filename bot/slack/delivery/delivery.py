@@ -16,7 +16,7 @@ from bot.slack.delivery.pace import Pace
 from bot.slack.delivery.posts import Posts, Target
 from bot.slack.delivery.rotation import find_cut
 from bot.slack.delivery.safety import StreamNeutraliser
-from bot.slack.delivery.streams import STREAM_LIMIT, NativeStream, StreamBroken
+from bot.slack.delivery.streams import STREAM_LIMIT, FindStream, NativeStream, StreamBroken, find_no_stream
 
 
 class Delivery:
@@ -31,6 +31,7 @@ class Delivery:
         reply_ts: list[str],
         pace: Pace,
         on_reply: Callable[[list[str]], Awaitable[None]],
+        find_lost: FindStream = find_no_stream,
     ) -> None:
         self._calls = calls
         self._target = target
@@ -45,9 +46,10 @@ class Delivery:
         self._done: list[str] = []  # the messages of streams that ended, when another goes on
         self._begin = 0  # where in the text the present message begins, and what opens the code that is open there
         self._opening = ""
-        self._posts = Posts(calls, target, reply_ts=reply_ts, on_reply=on_reply, is_again=bool(reply_ts))
+        self._find_lost = find_lost
+        self._posts = Posts(calls, target, key=answer_id, reply_ts=reply_ts, on_reply=on_reply, is_again=bool(reply_ts))
         is_native = target.is_direct and target.streams and not reply_ts and not calls.lacks("chat.startStream")
-        self._stream = NativeStream(calls, target) if is_native else None
+        self._stream = self._new_stream() if is_native else None
 
     async def drain(self, pieces: AsyncIterator[str], *, known_urls: Collection[str]) -> None:
         """Show *pieces* as they come; sending never holds up whoever writes them.
@@ -158,7 +160,11 @@ class Delivery:
             self._done.append(str(stream.ts))
             self._begin += cut.position - len(self._opening)
             self._opening = cut.opening
-            self._stream = NativeStream(self._calls, self._target)
+            self._stream = self._new_stream()
+
+    def _new_stream(self) -> NativeStream:
+        key = f"{self._answer_id}/{len(self._done)}"
+        return NativeStream(self._calls, self._target, key=key, find_lost=self._find_lost)
 
     def _current(self) -> str:
         """Return what the present message is to show."""
@@ -175,9 +181,10 @@ class Delivery:
         self._posts = Posts(
             self._calls,
             self._target,
+            key=self._answer_id,
             reply_ts=[stream.ts] if stream.ts else [],
             on_reply=lambda ts: self._on_reply([*done, *ts]),
-            is_rest=bool(done),
+            before=len(done),
         )
 
 

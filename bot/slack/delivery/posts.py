@@ -15,6 +15,7 @@ from bot.slack.delivery.overflow import MOST_PARTS, Overflow
 from bot.slack.delivery.render import escaped_length, render_mrkdwn
 from bot.slack.delivery.split import split_markdown
 from bot.slack.rates import POST
+from bot.slack.sent import build_metadata
 
 EDIT = "chat.update"
 PART_LIMIT = 3_000  # rendered text must stay below the 4,000 characters that chat.update takes
@@ -39,7 +40,8 @@ class Target:
 class Posts:
     """The messages that carry one answer; *reply_ts* are those that exist already, from an earlier attempt.
 
-    *is_again* says that an earlier attempt may have left a file, *is_rest* that these are not all of the answer.
+    Each is found again by *key* and its number; those of *before* stand above them.
+    *is_again* says that an earlier attempt may have left a file.
     """
 
     def __init__(
@@ -47,20 +49,23 @@ class Posts:
         calls: Calls,
         target: Target,
         *,
+        key: str,
         reply_ts: list[str],
         on_reply: Callable[[list[str]], Awaitable[None]],
         is_again: bool = False,
-        is_rest: bool = False,
+        before: int = 0,
     ) -> None:
         self._calls = calls
         self._target = target
+        self._key = key
+        self._before = before
         self._ts = list(reply_ts)
         self._shown: dict[int, tuple[str, list[Block]]] = {}
         self._has_promise = False
-        self._call = calls.call
+        self._waits = True
         self._on_reply = on_reply
         self._is_again = is_again
-        self._most_parts = None if is_rest else MOST_PARTS
+        self._most_parts = None if before else MOST_PARTS
         self._overflow = Overflow(calls, channel_id=target.channel_id, thread_ts=target.thread_ts)
 
     async def show(self, text: str, tail: list[Block]) -> None:
@@ -112,7 +117,7 @@ class Posts:
         return [first] if await self._overflow.put(text, first_ts=self._ts[0], title=title) else parts
 
     async def _put_all(self, parts: list[str], tail: list[Block], *, is_growing: bool = False) -> None:
-        self._call = self._calls.call_now if is_growing else self._calls.call
+        self._waits = not is_growing
         for index, part in enumerate(parts):
             blocks = build_text(part) + (tail if index == len(parts) - 1 else [])
             if self._shown.get(index) != (part, blocks):
@@ -139,14 +144,15 @@ class Posts:
         channel, text = self._target.channel_id, render_mrkdwn(part) or " "
         if index < len(self._ts):
             try:
-                await self._edit(self._ts[index], text, blocks)
+                await self._edit(index, text, blocks)
             except SlackApiError as error:
                 if error_code(error) not in GONE:
                     raise
             else:
                 return
-        posted = await self._call(
-            POST,
+        posted = await self._calls.post(
+            self._key_of(index),
+            waits=self._waits,
             channel=channel,
             thread_ts=self._target.thread_ts,
             text=text,
@@ -156,16 +162,23 @@ class Posts:
         )
         self._ts[index : index + 1] = [str(posted["ts"])]
         await self._on_reply(list(self._ts))
+        if posted.get("was_there"):  # with what it showed then
+            await self._edit(index, text, blocks)
 
-    async def _edit(self, ts: str, text: str, blocks: list[Block]) -> None:
-        channel = self._target.channel_id
+    async def _edit(self, index: int, text: str, blocks: list[Block]) -> None:
+        place = {"channel": self._target.channel_id, "ts": self._ts[index]}
+        content = {"text": text, "blocks": blocks, "metadata": build_metadata(self._key_of(index))}
+        call = self._calls.call if self._waits else self._calls.call_now
         try:
-            await self._call(EDIT, channel=channel, ts=ts, text=text, blocks=blocks)
+            await call(EDIT, **place, **content)
         except SlackApiError as error:
             if error_code(error) != "streaming_state_conflict":
                 raise
-            await self._calls.call_if_possible("chat.stopStream", channel=channel, ts=ts)
-            await self._call(EDIT, channel=channel, ts=ts, text=text, blocks=blocks)
+            await self._calls.call_if_possible("chat.stopStream", **place)
+            await call(EDIT, **place, **content)
+
+    def _key_of(self, index: int) -> str:
+        return f"{self._key}/{self._before + index}"
 
 
 def _split(text: str) -> list[str]:

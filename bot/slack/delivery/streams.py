@@ -1,13 +1,15 @@
 """Slack's native text stream: start, append, stop. Whoever uses it must be ready for it to break."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from bot.slack.blocks import Block
-from bot.slack.calls import Calls, error_code, is_throttled
+from bot.slack.calls import Calls, error_code, is_throttled, is_unclear
 from bot.slack.delivery.posts import Target
+from bot.slack.sent import build_metadata
 
 STREAM_LIMIT = 11_000  # Slack takes 12,000 characters of Markdown
 LONG = 9_000  # from then on a stream goes over into another message
@@ -18,12 +20,25 @@ class StreamBroken(Exception):  # noqa: N818 - reads as a state
     """The stream cannot go on; the whole text must be shown in another way."""
 
 
-class NativeStream:
-    """One streamed message; `ts` is known once the first text was shown, `sent` is how much of it stands there."""
+FindStream = Callable[[], Awaitable[str | None]]
 
-    def __init__(self, calls: Calls, target: Target) -> None:
+
+async def find_no_stream() -> str | None:
+    """Find nothing: for those who cannot look."""
+    return None
+
+
+class NativeStream:
+    """One streamed message; `ts` is known once the first text was shown, `sent` is how much of it stands there.
+
+    It gets its *key* when it ends; *find_lost* returns a stream that was begun although we were not told.
+    """
+
+    def __init__(self, calls: Calls, target: Target, *, key: str, find_lost: FindStream = find_no_stream) -> None:
         self._calls = calls
         self._target = target
+        self._key = key
+        self._find_lost = find_lost
         self._began_at = 0.0
         self.sent = 0
         self.ts: str | None = None
@@ -60,7 +75,7 @@ class NativeStream:
         rest: dict[str, Any] = {"markdown_text": text[self.sent :]} if len(text) > self.sent else {}
         rest |= {"session_status": "processing"} if goes_on else {}
         self._calls.budget.redeem(STOP)
-        await self._call(STOP, ts=self.ts, blocks=blocks, **rest)
+        await self._call(STOP, ts=self.ts, blocks=blocks, metadata=build_metadata(self._key), **rest)
 
     async def abandon(self) -> None:
         """End the stream as it is, so that its message can be edited."""
@@ -74,6 +89,7 @@ class NativeStream:
         if budget.room(START) < 1 or budget.room(STOP) < 1:
             raise StreamBroken("no room")
         budget.promise(STOP)
+        self._began_at = self._calls.clock.now()
         try:
             answer = await self._call(
                 START,
@@ -86,12 +102,15 @@ class NativeStream:
             self.ts = str(answer["ts"])
         except _Later as error:
             raise StreamBroken("no room") from error
+        except StreamBroken as error:
+            self.ts = await self._find_lost() if is_unclear(error.__cause__) else None
+            if self.ts is None:
+                raise
         except KeyError as error:
             raise StreamBroken("no ts") from error
         finally:
             if self.ts is None:
                 budget.redeem(STOP)
-        self._began_at = self._calls.clock.now()
 
     def _is_older(self, seconds: float) -> bool:
         return self.ts is not None and self._calls.clock.now() - self._began_at >= seconds

@@ -22,13 +22,15 @@ from bot.slack.delivery.chunks import find_urls
 from bot.slack.delivery.delivery import Delivery
 from bot.slack.delivery.pace import Pace
 from bot.slack.delivery.posts import Target
+from bot.slack.feedback.afterwards import Afterwards
 from bot.slack.files.desk import FileDesk, is_bare, knows_something, list_files, shorten
 from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.answer_choice import build_choice, make_safe, tell_choice, tell_same
+from bot.slack.turns.carriers import Carriers
 from bot.slack.turns.offers import Offers
 from bot.slack.turns.place import place_shown
-from bot.slack.turns.status import working
+from bot.slack.turns.status import end_status, working
 from bot.slack.workspaces import own_user_id
 from bot.storage.askings import Put
 from bot.storage.inbox import MAX_ATTEMPTS
@@ -49,6 +51,7 @@ class Answering:
         calls: Calls,
         directory: Directory,
         files: FileDesk,
+        afterwards: Afterwards,
         is_ours: Callable[[str], Awaitable[bool]],
         bot_user_id: str,
     ) -> None:
@@ -56,6 +59,7 @@ class Answering:
         self._calls = calls
         self._directory = directory
         self._files = files
+        self._afterwards = afterwards
         self.is_ours = is_ours
         self._bot_user_id = bot_user_id
         self.explains = False  # whether somebody listens when Why? is pressed
@@ -97,14 +101,21 @@ class Answering:
         """Bring *rows*, which are one turn, to their outcome; raise a passing *DeliveryError* while Slack is away."""
         draft = await self._begin(rows)
         if draft is not None:
+            asked = rows[-1].payload
+            again_id, by = str(asked.get("answer_id") or ""), str(asked.get("user_id") or "")
+            await self._afterwards.begin(draft, again_id=again_id, by=by)
             await self._answer(draft, attempts=attempts)
+        else:  # it has its outcome, but whoever brought it may have gone before the line of the status ended
+            await end_status(self._calls, rows[-1].channel_id, rows[-1].thread_ts)
 
     async def apologise(self, row: Inbox, *, error_id: str) -> None:
         """Say that an event could not even be begun; raise a passing *DeliveryError* while Slack is away."""
         again = _("Please send it again. (error {error_id})").format(error_id=error_id)
         text = f":warning: {tell_apology(ApprenticeError())} {again}"
         try:
-            await self._calls.call("chat.postMessage", channel=row.channel_id, thread_ts=row.thread_ts, text=text)
+            await self._calls.post(
+                f"{row.event_id}/sorry", looks_first=True, channel=row.channel_id, thread_ts=row.thread_ts, text=text
+            )
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             raise DeliveryError(is_passing=is_passing(error)) from error
 
@@ -146,6 +157,14 @@ class Answering:
             is_direct=not draft.question.is_group,
             streams=draft.wish.streams,
         )
+        carriers = Carriers(
+            self._calls,
+            draft,
+            own_user_id=own_user_id(self._bot_user_id),
+            load_known=lambda: self._assistant.load_carriers(draft),
+        )
+        if draft.is_resumed:
+            draft.reply_ts = await carriers.find()
         delivery = Delivery(
             self._calls,
             target,
@@ -153,6 +172,7 @@ class Answering:
             reply_ts=draft.reply_ts,
             pace=self._pace,
             on_reply=lambda ts: self._assistant.remember_reply(draft, ts),
+            find_lost=carriers.find_stream,
         )
         self._running[place] = draft
         try:
@@ -189,13 +209,14 @@ class Answering:
             state = AnswerState.STOPPED if draft.finish_reason == STOPPED else AnswerState.COMPLETE
             await self._assistant.finish(draft, state=state)
             ANSWERS.labels(state).inc()
+            await self._afterwards.end(draft, state)
             if draft.first_token_at is not None:
                 FIRST_TEXT.observe((draft.first_token_at - draft.began_at).total_seconds())
 
     async def _write_with_model(self, draft: Draft, delivery: Delivery) -> None:
         if draft.sees:
             draft.pictures = await self._files.fetch_pictures(draft)
-        count = await self.offers.count(draft)
+        count = await self.offers.count(draft) if draft.wish.stores else 1
         if count > 1:
             await self._offer(draft, delivery, count=count)
             return
@@ -220,6 +241,8 @@ class Answering:
         await delivery.say("\n\n".join(filter(None, [safe[0][1], stopped])), note + self._buttons(draft))
 
     def _buttons(self, draft: Draft) -> list[Block]:
+        if not draft.wish.stores:
+            return build_note(tell_unstored())
         is_public = draft.question.audience is Audience.PUBLIC
         return build_answer_buttons(
             draft.answer_id, is_public=is_public, is_explained=self.explains, is_group=draft.question.is_group
@@ -230,9 +253,10 @@ class Answering:
         is_ours = isinstance(error, ApprenticeError)
         log.warning("turns: error %s: %s", error_id, type(error).__name__, exc_info=None if is_ours else error)
         try:
-            retry = [] if isinstance(error, ContextOverflow) else build_retry_button(draft.answer_id)
+            is_final = isinstance(error, ContextOverflow) or not draft.wish.stores
+            retry = [] if is_final else build_retry_button(draft.answer_id)
             named = _("(error {error_id})").format(error_id=error_id)
-            await delivery.say(f"⚠️ {tell_apology(error)} {named}", retry)
+            await delivery.say(f"⚠️ {tell_apology(error, is_kept=draft.wish.stores)} {named}", retry)
         except DeliveryError as unsaid:
             if unsaid.is_passing:
                 raise
@@ -266,8 +290,13 @@ def _say_kept(used: int, total: int, *, summarised: int) -> str:
     return kept.format(used=used, total=total, summarised=summarised)
 
 
-def tell_apology(error: Exception) -> str:
-    """Say what went wrong as far as it helps whoever asked."""
+def tell_unstored() -> str:
+    """Say under an answer that nothing of it stays."""
+    return _("As you wish, I have stored nothing of your question and of this answer.")
+
+
+def tell_apology(error: Exception, *, is_kept: bool = True) -> str:
+    """Say what went wrong as far as it helps whoever asked; *is_kept*: their message is, for another try."""
     if isinstance(error, ContextOverflow):
         sentence = _(
             "Your message is too long for me: it has about {tokens} tokens, and I can take {limit}. Please send a "
@@ -278,6 +307,8 @@ def tell_apology(error: Exception) -> str:
         return _("You have asked me a lot within a minute. Please try again a little later.")
     if isinstance(error, EngineBusy):
         return _("Too many people are asking me at once. Please try again in a minute.")
+    if not is_kept:
+        return _("Something went wrong on my side. I store nothing of what you say, so please send it again.")
     if isinstance(error, EngineUnavailable):
         return _("My language model is not running. Your message is kept; please try again in a minute.")
     return _("Something went wrong on my side. Your message is kept.")

@@ -89,7 +89,13 @@ class ChoiceButtons:
             is_explained=self._answering.explains,
             is_group=not is_direct,
         )
-        posts = Posts(self._calls, target, reply_ts=list(record.answer.reply_ts), on_reply=remember)
+        posts = Posts(
+            self._calls,
+            target,
+            key=record.answer.id,
+            reply_ts=list(record.answer.reply_ts),
+            on_reply=remember,
+        )
         await posts.close(text, buttons)
 
     async def handle_share(

@@ -1,21 +1,29 @@
 """The line that says that an answer is being written, and Slack's own Stop button beside it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from bot.slack.calls import Calls
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import DeliveryError
+from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.delivery.posts import Target
 from bot.slack.turns.place import tell_thinking
 
-SESSION = "agents.sessions.setStatus"
+SESSION, LEGACY = "agents.sessions.setStatus", "assistant.threads.setStatus"
 TITLE_LENGTH = 60
+
+log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def working(calls: Calls, target: Target, *, title: str) -> AsyncIterator[None]:
     """Show that the assistant works for as long as the block runs; the work does not wait for it to be shown.
 
+    A passing *DeliveryError* says that Slack could not be told of the end: *end_status* is for later then.
     Slack uses *title* only for a session that is new, so a name that somebody gave it stays.
     """
     place = {"channel_id": target.channel_id, "thread_ts": target.thread_ts}
@@ -27,9 +35,25 @@ async def working(calls: Calls, target: Target, *, title: str) -> AsyncIterator[
         method = await shown
         if method == SESSION:
             calls.budget.redeem(method)
-            await calls.call_if_possible(method, status="active", **place)
-        elif method is not None:
-            await calls.call_if_possible(method, status="", **place)
+        if method is not None:
+            await _end(calls, method, place)
+
+
+async def end_status(calls: Calls, channel_id: str, thread_ts: str) -> None:
+    """Let nothing say that the assistant works in a thread; raise a passing *DeliveryError* while Slack is away."""
+    method = SESSION if not calls.lacks(SESSION) else LEGACY
+    await _end(calls, method, {"channel_id": channel_id, "thread_ts": thread_ts})
+
+
+async def _end(calls: Calls, method: str, place: dict[str, str]) -> None:
+    if calls.lacks(method):
+        return
+    try:
+        await calls.call(method, status="active" if method == SESSION else "", **place)
+    except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+        if is_passing(error):
+            raise DeliveryError(is_passing=True) from error
+        log.info("slack: the end of a status could not be shown (%s)", error_code(error))
 
 
 def build_title(text: str) -> str:
@@ -46,5 +70,4 @@ async def _show(calls: Calls, place: dict[str, str], new: dict[str, str]) -> str
     if await calls.call_if_possible(SESSION, status="processing", **place, **new) is not None:
         return SESSION
     calls.budget.redeem(SESSION)
-    legacy = "assistant.threads.setStatus"
-    return legacy if await calls.call_if_possible(legacy, status=tell_thinking(), **place) is not None else None
+    return LEGACY if await calls.call_if_possible(LEGACY, status=tell_thinking(), **place) is not None else None

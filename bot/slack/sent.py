@@ -1,0 +1,69 @@
+"""What stands in Slack already: every message that is posted carries a key, by which it is found again.
+
+A call whose answer never came may have taken effect: whoever is in doubt looks here before sending a second time.
+Every app of the workspace can read a key, so it means nothing to anybody else.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+EVENT_TYPE = "apprentice_message"
+PAGE = 200
+
+Call = Callable[..., Awaitable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message of an app; without a key and without files it is a stream that was not ended."""
+
+    channel_id: str
+    ts: str
+    key: str
+    user_id: str
+    has_files: bool
+
+
+def build_metadata(key: str) -> dict[str, Any]:
+    """Return what lets a message be found again."""
+    return {"event_type": EVENT_TYPE, "event_payload": {"key": key}}
+
+
+def read_key(message: Mapping[str, Any]) -> str:
+    """Return a message's key; empty where it has none."""
+    payload = (message.get("metadata") or {}).get("event_payload") or {}
+    return str(payload.get("key") or "")
+
+
+async def read_sent(call: Call, channel: str, thread_ts: str = "") -> list[Sent]:
+    """Return what apps said in a thread, or lately in a channel or to the person that *channel* names."""
+    if channel.startswith(("U", "W")):
+        channel = str((await call("conversations.open", users=channel))["channel"]["id"])
+    where: dict[str, Any] = {"channel": channel, "include_all_metadata": True, "limit": PAGE}
+    if thread_ts:
+        messages = await _read_thread(call, {**where, "ts": thread_ts})
+    else:
+        messages = list((await call("conversations.history", **where)).get("messages") or [])
+    return [
+        Sent(
+            channel_id=channel,
+            ts=str(message["ts"]),
+            key=read_key(message),
+            user_id=str(message.get("user") or ""),
+            has_files=bool(message.get("files")),
+        )
+        for message in messages
+        if message.get("bot_id")
+    ]
+
+
+async def _read_thread(call: Call, where: dict[str, Any]) -> list[Mapping[str, Any]]:
+    messages: list[Mapping[str, Any]] = []
+    cursor = ""
+    while True:
+        page = await call("conversations.replies", **where, **({"cursor": cursor} if cursor else {}))
+        messages += page.get("messages") or []
+        cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+        if not cursor:
+            return messages

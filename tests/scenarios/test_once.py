@@ -1,0 +1,93 @@
+"""Answers stand in Slack once: when Slack takes one and never says so, and when the bot is killed before it knows."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from benchmarks.chaos_bot import KillableBot
+from bot.app import RunningBot
+from bot.playground.testing import Playground
+from bot.storage.db import Database
+from tests.scenarios.conftest import KEY, EngineProcess, Finished
+from tests.scenarios.test_faults import FAILING, LONG, answers_in, shown
+
+BOT = "<@U0APPRENTICE>"
+
+
+@pytest.mark.parametrize("methods", ["chat.startStream", "chat.appendStream", "chat.stopStream", "chat.*"])
+async def test_a_streamed_answer_stands_there_once(
+    playground: Playground, bot: RunningBot, finished: Finished, methods: str
+) -> None:
+    """Whatever Slack took without saying so: one message, whole."""
+    playground.fault("lost_answer", seconds=0.05, methods=methods, times=2)
+    maya = playground.maya
+    ts = await maya.say(maya.dm, LONG)
+    (answer,) = await finished()
+    await playground.wait_for_reply(maya.dm, ts)
+
+    (message,) = answers_in(playground, maya.dm, ts)
+    assert shown(message) == "".join(answer.text.split())
+
+
+async def test_an_answer_in_a_channel_stands_there_once(
+    playground: Playground, bot: RunningBot, finished: Finished
+) -> None:
+    """Post and edits are taken without a word, and it is one message all the same."""
+    playground.fault("lost_answer", seconds=0.05, methods="chat.*", times=3)
+    ts = await playground.maya.say("general", f"{BOT} {LONG}")
+    (answer,) = await finished()
+
+    (message,) = answers_in(playground, "general", ts)
+    assert shown(message) == "".join(answer.text.split())
+
+
+async def test_a_bot_that_is_killed_before_it_knows_finds_its_messages(
+    playground: Playground, engine_process: EngineProcess, rows: Database, finished: Finished, tmp_path: Path
+) -> None:
+    """Killed between Slack's taking of the first words and the answer to that: the next process goes on with them."""
+    settings = {
+        **playground.environment,
+        "ENGINE_URL": engine_process.url,
+        "ENGINE_API_KEY": KEY,
+        "DATA_DIR": str(tmp_path / "data"),
+        "HTTP_PORT": "0",
+        "MERGE_SECONDS": "0",
+    }
+    killable = KillableBot(playground, settings, tmp_path / "bot.log")
+    await killable.start()
+    try:
+        await killable.wait_ready()
+        playground.fault("lost_answer", seconds=60)
+        maya = playground.maya
+        places = [(maya.dm, await maya.say(maya.dm, LONG)), ("general", await maya.say("general", f"{BOT} {LONG}"))]
+        for channel, ts in places:
+            await playground.wait_until(lambda: answers_in(playground, channel, ts), timeout=30, what="first words")  # noqa: B023
+        playground.fault("lost_answer", enabled=False)
+        await killable.kill(waits=True)
+        answers = await finished(2, timeout=60)
+    finally:
+        await killable.stop()
+
+    texts = {"".join(answer.text.split()) for answer in answers}
+    messages = [message for channel, ts in places for message in answers_in(playground, channel, ts)]
+    assert len(messages) == 2
+    assert {shown(message) for message in messages} == texts
+    assert not any(message["streaming"] for message in messages)
+
+
+async def test_an_apology_is_said_once(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Slack takes the apology and loses its answer; it is not said a second time."""
+    async with rows.begin() as session:
+        await session.execute(text(FAILING))
+    playground.fault("lost_answer", seconds=0.05, methods="chat.postMessage", times=1)
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "hello")
+    reply = await playground.wait_for_reply(maya.dm, ts, timeout=20)
+    async with rows.begin() as session:
+        await session.execute(text("DROP TRIGGER failing"))
+    await asyncio.sleep(0.5)
+
+    assert "Something went wrong" in reply["text"]
+    assert len(answers_in(playground, maya.dm, ts)) == 1

@@ -113,10 +113,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         directory = Directory(calls)
         access = _access(settings, database, directory, identity)
         files = await stack.enter_async_context(_file_desk(settings, database, calls))
-        offers = Offers(database, assistant, share=settings.side_by_side_share)
-        own, afterwards = identity.bot_user_id or "", _afterwards(settings, database, calls)
-        known = {"calls": calls, "directory": directory, "files": files, "afterwards": afterwards}
-        answering = Answering(assistant, offers, **known, is_ours=access.is_ours, bot_user_id=own)
+        answering = _answering(settings, ground, assistant, directory, files=files, access=access)
         admission = Admission(database, access, calls, budgets=_budgets(settings), throttle=Throttle(_limits(settings)))
         digests = _digests(ground, directory, admission)
         speech = Speech(database, directory)
@@ -226,13 +223,25 @@ def _admin_commands(
     )
 
 
-def _afterwards(settings: Settings, database: Database, calls: Calls) -> Afterwards:
-    return Afterwards(
-        database,
-        calls,
+def _answering(
+    settings: Settings, ground: Ground, assistant: Assistant, directory: Directory, *, files: FileDesk, access: Access
+) -> Answering:
+    afterwards = Afterwards(
+        ground.database,
+        ground.calls,
         keeps_signs=settings.implicit_feedback,
         hint_answers=settings.feedback_hint_answers,
         hint_weeks=settings.feedback_hint_weeks,
+    )
+    return Answering(
+        assistant,
+        Offers(ground.database, assistant, share=settings.side_by_side_share),
+        calls=ground.calls,
+        directory=directory,
+        files=files,
+        afterwards=afterwards,
+        is_ours=access.is_ours,
+        bot_user_id=ground.identity.bot_user_id or "",
     )
 
 
@@ -259,6 +268,7 @@ def _manners(settings: Settings) -> Manners:
         idle_s=settings.thread_idle_hours * 3600,
         guests=Guests(frozenset(settings.allowed_team_ids), frozenset(settings.allowed_bot_ids)),
         limits=_limits(settings),
+        keeps_signs=settings.implicit_feedback,
     )
 
 

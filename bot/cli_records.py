@@ -52,6 +52,8 @@ def worst(most: int) -> None:
             reasons = f" ({', '.join(item.reasons)})" if item.reasons else ""
             click.echo(f"{item.downs} down, {item.ups} up, {item.channel_id}{reasons}")
             click.echo(f"  Q: {_one_line(item.question)}\n  A: {_one_line(item.answer)}")
+            for remark in item.remarks:
+                click.echo(f"  {remark.user_id or 'somebody'}: {_one_line(remark.text)}")
 
     run_opened(work)
 

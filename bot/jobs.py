@@ -19,7 +19,9 @@ from bot.learning.tidying import tidy_runs
 from bot.learning.window import Window
 from bot.storage.db import Database
 from bot.storage.inbox import prune
-from bot.storage.tables import now
+from bot.storage.leases import take_lease
+from bot.storage.lessons import PATIENCE, forget_waited
+from bot.storage.tables import new_id, now
 from bot.storage.thread_manners import prune_manners
 
 KEEP_EVENTS = timedelta(days=7)
@@ -116,6 +118,8 @@ def read_schedule(schedule: str, window: Window) -> CronTrigger:
     else:
         moment = None
     if moment is None:
+        await forget_waited(session, before=now() - PATIENCE)
+        await prune_erasures(session, before=now() - KEEP_ERASURES)
         raise ConfigError(
             f"TRAINING_SCHEDULE is {schedule!r}, which never comes within TRAINING_WINDOW "
             f"({window.opens:%H:%M}-{window.closes:%H:%M}): set them so that they meet."

@@ -119,7 +119,15 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
 
-    @field_validator("admin_user_ids", "token_encryption_keys", "allowed_team_ids", "allowed_bot_ids", mode="before")
+    @field_validator(
+        "admin_user_ids",
+        "token_encryption_keys",
+        "allowed_team_ids",
+        "allowed_bot_ids",
+        "feedback_up_emoji",
+        "feedback_down_emoji",
+        mode="before",
+    )
     @classmethod
     def split_ids(cls, value: object) -> object:
         """Accept `U1,U2` as people write lists in an environment file."""

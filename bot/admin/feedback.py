@@ -50,6 +50,12 @@ async def read_worst(database: Database, *, most: int) -> Sequence[Disliked]:
         return await opinions.worst_answers(session, since=now() - timedelta(days=WORST_DAYS), most=most)
 
 
+async def read_verdicts(database: Database, *, weeks: int) -> tuple[int, int]:
+    """Return how many of what was said to be fixed its authors found better in the last weeks, and how many not."""
+    async with database.read() as session:
+        return await opinions.count_verdicts(session, now() - timedelta(weeks=weeks))
+
+
 def _monday(moment: datetime) -> date:
     day = moment.astimezone().date()
     return day - timedelta(days=day.weekday())

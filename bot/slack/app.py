@@ -21,6 +21,9 @@ from bot.slack.commands.table import Desk, register_commands
 from bot.slack.commands.thread_orders import ThreadOrders
 from bot.slack.commands.turns import build_turn_commands
 from bot.slack.events import register_events, register_intake
+from bot.slack.feedback.lessons import Lessons
+from bot.slack.feedback.listeners import register_feedback
+from bot.slack.feedback.reactions import Reactions
 from bot.slack.intake import Intake
 from bot.slack.learning.actions import register_learning
 from bot.slack.learning.commands import build_learning_commands
@@ -61,6 +64,7 @@ def build_slack_app(
     intake: Intake,
     speech: Speech,
     tools: Tools,
+    reactions: Reactions,
     learning: Learning | None = None,
     workspaces: Workspaces | None = None,
     commands: Sequence[Command] = (),
@@ -101,7 +105,9 @@ def build_slack_app(
     register_choosing(app, database=database, calls=calls, directory=directory, answering=answering)
     intake.commands, turns.orders = desk.commands, ThreadOrders(desk, calls)
     register_order_buttons(app, desk=desk)
-    register_shortcuts(app, tools=tools, database=database, calls=calls, directory=directory)
+    lessons = Lessons(database, calls, access=access, directory=directory, speech=speech)
+    register_shortcuts(app, tools=tools, database=database, calls=calls, directory=directory, lessons=lessons)
+    register_feedback(app, database=database, reactions=reactions, lessons=lessons)
     register_review(app, database=database, calls=calls)
     answering.explains = _register_learning(app, learning, database=database, calls=calls, access=access)
     return app

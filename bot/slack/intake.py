@@ -16,6 +16,7 @@ from bot.storage import inbox
 from bot.storage.admin_tables import Right
 from bot.storage.channel_settings import ChannelRules, load_rules
 from bot.storage.db import Database, Session
+from bot.storage.implicit import note_taking_over
 from bot.storage.manners_tables import ThreadManners
 from bot.storage.rights import find_right
 from bot.storage.tables import now
@@ -43,6 +44,7 @@ class Manners:
     idle_s: float = 24 * 3600.0  # a thread in which it was not spoken to for so long is over
     guests: Guests = field(default_factory=Guests)
     limits: Limits = field(default_factory=Limits)
+    keeps_signs: bool = False  # also that a person answered where it had
 
 
 class Intake:
@@ -114,6 +116,8 @@ async def accept(
         if thread is not None and scene.is_engaged:
             thread.is_talk = thread.is_talk or verdict is Verdict.TALK
             thread.talkers = list(next_talkers(heard, scene))
+            if manners.keeps_signs and _may_take_over(heard):
+                await note_taking_over(session, heard.place, user_id=heard.user_id)
         return "ignored"
     merge_s = manners.merge_s if rules.merge_s is None else rules.merge_s
     is_merged = verdict is Verdict.ANSWER and heard.is_reply and not heard.bot_id
@@ -123,6 +127,11 @@ async def accept(
     if verdict is Verdict.ANSWER:
         return await _count(session, heard, throttle, is_new=is_new)
     return "accepted" if is_new else "known"
+
+
+def _may_take_over(heard: Heard) -> bool:
+    """Return whether a message between people may answer what the assistant was asked."""
+    return not (heard.is_stranger or heard.bot_id or heard.is_question)
 
 
 async def _count(session: Session, heard: Heard, throttle: Throttle, *, is_new: bool) -> str:

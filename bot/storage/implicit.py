@@ -23,9 +23,9 @@ async def note_sign(session: AsyncSession, answer_id: str, *, user_id: str, sign
         await session.flush()
 
 
-async def note_rephrasing(session: AsyncSession, message_id: str) -> None:
-    """Keep it when a message asks nearly the same as its author's last question in the thread, which was answered."""
-    message = await session.get(Message, message_id)
+async def note_rephrasing(session: AsyncSession, answer_id: str) -> None:
+    """Keep it when an answer is to nearly the same as its asker's last question in the thread, just answered too."""
+    message = await session.scalar(select(Message).join(Answer).where(Answer.id == answer_id))
     if message is None:
         return
     before = (

@@ -10,6 +10,7 @@ from bot.storage.db import Database
 from bot.storage.feedback import find_carried, has_given, save_correction, save_vote
 from bot.storage.feedback_tables import ImplicitSignal, Lesson, LessonState, Sign
 from bot.storage.forgetting import change_message, forget_message
+from bot.storage.hints import is_hint_due
 from bot.storage.implicit import note_rephrasing, note_sign, note_taking_over
 from bot.storage.lessons import Taught
 from bot.storage.person_data import forget_person
@@ -54,13 +55,12 @@ async def test_what_people_show_is_kept_beside_their_votes(database: Database) -
     async with database.begin() as session:
         first = await answered(session, await said(session, "Who owns the billing service?", ts="1"), "Tom.")
         await session.execute(update(Answer).values(finished_at=now()))
-        again = await said(session, "who owns billing service", ts="2")
-        await note_rephrasing(session, again.id)
-        await note_rephrasing(session, (await said(session, "What is a sprint?", ts="3")).id)
+        for person in ("U1", "U2"):
+            await note_taking_over(session, PLACE, user_id=person)
+        for ts, text in (("2", "who owns billing service"), ("3", "What is a sprint?")):
+            await note_rephrasing(session, (await answered(session, await said(session, text, ts=ts), "")).id)
         for _twice in range(2):
             await note_sign(session, first.id, user_id="U1", sign=Sign.STOPPED)
-        await note_taking_over(session, PLACE, user_id="U1")
-        await note_taking_over(session, PLACE, user_id="U2")
 
     async with database.read() as session:
         found = {(row.user_id, row.source): row.weight for row in await session.scalars(select(ImplicitSignal))}
@@ -83,7 +83,8 @@ async def test_nobody_took_over_from_an_answer_that_is_old(database: Database) -
         await answered(session, await said(session, "Who owns the billing service?", ts="1"), "Tom.")
         await session.execute(update(Answer).values(finished_at=now() - timedelta(hours=1)))
         await note_taking_over(session, PLACE, user_id="U2")
-        await note_rephrasing(session, (await said(session, "Who owns the billing service?", ts="2")).id)
+        again = await said(session, "Who owns the billing service?", ts="2")
+        await note_rephrasing(session, (await answered(session, again, "Tom.")).id)
 
     async with database.read() as session:
         assert list(await session.scalars(select(ImplicitSignal))) == []
@@ -199,3 +200,21 @@ async def test_what_is_not_stored_is_in_nobodys_way(database: Database) -> None:
 
 def _other(ts: str) -> Taught:
     return Taught(**{name: getattr(LESSON, name) for name in Taught.__dataclass_fields__} | {"ts": ts})
+
+
+async def test_a_reminder_is_rare_and_ends_with_the_first_word(database: Database) -> None:
+    """After so many answers and weeks, not to whoever wants none, and never again once they voted."""
+    weeks = {"answers": 2, "rest": timedelta(weeks=4)}
+    async with database.begin() as session:
+        answer = await answered(session, await said(session, ts="1"), "hi")
+        assert not await is_hint_due(session, "U1", **weeks)
+        await answered(session, await said(session, ts="2"), "hi")
+        assert await is_hint_due(session, "U1", **weeks)
+        await save_preferences(session, "U1", has_hints=False)
+        assert not await is_hint_due(session, "U1", **weeks)
+        await save_preferences(session, "U1", has_hints=True, hinted_at=now())
+        assert not await is_hint_due(session, "U1", **weeks), "it was just given"
+        await save_preferences(session, "U1", hinted_at=now() - timedelta(weeks=5))
+        assert await is_hint_due(session, "U1", **weeks)
+        await save_vote(session, answer, user_id="U1", vote=Vote.UP)
+        assert not await is_hint_due(session, "U1", **weeks)

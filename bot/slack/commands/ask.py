@@ -13,7 +13,7 @@ from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.turn import Assistant
 from bot.errors import ContextOverflow
 from bot.language import _
-from bot.slack.blocks import build_note, build_stop_button, section
+from bot.slack.blocks import build_note, build_stop_button, build_text, section
 from bot.slack.commands.asking import ASK, OPTIONS, USAGE, read_ask
 from bot.slack.commands.orders import Call, Command, Reply
 from bot.slack.delivery.render import escape
@@ -21,7 +21,7 @@ from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.admission import Admission, Asker
 from bot.slack.turns.answer_choice import build_choice, build_private, make_safe, tell_choice, tell_same
-from bot.slack.turns.answering import Answering, tell_apology
+from bot.slack.turns.answering import Answering, tell_apology, tell_unstored
 from bot.slack.turns.place import render_place
 from bot.storage.askings import PRIVATE
 from bot.storage.db import Database
@@ -112,7 +112,7 @@ class AskOrders:
             log.warning("ask: error %s: %s", error_id, type(error).__name__)
             await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=error_id)
             again = "" if isinstance(error, ContextOverflow) else _("(error {error_id})").format(error_id=error_id)
-            return Reply(f"⚠️ {tell_apology(error)} {again}".strip(), is_done=False)
+            return Reply(f"⚠️ {tell_apology(error, is_kept=draft.wish.stores)} {again}".strip(), is_done=False)
         if len(drafts) > 1:
             await candidates.finish(drafts)
         is_stopped = draft.finish_reason == STOPPED
@@ -125,6 +125,8 @@ class AskOrders:
         return replace(reply, blocks=[*reply.blocks, *build_note(tell_same())]) if is_alike else reply
 
     def _show(self, draft: Draft, call: Call, text: str) -> Reply:
+        if not draft.wish.stores:
+            return Reply(_("Your answer, for you alone"), [*build_text(text), *build_note(tell_unstored())])
         blocks = build_private(
             draft.answer_id,
             text,

@@ -14,7 +14,7 @@ from bot.slack.commands.orders import Call, Command, Reply, Role, UsageError
 from bot.slack.delivery.render import escape
 from bot.slack.delivery.uploads import send_file
 from bot.storage.db import Database
-from bot.storage.opinions import Disliked
+from bot.storage.opinions import Disliked, Remark
 
 MOST_SHOWN, SHOWN = 50, 15
 MOST_WEEKS, WEEKS = 26, 8
@@ -97,7 +97,10 @@ class AuditOrders:
             weeks = read_number(words.rest or str(WEEKS), least=1, most=MOST_WEEKS)
             trend = await feedback.read_trend(self._database, weeks=weeks)
             told = list(dropwhile(lambda week: not (week.answers or week.ups or week.downs), trend[:-1]))
-            return Reply("\n".join(map(render_week, [*told, trend[-1]])))
+            better, worse = await feedback.read_verdicts(self._database, weeks=weeks)
+            sentence = _("Of what I called fixed, its authors found {better} better and {worse} not.")
+            last = [sentence.format(better=better, worse=worse)] if better + worse else []
+            return Reply("\n".join([*map(render_week, [*told, trend[-1]]), *last]))
         raise UsageError(_("I do not understand that."))
 
     async def _describe(self, item: Disliked) -> Block:
@@ -110,7 +113,14 @@ class AuditOrders:
         return section(
             f"👎 {item.downs}  👍 {item.ups}  {place}{f'  ({escape(reasons)})' if reasons else ''}\n"
             f"*{escape(clip(item.question, 300))}*\n{escape(clip(item.answer, 600))}"
+            + "".join(f"\n• {tell_remark(remark)}" for remark in item.remarks)
         )
+
+
+def tell_remark(remark: Remark) -> str:
+    """Say what somebody wrote beside a 👎, with their name where they want that."""
+    said = _("“{text}”").format(text=escape(clip(" ".join(remark.text.split()), 300)))
+    return f"{said} (<@{remark.user_id}>)" if remark.user_id else said
 
 
 def render_week(week: Week) -> str:

@@ -20,6 +20,7 @@ from bot.slack.blocks import (
     build_note,
     clip,
     context,
+    list_reasons,
     plain,
     section,
 )
@@ -127,9 +128,9 @@ def build_review(candidate: Candidate, note: str = "", *, flagged: str = "") -> 
         "close": plain(_("Done")),
         "blocks": [
             *build_note(note),
-            context(f"<@{candidate.user_id}> · <#{candidate.channel_id}> · {candidate.created_at:%Y-%m-%d}"),
+            context(f"{_name(candidate)} · <#{candidate.channel_id}> · {candidate.created_at:%Y-%m-%d}"),
             section("*" + _("Question") + f"*\n{escape(clip(candidate.question, 2000))}"),
-            section("*" + _("I answered") + f"*\n{escape(clip(candidate.answer, 2000))}"),
+            *_tell_answer(candidate),
             {
                 "type": "input",
                 "block_id": f"{TEXT}:{candidate.correction_id}",
@@ -146,6 +147,21 @@ def build_review(candidate: Candidate, note: str = "", *, flagged: str = "") -> 
             {"type": "actions", "elements": buttons},
         ],
     }
+
+
+def _name(candidate: Candidate) -> str:
+    """Name the author, where they want to be named."""
+    return f"<@{candidate.user_id}>" if candidate.is_named else _("somebody who wants no name here")
+
+
+def _tell_answer(candidate: Candidate) -> list[Block]:
+    """Say what was answered, and what its author found wrong with it; what a person wrote corrects no answer."""
+    if not candidate.answer:
+        return []
+    reason = list_reasons().get(candidate.reason, candidate.reason)
+    told = [one for one in (reason, candidate.comment) if one]
+    answer = section("*" + _("I answered") + f"*\n{escape(clip(candidate.answer, 2000))}")
+    return [answer, *([section(f"👎 {escape(': '.join(told))}")] if told else [])]
 
 
 def build_end(note: str) -> dict[str, Any]:

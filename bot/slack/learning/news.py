@@ -110,7 +110,7 @@ class LearningNews:
             if wish is not None and not wish.is_allowed:
                 continue
             with speaking(await self._speech.language_of(person)):
-                is_told = await tell_taught(self._calls, person_id=person, items=items)
+                is_told = await tell_taught(self._calls, person_id=person, items=items, adapter=report.adapter)
             if not is_told:
                 continue  # another run will try again
             async with self._database.begin() as session:

@@ -14,6 +14,7 @@ from bot.learning.figures import BeforeAfter, Decision, RunReport
 from bot.slack.blocks import Block, build_button, clip, confirm, context, header, section
 from bot.slack.calls import Calls, error_code
 from bot.slack.delivery.render import escape
+from bot.slack.feedback.verdicts import build_verdict_buttons
 from bot.slack.learning.figures import render_cost, render_figures, render_proofs
 from bot.slack.learning.words import tell_time
 
@@ -121,14 +122,19 @@ async def post_report(
     return ts
 
 
-async def tell_taught(calls: Calls, *, person_id: str, items: Sequence[BeforeAfter]) -> bool:
-    """Tell somebody in a direct message which of their corrections are known now; False when nothing was told."""
+async def tell_taught(calls: Calls, *, person_id: str, items: Sequence[BeforeAfter], adapter: str) -> bool:
+    """Tell somebody in a direct message which of their corrections are known now, and ask whether it is better.
+
+    Return False when nothing was told.
+    """
     fixed = [item for item in items if item.is_right]
     if not fixed:
         return False
     one, several = _("I have learned what you taught me."), _("I have learned {count} things you taught me.")
     text = one if len(fixed) == 1 else several.format(count=len(fixed))
-    blocks = [header(text), *(section(_question(item)) for item in fixed[:MOST_QUESTIONS])]
+    blocks = [header(text)]
+    for item in fixed[:MOST_QUESTIONS]:
+        blocks += [section(_question(item)), build_verdict_buttons(item.row.partition(":")[2], adapter)]
     if len(fixed) > MOST_QUESTIONS:
         blocks.append(context(_("… and {count} more.").format(count=len(fixed) - MOST_QUESTIONS)))
     blocks.append({"type": "actions", "elements": [build_button(_("Don't tell me such things"), NO_NEWS, person_id)]})

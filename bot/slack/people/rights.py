@@ -13,6 +13,9 @@ from bot.language import _
 from bot.slack import blocks
 from bot.slack.calls import Calls
 from bot.slack.commands.orders import Role
+from bot.slack.feedback.afterwards import NO_HINTS
+from bot.slack.feedback.lessons import LESSON, LESSON_NO, LESSON_YES
+from bot.slack.feedback.verdicts import VERDICT
 from bot.slack.learning import home as learning_home
 from bot.slack.learning import report as learning_report
 from bot.slack.learning.words import ALLOW
@@ -35,6 +38,11 @@ BUTTONS: dict[str, Role] = {
     learning_home.CHOOSE: Role.MEMBER,
     learning_home.NEWS: Role.MEMBER,
     learning_report.NO_NEWS: Role.MEMBER,
+    VERDICT: Role.MEMBER,  # only for the author of what was corrected
+    NO_HINTS: Role.MEMBER,
+    LESSON: Role.MEMBER,
+    LESSON_YES: Role.MEMBER,  # only for the author of what was written
+    LESSON_NO: Role.MEMBER,
     learning_home.TRAIN_NOW: Role.ADMIN,
     learning_home.PAUSE: Role.ADMIN,
     learning_home.RESUME: Role.ADMIN,

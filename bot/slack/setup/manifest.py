@@ -53,6 +53,7 @@ SCOPES = {
     "im:write": "open the direct message in which it reminds somebody",
     "mpim:history": "hear group messages that it was added to",
     "mpim:read": "know group messages that it was added to",
+    "reactions:read": "take a 👍 or 👎 on an answer for what the buttons below it say",
     "reactions:write": "show that it heard a wish for quiet",
     "users:read": "know people's names and time zones",
 }
@@ -67,6 +68,8 @@ EVENTS = {
     "message.groups": "the same in private channels",
     "message.im": "answer direct messages",
     "message.mpim": "answer in group messages",
+    "reaction_added": "count a 👍 or 👎 on an answer as a vote",
+    "reaction_removed": "take that vote back",
     "tokens_revoked": "forget a token that no longer works",
 }
 SUMMARISE_THREAD, EXPLAIN, TRANSLATE = "summarise_thread", "explain_message", "translate_message"
@@ -78,7 +81,7 @@ SHORTCUTS: tuple[Mapping[str, str], ...] = tuple(
         (EXPLAIN, "Explain this", "The message in plain words, for you alone"),
         (TRANSLATE, "Translate this", "The message in the language of your Slack, for you alone"),
         (DRAFT_REPLY, "Draft a reply", "What you could answer, for you alone"),
-        (TEACH, "Teach the assistant", "Say what an answer of the assistant should have been"),
+        (TEACH, "Teach the assistant", "Correct its answer, or have it learn a message if its author agrees"),
     )
 )
 

@@ -10,6 +10,7 @@ from bot.slack import blocks
 from bot.slack.calls import Calls
 from bot.slack.commands.orders import Call, Command, Reply
 from bot.slack.commands.table import carry_out
+from bot.slack.feedback.lessons import Lessons
 from bot.slack.people.directory import Directory
 from bot.slack.setup.manifest import DRAFT_REPLY, EXPLAIN, SUMMARISE_THREAD, TEACH, TRANSLATE
 from bot.slack.text import mentioned_users, parse_message
@@ -19,7 +20,9 @@ from bot.storage.answers import load_answer
 from bot.storage.db import Database
 
 
-def register_shortcuts(app: AsyncApp, *, tools: Tools, database: Database, calls: Calls, directory: Directory) -> None:
+def register_shortcuts(
+    app: AsyncApp, *, tools: Tools, database: Database, calls: Calls, directory: Directory, lessons: Lessons
+) -> None:
     """Register every shortcut; each acknowledges first and works afterwards."""
     shortcuts = Shortcuts(tools, directory)
     app.message_shortcut(SUMMARISE_THREAD)(shortcuts.listener(shortcuts.summarise))
@@ -29,13 +32,18 @@ def register_shortcuts(app: AsyncApp, *, tools: Tools, database: Database, calls
 
     @app.message_shortcut(TEACH)
     async def handle_teach(ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
-        """Open the form for an answer of the assistant; the button below the message says which one it is."""
+        """Open the form for an answer of the assistant, which its buttons tell, or for what somebody wrote."""
         await ack()
         answer_id, audience = find_answer(body["message"])
         async with database.read() as session:
             record = await load_answer(session, answer_id) if answer_id else None
+        if not answer_id and not body["message"].get("bot_id"):
+            refusal = await lessons.propose(body)
+            if refusal:
+                await _say(respond, body["message"], Reply(refusal))
+            return
         if record is None or not stands_in(record, body):
-            text = _("I can only be taught by my own answers: choose this in the menu of one of them.")
+            text = _("I can only be taught by what people wrote, and by my own answers: choose this in their menu.")
             await _say(respond, body["message"], Reply(text))
             return
         view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC)

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from apscheduler.triggers.interval import IntervalTrigger
 from bot.admin.data import forget_expired
 from bot.errors import ConfigError, EngineError, LearningError
 from bot.learning.control import Learning
+from bot.learning.erasing import Erasing
 from bot.learning.rollout.watch import Watch
 from bot.learning.tidying import tidy_runs
 from bot.learning.window import Window
 from bot.storage.db import Database
+from bot.storage.erasures import prune_erasures
 from bot.storage.inbox import prune
 from bot.storage.leases import take_lease
 from bot.storage.lessons import PATIENCE, forget_waited
@@ -25,6 +27,7 @@ from bot.storage.tables import new_id, now
 from bot.storage.thread_manners import prune_manners
 
 KEEP_EVENTS = timedelta(days=7)
+KEEP_ERASURES = timedelta(days=400)  # longer than anybody should keep a backup
 KEEP_THREADS = timedelta(days=90)  # how it stands in a thread, after the last word that was for it
 SCHEDULES_S = 3
 TRAINING = "training"
@@ -40,6 +43,7 @@ class Jobs:
     """The jobs of one bot; every time of day is the machine's own."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._scheduler = AsyncIOScheduler(
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -53,23 +57,25 @@ class Jobs:
     def add_learning(self, learning: Learning, watch: Watch, *, schedule: str, window: Window) -> None:
         """Train on *schedule*, or earlier in *window* when enough was said; look at what is served every minute."""
         self._scheduler.add_job(
-            start_training,
+            self._once("training", 50, lambda: start_training(learning, "schedule", window)),
             read_schedule(schedule, window),
-            args=[learning, "schedule", window],
             id=TRAINING,
             misfire_grace_time=LATE_S,
         )
-        self._scheduler.add_job(start_early, IntervalTrigger(hours=1), args=[learning, window])
-        self._scheduler.add_job(watch_adapters, IntervalTrigger(minutes=1), args=[watch])
+        early = self._once("early-training", 1800, lambda: start_early(learning, window))
+        self._scheduler.add_job(early, IntervalTrigger(hours=1))
+        self._scheduler.add_job(self._once("watch", 50, lambda: watch_adapters(watch)), IntervalTrigger(minutes=1))
 
     def add_news(self, tell: Callable[[], Awaitable[None]]) -> None:
         """Let *tell* say every minute what has become news."""
-        self._scheduler.add_job(tell, IntervalTrigger(minutes=1))
+        self._scheduler.add_job(self._once("news", 50, tell), IntervalTrigger(minutes=1))
 
-    def add_tidying(self, database: Database, folder: Path) -> None:
-        """Empty old run folders once a day."""
+    def add_tidying(self, database: Database, folder: Path, forget: Callable[[str], Awaitable[None]]) -> None:
+        """Empty old run folders once a day; follow every minute what people delete, the engine's memory included."""
         soon = now() + timedelta(minutes=5)
         self._scheduler.add_job(tidy_runs, IntervalTrigger(days=1), args=[database, folder], next_run_time=soon)
+        erasing = Erasing(database, forget, folder)
+        self._scheduler.add_job(look_for_erased, IntervalTrigger(minutes=1), args=[erasing])
 
     def add_retention(self, database: Database, days: int) -> None:
         """Delete each day what is older than its channel, or else the settings, keep it."""
@@ -80,6 +86,17 @@ class Jobs:
         """Let *look* see every few seconds what people wanted for this moment, and *prune* forget what is over."""
         self._scheduler.add_job(look, IntervalTrigger(seconds=SCHEDULES_S))
         self._scheduler.add_job(prune, IntervalTrigger(days=1), next_run_time=now() + timedelta(minutes=5))
+
+    def _once(self, name: str, seconds: float, job: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Return *job* as one that does nothing where another process has begun it within some seconds."""
+
+        async def run() -> None:
+            async with self._database.begin() as session:
+                is_ours = await take_lease(session, f"job:{name}", owner=new_id(), seconds=seconds) is not None
+            if is_ours:
+                await job()
+
+        return run
 
     def next_training(self) -> datetime | None:
         """Return when the clock starts the next training."""
@@ -101,6 +118,8 @@ async def forget_old_events(database: Database) -> None:
     async with database.begin() as session:
         await prune(session, before=now() - KEEP_EVENTS)
         await prune_manners(session, before=now() - KEEP_THREADS)
+        await forget_waited(session, before=now() - PATIENCE)
+        await prune_erasures(session, before=now() - KEEP_ERASURES)
 
 
 def read_schedule(schedule: str, window: Window) -> CronTrigger:
@@ -118,8 +137,6 @@ def read_schedule(schedule: str, window: Window) -> CronTrigger:
     else:
         moment = None
     if moment is None:
-        await forget_waited(session, before=now() - PATIENCE)
-        await prune_erasures(session, before=now() - KEEP_ERASURES)
         raise ConfigError(
             f"TRAINING_SCHEDULE is {schedule!r}, which never comes within TRAINING_WINDOW "
             f"({window.opens:%H:%M}-{window.closes:%H:%M}): set them so that they meet."
@@ -156,12 +173,19 @@ async def start_training(learning: Learning, trigger: str, window: Window) -> No
 
 
 async def start_early(learning: Learning, window: Window) -> None:
-    """Queue a run within the window as soon as enough was said since the last one."""
+    """Queue a run within the window as soon as enough was said since the last one, or what it made was taken back."""
     if window.is_open(now().astimezone()):
         status = await learning.status()
         is_rested = status.last_ended_at is None or now() - status.last_ended_at > REST
-        if status.points >= status.points_needed and is_rested:
+        is_due = status.points >= status.points_needed or await learning.owes_training()
+        if is_due and is_rested:
             await start_training(learning, "signal", window)
+
+
+async def look_for_erased(erasing: Erasing) -> None:
+    """Follow what people deleted; whatever is away now is asked again in a minute."""
+    with suppress(EngineError):  # it has said so
+        await erasing.look()
 
 
 async def watch_adapters(watch: Watch) -> None:

@@ -18,7 +18,7 @@ from bot.errors import EngineError
 from bot.storage.db import Database, Session
 from bot.storage.memory_tables import ThreadSummary
 from bot.storage.summaries import load_summary, save_summary
-from bot.storage.threads import Said, load_history
+from bot.storage.threads import SUMMARY, Said, load_history
 
 PROMPT = "thread_summary"
 BACKGROUND = 2  # the engine's lowest class: people who wait for an answer go first
@@ -61,8 +61,7 @@ class Summaries:
             return
         older = [said.ts for said in draft.history[: fitted.total - draft.summarised - fitted.used // 2]]
         if older:
-            place = draft.question.place
-            scope = f"summary/{place.team_id}/{place.channel_id}/{place.thread_ts}"
+            scope = f"{SUMMARY}{draft.question.place.scope}"
             self._wanted[draft.thread_id] = Wanted(draft.thread_id, older[-1], scope)
             self._wake.set()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions
-from bot.errors import LearningError
+from bot.errors import EngineError, LearningError
 from bot.language import _
 from bot.learning.channels import ask_for_own, check_wants_own, give_up_own, new_since
 from bot.learning.config import LearningConfig
@@ -28,10 +28,11 @@ from bot.storage import adapters as adapter_store
 from bot.storage import runs as store
 from bot.storage.audit import record
 from bot.storage.channels import own_channels
-from bot.storage.choices import CHANNEL, newest_choice, save_choice
+from bot.storage.choices import CHANNEL, load_opted_out, newest_choice, save_choice
 from bot.storage.db import Database
 from bot.storage.learning_tables import AdapterState, RunState
 from bot.storage.leases import wait_in_line
+from bot.storage.preferences import choosable_adapters, let_choose, may_choose
 
 COMPARE_TOKENS = 400
 QUEUE = "learning-queue"
@@ -74,6 +75,7 @@ class Learning:
             since = await store.last_learned_at(session)
             channels = dict.fromkeys(await own_channels(session), "")
             served = await adapter_store.adapters_in(session, AdapterState.ACTIVE)
+            agreed = (await load_opted_out(session)).agreed
         channels |= {adapter.channel_id: adapter.name for adapter in served if adapter.channel_id}
         counted = await count_points(self._database, policy=self._config.policy, since=since)
         progress = run.progress if run else {}
@@ -97,6 +99,7 @@ class Learning:
             last_run_id=last.id if last else None,
             last_outcome=f"{last.reason or last.state} {last.mend}".rstrip() if last else "",
             last_ended_at=last.finished_at if last else None,
+            agreed=len(agreed) if self._config.policy.needs_consent else None,
             channels=channels,
         )
 
@@ -198,6 +201,11 @@ class Learning:
             raise LearningError(sentence.format(run=run.id, state=run.state))
         return report_of(run)
 
+    async def reports(self, *, most: int) -> Sequence[RunReport]:
+        """Return the reports of the newest runs for everybody that have ended, the newest first."""
+        async with self._database.read() as session:
+            return [report_of(run) for run in await store.recent_runs(session, most=most)]
+
     async def promote(self, name: str, *, by: str) -> str:
         """Serve an adapter to everybody, or to its channel, from the next question on; return what it replaced."""
         return await self._rollout.promote(name, by=by, reasons=["Somebody decided so."])
@@ -262,6 +270,29 @@ class Learning:
             await (ask_for_own if is_wanted else give_up_own)(session, channel_id, by=by)
             record(session, "training.own-adapter", by=by, target=channel_id, is_wanted=is_wanted)
 
+    async def let_choose(self, *, is_allowed: bool, by: str) -> None:
+        """Let people choose who answers them, or not; what they have chosen counts again when they may."""
+        async with self._database.begin() as session:
+            let_choose(session, is_allowed=is_allowed, by=by)
+            record(session, "adapter.choice", by=by, is_allowed=is_allowed)
+
+    async def choosable(self) -> Sequence[str] | None:
+        """Return the adapters that people may choose beside the base; None: admins do not let them."""
+        async with self._database.read() as session:
+            if not await may_choose(session):
+                return None
+        try:
+            base = (await self._client.models())[0].sha256 or ""
+        except EngineError:
+            base = ""
+        async with self._database.read() as session:
+            return [adapter.name for adapter in await choosable_adapters(session, base_sha256=base)]
+
+    async def owes_training(self) -> bool:
+        """Return whether what was served was taken back, for words that went, and nothing stands in its place yet."""
+        async with self._database.read() as session:
+            return await store.owes_training(session)
+
     def use_model(self, path: Path) -> None:
         """Learn for another file from now on: it is what the engine serves."""
         self._config = replace(self._config, model_path=path)
@@ -292,6 +323,11 @@ class Learning:
         async with self._database.read() as session:
             chosen = await newest_choice(session, kind=kind, subject_id=subject_id)
         return None if chosen is None else chosen.is_allowed
+
+    async def learns_from(self, channel_id: str) -> bool:
+        """Return whether what is said in a channel may be learned from; nothing chosen means no, where people are real."""
+        chosen = await self.is_chosen(CHANNEL, channel_id)
+        return not self._config.policy.needs_consent if chosen is None else chosen
 
     async def _record(self, action: str, *, by: str, target: str = "") -> None:
         async with self._database.begin() as session:

@@ -19,7 +19,6 @@ from bot.storage.person_data import forget_person, list_corrections, list_runs
 from bot.storage.runs import end_run, open_run
 
 KEPT_FILES = {"curves.png", "data.png", "data.json", "outcome.json", "plan.json"}  # pictures and numbers, no text
-SPOILT = {AdapterState.TAINTED, AdapterState.REJECTED}
 CANCELLED = "Somebody was forgotten while it ran."
 BECAUSE = "It learned from words that were deleted since."
 
@@ -43,7 +42,7 @@ async def forget_everywhere(database: Database, user_id: str, *, by: str, folder
         corrections = await list_corrections(session, user_id)
         tainted = await taint(session, runs, by=by)
         for run_id in runs:
-            await _scrub_report(session, run_id, corrections)
+            await scrub_report(session, run_id, corrections)
         counts = await forget_person(session, user_id)
         record(session, "data.forget", by=by, target=user_id, rows=counts, adapters=tainted, runs=runs)
     for run_id in runs:
@@ -62,7 +61,7 @@ async def _cancel_open(session: Session) -> None:
 
 async def taint(session: Session, runs: Collection[int], *, by: str) -> list[str]:
     """Let no adapter of some runs, nor one that has such an adapter mixed in, be served again; return their names."""
-    found = [adapter for adapter in await store.all_adapters(session) if adapter.state not in SPOILT]
+    found = [adapter for adapter in await store.all_adapters(session) if adapter.state != AdapterState.TAINTED]
     names = {adapter.name for adapter in found if adapter.run_id in runs}
     affected = [adapter for adapter in found if adapter.name in names or adapter.mixed_with in names]
     # What is not served goes first, so that nothing of it is brought back in place of what is.
@@ -78,10 +77,11 @@ async def _taint(session: Session, adapter: Adapter, *, by: str) -> None:
         await store.move_adapter(session, adapter, AdapterState.TAINTED, by=by, reasons=[BECAUSE])
 
 
-async def _scrub_report(session: Session, run_id: int, corrections: Collection[str]) -> None:
-    """Take what quotes deleted corrections out of a run's report."""
+async def scrub_report(session: Session, run_id: int, corrections: Collection[str] | None = None) -> None:
+    """Take what quotes deleted corrections out of a run's report; None: whatever it quotes."""
     run = await session.get(Run, run_id)
     quoted = (run.report or {}).get("before_after") if run is not None else None
     if run is not None and quoted:
-        kept = [item for item in quoted if str(item.get("row", "")).rpartition(":")[2] not in corrections]
+        left = quoted if corrections is not None else []
+        kept = [item for item in left if str(item.get("row", "")).rpartition(":")[2] not in (corrections or ())]
         run.report = {**run.report, "before_after": kept, "page": ""}

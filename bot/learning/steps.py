@@ -25,6 +25,7 @@ from bot.learning.config import LearningConfig
 from bot.learning.data.build import build_dataset
 from bot.learning.data.manifest import read_lineage
 from bot.learning.data.report import DataReport, read_report
+from bot.learning.erasing import check_none_erased
 from bot.learning.examples import Example, read_examples
 from bot.learning.figures import Decision, Figure, RunReport, Verdict
 from bot.learning.judging.evaluate import Evaluation, evaluate
@@ -136,6 +137,7 @@ class Steps:
         async with self._database.begin() as session:
             if (await session.get_one(Run, run_id)).state in ENDED:
                 raise LearningError("The run was ended by somebody.")
+            await check_none_erased(session, run_id)
             await store.update_run(session, run_id, state=state, progress={})
 
     async def _collect(self, run: Run, folder: Path, base: ModelInfo) -> DataReport:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.erasures import record_files
 from bot.storage.file_tables import AnswerFile, FileState, MessageFile
 from bot.storage.tables import Message, Thread
 from bot.storage.traces import forget_prompts_of
@@ -88,6 +89,12 @@ async def keep_files(session: AsyncSession, team_id: str, channel_id: str, *, ts
     await _drop(session, MessageFile.message_id.in_(messages), MessageFile.slack_id.not_in(left))
 
 
+async def forget_files(session: AsyncSession, thread_id: str, times: Collection[str]) -> None:
+    """Drop the files of some messages of a thread."""
+    messages = select(Message.id).where(Message.thread_id == thread_id, Message.ts.in_(times))
+    await _drop(session, MessageFile.message_id.in_(messages))
+
+
 async def drop_file(session: AsyncSession, team_id: str, slack_id: str) -> None:
     """Drop a file that was deleted in Slack, wherever in the workspace it was shared."""
     messages = select(Message.id).join(Thread, Message.thread_id == Thread.id).where(Thread.team_id == team_id)
@@ -97,6 +104,7 @@ async def drop_file(session: AsyncSession, team_id: str, slack_id: str) -> None:
 async def _drop(session: AsyncSession, *which: ColumnElement[bool]) -> None:
     """Drop files, and the prompts in which they were quoted."""
     gone = list(await session.scalars(select(MessageFile.id).where(*which)))
+    await record_files(session, MessageFile.id.in_(gone))
     answers = await session.scalars(select(AnswerFile.answer_id).where(AnswerFile.file_id.in_(gone)))
     await forget_prompts_of(session, list(answers))
     await session.execute(delete(MessageFile).where(MessageFile.id.in_(gone)))

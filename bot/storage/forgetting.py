@@ -1,13 +1,16 @@
 """What people change or delete in Slack: everything that was stored of it follows, wherever it stands."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.correction_index import is_same, reindex_message
+from bot.storage.erasure_tables import Cause
+from bot.storage.erasures import record_edit, record_messages
 from bot.storage.file_tables import AnswerFile, MessageFile
+from bot.storage.lessons import drop_lesson
 from bot.storage.summaries import forget_summary
 from bot.storage.tables import Answer, Correction, Message, Thread, now
 from bot.storage.traces import forget_prompts_of, forget_prompts_with
@@ -26,10 +29,11 @@ async def change_message(session: AsyncSession, team_id: str, channel_id: str, *
     What was said about earlier answers is about the earlier words: it is no longer learned from then.
     """
     message = next(iter(await _find(session, team_id, channel_id, ts)), None)
-    if message is None or message.text == text:
+    if message is None or message.text in {"", text}:  # empty: its author wants nothing stored
         return None
     await _drop_copies(session, message)
     if not is_same(message.text, text):
+        await record_edit(session, message)
         message.edited_at = now()
     message.text = text
     await session.flush()
@@ -40,7 +44,14 @@ async def change_message(session: AsyncSession, team_id: str, channel_id: str, *
 
 async def forget_message(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> None:
     """Delete a message, its files and answers, what people thought of them, and every copy of its words."""
-    for message in await _find(session, team_id, channel_id, ts):
+    await drop_lesson(session, team_id, channel_id, ts=ts)
+    await forget_messages(session, [message.id for message in await _find(session, team_id, channel_id, ts)])
+
+
+async def forget_messages(session: AsyncSession, message_ids: Collection[str], *, cause: Cause = Cause.MESSAGE) -> None:
+    """The same by the ids of messages."""
+    await record_messages(session, Message.id.in_(message_ids), cause=cause)
+    for message in await session.scalars(select(Message).where(Message.id.in_(message_ids))):
         await _drop_copies(session, message)
         await session.execute(delete(Message).where(Message.id == message.id))
 

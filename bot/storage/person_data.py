@@ -13,6 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage import inbox
 from bot.storage.admin_tables import UserRight
+from bot.storage.erasure_tables import Cause
+from bot.storage.erasures import record_messages, record_person
+from bot.storage.feedback_tables import Lesson
 from bot.storage.file_tables import MessageFile
 from bot.storage.learning_tables import RunExample, TrainingChoice
 from bot.storage.memory_tables import ThreadSummary
@@ -59,10 +62,12 @@ async def forget_person(session: AsyncSession, user_id: str) -> dict[str, int]:
             session, Feedback, Feedback.answer_id.in_(about), Feedback.user_id != user_id
         ),
     }
+    await record_person(session, user_id, _own_tables())
     threads = set(await session.scalars(select(Message.thread_id).where(Message.user_id == user_id).distinct()))
     await _forget_traces(session, threads)
     await forget_prompts_with(session, await list_corrections(session, user_id))
     counts["inbox"] = await _forget_waiting(session, user_id)
+    await session.execute(delete(Lesson).where(Lesson.asked_by == user_id))
     for table in reversed(_own_tables()):
         gone = await session.execute(delete(table).where(table.c.user_id == user_id))
         counts[table.name] = gone.rowcount  # type: ignore[attr-defined]
@@ -83,6 +88,7 @@ async def forget_old(session: AsyncSession, *, before: datetime, channel_id: str
         select(Correction.id).join(Answer, Correction.answer_id == Answer.id).where(Answer.message_id.in_(old))
     )
     await forget_prompts_with(session, list(await session.scalars(corrections)))
+    await record_messages(session, Message.id.in_(old), cause=Cause.AGE)
     gone = await session.execute(delete(Message).where(Message.id.in_(old)))
     has_words = select(Message.id).where(Message.thread_id == Thread.id).exists()
     await session.execute(delete(Thread).where(Thread.id.in_(touched), ~has_words))

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.learning_tables import ENDED, Adapter, Run, RunExample, RunState
+from bot.storage.adapters import SERVED
+from bot.storage.learning_tables import ENDED, Adapter, AdapterState, DecisionRow, Run, RunExample, RunState
 from bot.storage.tables import now
 
 
@@ -33,9 +34,19 @@ async def last_run(session: AsyncSession, *, is_dry: bool | None = None, channel
 
 
 async def recent_runs(session: AsyncSession, *, most: int) -> Sequence[Run]:
-    """Return the newest runs for everybody, those that only looked left out."""
-    statement = select(Run).where(Run.channel_id == "", Run.is_dry.is_(False))
+    """Return the newest ended runs for everybody, those that only looked left out."""
+    statement = select(Run).where(Run.channel_id == "", Run.is_dry.is_(False), Run.state.in_(ENDED))
     return list(await session.scalars(statement.order_by(Run.id.desc()).limit(most)))
+
+
+async def keep_picture(session: AsyncSession, run_id: int, picture_id: str) -> None:
+    """Keep where the picture of a run's curves is in Slack."""
+    await session.execute(update(Run).where(Run.id == run_id).values(picture_id=picture_id))
+
+
+async def find_picture(session: AsyncSession, run_id: int) -> str:
+    """Return where the picture of a run's curves is in Slack; empty: nowhere."""
+    return await session.scalar(select(Run.picture_id).where(Run.id == run_id)) or ""
 
 
 async def find_run(session: AsyncSession, name: str) -> Run | None:
@@ -52,6 +63,14 @@ async def last_learned_at(session: AsyncSession, *, channel_id: str = "") -> dat
     """
     statement = select(Run.started_at).join(Adapter, Adapter.run_id == Run.id).where(Run.channel_id == channel_id)
     return await session.scalar(statement.order_by(Run.id.desc()).limit(1))
+
+
+async def owes_training(session: AsyncSession) -> bool:
+    """Return whether what was served was taken back, for words that went, and no run has begun since."""
+    was_served = (DecisionRow.to_state == AdapterState.TAINTED, DecisionRow.from_state.in_(SERVED))
+    taken_back_at = await session.scalar(select(func.max(DecisionRow.at)).where(*was_served))
+    begun_at = await session.scalar(select(func.max(Run.created_at)).where(Run.is_dry.is_(False)))
+    return taken_back_at is not None and (begun_at is None or taken_back_at > begun_at)
 
 
 async def update_run(session: AsyncSession, run_id: int, **values: Any) -> None:

@@ -8,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.storage.asking_tables import Candidate
 from bot.storage.tables import Answer, AnswerState, Audience, Message, Thread
 
+SUMMARY = "summary/"  # stands before a conversation's scope where the engine sums it up
+
 
 @dataclass(frozen=True)
 class Place:
@@ -16,6 +18,11 @@ class Place:
     team_id: str
     channel_id: str
     thread_ts: str
+
+    @property
+    def scope(self) -> str:
+        """The name under which the engine may remember this conversation, and no other."""
+        return f"{self.team_id}/{self.channel_id}/{self.thread_ts}"
 
 
 @dataclass(frozen=True)

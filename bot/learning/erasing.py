@@ -1,0 +1,93 @@
+"""What follows when words go, wherever they went from: within a minute no adapter, run folder or cache has them.
+
+Whoever deletes or changes words writes it down with them (`bot.storage.erasures`); this looks there and does the rest.
+So it makes no difference who did it, in which process, or whether the bot was running.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from bot.errors import EngineError, LearningError
+from bot.learning.forgetting import BECAUSE, KEPT_FILES, scrub_report, taint
+from bot.learning.tidying import WITH_ADAPTER, empty_folder
+from bot.storage.adapters import set_aside
+from bot.storage.audit import record
+from bot.storage.db import Database, Session
+from bot.storage.erasures import erased_scopes, has_erased, runs_with_erased
+from bot.storage.learning_tables import ENDED, Run, RunState
+from bot.storage.runs import end_run
+from bot.storage.tables import now
+from bot.storage.threads import SUMMARY
+
+BY = "the clock"
+CANCELLED = "Words that it learns from were deleted or changed while it ran."
+OVERLAP = timedelta(minutes=5)  # what was written down while it looked last, and committed only then
+
+log = logging.getLogger(__name__)
+
+
+class Erasing:
+    """Looks for words that went; *forget* lets the engine drop a conversation, *folder* is where runs keep files."""
+
+    def __init__(self, database: Database, forget: Callable[[str], Awaitable[None]], folder: Path) -> None:
+        self._database = database
+        self._forget = forget
+        self._folder = folder
+        self._looked_at: datetime | None = None
+        self._forgotten: set[str] = set()
+
+    async def look(self) -> None:
+        """Follow everything that went since the last look; the first one looks at all there is."""
+        since, begun = self._looked_at, now()
+        await self._forget_cached((since or begun) - OVERLAP)
+        await take_back_erased(self._database, self._folder, since=since and since - OVERLAP)
+        self._looked_at = begun
+
+    async def _forget_cached(self, since: datetime) -> None:
+        async with self._database.read() as session:
+            scopes = set(await erased_scopes(session, since=since))
+        for scope in scopes:
+            try:
+                await self._forget(scope)
+                await self._forget(f"{SUMMARY}{scope}")
+            except EngineError as error:
+                log.info("erasing: the engine cannot be asked to forget: %s", error)
+                raise
+
+
+async def take_back_erased(database: Database, folder: Path, *, since: datetime | None) -> list[str]:
+    """Taint every adapter that learned from what went, and empty its run's folder; return the adapters' names."""
+    async with database.begin() as session:
+        runs = sorted(await runs_with_erased(session, since=since))
+        aged = set(await runs_with_erased(session, since=since, aged=True)) - set(runs)
+        await _cancel(session, runs)
+        tainted = await taint(session, runs, by=BY)
+        for run_id in (*runs, *aged):
+            await scrub_report(session, run_id)
+        if tainted:
+            record(session, "data.taint", by=BY, target=", ".join(tainted)[:200], runs=runs, reason=BECAUSE)
+            log.info("erasing: %d adapters learned from what went, and are not served any more", len(tainted))
+        over = {run_id for run_id in aged if (await session.get_one(Run, run_id)).state in ENDED}
+    for run_id in runs:
+        await asyncio.to_thread(empty_folder, folder / "runs" / str(run_id), KEPT_FILES)
+    for run_id in over:  # its adapter may be served on, but the examples are words that are kept no longer
+        await asyncio.to_thread(empty_folder, folder / "runs" / str(run_id), WITH_ADAPTER)
+    return tainted
+
+
+async def _cancel(session: Session, runs: Collection[int]) -> None:
+    """Cancel those of some runs that are under way, whichever process works on them."""
+    for run_id in runs:
+        run = await session.get_one(Run, run_id)
+        if run.state not in ENDED:
+            await end_run(session, run_id, RunState.CANCELLED, reason=CANCELLED)
+            await set_aside(session, run_id, by="run", reason=CANCELLED)
+
+
+async def check_none_erased(session: Session, run_id: int) -> None:
+    """Raise *LearningError* when a run learns from words that went after it had read them."""
+    if await has_erased(session, run_id):
+        raise LearningError(CANCELLED)

@@ -1,0 +1,167 @@
+"""Words that go take along what was learned from them, on every database: adapters, run folders, reports, caches."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from bot.admin.data import forget_expired
+from bot.errors import EngineUnavailable, LearningError
+from bot.learning.erasing import Erasing, check_none_erased, take_back_erased
+from bot.learning.forgetting import forget_everywhere
+from bot.storage import adapters as store
+from bot.storage.db import Database
+from bot.storage.erasure_tables import Cause, Erasure
+from bot.storage.erasures import hash_row
+from bot.storage.feedback import save_correction
+from bot.storage.forgetting import change_message, forget_message
+from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
+from bot.storage.runs import owes_training, queue_run, save_examples
+from bot.storage.tables import Message, now
+from bot.storage.threads import Place
+from tests.builders import answered, said
+
+FILES = ("examples.jsonl", "manifest.jsonl", "adapter.gguf", "data.json")
+
+
+async def teach(database: Database, folder: Path, *, state: RunState = RunState.DONE) -> dict[str, int]:
+    """Let a run learn from one message of each of three channels; return the runs by their channels."""
+    runs = {}
+    for number, channel in enumerate(("C1", "C2", "C3"), 1):
+        async with database.begin() as session:
+            message = await said(session, f"the code of {channel}?", ts="100.000", place=Place("T1", channel, "1.0"))
+            answer = await answered(session, message, "wrong")
+            await save_correction(session, answer, user_id="U1", text=f"it is {number}")
+            run = await queue_run(session, trigger="cli", by="test")
+            run.started_at = now()
+            run.report = {"before_after": [{"row": "corrections:x", "question": "the code?"}], "page": "x"}
+            known = {"user_id": "U1", "source": "correction", "split": "train", "weight": 1.0, "sha256": "0" * 64}
+            rows = [("messages", message.id), ("answers", answer.id)]
+            await save_examples(session, run.id, [{"row_table": t, "row_id": i} | known for t, i in rows])
+            run.state = state
+            adapter = Adapter(run_id=run.id, name=f"a{number}", path="", sha256="", base_sha256="", channel_id=channel)
+            adapter.state = AdapterState.ACTIVE
+            session.add(adapter)
+            runs[channel] = run.id
+        where = folder / "runs" / str(runs[channel])
+        where.mkdir(parents=True)
+        for name in FILES:
+            (where / name).write_text("words")
+    return runs
+
+
+async def states(database: Database) -> dict[str, str]:
+    """Return the adapters' states."""
+    async with database.read() as session:
+        return {one.name: str(one.state) for one in await store.all_adapters(session)}
+
+
+def left(folder: Path, run_id: int) -> set[str]:
+    """Return what is left in a run's folder."""
+    return {path.name for path in (folder / "runs" / str(run_id)).iterdir()}
+
+
+async def test_one_deleted_and_one_edited_message_take_their_adapters_along(database: Database, tmp_path: Path) -> None:
+    """Each only its own; a change of spelling takes nothing; a retraining is owed until a run begins."""
+    runs = await teach(database, tmp_path)
+    forgotten: list[str] = []
+
+    async def forget(scope: str) -> None:
+        forgotten.append(scope)
+
+    erasing = Erasing(database, forget, tmp_path)
+    await erasing.look()
+    async with database.begin() as session:
+        await forget_message(session, "T1", "C1", ts="100.000")
+        await change_message(session, "T1", "C2", ts="100.000", text="The code of C2")
+    await erasing.look()
+    assert await states(database) == {"a1": "tainted", "a2": "active", "a3": "active"}
+    async with database.begin() as session:
+        assert await owes_training(session)
+        await change_message(session, "T1", "C2", ts="100.000", text="Where is lunch?")
+        await session.execute(
+            update(Erasure).where(Erasure.cause == Cause.EDIT).values(at=now() + timedelta(seconds=1))
+        )
+    await erasing.look()
+    assert await states(database) == {"a1": "tainted", "a2": "tainted", "a3": "active"}
+    assert left(tmp_path, runs["C1"]) == left(tmp_path, runs["C2"]) == {"data.json"}
+    assert left(tmp_path, runs["C3"]) == set(FILES)
+    assert {"T1/C1/1.0", "summary/T1/C1/1.0", "T1/C2/1.0"} <= set(forgotten)
+    assert "T1/C3/1.0" not in forgotten
+    async with database.begin() as session:
+        reports = {run.id: run.report for run in await session.scalars(select(Run))}
+        assert [bool(reports[run_id]["before_after"]) for run_id in runs.values()] == [False, False, True]
+        (await queue_run(session, trigger="schedule", by="the clock")).created_at = now() + timedelta(seconds=1)
+        await session.flush()
+        assert not await owes_training(session)
+
+
+async def test_a_run_under_way_ends_and_can_never_be_judged(database: Database, tmp_path: Path) -> None:
+    """Whether it is seen at the next look or by the run itself at its next step."""
+    runs = await teach(database, tmp_path, state=RunState.TRAINING)
+    async with database.begin() as session:
+        await check_none_erased(session, runs["C1"])
+        await forget_message(session, "T1", "C1", ts="100.000")
+        with pytest.raises(LearningError, match="deleted or changed"):
+            await check_none_erased(session, runs["C1"])
+    await take_back_erased(database, tmp_path, since=None)
+    async with database.read() as session:
+        ended = {run.id: run.state for run in await session.scalars(select(Run))}
+    assert [ended[run_id] for run_id in runs.values()] == ["cancelled", "training", "training"]
+
+
+async def test_what_a_run_read_as_it_is_now_taints_nothing(database: Database, tmp_path: Path) -> None:
+    """A message that was edited before the run began was learned with its new words."""
+    async with database.begin() as session:
+        await said(session, "the code of C1?", ts="100.000", place=Place("T1", "C1", "1.0"))
+        await change_message(session, "T1", "C1", ts="100.000", text="the secret number of C1?")
+    await teach(database, tmp_path)
+    await take_back_erased(database, tmp_path, since=None)
+    assert set((await states(database)).values()) == {"active"}
+
+
+async def test_what_is_too_old_takes_the_examples_and_not_the_adapter(database: Database, tmp_path: Path) -> None:
+    """Retention is about what is stored: the adapter was trained when it might be; the words in files go."""
+    runs = await teach(database, tmp_path)
+    async with database.begin() as session:
+        await session.execute(update(Message).values(created_at=now() - timedelta(days=20)))
+    assert await forget_expired(database, 15) == 3
+    await take_back_erased(database, tmp_path, since=None)
+    assert set((await states(database)).values()) == {"active"}
+    assert left(tmp_path, runs["C1"]) == {"adapter.gguf", "data.json"}
+
+
+async def test_a_person_who_is_forgotten_is_written_down_by_checksums_alone(database: Database, tmp_path: Path) -> None:
+    """Every row that went, no word, no name; and the adapters go at once."""
+    await teach(database, tmp_path)
+    async with database.read() as session:
+        before = (await session.execute(select(Message.__table__))).mappings().first()
+    forgotten = await forget_everywhere(database, "U1", by="U1", folder=tmp_path)
+    assert forgotten.adapters == ("a1", "a2", "a3")
+    async with database.read() as session:
+        gone = list(await session.scalars(select(Erasure)))
+    assert sorted(row.row_table for row in gone) == sorted(["answers", "corrections", "messages"] * 3)
+    assert {row.cause for row in gone} == {Cause.PERSON}
+    assert before is not None
+    assert hash_row(before) in {row.sha256 for row in gone}
+    assert "U1" not in "".join(f"{row.row_id} {row.scope}" for row in gone)
+
+
+async def test_an_engine_that_is_away_is_asked_again(database: Database, tmp_path: Path) -> None:
+    """Nothing is taken for done before it is."""
+    await teach(database, tmp_path)
+    asked: list[str] = []
+
+    async def forget(scope: str) -> None:
+        asked.append(scope)
+        if len(asked) == 1:
+            raise EngineUnavailable
+
+    erasing = Erasing(database, forget, tmp_path)
+    async with database.begin() as session:
+        await forget_message(session, "T1", "C1", ts="100.000")
+    with pytest.raises(EngineUnavailable):
+        await erasing.look()
+    await erasing.look()
+    assert asked == ["T1/C1/1.0", "T1/C1/1.0", "summary/T1/C1/1.0"]

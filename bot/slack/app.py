@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
@@ -20,10 +21,13 @@ from bot.slack.commands.status import build_status_commands
 from bot.slack.commands.table import Desk, register_commands
 from bot.slack.commands.thread_orders import ThreadOrders
 from bot.slack.commands.turns import build_turn_commands
-from bot.slack.events import register_events, register_intake
+from bot.slack.events import register_events, register_intake, register_stop
 from bot.slack.feedback.lessons import Lessons
 from bot.slack.feedback.listeners import register_feedback
 from bot.slack.feedback.reactions import Reactions
+from bot.slack.home.actions import register_home
+from bot.slack.home.page import Home
+from bot.slack.home.suggestions import Suggestions
 from bot.slack.intake import Intake
 from bot.slack.learning.actions import register_learning
 from bot.slack.learning.commands import build_learning_commands
@@ -65,14 +69,15 @@ def build_slack_app(
     speech: Speech,
     tools: Tools,
     reactions: Reactions,
-    learning: Learning | None = None,
+    learning: Learning,
+    budgets: Budgets,
+    folder: Path,
     workspaces: Workspaces | None = None,
     commands: Sequence[Command] = (),
-    budgets: Budgets | None = None,
 ) -> AsyncApp:
-    """Build the app that answers Slack's requests over either transport; without *learning* nothing of it is shown.
+    """Build the app that answers Slack's requests over either transport.
 
-    *commands* are those that need what only the composition root has.
+    *commands* are those that need what only the composition root has; *folder* is where data are kept.
     """
     app = _build_bolt(client, identity=identity, workspaces=workspaces, signing_secret=signing_secret)
     register_intake(app, intake)
@@ -83,7 +88,7 @@ def build_slack_app(
     edits = Edits(database, turns, answering=answering, calls=calls)
     register_edits(app, edits)
     register_changes(app, database=database, answering=answering, directory=directory, edits=edits)
-    register_events(app, turns=turns, answering=answering, calls=calls, access=access, learning=learning)
+    register_stop(app, database=database, answering=answering, calls=calls, access=access)
     register_manners(app, database=database, calls=calls)
     form = ChannelForm(database, calls, access, learning)
     register_channel_form(app, form)
@@ -93,10 +98,10 @@ def build_slack_app(
         *build_turn_commands(database, answering, turns.wake),
         *build_status_commands(database, engine, learning, budgets),
         *build_manner_commands(database),
-        *build_preference_commands(database),
+        *build_preference_commands(database, learning),
         *build_tool_commands(tools),
         *build_channel_form_commands(form),
-        *(build_learning_commands(learning, access) if learning is not None else []),
+        *build_learning_commands(learning, access),
         *commands,
     ]
     every_command.sort(key=lambda command: command.name != ASK)  # what people want most comes first
@@ -109,19 +114,22 @@ def build_slack_app(
     register_shortcuts(app, tools=tools, database=database, calls=calls, directory=directory, lessons=lessons)
     register_feedback(app, database=database, reactions=reactions, lessons=lessons)
     register_review(app, database=database, calls=calls)
-    answering.explains = _register_learning(app, learning, database=database, calls=calls, access=access)
-    return app
-
-
-def _register_learning(
-    app: AsyncApp, learning: Learning | None, *, database: Database, calls: Calls, access: Access
-) -> bool:
-    """Register what belongs to learning; return whether there is any."""
-    if learning is None:
-        return False
+    home = Home(
+        database,
+        calls,
+        access=access,
+        speech=speech,
+        engine=engine,
+        learning=learning,
+        budgets=budgets,
+        folder=folder,
+    )
+    register_home(app, home=home, desk=desk)
+    register_events(app, turns=turns, home=home, suggestions=Suggestions(database, calls, directory))
     register_learning(app, learning=learning, calls=calls, access=access)
     register_why(app, database=database, calls=calls, learning=learning, access=access)
-    return True
+    answering.explains = True
+    return app
 
 
 def _build_bolt(

@@ -2,21 +2,23 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
-from bot.learning.control import Learning
-from bot.slack.blocks import section
 from bot.slack.calls import Calls
-from bot.slack.commands.orders import Role
+from bot.slack.commands.turns import tell_who_stops
+from bot.slack.home.page import Home
+from bot.slack.home.suggestions import Suggestions
 from bot.slack.intake import IN_LINE, Intake
-from bot.slack.learning.home import publish_home
-from bot.slack.people.access import Access, tell_refusal
-from bot.slack.setup.manifest import list_suggestions
+from bot.slack.people.access import Access
 from bot.slack.turns.answering import Answering
+from bot.slack.turns.elsewhere import Elsewhere
+from bot.slack.turns.status import end_status
 from bot.slack.turns.turns import Turns
+from bot.storage.db import Database
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +44,8 @@ def register_intake(app: AsyncApp, intake: Intake) -> None:
         return None
 
 
-def register_events(
-    app: AsyncApp,
-    *,
-    turns: Turns,
-    answering: Answering,
-    calls: Calls,
-    access: Access,
-    learning: Learning | None = None,
-) -> None:
-    """Register what the assistant does about messages, its two tabs and Slack's Stop button."""
+def register_events(app: AsyncApp, *, turns: Turns, home: Home, suggestions: Suggestions) -> None:
+    """Register what the assistant does about messages and its two tabs."""
 
     @app.event("message")
     @app.event("app_mention")
@@ -59,26 +53,36 @@ def register_events(
         turns.wake()
 
     @app.event("app_context_changed")
-    async def handle_context_changed() -> None:
-        """Hear which conversation somebody looks at, and keep nothing of it."""
+    async def handle_context_changed(body: dict[str, Any], event: dict[str, Any]) -> None:
+        place = str(event["user"]), str(body.get("team_id") or ""), str(event.get("channel") or "")
+        await suggestions.look(*place, event.get("context") or {})
 
     @app.event("app_home_opened")
-    async def handle_home_opened(event: dict[str, Any]) -> None:
+    async def handle_home_opened(body: dict[str, Any], event: dict[str, Any]) -> None:
         if event.get("tab") == "messages":
-            await calls.call_if_possible(
-                "assistant.threads.setSuggestedPrompts", channel_id=event["channel"], prompts=list_suggestions()
-            )
-        elif event.get("tab") == "home" and learning is not None:
-            role = await access.role_of(event["user"])
-            if role is Role.NOBODY:
-                closed = {"type": "home", "blocks": [section(tell_refusal(role, Role.MEMBER))]}
-                await calls.call_if_possible("views.publish", user_id=event["user"], view=closed)
-                return
-            await publish_home(calls, event["user"], learning, role >= Role.ADMIN)
+            await suggestions.open(str(event["user"]), str(body.get("team_id") or ""), str(event["channel"]))
+        elif event.get("tab") == "home":
+            await home.publish(str(event["user"]))
+
+
+def register_stop(app: AsyncApp, *, database: Database, answering: Answering, calls: Calls, access: Access) -> None:
+    """Register Slack's Stop button, which waits for nothing; Slack shows it to everybody in a thread."""
+    elsewhere = Elsewhere(database)
 
     @app.event("agent_session_stopped")
     async def handle_stop(event: dict[str, Any]) -> None:
-        draft = answering.running(str(event.get("channel")), str(event.get("thread_ts")))
-        user_id = str(event.get("user"))
-        if draft is not None and (user_id == draft.question.user_id or await access.is_admin(user_id)):
-            draft.stop.set()
+        channel_id, thread_ts = str(event.get("channel")), str(event.get("thread_ts"))
+        user_id, draft = str(event.get("user")), answering.running(channel_id, thread_ts)
+        is_theirs: bool | None
+        if draft is not None:
+            is_theirs = user_id == draft.question.user_id or await access.is_admin(user_id)
+            if is_theirs:
+                draft.stop_by(user_id)
+        else:
+            is_admin = partial(access.is_admin, user_id)
+            is_theirs = await elsewhere.stop(channel_id, thread_ts=thread_ts, user_id=user_id, is_admin=is_admin)
+        if is_theirs is None:
+            await end_status(calls, channel_id, thread_ts)  # nothing is written, so nothing may say so
+        elif not is_theirs:
+            place = {"channel": channel_id, "thread_ts": thread_ts, "user": user_id}
+            await calls.call_if_possible("chat.postEphemeral", text=tell_who_stops(), **place)

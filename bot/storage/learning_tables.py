@@ -107,6 +107,7 @@ class Run(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     reported_at: Mapped[datetime | None]
+    picture_id: Mapped[str] = mapped_column(String(32), default="", server_default="")  # of its curves in Slack
 
 
 class RunExample(Base):

@@ -152,18 +152,18 @@ async def test_the_home_tab_shows_and_switches(playground: Playground, bot: Runn
     await tom.open_home()
     await playground.wait_until(lambda: playground.home(tom.id), what="Tom's Home")
     assert "For admins" not in str(playground.home(tom.id))
-    await tom.act_in_home("learning_choose")
-    await playground.wait_until(lambda: "Learn from me" in str(playground.home(tom.id)), what="the other choice")
-    await tom.act_in_home("learning_news")
-    await playground.wait_until(lambda: "I do not tell you" in str(playground.home(tom.id)), what="silence")
+    await tom.act_in_home("home:learn")
+    await playground.wait_until(lambda: "'Learn from me'" in str(playground.home(tom.id)), what="the other choice")
+    await tom.act_in_home("home:news", "preferences news off")
+    await playground.wait_until(lambda: ": *no*" in str(playground.home(tom.id)), what="silence")
     assert await choices(rows) == [("person", "U0TOM", False), ("news", "U0TOM", False)]
 
     await maya.open_home()
     await playground.wait_until(lambda: "For admins" in str(playground.home(maya.id)), what="Maya's Home")
-    await maya.act_in_home("learning_pause")
+    await maya.act_in_home("home:pause")
     await playground.wait_until(lambda: "Training is paused" in str(playground.home(maya.id)), what="the pause")
     assert "training is paused" in (await order(playground, tom, "train"))["text"]
-    await maya.act_in_home("learning_resume")
+    await maya.act_in_home("home:pause")
     await playground.wait_until(lambda: "goes on as planned" in str(playground.home(maya.id)), what="going on")
 
 
@@ -236,7 +236,7 @@ async def test_adapters_are_promoted_compared_and_taken_back_from_slack(
     )
     await maya.open_home()
     await playground.wait_until(lambda: "`apprentice-2` answers" in str(playground.home(maya.id)), what="Maya's Home")
-    await maya.act_in_home("learning_rollback")
+    await maya.act_in_home("home:rollback")
     await playground.wait_until(
         lambda: "`apprentice-2` is taken back; `apprentice-1` answers" in str(playground.home(maya.id)), what="the old"
     )

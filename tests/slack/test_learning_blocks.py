@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from bot.learning.figures import BeforeAfter, Figure, Role, RunReport
 from bot.learning.views import AdapterLine, LearningStatus, Why
-from bot.playground.blocks import check_home, check_message_blocks, check_view
+from bot.playground.blocks import check_message_blocks, check_view
 from bot.slack.blocks import build_answer_buttons, build_correction_view
 from bot.slack.learning.figures import render_cost, render_figures, render_proofs, tell_difference
-from bot.slack.learning.home import HomeFacts, build_home
 from bot.slack.learning.report import build_report
 from bot.slack.learning.why import build_why, render_why
 from bot.slack.learning.words import build_permission, name_of, render_adapters, render_line, render_status
@@ -212,29 +211,6 @@ def test_a_status_in_words() -> None:
     assert "Last run, 8: not enough signal yet: 17 of 50" in whole
     assert "<@U0MAYA> (2026-11-27)" in render_status(STATUSES[2])
     assert name_of("<x>") == "&lt;x&gt;"
-
-
-@pytest.mark.parametrize("status", STATUSES)
-@pytest.mark.parametrize("is_admin", [True, False])
-def test_a_home_is_taken_by_slack(status: LearningStatus, *, is_admin: bool) -> None:
-    """Everybody sees what was learned and chooses; admins see adapters and switches."""
-    view = build_home(
-        HomeFacts(
-            status=status,
-            is_admin=is_admin,
-            is_learned_from=None,
-            has_news=True,
-            learned=report(),
-            adapters=[ADAPTER] * 40,
-            note="Done.",
-        )
-    )
-    said = texts_of(view)
-    assert check_home(view) == []
-    assert "50 corrections, 12 liked answers" in said
-    assert "Do not learn from me" in said
-    assert ("For admins" in said) is is_admin
-    assert ("Train now" in said) is (is_admin and bool(status.allowed_by))
 
 
 def test_the_lists_and_the_question_for_permission_fit() -> None:

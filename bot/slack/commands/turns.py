@@ -6,6 +6,7 @@ from collections.abc import Callable
 from bot.language import _
 from bot.slack.commands.orders import SILENCE, Call, Command, Reply, Role
 from bot.slack.turns.answering import Answering
+from bot.slack.turns.elsewhere import Elsewhere
 from bot.storage import inbox
 from bot.storage.answers import newest_answer
 from bot.storage.db import Database
@@ -48,10 +49,24 @@ class TurnOrders:
         draft = self._answering.running(call.channel_id, thread_ts) if thread_ts else None
         draft = draft or (None if thread_ts else self._answering.running_for(call.user_id, call.channel_id))
         if draft is None:
-            return Reply(_("I am not writing anything here."), is_done=False)
+            return await self._stop_elsewhere(call)
         if draft.question.user_id != call.user_id and call.role < Role.ADMIN:
-            return Reply(_("Only whoever asked, or an admin, can stop this answer."), is_done=False)
-        draft.stop.set()
+            return Reply(tell_who_stops(), is_done=False)
+        draft.stop_by(call.user_id)
+        return SILENCE if call.thread_ts else Reply(_("Stopped."))
+
+    async def _stop_elsewhere(self, call: Call) -> Reply:
+        async def is_admin() -> bool:
+            return call.role >= Role.ADMIN
+
+        elsewhere = Elsewhere(self._database)
+        is_stopped = await elsewhere.stop(
+            call.channel_id, thread_ts=call.thread_ts or "", user_id=call.user_id, is_admin=is_admin
+        )
+        if is_stopped is None:
+            return Reply(_("I am not writing anything here."), is_done=False)
+        if not is_stopped:
+            return Reply(tell_who_stops(), is_done=False)
         return SILENCE if call.thread_ts else Reply(_("Stopped."))
 
     async def retry(self, call: Call) -> Reply:
@@ -75,3 +90,8 @@ class TurnOrders:
             is_new = await inbox.accept(session, arrival)
         self._wake()
         return SILENCE if is_new else Reply(_("Another answer is on its way already."), is_done=False)
+
+
+def tell_who_stops() -> str:
+    """Say who may stop an answer."""
+    return _("Only whoever asked, or an admin, can stop this answer.")

@@ -1,6 +1,6 @@
-"""Buttons about learning: allow, promote, roll back, veto, train, pause, and what each person chooses."""
+"""Buttons about learning below what is told of it: allow, promote, roll back, veto, and hear no more of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
@@ -11,50 +11,37 @@ from bot.learning.control import Learning
 from bot.slack.calls import Calls
 from bot.slack.commands.orders import Role
 from bot.slack.delivery.render import escape
-from bot.slack.learning import home as learning_home
 from bot.slack.learning import report as learning_report
 from bot.slack.learning.commands import LearningOrders, tell_rollback
-from bot.slack.learning.home import publish_home
-from bot.slack.learning.orders import ADAPTERS, ME, TRAIN, Order
+from bot.slack.learning.orders import ADAPTERS, TRAIN, Order
 from bot.slack.learning.words import ALLOW
 from bot.slack.people.access import Access, tell_refusal
-
-ORDERS: dict[str, Callable[[str], Order]] = {
-    learning_home.TRAIN_NOW: lambda _: Order(TRAIN, "now"),
-    learning_home.PAUSE: lambda _: Order(TRAIN, "pause"),
-    learning_home.RESUME: lambda _: Order(TRAIN, "resume"),
-    learning_home.CHOOSE: lambda value: Order(ME, value),
-    learning_report.PROMOTE: lambda value: Order(ADAPTERS, "promote", value),
-}
 
 
 def register_learning(app: AsyncApp, *, learning: Learning, calls: Calls, access: Access) -> None:
     """Register every button about learning; each acknowledges first and works afterwards."""
     buttons = LearningButtons(learning, calls, access=access)
-    for action_id in ORDERS:
-        app.action(action_id)(buttons.handle_order)
+    app.action(learning_report.PROMOTE)(buttons.handle_promote)
     app.action(ALLOW)(buttons.handle_allow)
     app.action(learning_report.ROLLBACK)(buttons.handle_rollback)
     app.action(learning_report.VETO)(buttons.handle_veto)
     app.action(learning_report.NO_NEWS)(buttons.handle_news)
-    app.action(learning_home.NEWS)(buttons.handle_news)
 
 
 class LearningButtons:
-    """What is pressed below a report, in the Home, and below the question for permission."""
+    """What is pressed below a report, and below the question for permission."""
 
     def __init__(self, learning: Learning, calls: Calls, *, access: Access) -> None:
         self._learning = learning
         self._calls = calls
         self._orders = LearningOrders(learning, access=access)
 
-    async def handle_order(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
+    async def handle_promote(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Do what the command of the same name does."""
         await ack()
-        action = body["actions"][0]
-        order = ORDERS[action["action_id"]](str(action.get("value")))
+        order = Order(ADAPTERS, "promote", str(body["actions"][0].get("value")))
         reply = await self._orders.carry_out(order, user_id=body["user"]["id"])
-        await self._tell(body, respond, reply.text, is_for_all=reply.is_done and order.is_for_admins)
+        await self._tell(body, respond, reply.text, is_for_all=reply.is_done)
 
     async def handle_allow(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Keep that this admin, whom the question was put to, allowed the training."""
@@ -97,23 +84,17 @@ class LearningButtons:
         await self._tell(body, respond, text, is_for_all=is_done)
 
     async def handle_news(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
-        """Tell somebody what was learned of theirs from now on, or no more."""
+        """Tell somebody no more what was learned of theirs."""
         await ack()
-        user_id, is_wanted = body["user"]["id"], body["actions"][0].get("value") == "on"
-        await self._learning.choose("news", user_id, is_allowed=is_wanted, by=user_id)
-        on, off = _("I tell you when your corrections are learned."), _("I will not tell you such things.")
-        text = on if is_wanted else off
-        await self._tell(body, respond, text)
+        user_id = body["user"]["id"]
+        await self._learning.choose("news", user_id, is_allowed=False, by=user_id)
+        await self._tell(body, respond, _("I will not tell you such things."))
 
     async def _tell(
         self, body: Mapping[str, Any], respond: AsyncRespond, text: str, *, is_for_all: bool = False
     ) -> None:
-        """Say it where it was pressed: in the Home, or to that person alone; what changed for all, below the report."""
+        """Say it to whoever pressed, and what changed for all below the report."""
         user_id, message = body["user"]["id"], body.get("message")
-        if (body.get("container") or {}).get("type") == "view":
-            is_admin = await self._orders.is_admin(user_id)
-            await publish_home(self._calls, user_id, self._learning, is_admin, note=text)
-            return
         await respond(text=text, response_type="ephemeral", replace_original=False)
         channel_id = str((body.get("channel") or {}).get("id", ""))
         if is_for_all and message is not None and not channel_id.startswith("D"):

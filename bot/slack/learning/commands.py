@@ -28,6 +28,7 @@ from bot.slack.learning.report import build_report
 from bot.slack.learning.words import build_permission, name_of, render_adapters, render_status
 from bot.slack.people.access import Access, tell_refusal
 from bot.slack.setup.manifest import COMMAND
+from bot.storage.choices import CHANNEL as CHOICE_OF_CHANNEL
 from bot.storage.choices import OWN_ADAPTER
 from bot.storage.tables import new_id
 
@@ -147,6 +148,8 @@ class LearningOrders:
             return await self._show(words, channel_id)
         if order.verb == "compare":
             return await self._compare(words, channel_id)
+        if order.verb == "choice":
+            return await self._let_choose(words.lower(), user_id)
         lines = await learning.adapters()
         channels = {line.name: line.channel_id for line in lines}
         if order.verb == "promote":
@@ -161,6 +164,18 @@ class LearningOrders:
         report = (await self._learning.report(name)).for_reader_in(channel_id)
         state = next((line.state for line in await self._learning.adapters() if line.name == report.adapter), "")
         return Reply(report.outcome or _("Run {run}").format(run=report.run_id), build_report(report, state=state))
+
+    async def _let_choose(self, word: str, user_id: str) -> Reply:
+        if word:
+            await self._learning.let_choose(is_allowed=word == "on", by=user_id)
+        if await self._learning.choosable() is None:
+            return Reply(_("What answers is the same for everybody; nobody chooses."))
+        return Reply(
+            _(
+                "Everybody may choose in their Home what answers them: what everybody gets, the base model, or an "
+                "adapter that answered before and that nobody who opted out since can be in."
+            )
+        )
 
     async def _compare(self, words: str, channel_id: str) -> Reply:
         known = [line.name for line in await self._learning.adapters()]
@@ -190,6 +205,8 @@ class LearningOrders:
         if verb != "status":
             await self._learning.choose(kind, subject_id, is_allowed=verb == "on", by=user_id)
         is_allowed = await self._learning.is_chosen(kind, subject_id)
+        if kind == CHOICE_OF_CHANNEL and is_allowed is None and not await self._learning.learns_from(subject_id):
+            return Reply(tell_off_channel())
         return Reply(tell_choice(kind, is_allowed=is_allowed))
 
 
@@ -219,6 +236,12 @@ def tell_own() -> str:
 def tell_shared() -> str:
     """Say that a channel has no adapter of its own any more."""
     return _("This channel gets what everybody gets from the next question on; its own adapter is put away.")
+
+
+def tell_off_channel() -> str:
+    """Say that nobody has turned a channel on."""
+    sentence = _("I do not learn from what is said to me in this channel: no admin has turned it on ({command}).")
+    return sentence.format(command=f"`{COMMAND} learn-from-channel on`")
 
 
 def tell_choice(kind: str, *, is_allowed: bool | None) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -21,7 +22,7 @@ from bot.storage.adapters import adapter_in, adapter_of_run
 from bot.storage.choices import newest_choice
 from bot.storage.db import Database
 from bot.storage.learning_tables import AdapterState
-from bot.storage.runs import find_run, mark_told, untold
+from bot.storage.runs import find_run, keep_picture, mark_told, untold
 from bot.storage.tables import now
 
 PEOPLE = ("U", "W")  # what the ids of people begin with
@@ -64,7 +65,14 @@ class LearningNews:
         picture, shown = await asyncio.to_thread(_read, report.picture), report.for_reader_in(target)
         try:
             with speaking(await self._language_in(target)):
-                await post_report(self._calls, channel_id=target, report=shown, picture=picture, state=state)
+                await post_report(
+                    self._calls,
+                    channel_id=target,
+                    report=shown,
+                    picture=picture,
+                    state=state,
+                    keep=partial(self._keep_picture, report.run_id),
+                )
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             if is_passing(error):
                 raise DeliveryError("Slack is away; the report of a run is posted later.", is_passing=True) from error
@@ -73,6 +81,10 @@ class LearningNews:
                 error_code(error),
                 target,
             )
+
+    async def _keep_picture(self, run_id: int, picture_id: str) -> None:
+        async with self._database.begin() as session:
+            await keep_picture(session, run_id, picture_id)
 
     async def tell(self, event: Event) -> None:
         """Say what the watch did; an adapter that became active also has authors to tell."""

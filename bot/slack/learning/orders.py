@@ -8,12 +8,12 @@ from bot.language import _
 
 TRAIN, ADAPTERS, ME, CHANNEL = "train", "adapters", "learn-from-me", "learn-from-channel"
 TRAIN_VERBS = ("status", "now", "dry", "pause", "resume", "cancel", "on", "off")
-ADAPTER_VERBS = ("list", "show", "promote", "rollback", "compare")
+ADAPTER_VERBS = ("list", "show", "promote", "rollback", "compare", "choice")
 CHOICES = ("status", "on", "off")
 OWN, SHARED = "own", "shared"
 USES = {
     TRAIN: f"[{'|'.join(TRAIN_VERBS)}]",
-    ADAPTERS: "[list|show NAME|promote NAME|rollback [NAME] [why]|compare [NAME …:] QUESTION]",
+    ADAPTERS: "[list|show NAME|promote NAME|rollback [NAME] [why]|compare [NAME …:] QUESTION|choice [on|off]]",
     ME: "[on|off]",
     CHANNEL: f"[on|off|{OWN}|{SHARED}]",
 }
@@ -74,6 +74,7 @@ def _parse_adapters(verb: str, words: str) -> Order | Misuse:
         "promote": is_named,
         "rollback": True,
         "compare": bool(words),
+        "choice": words.lower() in {"", "on", "off"},
     }
     if fits.get(verb, False):
         return Order(ADAPTERS, verb, words)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -95,11 +95,18 @@ def tell_picture() -> str:
 
 
 async def post_report(
-    calls: Calls, *, channel_id: str, report: RunReport, picture: bytes | None, state: str = ""
+    calls: Calls,
+    *,
+    channel_id: str,
+    report: RunReport,
+    picture: bytes | None,
+    state: str = "",
+    keep: Callable[[str], Awaitable[None]] | None = None,
 ) -> str:
     """Post the report and return its timestamp; its picture goes into its thread, and from there into the report.
 
-    Without the picture the report is complete all the same: a line says why it is not there.
+    Without the picture the report is complete all the same: a line says why it is not there. *keep* hears the picture's
+    id in Slack, under which it can be shown elsewhere too.
     """
     text = _("Run {run}: {outcome}").format(run=report.run_id, outcome=report.outcome or _("ended"))
     posted = await calls.call(
@@ -116,6 +123,8 @@ async def post_report(
         shown = build_report(report, state=state, picture_note=note)
         await calls.call_if_possible("chat.update", **update, blocks=shown)
         return ts
+    if keep is not None:
+        await keep(picture_id)
     if not await _show_picture(calls, update, build_report(report, state=state, picture_id=picture_id)):
         shown = build_report(report, state=state, picture_note=_("The picture of the curves is in this thread."))
         await calls.call_if_possible("chat.update", **update, blocks=shown)

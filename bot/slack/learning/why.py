@@ -88,12 +88,13 @@ def _kept(why: Why) -> str:
 
 
 def _learned(why: Why) -> str:
+    chosen = ["_" + _("Whoever asked chose this in their preferences.") + "_"] if why.is_chosen else []
     if not why.adapter:
-        return _("Nothing of your team: the base model answered.")
+        return "\n".join([_("Nothing of your team: the base model answered."), *chosen])
     when = f", {tell_time(why.run_finished_at)}" if why.run_finished_at else ""
     run = _(" (run {run}{when})").format(run=why.run_id, when=when) if why.run_id is not None else ""
     head = _("Adapter `{adapter}`").format(adapter=escape(why.adapter))
-    return "\n".join([f"{head}{run}", *(f"• {escape(what)}" for what in why.learned_from)])
+    return "\n".join([f"{head}{run}", *(f"• {escape(what)}" for what in why.learned_from), *chosen])
 
 
 def _prompt(why: Why) -> str:

@@ -23,7 +23,7 @@ class Directory:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._users: dict[str, tuple[float, Mapping[str, Any]]] = {}
-        self._channels: dict[str, tuple[float, Audience]] = {}
+        self._channels: dict[str, tuple[float, Mapping[str, Any]]] = {}
 
     async def name(self, user_id: str) -> str:
         """Return the name that people see, or the id when Slack does not tell."""
@@ -65,15 +65,19 @@ class Directory:
             return Audience.SHARED
         if channel_type == "im" or channel_id.startswith("D"):
             return Audience.DIRECT
+        return _audience(await self.channel(channel_id), channel_type=channel_type)
+
+    async def channel(self, channel_id: str) -> Mapping[str, Any]:
+        """Return what Slack says about a channel; empty where it says nothing."""
         key = key_of(channel_id)
         known = self._channels.get(key)
         if known and time.monotonic() - known[0] < FRESH_S:
             return known[1]
         answer = await self._calls.call_if_possible("conversations.info", channel=channel_id)
-        audience = _audience((answer or {}).get("channel") or {}, channel_type=channel_type)
-        if answer is not None:
-            self._channels[key] = (time.monotonic(), audience)
-        return audience
+        if answer is None:
+            return {}
+        self._channels[key] = (time.monotonic(), answer.get("channel") or {})
+        return self._channels[key][1]
 
 
 def _display_name(user: Mapping[str, Any]) -> str:

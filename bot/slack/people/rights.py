@@ -16,7 +16,7 @@ from bot.slack.commands.orders import Role
 from bot.slack.feedback.afterwards import NO_HINTS
 from bot.slack.feedback.lessons import LESSON, LESSON_NO, LESSON_YES
 from bot.slack.feedback.verdicts import VERDICT
-from bot.slack.learning import home as learning_home
+from bot.slack.home.controls import HOME
 from bot.slack.learning import report as learning_report
 from bot.slack.learning.words import ALLOW
 from bot.slack.people.access import Access, tell_refusal
@@ -35,17 +35,13 @@ BUTTONS: dict[str, Role] = {
     blocks.WHY: Role.MEMBER,
     answer_choice.CHOOSE: Role.MEMBER,
     answer_choice.SHARE: Role.MEMBER,
-    learning_home.CHOOSE: Role.MEMBER,
-    learning_home.NEWS: Role.MEMBER,
+    HOME: Role.MEMBER,  # the order behind the element has a role of its own
     learning_report.NO_NEWS: Role.MEMBER,
     VERDICT: Role.MEMBER,  # only for the author of what was corrected
     NO_HINTS: Role.MEMBER,
     LESSON: Role.MEMBER,
     LESSON_YES: Role.MEMBER,  # only for the author of what was written
     LESSON_NO: Role.MEMBER,
-    learning_home.TRAIN_NOW: Role.ADMIN,
-    learning_home.PAUSE: Role.ADMIN,
-    learning_home.RESUME: Role.ADMIN,
     learning_report.PROMOTE: Role.ADMIN,
     learning_report.ROLLBACK: Role.ADMIN,
     learning_report.VETO: Role.ADMIN,

@@ -1,0 +1,1 @@
+"""The app's own two tabs: what Home shows, section by section, and what Messages suggests to ask."""

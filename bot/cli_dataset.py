@@ -129,6 +129,7 @@ async def _opened() -> "AsyncIterator[tuple[Database, dict[str, Any], bool]]":
         DataPolicy(),
         least_points=settings.training_least_signal,
         needs_review=settings.review_before_training,
+        needs_consent=not settings.is_playground,
         uses_signs=settings.implicit_feedback,
     )
     prompts = PromptBook(shipped("prompts"), settings.prompts_dir)

@@ -84,6 +84,7 @@ def read_policy(settings: Settings) -> DataPolicy:
         DataPolicy(),
         least_points=settings.training_least_signal,
         needs_review=settings.review_before_training,
+        needs_consent=not settings.is_playground,
         uses_signs=settings.implicit_feedback,
     )
 

@@ -33,7 +33,7 @@ async def ask_for_own(session: Session, channel_id: str, *, by: str) -> None:
             "everybody's: give up one of them first, with `learn-from-channel shared` there."
         )
     learned_from = await newest_choice(session, kind=CHANNEL, subject_id=channel_id)
-    if learned_from is not None and not learned_from.is_allowed:
+    if learned_from is None or not learned_from.is_allowed:
         save_choice(session, kind=CHANNEL, subject_id=channel_id, is_allowed=True, by=by)
     save_choice(session, kind=OWN_ADAPTER, subject_id=channel_id, is_allowed=True, by=by)
 

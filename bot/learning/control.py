@@ -325,7 +325,7 @@ class Learning:
         return None if chosen is None else chosen.is_allowed
 
     async def learns_from(self, channel_id: str) -> bool:
-        """Return whether what is said in a channel may be learned from; nothing chosen means no, where people are real."""
+        """Return whether a channel may be learned from; where people are real, nothing chosen means no."""
         chosen = await self.is_chosen(CHANNEL, channel_id)
         return not self._config.policy.needs_consent if chosen is None else chosen
 

@@ -28,6 +28,7 @@ class LearningStatus:
     last_run_id: int | None = None
     last_outcome: str = ""
     last_ended_at: datetime | None = None
+    agreed: int | None = None  # how many channels an admin has turned on; None: that is not needed here
     channels: Mapping[str, str] = field(default_factory=dict)  # that want their own, with what answers there now
 
 

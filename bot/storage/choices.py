@@ -1,5 +1,6 @@
 """Whether a person's or a channel's words may be learned from: kept as history, the newest row of a subject counts."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -15,11 +16,13 @@ class OptedOut:
     """The ids of the people and channels whose words nothing may be learned from; *own* are those for themselves alone.
 
     A channel in *own* has asked for an adapter of its own. What only its people could read goes nowhere else then.
+    *agreed* are the channels that an admin has turned on, those in *own* among them.
     """
 
     people: frozenset[str] = frozenset()
     channels: frozenset[str] = frozenset()
     own: frozenset[str] = frozenset()
+    agreed: frozenset[str] = frozenset()
 
 
 def save_choice(session: AsyncSession, *, kind: str, subject_id: str, is_allowed: bool, by: str) -> None:
@@ -34,7 +37,7 @@ async def newest_choice(session: AsyncSession, *, kind: str, subject_id: str) ->
 
 
 async def load_opted_out(session: AsyncSession) -> OptedOut:
-    """Return everybody and every channel whose newest choice is no, and the channels that want their own adapter."""
+    """Return everybody and every channel whose newest choice is no, and the channels whose newest choice is yes."""
     place = func.row_number().over(
         partition_by=(TrainingChoice.kind, TrainingChoice.subject_id),
         order_by=(TrainingChoice.at.desc(), TrainingChoice.id.desc()),
@@ -42,11 +45,12 @@ async def load_opted_out(session: AsyncSession) -> OptedOut:
     ranked = select(TrainingChoice.kind, TrainingChoice.subject_id, TrainingChoice.is_allowed, place.label("place"))
     newest = ranked.subquery()
     rows = await session.execute(
-        select(newest.c.kind, newest.c.subject_id).where(
-            newest.c.place == 1, newest.c.is_allowed == (newest.c.kind == OWN_ADAPTER)
-        )
+        select(newest.c.kind, newest.c.is_allowed, newest.c.subject_id).where(newest.c.place == 1)
     )
-    found: dict[str, set[str]] = {PERSON: set(), CHANNEL: set(), OWN_ADAPTER: set()}
-    for kind, subject_id in rows:
-        found.setdefault(kind, set()).add(subject_id)
-    return OptedOut(*(frozenset(found[kind]) for kind in (PERSON, CHANNEL, OWN_ADAPTER)))
+    found: dict[tuple[str, bool], set[str]] = defaultdict(set)
+    for kind, is_allowed, subject_id in rows:
+        found[kind, is_allowed].add(subject_id)
+    own = frozenset(found[OWN_ADAPTER, True])
+    return OptedOut(
+        frozenset(found[PERSON, False]), frozenset(found[CHANNEL, False]), own, own | frozenset(found[CHANNEL, True])
+    )

@@ -33,16 +33,19 @@ async def count_signals(
     without: OptedOut,
     channel_id: str = "",
     needs_review: bool = False,
+    needs_consent: bool = False,
 ) -> SignalCounts:
     """Count what could be learned from, everywhere or in one channel.
 
-    A vote beside the same person's correction or preference says nothing more.
+    A vote beside the same person's correction or preference says nothing more. *needs_consent* counts only what was
+    said in channels that an admin has turned on, and what was taught to everyone in direct messages.
     """
     here = (
         Thread.channel_id == channel_id
         if channel_id
         else or_(Thread.channel_id.not_in(without.own), Thread.audience == Audience.PUBLIC)
     )
+    agreed = or_(Thread.channel_id.in_(without.agreed), Thread.audience == Audience.DIRECT)
     counts: list[int] = []
     people: set[str] = set()
     for table, answer_id, conditions in _kinds(audiences, needs_review=needs_review):
@@ -54,6 +57,7 @@ async def count_signals(
             Message.user_id.not_in(without.people),
             Thread.channel_id.not_in(without.channels),
             here,
+            *([agreed] if needs_consent else []),
         )
         found = (await session.execute(query.group_by(table.user_id))).all()
         counts.append(sum(row[1] for row in found))

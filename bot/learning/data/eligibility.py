@@ -9,6 +9,7 @@ from bot.storage.tables import Audience
 
 SHARED_PLACE = "said in a channel that is shared with another organisation"
 OTHER_CHANNEL = "said in another channel"
+NOT_AGREED = "said in a channel that no admin has turned on"
 OWN_CHANNEL = "said in a private channel that has an adapter of its own"
 NOT_PUBLIC = "said where not everybody could read it"
 UNWILLING = "somebody in it does not want to be learned from"
@@ -33,6 +34,9 @@ def find_bar(signal: Signal, *, policy: DataPolicy, without: OptedOut) -> str:
         return UNWILLING
     if signal.channel_id in without.channels:
         return UNWILLING_CHANNEL
+    is_direct = Audience.DIRECT in signal.audiences  # then its author gave it to everyone, and nobody else decides
+    if policy.needs_consent and not is_direct and signal.channel_id not in without.agreed:
+        return NOT_AGREED
     return _find_bar_of_answer(signal)
 
 

@@ -50,6 +50,7 @@ async def count_points(database: Database, *, policy: DataPolicy, since: datetim
             without=without,
             channel_id=policy.only_channel,
             needs_review=policy.needs_review,
+            needs_consent=policy.needs_consent,
         )
         used = await count_people(session, most=policy.least_people, channel_id=policy.only_channel)
     worth = policy.points

@@ -51,6 +51,7 @@ class DataPolicy:
     again from what is stored, so that a message that was edited or deleted since is not learned from the served tokens;
     it costs a call of the engine for each row. *only_channel* is the channel whose own adapter it is for: then nothing
     of any other is read. *needs_review* lets nothing be learned from a correction that no reviewer has approved.
+    *needs_consent* lets nothing be learned from a channel that no admin has turned on.
     *uses_signs* takes what people showed without saying it for weak dislikes: to train on, never to judge by.
     """
 
@@ -77,6 +78,7 @@ class DataPolicy:
     checks_served: bool = True
     only_channel: str = ""
     needs_review: bool = False
+    needs_consent: bool = False
     uses_signs: bool = False
 
     def for_channel(self, channel_id: str) -> Self:

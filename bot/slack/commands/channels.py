@@ -65,10 +65,10 @@ class ChannelOrders:
         return done(said, f"channels mode {channel_id} {before}")
 
     async def _set_training(self, channel_id: str, call: Call, *, is_allowed: bool) -> Reply:
-        was = await self._learning.is_chosen(CHANNEL, channel_id)
+        was = await self._learning.learns_from(channel_id)
         await self._learning.choose(CHANNEL, channel_id, is_allowed=is_allowed, by=call.user_id)
         said = _("I may learn from {channel}.") if is_allowed else _("I learn nothing from {channel} any more.")
-        undo = f"channels training {channel_id} {OFF if was is False else ON}"
+        undo = f"channels training {channel_id} {ON if was else OFF}"
         return done(said.format(channel=f"<#{channel_id}>"), undo)
 
 

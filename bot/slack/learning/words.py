@@ -38,8 +38,9 @@ If you allow it, I read at night what people wrote *to me*, what I answered, �
 a small addition to my model with it, an adapter. All of it stays on your own machines.
 • I learn from messages that were addressed to me, from my own answers and from what people taught me; never from \
 other talk in your channels.
-• What I learned shows in answers to others. For everybody I learn from public channels, and from corrections whose \
-author ticked _Teach this to everyone_. A channel, also a private one, can get an adapter that learns only there and \
+• What I learned shows in answers to others. For everybody I learn from the public channels that an admin turns on \
+(`{command} learn-from-channel on`), and from corrections whose author ticked _Teach this to everyone_. A channel, \
+also a private one, can get an adapter that learns only there and \
 answers only there, if an admin asks for it. I leave out what looks like a secret, as well as I can: not perfectly.
 • Each person can stay out (`{command} learn-from-me off`), and so can a channel. The next training begins anew \
 without them; an adapter from before keeps what it learned until it is replaced."""
@@ -105,6 +106,8 @@ def tell_details(status: LearningStatus) -> list[str]:
     if status.is_enabled and status.allowed_by:
         when = f" ({status.allowed_at:%Y-%m-%d})" if status.allowed_at else ""
         lines.append(_("Allowed by {person}{when}.").format(person=name_of(status.allowed_by), when=when))
+        if status.agreed is not None:
+            lines.append(_tell_agreed(status.agreed))
         if status.points_needed:
             sentence = _("Taught since the last run: {points:.0f} of {needed:.0f} points that a run needs.")
             lines.append(sentence.format(points=status.points, needed=status.points_needed))
@@ -115,6 +118,14 @@ def tell_details(status: LearningStatus) -> list[str]:
         outcome = escape(status.last_outcome) or _("no outcome")
         lines.append(_("Last run, {run}: {outcome}").format(run=status.last_run_id, outcome=outcome))
     return lines
+
+
+def _tell_agreed(channels: int) -> str:
+    """Say in how many channels it learns: in none before an admin has turned one on."""
+    if not channels:
+        sentence = _("No channel is turned on, so I learn from none: an admin turns one on with {command} there.")
+        return sentence.format(command=f"`{COMMAND} learn-from-channel on`")
+    return _("Channels I learn from: {count}.").format(count=channels)
 
 
 def _tell_channel(channel_id: str, name: str) -> str:

@@ -81,8 +81,8 @@ class ChannelForm:
         if self._learning is None:
             return ChannelState(rules)
         is_own = await self._learning.is_chosen(OWN_ADAPTER, channel_id)
-        is_refused = await self._learning.is_chosen(CHANNEL, channel_id) is False
-        return ChannelState(rules, NOTHING if is_refused else OWN if is_own else LEARN)
+        is_learned_from = is_own or await self._learning.learns_from(channel_id)
+        return ChannelState(rules, OWN if is_own else LEARN if is_learned_from else NOTHING)
 
     async def _learn(self, channel_id: str, training: str, *, by: str) -> None:
         """Let the learning loop know; that a channel teaches nothing takes its own adapter with it."""

@@ -13,22 +13,28 @@ class FolderInUse(ConfigError):  # noqa: N818 - reads as a state
     """Another bot works in this data folder."""
 
 
+STOP_IT = "stop that one, or set another DATA_DIR."
+ONE_WRITER = "SQLite takes one bot at a time; several need PostgreSQL."
+
+
 @contextmanager
-def holding(folder: Path) -> Iterator[None]:
-    """Create *folder* and hold it while the block runs; the system lets go of it however the process ends."""
+def holding(folder: Path, *, setting: str = "DATA_DIR", mend: str = STOP_IT) -> Iterator[None]:
+    """Create *folder* and hold it while the block runs; the system lets go of it however the process ends.
+
+    *setting* is the variable that named it, *mend* what to do when another bot holds it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("a+")
     except OSError as error:
-        raise ConfigError(f"DATA_DIR: cannot write to {folder} ({error.strerror}).") from error
+        raise ConfigError(f"{setting}: cannot write to {folder} ({error.strerror}).") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
             raise FolderInUse(
-                f"DATA_DIR: {folder} is in use by the bot with process id {file.read().strip()}: "
-                "stop that one, or set another DATA_DIR."
+                f"{setting}: {folder} is in use by the bot with process id {file.read().strip()}: {mend}"
             ) from error
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -1,11 +1,15 @@
 """When a process should stop: on Ctrl-C, on SIGTERM, or when its parent is gone."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+log = logging.getLogger(__name__)
 
 
 def stop_event(*, with_stdin: bool = False) -> asyncio.Event:
@@ -27,6 +31,18 @@ def stop_event(*, with_stdin: bool = False) -> asyncio.Event:
     if with_stdin:
         loop.add_reader(sys.stdin.fileno(), _at_end_of_input, loop, stop)
     return stop
+
+
+def end_within(seconds: float) -> None:
+    """End this process by then, whatever it still waits for: what it knows is in the database."""
+
+    def end() -> None:
+        log.error("stopping took longer than %.0f s; what was not finished goes on at the next start", seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 @contextmanager

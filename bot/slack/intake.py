@@ -30,7 +30,7 @@ from bot.storage.thread_manners import (
 )
 
 IN_LINE = "is_in_line"  # in Bolt's context: whoever takes the message from the inbox does the rest, after the ack
-LOOP_WORDS = 5
+LOOP_WORDS = 3
 LOOP_WINDOW = timedelta(minutes=10)
 
 Rules = dict[tuple[str, str], ChannelRules]

@@ -1,6 +1,7 @@
 """Answers: begun, finished, found again by a button."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
@@ -78,6 +79,14 @@ async def newest_answer(session: AsyncSession, team_id: str, channel_id: str, th
     )
     found = await session.scalar(statement.limit(1))
     return None if found is None else await load_answer(session, found)
+
+
+async def find_reply_times(session: AsyncSession, team_id: str, channel_id: str, *, since: datetime) -> set[str]:
+    """Return which of our messages in a channel are known as answers that were begun since then."""
+    answers = select(Answer.reply_ts).join(Message, Answer.message_id == Message.id)
+    here = answers.join(Thread, Message.thread_id == Thread.id).where(Answer.created_at >= since)
+    here = here.where(Thread.team_id == team_id, Thread.channel_id == channel_id)
+    return {ts for reply_ts in await session.scalars(here) for ts in reply_ts}
 
 
 async def load_answer(session: AsyncSession, answer_id: str, *, is_locked: bool = False) -> AnswerRecord | None:

@@ -84,8 +84,7 @@ async def list_teams(session: AsyncSession) -> list[tuple[str, str]]:
     """Return every workspace that is known to have the app, each with its organisation, which may be empty."""
     own = await session.execute(select(Installation.team_id, Installation.enterprise_id))
     of_organisations = await session.execute(select(OrgTeam.team_id, OrgTeam.enterprise_id))
-    teams = [*own.tuples(), *of_organisations.tuples()]
-    return [(team_id, enterprise_id) for team_id, enterprise_id in teams if team_id]
+    return [(row.team_id, row.enterprise_id) for row in (*own, *of_organisations) if row.team_id]
 
 
 async def count_installations(session: AsyncSession, keyring: Keyring) -> int:

@@ -30,15 +30,20 @@ async def beat(session: AsyncSession, worker_id: str) -> bool:
 async def list_beats(session: AsyncSession) -> dict[str, int]:
     """Return how often each worker has shown that it is alive."""
     found = await session.execute(select(Worker.id, Worker.beats))
-    return dict(found.tuples().all())
+    return {row.id: row.beats for row in found}
 
 
-async def dismiss(session: AsyncSession, worker_id: str, *, beats: int | None = None) -> bool:
-    """Take a worker off the list; False when it has shown since that it is alive."""
-    statement = delete(Worker).where(Worker.id == worker_id)
-    if beats is not None:
-        statement = statement.where(Worker.beats == beats)
+async def dismiss(session: AsyncSession, worker_id: str, *, beats: int) -> bool:
+    """Take a worker off the list that has counted no further than *beats*; False when it has since."""
+    statement = delete(Worker).where(Worker.id == worker_id, Worker.beats == beats)
     return (await session.scalar(statement.returning(Worker.id))) is not None
+
+
+async def resign(session: AsyncSession, worker_id: str) -> None:
+    """Give back what a worker had begun, because it stops on purpose: that counts as no attempt."""
+    await session.execute(delete(Worker).where(Worker.id == worker_id))
+    mine = update(Inbox).where(Inbox.worker_id == worker_id, Inbox.state == InboxState.RUNNING)
+    await session.execute(mine.values(state=InboxState.PENDING, worker_id=None, attempts=Inbox.attempts - 1))
 
 
 async def recover(session: AsyncSession) -> int:

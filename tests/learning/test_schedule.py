@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import tzlocal
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from bot.engine.client import EngineClient
 from bot.errors import ConfigError, LearningError
@@ -17,7 +17,7 @@ from bot.learning.rollout.watch import Watch
 from bot.learning.tidying import KEEP_RUNS, tidy_runs
 from bot.learning.window import Window
 from bot.storage.db import Database
-from bot.storage.learning_tables import Adapter, AdapterState, Run
+from bot.storage.learning_tables import Adapter, AdapterState, Lease, Run
 from bot.storage.tables import now
 from tests.learning.run_rig import Loop, configure, teach
 
@@ -117,6 +117,8 @@ async def test_a_night_that_was_slept_through_is_made_up_for_within_the_window(l
                 if await runs(database):
                     break
         assert await runs(database) == expected
+        async with database.begin() as session:  # a minute later
+            await session.execute(delete(Lease))
 
 
 async def test_old_run_folders_keep_no_words(loop: Loop, database: Database, tmp_path: Path) -> None:

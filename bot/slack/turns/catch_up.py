@@ -15,11 +15,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.errors import SlackApiError
 
-from bot.slack.calls import Calls
+from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.intake import Intake
 from bot.slack.people.gating import Heard
 from bot.slack.workspaces import Workspaces, serving
+from bot.storage.answers import find_reply_times
 from bot.storage.db import Database
 from bot.storage.inbox import find_known, list_threads
 from bot.storage.installations import list_teams
@@ -67,7 +69,6 @@ class CatchUp:
         self._workspaces = workspaces
         self._wake = wake
         self._fresh = fresh
-        self._began = now()
 
     @asynccontextmanager
     async def running(self, is_hearing: Callable[[], bool]) -> AsyncIterator[None]:
@@ -155,31 +156,38 @@ class CatchUp:
     async def _find_missed(self, home: Home, place: Mapping[str, Any], since: datetime) -> Sequence[Heard]:
         """Return what people said to the assistant in a conversation since then and nobody took in, oldest first."""
         channel_id, oldest = str(place["id"]), f"{since.timestamp():.6f}"
-        far = f"{(since - FARTHEST).timestamp():.6f}"  # younger threads may have new replies
-        pages = self._pages("conversations.history", "messages", channel=channel_id, oldest=far)
-        roots = [root async for root in pages]
-        busy = {str(root["ts"]) for root in roots if float(root.get("latest_reply") or 0) > float(oldest)}
         async with self._database.read() as session:
             known = await find_known(session, home.team_id, channel_id, since_ts=oldest)
             threads = await list_threads(session, home.team_id, channel_id)
+            own = await find_reply_times(session, home.team_id, channel_id, since=since - FARTHEST)
+        said = await self._read_place(channel_id, since, threads)
         answered: dict[str, float] = {}
-        said = [root for root in roots if float(root["ts"]) > float(oldest)]
-        for thread_ts in busy | {ts for ts in threads if ts not in {root["ts"] for root in roots}}:
-            replies = self._pages("conversations.replies", "messages", channel=channel_id, ts=thread_ts, oldest=oldest)
-            said += [reply async for reply in replies if float(reply["ts"]) > float(oldest)]
-        for message in said:
-            is_earlier_life = float(message["ts"]) < self._began.timestamp()
-            if message.get("user") == home.bot_user_id and is_earlier_life:  # before a backup was put back
-                thread = str(message.get("thread_ts") or message["ts"])
-                answered[thread] = max(answered.get(thread, 0.0), float(message["ts"]))
+        for message in said:  # by whom nothing is stored of: before a backup was put back
+            if message.get("user") == home.bot_user_id and message["ts"] not in own:
+                thread_ts = str(message.get("thread_ts") or message["ts"])
+                answered[thread_ts] = max(answered.get(thread_ts, 0.0), float(message["ts"]))
         missed: dict[str, Heard] = {}
         for message in said:
             heard = self._hear(message, home, place)
-            if heard is None or heard.arrival.ts in known:
-                continue
-            if float(heard.arrival.ts) > answered.get(heard.place.thread_ts, 0.0):
+            is_new = heard is not None and heard.arrival.ts not in known
+            if heard is not None and is_new and float(heard.arrival.ts) > answered.get(heard.place.thread_ts, 0.0):
                 missed[heard.arrival.ts] = heard
         return [missed[ts] for ts in sorted(missed, key=float)]
+
+    async def _read_place(
+        self, channel_id: str, since: datetime, threads: Sequence[str]
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return what was said since then in a conversation: in itself, in its young threads, and in some *threads*."""
+        oldest, far = since.timestamp(), f"{(since - FARTHEST).timestamp():.6f}"
+        pages = self._pages("conversations.history", "messages", channel=channel_id, oldest=far)
+        roots = {str(root["ts"]): root async for root in pages}
+        busy = {ts for ts, root in roots.items() if float(root.get("latest_reply") or 0) > oldest}
+        said = [root for root in roots.values() if float(root["ts"]) > oldest]
+        for thread_ts in busy | {ts for ts in threads if ts not in roots}:
+            replies = {"channel": channel_id, "ts": thread_ts, "oldest": f"{oldest:.6f}"}
+            pages = self._pages("conversations.replies", "messages", **replies)
+            said += [reply async for reply in pages if float(reply["ts"]) > oldest]
+        return said
 
     def _hear(self, message: Mapping[str, Any], home: Home, place: Mapping[str, Any]) -> Heard | None:
         """Read a message of a history as if it had come as an event; None when it was not meant for the assistant."""
@@ -202,7 +210,13 @@ class CatchUp:
         cursor = ""
         for _ in range(MOST_PAGES):
             page = {"cursor": cursor} if cursor else {}
-            answer = await self._calls.call(method, limit=PAGE, **arguments, **page)
+            try:
+                answer = await self._calls.call(method, limit=PAGE, **arguments, **page)
+            except SlackApiError as error:
+                if is_passing(error):
+                    raise
+                log.info("catch-up: %s tells nothing (%s)", method, error_code(error))
+                return
             for item in answer.get(key) or []:
                 yield item
             cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")

@@ -77,12 +77,15 @@ class Duty:
         self.hold.is_lost = True
         self.on_release()
         await self.begin()
+        self.on_recover()
 
     async def end(self) -> None:
         """Leave what was not finished to whoever comes next."""
-        async with self._database.begin() as session:
-            await workers.dismiss(session, self.hold.worker_id)
-            await workers.recover(session)
+        try:
+            async with self._database.begin() as session:
+                await workers.resign(session, self.hold.worker_id)
+        except Exception as error:  # noqa: BLE001 - whoever comes next finds out by itself
+            log.warning("duty: what is unfinished could not be handed over (%s)", type(error).__name__)
 
     def _vouch(self, moment: float) -> None:
         """Count from before the beat was written: others cannot have begun to doubt it earlier."""

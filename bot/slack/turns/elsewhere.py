@@ -1,0 +1,33 @@
+"""Answers that other processes are writing: found in the inbox that all share, and asked there to end."""
+
+from collections.abc import Awaitable, Callable
+
+from bot.storage.db import Database
+from bot.storage.inbox import ask_to_stop, find_running, speaker_of
+
+
+class Elsewhere:
+    """Passes a wish to stop on; within a second or so the process that writes sees it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def stop(
+        self, channel_id: str, *, thread_ts: str = "", user_id: str, is_admin: Callable[[], Awaitable[bool]]
+    ) -> bool | None:
+        """Let what is written in a thread, or without one for *user_id* in a channel, end at their wish.
+
+        None when nothing is written there, False when it is not theirs to end.
+        """
+        if self._database.is_sqlite:  # there is no other process
+            return None
+        async with self._database.read() as session:
+            rows = await find_running(session, channel_id)
+        rows = [row for row in rows if row.thread_ts == thread_ts or (not thread_ts and speaker_of(row) == user_id)]
+        if not rows:
+            return None
+        if any(speaker_of(row) != user_id for row in rows) and not await is_admin():
+            return False
+        async with self._database.begin() as session:
+            await ask_to_stop(session, [row.id for row in rows])
+        return True

@@ -1,0 +1,109 @@
+"""What people wrote while the bot was away: answered once it is back, once, or called too old with a word."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import select, update
+
+from bot.playground.testing import Playground
+from bot.storage.db import Database
+from bot.storage.tables import Inbox, InboxState, now
+from bot.storage.worker_tables import HeardUntil
+from tests.scenarios.conftest import Finished, StartBot
+from tests.scenarios.test_faults import answers_in
+
+BOT = "<@U0APPRENTICE>"
+
+
+async def be_away(playground: Playground, rows: Database, start_bot: StartBot) -> str:
+    """Let the bot answer once, stop it, and make it ten minutes ago; return the thread it took part in."""
+    maya = playground.maya
+    async with start_bot():
+        await playground.wait_for_connection()
+        known = await maya.say("general", f"{BOT} hello")
+        await playground.wait_for_reply("general", known)
+        await playground.wait_until(lambda: answers_in(playground, "general", known), what="the answer")
+    async with rows.begin() as session:
+        await session.execute(update(HeardUntil).values(at=now() - timedelta(minutes=10)))
+    return known
+
+
+async def test_what_was_missed_is_answered_once(
+    playground: Playground, rows: Database, start_bot: StartBot, finished: Finished
+) -> None:
+    """Direct messages, mentions, mentions in threads; not what was for others, not again when Slack tries again."""
+    maya, tom = playground.maya, playground.tom
+    known = await be_away(playground, rows, start_bot)
+    missed = [
+        (maya.dm, await maya.say(maya.dm, "What is a sprint?"), None),
+        ("general", await tom.say("general", f"{BOT} thanks"), None),
+        ("general", await tom.say("general", f"{BOT} bye", thread_ts=known), known),
+    ]
+    talk = await tom.say("general", "lunch?")
+    other = await maya.say("general", "at noon", thread_ts=talk)
+    in_talk = await tom.say("general", f"{BOT} hello", thread_ts=talk)
+    async with start_bot():
+        for channel, ts, thread_ts in [*missed, ("general", in_talk, talk)]:
+            await playground.wait_for_reply(channel, thread_ts or ts, after=ts, timeout=20)
+        await playground.advance(70)  # Slack tries again what nobody took
+        await playground.advance(310)
+        fresh = await maya.say(maya.dm, "thanks")
+        await playground.wait_for_reply(maya.dm, fresh)
+
+    assert len(await finished(6)) == 6
+    assert [len(answers_in(playground, channel, root or ts)) for channel, ts, root in missed] == [1, 1, 2]
+    assert len(answers_in(playground, "general", talk)) == 1
+    async with rows.read() as session:
+        waiting = (await session.scalars(select(Inbox).where(Inbox.state != InboxState.DONE))).all()
+        taken = set(await session.scalars(select(Inbox.ts)))
+    assert waiting == []
+    assert other not in taken
+
+
+async def test_what_is_too_old_gets_a_word(playground: Playground, rows: Database, start_bot: StartBot) -> None:
+    """One in each thread, and no old order is carried out."""
+    maya = playground.maya
+    await be_away(playground, rows, start_bot)
+    ts = await maya.say(maya.dm, "What is a sprint?")
+    await maya.say(maya.dm, "And a stand-up?", thread_ts=ts)
+    order = await maya.say(maya.dm, "!status")
+    async with start_bot(catch_up_hours=0):
+        for thread in (ts, order):
+            reply = await playground.wait_for_reply(maya.dm, thread, timeout=20)
+            assert "I was away when you wrote this" in reply["text"]
+        fresh = await maya.say(maya.dm, "hello", thread_ts=ts)
+        await playground.wait_for_reply(maya.dm, ts, after=fresh)
+
+    words = [message for message in answers_in(playground, maya.dm, ts) if "I was away" in message["text"]]
+    assert len(words) == 1
+    assert len(answers_in(playground, maya.dm, order)) == 1
+
+
+async def test_what_an_earlier_life_answered_is_not_answered_again(
+    playground: Playground, rows: Database, start_bot: StartBot, finished: Finished
+) -> None:
+    """A backup that was put back does not know of answers that stand in Slack; the bot looks before it speaks."""
+    maya = playground.maya
+    ts = await be_away(playground, rows, start_bot)
+    async with rows.begin() as session:
+        for row in await session.scalars(select(Inbox)):
+            await session.delete(row)
+    async with start_bot():
+        fresh = await maya.say(maya.dm, "hello")
+        await playground.wait_for_reply(maya.dm, fresh, timeout=20)
+        await finished(2)
+
+    assert len(answers_in(playground, "general", ts)) == 1
+
+
+async def test_a_first_start_answers_nothing_old(
+    playground: Playground, rows: Database, start_bot: StartBot, tmp_path: Path
+) -> None:
+    """What was said before it was ever there was not for it."""
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "hello")
+    async with start_bot():
+        fresh = await maya.say(maya.dm, "thanks")
+        await playground.wait_for_reply(maya.dm, fresh, timeout=20)
+
+    assert answers_in(playground, maya.dm, ts) == []

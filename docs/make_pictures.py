@@ -3,8 +3,10 @@
     python docs/make_pictures.py                        # starts `bot demo` itself
     python docs/make_pictures.py --url http://127.0.0.1:3010     # a demo that already runs
     python docs/make_pictures.py --app "python my_app.py"        # any Bolt app on a fresh playground
+    python docs/make_pictures.py --only homes --url …            # the Home tabs of a demo in which people did something
 
-Needs Chromium with its driver (apt-get install chromium chromium-driver) and the extra `test`.
+Needs Chromium with its driver and emoji (apt-get install chromium chromium-driver fonts-noto-color-emoji) and the
+extra `test`.
 """
 
 import argparse
@@ -41,6 +43,10 @@ LAST_MS = 2500
 COMPOSER = ".main .pane-foot textarea"
 SWITCHES = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars")
 OFFLINE = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+HOME, HEIGHT = (
+    ".home",
+    "const home = document.querySelector(arguments[0]); return home.offsetTop + home.scrollHeight + 40",
+)
 BUSY = "return Boolean(document.querySelector('.streaming, .status'))"
 
 
@@ -213,6 +219,18 @@ def take_thread(camera: Camera, question: str) -> None:
     camera.shoot("inspector-dark")
 
 
+def take_homes(camera: Camera) -> None:
+    """Take the Home of a teammate and of an admin, each as long as it is."""
+    for user, name in (("U0TOM", "home"), ("U0MAYA", "home-admin")):
+        camera.set_up(WIDE)
+        camera.go(user, f"D{user[1:]}", "home")
+        camera.wait(lambda: camera.driver.find_elements(By.CSS_SELECTOR, f"{HOME} .block-header"), what="a Home")
+        time.sleep(1.0)
+        height = int(camera.driver.execute_script(HEIGHT, HOME))
+        camera.set_up((WIDE[0], height), scale=1)
+        camera.shoot(name)
+
+
 @contextmanager
 def running_browser() -> Iterator[webdriver.Chrome]:
     """Start a headless Chromium with a fresh profile."""
@@ -290,14 +308,19 @@ def main() -> None:
     parser.add_argument("--question", default="What can you do?", help="asked in the screenshots")
     parser.add_argument("--film-question", default="What is a code review?", help="asked in the film, and corrected")
     parser.add_argument("--correction", default="A colleague reads a change before it is merged.")
+    parser.add_argument("--only", choices=("film", "screenshots", "homes"), help="take nothing else")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         url = start_parts(stack, url=options.url, app=options.app)
         wait_for_app(url)
         camera = Camera(stack.enter_context(running_browser()), url, options.out)
-        film_a_question(camera, options.film_question, options.correction)
-        take_screenshots(camera, options.question)
+        if options.only in {None, "film"}:
+            film_a_question(camera, options.film_question, options.correction)
+        if options.only in {None, "screenshots"}:
+            take_screenshots(camera, options.question)
+        if options.only in {None, "homes"}:
+            take_homes(camera)
 
 
 if __name__ == "__main__":

@@ -80,19 +80,10 @@ def build_slack_app(
     *commands* are those that need what only the composition root has; *folder* is where data are kept.
     """
     app = _build_bolt(client, identity=identity, workspaces=workspaces, signing_secret=signing_secret)
-    register_intake(app, intake)
-    register_sightings(app, database)
-    register_speech(app, speech)
-    register_endings(app, workspaces)
-    register_rights(app, access=access, calls=calls)
-    edits = Edits(database, turns, answering=answering, calls=calls)
-    register_edits(app, edits)
-    register_changes(app, database=database, answering=answering, directory=directory, edits=edits)
-    register_stop(app, database=database, answering=answering, calls=calls, access=access)
-    register_manners(app, database=database, calls=calls)
+    _register_door(app, intake, speech, access, workspaces, database=database, calls=calls)
+    _register_turns(app, turns, answering, access, directory, database=database, calls=calls)
     form = ChannelForm(database, calls, access, learning)
     register_channel_form(app, form)
-    register_actions(app, database=database, turns=turns, answering=answering, calls=calls, access=access)
     # Whoever has orders to offer adds a list here; help names them in this order.
     every_command = [
         *build_turn_commands(database, answering, turns.wake),
@@ -107,7 +98,6 @@ def build_slack_app(
     every_command.sort(key=lambda command: command.name != ASK)  # what people want most comes first
     desk = Desk(every_command, role_of=access.role_of)
     register_commands(app, desk=desk)
-    register_choosing(app, database=database, calls=calls, directory=directory, answering=answering)
     intake.commands, turns.orders = desk.commands, ThreadOrders(desk, calls)
     register_order_buttons(app, desk=desk)
     lessons = Lessons(database, calls, access=access, directory=directory, speech=speech)
@@ -115,14 +105,7 @@ def build_slack_app(
     register_feedback(app, database=database, reactions=reactions, lessons=lessons)
     register_review(app, database=database, calls=calls)
     home = Home(
-        database,
-        calls,
-        access=access,
-        speech=speech,
-        engine=engine,
-        learning=learning,
-        budgets=budgets,
-        folder=folder,
+        database, calls, access=access, speech=speech, engine=engine, learning=learning, budgets=budgets, folder=folder
     )
     register_home(app, home=home, desk=desk)
     register_events(app, turns=turns, home=home, suggestions=Suggestions(database, calls, directory))
@@ -130,6 +113,44 @@ def build_slack_app(
     register_why(app, database=database, calls=calls, learning=learning, access=access)
     answering.explains = True
     return app
+
+
+def _register_door(
+    app: AsyncApp,
+    intake: Intake,
+    speech: Speech,
+    access: Access,
+    workspaces: Workspaces | None,
+    *,
+    database: Database,
+    calls: Calls,
+) -> None:
+    """Register what everything passes first, in this order."""
+    register_intake(app, intake)
+    register_sightings(app, database)
+    register_speech(app, speech)
+    register_endings(app, workspaces)
+    register_rights(app, access=access, calls=calls)
+
+
+def _register_turns(
+    app: AsyncApp,
+    turns: Turns,
+    answering: Answering,
+    access: Access,
+    directory: Directory,
+    *,
+    database: Database,
+    calls: Calls,
+) -> None:
+    """Register what people do with questions and answers."""
+    edits = Edits(database, turns, answering=answering, calls=calls)
+    register_edits(app, edits)
+    register_changes(app, database=database, answering=answering, directory=directory, edits=edits)
+    register_stop(app, database=database, answering=answering, calls=calls, access=access)
+    register_manners(app, database=database, calls=calls)
+    register_actions(app, database=database, turns=turns, answering=answering, calls=calls, access=access)
+    register_choosing(app, database=database, calls=calls, directory=directory, answering=answering)
 
 
 def _build_bolt(

@@ -21,16 +21,18 @@ async def test_each_preference_is_kept_beside_the_others(database: Database) -> 
     await order(database, "streaming off")
     said = await order(database, "language en")
 
-    assert said == "Your preferences: language: English; length: short; answers come as a whole."
+    for words in ("speak to you: *English*", "How long answers are: *short*", "as they are written: *no*"):
+        assert words in said
     async with database.read() as session:
         assert await load_preferences(session, "U0TOM") == Preferences("en", "short", streams=False)
         assert await load_preferences(session, "U0MAYA") == Preferences()
 
     await order(database, "length normal")
-    assert "length: normal" in await order(database, "")
+    assert "How long answers are: *normal*" in await order(database, "")
+    assert "How long answers are: *long*" in await order(database, "Length LONG")
 
 
-@pytest.mark.parametrize("words", ["length huge", "colour red", "language"])
+@pytest.mark.parametrize("words", ["length huge", "colour red", "language", "adapter base", "news off"])
 async def test_what_is_no_preference_is_refused(database: Database, words: str) -> None:
     """An unknown name or value changes nothing."""
     with pytest.raises(UsageError):

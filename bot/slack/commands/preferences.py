@@ -84,9 +84,10 @@ def build_preference_commands(database: Database, learning: Learning | None = No
             wish = next((one for one in wishes if one.name == name), None)
             if wish is None and name == ADAPTER:
                 raise UsageError(_("The same model answers everybody; admins can let people choose."))
-            if wish is None or value not in wish.options:
+            known = {word.lower(): word for word in wish.options} if wish is not None else {}
+            if value.lower() not in known:
                 raise UsageError
-            await _keep(database, learning, call.user_id, name, value)
+            await _keep(database, learning, call.user_id, name, known[value.lower()])
             wishes = await find_wishes(database, learning, call.user_id)
         chosen = next(one.chosen for one in wishes if one.name == LANGUAGE)
         with speaking(spoken() if chosen == AUTO else chosen):

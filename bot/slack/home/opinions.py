@@ -42,19 +42,20 @@ def render_fate(fate: Fate, *, is_learned_from: bool) -> str:
     """Say in a line what somebody corrected, and what became of it."""
     taught = f"“{_short(fate.text)}”"
     about = _("{question}: {taught}").format(question=f"*{_short(fate.question)}*", taught=taught)
-    return f"{_tell_fate(fate, is_learned_from=is_learned_from)}  {about if fate.question else taught}"
+    mark, became = _tell_fate(fate, is_learned_from=is_learned_from)
+    return f"{mark} {about if fate.question else taught}  _{became}_"
 
 
-def _tell_fate(fate: Fate, *, is_learned_from: bool) -> str:
+def _tell_fate(fate: Fate, *, is_learned_from: bool) -> tuple[str, str]:
     if fate.is_rejected:
-        return "✋ " + _("A reviewer set it aside.")
+        return "✋", _("A reviewer set it aside.")
     if fate.is_fixed:
-        return "✅ " + _("Answered right now.")
+        return "✅", _("Answered right now.")
     if fate.adapter:
-        return "📘 " + _("Learned, {adapter} answers with it.").format(adapter=f"`{escape(fate.adapter)}`")
+        return "📘", _("Learned; {adapter} answers with it.").format(adapter=f"`{escape(fate.adapter)}`")
     if not is_learned_from:
-        return "🔒 " + _("Kept, and not learned from.")
-    return "⏳ " + _("Kept since {time}; not in what answers yet.").format(time=tell_time(fate.at))
+        return "🔒", _("Kept, and not learned from.")
+    return "⏳", _("Kept since {time}; not trained on yet.").format(time=tell_time(fate.at))
 
 
 def _short(text: str) -> str:

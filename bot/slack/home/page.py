@@ -141,15 +141,15 @@ class Home:
 
 
 def build_home(facts: HomeFacts) -> dict[str, object]:
-    """Build a Home: what concerns the person, what is learned, and for admins how all is and what they can do."""
+    """Build a Home: for admins first how all is and what they can do, then what concerns the person."""
     parts = [
+        *([] if facts.admin is None else [_build_admin_part(facts, facts.admin)]),
         build_welcome(),
         build_usage(facts.use),
         build_opinions(facts.opinions, facts.fates, is_learned_from=facts.is_learned_from is not False),
         build_wishes(facts.wishes),
         build_consent(is_learned_from=facts.is_learned_from),
         build_learned(facts.status, facts.learned),
-        *([] if facts.admin is None else [_build_admin_part(facts, facts.admin)]),
     ]
     blocks = [context(facts.note)] if facts.note else []
     for part in parts:

@@ -266,7 +266,7 @@ def show(title: str, results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-async def run_all(runs: int, kinds: Sequence[str], say: Callable[[str], None]) -> list[Result]:
+async def run_all(seeds: Sequence[int], kinds: Sequence[str], say: Callable[[str], None]) -> list[Result]:
     """Perform whole runs of every kind, in turns, so that an early end has some of each."""
     results: list[Result] = []
     context = multiprocessing.get_context("spawn")
@@ -275,7 +275,7 @@ async def run_all(runs: int, kinds: Sequence[str], say: Callable[[str], None]) -
             pool = await answer_pool(client)
             say(f"{len(pool)} questions whose answers can be voted on")
             with ProcessPoolExecutor(1, mp_context=context) as workers:
-                for seed in range(1, runs + 1):
+                for seed in seeds:
                     for kind in kinds:
                         folder = Path(scratch) / f"{kind.replace(' ', '-')}-{seed}"
                         result = await perform(kind, seed, client=client, pool=pool, folder=folder, workers=workers)
@@ -289,6 +289,7 @@ def main() -> None:
     """Read the command line, run, print the tables and the goal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20, help="whole runs of each kind")
+    parser.add_argument("--first", type=int, default=1, help="number of the first whole run: others draw other votes")
     parser.add_argument("--simulated", type=int, default=200, help="simulated ones of each kind")
     parser.add_argument("--kinds", nargs="*", default=list(KINDS), choices=list(KINDS))
     chosen = parser.parse_args()
@@ -297,7 +298,8 @@ def main() -> None:
     simulated = [simulate(kind, seed=seed) for kind in chosen.kinds for seed in range(chosen.simulated)]
     if simulated:
         print(show("Simulated: the benefit's test alone", simulated), flush=True)
-    whole = asyncio.run(run_all(chosen.runs, chosen.kinds, lambda text: print(text, flush=True))) if chosen.runs else []
+    seeds = range(chosen.first, chosen.first + chosen.runs)
+    whole = asyncio.run(run_all(seeds, chosen.kinds, lambda text: print(text, flush=True))) if seeds else []
     if whole:
         print(show("Whole runs on the starter", whole))
         wrong = sum(row.decision is not Decision.REJECT for row in whole if row.kind != "true taste")

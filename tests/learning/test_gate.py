@@ -161,6 +161,16 @@ def test_more_declared_benefits_need_more_proof_each() -> None:
     assert judge(good() | close | others, FACTS | set(others))[0] is Decision.REJECT
 
 
+def test_votes_need_more_proof_than_facts() -> None:
+    """A fact is not said by luck, but coins look like a taste once in a while."""
+    likely = figure("thumbs_auc", 0.8, 0.5, details={"p": 0.002, "without": 0.3, "p_without": 0.001})
+
+    assert "at most 0.001" in judge(good() | {"thumbs_auc": likely}, frozenset({"thumbs_auc"}))[1]
+    assert (
+        judge(good() | {"taught_facts": figure("taught_facts", 0.9, 0.0, details={"p": 0.002})})[0] is Decision.CANARY
+    )
+
+
 def test_votes_of_a_few_must_hold_without_them() -> None:
     """Thumbs whose gain is luck without those who carry it are refused; where all share it, they pass."""
     carried = figure("thumbs_auc", 0.9, 0.5, details={"p": 0.0, "without": 0.07, "p_without": 0.3})

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.learning.judging.intervals import bootstrap, bootstrap_mean, mean_of
+from bot.learning.judging.intervals import bootstrap, bootstrap_mean, mean_of, shuffle_labels
 from bot.learning.judging.measures import (
+    area_of,
     calibration_error,
     classify,
     is_looping,
+    rank,
     rank_area,
     repetition,
     without_length,
@@ -51,6 +53,24 @@ def test_luck_is_the_chance_of_signs(right: int, of: int, p: float) -> None:
     found = bootstrap_mean([1.0] * right + [0.0] * (of - right), [str(n) for n in range(of)], seed=1)
 
     assert found.p == pytest.approx(p)
+
+
+def test_luck_of_an_area_is_the_chance_of_labels() -> None:
+    """Three liked answers ahead of three others are one way in twenty to label them; ties leave nothing to tell."""
+    liked = np.array([False, False, False, True, True, True])
+
+    assert shuffle_labels(rank(np.array([1.0, 2, 3, 7, 8, 9])), liked) == pytest.approx(1 / 20, abs=0.01)
+    assert shuffle_labels(rank(np.ones(6)), liked) == 1
+    assert rank(np.array([5.0, 1, 5, 9])).tolist() == [2.5, 1, 2.5, 4]
+
+
+def test_luck_of_few_votes_is_not_said_to_be_rarer_than_it_is() -> None:
+    """Five liked answers ahead of five others are one labelling in 252, of which a bootstrap knows nothing."""
+    liked, scores = np.arange(10) >= 5, np.arange(10.0)
+    by_bootstrap = bootstrap(lambda drawn: area_of(scores, liked)(drawn) - 0.5, [str(n) for n in range(10)], seed=1)
+
+    assert shuffle_labels(rank(scores), liked) == pytest.approx(1 / 252, rel=0.25)
+    assert by_bootstrap.p < 1 / 1000
 
 
 def test_nothing_and_one_group_have_no_interval() -> None:

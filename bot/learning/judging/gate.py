@@ -12,6 +12,7 @@ from bot.learning.judging.declaring import ANSWERS, FACTS, PAIRS, THUMBS, declar
 from bot.learning.proof.parity import Check
 
 __all__ = ["GateLimits", "decide", "declare"]
+VOTES = frozenset({PAIRS, THUMBS})
 NEEDED = frozenset({"knew_before", "drift", "length", "pinned", "refuses", "answers", "flattery", "flattery_said"})
 
 
@@ -24,6 +25,7 @@ class GateLimits:
     """
 
     alpha: float = 0.005  # luck allowed for all declared benefits together (Holm)
+    alpha_votes: float = 0.001  # luck allowed for votes, which people can cast without a truth behind them
     alpha_without: float = 0.05  # luck allowed for votes without the people who carry them most
     least_facts: float = 0.30  # more of the taught facts are said than before, at least
     least_answers: float = 0.10
@@ -105,6 +107,8 @@ def find_benefits(
             failed.append(f"The declared benefit {metric} could not be measured.")
             continue
         gain, luck, allowed = _gain(figure), _luck(figure), limits.alpha / (len(declared) - place)
+        if metric in VOTES:
+            allowed = min(allowed, limits.alpha_votes)
         is_open = is_open and gain > 0 and luck <= allowed
         if not is_open:
             failed.append(f"No benefit beyond luck: {_say(figure)} (chance {luck:.2g}, at most {allowed:.2g}).")
@@ -122,7 +126,7 @@ def _carried_by_few(figure: Figure, least: float, limits: GateLimits) -> str:
     without = figure.details.get("without")
     if without is None:
         return ""
-    is_vote = figure.metric in {PAIRS, THUMBS}
+    is_vote = figure.metric in VOTES
     if without >= least / 2 and (not is_vote or figure.details["p_without"] <= limits.alpha_without):
         return ""
     return (

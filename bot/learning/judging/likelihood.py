@@ -9,8 +9,8 @@ import numpy as np
 from bot.learning.examples import Example, Source, Split, Use
 from bot.learning.figures import Figure, Role
 from bot.learning.judging.contest import Contest, compare_rows, note_few, pair_of
-from bot.learning.judging.intervals import bootstrap, mean_of
-from bot.learning.judging.measures import area_of, calibration_error, rank_area, without_length
+from bot.learning.judging.intervals import bootstrap, mean_of, shuffle_labels
+from bot.learning.judging.measures import area_of, calibration_error, rank, rank_area, without_length
 from bot.learning.judging.people import leave_out_people
 from bot.learning.judging.scoring import Floats
 from bot.learning.proof.scores import measure_divergence
@@ -157,7 +157,8 @@ def compare_thumbs(rows: Sequence[Example], own: Floats, other: Floats, *, seed:
 
     interval = bootstrap(gain, groups, seed=seed)
     lengths = np.array([len(row.completion_ids) for row in rows], np.float64)
-    fewest = max(1 / math.comb(len(rows), int(good.sum())), 0.5 ** len(set(groups)))  # nothing is rarer by luck
+    shuffled = shuffle_labels(rank(own) - rank(other), good)
+    fewest = 0.5 ** len(set(groups))  # nothing is rarer by luck
     return Figure(
         metric="thumbs_auc",
         label=note_few("Liked answers gain more than disliked ones (AUC)", interval.clusters),
@@ -168,7 +169,7 @@ def compare_thumbs(rows: Sequence[Example], own: Floats, other: Floats, *, seed:
         low=interval.low,
         high=interval.high,
         details=interval.describe()
-        | {"p": max(interval.p, fewest), "without_length": rank_area(without_length(own, lengths), good)}
+        | {"p": max(interval.p, shuffled, fewest), "without_length": rank_area(without_length(own, lengths), good)}
         | leave_out_people(gain, [row.people for row in rows], groups, seed=seed),
     )
 

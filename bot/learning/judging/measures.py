@@ -31,6 +31,13 @@ def area_of(scores: Floats, is_good: Bools) -> Callable[[Floats], Floats]:
     return measure
 
 
+def rank(scores: Floats) -> Floats:
+    """Return the place of each score from 1 upwards; equal ones share the middle of theirs."""
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    middles: Floats = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    return middles
+
+
 def without_length(scores: Floats, lengths: Floats) -> Floats:
     """Return what is left of the scores when what log length explains by a straight line is taken away."""
     logs = np.log(np.maximum(lengths, 1.0))

@@ -10,6 +10,7 @@ import click
 
 from bot import __version__
 from bot.cli_admin import budget, channels, users
+from bot.cli_backup import backup, restore
 from bot.cli_dataset import dataset
 from bot.cli_doctor import doctor
 from bot.cli_engine import engine
@@ -68,7 +69,7 @@ cli.add_command(models)
 cli.add_command(train)
 cli.add_command(adapters)
 cli.add_command(dataset)
-for group in (users, channels, budget, feedback, data, audit):
+for group in (users, channels, budget, feedback, data, audit, backup, restore):
     cli.add_command(group)
 cli.add_command(prompts)
 cli.add_command(doctor)
@@ -183,11 +184,15 @@ def new_key() -> None:
 def _fetch_model(settings: "Settings") -> None:
     """Download the model while Ctrl-C still ends the process at once; what is here already costs nothing."""
     from bot.hub import Access
-    from bot.model_files import pull
+    from bot.model_files import pull, resolve_mmproj
 
     if settings.model_repo and not settings.engine_url:
-        access = Access(settings.hf_endpoint, settings.hf_token.get_secret_value())
-        pull(settings.model_repo, settings.model_file, settings.data_dir / "models", access)
+        access, folder = (
+            Access(settings.hf_endpoint, settings.hf_token.get_secret_value()),
+            settings.data_dir / "models",
+        )
+        pull(settings.model_repo, settings.model_file, folder, access)
+        resolve_mmproj(settings.model_mmproj, repo=settings.model_repo, folder=folder, access=access)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ COUNT, COUNT_OR_AUTO = click.IntRange(min=0), click.IntRange(min=-1)
 PATH = click.Path(path_type=Path)
 FOREIGN = {
     "model",
+    "mmproj",
     "longest_wait",
     "host_cache_mb",
     "exit_with_stdin",
@@ -32,6 +33,7 @@ FOREIGN = {
 
 @click.command()
 @click.option("--model", type=PATH, help="The GGUF to serve.  [MODEL_PATH]")
+@click.option("--mmproj", type=PATH, help="What lets that model see pictures.  [MODEL_MMPROJ]")
 @click.option("--fit", is_flag=True, help="Print what would be used and why, and load nothing.")
 @click.option("--socket", "socket_path", type=PATH, help="Listen on a unix socket at this path.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on without --socket.")
@@ -91,7 +93,8 @@ def _confine(options: dict[str, Any]) -> None:
     parts = list_parts(model.name) if model.suffix == ".gguf" else [model.name]
     for folder in (kept := [options["state_dir"], options["cache_dir"]]):
         folder.mkdir(parents=True, exist_ok=True)
-    closed = confine(read=[*(model.with_name(part) for part in parts), options["confine_to"]], write=kept)
+    read = [*(model.with_name(part) for part in parts), *filter(None, [options["mmproj"]]), options["confine_to"]]
+    closed = confine(read=read, write=kept)
     logging.getLogger(__name__).info("The engine is confined; closed to it: %s", closed)
 
 
@@ -125,6 +128,7 @@ def build_options(values: dict[str, Any]) -> "EngineOptions":
     return EngineOptions(
         **{name: value for name, value in given.items() if name not in FOREIGN},
         model_path=given["model"],
+        mmproj_path=given.get("mmproj"),
         pinned=tuple(filter(None, given.get("sha256", "").lower().split(","))),
         longest_wait_seconds=given.get("longest_wait", 0),
         host_cache_bytes=megabytes if megabytes < 0 else megabytes * 1_000_000,
@@ -135,22 +139,21 @@ def complete(options: dict[str, Any], settings: "Settings") -> dict[str, Any]:
     """Return the options of the command line, with the settings where nothing was said."""
     from bot.errors import ConfigError
     from bot.hub import Access
-    from bot.model_files import resolve_model
+    from bot.model_files import resolve_mmproj, resolve_model
 
     key = settings.engine_api_key.get_secret_value()
     if options["socket_path"] is None and not key and not options["fit"]:
         raise ConfigError("ENGINE_API_KEY is not set: a port needs a key. Or use --socket PATH.")
-    given = options["model"]
-    model = resolve_model(
-        path=given or settings.model_path,
-        repo="" if given else settings.model_repo,
-        file=settings.model_file,
-        folder=settings.data_dir / "models",
-        access=Access(settings.hf_endpoint, settings.hf_token.get_secret_value()),
-    )
+    given, folder = options["model"], settings.data_dir / "models"
+    repo = "" if given else settings.model_repo
+    access = Access(settings.hf_endpoint, settings.hf_token.get_secret_value())
+    path = given or settings.model_path
+    model = resolve_model(path=path, repo=repo, file=settings.model_file, folder=folder, access=access)
+    eyes = options["mmproj"] or (None if given else settings.model_mmproj)  # it belongs to the model of the settings
+    mmproj = resolve_mmproj(eyes, repo=repo, folder=folder, access=access)
     defaults = {**read_defaults(settings), "cache_dir": settings.data_dir / "cache"}
     chosen = {name: value if options[name] is None else options[name] for name, value in defaults.items()}
-    return {**options, **chosen, "model": model, "api_key": key}
+    return {**options, **chosen, "model": model, "mmproj": mmproj, "api_key": key}
 
 
 def read_defaults(settings: "Settings") -> dict[str, Any]:

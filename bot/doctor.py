@@ -16,6 +16,7 @@ from bot.engine.client import EngineClient
 from bot.engine.files.checksum import check_gguf, recall_hash
 from bot.engine.files.gguf_check import check_header
 from bot.engine.files.gguf_header import read_header
+from bot.engine.files.mmproj import check_mmproj
 from bot.errors import ApprenticeError, ConfigError, EngineError, LearningError, PromptError, StorageError
 from bot.findings import Finding, ok, skipped, warning, wrong
 from bot.jobs import read_schedule
@@ -206,7 +207,7 @@ async def _look_at_model(settings: Settings, *, is_running: bool) -> AsyncIterat
         return
     path, topic = settings.model_path, "Model"
     if settings.model_repo:
-        path = settings.data_dir / "models" / settings.model_repo / settings.model_file
+        path = settings.data_dir / "models" / settings.model_file
         if not path.is_file():
             mend = f"`bot models pull {settings.model_repo} {settings.model_file}`; `bot run` does it by itself."
             yield warning(topic, f"{settings.model_file} is not downloaded yet.", mend)
@@ -219,10 +220,26 @@ async def _look_at_model(settings: Settings, *, is_running: bool) -> AsyncIterat
         yield wrong(topic, str(error), mend)
         return
     yield ok(topic, f"{path.name} is a GGUF file that can be read.")
+    if settings.model_mmproj:
+        yield await asyncio.to_thread(_check_mmproj, settings, settings.model_mmproj)
     if is_running:
         yield ok("Memory", "the engine of the bot that runs here has its part.")
     else:
         yield await _check_memory(settings, path)
+
+
+def _check_mmproj(settings: Settings, given: Path) -> Finding:
+    """Look at the header of what makes the model see; whether it fits the model is tried when the engine starts."""
+    topic, here = "Pictures", settings.data_dir / "models" / given
+    if settings.model_repo and not given.is_file() and not here.is_file():
+        mend = f"`bot models pull {settings.model_repo} {given}`; `bot run` does it by itself."
+        return warning(topic, f"{given.name} is not downloaded yet.", mend)
+    try:
+        check_mmproj(given if given.is_file() or not settings.model_repo else here)
+    except EngineError as error:
+        mend = "set MODEL_MMPROJ to the mmproj that was published with the model, or leave it empty."
+        return wrong(topic, str(error), mend)
+    return ok(topic, f"the model sees pictures by {given.name}.")
 
 
 async def _check_engine(settings: Settings) -> Finding:
@@ -251,6 +268,8 @@ async def _check_memory(settings: Settings, model: Path) -> Finding:
         "--flash-attention": settings.engine_flash_attention,
         "--host-cache-mb": settings.engine_host_cache_mb,
     }
+    if settings.model_mmproj and settings.model_mmproj.is_file():
+        options["--mmproj"] = settings.model_mmproj
     pairs = [str(part) for pair in options.items() for part in pair]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bot", "engine", "--fit", *pairs),

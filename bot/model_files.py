@@ -44,6 +44,16 @@ def resolve_model(*, path: Path, repo: str, file: str, folder: Path, access: Acc
     return path
 
 
+def resolve_mmproj(given: Path | None, *, repo: str, folder: Path, access: Access) -> Path | None:
+    """Return the file by which the model sees, downloaded once when it is named as one of the model's repository."""
+    if given is None or given.is_file():
+        return given
+    if repo and not given.is_absolute():
+        return pull(repo, str(given), folder, access)
+    mend = "Give the path of an mmproj, or the name of one in MODEL_REPO, or leave it empty."
+    raise ConfigError(f"MODEL_MMPROJ: there is no file {given}. {mend}")
+
+
 def pull(repo: str, file: str, folder: Path, access: Access) -> Path:
     """Return the file of a repository, downloaded if it is not there yet, every part of it when it has several."""
     parts = list_parts(file)

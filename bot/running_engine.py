@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,10 @@ from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
 from bot.hub import Access
 from bot.logs import BARE
-from bot.model_files import resolve_model
+from bot.model_files import resolve_mmproj, resolve_model
 from bot.settings import Settings
 
+Eyes = Mapping[Path, Path]  # by which file a model sees; another model would see what is not there
 LONGEST_LOAD_S = 900  # a large model from a slow disk
 
 
@@ -39,31 +40,33 @@ async def running_engine(settings: Settings) -> AsyncIterator[RunningEngine]:
             client = await stack.enter_async_context(EngineClient(settings.engine_url, api_key=key))
             yield RunningEngine(client, None, settings.model_path if settings.model_path.is_file() else None)
             return
-        configured = await asyncio.to_thread(
-            resolve_model,
-            path=settings.model_path,
-            repo=settings.model_repo,
-            file=settings.model_file,
-            folder=settings.data_dir / "models",
-            access=Access(settings.hf_endpoint, settings.hf_token.get_secret_value()),
-        )
+        configured, eyes = await asyncio.to_thread(_resolve, settings)
         model = find_choice(settings.data_dir / CHOICE, configured) or configured
         # A short path in a private folder: a socket's path must stay below 108 characters.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apprentice-")))
         socket_path = folder / "engine.sock"
-        command = engine_command(settings, model=model, socket_path=socket_path)
+        command = engine_command(settings, model=model, eyes=eyes, socket_path=socket_path)
         scratch = {"TMPDIR": str(folder), "CUDA_CACHE_PATH": str((settings.data_dir / "cache" / "cuda").resolve())}
         supervisor = await stack.enter_async_context(EngineSupervisor(command, socket_path=socket_path, env=scratch))
         client = await stack.enter_async_context(EngineClient(socket_path=socket_path))
 
         async def serve(path: Path) -> None:
-            await supervisor.switch(engine_command(settings, model=path, socket_path=socket_path))
+            await supervisor.switch(engine_command(settings, model=path, eyes=eyes, socket_path=socket_path))
             await supervisor.wait_ready(LONGEST_LOAD_S)
 
         yield RunningEngine(client, supervisor, model, serve, configured)
 
 
-def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> list[str]:
+def _resolve(settings: Settings) -> tuple[Path, Eyes]:
+    """Return the model's file, and the one by which it alone sees, downloaded if they have to be."""
+    access = Access(settings.hf_endpoint, settings.hf_token.get_secret_value())
+    repo, folder = settings.model_repo, settings.data_dir / "models"
+    model = resolve_model(path=settings.model_path, repo=repo, file=settings.model_file, folder=folder, access=access)
+    mmproj = resolve_mmproj(settings.model_mmproj, repo=repo, folder=folder, access=access)
+    return model, {model.resolve(): mmproj} if mmproj else {}
+
+
+def engine_command(settings: Settings, *, model: Path, socket_path: Path, eyes: Eyes | None = None) -> list[str]:
     """Return the command of the engine process: everything it may know stands in it, and no secret does."""
     adapters = settings.data_dir / "learning"
     adapters.mkdir(parents=True, exist_ok=True)  # what is not there cannot be left to the engine
@@ -88,5 +91,7 @@ def engine_command(settings: Settings, *, model: Path, socket_path: Path) -> lis
         "--log-level": settings.log_level,
         "--log-format": BARE,
     }
+    if mmproj := (eyes or {}).get(model.resolve()):
+        options["--mmproj"] = mmproj.resolve()
     pairs = [str(part) for pair in options.items() for part in pair]
     return [sys.executable, "-m", "bot", "engine", *pairs, "--exit-with-stdin"]

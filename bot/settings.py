@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     model_path: Path = STARTER_MODEL
     model_repo: str = ""
     model_file: str = ""
+    model_mmproj: Path | None = None
     model_sha256: Annotated[tuple[str, ...], NoDecode] = ()
     hf_endpoint: str = "https://huggingface.co"
     hf_token: SecretStr = SecretStr("")
@@ -112,6 +113,8 @@ class Settings(BaseSettings):
     budget_tokens_per_person: int = Field(default=0, ge=0)
     budget_tokens_per_channel: int = Field(default=0, ge=0)
     retention_days: int = Field(default=0, ge=0)
+    backup_schedule: str = ""
+    backup_keep: int = Field(default=7, ge=1)
     review_before_training: bool = False
 
     admin_channel_id: str = ""

@@ -79,6 +79,7 @@ MAY_IMPORT = {
         *ENGINE_FACE,
     },
     "cli_opened": {"start", "settings", "storage"},
+    "cli_backup": {"start", "cli_opened", "settings", "admin", "learning.forgetting", "storage"},
     "cli_admin": {"cli_opened", "settings", "admin", "storage"},
     "cli_records": {"cli_opened", "settings", "admin", "learning", "storage"},
     "cli_dataset": {"start", "admin", "conversation.prompt_book", "learning", "storage"},
@@ -104,6 +105,7 @@ ENGINE_WALLS = {
     "batching": {"types"},
     "machine": {"types", "files"},
     "chat": {"types", "supervisor", "api.tool_fields", "api.fields", "api.api_error"},
+    "sight": {"types", "supervisor", "llama", "mtmd"},
     "files": {"types", "supervisor", "llama", "machine", "chat"},
 }
 # Within the room of Slack: what brings an answer out, and what the set-up is, knows nothing of questions or commands.
@@ -113,7 +115,7 @@ SLACK_WALLS = {
 }
 WALLS = [(*pair, "engine") for pair in ENGINE_WALLS.items()] + [(*pair, "slack") for pair in SLACK_WALLS.items()]
 ONLY_IN = {
-    "llama_cpp": {"engine/llama.py"},
+    "llama_cpp": {"engine/llama.py", "engine/mtmd.py"},
     "apscheduler": {"jobs.py"},
     "sqlalchemy": {"storage/"},
     "alembic": {"storage/db.py"},
@@ -127,6 +129,7 @@ ONLY_IN = {
     "safetensors": {"learning/proof/export.py"},
     "gguf": {"learning/"},
     "pypdf": {"files/"},
+    "PIL": {"engine/sight/", "files/"},
     "defusedxml": {"files/"},
     "faster_whisper": {"files/"},
 }

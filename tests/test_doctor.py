@@ -396,6 +396,8 @@ async def test_what_is_wrong_with_the_model_is_named(tmp_path: Path) -> None:
         ({"model_path": page}, "not a GGUF"),
         ({"model_path": cut}, "cut.gguf"),
         ({"model_repo": "a/b", "model_file": "c.gguf"}, "not downloaded"),
+        ({"model_mmproj": tmp_path / "none.gguf"}, "does not exist"),
+        ({"model_mmproj": STARTER_MODEL}, "is no mmproj"),
         ({"engine_url": "http://127.0.0.1:9"}, "cannot be used"),
     ]
     for changes, said in seeds:

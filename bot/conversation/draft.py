@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from bot.conversation.certainty import Certainty
 from bot.conversation.excerpts import Excerpt
 from bot.conversation.history import Example, Fitted
-from bot.conversation.pictures import Picture
+from bot.conversation.pictures import TOKENS, Picture
 from bot.engine.types import Chunk, QueuePlace
 from bot.storage.askings import Put
 from bot.storage.files import SharedFile, ThreadFile
@@ -71,7 +71,7 @@ class Draft:
     is_another: bool = False
     is_resumed: bool = False  # an earlier try may have shown more of it than is known
     is_chosen: bool = False  # whether what answers is what whoever asked chose
-    is_ours: bool = False  # whether whoever asks may read all that is public here: members may, guests may not
+    is_ours: bool = False  # whether all who will read it are members, who may read all that is public; guests may not
     began_at: datetime = field(default_factory=now)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     stopped_by: str = ""  # who pressed Stop
@@ -87,6 +87,8 @@ class Draft:
     files: list[ThreadFile] = field(default_factory=list)
     excerpts: list[Excerpt] = field(default_factory=list)
     sees: bool = False
+    eyes: str = ""  # by which file our own engine sees
+    picture_tokens: int = TOKENS
     pictures: list[Picture] = field(default_factory=list)
     finish_reason: str | None = None
     record: dict[str, Any] = field(default_factory=dict)
@@ -95,6 +97,11 @@ class Draft:
     first_token_at: datetime | None = None
     place: QueuePlace | None = None
     moved: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether an answer that broke off can be continued: no token ids say what a picture shows."""
+        return bool(self.eyes) if self.pictures else self.prompt_ids is not None
 
     def asked_text(self) -> str:
         """Return what people said in the part of the thread that the model reads."""

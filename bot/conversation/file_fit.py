@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from bot.conversation.draft import Draft
 from bot.conversation.excerpts import HISTORY_SHARE, Excerpt, choose_excerpts, is_unknown, place_excerpts, quote
 from bot.conversation.history import ChatMessage, Fitted, fit_history
-from bot.conversation.pictures import MOST_SHOWN, TOKENS
+from bot.conversation.pictures import MOST_SHOWN
 from bot.conversation.prompt_book import PromptBook
 from bot.storage.threads import Said
 
@@ -32,7 +32,7 @@ async def fit_with_files(
         draft.excerpts = []
         return await fit_history(history, lambda kept: build(kept, asked), count=count, budget=budget)
     pictures = min(MOST_SHOWN, sum(_is_picture(draft, file.row.kind) for file in draft.files))
-    budget -= min(TOKENS * pictures, budget // 2)
+    budget -= min(draft.picture_tokens * pictures, budget // 2)
     names = [file.row.name for file in draft.files if is_unknown(file) and not _is_picture(draft, file.row.kind)]
     unread = [prompts.get("unread").render(name=name) for name in names]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MOST_SHOWN = 4
-TOKENS = 1_000  # that a picture may take of a prompt; servers count them in their own ways, about as much
+TOKENS = 1_000  # that a picture may take of a prompt, where a server does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class Picture:
 
     mimetype: str
     content: bytes
+    file_id: str = ""
 
 
 def show_pictures(messages: Sequence[Mapping[str, object]], pictures: Sequence[Picture]) -> list[Mapping[str, object]]:

@@ -182,11 +182,15 @@ class Assistant:
         channel_id = asked.place.channel_id if asked.audience in CHANNELS else ""
         names = {other.id for other in served[1:]}
         wish = draft.wish.adapter
-        adapter, draft.is_chosen = await self._choose_adapter(asked.user_id, names, channel_id, wish)
+        adapter = ""  # what was learned from all is not for those who may not read all
+        if draft.is_ours:
+            adapter, draft.is_chosen = await self._choose_adapter(asked.user_id, names, channel_id, wish)
         limit = model.n_ctx or UNKNOWN_CONTEXT
         room = min(self._max_tokens, limit // 3)
         opening = await self._open(draft)
         draft.sees = self._sees_images if self._sees_images is not None else model.sees
+        draft.eyes = str(model.meta.get("mmproj", ""))
+        draft.picture_tokens = model.picture_tokens or draft.picture_tokens
         budget = limit - room - TEMPLATE_MARGIN
         aside = await self._memory.bring(draft, model=model, room=budget)
         draft.fitted = await self._fit(draft, opening.text, aside, budget=budget)
@@ -219,7 +223,7 @@ class Assistant:
                 await self._drop_adapter(draft)
             except (EngineUnavailable, EngineBusy) as error:
                 draft.stand(_read_place(error))
-                if draft.text and draft.prompt_ids is None:
+                if draft.text and not draft.can_go_on:
                     raise  # a server that names no token ids: nothing to go on from
                 await draft.unless_stopped(patience.wait(error))
 
@@ -233,6 +237,7 @@ class Assistant:
     async def finish(self, draft: Draft, *, state: AnswerState, error_id: str | None = None) -> None:
         """Store what was written and how it came about."""
         parts = {one.row.id: "" if one.is_whole else one.part for one in draft.excerpts if draft.wish.stores}
+        parts |= {one.file_id: draft.eyes for one in draft.pictures if draft.wish.stores}
         async with self._database.begin() as session:
             is_whole = await record_use(session, draft.answer_id, parts) and draft.wish.stores
             await update_answer(
@@ -308,11 +313,12 @@ class Assistant:
             user=draft.question.user_id,
             logprobs=self._asks_certainty or None,
         )
-        if draft.prompt_ids is not None and draft.completion_ids:
+        if draft.prompt_ids is not None and draft.completion_ids and not draft.pictures:
             chunks = self._engine.resume(draft.prompt_ids, draft.completion_ids, options)
         else:
             messages = draft.fitted.messages if draft.fitted else []
-            chunks = self._engine.chat(show_pictures(messages, draft.pictures), options)
+            done = draft.completion_ids if draft.eyes else ()
+            chunks = self._engine.chat(show_pictures(messages, draft.pictures), options, done=done)
         async with aclosing(chunks):  # closing frees the engine's slot within a step
             while (chunk := await draft.unless_stopped(anext(chunks, None))) is not None:
                 draft.take(chunk)

@@ -116,11 +116,20 @@ class EngineClient:
             raise EngineError("The model's server gave no vectors.")
         return vectors
 
-    def chat(self, messages: ChatMessages, options: AnswerOptions = DEFAULTS) -> AsyncGenerator[Chunk, None]:
-        """Stream the answer to a conversation; closing the iterator cancels it on the engine."""
-        return self._stream("/v1/chat/completions", {"messages": list(messages)} | _build_body(options))
+    def chat(
+        self, messages: ChatMessages, options: AnswerOptions = DEFAULTS, *, done: Sequence[int] = ()
+    ) -> AsyncGenerator[Chunk, None]:
+        """Stream the answer to a conversation; closing the iterator cancels it on the engine.
 
-    async def resume(
+        What is *done* of it already is not streamed again; only our own engine knows how to go on.
+        """
+        body: Json = {"messages": list(messages)}
+        if done:
+            body["resumed_token_ids"] = list(done)
+            return self._go_on("/v1/chat/completions", body, options, done=len(done))
+        return self._stream("/v1/chat/completions", body | _build_body(options))
+
+    def resume(
         self,
         prompt_token_ids: Sequence[int],
         generated_token_ids: Sequence[int] = (),
@@ -128,15 +137,18 @@ class EngineClient:
     ) -> AsyncGenerator[Chunk, None]:
         """Stream the rest of an answer of at most *max_tokens* in all, after the tokens that were already received."""
         done = len(generated_token_ids)
+        body: Json = {"prompt": [*prompt_token_ids, *generated_token_ids]}
+        body["resumed_tokens"] = done  # also when it is zero: the prompt is a conversation's, and so is the answer
+        if options.logprobs is not None:
+            body["logprobs"] = 0  # in texts it is how many alternatives one wants
+        return self._go_on("/v1/completions", body, options, done=done)
+
+    async def _go_on(self, path: str, body: Json, options: AnswerOptions, *, done: int) -> AsyncGenerator[Chunk, None]:
         if options.max_tokens is not None and done >= options.max_tokens:
             yield Chunk(finish_reason="length")
             return
         left = replace(options, max_tokens=options.max_tokens and options.max_tokens - done)
-        body = {"prompt": [*prompt_token_ids, *generated_token_ids]} | _build_body(left)
-        if "logprobs" in body:
-            body["logprobs"] = 0  # in texts it is how many alternatives one wants
-        body["resumed_tokens"] = done  # also when it is zero: the prompt is a conversation's, and so is the answer
-        async with aclosing(self._stream("/v1/completions", body)) as chunks:
+        async with aclosing(self._stream(path, _build_body(left) | body)) as chunks:
             async for chunk in chunks:
                 usage = chunk.usage and replace(
                     chunk.usage,

@@ -27,7 +27,7 @@ from bot.errors import ModelFileError
 log = logging.getLogger(__name__)
 
 _ERROR_LEVEL = 4
-_last_errors: deque[str] = deque(maxlen=5)
+last_errors: deque[str] = deque(maxlen=5)
 MAX_GRAMMAR_BYTES = 128 * 1024
 LOOSE_CHAR, STRICT_CHAR = r'char ::= [^"\\]', r'char ::= [^"\\\x7F\x00-\x1F]'  # JSON has no bare control characters
 LOGIT_BYTES, MIN_SCORED = 16 * 1024 * 1024, 16
@@ -40,11 +40,11 @@ _ATTR_LSTRIP, _ATTR_RSTRIP = 1 << 7, 1 << 8
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
-def _on_log(level: int, text: bytes, _user_data: object) -> None:
+def on_log(level: int, text: bytes, _user_data: object) -> None:
     """Keep llama.cpp's errors for our own sentences, and its chatter out of the log."""
     line = text.decode("utf-8", "replace").strip()
     if level == _ERROR_LEVEL and line:
-        _last_errors.append(line)
+        last_errors.append(line)
     if line:
         log.debug("%s", line)
 
@@ -52,7 +52,7 @@ def _on_log(level: int, text: bytes, _user_data: object) -> None:
 def start_backend() -> None:
     """Prepare llama.cpp; the module keeps the log callback alive, because a collected one would crash the process."""
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # an abort would fork a debugger and print frames into the log
-    lib.llama_log_set(_on_log, ctypes.c_void_p(0))
+    lib.llama_log_set(on_log, ctypes.c_void_p(0))
     lib.llama_backend_init()
 
 
@@ -61,7 +61,7 @@ class MemoryLacking(ModelFileError):  # noqa: N818 - reads as a state, not as a 
 
 
 def _lacked_memory() -> bool:
-    return any(word in line for line in _last_errors for word in ("alloc", "out of memory"))
+    return any(word in line for line in last_errors for word in ("alloc", "out of memory"))
 
 
 class Model:
@@ -136,10 +136,10 @@ class Model:
 
     def compile(self, grammar: str) -> object:
         """Return a sampler for a GBNF grammar, to be freed by the caller; *ValueError* if llama.cpp refuses it."""
-        _last_errors.clear()
+        last_errors.clear()
         sampler = lib.llama_sampler_init_grammar(self._vocab, grammar.encode(), b"root")
         if not sampler:
-            raise ValueError(_last_errors[-1] if _last_errors else "llama.cpp gave no reason")
+            raise ValueError(last_errors[-1] if last_errors else "llama.cpp gave no reason")
         return sampler
 
     def check_grammar(self, grammar: str) -> str:
@@ -186,10 +186,10 @@ def _load(path: Path, n_gpu_layers: int, *, split: Sequence[tuple[int, int]], is
     if split:
         params.devices = ctypes.cast(handles, ctypes.c_void_p)
         params.tensor_split = shares
-    _last_errors.clear()
+    last_errors.clear()
     model = lib.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
-        reason = next((line for line in _last_errors if "error" in line.lower()), "llama.cpp gave no reason")
+        reason = next((line for line in last_errors if "error" in line.lower()), "llama.cpp gave no reason")
         if _lacked_memory():
             raise MemoryLacking(f"{path} cannot be loaded ({reason}): lower ENGINE_N_GPU_LAYERS.")
         raise ModelFileError(f"{path} cannot be loaded ({reason}): download it again or choose another model.")
@@ -200,9 +200,9 @@ def quantize(source: Path, target: Path, *, kind: int, threads: int, is_forced: 
     """Write *source* with smaller weights; *kind* is llama.cpp's number of a file type."""
     params = lib.llama_model_quantize_default_params()
     params.ftype, params.nthread, params.allow_requantize = kind, threads, is_forced
-    _last_errors.clear()
+    last_errors.clear()
     if lib.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params)):
-        reason = _last_errors[-1] if _last_errors else "no reason given"
+        reason = last_errors[-1] if last_errors else "no reason given"
         raise ModelFileError(f"{source} cannot be quantized: {reason}.")
 
 
@@ -210,10 +210,10 @@ class Adapter:
     """A LoRA over a loaded model; to be closed after every context that uses it and before the model."""
 
     def __init__(self, model: Model, path: Path) -> None:
-        _last_errors.clear()
+        last_errors.clear()
         self.pointer = lib.llama_adapter_lora_init(model._model, os.fsencode(path))  # noqa: SLF001 - one file owns both
         if not self.pointer:  # ctypes gives an object for NULL, which is never None
-            raise ValueError(_last_errors[0] if _last_errors else "llama.cpp gave no reason")
+            raise ValueError(last_errors[0] if last_errors else "llama.cpp gave no reason")
 
     def metadata(self, key: str) -> str:
         """Return a value of the adapter's header, empty when absent."""
@@ -263,10 +263,10 @@ class Context:
         params.flash_attn_type = _FLASH_ATTENTION[flash_attention]
         params.no_perf, params.embeddings = True, embeds
         params.pooling_type = lib.LLAMA_POOLING_TYPE_MEAN if embeds and not model.pooling else params.pooling_type
-        _last_errors.clear()
+        last_errors.clear()
         self._ctx = lib.llama_init_from_model(model._model, params)  # noqa: SLF001 - one file owns both
         if not self._ctx:
-            reason = _last_errors[-1] if _last_errors else "no reason given"
+            reason = last_errors[-1] if last_errors else "no reason given"
             is_kind = any(word in reason for word in ("cache type", "V cache", "flash_attn"))
             mend = "set ENGINE_KV_TYPE=f16 and ENGINE_FLASH_ATTENTION=auto" if is_kind else "lower ENGINE_N_CTX"
             kind = MemoryLacking if _lacked_memory() else ModelFileError

@@ -14,13 +14,17 @@ from bot.engine.chat.template import CHATML, ChatTemplate, TemplateFailure
 from bot.engine.files.checksum import check_gguf, check_pinned
 from bot.engine.files.gguf_check import check_header
 from bot.engine.files.gguf_header import Header, list_shards, read_header
+from bot.engine.files.mmproj import check_mmproj, is_mmproj
 from bot.engine.llama import GGML, Adapter, Context, MemoryLacking, Model, SamplerChain, start_backend
 from bot.engine.machine.devices import list_devices
+from bot.engine.machine.eyes import EyesFit, place_eyes
 from bot.engine.machine.fit import Fit, Machine, choose_fit, choose_layout
 from bot.engine.machine.fit_report import explain_lack, render_fit
 from bot.engine.machine.footprint import Footprint, measure
 from bot.engine.machine.hardware import count_usable_cores, read_free_memory
+from bot.engine.mtmd import Eyes
 from bot.engine.sampling import build_stages
+from bot.engine.sight.trial import show_grey, try_mmproj
 from bot.engine.types import EngineOptions, ModelFacts, SamplingParams
 from bot.errors import ModelFileError
 
@@ -39,12 +43,14 @@ class Plan:
     footprint: Footprint
     machine: Machine
     fit: Fit
+    eyes: EyesFit | None = None
 
     def render(self) -> str:
         """Return the block that says what is used and why."""
-        return render_fit(
+        block = render_fit(
             self.fit, header=self.header, footprint=self.footprint, machine=self.machine, options=self.options
         )
+        return f"{block}\n  {'pictures':<14} {self.eyes.render(self.machine, self.fit)}" if self.eyes else block
 
     def explain_lack(self) -> str:
         """Return why the model does not fit and what to do, empty when it fits."""
@@ -79,6 +85,7 @@ class LoadedModel:
     context: Context
     encoder: PromptEncoder
     facts: ModelFacts
+    eyes: Eyes | None = None
 
     def build_context(self, adapter: Adapter) -> Context:
         """Return a further context for an adapter, of the same size as the model's own.
@@ -92,6 +99,8 @@ class LoadedModel:
 
     def close(self) -> None:
         """Free everything, the context before the weights."""
+        if self.eyes:
+            self.eyes.close()
         self.context.close()
         self.model.close()
 
@@ -104,11 +113,19 @@ def plan_model(options: EngineOptions) -> Plan:
     header = read_header(options.model_path)
     if header.is_adapter:
         raise ModelFileError(f"{header.path} is an adapter, not a model: MODEL_PATH must name the model below it.")
+    if is_mmproj(header):
+        raise ModelFileError(
+            f"{header.path} is an mmproj, not a model: set MODEL_MMPROJ to it, MODEL_PATH to its model."
+        )
     check_header(header)
     footprint = measure(header)
     machine = Machine(list_devices(GGML), read_free_memory(), count_usable_cores())
+    eyes = None
+    if options.mmproj_path:
+        check_pinned([options.mmproj_path], options.pinned)
+        eyes, machine = place_eyes(check_mmproj(options.mmproj_path), machine, options)
     options = choose_layout(footprint, machine, options)
-    return Plan(options, header, footprint, machine, choose_fit(footprint, machine, options))
+    return Plan(options, header, footprint, machine, choose_fit(footprint, machine, options), eyes)
 
 
 def load_model(options: EngineOptions) -> LoadedModel:
@@ -119,6 +136,8 @@ def load_model(options: EngineOptions) -> LoadedModel:
         raise ModelFileError(lack)
     if lack:
         log.warning("%s", lack)
+    if options.mmproj_path:
+        try_mmproj(options.model_path, options.mmproj_path)
     for _ in range(RETRIES - 1):
         try:
             return _open(plan)
@@ -139,10 +158,21 @@ def _open(plan: Plan) -> LoadedModel:
         context = build_context(options, model, fit=fit)
         undo.callback(context.close)
         warm_up(model, context)
+        eyes = open_eyes(plan, model)
         undo.pop_all()
     log.info("The engine serves:\n%s", plan.render())
     facts = _describe(options, model, context, fit=fit)
-    return LoadedModel(options, fit, model, context, build_encoder(model), facts)
+    if eyes:
+        facts = replace(facts, mmproj=eyes.path.name, picture_tokens=show_grey(eyes))
+    return LoadedModel(options, fit, model, context, build_encoder(model), facts, eyes)
+
+
+def open_eyes(plan: Plan, model: Model) -> Eyes | None:
+    """Load what the model sees by, if it was given something."""
+    if not plan.eyes:
+        return None
+    threads = plan.eyes.count_threads(plan.machine, plan.fit)
+    return Eyes(model, plan.eyes.header.path, threads=threads, use_gpu=bool(plan.eyes.device))
 
 
 def warm_up(model: Model, context: Context) -> None:

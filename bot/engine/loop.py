@@ -21,7 +21,7 @@ from bot.engine.batching.sequence import Phase
 from bot.engine.growth import Drawn, Growth
 from bot.engine.llama import Context, Model
 from bot.engine.metrics import PARTS, EngineMetrics
-from bot.engine.moves import perform_moves
+from bot.engine.moves import perform_moves, read_picture
 from bot.engine.types import Delta, Request
 from bot.errors import EngineError
 
@@ -170,7 +170,8 @@ class EngineLoop:
                 self.scheduler.lose(slot)
         if lost or not plan.pieces:
             return None
-        self._context.build([_item(piece) for piece in plan.pieces])
+        if not plan.pieces[0].picture:
+            self._context.build([_item(piece) for piece in plan.pieces])
         return plan
 
     def _grow_on(self) -> Growth | None:
@@ -190,7 +191,7 @@ class EngineLoop:
 
     def _decode(self, pieces: tuple[Piece, ...]) -> Sequence[Drawn]:
         """Decode the batch of *pieces*; return whose next token can be sampled, and where its logits are."""
-        code = self._context.compute()
+        code = read_picture(self._context, pieces[0]) if pieces[0].picture else self._context.compute()
         if code == 0:
             self.scheduler.commit(pieces)
             return self._read(pieces)
@@ -221,7 +222,8 @@ class EngineLoop:
         if self.scheduler.make_room():
             return ()
         (piece,) = pieces
-        if piece.count > 1:
+        is_whole = piece.picture and not piece.picture.sight.is_causal
+        if piece.count > 1 and not is_whole:
             return self._decode_alone(Piece(piece.sequence, piece.start, piece.count // 2, wants_logits=False))
         self._fail(piece, "The conversation does not fit into the KV cache.")
         return ()
@@ -238,7 +240,8 @@ class EngineLoop:
 
     def _decode_alone(self, piece: Piece) -> Sequence[Drawn]:
         self.scheduler.pool.extend(piece.sequence.slot, piece.count)
-        self._context.build([_item(piece)])
+        if not piece.picture:
+            self._context.build([_item(piece)])
         return self._decode((piece,))
 
     def _fail(self, piece: Piece, reason: str) -> None:

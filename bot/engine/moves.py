@@ -1,9 +1,10 @@
-"""Performs what the scheduler planned for the KV cache, and notices when a saved state does not come back."""
+"""Performs what the scheduler planned for the KV cache and for pictures, and notices when a saved state is not back."""
 
 from collections.abc import Iterable
 
-from bot.engine.batching.plan import Move
+from bot.engine.batching.plan import Move, Piece
 from bot.engine.llama import Context
+from bot.engine.mtmd import read_rows
 from bot.errors import EngineError
 
 
@@ -23,3 +24,12 @@ def perform_moves(context: Context, moves: Iterable[Move]) -> set[int]:
         elif not context.trim(move.slot, move.length) and move.slot not in lost:
             raise EngineError(f"llama.cpp could not trim slot {move.slot} to {move.length} tokens of the KV cache.")
     return lost
+
+
+def read_picture(context: Context, piece: Piece) -> int:
+    """Let a part of a picture be read in place of its tokens; return llama.cpp's code."""
+    placed = piece.picture
+    if placed is None:
+        raise ValueError("the piece is no picture's")
+    first = piece.start - placed.start
+    return read_rows(context, piece.sequence.slot, placed.sight, first, piece.start, count=piece.count)

@@ -48,7 +48,7 @@ def build_changes(
     """Return what changes the logits first: as in vLLM, repetition counts the prompt too, the other two do not."""
     stages = [Stage("bias", pairs=params.logit_bias)] if params.logit_bias else []
     if params.repetition_penalty != 1:
-        known = tuple(dict.fromkeys(prompt))
+        known = tuple(token for token in dict.fromkeys(prompt) if token >= 0)  # the rest stands for pictures
         penalties = (params.repetition_penalty, 0.0, 0.0)
         stages.append(Stage("penalties", len(known) + max_tokens, penalties=penalties, tokens=known))
     if params.frequency_penalty or params.presence_penalty:

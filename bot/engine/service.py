@@ -24,6 +24,7 @@ from bot.engine.lanes import Lane, Lanes
 from bot.engine.loaded import LoadedModel, load_model
 from bot.engine.metrics import EngineMetrics
 from bot.engine.roster import Roster, Served, recall
+from bot.engine.sight.gallery import Gallery
 from bot.engine.types import Delta, EngineOptions, ModelFacts, ModelInfo, Request
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class EngineService:
         self._loaded: LoadedModel | None = None
         self._lanes: Lanes | None = None
         self._roster: Roster | None = None
+        self._gallery: Gallery | None = None
         self._inboxes: dict[str, asyncio.Queue[Delta]] = {}
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._handover = Handover[Callable[[], None]](lambda function: function())
@@ -61,6 +63,8 @@ class EngineService:
         """End open requests and the thread."""
         if self._roster:
             await asyncio.to_thread(self._roster.stop)
+        if self._gallery:
+            await asyncio.to_thread(self._gallery.close)
         if self._lanes:
             self._lanes.end()
         if self._thread.ident is not None:  # it was started
@@ -90,6 +94,13 @@ class EngineService:
         return self._roster
 
     @property
+    def gallery(self) -> Gallery:
+        """Who looks at pictures; only there when the model sees."""
+        if self._gallery is None:
+            raise RuntimeError("the model does not see")
+        return self._gallery
+
+    @property
     def facts(self) -> ModelFacts:
         """What the model turned out to be."""
         return self.loaded.facts
@@ -115,8 +126,9 @@ class EngineService:
             "description": facts.description,
             "max_sequences": facts.max_sequences,
             "gpu_layers": facts.gpu_layers,
+            **({"mmproj": facts.mmproj, "picture_tokens": facts.picture_tokens} if facts.mmproj else {}),
         }
-        return ModelInfo(facts.name, "apprentice", meta, root=facts.name)
+        return ModelInfo(facts.name, "apprentice", meta, root=facts.name, sees=bool(facts.mmproj))
 
     async def load_adapter(self, name: str, path: Path, *, sha256: str = "") -> None:
         """Serve an adapter beside what is served, or raise *AdapterRefused*; nothing that runs is disturbed."""
@@ -126,8 +138,14 @@ class EngineService:
 
     async def encode_chat(self, messages: Sequence[Message], extras: Extras = NO_EXTRAS) -> Prompt:
         """Render and tokenize a conversation away from the event loop; the template may take its time."""
-        encoder = self.loaded.encoder
-        return await asyncio.to_thread(encoder.encode, messages, extras)
+        encoder, views = self.loaded.encoder, {}
+        for picture in (picture for message in messages for picture in message.pictures):
+            views[picture.mark] = await self.gallery.look(picture.data)
+        return await asyncio.to_thread(encoder.encode, messages, extras, views)
+
+    async def see(self, request: Request) -> None:
+        """Compute what a request reads in place of its pictures' tokens, while answers go on."""
+        await self.gallery.see(request.pictures, scope=request.scope)
 
     async def encode_text(self, text: str, *, add_special: bool = True) -> tuple[int, ...]:
         """Tokenize plain text; control tokens in it are only text."""
@@ -205,6 +223,8 @@ class EngineService:
         if self._is_alone:
             gc.collect()
             gc.freeze()  # what is loaded stays: to look through it again and again stops all answers for 50 ms
+        if loaded.eyes:
+            self._gallery = Gallery(loaded.eyes, n_batch=loaded.facts.n_batch)
         self._roster = Roster(self.options, lanes, created=self._created)
         self._roster.recall(adapters)
 

@@ -180,16 +180,17 @@ class EngineSupervisor:
             log.info("%s", text)
 
     def _explain(self, *, was_ready: bool) -> EngineError:
-        """Return what ended the process; a last line that names the model on the command line blames that file."""
+        """Return what ended the process; a last line that names a model on the command line blames that file."""
         code = self._process.returncode if self._process else None
         last = self.lines[-1].removeprefix("bot: ") if self.lines else "it wrote nothing"
-        model = next((part for part in self._command if part.endswith(".gguf")), "")
+        files = [part for part in self._command if part.endswith(".gguf")]
+        model = next(iter(files), "")
         if code is not None and code < 0:
             if model and not was_ready and -code in CRASHES:
                 mend = "download it again or choose another model"
                 return ModelFileError(f"{model} ends the engine ({signal.Signals(-code).name}, {last}): {mend}.")
             last = f"it was killed by {signal.Signals(-code).name} after: {last}"
-        if model and model in last and not was_ready:
+        if any(file in last for file in files) and not was_ready:
             return ModelFileError(last)
         when = "while it served" if was_ready else "while it started"
         return EngineUnavailable(f"The engine stopped {when}: {last}")

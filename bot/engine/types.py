@@ -242,6 +242,12 @@ class ModelInfo:
         return value if isinstance(value, int) else None
 
     @property
+    def picture_tokens(self) -> int:
+        """How many tokens of a prompt a large picture takes, 0 if the server does not say."""
+        value = self.meta.get("picture_tokens")
+        return value if isinstance(value, int) else 0
+
+    @property
     def sha256(self) -> str | None:
         """The checksum of the model's file, if the server knows it already."""
         value = self.meta.get("sha256")
@@ -272,3 +278,5 @@ class ModelFacts:
     has_template: bool
     answers: bool = True
     embeds: bool = False
+    mmproj: str = ""  # the name of the file by which it sees pictures
+    picture_tokens: int = 0  # what a large picture takes of a prompt

@@ -11,6 +11,7 @@ from pypdf import PdfReader
 
 from bot.files.found import Extract, Trouble, Unreadable
 from bot.files.kinds import Kind
+from bot.files.picture import look_at_picture
 
 MOST_TEXT = 1_000_000  # characters; the rest of a file is left out, and said so
 MOST_PAGES = 1_000
@@ -23,7 +24,9 @@ UNSEEN = re.compile(
 
 
 def extract(kind: Kind, content: bytes) -> Extract:
-    """Return the text of a file; raise *Unreadable* when it gives none."""
+    """Return the text of a file, none of a picture; raise *Unreadable* when it gives nothing."""
+    if kind is Kind.IMAGE:
+        return look_at_picture(content)
     readers = {Kind.PDF: read_pdf, Kind.WORD: read_word}
     found = readers.get(kind, read_plain)(content)
     if not found.text.strip():

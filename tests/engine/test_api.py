@@ -173,7 +173,7 @@ BAD_REQUESTS = [
     (CHAT, {"messages": "hi"}, "messages"),
     (CHAT, {"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
     (CHAT, {"messages": [{"role": "user"}]}, "messages[0].content"),
-    (CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content"),
+    (CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].image_url"),
     (CHAT, {"messages": [{"role": "user", "content": "\ud800"}]}, "messages[0].content"),
     (CHAT, {"messages": [{"role": "user", "content": "x", "tool_calls": [{}]}]}, "messages[0].tool_calls"),
     (CHAT, {"messages": HELLO, "temperature": 3}, "temperature"),

@@ -15,10 +15,10 @@ from bot.storage.db import Database
 from bot.storage.file_tables import AnswerFile, FileState, MessageFile
 from bot.storage.files import load_use
 from tests.files.documents import build_docx, build_pdf, paragraph
+from tests.playground.test_files import PNG
 from tests.scenarios.conftest import Finished, StartBot
 from tests.scenarios.test_foreign_engine import ForeignServer, serving
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 NOTES = "The wifi password of the guest room is tulip42.\nThe printer stands on floor three.\n"
 
 

@@ -18,6 +18,7 @@ from bot.engine.api.api_error import ApiError
 from bot.engine.api.callers import find_caller
 from bot.engine.api.choice_reader import ChoiceReader, Echo
 from bot.engine.api.delivery import Order, collect, stream
+from bot.engine.api.encoding import encode_messages, see
 from bot.engine.api.fields import refuse
 from bot.engine.api.refusals import check_length, check_model, check_tokens, overflow
 from bot.engine.api.replies import ReplyForm
@@ -26,7 +27,6 @@ from bot.engine.api.tool_fields import ToolUse
 from bot.engine.api.wire import Call, ChatCall, PromptText, TextCall
 from bot.engine.chat.chat_prompt import build_extras
 from bot.engine.chat.prompt import Prompt
-from bot.engine.chat.template import TemplateFailure
 from bot.engine.chat.tool_grammar import build_answer_grammar, build_tool_grammar
 from bot.engine.chat.tool_stream import ToolStream
 from bot.engine.llama import convert_schema
@@ -60,6 +60,10 @@ class Completions:
             reasoning = dialect.reason_after(prompt.tail)
             reading = Reading(reasoning, self._show(dialect.marks(with_tools=bool(parsed.tool_use.tools))))
             call = await self._bind(parsed.call, parsed.tool_use, reasoning)
+            if parsed.resumed:
+                check_tokens(self._service, parsed.resumed, param="resumed_token_ids")
+                prompt = replace(prompt, tokens=prompt.tokens + parsed.resumed)
+                call = replace(call, resumed_tokens=len(parsed.resumed))
             form = dialect.tools if parsed.tool_use.tools else None
             readers = [ChoiceReader(ToolStream(form, parsed.tool_use) if form else None) for _ in range(call.answers)]
             requests = self._build_requests(call, prompt, reading, param="messages")
@@ -103,10 +107,7 @@ class Completions:
             options=parsed.options,
             effort=parsed.effort,
         )
-        try:
-            return await self._service.encode_chat(parsed.messages, extras)
-        except TemplateFailure as error:
-            raise ApiError(400, f"{str(error)[:300]}.", param="messages", code="template_error") from error
+        return await encode_messages(self._service, parsed.messages, extras)
 
     async def _encode_text(self, text: PromptText) -> tuple[int, ...]:
         if isinstance(text, str):
@@ -160,6 +161,8 @@ class Completions:
         )
         with entering:
             headers = self._admission.describe(caller)
+            if order.requests[0].pictures:
+                await see(self._service, order.requests)
             steps = self._service.generate(served, order.requests)
             async with aclosing(steps), aclosing(self._admission.meter(caller, steps)) as deltas:
                 if order.call.is_stream:
@@ -212,6 +215,7 @@ class Completions:
             deadline=time.monotonic() + call.deadline_seconds if call.deadline_seconds else None,
             reasoning=reading.reasoning,
             shown=reading.shown,
+            pictures=prompt.pictures,
         )
         return [
             replace(first, request_id=secrets.token_hex(8), sampling=_vary(call, index))

@@ -6,6 +6,7 @@ Knows the wire's names and limits; nothing of templates but the form in which th
 import json
 
 from bot.engine.api.fields import check_depth, check_json, check_unicode, refuse
+from bot.engine.api.picture_fields import parse_parts
 from bot.engine.chat.template import Message
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
@@ -16,13 +17,17 @@ KNOWN = {
     "tool": {"role", "content", "name", "tool_call_id"},
 }
 ID_LIMIT = 128
+MAX_PICTURES = 8
 
 
 def parse_messages(value: object) -> tuple[Message, ...]:
-    """Parse a conversation; contents are texts or lists of text parts."""
+    """Parse a conversation; contents are texts or lists of text parts, and of pictures where a person speaks."""
     if not isinstance(value, list) or not value:
         refuse("messages", "must be a list with at least one message")
-    return tuple(_parse_message(item, f"messages[{index}]") for index, item in enumerate(value))
+    messages = tuple(_parse_message(item, f"messages[{index}]") for index, item in enumerate(value))
+    if sum(len(message.pictures) for message in messages) > MAX_PICTURES:
+        refuse("messages", f"may have {MAX_PICTURES} pictures at most")
+    return messages
 
 
 def _parse_message(item: object, name: str) -> Message:
@@ -44,6 +49,9 @@ def _parse_message(item: object, name: str) -> Message:
     elif role == "assistant":
         extra = _parse_answer(item, name)
     content = item.get("content")
+    if role == "user" and isinstance(content, list):
+        content, pictures = parse_parts(content, f"{name}.content")
+        return Message(role, check_unicode(content, f"{name}.content"), extra, pictures)
     return Message(role, "" if content is None and "tool_calls" in extra else _parse_content(content, name), extra)
 
 

@@ -52,8 +52,9 @@ class ReplyForm:
         return self.envelope(choices, is_chunk=True) | self.prompt_ids(prompt)
 
     def prompt_ids(self, prompt: Sequence[int]) -> Json:
-        """Return the prompt's tokens, if they were asked for."""
-        return {"prompt_token_ids": list(prompt)} if self.returns_token_ids else {}
+        """Return the prompt's tokens, if they were asked for and are all there is of it."""
+        is_text = self.returns_token_ids and min(prompt, default=0) >= 0  # no ids say what a picture shows
+        return {"prompt_token_ids": list(prompt)} if is_text else {}
 
     def chunk(self, index: int, delta: Delta) -> Json:
         """Return a chunk of a stream."""
@@ -152,6 +153,7 @@ def build_model(info: ModelInfo, *, created: int) -> Json:
         "root": info.root or info.id,
         "parent": info.parent or None,
         "max_model_len": info.n_ctx,
+        "input_modalities": ["text", "image"] if info.sees else ["text"],
         "meta": dict(info.meta),
     }
 

@@ -19,11 +19,11 @@ from bot.engine.api.api_error import ApiError
 from bot.engine.api.callers import Keys, check_peer
 from bot.engine.api.completions import Completions
 from bot.engine.api.embeddings import Embeddings
+from bot.engine.api.encoding import encode_messages
 from bot.engine.api.refusals import check_model
 from bot.engine.api.replies import build_backlog, build_model
 from bot.engine.api.wire import parse_adapter, parse_chat, parse_embeddings, parse_forget, parse_text, parse_tokenize
 from bot.engine.chat.chat_prompt import build_extras
-from bot.engine.chat.template import TemplateFailure
 from bot.engine.service import EngineService
 from bot.engine.socket_file import open_socket
 from bot.engine.types import EngineOptions
@@ -31,7 +31,7 @@ from bot.errors import ConfigError, EngineError
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_BODY_BYTES, MAX_PICTURES_BYTES = 16 * 1024 * 1024, 64 * 1024 * 1024
 LOADING_RETRY_SECONDS = 1
 PENDING = 4096  # a Unix socket refuses a connection beyond these, and everybody else's with it
 SWITCH_SECONDS = 0.0005  # the thread that decodes must not wait long for the one that writes JSON
@@ -98,9 +98,8 @@ def build_site(runner: web.AppRunner, options: EngineOptions) -> web.BaseSite:
 
 def build_app(service: EngineService, *, api_key: str) -> web.Application:
     """Return the application; *api_key* guards everything but the health check."""
-    app = web.Application(
-        client_max_size=MAX_BODY_BYTES, middlewares=[render_errors, build_guard(service, api_key=api_key)]
-    )
+    largest = MAX_PICTURES_BYTES if service.options.mmproj_path else MAX_BODY_BYTES
+    app = web.Application(client_max_size=largest, middlewares=[render_errors, build_guard(service, api_key=api_key)])
     routes = Routes(service)
     app.router.add_get("/health", routes.health)
     app.router.add_get("/metrics", routes.metrics)
@@ -125,7 +124,8 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except ApiError as error:
         return error.render()
     except web.HTTPRequestEntityTooLarge:
-        return ApiError(413, f"The body is larger than {MAX_BODY_BYTES} bytes.", code="body_too_large").render()
+        message = f"The body is larger than {request.client_max_size} bytes."
+        return ApiError(413, message, code="body_too_large").render()
     except web.HTTPException as error:
         return ApiError(error.status, f"{request.method} {request.path}: {error.reason}.").render()
     except ConnectionError:
@@ -240,18 +240,14 @@ class Routes:
         if parsed.text is not None:
             tokens = await self._service.encode_text(parsed.text, add_special=parsed.add_special_tokens)
         else:
-            try:
-                extras = build_extras(
-                    self._service.loaded.encoder.dialect,
-                    parsed.messages,
-                    tool_use=parsed.tool_use,
-                    options=parsed.options,
-                    add_generation_prompt=parsed.add_generation_prompt,
-                )
-                prompt = await self._service.encode_chat(parsed.messages, extras)
-            except TemplateFailure as error:
-                raise ApiError(400, f"{str(error)[:300]}.", param="messages", code="template_error") from error
-            tokens = prompt.tokens
+            extras = build_extras(
+                self._service.loaded.encoder.dialect,
+                parsed.messages,
+                tool_use=parsed.tool_use,
+                options=parsed.options,
+                add_generation_prompt=parsed.add_generation_prompt,
+            )
+            tokens = (await encode_messages(self._service, parsed.messages, extras)).tokens
         limit = self._service.facts.n_ctx
         return web.json_response({"count": len(tokens), "max_model_len": limit, "tokens": list(tokens)})
 

@@ -59,6 +59,7 @@ class ChatCall:
     tool_use: ToolUse
     options: Options
     effort: str
+    resumed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +137,15 @@ def parse_chat(body: object) -> ChatCall:
     top = fields.integer("top_logprobs", low=0, high=20)
     if top is not None and not wants_logprobs:
         refuse("top_logprobs", "needs logprobs to be true")
+    resumed = fields.take("resumed_token_ids")
+    resumed = () if resumed is None else _parse_input(resumed, "resumed_token_ids")
     call = _parse_call(fields, top_logprobs=(top or 0) if wants_logprobs else None)
     fields.finish()
     if call.schema and tool_use.tools:
         refuse("response_format", "cannot be combined with tools")
-    return ChatCall(messages, call, tool_use, options, effort)
+    if isinstance(resumed, str) or (resumed and (call.schema or tool_use.tools)):
+        refuse("resumed_token_ids", "must be a list of token ids, without tools or response_format")
+    return ChatCall(messages, call, tool_use, options, effort, resumed)
 
 
 def parse_text(body: object) -> TextCall:

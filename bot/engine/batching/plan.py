@@ -8,6 +8,7 @@ from typing import Literal
 
 from bot.engine.batching.host_tier import Saved
 from bot.engine.batching.sequence import Sequence
+from bot.engine.types import Placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,12 @@ class Piece:
     start: int
     count: int
     wants_logits: bool
+
+    @property
+    def picture(self) -> Placed | None:
+        """The picture that the tokens stand for; a piece is one of a picture as a whole, or not at all."""
+        placed = self.sequence.request.pictures
+        return next((one for one in placed if one.start <= self.start < one.stop), None) if placed else None
 
     @property
     def outputs(self) -> int:

@@ -51,6 +51,7 @@ class Scheduler:
         self._arrivals = 0
         self._next_deadline = math.inf
         self._settled: tuple[str, ...] = ()
+        self._was_picture = False
 
     def __contains__(self, request_id: str) -> bool:
         return request_id in self._by_id
@@ -132,11 +133,12 @@ class Scheduler:
             self._admit()
         if not self.pool.unified:
             self._close_ranks()
-        pieces = self._share(prefill_budget)
+        pieces = self._choose(prefill_budget)
         while sum(piece.count for piece in pieces) > self.pool.free() and self._give_way():
-            pieces = self._share(prefill_budget)
+            pieces = self._choose(prefill_budget)
         for piece in pieces:
             self.pool.extend(piece.sequence.slot, piece.count)
+        self._was_picture = bool(pieces and pieces[0].picture)
         return Plan(self.slots.take_moves(), tuple(pieces))
 
     def commit(self, pieces: tuple[Piece, ...]) -> None:
@@ -175,6 +177,20 @@ class Scheduler:
             return False
         self._preempt(max(self.running.values(), key=lambda sequence: (sequence.rank, sequence.arrival)))
         return True
+
+    def _choose(self, prefill_budget: int) -> list[Piece]:
+        """Return the pieces of a step: everybody's tokens, or in every other step a part of one picture alone."""
+        pieces = self._share(prefill_budget)
+        looking = [other for other in self.running.values() if other.request.pictures and other.picture]
+        if not looking or (pieces and self._was_picture):
+            return pieces
+        sequence = max(looking, key=lambda other: (other.starved, -other.arrival))
+        placed = sequence.picture
+        if placed is None:
+            return pieces
+        rest, room = placed.stop - sequence.computed, min(self._n_batch, prefill_budget) if pieces else self._n_batch
+        count = min(rest, room) if placed.sight.is_causal else rest
+        return [Piece(sequence, sequence.computed, count, wants_logits=False)]
 
     def _share(self, prefill_budget: int) -> list[Piece]:
         scored = self._max_outputs - len(self.running)  # each of the others may need one

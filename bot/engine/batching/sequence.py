@@ -9,7 +9,7 @@ import numpy as np
 
 from bot.engine.batching.host_tier import Saved
 from bot.engine.batching.tokens import Tokens
-from bot.engine.types import Request
+from bot.engine.types import Placed, Request
 
 
 class Phase(Enum):
@@ -78,6 +78,24 @@ class Sequence:
     def pending(self) -> int:
         """How many tokens must be decoded before the next one can be sampled; one while an answer grows."""
         return self.length - self.computed
+
+    @property
+    def picture(self) -> Placed | None:
+        """The picture whose rows come next, if that is what comes next."""
+        ahead = (placed for placed in self.request.pictures if placed.stop > self.computed)
+        placed = next(ahead, None)
+        return placed if placed and placed.start <= self.computed else None
+
+    @property
+    def readable(self) -> int:
+        """How many of the pending tokens come before the next picture."""
+        starts = (placed.start for placed in self.request.pictures if placed.stop > self.computed)
+        return max(0, next(starts, self.length) - self.computed)
+
+    def floor(self, length: int) -> int:
+        """Return *length*, or where the picture begins that ends beyond it: a picture is known whole or not at all."""
+        cut = (placed.start for placed in self.request.pictures if placed.start < length < placed.stop)
+        return next(cut, length)
 
     @property
     def is_full(self) -> bool:

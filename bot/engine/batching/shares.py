@@ -39,7 +39,7 @@ def _share_prompts(
     growing = len(shares) - len(prompts)
     room = min(n_batch - growing, prefill) if growing else n_batch
     for sequence in sorted(prompts, key=lambda item: (item.pending - AGING_TOKENS * item.starved, item.arrival)):
-        count = min(sequence.pending, room)
+        count = min(sequence.readable if sequence.request.pictures else sequence.pending, room)
         if sequence.request.prompt_logprobs is not None:
             count = min(count, scored)
             scored -= max(0, count)

@@ -5,6 +5,7 @@ Knows cells and tokens; it must not know who runs or waits, nor llama.cpp.
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from bot.engine.batching.cells import CellPool
 from bot.engine.batching.host_tier import HostTier, Saved
@@ -81,7 +82,9 @@ class Slots:
             hit = self.cache.find_whole(tokens, request.scope)
         saved = self._host.find(tokens, lane=self._lane, scope=request.scope, is_whole=not self._can_trim)
         if saved and saved[0] >= MIN_SAVED + (hit.length if hit else 0):
-            return Hit(-1, saved[0], saved=saved[1])
+            hit = Hit(-1, saved[0], saved=saved[1])
+        if hit and request.pictures and (whole := sequence.floor(hit.length)) != hit.length:
+            return replace(hit, length=whole) if whole and self._can_trim else None
         return hit
 
     def clear(self, sequence: Sequence, hit: Hit | None, *, need: int) -> bool:

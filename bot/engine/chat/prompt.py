@@ -7,7 +7,7 @@ control token. Knows no llama.cpp: the tokenizer comes in.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.engine.chat.dialect import read_dialect
 from bot.engine.chat.template import (
@@ -20,11 +20,14 @@ from bot.engine.chat.template import (
     TemplateFailure,
     WordsChangedError,
 )
+from bot.engine.types import Placed, Sight
 
 DEFUSE_PASSES = 8
 TAIL_LENGTH = 200
 ControlTokens = Mapping[str, tuple[int, bool, bool]]
 Tokenize = Callable[[str, bool], list[int]]
+View = Sequence[tuple[int, ...] | Sight]
+NO_VIEWS: Mapping[str, View] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Prompt:
     tokens: tuple[int, ...]
     shared_length: int = 0
     tail: str = ""
+    pictures: tuple[Placed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,13 @@ class PromptEncoder:
         longest_first = sorted(control, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if control else None
 
-    def encode(self, messages: Sequence[Message], extras: Extras = NO_EXTRAS) -> Prompt:
-        """Return the tokens of a conversation, raising *TemplateFailure* if the template refuses it."""
+    def encode(
+        self, messages: Sequence[Message], extras: Extras = NO_EXTRAS, views: Mapping[str, View] = NO_VIEWS
+    ) -> Prompt:
+        """Return the tokens of a conversation, raising *TemplateFailure* if the template refuses it.
+
+        *views* are what stands for its pictures, by their marks.
+        """
         try:
             parts = self._render(messages, extras)
         except TemplateFailure:
@@ -73,16 +82,37 @@ class PromptEncoder:
             messages = simplify(messages)
             parts = self._render(messages, extras)
         tokens: list[int] = []
+        pictures: list[Placed] = []
         shared_length = 0
         for segment in self._split(parts, messages):
-            tokens += [segment.token] if segment.token is not None else self._tokenize(segment.text, False)
+            if segment.token is not None:
+                tokens.append(segment.token)
+            elif views:
+                self._add_seen(segment.text, views, tokens, pictures)
+            else:
+                tokens += self._tokenize(segment.text, False)
             if segment.is_shared:
                 shared_length = len(tokens)
         if self._leading and tuple(tokens[: len(self._leading)]) != self._leading:
             tokens[:0] = self._leading
             shared_length += len(self._leading)
+            pictures = [replace(placed, start=placed.start + len(self._leading)) for placed in pictures]
+        _check_pictures(pictures, views, end=len(tokens))
         tail = parts[-1].text if parts and parts[-1].message is None else ""
-        return Prompt(tuple(tokens), shared_length, tail[-TAIL_LENGTH:])
+        return Prompt(tuple(tokens), shared_length, tail[-TAIL_LENGTH:], tuple(pictures))
+
+    def _add_seen(self, text: str, views: Mapping[str, View], tokens: list[int], pictures: list[Placed]) -> None:
+        """Add a text in which marks stand for pictures."""
+        for piece in re.split(f"({'|'.join(map(re.escape, views))})", text):
+            if piece not in views:
+                tokens += self._tokenize(piece, False) if piece else []
+                continue
+            for part in views[piece]:
+                if isinstance(part, Sight):
+                    pictures.append(Placed(len(tokens), part))
+                    tokens += part.ids
+                else:
+                    tokens += part
 
     def _render(self, messages: Sequence[Message], extras: Extras) -> tuple[Part, ...]:
         try:
@@ -137,6 +167,15 @@ def simplify(messages: Sequence[Message]) -> list[Message]:
         else:
             simple.append(Message(role, message.content))
     return simple
+
+
+def _check_pictures(pictures: Sequence[Placed], views: Mapping[str, View], *, end: int) -> None:
+    """Refuse what a template does to pictures that they are not made for."""
+    wanted = sum(isinstance(part, Sight) for view in views.values() for part in view)
+    if len(pictures) != wanted:
+        raise TemplateFailure("the chat template leaves out a picture, or shows it twice")
+    if pictures and pictures[-1].stop == end:
+        raise TemplateFailure("the chat template ends with a picture")
 
 
 def _first_person(messages: Sequence[Message]) -> int | None:

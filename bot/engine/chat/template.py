@@ -32,12 +32,21 @@ class WordsChangedError(TemplateFailure):
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture in a message, where a mark that nobody can guess stands for it; *data* is its file in base64."""
+
+    mark: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message of a conversation; *extra* is JSON, such as the calls that an answer made."""
 
     role: str
     content: str
     extra: Mapping[str, object] = field(default_factory=dict)
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +83,21 @@ class ChatTemplate:
             raise TemplateFailure(f"the chat template {error}") from error
         self._variables = {"bos_token": bos, "eos_token": eos}
         self._seconds = seconds
+        self._wants_parts = False
+        self._wants_parts = self._loses_words()
+
+    def _loses_words(self) -> bool:
+        """Whether a content must be a list of parts, as some templates for pictures read nothing else."""
+        word = secrets.token_hex(16)
+        try:
+            if word in self.render_whole([Message("user", word)]):
+                return False
+            self._wants_parts = True
+            return word in self.render_whole([Message("user", word)])
+        except TemplateFailure:
+            return False
+        finally:
+            self._wants_parts = False
 
     def render(
         self, messages: Sequence[Message], extras: Extras = NO_EXTRAS, *, is_risky: Callable[[str], bool] = bool
@@ -124,9 +148,16 @@ class ChatTemplate:
             parts += [Part(_escape(word.text, len(escapes)), word.message), Part(rest)]
         return tuple(part for part in parts if part.text)
 
+    def _wrap(self, words: str) -> object:
+        return [{"type": "text", "text": words}] if self._wants_parts else words
+
     def _fill(self, messages: Sequence[Message], extras: Extras, change: Change, *, nonce: str) -> str:
         filled = [
-            {"role": message.role, "content": change(message.content, index), **_walk(message.extra, change, index)}
+            {
+                "role": message.role,
+                "content": self._wrap(change(message.content, index)),
+                **_walk(message.extra, change, index),
+            }
             for index, message in enumerate(messages)
         ]
         variables: dict[str, object] = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from bot.engine.chat.dialect import read_dialect
 from bot.engine.chat.template import ChatTemplate, Extras, Message, TemplateFailure
 from bot.engine.files.gguf_header import Header, read_header
+from bot.engine.files.mmproj import is_mmproj, name_projector
 from bot.engine.machine.fit_report import count_parameters, size
 from bot.engine.machine.footprint import describe_kinds
 from bot.errors import ModelFileError
@@ -47,7 +48,8 @@ def describe(path: Path) -> Mapping[str, str]:
         "size": f"{size(header.file_bytes)}, {count_parameters(header)} parameters",
         "weights": _describe_weights(header),
     }
-    found = {**common, **(_describe_adapter(header) if header.is_adapter else _describe_model(header))}
+    kind = _describe_adapter if header.is_adapter else _describe_mmproj if is_mmproj(header) else _describe_model
+    found = {**common, **kind(header)}
     return {name: make_printable(value) for name, value in found.items()}
 
 
@@ -90,6 +92,16 @@ def _describe_adapter(header: Header) -> Mapping[str, str]:
         "kind": f"an adapter (LoRA) of rank {', '.join(map(str, sorted(ranks))) or 'unknown'}, alpha {alpha}",
         "changes": ", ".join(sorted(targets)) or "nothing",
         "made for": f"the model with SHA-256 {base}" if base else named or "the file does not say",
+    }
+
+
+def _describe_mmproj(header: Header) -> Mapping[str, str]:
+    side, patch = (header.metadata.get(f"clip.vision.{key}", "?") for key in ("image_size", "patch_size"))
+    sees = header.metadata.get("clip.has_vision_encoder") is True
+    return {
+        "kind": f"an mmproj ({name_projector(header)}), by which a model {'sees pictures' if sees else 'hears'}",
+        "pictures": f"{side} × {side} pixels in patches of {patch}" if sees else "none",
+        "made for": "the model that it was published with: set MODEL_PATH to that one, MODEL_MMPROJ to this file",
     }
 
 
@@ -151,4 +163,6 @@ def summarize(path: Path) -> tuple[str, str, str]:
         return size(path.stat().st_size), "damaged", ""
     if header.is_adapter:
         return size(header.file_bytes), "adapter", ""
+    if is_mmproj(header):
+        return size(header.file_bytes), "mmproj", ""
     return size(header.file_bytes), header.file_type, str(header.number("context_length"))

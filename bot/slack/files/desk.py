@@ -95,7 +95,7 @@ class FileDesk:
                 log.info("files: a picture did not come (%s)", error.reason)
                 continue
             if mimetype := find_image(content[:HEAD]):
-                pictures.append(Picture(mimetype, content))
+                pictures.append(Picture(mimetype, content, row.id))
         return pictures
 
     async def _read(self, row: MessageFile) -> None:
@@ -116,8 +116,6 @@ class FileDesk:
             await save_file_text(session, row.id, kind=kind, text=found.text[:MOST_STORED], pages=pages, is_cut=is_cut)
 
     async def _extract(self, kind: Kind, content: bytes) -> Extract:
-        if kind is Kind.IMAGE:
-            return Extract("")  # shown to a model that sees, and never stored
         if kind is Kind.OTHER or (kind is Kind.AUDIO and not self._reader.hears):
             raise NotFetched(kind.value)
         return await self._reader.read(kind, content)

@@ -48,6 +48,7 @@ from bot.slack.learning.news import LearningNews
 from bot.slack.people.access import Access, Home
 from bot.slack.people.directory import Directory
 from bot.slack.people.gating import Guests
+from bot.slack.people.readers import Readers
 from bot.slack.people.rooms import Rooms
 from bot.slack.people.speech import Speech
 from bot.slack.schedule.digests import ChannelDigests
@@ -240,7 +241,7 @@ def _answering(
         directory=directory,
         files=files,
         afterwards=afterwards,
-        is_ours=access.is_ours,
+        are_ours=Readers(ground.calls, access).are_ours,
         bot_user_id=ground.identity.bot_user_id or "",
     )
 
@@ -345,6 +346,7 @@ def _learning(
     jobs.add_news(news.tell_of_promoted)
     jobs.add_tidying(database, settings.data_dir / "learning", forget=running.client.forget)
     jobs.add_retention(database, settings.retention_days)
+    jobs.add_backups(settings.database(), settings.data_dir.resolve(), settings.backup_schedule, settings.backup_keep)
     return parts
 
 

@@ -11,6 +11,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from bot.admin.backup import back_up_by_the_clock, rotate_by_the_clock
 from bot.admin.data import forget_expired
 from bot.errors import ConfigError, EngineError, LearningError
 from bot.learning.control import Learning
@@ -82,6 +83,15 @@ class Jobs:
         soon = now() + timedelta(minutes=10)
         self._scheduler.add_job(forget_expired, IntervalTrigger(days=1), args=[database, days], next_run_time=soon)
 
+    def add_backups(self, url: str, folder: Path, schedule: str, keep: int) -> None:
+        """Back up the database at *url* and *folder* on *schedule*, if there is one, and let the oldest go each day."""
+        args = [url, folder, keep]
+        if schedule:
+            trigger = read_cron("BACKUP_SCHEDULE", schedule)
+            self._scheduler.add_job(back_up_by_the_clock, trigger, args=args, misfire_grace_time=LATE_S)
+        soon = now() + timedelta(minutes=15)
+        self._scheduler.add_job(rotate_by_the_clock, IntervalTrigger(days=1), args=args, next_run_time=soon)
+
     def add_schedules(self, look: Callable[[], Awaitable[None]], prune: Callable[[], Awaitable[None]]) -> None:
         """Let *look* see every few seconds what people wanted for this moment, and *prune* forget what is over."""
         self._scheduler.add_job(look, IntervalTrigger(seconds=SCHEDULES_S))
@@ -122,13 +132,18 @@ async def forget_old_events(database: Database) -> None:
         await prune_erasures(session, before=now() - KEEP_ERASURES)
 
 
+def read_cron(name: str, line: str) -> CronTrigger:
+    """Return a trigger at the times of a cron line, in the machine's time zone; *name* is the variable that has it."""
+    try:
+        *others, days = line.split()
+        return CronTrigger.from_crontab(" ".join([*others, _name_days(days)]))
+    except ValueError as error:
+        raise ConfigError(f"{name} is {line!r}: write it as cron does, 0 2 * * * ({error}).") from error
+
+
 def read_schedule(schedule: str, window: Window) -> CronTrigger:
     """Return a trigger at the times of a cron line, in the machine's time zone; *ConfigError* where it never trains."""
-    try:
-        *others, days = schedule.split()
-        trigger = CronTrigger.from_crontab(" ".join([*others, _name_days(days)]))
-    except ValueError as error:
-        raise ConfigError(f"TRAINING_SCHEDULE is {schedule!r}: write it as cron does, 0 2 * * * ({error}).") from error
+    trigger = read_cron("TRAINING_SCHEDULE", schedule)
     moment = trigger.get_next_fire_time(None, now())
     for _ in range(MOST_TIMES):
         if moment is None or window.is_open(moment):

@@ -12,7 +12,7 @@ from pathlib import Path
 from bot.learning.rollout.loading import take_back
 from bot.learning.tidying import empty_folder
 from bot.storage import adapters as store
-from bot.storage.audit import record
+from bot.storage.audit import FORGET, record
 from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
 from bot.storage.person_data import forget_person, list_corrections, list_runs
@@ -44,7 +44,7 @@ async def forget_everywhere(database: Database, user_id: str, *, by: str, folder
         for run_id in runs:
             await scrub_report(session, run_id, corrections)
         counts = await forget_person(session, user_id)
-        record(session, "data.forget", by=by, target=user_id, rows=counts, adapters=tainted, runs=runs)
+        record(session, FORGET, by=by, target=user_id, rows=counts, adapters=tainted, runs=runs)
     for run_id in runs:
         await asyncio.to_thread(empty_folder, folder / "runs" / str(run_id), KEPT_FILES)
     log.info("learning: somebody was forgotten: %d runs, %d adapters", len(runs), len(tainted))

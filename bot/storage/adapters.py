@@ -91,6 +91,14 @@ async def set_aside(session: AsyncSession, run_id: int, *, by: str, reason: str)
         await move_adapter(session, adapter, AdapterState.REJECTED, by=by, reasons=[reason])
 
 
+async def move_paths(session: AsyncSession, before: str, after: str) -> None:
+    """Let the files of adapters lie below another folder than *before*."""
+    moved = func.replace(Adapter.path, f"{before}/", f"{after}/")
+    await session.execute(
+        update(Adapter).where(Adapter.path.startswith(f"{before}/", autoescape=True)).values(path=moved)
+    )
+
+
 async def set_watch(session: AsyncSession, adapter_id: int, watch: Mapping[str, Any]) -> None:
     """Keep what an adapter is compared with, and the evidence so far."""
     await session.execute(update(Adapter).where(Adapter.id == adapter_id).values(watch=dict(watch)))

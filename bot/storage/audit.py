@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -12,6 +13,7 @@ from bot.storage.sealing import RECORDED, START, compute_seal
 from bot.storage.tables import new_id, now
 
 AT_ONCE = 1000
+FORGET = "data.forget"  # the action by which somebody was forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,12 @@ class Chain:
     seal: str
     broken_at: int | None = None
     has_head: bool = True
+
+
+async def forgotten_since(session: AsyncSession, moment: datetime) -> Collection[str]:
+    """Return the people who were forgotten after a moment."""
+    rows = select(AuditRow.target).where(AuditRow.action == FORGET, AuditRow.at >= moment)
+    return set(await session.scalars(rows))
 
 
 def record(session: AsyncSession, action: str, *, by: str, target: str = "", **details: Any) -> None:

@@ -1,8 +1,10 @@
 """The database: one engine, one place that commits, and the migrations that build it."""
 
 import asyncio
+import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session as SyncSession
 
@@ -35,6 +37,7 @@ from bot.storage import (  # noqa: F401 - whoever opens a database knows all its
 from bot.storage.hold import check_hold
 from bot.storage.sealing import seal_audit
 
+BACKUPS = "backups"  # the folder of copies, beside an SQLite file
 BUSY_TIMEOUT_MS = 15_000
 READS = "apprentice_reads"
 MIGRATING = 0x617070  # the number of PostgreSQL's lock under which one process at a time migrates
@@ -117,18 +120,30 @@ class Database:
             yield session
 
     async def migrate(self) -> None:
-        """Bring the database to the newest revision; raise *StorageError* when it cannot be reached."""
+        """Bring the database to the newest revision; raise *StorageError* when it cannot be reached.
+
+        SQLite is copied first, beside its file, for whoever has to go back to an earlier version.
+        """
         try:
+            found, newest = await self.revision()
+            if found and found != newest and self.is_sqlite:
+                await asyncio.to_thread(_copy_before, Path(str(self._url.database)), newest)
             async with self._engine.begin() as connection:
                 await connection.run_sync(_upgrade)
-        except (DBAPIError, OSError) as error:
+        except (DBAPIError, sqlite3.Error, OSError) as error:
             raise StorageError(f"{self.place()} cannot be opened: {_first_line(error)}.") from error
 
     async def revision(self) -> tuple[str | None, str | None]:
         """Return the database's revision and the newest one."""
         async with self._engine.connect() as connection:
             found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-        return found, ScriptDirectory.from_config(alembic_config()).get_current_head()
+        scripts = ScriptDirectory.from_config(alembic_config())
+        if found and found not in {script.revision for script in scripts.walk_revisions()}:
+            raise StorageError(
+                f"{self.place()} is at revision {found}, which this version does not know: install the version that "
+                "made it, or a newer one."
+            )
+        return found, scripts.get_current_head()
 
     def place(self) -> str:
         """Name the database without its password."""
@@ -137,6 +152,12 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+
+
+def is_away(error: BaseException) -> bool:
+    """Return whether it is the database that has a trouble which can pass: no connection, no room, no lock."""
+    cannot_connect = isinstance(error, ConnectionError) or type(error).__module__.startswith("asyncpg")
+    return cannot_connect or isinstance(error, OperationalError | InterfaceError)
 
 
 def read_url(url: str) -> URL:
@@ -175,6 +196,20 @@ def alembic_config() -> Config:
     config.set_main_option("script_location", str(shipped("migrations")))
     config.set_main_option("path_separator", "os")
     return config
+
+
+def _copy_before(file: Path, revision: str | None) -> None:
+    """Copy a database before it is migrated; the copy goes with the other backups (`bot/admin/backup.py`)."""
+    target = file.parent / BACKUPS / f"before-{revision}.db"
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    draft.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=60)) as connection:
+            connection.execute("VACUUM INTO ?", (str(draft),))
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _upgrade(connection: Connection) -> None:

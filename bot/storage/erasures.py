@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, String, Table, and_, delete, exists, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +14,7 @@ from bot.storage.learning_tables import Run, RunExample
 from bot.storage.tables import Answer, Base, Correction, Feedback, Message, PreferencePair, Thread, now
 from bot.storage.threads import Place
 
+T = TypeVar("T")
 SAME_ROW = and_(Erasure.row_table == RunExample.row_table, Erasure.row_id == RunExample.row_id)
 
 
@@ -75,7 +76,7 @@ async def _record(
         }
         for row in rows
     ]
-    for lot in _lots(values):
+    for lot in batched(values):
         known = {value["row_id"] for value in lot}
         await session.execute(delete(Erasure).where(Erasure.row_table == table.name, Erasure.row_id.in_(known)))
         await session.execute(insert(Erasure), lot)
@@ -95,7 +96,8 @@ async def _find_scopes(session: AsyncSession, which: ColumnElement[bool]) -> dic
     return found
 
 
-def _lots(values: list[dict[str, Any]], most: int = 500) -> Iterator[list[dict[str, Any]]]:
+def batched(values: Sequence[T], most: int = 500) -> Iterator[Sequence[T]]:
+    """Yield lots that fit into one statement of any database."""
     for start in range(0, len(values), most):
         yield values[start : start + most]
 
@@ -154,6 +156,11 @@ async def load_erasures(session: AsyncSession, *, since: datetime) -> list[dict[
     """Return what was written down since a moment, as plain values for another database."""
     rows = await session.execute(select(Erasure.__table__).where(Erasure.at >= since))
     return [dict(row) for row in rows.mappings()]
+
+
+async def record_rows(session: AsyncSession, table: Table, ids: Collection[str], *, cause: Cause) -> None:
+    """Write down some rows of a table that are about to go."""
+    await _record(session, table, table.c.id.in_(ids), cause=cause)
 
 
 async def prune_erasures(session: AsyncSession, *, before: datetime) -> None:

@@ -1,18 +1,19 @@
 """What people change or delete in Slack: everything that was stored of it follows, wherever it stands."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.correction_index import is_same, reindex_message
 from bot.storage.erasure_tables import Cause
-from bot.storage.erasures import record_edit, record_messages
+from bot.storage.erasures import batched, record_edit, record_messages, record_rows
 from bot.storage.file_tables import AnswerFile, MessageFile
 from bot.storage.lessons import drop_lesson
 from bot.storage.summaries import forget_summary
-from bot.storage.tables import Answer, Correction, Message, Thread, now
+from bot.storage.tables import Answer, Base, Correction, Message, Thread, now
 from bot.storage.traces import forget_prompts_of, forget_prompts_with
 
 
@@ -54,6 +55,28 @@ async def forget_messages(session: AsyncSession, message_ids: Collection[str], *
     for message in await session.scalars(select(Message).where(Message.id.in_(message_ids))):
         await _drop_copies(session, message)
         await session.execute(delete(Message).where(Message.id == message.id))
+
+
+async def erase_again(session: AsyncSession, erasures: Sequence[Mapping[str, Any]]) -> int:
+    """Delete what a restored backup has brought back, and return how many rows.
+
+    A message that was edited since goes as well: only the words that its author took back are known.
+    """
+    wanted: dict[str, set[str]] = {}
+    for row in erasures:
+        wanted.setdefault(row["row_table"], set()).add(row["row_id"])
+    count = 0
+    for name, ids in sorted(wanted.items(), key=lambda item: item[0] != Message.__tablename__):
+        table = Base.metadata.tables.get(name)
+        for lot in batched(sorted(ids)) if table is not None else ():
+            there = list(await session.scalars(select(table.c.id).where(table.c.id.in_(lot))))
+            if name == Message.__tablename__:
+                await forget_messages(session, there)
+            else:
+                await record_rows(session, table, there, cause=Cause.MESSAGE)
+                await session.execute(delete(table).where(table.c.id.in_(there)))
+            count += len(there)
+    return count
 
 
 async def _drop_copies(session: AsyncSession, message: Message) -> None:

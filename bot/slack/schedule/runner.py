@@ -16,6 +16,7 @@ from bot.slack.calls import error_code, is_passing
 from bot.slack.people.rooms import Rooms
 from bot.slack.schedule.commands import read_zone
 from bot.slack.schedule.words import tell_ended, tell_failed, tell_late, tell_missed, tell_reminder
+from bot.slack.sent import build_metadata, read_sent
 from bot.storage.db import Database
 from bot.storage.schedule_tables import Kind, OccurrenceState, Schedule
 from bot.storage.schedules import (
@@ -34,7 +35,6 @@ from bot.storage.tables import new_id, now
 AT_ONCE = 20
 NOT_LATE = timedelta(minutes=2)
 PAUSE = timedelta(seconds=60)
-EVENT_TYPE = "apprentice_schedule"
 LONGEST_DIGEST = timedelta(days=31)
 
 log = logging.getLogger(__name__)
@@ -191,7 +191,7 @@ class ScheduleRunner:
 
     async def _post(self, schedule: Schedule, message: dict[str, Any], *, key: str) -> None:
         """Post in the channel or to the person; the key lets a later attempt see that it was said."""
-        metadata = {"metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": key}}} if key else {}
+        metadata = {"metadata": build_metadata(key)} if key else {}
         thread = {"thread_ts": schedule.thread_ts} if schedule.thread_ts else {}
         channel = await self._find_channel(schedule)
         quiet = {"unfurl_links": False, "unfurl_media": False}
@@ -210,13 +210,13 @@ class ScheduleRunner:
     async def _was_said(self, due: Due) -> bool:
         """Return whether an attempt before a crash came as far as Slack; if that cannot be known, it is said again."""
         channel = await self._find_channel(due.schedule)
-        where = {"channel": channel, "oldest": f"{due.due_at.timestamp():.6f}", "include_all_metadata": True}
-        if due.schedule.thread_ts:
-            answer = await self._calls.call_if_possible("conversations.replies", ts=due.schedule.thread_ts, **where)
-        else:
-            answer = await self._calls.call_if_possible("conversations.history", **where)
-        said = [message.get("metadata") or {} for message in (answer or {}).get("messages") or []]
-        return any((found.get("event_payload") or {}).get("key") == due.key for found in said)
+        try:
+            sent = await read_sent(self._calls.call, channel, due.schedule.thread_ts or "")
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            if is_passing(error):
+                raise DeliveryError(is_passing=True) from error
+            return False
+        return any(message.key == due.key for message in sent)
 
     async def _tell(self, schedule: Schedule, text: str) -> None:
         """Tell whoever wanted it, and nobody else."""

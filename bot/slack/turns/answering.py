@@ -33,6 +33,7 @@ from bot.slack.turns.place import place_shown
 from bot.slack.turns.status import end_status, working
 from bot.slack.workspaces import own_user_id
 from bot.storage.askings import Put
+from bot.storage.db import is_away
 from bot.storage.inbox import MAX_ATTEMPTS
 from bot.storage.tables import AnswerState, Audience, Inbox, new_id
 from bot.storage.threads import Place
@@ -52,7 +53,7 @@ class Answering:
         directory: Directory,
         files: FileDesk,
         afterwards: Afterwards,
-        is_ours: Callable[[str], Awaitable[bool]],
+        are_ours: Callable[[str, str, Audience], Awaitable[bool]],
         bot_user_id: str,
     ) -> None:
         self._assistant = assistant
@@ -60,7 +61,7 @@ class Answering:
         self._directory = directory
         self._files = files
         self._afterwards = afterwards
-        self.is_ours = is_ours
+        self.are_ours = are_ours
         self._bot_user_id = bot_user_id
         self.explains = False  # whether somebody listens when Why? is pressed
         self.offers = offers
@@ -189,7 +190,8 @@ class Answering:
             await self._fail(draft, delivery, ApprenticeError())
             return
         try:
-            draft.is_ours = await self.is_ours(draft.question.user_id)
+            asked = draft.question
+            draft.is_ours = await self.are_ours(asked.user_id, asked.place.channel_id, asked.audience)
             await self._files.read_new(draft)
             await self._assistant.prepare(draft)
             if is_bare(draft.question.text) and not knows_something(draft):
@@ -203,8 +205,10 @@ class Answering:
             if error.is_passing:
                 raise
             await self._fail(draft, delivery, error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the person must see an outcome
-            await self._fail(draft, delivery, error)
+        except Exception as error:
+            if is_away(error):
+                raise
+            await self._fail(draft, delivery, error)  # whatever it is, the person must see an outcome
         else:
             state = AnswerState.STOPPED if draft.finish_reason == STOPPED else AnswerState.COMPLETE
             await self._assistant.finish(draft, state=state)

@@ -16,7 +16,7 @@ from bot.slack.turns.asides import Asides
 from bot.slack.turns.duty import Duty
 from bot.slack.workspaces import Workspaces
 from bot.storage import inbox
-from bot.storage.db import Database
+from bot.storage.db import Database, is_away
 from bot.storage.hold import holding
 from bot.storage.tables import Inbox, new_id, now
 
@@ -98,8 +98,10 @@ class Turns:
                 else:
                     await self._sleep(pause)
         finally:
-            await self._wind_down()
-            keeping.cancel()
+            try:
+                await self._wind_down()
+            finally:
+                keeping.cancel()
 
     async def _wind_down(self) -> None:
         """Let the answers under way end, if they do so soon; the others go on in the next process."""
@@ -188,8 +190,8 @@ class Turns:
                 if not error.is_passing:
                     raise
                 log.warning("turns: Slack cannot be reached; trying again in %.0f s", pause)
-            except Exception:
-                attempts += 1
+            except Exception as error:
+                attempts += not is_away(error)
                 log.exception("turns: an event could not be brought to its end; trying again in %.0f s", pause)
             else:
                 return
@@ -215,21 +217,18 @@ class Turns:
                 await self.orders.take(rows[-1])
             elif self._asides.knows(rows[-1].kind):
                 await self._asides.tell(rows[-1])
-            elif attempts > inbox.MAX_ATTEMPTS + 1:  # to begin it has ended this process again and again
-                await self._give_up(rows[-1], attempts=attempts)
             elif not await self._admission.is_refused(rows[-1]):
                 await self._answering.answer(rows, attempts=attempts)
         except DeliveryError:
             raise
-        except Exception:
-            if attempts < inbox.MAX_ATTEMPTS:
+        except Exception as error:
+            if attempts < inbox.MAX_ATTEMPTS or is_away(error):
                 raise
-            await self._give_up(rows[-1], attempts=attempts)
+            error_id = new_id()
+            log.exception("turns: error %s, after %d attempts", error_id, attempts)
+            await self._apologise(rows[-1], error_id)
 
-    async def _give_up(self, row: Inbox, *, attempts: int) -> None:
-        """Apologise for an event, once, and try it no more."""
-        error_id = new_id()
-        log.error("turns: error %s, after %d attempts", error_id, attempts, exc_info=True)
+    async def _apologise(self, row: Inbox, error_id: str) -> None:
         try:
             await self._answering.apologise(row, error_id=error_id)
         except DeliveryError as error:

@@ -27,11 +27,13 @@ RUN apt-get update \
 ARG EXTRAS=postgres
 WORKDIR /source
 RUN python3 -m venv /opt/apprentice
-COPY constraints.txt ./
+COPY requirements.lock ./
 # A layer of its own: llama.cpp compiles for minutes, and only again when its version changes.
-RUN /opt/apprentice/bin/pip install --no-cache-dir --constraint constraints.txt \
-  "$(sed -n 's/^llama_cpp_python/llama-cpp-python/p' constraints.txt)"
+RUN sed -n '/^llama-cpp-python==/,/[^\\]$/p' requirements.lock > llama.lock \
+  && /opt/apprentice/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement llama.lock
+RUN /opt/apprentice/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement requirements.lock
 COPY . .
+# Only ourselves, and what EXTRAS names beyond the lock.
 RUN /opt/apprentice/bin/pip install --no-cache-dir --constraint constraints.txt ".[${EXTRAS}]"
 
 # --- what runs -----------------------------------------------------------------------------------------------

@@ -18,7 +18,10 @@ free_mb=$(df -Pm . | awk 'NR == 2 { print $4 }')
 
 [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
 echo "setup: installing into .venv; the first time llama.cpp is compiled, which takes about ten minutes"
-# constraints.txt pins every version, so that an install in a year gives the same as one today.
-PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install --constraint constraints.txt --editable '.[train,test]' ||
+# The lock names the hash of every file, so that an install in a year gives the same as one today; torch, whose builds
+# differ by machine, is pinned by version.
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+.venv/bin/python -m pip install --no-deps --require-hashes --requirement requirements-dev.lock &&
+  .venv/bin/python -m pip install --constraint constraints.txt --editable '.[train,test]' ||
   stop "the install did not finish; the lines above say why (no network? then run make setup again later)."
 echo "setup: done"

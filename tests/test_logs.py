@@ -53,3 +53,17 @@ def test_json_lines_are_json() -> None:
     record = logging.LogRecord("bot", logging.INFO, __file__, 1, 'a "quoted" line', (), None)
 
     assert json.loads(JsonLines().format(record))["message"] == 'a "quoted" line'
+
+
+def test_known_secrets_are_hidden_in_every_form() -> None:
+    """A secret without a form of its own is known by its value, as JSON and addresses write it too."""
+    known = ('p"ss/w rd', "8f742231b10e8888")
+    for form in (Scrubbing("%(message)s", known=known), JsonLines(known=known)):
+        record = logging.LogRecord(
+            "bot", logging.INFO, __file__, 1, 'a p"ss/w rd b 8f742231b10e8888 c p%%22ss%%2Fw%%20rd', (), None
+        )
+        line = form.format(record)
+
+        assert "ss/w" not in line
+        assert "8f742231" not in line
+        assert "ss%2Fw" not in line

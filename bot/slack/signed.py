@@ -21,7 +21,7 @@ class Signed:
         """Return whether Slack has signed this request within the last minutes."""
         try:
             return self._verifier.is_valid(body, headers.get(TIMESTAMP, ""), headers.get(SIGNATURE, ""))
-        except (ValueError, TypeError):  # a time that is no number, a body that is no text
+        except (ValueError, TypeError, OverflowError):  # a time that is none, a body that is no text
             return False
 
     def is_first(self, headers: Mapping[str, str]) -> bool:

@@ -3,9 +3,12 @@
 import asyncio
 
 from aiohttp import web
+from sqlalchemy import select
 
 from bot.playground.person import Person
 from bot.playground.testing import Playground
+from bot.storage.db import Database
+from bot.storage.spending_tables import Spending
 from tests.scenarios.conftest import Finished, StartBot
 from tests.scenarios.test_foreign_engine import ForeignServer, serving
 
@@ -50,7 +53,7 @@ async def test_orders_work_while_questions_are_too_many(playground: Playground, 
         await playground.wait_for_reply("general", first)
         await playground.maya.say("general", "!help", first)
         await playground.wait_until(
-            lambda: any("summary" in str(word) for word in playground.maya.ephemerals("general"))
+            lambda: any("Teach me" in word["text"] for word in playground.maya.ephemerals("general"))
         )
 
     assert not any(TOO_MUCH in str(word) for word in playground.tom.sees("general"))
@@ -89,3 +92,21 @@ async def test_commands_count_too(playground: Playground, start_bot: StartBot) -
         await playground.wait_until(
             lambda: any(TOO_MUCH in str(word) for word in playground.maya.ephemerals("general"))
         )
+
+
+async def test_tools_count_in_the_budgets(playground: Playground, start_bot: StartBot, rows: Database) -> None:
+    """What a tool has the model compute is spent: whoever has nothing left gets no further one, and no answer."""
+    async with start_bot(budget_tokens_per_person=1):
+        await playground.wait_for_connection()
+        await playground.maya.command("/apprentice", "explain a code review", channel="general")
+        await playground.wait_until(lambda: len(playground.maya.ephemerals("general")) >= 2)
+        await playground.maya.command("/apprentice", "explain a stand-up", channel="general")
+        await playground.wait_until(lambda: "You have used" in str(playground.maya.ephemerals("general")[-1]))
+        asked = await playground.maya.say(playground.maya.dm, "hello")
+        reply = await playground.wait_for_reply(playground.maya.dm, asked)
+        async with rows.read() as session:
+            (spent,) = await session.scalars(select(Spending))
+
+    assert "You have used" in reply["text"]
+    assert spent.tokens > 20
+    assert (spent.user_id, spent.channel_id) == ("U0MAYA", playground.channel("general"))

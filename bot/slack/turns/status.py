@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -57,8 +58,8 @@ async def _end(calls: Calls, method: str, place: dict[str, str]) -> None:
 
 
 def build_title(text: str) -> str:
-    """Make a conversation's title of its first words."""
-    line = " ".join(text.split())
+    """Make a conversation's title of its first words; no client may read a control sequence in it."""
+    line = re.sub(r"<(?=\s*[!@#])", "‹", " ".join(text.split()))
     return line if len(line) <= TITLE_LENGTH else line[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
 
 

@@ -104,7 +104,7 @@ class AskOrders:
     async def _write(self, draft: Draft, call: Call) -> Reply:
         candidates = self._answering.offers.candidates
         try:
-            draft.is_ours = await self._answering.is_ours(call.user_id)
+            draft.is_ours = await self._answering.are_ours(call.user_id, call.channel_id, Audience.DIRECT)
             await self._assistant.prepare(draft)
             drafts = await candidates.write(draft, count=draft.question.put.candidates)
         except Exception as error:  # noqa: BLE001 - whatever it is, the person must see an outcome

@@ -69,6 +69,10 @@ class Access:
     async def is_ours(self, user_id: str) -> bool:
         """Return whether somebody is a member of the workspace, who may read all that is public in it."""
         user, _ = await self._directory.user(user_id, fresh_s=FRESH_S, stale_s=STALE_S)
+        return self.is_member(user)
+
+    def is_member(self, user: Mapping[str, Any] | None) -> bool:
+        """Return whether Slack describes a member of the workspace: no guest, and of no other organisation."""
         return read_standing(user, home=self._here()) is Standing.OURS
 
     def _here(self) -> Home:

@@ -13,6 +13,7 @@ from bot.slack.workspaces import key_of
 from bot.storage.tables import Audience
 
 FRESH_S = 600.0
+SOON_S = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -65,13 +66,15 @@ class Directory:
             return Audience.SHARED
         if channel_type == "im" or channel_id.startswith("D"):
             return Audience.DIRECT
-        return _audience(await self.channel(channel_id), channel_type=channel_type)
+        # An event that names the channel's type tells by itself that a channel has become private.
+        fresh_s = FRESH_S if channel_type else SOON_S
+        return _audience(await self.channel(channel_id, fresh_s=fresh_s), channel_type=channel_type)
 
-    async def channel(self, channel_id: str) -> Mapping[str, Any]:
+    async def channel(self, channel_id: str, *, fresh_s: float = FRESH_S) -> Mapping[str, Any]:
         """Return what Slack says about a channel; empty where it says nothing."""
         key = key_of(channel_id)
         known = self._channels.get(key)
-        if known and time.monotonic() - known[0] < FRESH_S:
+        if known and time.monotonic() - known[0] < fresh_s:
             return known[1]
         answer = await self._calls.call_if_possible("conversations.info", channel=channel_id)
         if answer is None:

@@ -126,10 +126,9 @@ async def _opened() -> "AsyncIterator[tuple[Database, dict[str, Any], bool]]":
 
     settings = start()
     policy = replace(
-        DataPolicy(),
+        DataPolicy() if settings.is_playground else DataPolicy().among_people(),
         least_points=settings.training_least_signal,
         needs_review=settings.review_before_training,
-        needs_consent=not settings.is_playground,
         uses_signs=settings.implicit_feedback,
     )
     prompts = PromptBook(shipped("prompts"), settings.prompts_dir)

@@ -80,11 +80,11 @@ def read_config(settings: Settings, model_path: Path | None) -> LearningConfig:
 
 def read_policy(settings: Settings) -> DataPolicy:
     """Return how a data set is made."""
+    policy = DataPolicy() if settings.is_playground else DataPolicy().among_people()
     return replace(
-        DataPolicy(),
+        policy,
         least_points=settings.training_least_signal,
         needs_review=settings.review_before_training,
-        needs_consent=not settings.is_playground,
         uses_signs=settings.implicit_feedback,
     )
 

@@ -8,6 +8,7 @@ from math import sqrt
 from bot.learning.data.caps import keep_within
 from bot.learning.data.eligibility import find_bar
 from bot.learning.data.policy import DataPolicy, Points
+from bot.learning.data.trust import Standing, keep_trusted
 from bot.learning.examples import Source
 from bot.storage.choices import OptedOut
 from bot.storage.signals import CORRECTIONS, PAIRS, Signal
@@ -61,8 +62,10 @@ def choose(
     *,
     policy: DataPolicy,
     without: OptedOut,
+    standing: Standing | None = None,
 ) -> Choice:
-    """Choose from signals that come newest first."""
+    """Choose from signals that come newest first; *standing* is needed where not everybody is trusted."""
+    standing = standing or Standing()
     left_out: Counter[str] = Counter()
 
     def may_use(signal: Signal) -> bool:
@@ -74,11 +77,16 @@ def choose(
     wanted = [signal for signal in pairs if may_use(signal)]
     said = {(signal.user_id, answer) for signal in (*facts, *wanted) for answer in (signal.answer_id, signal.other_id)}
     thumbs = [signal for signal in votes if (signal.user_id, signal.answer_id) not in said and may_use(signal)]
-    kept, notes = _cap([*facts, *wanted, *thumbs], policy, left_out)
-    counts = Counter(signal.user_id for signal in kept)
-    mean = len(kept) / max(1, len(counts))
-    spoken = {answer for signal in (*facts, *wanted, *thumbs) for answer in (signal.answer_id, signal.other_id)}
     shown = [signal for signal in signs if may_use(signal)]
+    trusted = [*facts, *wanted, *thumbs]
+    if policy.trust is not None:
+        trusted, shown = (
+            keep_trusted(one, trust=policy.trust, standing=standing, left_out=left_out) for one in (trusted, shown)
+        )
+    kept, notes = _cap(trusted, policy, left_out, approved=standing.approved)
+    counts = Counter(signal.user_id for signal in kept if signal.row_id not in standing.approved)
+    mean = counts.total() / max(1, len(counts))
+    spoken = {answer for signal in (*facts, *wanted, *thumbs) for answer in (signal.answer_id, signal.other_id)}
     return Choice(
         (*_settle(kept, left_out), *_settle_signs(shown, spoken, policy, left_out)),
         left_out,
@@ -100,10 +108,18 @@ def _keep_newest(corrections: Iterable[Signal], left_out: Counter[str]) -> list[
     return kept
 
 
-def _cap(signals: list[Signal], policy: DataPolicy, left_out: Counter[str]) -> tuple[list[Signal], tuple[str, ...]]:
-    """Hold people and channels to their caps; corrections are kept before preferences, and these before votes."""
-    kept, too_much = keep_within(signals, policy.person_cap, owner=lambda signal: signal.user_id)
+def _cap(
+    signals: list[Signal], policy: DataPolicy, left_out: Counter[str], *, approved: Collection[str]
+) -> tuple[list[Signal], tuple[str, ...]]:
+    """Hold people and channels to their caps; corrections are kept before preferences, and these before votes.
+
+    What a reviewer has *approved* is not one person's word alone.
+    """
+    bound = [signal for signal in signals if signal.row_id not in approved]
+    within, too_much = keep_within(bound, policy.person_cap, owner=lambda signal: signal.user_id)
     left_out.update({ONE_PERSON: too_much.total()} if too_much else {})
+    counted = {signal.row_id for signal in within} | set(approved)
+    kept = [signal for signal in signals if signal.row_id in counted]
     kept, too_much = keep_within(kept, policy.channel_cap, owner=lambda signal: signal.channel_id)
     left_out.update({ONE_CHANNEL: too_much.total()} if too_much else {})
     is_alone = len(signals) > policy.person_cap.least and len({signal.user_id for signal in signals}) == 1

@@ -12,9 +12,12 @@ from bot.learning.data.duplicates import Likeness
 from bot.learning.data.eligibility import find_bar
 from bot.learning.data.policy import DataPolicy
 from bot.learning.data.reviewed import edited_texts, sift
+from bot.learning.data.trust import Standing
+from bot.storage.admin_tables import ReviewState
 from bot.storage.choices import OptedOut, load_opted_out
-from bot.storage.db import Database
+from bot.storage.db import Database, Session
 from bot.storage.material import load_corrections, load_material, load_turns
+from bot.storage.newcomers import find_established
 from bot.storage.reviews import load_reviews
 from bot.storage.signals import CORRECTIONS, count_people, stream_corrections, stream_pairs, stream_signs, stream_votes
 
@@ -62,6 +65,7 @@ async def look(
             for stream in (stream_corrections, stream_pairs, stream_votes, *signs)
         ]
         reviews = await load_reviews(session)
+        standing = await _look_at_people(session, policy, reviews, until=until or datetime.now(UTC))
     left_out: Counter[str] = Counter()
     signals[0] = sift(
         signals[0],
@@ -70,9 +74,20 @@ async def look(
         is_barred=lambda signal: bool(find_bar(signal, policy=policy, without=without)),
         left_out=left_out,
     )
-    choice = await asyncio.to_thread(choose, *signals, policy=policy, without=without)
+    choice = await asyncio.to_thread(choose, *signals, policy=policy, without=without, standing=standing)
     left_out.update(choice.left_out)
     return Harvest(policy, system, begin, choice, without, used, left_out, edits=edited_texts(reviews))
+
+
+async def _look_at_people(
+    session: Session, policy: DataPolicy, reviews: Mapping[str, tuple[ReviewState, str]], *, until: datetime
+) -> Standing:
+    """Return who has been here for long and what reviewers approved, where that counts."""
+    if policy.trust is None:
+        return Standing()
+    before = until - timedelta(days=policy.trust.newcomer_days)
+    approved = {row_id for row_id, (state, _) in reviews.items() if state in {ReviewState.APPROVED, ReviewState.EDITED}}
+    return Standing(await find_established(session, before=before), frozenset(approved))
 
 
 async def read_drafts(database: Database, harvest: Harvest, *, say: Say) -> AsyncIterator[tuple[Draft, str]]:

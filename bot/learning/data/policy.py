@@ -42,6 +42,21 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How far one person's word counts that no reviewer has approved.
+
+    So many signals within a week, and from one message so many answers; from whoever came less than *newcomer_days* ago
+    none, unless all did. Whoever votes *most_against* the others, where *least_shared* answers tell, is put aside.
+    """
+
+    week_cap: int = 20
+    message_cap: int = 3
+    newcomer_days: int = 14
+    least_shared: int = 8
+    most_against: float = 0.75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataPolicy:
     """How a data set is made.
 
@@ -51,7 +66,8 @@ class DataPolicy:
     again from what is stored, so that a message that was edited or deleted since is not learned from the served tokens;
     it costs a call of the engine for each row. *only_channel* is the channel whose own adapter it is for: then nothing
     of any other is read. *needs_review* lets nothing be learned from a correction that no reviewer has approved.
-    *needs_consent* lets nothing be learned from a channel that no admin has turned on.
+    *needs_consent* lets nothing be learned from a channel that no admin has turned on. *trust* guards against few who
+    would bend what all get; None trusts everybody.
     *uses_signs* takes what people showed without saying it for weak dislikes: to train on, never to judge by.
     """
 
@@ -79,7 +95,12 @@ class DataPolicy:
     only_channel: str = ""
     needs_review: bool = False
     needs_consent: bool = False
+    trust: Trust | None = None
     uses_signs: bool = False
+
+    def among_people(self) -> Self:
+        """Return the same policy where people are real: they are asked, and nobody of many gives more than a 50th."""
+        return replace(self, needs_consent=True, trust=Trust(), person_cap=Cap(share=0.02, least=20))
 
     def for_channel(self, channel_id: str) -> Self:
         """Return the same policy for an adapter that only one channel's people are served; empty: for everybody.

@@ -22,7 +22,7 @@ from bot.engine.machine.fit import Fit, Machine, choose_fit, choose_layout
 from bot.engine.machine.fit_report import explain_lack, render_fit
 from bot.engine.machine.footprint import Footprint, measure
 from bot.engine.machine.hardware import count_usable_cores, read_free_memory
-from bot.engine.mtmd import Eyes
+from bot.engine.mtmd import Eyes, PlacedContext
 from bot.engine.sampling import build_stages
 from bot.engine.sight.trial import show_grey, try_mmproj
 from bot.engine.types import EngineOptions, ModelFacts, SamplingParams
@@ -92,7 +92,7 @@ class LoadedModel:
 
         It is warm: whatever llama.cpp still had to prepare would hold up the engine's thread.
         """
-        context = build_context(self.options, self.model, fit=self.fit)
+        context = build_context(self.options, self.model, fit=self.fit, eyes=self.eyes)
         context.attach(adapter)
         warm_up(self.model, context)
         return context
@@ -155,10 +155,11 @@ def _open(plan: Plan) -> LoadedModel:
     model = Model(options.model_path, n_gpu_layers=fit.gpu_layers, split=split)
     with ExitStack() as undo:
         undo.callback(model.close)
-        context = build_context(options, model, fit=fit)
+        eyes = open_eyes(plan, model)
+        undo.callback(lambda: eyes.close() if eyes else None)
+        context = build_context(options, model, fit=fit, eyes=eyes)
         undo.callback(context.close)
         warm_up(model, context)
-        eyes = open_eyes(plan, model)
         undo.pop_all()
     log.info("The engine serves:\n%s", plan.render())
     facts = _describe(options, model, context, fit=fit)
@@ -188,9 +189,10 @@ def warm_up(model: Model, context: Context) -> None:
     chain.close()
 
 
-def build_context(options: EngineOptions, model: Model, *, fit: Fit) -> Context:
+def build_context(options: EngineOptions, model: Model, *, fit: Fit, eyes: Eyes | None = None) -> Context:
     """Return a KV cache of the planned size."""
-    return Context(
+    kind = PlacedContext if eyes and eyes.has_places else Context
+    return kind(
         model,
         n_cells=fit.room.n_cells,
         n_slots=fit.slots,

@@ -9,20 +9,24 @@ import hashlib
 import os
 import re
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import llama_cpp as lib
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.engine.batch import Batch
+from bot.engine.batch import Batch, BatchItem
 from bot.engine.llama import Context, Model, last_errors, on_log
+from bot.engine.places import Places
 from bot.engine.types import Sight
 from bot.errors import ModelFileError
 
 WIDTHS = re.compile(r"text model \(n_embd = (\d+)\) and mmproj \(n_embd = (\d+)\)")
+MOVED = np.array([[1], [1], [1], [0]], dtype=np.int32)  # what the first position changes of the others
 IMAGE, OWN_BIT = 1, -(2**31)
 WIDEST = 4096  # pixels of a side: larger ones were made smaller before
 Part = tuple[int, ...] | Sight
@@ -66,11 +70,7 @@ class Eyes:
             raise ModelFileError(f"MODEL_MMPROJ: {path} cannot be used with {model.path.name} ({_explain()}).")
         if not self._mtmd.mtmd_support_vision(self._eyes):
             raise ModelFileError(f"MODEL_MMPROJ: {path} is for sound, not for pictures.")
-        if self._mtmd.mtmd_decode_use_mrope(self._eyes):
-            raise ModelFileError(
-                f"MODEL_MMPROJ: {model.path.name} counts a picture's positions in two directions (M-RoPE, as Qwen's VL "
-                "models do), which this engine cannot: serve it with llama-server and set ENGINE_URL."
-            )
+        self.has_places = bool(self._mtmd.mtmd_decode_use_mrope(self._eyes))
 
     def look(self, points: Points) -> tuple[Part, ...]:
         """Return what stands for a picture in a prompt: tokens that the model wants around it, and sights to see."""
@@ -101,7 +101,21 @@ class Eyes:
             return tuple(tokens[: size.value])
         numbers = np.frombuffer(hashlib.shake_256(name).digest(4 * count), dtype=np.int32)
         is_causal = not mtmd.mtmd_decode_use_non_causal(self._eyes, chunk)
-        return Sight(tuple((numbers | OWN_BIT).tolist()), is_causal, _Chunk(mtmd, chunk))
+        sight = Sight(tuple((numbers | OWN_BIT).tolist()), is_causal, _Chunk(mtmd, chunk))
+        if self.has_places:
+            sight.positions, sight.span = self._place(chunk, count), int(mtmd.mtmd_input_chunk_get_n_pos(chunk))
+        return sight
+
+    def _place(self, chunk: int, count: int) -> NDArray[np.int32]:
+        """Return the four positions of each row when the first one's is zero."""
+        tokens, found = self._mtmd.mtmd_input_chunk_get_tokens_image(chunk), []
+        for first in (0, 1):
+            places = (self._mtmd.mtmd_decoder_pos * count)()
+            self._mtmd.mtmd_helper_image_get_decoder_pos(tokens, first, places)
+            found.append(np.array([(place.t, place.y, place.x, place.z) for place in places], dtype=np.int32).T)
+        if not ((found[1] - found[0]) == MOVED).all():
+            raise ValueError("this model counts a picture's positions in a way that is unknown here")
+        return found[0]
 
     def see(self, sight: Sight) -> None:
         """Compute a sight's rows; *ValueError* if that gives no numbers."""
@@ -133,8 +147,52 @@ class _Chunk:
         weakref.finalize(self, mtmd.mtmd_input_chunk_free, self.pointer)
 
 
-def read_rows(context: Context, slot: int, sight: Sight, start: int, position: int, *, count: int) -> int:
-    """Let *slot* go on with *count* rows of a sight from row *start* on; return llama.cpp's code, 0 is success."""
+class PlacedContext(Context):
+    """A context over a model in which pictures take fewer positions than tokens; the others count tokens."""
+
+    def __init__(self, model: Model, **sizes: Any) -> None:
+        super().__init__(model, **sizes)
+        self.places = Places()
+        self._order: list[int] = []
+
+    def build(self, pieces: Sequence[BatchItem]) -> None:
+        """Lay *pieces* into the batch."""
+        self._order = [slot for slot, _, _, _ in pieces]
+        super().build([(slot, tokens, self.places.find(slot, at), wanted) for slot, tokens, at, wanted in pieces])
+
+    def build_next(self, tokens: Sequence[int], positions: Sequence[int]) -> None:
+        """Let the batch go on."""
+        slots = self._order[: len(positions)]
+        super().build_next(tokens, [self.places.find(slot, at) for slot, at in zip(slots, positions, strict=False)])
+
+    def trim(self, slot: int, length: int) -> bool:
+        """Keep the first *length* tokens of *slot*."""
+        position = self.places.find(slot, length)
+        self.places.trim(slot, length)
+        return super().trim(slot, position)
+
+    def copy(self, source: int, target: int, *, length: int) -> bool:
+        """Let *target* begin with the first *length* tokens of *source*."""
+        self.places.unpack(target, self.places.pack(source))
+        is_there = super().copy(source, target, length=self.places.find(source, length))
+        self.places.trim(target, length)
+        return is_there
+
+    def save(self, slot: int) -> NDArray[np.uint8]:
+        """Return the keys and values of *slot*, and where they stand."""
+        return np.concatenate([super().save(slot), self.places.pack(slot)])
+
+    def load(self, slot: int, state: NDArray[np.uint8], *, length: int) -> bool:
+        """Fill the empty *slot* with a saved state."""
+        return super().load(slot, self.places.unpack(slot, state), length=length)
+
+    def length(self, slot: int) -> int:
+        """Return how many tokens *slot* really holds; too few when it ends with a picture."""
+        return super().length(slot) + self.places.count(slot)
+
+
+def read_rows(context: Context, slot: int, sight: Sight, start: int, length: int, *, count: int) -> int:
+    """Let *slot* of *length* tokens go on with *count* rows of a sight from row *start* on; return llama.cpp's code."""
     rows = sight.rows
     context._check_slot(slot)  # noqa: SLF001 - these two files own llama.cpp
     if context._ctx is None or rows is None or not 0 <= start < start + count <= len(rows):  # noqa: SLF001
@@ -142,13 +200,32 @@ def read_rows(context: Context, slot: int, sight: Sight, start: int, position: i
     if not (sight.is_causal or count == len(rows)) or count > context.n_batch:
         raise ValueError(f"{count} rows cannot be computed at once, or only with the others")
     context._outputs = context._planned = frozenset()  # noqa: SLF001 - nothing of the batch before can be sampled
-    return _decode(context, slot, rows[start : start + count], position, is_causal=sight.is_causal)
+    places = context.places if isinstance(context, PlacedContext) else Places()
+    begin = length - start
+    first = places.find(slot, begin)
+    positions = None if sight.positions is None else (sight.positions + first * MOVED)[:, start : start + count]
+    part = rows[start : start + count]
+    code = _decode(context, slot, part, first + start, positions, is_causal=sight.is_causal)
+    if code == 0 and positions is not None and start + count == len(rows):
+        places.add(slot, begin + len(rows), len(rows) - sight.span)
+    return code
 
 
-def _decode(context: Context, slot: int, rows: NDArray[np.float32], position: int, *, is_causal: bool) -> int:
+def _decode(
+    context: Context,
+    slot: int,
+    rows: NDArray[np.float32],
+    position: int,
+    positions: NDArray[np.int32] | None,
+    *,
+    is_causal: bool,
+) -> int:
     """Decode vectors in place of tokens, in a batch of their own: llama.cpp takes either the one or the other."""
     batch = Batch(len(rows), lib.llama_batch)
     batch.fill([(slot, np.zeros(len(rows), dtype=np.int32), position, 0)])
+    if positions is not None:
+        positions = np.ascontiguousarray(positions)
+        batch.struct.pos = positions.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
     batch.struct.token = None
     batch.struct.embd = rows.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
     pointer = context._ctx  # noqa: SLF001 - these two files own llama.cpp

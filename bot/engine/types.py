@@ -81,12 +81,15 @@ class Sight:
     """A picture, or a part of one, as the model reads it: *ids* stand for it among tokens and are none of the model's.
 
     *rows* are the vectors in their place, once they are computed from *source*. What is not causal is read at once.
+    *positions* are theirs where they do not just follow each other; together they take *span* of them.
     """
 
     ids: tuple[int, ...]
     is_causal: bool
     source: object = None
     rows: "NDArray[np.float32] | None" = None
+    positions: "NDArray[np.int32] | None" = None
+    span: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,11 @@ class Rig:
         n_slots: int = 16,
         max_running: int = 8,
         host: HostTier | None = None,
+        kind: type[Context] = Context,
         **fields: object,
     ) -> None:
         chosen = {"n_batch": 256, "kv_unified": True, "threads": 1} | fields
-        self.context = Context(model, n_cells=n_cells, n_slots=n_slots, **chosen)
+        self.context = kind(model, n_cells=n_cells, n_slots=n_slots, **chosen)
         self.deltas: list[Delta] = []
         self.metrics = EngineMetrics()
         self.loop = EngineLoop(

@@ -1,39 +1,56 @@
 """Pictures in the loop over real llama.cpp: read in place of tokens, remembered like tokens, mixed with nobody's."""
 
+import ctypes
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from llama_cpp import mtmd_cpp
 
 from bot.engine.batching.host_tier import HostTier
 from bot.engine.llama import Context, Model, start_backend
-from bot.engine.mtmd import Eyes, Points, read_rows
+from bot.engine.mtmd import Eyes, PlacedContext, Points, read_rows
 from bot.engine.types import Placed, Request, Sight
 from tests.engine.test_loop import Rig, answer_alone, ask
+from tests.engine.tiny_model import write_tiny_model
 from tests.engine.tiny_projector import write_tiny_projector
 
 BEFORE, AFTER = tuple(range(60, 75)), tuple(range(80, 89))
 
 
+KINDS = {"mlp": 48, "gemma3": 64, "qwen2vl_merger": 64}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Return whose eyes: LLaVA's are read token by token, Gemma's at once, Qwen's stand in rows and columns."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def model(tiny_model: Path) -> Iterator[Model]:
-    """Return the loaded tiny model."""
+def model(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    """Return a tiny model."""
     start_backend()
-    loaded = Model(tiny_model, n_gpu_layers=0)
+    path = write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf", has_places=kind.startswith("qwen"))
+    loaded = Model(path, n_gpu_layers=0)
     yield loaded
     loaded.close()
 
 
-@pytest.fixture(scope="module", params=["mlp", "gemma3"])
-def eyes(request: pytest.FixtureRequest, model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eyes]:
-    """Return eyes over it: LLaVA's, whose pictures are read token by token, or Gemma's, read at once."""
-    side = 64 if request.param == "gemma3" else 48
-    path = write_tiny_projector(tmp_path_factory.mktemp("eyes") / "mmproj.gguf", kind=request.param, side=side)
+@pytest.fixture(scope="module")
+def eyes(kind: str, model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eyes]:
+    """Return eyes over it."""
+    path = write_tiny_projector(tmp_path_factory.mktemp("eyes") / "mmproj.gguf", kind=kind, side=KINDS[kind])
     opened = Eyes(model, path, threads=1, use_gpu=False)
     yield opened
     opened.close()
+
+
+def build_rig(model: Model, **fields: object) -> Rig:
+    """Return a loop over the context that the model needs."""
+    return Rig(model, kind=PlacedContext if model.description.startswith("qwen2vl") else Context, **fields)
 
 
 def paint(seed: int, *, width: int = 50, height: int = 40) -> Points:
@@ -58,7 +75,7 @@ def show(eyes: Eyes, request_id: str, *seeds: int, **fields: object) -> Request:
 
 def alone(model: Model, request: Request) -> tuple[int, ...]:
     """Return the answer of an engine that has never seen anything else."""
-    rig = Rig(model)
+    rig = build_rig(model)
     (tokens,) = rig.run(replace(request, request_id="alone", scope=""))
     rig.context.close()
     return tokens
@@ -67,7 +84,7 @@ def alone(model: Model, request: Request) -> tuple[int, ...]:
 @pytest.fixture(params=[True, False], ids=["unified", "split"])
 def rig(request: pytest.FixtureRequest, model: Model) -> Iterator[Rig]:
     """Return a loop over either kind of KV cache, with room in host memory."""
-    built = Rig(model, kv_unified=request.param, host=HostTier(1 << 30))
+    built = build_rig(model, kv_unified=request.param, host=HostTier(1 << 30))
     yield built
     built.context.close()
 
@@ -86,6 +103,50 @@ def test_a_picture_is_what_it_shows(eyes: Eyes) -> None:
     assert max(first.ids) < 0
     assert len(set(first.ids)) == len(first.ids) == len(first.rows)
     assert not np.allclose(first.rows, other.rows)
+
+
+def test_it_is_read_as_llama_cpp_reads_it(eyes: Eyes, model: Model) -> None:
+    """Two pictures between words, the first in two parts where it may be: the logits are those of its own helper."""
+    ours, theirs = (
+        build_rig(model, n_slots=4).context,
+        Context(model, n_cells=4096, n_slots=4, n_batch=256, kv_unified=True, threads=1),
+    )
+    length, position = 0, ctypes.c_int32(0)
+    for seed in (1, 2):
+        for tokens in (BEFORE, AFTER):
+            assert ours.decode([(1, np.array(tokens, dtype=np.int32), length, 1)]) == 0
+            assert theirs.decode([(2, np.array(tokens, dtype=np.int32), position.value, 1)]) == 0
+            assert np.abs(ours.logits(len(tokens) - 1) - theirs.logits(len(tokens) - 1)).max() < 0.05
+            length, position.value = length + len(tokens), position.value + len(tokens)
+        for part in eyes.look(paint(seed)):
+            if isinstance(part, Sight):
+                eyes.see(part)
+                cuts = [0, len(part.ids) // 2 if part.is_causal and seed == 1 else 0, len(part.ids)]
+                for start, stop in pairwise(sorted(set(cuts))):
+                    assert read_rows(ours, 1, part, start, length + start, count=stop - start) == 0
+                length += len(part.ids)
+            else:
+                assert ours.decode([(1, np.array(part, dtype=np.int32), length, 0)]) == 0
+                length += len(part)
+        evaluate(eyes, theirs, paint(seed), position)
+
+    assert (length > position.value) == eyes.has_places
+    ours.close()
+    theirs.close()
+
+
+def evaluate(eyes: Eyes, context: Context, points: Points, position: ctypes.c_int32) -> None:
+    """Let llama.cpp's helper put a picture behind *position* of the slot 2."""
+    data, marker = ctypes.cast(points.rgb, ctypes.POINTER(ctypes.c_uint8)), mtmd_cpp.mtmd_default_marker()
+    bitmap = mtmd_cpp.mtmd_bitmap_init(points.width, points.height, data)
+    text = mtmd_cpp.mtmd_input_text(text=marker, text_len=len(marker), add_special=False, parse_special=True)
+    chunks = mtmd_cpp.mtmd_input_chunks_init()
+    assert mtmd_cpp.mtmd_tokenize(eyes._eyes, chunks, ctypes.byref(text), (ctypes.c_void_p * 1)(bitmap), 1) == 0
+    after = ctypes.byref(position)
+    begin = position.value
+    assert mtmd_cpp.mtmd_helper_eval_chunks(eyes._eyes, context._ctx, chunks, begin, 2, 256, False, after) == 0
+    mtmd_cpp.mtmd_input_chunks_free(chunks)
+    mtmd_cpp.mtmd_bitmap_free(bitmap)
 
 
 def test_the_answer_depends_on_the_picture(rig: Rig, eyes: Eyes, model: Model) -> None:
@@ -137,7 +198,7 @@ def test_half_a_picture_is_not_remembered(rig: Rig, eyes: Eyes, model: Model) ->
 @pytest.mark.parametrize("host_bytes", [0, 1 << 30])
 def test_preempted_answers_see_on(eyes: Eyes, model: Model, host_bytes: int) -> None:
     """When the cells run out somebody waits and goes on; everybody's answer is the one it would have been."""
-    rig = Rig(model, n_cells=256, n_slots=8, host=HostTier(host_bytes))
+    rig = build_rig(model, n_cells=256, n_slots=8, host=HostTier(host_bytes))
     requests = [show(eyes, str(number), number % 3, max_tokens=60, scope=f"t{number}") for number in range(6)]
 
     assert rig.run(*requests) == [alone(model, request) for request in requests]
@@ -147,7 +208,7 @@ def test_preempted_answers_see_on(eyes: Eyes, model: Model, host_bytes: int) -> 
 
 def test_others_go_on_while_a_picture_is_read(model: Model, eyes: Eyes) -> None:
     """A growing answer gets a token at least in every second step, and only part of a picture is read in one."""
-    rig = Rig(model, n_batch=64)
+    rig = build_rig(model, n_batch=64)
     rig.loop.submit(ask("growing", BEFORE, max_tokens=100))
     rig.loop.step()
     looking = show(eyes, "looking", 1, 2, 3, max_tokens=2)

@@ -38,17 +38,19 @@ def write_tiny_model(
     script: tuple[str, ...] = (),
     control: tuple[str, ...] = (),
     pooling: gguf.PoolingType | None = None,
+    has_places: bool = False,
 ) -> Path:
     """Write the model to *path*; the same seed gives the same weights.
 
     With a *script*, whose pieces become tokens (control tokens if *control* has them), it says that after every
-    line break, and ends. Its width must be larger than its vocabulary.
+    line break, and ends. Its width must be larger than its vocabulary. With *has_places* it is a Qwen2-VL, which
+    counts a picture's positions in two directions.
     """
     heads, hidden = 4, width * 2
     words = [*byte_alphabet(), *(merge.replace(" ", "") for merge in MERGES)]
     spoken = [piece for piece in dict.fromkeys(script) if piece not in {*control, *CONTROL}]
     tokens = [*words, *CONTROL, *control, *spoken]
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, "qwen2vl" if has_places else "llama")
     writer.add_name("tiny random llama")
     writer.add_context_length(n_ctx)
     writer.add_embedding_length(width)
@@ -58,6 +60,8 @@ def write_tiny_model(
     writer.add_head_count_kv(heads // 2)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(width // heads)
+    if has_places:
+        writer.add_rope_dimension_sections([width // heads // 8, width // heads // 8, width // heads // 4, 0])
     writer.add_vocab_size(len(tokens))
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     writer.add_tokenizer_model("gpt2")
@@ -76,7 +80,10 @@ def write_tiny_model(
     if pooling is not None:
         writer.add_pooling_type(pooling)
     order = [tokens.index(piece) for piece in ("Ċ", *script, "<|im_end|>")] if script else []
-    for name, shape in tensor_shapes(len(tokens), width=width, hidden=hidden, layers=layers).items():
+    shapes = tensor_shapes(len(tokens), width=width, hidden=hidden, layers=layers)
+    if has_places:
+        shapes |= {name.replace("weight", "bias"): shape[:1] for name, shape in shapes.items() if name[-8] in "qkv"}
+    for name, shape in shapes.items():
         if is_tied and name == "output.weight":
             continue
         tensor = scripted_tensor(name, shape, order) if script else random_tensor(name, shape, seed=seed)

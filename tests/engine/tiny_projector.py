@@ -71,6 +71,15 @@ def _shapes(kind: str, width: int, *, patches: int) -> dict[str, tuple[int, ...]
             f"v.blk.{layer}.ffn_down.weight": (WIDTH, HIDDEN),
             f"v.blk.{layer}.ffn_down.bias": (WIDTH,),
         }
+    if kind == "qwen2vl_merger":
+        del shapes["v.position_embd.weight"]
+        return shapes | {
+            "v.patch_embd.weight.1": (WIDTH, 3, PATCH, PATCH),
+            "mm.0.weight": (4 * WIDTH, 4 * WIDTH),
+            "mm.0.bias": (4 * WIDTH,),
+            "mm.2.weight": (width, 4 * WIDTH),
+            "mm.2.bias": (width,),
+        }
     if kind == "gemma3":
         return shapes | {"mm.input_projection.weight": (WIDTH, width), "mm.soft_emb_norm.weight": (WIDTH,)}
     return shapes | {

@@ -10,7 +10,9 @@ from bot.slack.calls import Calls
 from bot.slack.people.access import Access, Home
 from bot.slack.people.directory import Directory
 from bot.slack.people.readers import FRESH_S, STEADY_S, Readers
+from bot.slack.people.rooms import Rooms
 from bot.storage.db import Database
+from bot.storage.schedule_tables import Kind, Schedule
 from bot.storage.tables import Audience
 from tests.playground.conftest import GENERAL, MAYA, SAM, SUPPORT, build_client
 
@@ -60,6 +62,23 @@ async def test_a_guest_who_comes_or_goes_counts_within_a_minute(scene: tuple[Rea
     leave(playground.hub, channel, user=SAM)
     clock.at += FRESH_S
     assert await readers.are_ours(MAYA, SUPPORT, Audience.PUBLIC)
+
+
+async def test_a_digest_of_other_channels_is_not_told_to_guests(scene: tuple[Readers, Playground, Clock]) -> None:
+    """What members say in one public channel is told in another only as long as no guest reads there."""
+    readers, playground, _ = scene
+    wanted = Schedule(
+        user_id=MAYA, team_id="T0PLAYGRND", channel_id=SUPPORT, source_id=GENERAL, kind=Kind.DIGEST, text=""
+    )
+    refusals = []
+    for is_guest_there in (False, True):
+        if is_guest_there:
+            join(playground.hub, playground.hub.workspace.channels[SUPPORT], user=SAM)
+        rooms = Rooms(readers.calls, readers.access)
+        refusals.append(await rooms.find_refusal(wanted))
+
+    assert refusals[0] == ""
+    assert "Guests" in refusals[1]
 
 
 async def test_slack_is_asked_once_a_minute_and_its_silence_is_no(scene: tuple[Readers, Playground, Clock]) -> None:

@@ -25,14 +25,14 @@ class Readers:
     """Knows whether all who read along in a place are members of the workspace."""
 
     def __init__(self, calls: Calls, access: Access, *, now: Callable[[], float] = time.monotonic) -> None:
-        self._calls = calls
-        self._access = access
+        self.calls = calls
+        self.access = access
         self._now = now
         self._known: dict[str, tuple[float, People]] = {}
 
     async def are_ours(self, user_id: str, channel_id: str, audience: Audience) -> bool:
         """Return whether whoever asks, and everybody who can read the answer there, is a member of the workspace."""
-        if audience is Audience.SHARED or not await self._access.is_ours(user_id):
+        if audience is Audience.SHARED or not await self.access.is_ours(user_id):
             return False
         if audience is Audience.DIRECT:
             return True
@@ -55,13 +55,13 @@ class Readers:
         found = await self._read("users.list")
         if found is None:
             return None
-        return frozenset(str(user["id"]) for user in found if user.get("is_bot") or self._access.is_member(user))
+        return frozenset(str(user["id"]) for user in found if user.get("is_bot") or self.access.is_member(user))
 
     async def _read(self, method: str, **where: Any) -> list[Any] | None:
         found: list[Any] = []
         cursor: dict[str, str] = {}
         for _page in range(MOST_PAGES):
-            answer: Mapping[str, Any] | None = await self._calls.call_if_possible(method, limit=PAGE, **where, **cursor)
+            answer: Mapping[str, Any] | None = await self.calls.call_if_possible(method, limit=PAGE, **where, **cursor)
             if answer is None:
                 return None
             found += answer.get("members") or []

@@ -11,9 +11,11 @@ from bot.language import _
 from bot.slack.calls import Calls, is_passing
 from bot.slack.commands.orders import Role
 from bot.slack.people.access import Access, tell_refusal
+from bot.slack.people.readers import Readers
 from bot.slack.people.speech import Speech
 from bot.slack.workspaces import Workspaces
 from bot.storage.schedule_tables import Kind, Schedule
+from bot.storage.tables import Audience
 
 PAGE = 1000
 MOST_PAGES = 20
@@ -27,6 +29,7 @@ class Rooms:
     ) -> None:
         self.calls = calls
         self._access = access
+        self._readers = Readers(calls, access)
         self._workspaces = workspaces
         self._speech = speech
 
@@ -78,8 +81,9 @@ class Rooms:
             sentence = _("Not everybody may read <#{channel}>, so I tell of it only there, or to you alone.")
             return sentence.format(channel=wanted.source_id)
         here = await self._look(wanted.channel_id) or {}
-        if here.get("is_ext_shared"):
-            return _("People of other organisations read here, so I tell nothing of other channels.")
+        audience = Audience.SHARED if here.get("is_ext_shared") else Audience.PUBLIC
+        if not await self._readers.are_ours(wanted.user_id, wanted.channel_id, audience):
+            return _("Guests or people of other organisations read there, so I tell nothing of other channels.")
         return ""
 
     async def _look(self, channel_id: str) -> Mapping[str, Any] | None:

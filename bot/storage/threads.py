@@ -41,6 +41,13 @@ async def find_thread(session: AsyncSession, place: Place) -> Thread | None:
     return await session.scalar(select(Thread).filter_by(**vars(place)))
 
 
+async def is_stored(session: AsyncSession, place: Place, ts: str) -> bool:
+    """Return whether a message was taken up already."""
+    here = (getattr(Thread, name) == value for name, value in vars(place).items())
+    found = select(Message.id).join(Thread, Message.thread_id == Thread.id).where(*here, Message.ts == ts)
+    return (await session.scalar(found.limit(1))) is not None
+
+
 async def join_thread(session: AsyncSession, place: Place, *, audience: Audience) -> Thread:
     """Return the thread at *place*, new or known, with the audience that its channel has now."""
     thread = await find_thread(session, place)

@@ -4,13 +4,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from benchmarks.chaos_bot import KillableBot
 from bot.app import RunningBot
 from bot.playground.testing import Playground
 from bot.storage.db import Database
-from tests.scenarios.conftest import KEY, EngineProcess, Finished
+from bot.storage.tables import Inbox, InboxState
+from tests.scenarios.conftest import KEY, EngineProcess, Finished, StartBot
+from tests.scenarios.test_conversation import wait_for
 from tests.scenarios.test_faults import FAILING, LONG, answers_in, shown
 
 BOT = "<@U0APPRENTICE>"
@@ -91,3 +93,27 @@ async def test_an_apology_is_said_once(playground: Playground, bot: RunningBot, 
 
     assert "Something went wrong" in reply["text"]
     assert len(answers_in(playground, maya.dm, ts)) == 1
+
+
+UNFINISHED = "CREATE TRIGGER unfinished BEFORE UPDATE OF done_at ON inbox BEGIN SELECT RAISE(FAIL, 'no'); END"
+
+
+async def test_what_was_answered_is_not_refused_afterwards(
+    playground: Playground, start_bot: StartBot, rows: Database, finished: Finished, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer used up its asker's budget, and its end cannot be noted: the turn runs again, in vain."""
+    async with start_bot(budget_tokens_per_person=1):
+        await playground.wait_for_connection()
+        async with rows.begin() as session:
+            await session.execute(text(UNFINISHED))
+        maya = playground.maya
+        ts = await maya.say(maya.dm, "hello")
+        await finished()
+        again = "could not be brought to its end"
+        await playground.wait_until(lambda: caplog.text.count(again) > 1, timeout=20, what="the second try")
+        async with rows.begin() as session:
+            await session.execute(text("DROP TRIGGER unfinished"))
+        await wait_for(rows, select(Inbox.id).where(Inbox.state != InboxState.DONE), None)
+
+    assert len(answers_in(playground, maya.dm, ts)) == 1
+    assert playground.session(maya.dm, ts)["status"] == "active"

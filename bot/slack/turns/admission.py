@@ -17,6 +17,7 @@ from bot.slack.turns.asides import tell_crowded
 from bot.storage.answers import load_answer
 from bot.storage.db import Database
 from bot.storage.tables import Inbox
+from bot.storage.threads import Place, is_stored
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Admission:
     async def is_refused(self, row: Inbox) -> bool:
         """Return whether an event gets no answer, and has been told so; raise a passing error while Slack is away."""
         asker = await self._find_asker(row)
-        if not asker.user_id:  # the answer is gone, and nothing follows
+        if not asker.user_id or await self._was_let_in(row):  # the answer is gone, or goes on after a crash
             return False
         refusal = await self.find_refusal(asker, is_counted=row.kind == "message")
         if refusal:
@@ -76,6 +77,13 @@ class Admission:
         channel_id = "" if asker.channel_id.startswith("D") else asker.channel_id
         empty = await find_empty(self._database, self._budgets, user_id=asker.user_id, channel_id=channel_id)
         return tell_empty(empty) if empty is not None else ""
+
+    async def _was_let_in(self, row: Inbox) -> bool:
+        """Return whether a message is being answered already: what its own answer used up is no reason to refuse it."""
+        async with self._database.read() as session:
+            return row.kind == "message" and await is_stored(
+                session, Place(row.team_id, row.channel_id, row.thread_ts), row.ts
+            )
 
     async def _find_asker(self, row: Inbox) -> Asker:
         if row.kind == "message":

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -32,18 +32,24 @@ async def working(calls: Calls, target: Target, *, title: str) -> AsyncIterator[
     shown = asyncio.create_task(_show(calls, place, new))
     try:
         yield
-    finally:
-        method = await shown
-        if method == SESSION:
-            calls.budget.redeem(method)
-        if method is not None:
-            await _end(calls, method, place)
+    except BaseException:
+        with suppress(DeliveryError):
+            await _end_shown(calls, await shown, place)
+        raise
+    await _end_shown(calls, await shown, place)
 
 
 async def end_status(calls: Calls, channel_id: str, thread_ts: str) -> None:
     """Let nothing say that the assistant works in a thread; raise a passing *DeliveryError* while Slack is away."""
     method = SESSION if not calls.lacks(SESSION) else LEGACY
     await _end(calls, method, {"channel_id": channel_id, "thread_ts": thread_ts})
+
+
+async def _end_shown(calls: Calls, method: str | None, place: dict[str, str]) -> None:
+    if method == SESSION:
+        calls.budget.redeem(method)
+    if method is not None:
+        await _end(calls, method, place)
 
 
 async def _end(calls: Calls, method: str, place: dict[str, str]) -> None:

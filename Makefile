@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: help setup demo test lint types messages bench bench-serving bench-learning chaos soak security audit lock clean
+.PHONY: help setup demo test lint types messages bench bench-serving bench-learning chaos soak security audit lock privacy clean
 .DEFAULT_GOAL := help
 
 help:  ## List these commands
@@ -51,6 +51,9 @@ soak: setup  ## Work steadily for an hour and see whether memory, files and late
 
 security: setup  ## Attack it in every way that we know and print what came of it (ARGS="--quick", "flood", or --help)
 	$(BIN)/python -m benchmarks.security $(ARGS)
+
+privacy: setup  ## Ask who could see, learn or bend what they must not, and print what came of it (ARGS="--quick", or --help)
+	$(BIN)/python -m benchmarks.privacy $(ARGS)
 
 audit:  ## Look for known holes, list licences, write the SBOM and lint the image; needs the network
 	@PYTHON="$(PYTHON)" sh ./audit.sh

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunExample
@@ -38,6 +39,7 @@ class Fate:
     is_rejected: bool
     adapter: str  # the newest one that learned from it and is served; empty: none is
     is_fixed: bool
+    run_id: int | None = None  # the newest training that it went into
 
 
 async def count_opinions(session: AsyncSession, user_id: str) -> Opinions:
@@ -77,6 +79,7 @@ async def list_fates(session: AsyncSession, user_id: str, *, most: int) -> Seque
                 is_rejected=review == ReviewState.REJECTED,
                 adapter=await _find_adapter(session, correction.id),
                 is_fixed=correction.id in fixed,
+                run_id=await session.scalar(select(func.max(RunExample.run_id)).where(*_examples(correction.id))),
             )
         )
     return fates
@@ -86,14 +89,14 @@ def _current(user_id: str) -> tuple[ColumnElement[bool], ...]:
     return Correction.user_id == user_id, Correction.superseded_at.is_(None)
 
 
-def _examples() -> tuple[ColumnElement[bool], ...]:
-    return RunExample.row_table == CORRECTIONS, RunExample.row_id == Correction.id
+def _examples(correction_id: str | InstrumentedAttribute[str]) -> tuple[ColumnElement[bool], ...]:
+    return RunExample.row_table == CORRECTIONS, RunExample.row_id == correction_id, RunExample.split == TRAINED
 
 
 def _went_into(*states: AdapterState) -> ColumnElement[bool]:
     """Return the condition that an adapter in one of some states learned from a correction."""
     made = select(RunExample.id).join(Adapter, Adapter.run_id == RunExample.run_id)
-    return made.where(*_examples(), RunExample.split == TRAINED, Adapter.state.in_(states)).exists()
+    return made.where(*_examples(Correction.id), Adapter.state.in_(states)).exists()
 
 
 async def _load_fixed(session: AsyncSession) -> set[str]:
@@ -109,14 +112,6 @@ async def _load_fixed(session: AsyncSession) -> set[str]:
 
 
 async def _find_adapter(session: AsyncSession, correction_id: str) -> str:
-    served = (
-        select(Adapter.name)
-        .join(RunExample, RunExample.run_id == Adapter.run_id)
-        .where(
-            RunExample.row_table == CORRECTIONS,
-            RunExample.row_id == correction_id,
-            RunExample.split == TRAINED,
-            Adapter.state.in_(SERVED),
-        )
-    )
+    served = select(Adapter.name).join(RunExample, RunExample.run_id == Adapter.run_id)
+    served = served.where(*_examples(correction_id), Adapter.state.in_(SERVED))
     return await session.scalar(served.order_by(Adapter.id.desc()).limit(1)) or ""

@@ -55,8 +55,8 @@ async def test_a_person_sees_and_changes_what_concerns_them(
     await act(playground, tom, "home:language", "preferences language zh", said="我能做什么")
     await act(playground, tom, "home:language", "preferences language en", said="What I can do")
     await act(playground, tom, "home:data", said="It is in your direct messages with me")
-    (exported,) = [file for message in playground.messages(tom.dm) for file in message["files"] or []]
-    _, document = tom.file(exported["id"] if isinstance(exported, dict) else exported)
+    (exported,) = playground.hub.workspace.files.values()
+    _, document = tom.file(exported.id)
     assert "Priya owns it." in str(json.loads(document))
     await act(playground, tom, "home:forget", said="Deleted: ")
     await see(playground, tom, "You have not asked me anything today.")
@@ -91,6 +91,7 @@ async def test_people_choose_what_answers_where_admins_let_them(
     assert "adapters choice" not in str(playground.home(tom.id))
 
     await tom.open_home()
+    await see(playground, tom, "What answers you")
     await act(playground, tom, "home:adapter", "preferences adapter base", said="What answers you: *the base model*")
     reply = await ask(playground, tom, "hello")
     await tom.click(reply, "why")

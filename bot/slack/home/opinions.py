@@ -55,6 +55,8 @@ def _tell_fate(fate: Fate, *, is_learned_from: bool) -> tuple[str, str]:
         return "📘", _("Learned; {adapter} answers with it.").format(adapter=f"`{escape(fate.adapter)}`")
     if not is_learned_from:
         return "🔒", _("Kept, and not learned from.")
+    if fate.run_id is not None:
+        return "📗", _("It went into training {run}, whose adapter does not answer.").format(run=fate.run_id)
     return "⏳", _("Kept since {time}; not trained on yet.").format(time=tell_time(fate.at))
 
 

@@ -13,6 +13,7 @@ from bot.language import _
 from bot.slack.blocks import clip
 from bot.slack.calls import Calls
 from bot.slack.people.directory import Directory
+from bot.slack.people.wording import is_question, is_request
 from bot.slack.setup.manifest import list_suggestions
 from bot.slack.workspaces import key_of
 from bot.storage.db import Database
@@ -87,7 +88,7 @@ def read_channel(context: Mapping[str, Any]) -> str:
 def choose_topics(asked: Sequence[str]) -> list[str]:
     """Choose of what somebody asked, the newest first, what they asked most; of several alike the newest."""
     newest: dict[str, str] = {}
-    fit = [text for text in map(_clean, asked) if text and len(text) <= LONGEST and not text.startswith("!")]
+    fit = [text for text in map(_clean, asked) if len(text) <= LONGEST and (is_question(text) or is_request(text))]
     for text in fit:
         newest.setdefault(_core(text), text)
     counts = Counter(map(_core, fit))

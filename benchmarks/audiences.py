@@ -192,6 +192,7 @@ class Tally:
     asked: int = 0
     could: int = 0
     shown: int = 0
+    leaky: int = 0  # triples in which anything leaked
     leaks: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
 
@@ -225,6 +226,7 @@ async def ask(world: World, database: Database, readers_of: Readers, learned: se
         history = await load_history(session, thread.id, before_ts="9")
         again = await recent_questions(session, person, team_id=TEAM, channel_id=channel_id, since=START)
         await session.rollback()
+    before = tally.leaks.total()
     tally.asked += 1
     if Audience.SHARED not in {wanted.audience, audience} and readers <= world.may_read(wanted):
         tally.could += 1
@@ -239,6 +241,7 @@ async def ask(world: World, database: Database, readers_of: Readers, learned: se
         tally.use(AGAIN, world.by_question[question], readers=frozenset({person}), world=world)
     for one in learned if is_ours else ():
         tally.use(ADAPTER, world.by_id[one], readers=readers, world=world)
+    tally.leaky += tally.leaks.total() > before
 
 
 def world_dm(world: World, person: str) -> str:
@@ -305,7 +308,8 @@ def print_tally(tally: Tally) -> None:
     for example in tally.examples[:5]:
         print(f"  {example}")
     leaks = tally.leaks.total()
-    print_goal(f"{leaks} leaks in {tally.asked} random (person, place, text) triples", "0", leaks == 0)
+    said = f"{leaks} texts leaked, in {tally.leaky} of {tally.asked} random (person, place, text) triples"
+    print_goal(said, "0", leaks == 0)
     share = tally.shown / max(1, tally.could)
     print_goal(f"{tally.shown} of {tally.could} texts that all readers may read were found", "≥ 50 %", share >= 0.5)
 

@@ -145,7 +145,7 @@ async def read_codes(database: Database, policy: DataPolicy) -> set[str]:
 
 async def check_kv(_share: int) -> list[Row]:
     """Run the engine's conversations with a secret word each."""
-    what = "1,000 conversations with a secret each, cancelled and under pressure: none foreign, equal to cold ones"
+    what = "conversations with a secret each, cancelled and under pressure: none foreign, equal to cold ones"
     return [_run_tests("S4", what, KV)]
 
 

@@ -65,6 +65,12 @@ async def count_points(database: Database, *, policy: DataPolicy, since: datetim
     )
 
 
+def _where(policy: DataPolicy) -> str:
+    if policy.only_channel:
+        return "in that channel"
+    return "in public channels that an admin turned on" if policy.needs_consent else "where everybody can read them"
+
+
 def show(points: float) -> str:
     """Return points as people read them: 17, or 17.5."""
     return f"{points:.1f}".removesuffix(".0")
@@ -80,7 +86,7 @@ def check_enough(
         corrections, votes = ceil(lack / worth.correction), ceil(lack / worth.vote)
         raise NotEnoughSignal(
             f"not enough signal yet: {show(points)} of {show(needed)}. {corrections} more corrections or {votes} more "
-            f"votes would do, {'in that channel' if policy.only_channel else 'where everybody can read them'}.",
+            f"votes would do, {_where(policy)}.",
             points=points,
             needed=needed,
         )

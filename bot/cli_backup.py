@@ -4,6 +4,7 @@ Imports nothing heavy before a command runs.
 """
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,8 +50,8 @@ def restore(file: Path, force: bool, yes: bool) -> None:
     """Check the backup FILE and put it back; stop every bot before. What was deleted since stays deleted."""
     from bot.admin.restore import restore as put_back
     from bot.learning.forgetting import forget_everywhere
-    from bot.lock import holding
-    from bot.storage.db import open_database
+    from bot.lock import ONE_WRITER, holding
+    from bot.storage.db import find_file, open_database
 
     settings = start()
     folder = settings.data_dir.resolve()
@@ -71,5 +72,9 @@ def restore(file: Path, force: bool, yes: bool) -> None:
                 await forget_everywhere(database, user_id, by=name_me(), folder=folder / "learning")
                 click.echo(f"{user_id} is forgotten again.")
 
-    with holding(settings.data_dir):
+    with ExitStack() as held:  # as `bot run` does, so that neither works while the other does
+        held.enter_context(holding(settings.data_dir))
+        database_file = find_file(settings.database())
+        if database_file is not None and database_file.parent != folder:
+            held.enter_context(holding(database_file.parent, setting="DATABASE_URL", mend=ONE_WRITER))
         asyncio.run(work())

@@ -97,6 +97,35 @@ def forget(user: str, yes: bool) -> None:
 
 
 @data.command()
+@click.argument("user", default="")
+def prove(user: str) -> None:
+    """Look everywhere for what was deleted, and for what is left of USER; end with 1 where something is found."""
+    from datetime import UTC, datetime
+
+    from bot.admin.backup import list_backups
+    from bot.learning.absence import prove_absence
+
+    async def work(database: "Database", settings: "Settings") -> None:
+        folder = settings.data_dir.resolve()
+        proof = await prove_absence(database, folder / "learning", user_id=user)
+        backups = list_backups(settings.database(), folder)
+        older = [path for path in backups if proof.newest and path.stat().st_mtime < proof.newest]
+        click.echo(f"{proof.erased:8} rows are written down as gone, by id and checksum")
+        click.echo(f"{proof.rows:8} of them found again in the database")
+        click.echo(f"{proof.adapters:8} adapters and {proof.manifests} manifests of run folders were looked at")
+        click.echo(f"{len(older):8} of {len(backups)} backups are older than the newest of them, and go by BACKUP_KEEP")
+        if proof.newest:
+            click.echo(f"         the newest went at {datetime.fromtimestamp(proof.newest, UTC):%Y-%m-%d %H:%M} UTC")
+        for found in proof.where:
+            click.echo(f"   found {found}")
+        if proof.where:
+            raise SystemExit(1)
+        click.echo("         nothing of it was found")
+
+    run_opened(work)
+
+
+@data.command()
 @click.argument("channel", default="")
 @click.argument("days", default="")
 @YES

@@ -138,6 +138,11 @@ async def count_erased(session: AsyncSession) -> tuple[int, datetime | None]:
     return count, newest
 
 
+async def erased_ids(session: AsyncSession) -> Collection[str]:
+    """Return the ids of all rows that are written down as gone."""
+    return set(await session.scalars(select(Erasure.row_id).where(Erasure.cause != Cause.EDIT)))
+
+
 async def find_returned(session: AsyncSession) -> Mapping[str, Collection[str]]:
     """Return the ids of rows that are written down as gone and stand there all the same, by their table."""
     found: dict[str, Collection[str]] = {}

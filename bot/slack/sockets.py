@@ -153,7 +153,7 @@ class Sockets:
                     await asyncio.sleep(self._pace.crowded_s * random.uniform(1, 2))  # noqa: S311 - no secret
 
     def _find_wait(self, failures: int, *, least: float) -> float:
-        longest = min(self._pace.longest_wait_s, self._pace.first_wait_s * 2 ** min(failures - 1, 10))
+        longest = min(self._pace.longest_wait_s, self._pace.first_wait_s * 2.0 ** min(failures - 1, 10))
         return least + longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
     async def _open(self, session: aiohttp.ClientSession) -> Line:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.choices import CHANNEL, PERSON, newest_choice, save_choice
@@ -58,9 +59,10 @@ async def load_preferences(session: AsyncSession, user_id: str) -> Preferences:
 async def save_preferences(session: AsyncSession, user_id: str, **changes: Any) -> None:
     """Change what somebody wants."""
     row = await session.get(Preference, user_id)
-    if row is None:
-        row = Preference(user_id=user_id)
-        session.add(row)
+    if row is None:  # two answers to the same person may end at the same moment
+        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+        await session.execute(insert(Preference).values(user_id=user_id).on_conflict_do_nothing())
+        row = await session.get_one(Preference, user_id)
     for name, value in changes.items():
         setattr(row, name, value)
     row.at = now()

@@ -10,12 +10,14 @@ from bot.slack import blocks
 from bot.slack.calls import Calls
 from bot.slack.people.access import Access
 from bot.slack.turns.answering import Answering
+from bot.slack.turns.elsewhere import Elsewhere
 from bot.slack.turns.turns import Turns
 from bot.storage import inbox
 from bot.storage.answers import AnswerRecord, load_answer
 from bot.storage.askings import is_private
 from bot.storage.db import Database
 from bot.storage.feedback import current_vote, save_correction, save_vote
+from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Vote
 
 CORRECTION_LENGTH = 3000
@@ -83,10 +85,12 @@ class FeedbackButtons:
             record = await load_answer(session, answer_id, is_locked=True)
             if record is None:
                 return
-            comment = comment[: blocks.COMMENT_LENGTH]
+            wish = await load_preferences(session, user_id)
+            text, comment = (text, comment[: blocks.COMMENT_LENGTH]) if wish.stores else ("", "")
             await save_vote(session, record.answer, user_id=user_id, vote=Vote.DOWN, reason=reason, comment=comment)
             await save_correction(session, record.answer, user_id=user_id, text=text, is_for_everyone=bool(everyone))
         thanks = _("Thank you. I keep what I should have said with the answer.") if text else _("Thank you.")
+        thanks = thanks if wish.stores else _("Thank you. As you wish, I have stored your 👎 and none of your words.")
         await self._calls.call_if_possible(
             "chat.postEphemeral",
             channel=record.place.channel_id,
@@ -151,10 +155,24 @@ class AgainButtons:
     async def handle_stop(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Stop an answer at the wish of the person who asked, or of an admin."""
         await ack()
-        draft = self._answering.running_answer(str(action.get("value")))
-        user_id = body["user"]["id"]
-        if draft is not None and (user_id == draft.question.user_id or await self._access.is_admin(user_id)):
-            draft.stop.set()
+        answer_id, user_id = str(action.get("value")), body["user"]["id"]
+        draft = self._answering.running_answer(answer_id)
+        if draft is None:
+            await self._stop_elsewhere(answer_id, body)
+        elif user_id == draft.question.user_id or await self._access.is_admin(user_id):
+            draft.stop_by(user_id)
+
+    async def _stop_elsewhere(self, answer_id: str, body: dict[str, Any]) -> None:
+        async with self._database.read() as session:
+            record = await load_answer(session, answer_id)
+        if record is not None and record.answer.state == AnswerState.WRITING and stands_in(record, body):
+            place, user_id = record.place, body["user"]["id"]
+            await Elsewhere(self._database).stop(
+                place.channel_id,
+                thread_ts=place.thread_ts,
+                user_id=user_id,
+                is_admin=lambda: self._access.is_admin(user_id),
+            )
 
 
 def stands_in(record: AnswerRecord, body: dict[str, Any]) -> bool:

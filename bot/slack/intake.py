@@ -112,12 +112,12 @@ async def accept(
     verdict = wants_answer(heard, scene)
     if heard.is_stale:
         verdict = Verdict.STALE if verdict is Verdict.ANSWER else Verdict.IGNORE
+    if manners.keeps_signs and _may_take_over(heard, scene, verdict):
+        await note_taking_over(session, heard.place, user_id=heard.user_id)
     if verdict is Verdict.IGNORE or (verdict is Verdict.TALK and scene.is_told):
         if thread is not None and scene.is_engaged:
             thread.is_talk = thread.is_talk or verdict is Verdict.TALK
             thread.talkers = list(next_talkers(heard, scene))
-            if manners.keeps_signs and _may_take_over(heard):
-                await note_taking_over(session, heard.place, user_id=heard.user_id)
         return "ignored"
     merge_s = manners.merge_s if rules.merge_s is None else rules.merge_s
     is_merged = verdict is Verdict.ANSWER and heard.is_reply and not heard.bot_id
@@ -129,9 +129,10 @@ async def accept(
     return "accepted" if is_new else "known"
 
 
-def _may_take_over(heard: Heard) -> bool:
+def _may_take_over(heard: Heard, scene: Scene, verdict: Verdict) -> bool:
     """Return whether a message between people may answer what the assistant was asked."""
-    return not (heard.is_stranger or heard.bot_id or heard.is_question)
+    is_between = scene.is_engaged and verdict in {Verdict.IGNORE, Verdict.TALK}
+    return is_between and not (heard.is_stranger or heard.bot_id or heard.is_question)
 
 
 async def _count(session: Session, heard: Heard, throttle: Throttle, *, is_new: bool) -> str:

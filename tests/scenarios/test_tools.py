@@ -98,7 +98,7 @@ async def declared() -> AsyncIterator[Playground]:
 
 
 async def test_shortcuts_of_a_message(declared: Playground, engine_process: EngineProcess, tmp_path: Path) -> None:
-    """Each answers the person alone; teaching opens the form for an answer, and says so of any other message."""
+    """Each answers the person alone; teaching opens the form for an answer, and another for what somebody wrote."""
     settings = settings_for(declared, tmp_path, engine_url=engine_process.url, engine_api_key=KEY)
     tom, maya = declared.tom, declared.maya
     async with running_bot(settings):
@@ -116,10 +116,9 @@ async def test_shortcuts_of_a_message(declared: Playground, engine_process: Engi
             assert told[-1]["blocks"], shortcut
         await tom.shortcut("general", str(reply["ts"]), TEACH)
         form = await declared.wait_for_view(tom.id)
+        await tom.close_view()
         await tom.shortcut("general", root, TEACH)
-        await declared.wait_until(
-            lambda: "only be taught by my own answers" in tom.ephemerals("general")[-1]["text"], what="the sentence"
-        )
+        lesson = await declared.wait_for_view(tom.id)
 
-    assert form["callback_id"] == "correction"
+    assert (form["callback_id"], lesson["callback_id"]) == ("correction", "lesson")
     assert maya.ephemerals("general") == []

@@ -56,14 +56,14 @@ def list_wishes(wish: Preferences, *, has_news: bool | None, adapters: Sequence[
 def list_privacy(wish: Preferences, privacy: Privacy) -> list[Wish]:
     """List what a person can choose about what stays of what they say, and who sees it."""
     stays = {
-        Privacy.NORMAL: _("it is stored, and may be learned from"),
-        Privacy.UNLEARNED: _("it is stored, but not learned from"),
-        Privacy.UNSTORED: _("nothing is stored; I forget each answer at once"),
+        Privacy.NORMAL: _("stored and learned from"),
+        Privacy.UNLEARNED: _("stored, not learned from"),
+        Privacy.UNSTORED: _("not stored"),
     }
     shown = {
         NAMED: _("with my name"),
         ANONYMOUS: _("without my name"),
-        PRIVATE: _("not at all, only my thumbs count"),
+        PRIVATE: _("not at all"),
     }
     switch = {ON: _("yes"), OFF: _("no")}
     return [

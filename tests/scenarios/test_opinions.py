@@ -1,0 +1,236 @@
+"""What people think of answers beside the buttons, through real Bolt: reactions, signs, lessons, and nothing stored."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Table, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.app import RunningBot
+from bot.playground.testing import Person, Playground
+from bot.slack.setup.manifest import TEACH, build_manifest
+from bot.storage.db import Database
+from bot.storage.feedback_tables import ImplicitSignal, Lesson
+from bot.storage.tables import Answer, Base, Correction, Feedback
+from tests.scenarios.conftest import StartBot
+
+BOT = "<@U0APPRENTICE>"
+
+
+@pytest.fixture
+async def playground() -> AsyncIterator[Playground]:
+    """Open a workspace that grants what the manifest asks for, and shows its shortcuts."""
+    async with Playground(manifest=build_manifest(name="Apprentice", request_url=None)) as opened:
+        yield opened
+
+
+QUESTION = "Who owns the billing service?"
+
+
+async def ask(playground: Playground, person: Person, text: str = QUESTION, channel: str = "general") -> dict[str, Any]:
+    """Ask in a channel and return the finished answer."""
+    ts = await person.say(channel, text if channel.startswith("D") else f"{BOT} {text}")
+    return await playground.wait_for_reply(channel, ts)
+
+
+async def settle(rows: Database, look: Callable[[AsyncSession], Awaitable[Any]], wanted: Any) -> None:
+    """Wait until what *look* reads is what is *wanted*."""
+    found = None
+    for _ in range(400):
+        async with rows.read() as session:
+            found = await look(session)
+        if found == wanted:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{found} instead of {wanted}")
+
+
+async def read_votes(session: AsyncSession) -> dict[str, tuple[str, str]]:
+    """Return what everybody thinks now, and how they said it."""
+    current = await session.scalars(select(Feedback).where(Feedback.superseded_at.is_(None)))
+    return {row.user_id: (row.vote, row.source) for row in current}
+
+
+async def test_a_reaction_is_a_vote_until_it_is_taken_away(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """The asker's and others' as with the buttons, whatever the skin; no guest's, and none on what a person wrote."""
+    tom, maya, sam = playground.tom, playground.maya, playground.sam
+    reply = await ask(playground, tom)
+    await maya.invite("general", sam.id)
+    await sam.react("general", reply["ts"], "+1")
+    await maya.react("general", reply["thread_ts"], "+1")
+    await tom.react("general", reply["ts"], "tada")
+    await tom.react("general", reply["ts"], "+1::skin-tone-4")
+    await settle(rows, read_votes, {"U0TOM": ("up", "reaction")})
+    await maya.react("general", reply["ts"], "x")
+    await settle(rows, read_votes, {"U0TOM": ("up", "reaction"), "U0MAYA": ("down", "reaction")})
+    await tom.react("general", reply["ts"], "+1::skin-tone-4", remove=True)
+    await settle(rows, read_votes, {"U0TOM": ("none", "reaction"), "U0MAYA": ("down", "reaction")})
+
+    asked = await playground.wait_until(lambda: maya.ephemerals("general"), what="the question what was wrong")
+    assert not tom.ephemerals("general"), "a thumb up is not answered with words"
+    await maya.click(asked[-1], "feedback")
+    await playground.wait_for_view(maya.id)
+    await maya.submit_view({"reason": "wrong", "correction": "Priya owns it."})
+    await settle(rows, lambda session: session.scalar(select(Correction.text)), "Priya owns it.")
+    await maya.react("general", reply["ts"], "x", remove=True)
+    await maya.react("general", reply["ts"], "x")
+    await settle(rows, read_votes, {"U0TOM": ("none", "reaction"), "U0MAYA": ("down", "button")})
+
+
+async def test_what_people_show_is_kept_only_where_an_admin_wants_it(
+    start_bot: StartBot, playground: Playground, rows: Database
+) -> None:
+    """Off, nothing is; on, another try, the same question again and another person's answer are, and none is a vote."""
+
+    async def read(session: AsyncSession) -> set[tuple[str, str]]:
+        return {(row.user_id, row.source) for row in await session.scalars(select(ImplicitSignal))}
+
+    async def live() -> None:
+        reply = await ask(playground, tom)
+        thread = reply["thread_ts"]
+        await tom.click(reply, "regenerate")
+        await playground.wait_until(lambda: len(playground.log("api", "chat.update")) > 0, what="the other answer")
+        await playground.wait_for_reply("general", thread)
+        again = await tom.say("general", f"{BOT} who owns billing service", thread_ts=thread)
+        await playground.wait_for_reply("general", thread, after=again)
+        await priya.say("general", "Tom, that is mine since May.", thread_ts=thread)
+
+    tom, priya = playground.tom, playground.priya
+    async with start_bot():
+        await playground.wait_for_connection()
+        await live()
+        await ask(playground, tom, "hello")
+    async with rows.read() as session:
+        assert await read(session) == set()
+    async with start_bot(implicit_feedback=True):
+        await playground.wait_until(lambda: playground.hub.app_state()["connected"], what="the app")
+        await live()
+        await settle(rows, read, {("U0TOM", "regenerated"), ("U0TOM", "rephrased"), ("U0PRIYA", "taken_over")})
+    async with rows.read() as session:
+        assert await read_votes(session) == {}
+
+
+async def test_nothing_is_stored_of_whoever_wants_that(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Not the question, not the answer, not a token of them: no table has a word; others' words in the thread stay."""
+    tom, maya = playground.tom, playground.maya
+    ordered = await tom.say(tom.dm, "!preferences privacy unstored")
+    told = await playground.wait_for_reply(tom.dm, ordered)
+    assert "not stored" in str(told["blocks"] or "") + str(told["text"])
+    root = await maya.say("general", f"{BOT} What is a sprint?")
+    await playground.wait_for_reply("general", root)
+    secret = await tom.say("general", f"{BOT} What is a zanzibarometer?", thread_ts=root)
+    reply = await playground.wait_for_reply("general", root, after=secret)
+    answer = str(reply["markdown_text"] or reply["text"])
+    assert "stored nothing" in str(reply["blocks"])
+    assert "feedback" not in str(reply["blocks"])
+    await tom.edit("general", secret, f"{BOT} What is a zanzibarometer for?")
+    await tom.react("general", reply["ts"], "+1")
+    await asyncio.sleep(0.3)
+
+    words = await read_all(rows)
+    assert "sprint" in words, "what is looked through holds what others said"
+    assert "zanzibar" not in words
+    assert len(answer) > 3
+    async with rows.read() as session:
+        answers = list(await session.scalars(select(Answer).order_by(Answer.id)))
+        assert [bool(row.text) for row in answers] == [True, False]
+        assert (answers[1].prompt_token_ids, answers[1].completion_token_ids) == (None, None)
+        assert answers[1].completion_tokens, "what it cost counts for the budget"
+        assert await read_votes(session) == {}
+
+
+async def test_a_correction_of_whoever_wants_nothing_stored_is_a_thumb_alone(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Their 👎 on somebody else's answer counts; their words are not kept, and they hear so."""
+    tom, maya = playground.tom, playground.maya
+    await playground.wait_for_reply(tom.dm, await tom.say(tom.dm, "!preferences privacy unstored"))
+    reply = await ask(playground, maya)
+    await tom.click(reply, "feedback", "negative_button")
+    await playground.wait_for_view(tom.id)
+    await tom.submit_view({"reason": "wrong", "correction": "zanzibar", "comment": "zanzibar too"})
+    await settle(rows, read_votes, {"U0TOM": ("down", "button")})
+    await playground.wait_until(
+        lambda: [one for one in tom.ephemerals("general") if "none of your words" in one["text"]], what="the word"
+    )
+    assert "zanzibar" not in await read_all(rows)
+
+
+async def read_all(rows: Database) -> str:
+    """Return every value in every table as one text."""
+    found: list[str] = []
+    async with rows.read() as session:
+        for table in Base.metadata.sorted_tables:
+            assert isinstance(table, Table)
+            found += [str(tuple(row)) for row in await session.execute(select(table))]
+    return "\n".join(found).lower()
+
+
+async def test_a_reminder_comes_once_and_can_be_ended(
+    start_bot: StartBot, playground: Playground, rows: Database
+) -> None:
+    """After so many answers without a word; a press ends it for good."""
+    tom = playground.tom
+    async with start_bot(feedback_hint_answers=1):
+        await playground.wait_for_connection()
+        await ask(playground, tom)
+        (hint,) = await playground.wait_until(lambda: tom.ephemerals("general"), what="the reminder")
+        assert "👍" in str(hint["text"])
+        await ask(playground, tom, "hello")
+        await tom.click(hint, "no_hints")
+        await playground.wait_until(
+            lambda: "not remind you" in str(tom.ephemerals("general")[-1]["text"]), what="the word that it ends"
+        )
+        assert len(tom.ephemerals("general")) == 1
+
+
+async def test_what_somebody_wrote_is_taught_only_when_they_agree(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """The author reads the exact words and who asks, says yes, and the next question is answered by them."""
+    tom, maya, priya = playground.tom, playground.maya, playground.priya
+    text = "The billing service is Priya's since May & nobody else's."
+    written = await tom.say("general", text)
+    await maya.shortcut("general", written, TEACH)
+    view = await playground.wait_for_view(maya.id)
+    assert view["callback_id"] == "lesson"
+    await maya.submit_view({"question": QUESTION})
+    (request,) = await playground.wait_until(lambda: playground.messages(tom.dm), what="the request")
+    shown = str(request["blocks"])
+    assert "<@U0MAYA>" in shown
+    assert "<#C0GENERAL>" in shown
+    plain = [
+        block["text"]["text"] for block in request["blocks"] if (block.get("text") or {}).get("type") == "plain_text"
+    ]
+    assert plain == [QUESTION, text]
+    async with rows.read() as session:
+        assert (await session.scalars(select(Correction))).first() is None, "nothing is learned before they agree"
+    await priya.click(request, "lesson_yes")
+    await tom.click(request, "lesson_yes")
+    await settle(rows, lambda session: session.scalar(select(Correction.user_id)), "U0TOM")
+    await playground.wait_until(lambda: playground.messages(maya.dm), what="the word to whoever asked")
+
+    await maya.close_view()
+    await maya.shortcut("general", written, TEACH)
+    await playground.wait_until(lambda: maya.ephemerals("general"), what="that it was asked before")
+    reply = await ask(playground, priya, "who owns billing service?")
+    await priya.click(reply, "why")
+    why = await playground.wait_for_view(priya.id)
+    assert "Priya's since May" in str(why)
+
+
+async def test_what_an_author_refuses_leaves_no_word(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """No is no: neither the words nor the question stay."""
+    tom, maya = playground.tom, playground.maya
+    written = await tom.say("general", "The zanzibar is in the cellar.")
+    await maya.shortcut("general", written, TEACH)
+    await playground.wait_for_view(maya.id)
+    await maya.submit_view({"question": "Where is the zanzibar?"})
+    (request,) = await playground.wait_until(lambda: playground.messages(tom.dm), what="the request")
+    await tom.click(request, "lesson_no")
+    await settle(rows, lambda session: session.scalar(select(Lesson.state)), "refused")
+    assert "zanzibar" not in await read_all(rows)

@@ -43,10 +43,8 @@ LAST_MS = 2500
 COMPOSER = ".main .pane-foot textarea"
 SWITCHES = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars")
 OFFLINE = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-HOME, HEIGHT = (
-    ".home",
-    "const home = document.querySelector(arguments[0]); return home.offsetTop + home.scrollHeight + 40",
-)
+HOME, DIVIDER = ".home .block-header", ".home hr"
+BOTTOM = "return [...document.querySelectorAll(arguments[0])].at(arguments[1]).getBoundingClientRect().bottom"
 BUSY = "return Boolean(document.querySelector('.streaming, .status'))"
 
 
@@ -220,14 +218,14 @@ def take_thread(camera: Camera, question: str) -> None:
 
 
 def take_homes(camera: Camera) -> None:
-    """Take the Home of a teammate and of an admin, each as long as it is."""
-    for user, name in (("U0TOM", "home"), ("U0MAYA", "home-admin")):
+    """Take the Home of a teammate as a whole, and the part of an admin's that only admins see."""
+    for user, name, end in (("U0TOM", "home", (".home .blocks > *", -1)), ("U0MAYA", "home-admin", (DIVIDER, 0))):
         camera.set_up(WIDE)
         camera.go(user, f"D{user[1:]}", "home")
-        camera.wait(lambda: camera.driver.find_elements(By.CSS_SELECTOR, f"{HOME} .block-header"), what="a Home")
+        camera.wait(lambda: camera.driver.find_elements(By.CSS_SELECTOR, HOME), what="a Home")
         time.sleep(1.0)
-        height = int(camera.driver.execute_script(HEIGHT, HOME))
-        camera.set_up((WIDE[0], height), scale=1)
+        bottom = camera.driver.execute_script(BOTTOM, *end)
+        camera.set_up((WIDE[0], int(bottom) + 8), scale=1)
         camera.shoot(name)
 
 

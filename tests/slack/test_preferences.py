@@ -20,7 +20,9 @@ async def test_each_preference_is_kept_beside_the_others(database: Database) -> 
     await order(database, "length short")
     await order(database, "streaming off")
     said = await order(database, "language en")
+    assert said == "From your next answer on:\n• The language that I speak to you: *English*"
 
+    said = await order(database, "")
     for words in ("speak to you: *English*", "How long answers are: *short*", "as they are written: *no*"):
         assert words in said
     async with database.read() as session:

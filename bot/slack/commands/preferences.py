@@ -91,7 +91,8 @@ def build_preference_commands(database: Database, learning: Learning | None = No
             wishes = await find_wishes(database, learning, call.user_id)
         chosen = next(one.chosen for one in wishes if one.name == LANGUAGE)
         with speaking(spoken() if chosen == AUTO else chosen):
-            return Reply(tell_wishes(await find_wishes(database, learning, call.user_id)))
+            told = await find_wishes(database, learning, call.user_id)
+            return Reply(tell_wishes([one for one in told if name in {"", one.name}]))
 
     return [
         Command(

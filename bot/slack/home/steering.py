@@ -1,6 +1,7 @@
 """What admins see of the learning in their Home, as words and pictures, and what they can do about it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from bot.language import _
@@ -28,8 +29,9 @@ def build_steering(
     picture_id: str = "",
 ) -> list[Block]:
     """Build it; *is_choice* says whether people may choose who answers them, *picture_id* shows the newest curves."""
+    now = replace(status, last_run_id=None) if runs else status  # how it ended stands among the trainings
     parts = [
-        ("", "\n".join(tell_details(status))),
+        ("", "\n".join(tell_details(now))),
         (_("Trainings"), "\n".join(map(render_run, runs[:MOST_RUNS])) or _("None has ended yet.")),
         (_("Adapters"), "\n".join(map(render_adapter, adapters[:MOST_ADAPTERS])) or _("There is none yet.")),
     ]

@@ -4,7 +4,7 @@ Nothing of it is stored; whoever asks for a digest shows it to people who may re
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from bot.conversation.prompt_book import PromptBook
@@ -50,11 +50,15 @@ class DigestWriter:
         if model is None:
             raise EngineError("The model's server serves no model.")
         text, rest = "", list(lines)
-        while rest:
-            fixed = {**values, "prompt": prompt, "earlier": text}
-            taken = await self._fill(fixed, rest, model)
-            text = await self._ask(fixed, "\n".join(rest[:taken]), model, scope=scope, payer=payer) or text
-            rest = rest[taken:]
+        try:
+            while rest:
+                fixed = {**values, "prompt": prompt, "earlier": text}
+                taken = await self._fill(fixed, rest, model)
+                text = await self._ask(fixed, "\n".join(rest[:taken]), model, scope=scope, payer=payer) or text
+                rest = rest[taken:]
+        finally:
+            with suppress(EngineError):  # nothing of it is stored, in the engine's memory neither
+                await self._engine.forget(scope)
         return text
 
     async def _fill(self, fixed: Mapping[str, str], lines: list[str], model: ModelInfo) -> int:

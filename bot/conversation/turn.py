@@ -6,7 +6,7 @@ Knows no Slack: the caller drains `Assistant.write` and shows the words wherever
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import date
 
@@ -258,6 +258,9 @@ class Assistant:
                 await save_making(session, draft)
             else:
                 await forget_files(session, draft.thread_id, [part.ts for part in draft.question.parts])
+        if not draft.wish.stores:
+            with suppress(EngineError):  # one that is away keeps nothing either
+                await self._engine.forget(draft.question.place.scope)
         if state == AnswerState.COMPLETE:
             self._memory.summaries.note(draft)
 

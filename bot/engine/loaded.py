@@ -24,6 +24,7 @@ from bot.engine.machine.footprint import Footprint, measure
 from bot.engine.machine.hardware import count_usable_cores, read_free_memory
 from bot.engine.mtmd import Eyes, PlacedContext
 from bot.engine.sampling import build_stages
+from bot.engine.sight.trial import measure as measure_picture
 from bot.engine.sight.trial import show_grey, try_mmproj
 from bot.engine.types import EngineOptions, ModelFacts, SamplingParams
 from bot.errors import ModelFileError
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 RETRIES = 3
 RETRY_SHARE = 0.75
+PICTURES_PER_CONTEXT, LEAST_PICTURE = 4, 256  # what a model with pictures of any size may make of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +166,22 @@ def _open(plan: Plan) -> LoadedModel:
     log.info("The engine serves:\n%s", plan.render())
     facts = _describe(options, model, context, fit=fit)
     if eyes:
-        facts = replace(facts, mmproj=eyes.path.name, picture_tokens=show_grey(eyes))
+        facts = replace(facts, mmproj=eyes.path.name, picture_tokens=measure_picture(eyes)[0])
     return LoadedModel(options, fit, model, context, build_encoder(model), facts, eyes)
 
 
 def open_eyes(plan: Plan, model: Model) -> Eyes | None:
-    """Load what the model sees by, if it was given something."""
+    """Load what the model sees by, if it was given something; no picture may take most of a conversation."""
     if not plan.eyes:
         return None
-    threads = plan.eyes.count_threads(plan.machine, plan.fit)
-    return Eyes(model, plan.eyes.header.path, threads=threads, use_gpu=bool(plan.eyes.device))
+    path, threads = plan.eyes.header.path, plan.eyes.count_threads(plan.machine, plan.fit)
+    eyes = Eyes(model, path, threads=threads, use_gpu=bool(plan.eyes.device))
+    most = max(LEAST_PICTURE, plan.fit.room.n_ctx // PICTURES_PER_CONTEXT)
+    if measure_picture(eyes)[1] > most:
+        eyes.close()
+        eyes = Eyes(model, path, threads=threads, use_gpu=bool(plan.eyes.device), most_tokens=most)
+    show_grey(eyes)
+    return eyes
 
 
 def warm_up(model: Model, context: Context) -> None:

@@ -6,8 +6,10 @@ picture's file never come here, so libmtmd's own decoders are not used.
 
 import ctypes
 import hashlib
+import importlib
 import os
 import re
+import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,16 +56,18 @@ class Shell:
 
 
 class Eyes:
-    """An mmproj over a loaded model; `look` may be called by any thread, `see` by one at a time."""
+    """An mmproj over a loaded model; any thread may call, and waits for its turn."""
 
-    def __init__(self, model: Model | Shell, path: Path, *, threads: int, use_gpu: bool) -> None:
+    def __init__(self, model: Model | Shell, path: Path, *, threads: int, use_gpu: bool, most_tokens: int = 0) -> None:
         self._mtmd = _library(path)
         self._mtmd.mtmd_helper_log_set(on_log, ctypes.c_void_p(0))
         params = self._mtmd.mtmd_context_params_default()
         params.use_gpu, params.n_threads, params.print_timings = use_gpu, threads, False
+        params.image_max_tokens = most_tokens or params.image_max_tokens
         last_errors.clear()
         pointer = model._model  # noqa: SLF001 - these two files own llama.cpp
         self._eyes = self._mtmd.mtmd_init_from_file(os.fsencode(path), pointer, params)
+        self._turn = threading.Lock()
         self.path = path
         self.width = int(lib.llama_model_n_embd_inp(pointer))
         if not self._eyes:
@@ -74,12 +78,16 @@ class Eyes:
 
     def look(self, points: Points) -> tuple[Part, ...]:
         """Return what stands for a picture in a prompt: tokens that the model wants around it, and sights to see."""
+        with self._turn:
+            return self._look(points)
+
+    def _look(self, points: Points) -> tuple[Part, ...]:
         is_whole = len(points.rgb) == 3 * points.width * points.height
         if self._eyes is None or not (is_whole and 0 < points.width <= WIDEST and 0 < points.height <= WIDEST):
             raise ValueError("the mmproj is closed, or a picture has other points than it says")
         digest = hashlib.sha256(b"%d %d " % (points.width, points.height) + points.rgb).digest()
         mtmd, marker = self._mtmd, self._mtmd.mtmd_default_marker()
-        data = ctypes.cast(points.rgb, ctypes.POINTER(ctypes.c_uint8))
+        data = ctypes.cast(ctypes.c_char_p(points.rgb), ctypes.POINTER(ctypes.c_uint8))
         bitmap = mtmd.mtmd_bitmap_init(points.width, points.height, data)
         chunks = mtmd.mtmd_input_chunks_init()
         try:
@@ -88,7 +96,7 @@ class Eyes:
             if mtmd.mtmd_tokenize(self._eyes, chunks, ctypes.byref(text), (ctypes.c_void_p * 1)(bitmap), 1):
                 raise ValueError(f"a picture cannot be prepared ({_explain()})")
             found = [mtmd.mtmd_input_chunks_get(chunks, index) for index in range(mtmd.mtmd_input_chunks_size(chunks))]
-            return tuple(self._read(chunk, digest + bytes([number])) for number, chunk in enumerate(found))
+            return tuple(self._read(chunk, digest + number.to_bytes(4, "little")) for number, chunk in enumerate(found))
         finally:
             mtmd.mtmd_input_chunks_free(chunks)
             mtmd.mtmd_bitmap_free(bitmap)
@@ -119,6 +127,10 @@ class Eyes:
 
     def see(self, sight: Sight) -> None:
         """Compute a sight's rows; *ValueError* if that gives no numbers."""
+        with self._turn:
+            self._see(sight)
+
+    def _see(self, sight: Sight) -> None:
         if sight.rows is not None:
             return
         if self._eyes is None or not isinstance(sight.source, _Chunk):
@@ -134,9 +146,10 @@ class Eyes:
 
     def close(self) -> None:
         """Free the weights; the model must be closed after this."""
-        if self._eyes is not None:
-            self._mtmd.mtmd_free(self._eyes)
-        self._eyes = None
+        with self._turn:  # what is being computed is completed first
+            if self._eyes is not None:
+                self._mtmd.mtmd_free(self._eyes)
+            self._eyes = None
 
 
 class _Chunk:
@@ -243,13 +256,13 @@ def _decode(
 
 def _library(path: Path) -> ModuleType:
     try:
-        from llama_cpp import mtmd_cpp
+        library: ModuleType = importlib.import_module("llama_cpp.mtmd_cpp")
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         raise ModelFileError(
             f"MODEL_MMPROJ: {path} cannot be used, since this llama-cpp-python has no libmtmd: install its wheel, or "
             "build it with LLAVA_BUILD=ON."
         ) from error
-    return mtmd_cpp
+    return library
 
 
 def _explain() -> str:

@@ -64,7 +64,7 @@ class EngineService:
         if self._roster:
             await asyncio.to_thread(self._roster.stop)
         if self._gallery:
-            await asyncio.to_thread(self._gallery.close)
+            self._gallery.close()
         if self._lanes:
             self._lanes.end()
         if self._thread.ident is not None:  # it was started

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import openai
 import pytest
+import pytest_asyncio
 from openai import AsyncOpenAI
 from PIL import Image
 
@@ -22,6 +23,7 @@ from tests.engine.test_openai_client import connect
 from tests.engine.tiny_model import write_tiny_model
 from tests.engine.tiny_projector import write_tiny_projector
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 PARTS_ONLY = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{% for part in m.content %}{% if part.type == 'text' %}"
     "{{ part.text }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
@@ -56,7 +58,7 @@ def mmproj(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_projector(tmp_path_factory.mktemp("mmproj") / "mmproj-tiny.gguf")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def official(tiny_model: Path, mmproj: Path) -> AsyncIterator[AsyncOpenAI]:
     """Return the official client of an engine that sees."""
     async with (
@@ -154,6 +156,17 @@ async def test_templates_that_want_parts_get_them(tmp_path: Path, mmproj: Path) 
     assert len(said | seen) == 4
 
 
+async def test_a_large_picture_leaves_room_for_words(tmp_path: Path) -> None:
+    """Where it could be of any size it takes a quarter of a conversation at most; positions are counted for it."""
+    model = write_tiny_model(tmp_path / "tiny.gguf", has_places=True)
+    eyes = write_tiny_projector(tmp_path / "mmproj.gguf", kind="qwen2vl_merger")
+    async with serving(model, mmproj_path=eyes, n_ctx=2048) as client, connect(client) as official:
+        (served,) = (await official.models.list()).data
+        said = [await answer(official, about(part(write(noise(seed, width=900, height=700))))) for seed in (1, 1, 2)]
+    assert 400 < served.meta["picture_tokens"] < 600
+    assert said[0][0] == said[1][0] != said[2][0]
+
+
 async def test_pictures_are_decoded_as_people_see_them() -> None:
     """Upright, on white, no larger than of use, never a line."""
     decoder, turned = Decoder(), Image.Exif()
@@ -173,7 +186,7 @@ async def test_pictures_are_decoded_as_people_see_them() -> None:
         await decoder.decode(write(noise(1))[:1000])
 
 
-def test_an_mmproj_that_cannot_be_used_is_refused(
+async def test_an_mmproj_that_cannot_be_used_is_refused(
     tiny_model: Path, mmproj: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Missing, cut, of another model, no mmproj, or deadly to its process: one sentence, and no engine."""
@@ -192,11 +205,17 @@ def test_an_mmproj_that_cannot_be_used_is_refused(
     }
     for path, words in cases.items():
         with pytest.raises(ModelFileError, match=words) as refused:
-            load_model(EngineOptions(model_path=tiny_model, mmproj_path=path, n_ctx=256, threads=1))
+            await load(tiny_model, path)
         assert str(path) in str(refused.value)
     with pytest.raises(ModelFileError, match="is an mmproj, not a model"):
-        load_model(EngineOptions(model_path=mmproj))
+        await load(mmproj, None)
     monkeypatch.setattr("bot.engine.loaded.try_mmproj", lambda *_: None)
-    monkeypatch.setitem(sys.modules, "llama_cpp.mtmd_cpp", None)
+    monkeypatch.setitem(sys.modules, "llama_cpp.mtmd_cpp", None)  # as where it was built without
     with pytest.raises(ModelFileError, match="has no libmtmd"):
-        load_model(EngineOptions(model_path=tiny_model, mmproj_path=mmproj, n_ctx=256, threads=1))
+        await load(tiny_model, mmproj)
+
+
+async def load(model: Path, mmproj: Path | None) -> None:
+    """Load a model, in a thread as the engine does."""
+    options = EngineOptions(model_path=model, mmproj_path=mmproj, n_ctx=256, threads=1)
+    (await asyncio.to_thread(load_model, options)).close()

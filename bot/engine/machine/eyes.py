@@ -25,7 +25,7 @@ class EyesFit:
 
     def render(self, machine: Machine, fit: Fit) -> str:
         """Return the plan in one line."""
-        where = self.device or f"main memory, {self.count_threads(machine, fit)} threads that answers leave"
+        where = self.device or f"main memory, threads that answers leave: {self.count_threads(machine, fit)}"
         return f"{self.header.path}, {name_projector(self.header)}: about {size(self.needs)} in {where}"
 
 

@@ -66,5 +66,5 @@ class Gallery:
             self._used -= oldest.nbytes
 
     def close(self) -> None:
-        """Wait for what is being computed; the eyes themselves are the model's."""
-        self._thread.shutdown(cancel_futures=True)
+        """Begin nothing more; the eyes themselves are the model's."""
+        self._thread.shutdown(wait=False, cancel_futures=True)

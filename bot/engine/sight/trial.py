@@ -38,12 +38,17 @@ def try_mmproj(model_path: Path, path: Path) -> None:
         raise ModelFileError(str(reason))
 
 
-def show_grey(eyes: Eyes) -> int:
-    """See a picture, so that whatever goes wrong goes wrong now; return how many tokens a large one takes."""
+def show_grey(eyes: Eyes) -> None:
+    """See a picture, so that whatever goes wrong goes wrong now."""
     for part in eyes.look(_paint(SIDE)):
         if isinstance(part, Sight):
             eyes.see(part)
-    return sum(len(part.ids if isinstance(part, Sight) else part) for part in eyes.look(_paint(LARGE_SIDE)))
+
+
+def measure(eyes: Eyes) -> tuple[int, int]:
+    """Return how many tokens a large picture takes, and how many of them are one sight."""
+    sizes = [len(part.ids if isinstance(part, Sight) else part) for part in eyes.look(_paint(LARGE_SIDE))]
+    return sum(sizes), max(sizes)
 
 
 def _paint(side: int) -> Points:

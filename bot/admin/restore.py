@@ -18,7 +18,7 @@ from bot.errors import StorageError
 from bot.storage import adapters, runs
 from bot.storage.audit import forgotten_since, record
 from bot.storage.copies import Copy, examine_sqlite, is_empty, put_back
-from bot.storage.db import Database, open_database
+from bot.storage.db import Database, check_known, open_database
 from bot.storage.erasures import load_erasures
 from bot.storage.forgetting import erase_again
 from bot.storage.learning_tables import RunState
@@ -54,6 +54,7 @@ async def restore(url: str, folder: Path, source: Path, *, is_forced: bool, by: 
     if not is_forced and not await is_empty(url):
         raise StorageError("There is a database already: --force puts the backup in its place.")
     with unpacked(source, beside=folder) as (scratch, backup):
+        check_known(backup.copy.revision, str(source))
         since = await _read_since(url, backup) if is_forced else Since([], [])
         await put_back(url, scratch / DATABASE, backup.copy)
         await asyncio.to_thread(_put_back_files, scratch, folder)

@@ -137,13 +137,7 @@ class Database:
         """Return the database's revision and the newest one."""
         async with self._engine.connect() as connection:
             found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-        scripts = ScriptDirectory.from_config(alembic_config())
-        if found and found not in {script.revision for script in scripts.walk_revisions()}:
-            raise StorageError(
-                f"{self.place()} is at revision {found}, which this version does not know: install the version that "
-                "made it, or a newer one."
-            )
-        return found, scripts.get_current_head()
+        return found, check_known(found, self.place())
 
     def place(self) -> str:
         """Name the database without its password."""
@@ -177,6 +171,17 @@ def find_file(url: str) -> Path | None:
         return None  # whoever opens it says what is wrong
     is_file = parsed.get_backend_name() == "sqlite" and parsed.database
     return Path(parsed.database).resolve() if is_file and parsed.database else None
+
+
+def check_known(revision: str | None, place: str) -> str | None:
+    """Return the newest revision; raise *StorageError* where *place* is at one that this version does not know."""
+    scripts = ScriptDirectory.from_config(alembic_config())
+    if revision and revision not in {script.revision for script in scripts.walk_revisions()}:
+        raise StorageError(
+            f"{place} is at revision {revision}, which this version does not know: install the version that made it, "
+            "or a newer one."
+        )
+    return scripts.get_current_head()
 
 
 @asynccontextmanager

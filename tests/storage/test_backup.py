@@ -1,12 +1,15 @@
 """The drill: a backup made while somebody writes is put back elsewhere, and every row and every file is the same."""
 
 import asyncio
+import json
 import os
 import resource
 import sqlite3
 import tarfile
 from contextlib import closing, suppress
+from dataclasses import asdict
 from datetime import timedelta
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from bot.errors import StorageError
 from bot.learning.erasing import take_back_erased
 from bot.learning.forgetting import forget_everywhere
 from bot.storage.audit import verify_chain
-from bot.storage.copies import copy_database
+from bot.storage.copies import copy_database, examine_sqlite
 from bot.storage.db import Database, open_database
 from bot.storage.erasures import find_returned
 from bot.storage.forgetting import forget_message
@@ -145,7 +148,7 @@ async def test_nothing_is_overwritten_by_mistake_and_what_was_deleted_stays_dele
     assert names(tmp_path / "learning/runs/1") == []
 
 
-@pytest.mark.parametrize("fault", ["cut", "changed", "foreign", "rows"])
+@pytest.mark.parametrize("fault", ["cut", "changed", "foreign", "rows", "later"])
 async def test_a_damaged_backup_replaces_nothing(fault: str, tmp_path: Path) -> None:
     """It is seen before anything is touched."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
@@ -159,7 +162,15 @@ async def test_a_damaged_backup_replaces_nothing(fault: str, tmp_path: Path) -> 
     else:
         with tarfile.open(backup) as archive:
             archive.extractall(tmp_path / "x", filter="data")
-        if fault == "changed":
+        if fault == "later":
+            with closing(sqlite3.connect(tmp_path / "x" / "database")) as connection:
+                connection.execute("UPDATE alembic_version SET version_num = '9999'")
+                connection.commit()
+            copy, path = examine_sqlite(tmp_path / "x" / "database"), tmp_path / "x" / "manifest.json"
+            manifest = json.loads(path.read_text()) | {"copy": asdict(copy)}
+            manifest["files"]["database"] = sha256((tmp_path / "x" / "database").read_bytes()).hexdigest()
+            path.write_text(json.dumps(manifest))
+        elif fault == "changed":
             (tmp_path / "x" / "learning/runs/1/adapter.gguf").write_text("another")
         else:
             path = tmp_path / "x" / "manifest.json"

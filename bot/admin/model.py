@@ -20,7 +20,9 @@ from bot.storage.db import Database
 
 CHOICE = "model.json"
 MOST_LISTED = 50
-LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")  # of a model in several files, whose first one is named
+NO_MODEL = re.compile(  # but a later part of one whose first file is named, or what lets one see
+    r"-(?!00001)\d{5}-of-\d{5}\.gguf$|mmproj", re.IGNORECASE
+)
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ class ModelSwitch:
         """Return what can be served, by name."""
         patterns = ("*.gguf", "*/*.gguf")
         there = [path for folder in self._folders for pattern in patterns for path in folder.glob(pattern)]
-        found = {path.resolve() for path in there if not LATER_PART.search(path.name)} | {self._current}
+        found = {path.resolve() for path in there if not NO_MODEL.search(path.name)} | {self._current}
         return [
             ModelFile(path.name, path, path.stat().st_size / 1e9, path == self._current)
             for path in sorted(found, key=lambda path: path.name.lower())[:MOST_LISTED]

@@ -186,14 +186,13 @@ async def test_pictures_are_decoded_as_people_see_them() -> None:
         await decoder.decode(write(noise(1))[:1000])
 
 
-async def test_an_mmproj_that_cannot_be_used_is_refused(
-    tiny_model: Path, mmproj: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Missing, cut, of another model, no mmproj, or deadly to its process: one sentence, and no engine."""
+@pytest.fixture
+def unusable(tiny_model: Path, mmproj: Path, tmp_path: Path) -> dict[Path, str]:
+    """Return what cannot be an mmproj, with the words that say why."""
     cut, lame = tmp_path / "cut.gguf", tmp_path / "lame.gguf"
     cut.write_bytes(mmproj.read_bytes()[:-100])
     write_tiny_projector(lame, without=("mm.2.weight",))
-    cases = {
+    return {
         tmp_path / "none.gguf": "does not exist",
         Path(__file__): "is not a GGUF file",
         cut: "weights are missing",
@@ -203,7 +202,13 @@ async def test_an_mmproj_that_cannot_be_used_is_refused(
         write_tiny_projector(tmp_path / "bare.gguf", without=("v.blk.1.ffn_up.weight",)): "unable to find tensor",
         lame: r"ends the process that uses it \(SIGSEGV\)",
     }
-    for path, words in cases.items():
+
+
+async def test_an_mmproj_that_cannot_be_used_is_refused(
+    tiny_model: Path, mmproj: Path, unusable: dict[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing, cut, of another model, no mmproj, or deadly to its process: one sentence, and no engine."""
+    for path, words in unusable.items():
         with pytest.raises(ModelFileError, match=words) as refused:
             await load(tiny_model, path)
         assert str(path) in str(refused.value)

@@ -5,11 +5,8 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from socket import gethostname
-
-from slack_bolt.authorization import AuthorizeResult
 
 from bot.admin.budgets import Budgets
 from bot.admin.model import ModelSwitch
@@ -39,29 +36,22 @@ from bot.slack.commands.ask import build_ask_commands
 from bot.slack.commands.doctor import build_doctor_command
 from bot.slack.commands.orders import Command
 from bot.slack.commands.prompts import build_prompt_commands
-from bot.slack.feedback.afterwards import Afterwards
-from bot.slack.feedback.reactions import Reactions
 from bot.slack.files.desk import FileDesk
 from bot.slack.files.fetch import file_fetcher
-from bot.slack.intake import Intake, Manners
+from bot.slack.intake import Intake
 from bot.slack.learning.news import LearningNews
-from bot.slack.people.access import Access, Home
 from bot.slack.people.directory import Directory
-from bot.slack.people.gating import Guests
-from bot.slack.people.readers import Readers
 from bot.slack.people.rooms import Rooms
 from bot.slack.people.speech import Speech
 from bot.slack.schedule.digests import ChannelDigests
 from bot.slack.schedule.scheduling import build_scheduling
-from bot.slack.throttle import Limits, Throttle
+from bot.slack.throttle import Throttle
 from bot.slack.tools.tools import Tools
 from bot.slack.turns.admission import Admission
-from bot.slack.turns.answering import Answering
 from bot.slack.turns.asides import Asides
-from bot.slack.turns.catch_up import CatchUp
 from bot.slack.turns.duty import Duty
-from bot.slack.turns.offers import Offers
 from bot.slack.turns.turns import Turns
+from bot.slack_parts import build_access, build_answering, build_catch_up, build_manners, build_reactions, read_limits
 from bot.storage.db import Database
 
 log = logging.getLogger(__name__)
@@ -112,17 +102,19 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         memory = await stack.enter_async_context(_memory(settings, database, engine, prompts))
         assistant = _assistant(settings, database, engine, rollout, prompts, memory=memory)
         directory = Directory(calls)
-        access = _access(settings, database, directory, identity)
+        access = build_access(settings, ground, directory)
         files = await stack.enter_async_context(_file_desk(settings, database, calls))
-        answering = _answering(settings, ground, assistant, directory, files=files, access=access)
-        admission = Admission(database, access, calls, budgets=_budgets(settings), throttle=Throttle(_limits(settings)))
+        answering = build_answering(settings, ground, assistant, directory, files=files, access=access)
+        admission = Admission(
+            database, access, calls, budgets=_budgets(settings), throttle=Throttle(read_limits(settings))
+        )
         digests = _digests(ground, directory, admission)
         speech = Speech(database, directory)
         rooms = Rooms(calls, access, workspaces, speech)
         duty = Duty(database, place=_place(settings, database))
         turns = Turns(database, answering, Asides(calls), admission, speech=speech, duty=duty, workspaces=workspaces)
         parts = _learning(settings, ground, speech, rollout=rollout, assistant=assistant, turns=turns, jobs=jobs)
-        intake = Intake(database, _manners(settings))
+        intake = Intake(database, build_manners(settings))
         slack = build_slack_app(
             ground.client,
             identity=identity,
@@ -137,7 +129,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             intake=intake,
             speech=speech,
             tools=Tools(digests, rooms, calls=calls, directory=directory, admission=admission),
-            reactions=_reactions(settings, database, calls, access),
+            reactions=build_reactions(settings, ground, access),
             learning=parts.learning,
             budgets=_budgets(settings),
             folder=settings.data_dir,
@@ -152,18 +144,9 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         await stack.enter_async_context(jobs.running())
         await stack.enter_async_context(_background(parts.runner.work()))
         worker = await stack.enter_async_context(_background(turns.run()))
-        catch_up = CatchUp(
-            database,
-            calls,
-            intake,
-            identity=identity,
-            workspaces=workspaces,
-            wake=turns.wake,
-            fresh=timedelta(hours=settings.catch_up_hours),
-        )
-        port = await stack.enter_async_context(
-            listening(settings, slack, engine, worker, catch_up=catch_up, workspaces=workspaces)
-        )
+        catch_up = build_catch_up(settings, ground, intake, wake=turns.wake)
+        heard = listening(settings, slack, engine, worker, catch_up=catch_up, workspaces=workspaces)
+        port = await stack.enter_async_context(heard)
         log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
         yield RunningBot(engine, running.supervisor, port, worker)
         log.info("stopping")
@@ -186,11 +169,6 @@ def _schedules(
     return build_scheduling(
         ground.database, directory, rooms, late_hours=hours, add_jobs=jobs.add_schedules, write_digest=digests.write
     )
-
-
-def _access(settings: Settings, database: Database, directory: Directory, identity: AuthorizeResult) -> Access:
-    home = Home(identity.team_id or "", identity.enterprise_id or "", frozenset(settings.allowed_team_ids))
-    return Access(database, directory, owners=frozenset(settings.admin_user_ids), home=home)
 
 
 def _admin_commands(
@@ -224,32 +202,6 @@ def _admin_commands(
     )
 
 
-def _answering(
-    settings: Settings, ground: Ground, assistant: Assistant, directory: Directory, *, files: FileDesk, access: Access
-) -> Answering:
-    afterwards = Afterwards(
-        ground.database,
-        ground.calls,
-        keeps_signs=settings.implicit_feedback,
-        hint_answers=settings.feedback_hint_answers,
-        hint_weeks=settings.feedback_hint_weeks,
-    )
-    return Answering(
-        assistant,
-        Offers(ground.database, assistant, share=settings.side_by_side_share),
-        calls=ground.calls,
-        directory=directory,
-        files=files,
-        afterwards=afterwards,
-        are_ours=Readers(ground.calls, access).are_ours,
-        bot_user_id=ground.identity.bot_user_id or "",
-    )
-
-
-def _reactions(settings: Settings, database: Database, calls: Calls, access: Access) -> Reactions:
-    return Reactions(database, calls, access, ups=settings.feedback_up_emoji, downs=settings.feedback_down_emoji)
-
-
 def _budgets(settings: Settings) -> Budgets:
     return Budgets(settings.budget_tokens_per_person, settings.budget_tokens_per_channel)
 
@@ -257,20 +209,6 @@ def _budgets(settings: Settings) -> Budgets:
 def _commands(settings: Settings, database: Database, prompts: PromptBook, engine: EngineClient) -> list[Command]:
     """Build the commands that need what only this module has."""
     return [*build_prompt_commands(database, prompts, engine), build_doctor_command(partial(examine, settings))]
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(settings.messages_per_person, settings.messages_per_channel, settings.messages_waiting)
-
-
-def _manners(settings: Settings) -> Manners:
-    return Manners(
-        merge_s=settings.merge_seconds,
-        idle_s=settings.thread_idle_hours * 3600,
-        guests=Guests(frozenset(settings.allowed_team_ids), frozenset(settings.allowed_bot_ids)),
-        limits=_limits(settings),
-        keeps_signs=settings.implicit_feedback,
-    )
 
 
 @asynccontextmanager

@@ -48,6 +48,7 @@ MAY_IMPORT = {
     "running_engine": {"settings", "admin.model", "hub", "model_files", "engine"},
     "ground": {"running_engine", "settings", "conversation", "slack", "storage"},
     "listening": {"settings", "slack", "engine.client", "web"},
+    "slack_parts": {"ground", "settings", "conversation.turn", "slack"},
     "app": {
         "ground",
         "listening",
@@ -61,6 +62,7 @@ MAY_IMPORT = {
         "learning",
         "learning_parts",
         "slack",
+        "slack_parts",
         "settings",
         "hub",
         "model_files",

@@ -5,14 +5,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.app import RunningBot
+from bot.learning.figures import BeforeAfter
 from bot.playground.testing import Person, Playground
+from bot.slack.calls import Calls
+from bot.slack.learning.report import tell_taught
 from bot.slack.setup.manifest import TEACH, build_manifest
 from bot.storage.db import Database
-from bot.storage.feedback_tables import ImplicitSignal, Lesson
+from bot.storage.feedback_tables import ImplicitSignal, Lesson, Verdict
 from bot.storage.tables import Answer, Base, Correction, Feedback
 from tests.scenarios.conftest import StartBot
 
@@ -234,3 +238,32 @@ async def test_what_an_author_refuses_leaves_no_word(playground: Playground, bot
     await tom.click(request, "lesson_no")
     await settle(rows, lambda session: session.scalar(select(Lesson.state)), "refused")
     assert "zanzibar" not in await read_all(rows)
+
+
+async def test_whether_what_was_fixed_is_better_is_said_once(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """The buttons below before and after give way to a word of thanks; a second press changes nothing."""
+    tom = playground.tom
+    reply = await ask(playground, tom)
+    await tom.click(reply, "feedback", "negative_button")
+    await playground.wait_for_view(tom.id)
+    await tom.submit_view({"correction": "Priya owns it."})
+    await settle(rows, lambda session: session.scalar(select(Correction.user_id)), "U0TOM")
+    async with rows.read() as session:
+        correction_id = (await session.scalars(select(Correction.id))).one()
+    client = AsyncWebClient(token=playground.options.bot_token, base_url=playground.api_url)
+    known = BeforeAfter(QUESTION, "Priya.", "Tom.", "Priya owns it.", is_right=True, row=f"corrections:{correction_id}")
+    assert await tell_taught(Calls(client), person_id=tom.id, items=[known], adapter="apprentice-1")
+    (told,) = playground.messages(tom.dm)
+    await tom.click(told, "verdict:up")
+    await tom.click(told, "verdict:down")
+
+    async def read(session: AsyncSession) -> list[tuple[str, str, str]]:
+        return [(row.user_id, row.vote, row.adapter) for row in await session.scalars(select(Verdict))]
+
+    await settle(rows, read, [("U0TOM", "up", "apprentice-1")])
+    await playground.wait_until(
+        lambda: "verdict:" not in str(playground.message(tom.dm, told["ts"])["blocks"]), what="the buttons to go"
+    )
+    assert "Don't tell me" in str(playground.message(tom.dm, told["ts"])["blocks"])

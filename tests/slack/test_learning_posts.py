@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
@@ -85,8 +86,9 @@ async def test_a_person_can_be_reported_to(playground: Playground, calls: Calls)
 async def test_whoever_taught_hears_of_it(playground: Playground, calls: Calls) -> None:
     """Before and after of what is right now; nothing where nothing is."""
     wrong = QUESTION.__class__("Where is the key?", "With Sam", "?", "?", is_right=False)
-    assert await tell_taught(calls, person_id="U0TOM", items=[QUESTION, wrong])
-    assert not await tell_taught(calls, person_id="U0TOM", items=[wrong])
+    known = {"person_id": "U0TOM", "adapter": "apprentice-7"}
+    assert await tell_taught(calls, items=[replace(QUESTION, row="corrections:C7"), wrong], **known)
+    assert not await tell_taught(calls, items=[wrong], **known)
 
     (message,) = playground.messages(playground.tom.dm)
     said = texts_of(message["blocks"])
@@ -94,6 +96,11 @@ async def test_whoever_taught_hears_of_it(playground: Playground, calls: Calls) 
     assert "Priya owns it." in said
     assert "Where is the key?" not in said
     assert "Don't tell me such things" in said
+    (asked,) = [block for block in message["blocks"] if block.get("block_id") == "verdict:C7"]
+    assert {one["action_id"]: one["value"] for one in asked["elements"]} == {
+        "verdict:up": "C7:apprentice-7",
+        "verdict:down": "C7:apprentice-7",
+    }
 
 
 async def test_news_are_told_in_the_language_of_whoever_reads_them(

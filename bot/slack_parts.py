@@ -1,0 +1,85 @@
+"""Parts of the Slack side as the settings want them: the composition root puts them together."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from bot.conversation.turn import Assistant
+from bot.ground import Ground
+from bot.settings import Settings
+from bot.slack.feedback.afterwards import Afterwards
+from bot.slack.feedback.reactions import Reactions
+from bot.slack.files.desk import FileDesk
+from bot.slack.intake import Intake, Manners
+from bot.slack.people.access import Access, Home
+from bot.slack.people.directory import Directory
+from bot.slack.people.gating import Guests
+from bot.slack.people.readers import Readers
+from bot.slack.throttle import Limits
+from bot.slack.turns.answering import Answering
+from bot.slack.turns.catch_up import CatchUp
+from bot.slack.turns.offers import Offers
+
+
+def read_limits(settings: Settings) -> Limits:
+    """Return how much may be asked at once."""
+    return Limits(settings.messages_per_person, settings.messages_per_channel, settings.messages_waiting)
+
+
+def build_manners(settings: Settings) -> Manners:
+    """Return how it behaves where no channel says otherwise."""
+    return Manners(
+        merge_s=settings.merge_seconds,
+        idle_s=settings.thread_idle_hours * 3600,
+        guests=Guests(frozenset(settings.allowed_team_ids), frozenset(settings.allowed_bot_ids)),
+        limits=read_limits(settings),
+        keeps_signs=settings.implicit_feedback,
+    )
+
+
+def build_access(settings: Settings, ground: Ground, directory: Directory) -> Access:
+    """Know everybody's role."""
+    identity = ground.identity
+    home = Home(identity.team_id or "", identity.enterprise_id or "", frozenset(settings.allowed_team_ids))
+    return Access(ground.database, directory, owners=frozenset(settings.admin_user_ids), home=home)
+
+
+def build_answering(
+    settings: Settings, ground: Ground, assistant: Assistant, directory: Directory, *, files: FileDesk, access: Access
+) -> Answering:
+    """Build what brings a message to its answer, and what is done beside that."""
+    afterwards = Afterwards(
+        ground.database,
+        ground.calls,
+        keeps_signs=settings.implicit_feedback,
+        hint_answers=settings.feedback_hint_answers,
+        hint_weeks=settings.feedback_hint_weeks,
+    )
+    return Answering(
+        assistant,
+        Offers(ground.database, assistant, share=settings.side_by_side_share),
+        calls=ground.calls,
+        directory=directory,
+        files=files,
+        afterwards=afterwards,
+        are_ours=Readers(ground.calls, access).are_ours,
+        bot_user_id=ground.identity.bot_user_id or "",
+    )
+
+
+def build_reactions(settings: Settings, ground: Ground, access: Access) -> Reactions:
+    """Read the emoji that the settings name as votes."""
+    emoji = {"ups": settings.feedback_up_emoji, "downs": settings.feedback_down_emoji}
+    return Reactions(ground.database, ground.calls, access, **emoji)
+
+
+def build_catch_up(settings: Settings, ground: Ground, intake: Intake, *, wake: Callable[[], None]) -> CatchUp:
+    """Build what looks for messages that came while nobody heard them."""
+    return CatchUp(
+        ground.database,
+        ground.calls,
+        intake,
+        identity=ground.identity,
+        workspaces=ground.workspaces,
+        wake=wake,
+        fresh=timedelta(hours=settings.catch_up_hours),
+    )

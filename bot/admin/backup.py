@@ -14,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
-from bot import __version__
 from bot.errors import ApprenticeError, StorageError
 from bot.storage.copies import Copy, copy_database
 from bot.storage.db import BACKUPS, find_file
@@ -39,7 +38,6 @@ class Backup:
     """What a backup holds, as its manifest says it: *files* by name with their checksums."""
 
     made_at: datetime
-    version: str
     folder: str  # DATA_DIR then, which the paths of adapters begin with
     copy: Copy
     files: dict[str, str]
@@ -74,7 +72,7 @@ def _pack(draft: Path, folder: Path, copy: Copy, made_at: datetime) -> None:
                     continue
                 with file:
                     files[name] = _add(archive, name, file)
-            backup = Backup(made_at=made_at, version=__version__, folder=str(folder), copy=copy, files=files)
+            backup = Backup(made_at=made_at, folder=str(folder), copy=copy, files=files)
             text = json.dumps(asdict(backup), default=str).encode()
             info = tarfile.TarInfo(MANIFEST)
             info.size = len(text)

@@ -91,7 +91,7 @@ def read_manifest(text: str) -> Backup:
     if found["format"] != FORMAT:
         raise ValueError(f"its form is {found['format']}, and this version reads {FORMAT}")
     return Backup(
-        **{name: found[name] for name in ("version", "folder", "files")},
+        **{name: found[name] for name in ("folder", "files")},
         made_at=datetime.fromisoformat(found["made_at"]),
         copy=Copy(**found["copy"]),
     )

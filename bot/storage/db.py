@@ -126,6 +126,7 @@ class Database:
         """
         try:
             found, newest = await self.revision()
+            check_known(found, self.place())
             if found and found != newest and self.is_sqlite:
                 await asyncio.to_thread(_copy_before, Path(str(self._url.database)), newest)
             async with self._engine.begin() as connection:
@@ -137,7 +138,7 @@ class Database:
         """Return the database's revision and the newest one."""
         async with self._engine.connect() as connection:
             found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-        return found, check_known(found, self.place())
+        return found, ScriptDirectory.from_config(alembic_config()).get_current_head()
 
     def place(self) -> str:
         """Name the database without its password."""
@@ -173,15 +174,14 @@ def find_file(url: str) -> Path | None:
     return Path(parsed.database).resolve() if is_file and parsed.database else None
 
 
-def check_known(revision: str | None, place: str) -> str | None:
-    """Return the newest revision; raise *StorageError* where *place* is at one that this version does not know."""
+def check_known(revision: str | None, place: str) -> None:
+    """Raise *StorageError* where *place* is at a revision that this version does not know."""
     scripts = ScriptDirectory.from_config(alembic_config())
     if revision and revision not in {script.revision for script in scripts.walk_revisions()}:
         raise StorageError(
             f"{place} is at revision {revision}, which this version does not know: install the version that made it, "
             "or a newer one."
         )
-    return scripts.get_current_head()
 
 
 @asynccontextmanager

@@ -118,3 +118,19 @@ async def test_a_private_channel_has_its_own(
         await playground.wait_until(lambda: "gets what everybody gets" in said_in(playground, LEADS), what="the end")
         await ask_in(playground, playground.priya, LEADS)
         assert (await finished(3))[2].adapter == "apprentice-2"
+
+
+async def test_what_all_taught_is_for_those_who_may_read_all(
+    start_bot: StartBot, playground: Playground, rows: Database, finished: Finished, tmp_path: Path
+) -> None:
+    """Where another organisation or a guest reads along, the base answers; elsewhere the adapter does."""
+    maya = playground.maya
+    await maya.invite("random", "U0SAM")
+    async with start_bot() as bot:
+        await playground.wait_for_connection()
+        await keep(rows, tmp_path, (await bot.engine.models())[0].sha256 or "", 1)
+        await order(playground, maya, "adapters promote apprentice-1")
+        for channel in ("general", "northwind", "random", "support"):
+            await ask_in(playground, maya, channel)
+
+        assert [answer.adapter for answer in await finished(4)] == ["apprentice-1", None, None, "apprentice-1"]

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from bot.admin.backup import list_backups
 from bot.conversation.prompt_book import PromptBook
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import check_gguf, recall_hash
@@ -19,7 +20,7 @@ from bot.engine.files.gguf_header import read_header
 from bot.engine.files.mmproj import check_mmproj
 from bot.errors import ApprenticeError, ConfigError, EngineError, LearningError, PromptError, StorageError
 from bot.findings import Finding, ok, skipped, warning, wrong
-from bot.jobs import read_schedule
+from bot.jobs import read_cron, read_schedule
 from bot.language import ENGLISH, LANGUAGES, LOCALE
 from bot.learning.training_extra import check_training_extra
 from bot.learning.window import Window
@@ -75,6 +76,7 @@ def _look_around(settings: Settings) -> Iterator[Finding]:
     yield _check_prompts(settings)
     yield _check_languages()
     yield _check_training(settings)
+    yield _check_backups(settings)
 
 
 def _check_disk(folder: Path) -> Finding:
@@ -126,6 +128,24 @@ def _check_training(settings: Settings) -> Finding:
     except LearningError as error:
         return warning(topic, str(error), "pip install 'apprentice[train]', or set TRAINING_ENABLED=false.")
     return ok(topic, f"its packages are here; it trains at {settings.training_schedule} (cron).")
+
+
+def _check_backups(settings: Settings) -> Finding:
+    """Look whether the clock's last two backups, at least, were not both missed."""
+    topic = "Backups"
+    made = [path.stat().st_mtime for path in list_backups(settings.database(), settings.data_dir.resolve())]
+    newest = f"{(now().timestamp() - max(made)) / 3600:.0f} hours old" if made else "not there"
+    if not settings.backup_schedule:
+        return ok(topic, f"made by hand alone (BACKUP_SCHEDULE is empty); the newest is {newest}.")
+    try:
+        trigger = read_cron("BACKUP_SCHEDULE", settings.backup_schedule)
+    except ConfigError as error:
+        return wrong(topic, str(error), "set it in .env; .env.example shows how.")
+    first = trigger.get_next_fire_time(None, now())
+    second = trigger.get_next_fire_time(first, first) if first else None
+    if first and second and (not made or max(made) < now().timestamp() - 2 * (second - first).total_seconds()):
+        return warning(topic, f"the newest is {newest}.", "look in the bot's log why; `bot backup` tries it now.")
+    return ok(topic, f"the newest is {newest}.")
 
 
 async def _look_into_database(settings: Settings) -> AsyncIterator[tuple[Finding, frozenset[str]]]:

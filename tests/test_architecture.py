@@ -86,6 +86,7 @@ MAY_IMPORT = {
     "cli_records": {"cli_opened", "settings", "admin", "learning", "storage"},
     "cli_dataset": {"start", "admin", "conversation.prompt_book", "learning", "storage"},
     "doctor": {
+        "admin.backup",
         "storage",
         "settings",
         "conversation.prompt_book",

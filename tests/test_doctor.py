@@ -1,6 +1,8 @@
 """The doctor against an installation with one thing wrong: it names that thing, its mend, and nothing else."""
 
 import json
+import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -296,6 +298,23 @@ def test_a_missing_training_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
 async def inside(settings: Settings) -> list[Finding]:
     """Look into the database."""
     return bad([finding async for finding, _ in doctor._look_into_database(settings)])
+
+
+def test_missed_backups_are_named(tmp_path: Path) -> None:
+    """Two that the clock should have made; one by hand is enough for a while."""
+    by_hand, broken = settings_for(tmp_path), settings_for(tmp_path, backup_schedule="nightly")
+    by_clock = settings_for(tmp_path, backup_schedule="0 3 * * *")
+    assert around(by_hand) == []
+    assert [(one.topic, one.verdict) for one in around(broken)] == [("Backups", Verdict.WRONG)]
+    assert [(one.topic, one.verdict) for one in around(by_clock)] == [("Backups", Verdict.WARNING)]
+    path = tmp_path / "data" / "backups" / "one.tar.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    assert around(by_clock) == []
+    old = time.time() - 3 * 86_400
+    os.utime(path, (old, old))
+    (finding,) = around(by_clock)
+    assert "72 hours old" in finding.sentence
 
 
 async def test_what_is_wrong_with_the_database_is_named(tmp_path: Path) -> None:

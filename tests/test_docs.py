@@ -16,11 +16,11 @@ def test_every_setting_is_explained() -> None:
     """`.env.example` has each variable of the settings, each below a sentence, and no other."""
     lines = (ROOT / ".env.example").read_text().splitlines()
     named = {
-        line.partition("=")[0]: lines[index - 1] for index, line in enumerate(lines) if re.match(r"[A-Z_]+=", line)
+        line.partition("=")[0]: lines[index - 1] for index, line in enumerate(lines) if re.match(r"[A-Z0-9_]+=", line)
     }
 
     assert set(named) == {name.upper() for name in Settings.model_fields}
-    assert [name for name, above in named.items() if not re.match(r"# .*\.$|[A-Z_]+=", above)] == []
+    assert [name for name, above in named.items() if not re.match(r"# .*\.$|[A-Z0-9_]+=", above)] == []
 
 
 def test_the_examples_are_the_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ UNREPEATABLE = {"chat.startStream", "chat.appendStream", "chat.stopStream", "fil
 TRIES = 4
 LONGEST_LINE_S = 600.0  # a call that Slack throttles again and again is given up after this time
 SERVER_ERROR = 500
+QUIET = {"unfurl_links": False, "unfurl_media": False}  # whatever stands in a message, Slack fetches nothing of it
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ class Calls:
     async def _call(self, method: str, arguments: Mapping[str, Any], *, waits: bool) -> Mapping[str, Any]:
         line, channel, tries_left = self._line(), str(arguments.get("channel") or ""), TRIES
         if method == POST:
-            arguments = {"metadata": build_metadata(new_id()), **arguments}
+            arguments = {"metadata": build_metadata(new_id()), **QUIET, **arguments}
         patient_until = self.clock.now() + LONGEST_LINE_S
         while True:
             tries_left -= 1

@@ -115,7 +115,7 @@ def _count(value: Any, *, most: int) -> int:
 def _tidy(prose: str) -> str:
     """Prose without non-breaking spaces, trailing blanks or towers of empty lines."""
     prose = re.sub(r"[\u00a0\u2007\u202f]", " ", prose)
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", prose))
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"(?<![ \t])[ \t]+\n", "\n", prose))
 
 
 def _blocks(blocks: Any, directory: _Directory) -> str:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.slack.delivery.chunks import find_urls
 from bot.slack.text import has_mention, mentioned_users, parse_message
 
 NAMES = {"U0BOT": "Apprentice", "U1ANA": "Ana", "U2BEN": "Ben"}
@@ -230,3 +231,12 @@ def test_escaping_is_undone_exactly_once(text: str) -> None:
     escaped = typed.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
     assert parse({"text": f"`{escaped}`"}) == f"`{typed}`"
+
+
+@pytest.mark.timeout(60)  # it takes about one second; with the square of its length it took ten minutes
+@pytest.mark.parametrize("piece", ["\t", "a.", "a-", "www.", "https://a)", "&lt;", "`", "*", "[", "> ", "\n", "\u200b"])
+def test_a_message_made_to_be_slow_is_not(piece: str) -> None:
+    """The longest message that Slack takes holds nobody up."""
+    for text in (piece * (40_000 // len(piece)), (piece + "x") * (40_000 // (len(piece) + 1))):
+        assert len(parse({"text": text})) <= 80_000
+        assert len(find_urls(text)) <= 20_000

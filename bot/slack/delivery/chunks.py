@@ -7,6 +7,7 @@ Knows Unicode and Markdown; must not know what a message is.
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import islice
 
 # Slack turns typed addresses into links by itself; the label then is what the person wrote.
 _MADE_BY_SLACK = ("mailto:", "tel:", "http://", "https://")
@@ -17,11 +18,12 @@ LINK = re.compile(
 )
 URL_START = re.compile(
     r"[a-z][a-z0-9+.-]{1,30}://|(?:mailto|javascript|slack|tel):[^\s]|www\.|"
-    r"(?:[a-z0-9-]{1,63}\.)+(?:com|net|org|io|dev|app|ai|co|info|biz|xyz|top|site|online|cloud|link|click|me|us|eu|uk|de"
+    r"(?:[a-z0-9-]{1,63}\.){1,10}(?:com|net|org|io|dev|app|ai|co|info|biz|xyz|top|site|online|cloud|link|click|me|us|eu|uk|de"
     r"|fr|ru|cn|in|br|tk|gg|ly|to|edu|gov)(?![a-z0-9-])",
     re.IGNORECASE,
 )
 URL = re.compile(r"[^\s<>\"`|]{1,2000}")
+MOST_URLS, MOST_ENDS = 1000, 16  # of a text, and of an address: what is meant to take long does not
 AFTER_URL = ".,;:!?'\")]}*_~"
 
 UNSEEN = "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
@@ -41,10 +43,10 @@ def skeleton(text: str) -> str:
 def find_urls(text: str) -> frozenset[str]:
     """Every address that a reader of *text* can see, to be known when the answer to it is neutralised."""
     found = {normal_url(link[2]) for link in LINK.finditer(text)}
-    for match in URL_START.finditer(text):
+    for match in islice(URL_START.finditer(text), MOST_URLS):
         run = URL.match(text, match.start())
         whole = run[0] if run else ""
-        found |= {normal_url(whole[: end.start()]) for end in re.finditer(r"[)\]}]", whole)}
+        found |= {normal_url(whole[: end.start()]) for end in islice(re.finditer(r"[)\]}]", whole), MOST_ENDS)}
         found |= {normal_url(whole.rstrip(AFTER_URL)), normal_url(whole.rstrip(".,;:!?'\"*_~"))}
     return frozenset(found - {""})
 

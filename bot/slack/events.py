@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
+from bot.errors import DeliveryError
 from bot.slack.calls import Calls
 from bot.slack.commands.turns import tell_who_stops
 from bot.slack.home.page import Home
@@ -82,7 +84,8 @@ def register_stop(app: AsyncApp, *, database: Database, answering: Answering, ca
             is_admin = partial(access.is_admin, user_id)
             is_theirs = await elsewhere.stop(channel_id, thread_ts=thread_ts, user_id=user_id, is_admin=is_admin)
         if is_theirs is None:
-            await end_status(calls, channel_id, thread_ts)  # nothing is written, so nothing may say so
+            with suppress(DeliveryError):  # while Slack is away
+                await end_status(calls, channel_id, thread_ts)  # nothing is written, so nothing may say so
         elif not is_theirs:
             place = {"channel": channel_id, "thread_ts": thread_ts, "user": user_id}
             await calls.call_if_possible("chat.postEphemeral", text=tell_who_stops(), **place)

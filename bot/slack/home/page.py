@@ -1,5 +1,6 @@
 """The Home as a whole: what one person's is made of, gathered and published."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from bot.slack.home.welcome import build_welcome
 from bot.slack.home.wishes import build_wishes
 from bot.slack.people.access import Access, tell_refusal
 from bot.slack.people.speech import Speech
+from bot.slack.workspaces import key_of
 from bot.storage.db import Database
 from bot.storage.fates import Fate, Opinions, count_opinions, list_fates
 from bot.storage.runs import find_picture
@@ -84,15 +86,21 @@ class Home:
         self._learning = learning
         self._budgets = budgets
         self._folder = folder
+        self._newest: Counter[str] = Counter()
 
     async def publish(self, user_id: str, *, note: str = "") -> None:
-        """Show somebody their Home, with *note* at its top."""
+        """Show somebody their Home, with *note* at its top, unless a newer one is being made already."""
+        key = key_of(user_id)
+        self._newest[key] += 1
+        number = self._newest[key]
         role = await self._access.role_of(user_id)
         with speaking(await self._speech.language_of(user_id)):
             if role is Role.NOBODY:
                 await self._show(user_id, {"type": "home", "blocks": [section(tell_refusal(role, Role.MEMBER))]})
                 return
             facts = await self._gather(user_id, is_admin=role >= Role.ADMIN)
+            if self._newest[key] != number:
+                return
             facts = replace(facts, note=note)
             if await self._show(user_id, build_home(facts)) or facts.admin is None or not facts.admin.picture_id:
                 return

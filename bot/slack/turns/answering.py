@@ -178,7 +178,7 @@ class Answering:
         self._running[place] = draft
         try:
             async with (
-                working(self._calls, target, title=draft.question.text),
+                working(self._calls, target, title=draft.question.parts[0].text),
                 place_shown(self._calls, target, draft, delivery, pace=self._pace),
             ):
                 await self._write(draft, delivery, attempts=attempts)

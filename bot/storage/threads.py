@@ -1,13 +1,16 @@
 """Threads and the messages in them."""
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.asking_tables import Candidate
+from bot.storage.asking_tables import Asking, Candidate
 from bot.storage.tables import Answer, AnswerState, Audience, Message, Thread
 
+SLACK_TS = re.compile(r"\d+\.\d+")
 SUMMARY = "summary/"  # stands before a conversation's scope where the engine sums it up
 
 
@@ -57,6 +60,22 @@ async def join_thread(session: AsyncSession, place: Place, *, audience: Audience
     thread.audience = audience
     await session.flush()
     return thread
+
+
+async def list_said(session: AsyncSession, team_id: str, *, since: datetime, most: int) -> dict[Place, list[str]]:
+    """Return the newest messages of a workspace since a moment, by thread: when each was said, as Slack has it.
+
+    What was never a message there, such as a question by command, is left out.
+    """
+    columns = (Thread.channel_id, Thread.thread_ts, Message.ts)
+    said = select(*columns).join(Thread).where(Thread.team_id == team_id, Message.created_at >= since)
+    said = said.where(~exists().where(Asking.message_id == Message.id, Asking.is_private))
+    found: dict[Place, list[str]] = {}
+    for channel_id, thread_ts, ts in await session.execute(said.order_by(Message.created_at.desc()).limit(most)):
+        if SLACK_TS.fullmatch(thread_ts) is None:
+            continue
+        found.setdefault(Place(team_id, channel_id, thread_ts), []).append(ts)
+    return found
 
 
 async def save_message(

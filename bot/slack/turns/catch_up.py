@@ -20,6 +20,7 @@ from slack_sdk.errors import SlackApiError
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.intake import Intake
 from bot.slack.people.gating import Heard
+from bot.slack.turns.missed_changes import MissedChanges
 from bot.slack.workspaces import Workspaces, serving
 from bot.storage.answers import find_reply_times
 from bot.storage.db import Database
@@ -64,6 +65,7 @@ class CatchUp:
     ) -> None:
         self._database = database
         self._calls = calls
+        self._changes = MissedChanges(database, calls)
         self._intake = intake
         self._identity = identity
         self._workspaces = workspaces
@@ -136,6 +138,11 @@ class CatchUp:
             for heard in [*(heard for heard in missed if not self._is_stale(heard)), *stale.values()]:
                 await self._intake.put(heard)
                 found += 1
+        if found:
+            self._wake()  # whoever waits for an answer comes before what else there is to read
+        far = since - FARTHEST
+        changed = await self._changes.look(home.team_id, bot_user_id=home.bot_user_id, since=far)
+        log.info("catch-up: %d messages were changed or deleted meanwhile", changed)
         return found
 
     def _is_stale(self, heard: Heard) -> bool:

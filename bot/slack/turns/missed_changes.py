@@ -1,0 +1,73 @@
+"""What people edited or deleted while nobody heard it: what is stored of late is compared with what Slack still has."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+
+from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.commands.asking import read_question
+from bot.slack.people.directory import Directory
+from bot.slack.text import mentioned_users, parse_message
+from bot.storage import inbox
+from bot.storage.db import Database
+from bot.storage.forgetting import change_message, forget_message
+from bot.storage.threads import Place, list_said
+
+MOST_MESSAGES, PAGE = 300, 200  # Slack allows some fifty threads a minute
+GONE = "thread_not_found"
+
+
+class MissedChanges:
+    """Follows edits and deletions that no event told of."""
+
+    def __init__(self, database: Database, calls: Calls) -> None:
+        self._database = database
+        self._calls = calls
+        self._directory = Directory(calls)
+
+    async def look(self, team_id: str, *, bot_user_id: str, since: datetime) -> int:
+        """Follow what became of the messages since a moment, the newest of them; return how many changed or went."""
+        async with self._database.read() as session:
+            stored = await list_said(session, team_id, since=since, most=MOST_MESSAGES)
+        count = 0
+        for place, stamps in stored.items():
+            there = await self._read(place)
+            for ts in stamps if there is not None else ():
+                count += await self._follow(place, ts, (there or {}).get(ts), bot_user_id=bot_user_id)
+        return count
+
+    async def _read(self, place: Place) -> Mapping[str, Mapping[str, Any]] | None:
+        """Return a thread's messages by their ts, none where it is gone; None where it may not be read to its end."""
+        found: dict[str, Mapping[str, Any]] = {}
+        cursor: dict[str, str] = {}
+        while True:
+            try:
+                answer = await self._calls.call(
+                    "conversations.replies", channel=place.channel_id, ts=place.thread_ts, limit=PAGE, **cursor
+                )
+            except SlackApiError as error:
+                if is_passing(error):
+                    raise
+                return {} if error_code(error) == GONE else None
+            found |= {str(message["ts"]): message for message in answer.get("messages") or []}
+            after = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+            if not after:
+                return found
+            cursor = {"cursor": after}
+
+    async def _follow(self, place: Place, ts: str, message: Mapping[str, Any] | None, *, bot_user_id: str) -> bool:
+        if message is None or message.get("subtype") == "tombstone":
+            async with self._database.begin() as session:
+                await inbox.drop_waiting(session, place.team_id, place.channel_id, ts=ts)
+                await forget_message(session, place.team_id, place.channel_id, ts=ts)
+            return True
+        if not message.get("edited"):
+            return False
+        names = await self._directory.names({bot_user_id, *mentioned_users(message)})
+        text = read_question(parse_message(message, bot_user_id=bot_user_id, names=names)).question
+        async with self._database.begin() as session:
+            await inbox.replace_waiting(session, place.team_id, place.channel_id, ts=ts, message=dict(message))
+            changed = await change_message(session, place.team_id, place.channel_id, ts=ts, text=text)
+        return changed is not None

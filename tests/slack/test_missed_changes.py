@@ -1,0 +1,54 @@
+"""What was edited or deleted while the bot was away goes and changes in the database as well, on every database."""
+
+from datetime import timedelta
+
+from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy import select
+
+from bot.playground.testing import Playground
+from bot.slack.calls import Calls
+from bot.slack.turns.missed_changes import MissedChanges
+from bot.storage.asking_tables import Asking
+from bot.storage.db import Database
+from bot.storage.erasure_tables import Erasure
+from bot.storage.tables import Message, now
+from bot.storage.threads import Place
+from tests.builders import answered, said
+
+TEAM, BOT = "T0PLAYGRND", "U0APPRENTICE"
+
+
+async def test_deleted_and_edited_messages_are_followed(database: Database) -> None:
+    """A thread's root, a reply, a message alone, a new wording; not what stands, is unreadable, or was never there."""
+    async with Playground() as playground:
+        maya, tom = playground.maya, playground.tom
+        general, leads = playground.channel("general"), playground.channel("leads")
+        root = await maya.say("general", "the root")
+        places = {name: await maya.say("general", name, thread_ts=root) for name in ("gone", "edited", "same")}
+        alone = await tom.say("general", "alone")
+        stays = await tom.say("general", "stays")
+        async with database.begin() as session:
+            for name, ts in {"the root": root, **places}.items():
+                await answered(session, await said(session, name, ts=ts, place=Place(TEAM, general, root)), "answer")
+            for name, ts in (("alone", alone), ("stays", stays)):
+                await said(session, name, ts=ts, place=Place(TEAM, general, ts))
+            by_command = await said(session, "by command", ts="9.9", place=Place(TEAM, general, root))
+            session.add(Asking(message_id=by_command.id, is_private=True))
+            await said(session, "taught", ts="teach:1", place=Place(TEAM, general, "teach:1"))
+            await said(session, "unreadable", ts="1.0", place=Place(TEAM, "C0NOWHERE", "1.0"))
+            await said(session, "elsewhere", ts=root, place=Place("T0OTHER", leads, root))
+        await maya.delete("general", root)
+        await maya.delete("general", places["gone"])
+        await tom.delete("general", alone)
+        await maya.edit("general", places["edited"], "another question")
+
+        calls = Calls(AsyncWebClient("xoxb-playground", base_url=playground.api_url))
+        changes = MissedChanges(database, calls)
+        since = now() - timedelta(hours=1)
+        assert await changes.look(TEAM, bot_user_id=BOT, since=since) == 4
+        assert await changes.look(TEAM, bot_user_id=BOT, since=since) == 0
+    async with database.read() as session:
+        left = sorted(await session.scalars(select(Message.text)))
+        causes = [str(cause) for cause in await session.scalars(select(Erasure.cause).order_by(Erasure.cause))]
+    assert left == ["another question", "by command", "elsewhere", "same", "stays", "taught", "unreadable"]
+    assert causes == ["edit", *["message"] * 5], "three messages and two answers"

@@ -145,4 +145,4 @@ def _add(said: Said, texts: Sequence[str]) -> Said:
 
 def quote(text: str) -> str:
     """Return a file's text as it can stand between our marks: nothing in it ends them."""
-    return re.sub(r"<(?=\s*/?\s*file\b)", "‹", text, flags=re.IGNORECASE)
+    return re.sub(r"<(?=\s*(?:/\s*)?file\b)", "‹", text, flags=re.IGNORECASE)

@@ -36,7 +36,7 @@ class Prompt:
         """
         tags = "|".join(sorted(set(TAG.findall(self.template))))
         if tags:
-            border = re.compile(rf"<(?=\s*/?\s*(?:{tags})\b)", re.IGNORECASE)
+            border = re.compile(rf"<(?=\s*(?:/\s*)?(?:{tags})\b)", re.IGNORECASE)
             values = {
                 name: border.sub("‹", value) if isinstance(value, str) else value for name, value in values.items()
             }

@@ -38,7 +38,8 @@ def register_intake(app: AsyncApp, intake: Intake) -> None:
         if heard is not None:
             context[IN_LINE] = True
             try:
-                await intake.put(heard)
+                if not await intake.put(heard):
+                    return BoltResponse(status=200)
             except Exception as error:  # noqa: BLE001 - not acknowledged, so Slack sends it again
                 log.warning("events: one could not be stored (%s); Slack will send it again", type(error).__name__)
                 return BoltResponse(status=503)

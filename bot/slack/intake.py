@@ -65,8 +65,15 @@ class Intake:
             return heard
         return mark_order(heard, self.commands, bot_user_id=bot_user_id)
 
-    async def put(self, heard: Heard) -> None:
-        """Return when *heard* is committed, known already, or found not to want an answer; raise what prevents it."""
+    async def put(self, heard: Heard) -> bool:
+        """Return when *heard* is committed, known already, or found not to want an answer; raise what prevents it.
+
+        False: its author floods us and knows it, so nothing of it is stored, and nothing more is to be done.
+        """
+        is_for_us = heard.is_direct or heard.is_mention
+        if is_for_us and heard.arrival.kind != ORDER and self._throttle.is_shut(heard.user_id):
+            EVENTS.labels("refused").inc()
+            return False
         began = time.perf_counter()
         outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting.append((heard, outcome))
@@ -74,6 +81,7 @@ class Intake:
             self._committing = asyncio.create_task(self._commit_all())
         EVENTS.labels(await outcome).inc()
         ACCEPT_SECONDS.observe(time.perf_counter() - began)
+        return True
 
     async def _commit_all(self) -> None:
         """Commit what waits, and what comes in meanwhile: a disk's few milliseconds are paid once for all of them."""

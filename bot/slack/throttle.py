@@ -71,6 +71,12 @@ class Throttle:
                 self._asked.setdefault(key, deque(maxlen=limit)).append(now)
         return None
 
+    def is_shut(self, user_id: str) -> bool:
+        """Return whether somebody has asked too much and has heard so: what comes now needs no further thought."""
+        now = self._clock()
+        is_told = now - self._told.get(user_id, -MINUTE) < MINUTE
+        return is_told and bool(self._limits.person) and self._wait(user_id, self._limits.person, now) > 0
+
     def _wait(self, key: str, limit: int, now: float) -> float:
         asked = self._asked.get(key, ())
         return max(0.0, asked[0] + MINUTE - now) if len(asked) >= limit else 0.0

@@ -76,3 +76,16 @@ def test_nothing_is_kept_of_the_silent() -> None:
         clock.now += 0.1
 
     assert len(throttle._asked) + len(throttle._told) <= 11_000
+
+
+def test_whoever_was_told_is_shut_out_for_the_rest_of_the_minute() -> None:
+    """Without a limit, before the word and after the minute nobody is."""
+    throttle, clock = build(person=1)
+    throttle.take("maya")
+    assert not throttle.is_shut("maya")
+    throttle.take("maya")
+    assert throttle.is_shut("maya")
+    assert not throttle.is_shut("tom")
+    clock.now += 60
+    assert not throttle.is_shut("maya")
+    assert not build()[0].is_shut("maya")

@@ -8,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.answers import load_answer
 from bot.storage.choices import PERSON, newest_choice
+from bot.storage.erasure_tables import Cause
+from bot.storage.erasures import record_messages
 from bot.storage.feedback import save_correction
 from bot.storage.feedback_tables import Lesson, LessonState
 from bot.storage.privacy import is_stored
@@ -130,6 +132,7 @@ async def drop_lesson(session: AsyncSession, team_id: str, channel_id: str, *, t
     await session.execute(delete(Lesson).where(Lesson.id == lesson.id))
     if record is not None and correction is not None:
         await forget_prompts_with(session, [correction.id])
+        await record_messages(session, Message.id == record.message.id, cause=Cause.MESSAGE)
         await session.execute(delete(Message).where(Message.id == record.message.id))
 
 

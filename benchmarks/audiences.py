@@ -29,6 +29,7 @@ from bot.slack.calls import Calls
 from bot.slack.people.access import Access, Home
 from bot.slack.people.directory import Directory
 from bot.slack.people.readers import FRESH_S, Readers
+from bot.storage.askings import is_private
 from bot.storage.correction_index import save_vectors
 from bot.storage.correction_search import Asked, find_by_ids, find_by_terms, load_vectors
 from bot.storage.db import Database
@@ -67,7 +68,7 @@ class Text:
 
 @dataclass
 class World:
-    """A workspace with its people and places, and what was said there; *clock* is what `Readers` reads."""
+    """A workspace with its people and places, and what was said there; *clock* is the time there."""
 
     playground: Playground
     rng: Random
@@ -77,6 +78,14 @@ class World:
     by_question: dict[str, Text] = field(default_factory=dict)
     changed: dict[str, float] = field(default_factory=dict)
     crowds: dict[str, frozenset[str]] = field(default_factory=dict)  # who can read where, until somebody comes or goes
+
+    def now(self) -> float:
+        """Return the time, as a clock does: the pace of calls to Slack goes by it as well."""
+        return self.clock
+
+    async def sleep(self, delay: float) -> None:
+        """Let time pass."""
+        self.clock += delay
 
     @property
     def channels(self) -> dict[str, Channel]:
@@ -154,9 +163,9 @@ async def say(world: World, database: Database) -> None:
     for number in range(TEXTS):
         channel_id = rng.choice([one.id for one in world.channels.values() if set(one.members) & set(world.people)])
         asker = rng.choice(sorted(set(world.channels[channel_id].members) & set(world.people)))
-        is_private = rng.random() < 0.1
-        audience = Audience.DIRECT if is_private else world.audience(channel_id)
-        place = Place(TEAM, channel_id, f"ask-{number}" if is_private else f"{number:06}.0")
+        is_asked_apart = rng.random() < 0.1
+        audience = Audience.DIRECT if is_asked_apart else world.audience(channel_id)
+        place = Place(TEAM, channel_id, f"ask-{number}" if is_asked_apart else f"{number:06}.0")
         question = f"Where is widget{number} of gadget{number}?"
         async with database.begin() as session:
             thread = await join_thread(session, place, audience=audience)
@@ -222,7 +231,9 @@ async def ask(world: World, database: Database, readers_of: Readers, learned: se
         found = {one.correction_id for one in await find_by_terms(session, asked, find_terms(wanted.question))}
         found |= {one.correction_id for one in await find_by_ids(session, asked, [wanted.id])}
         near, _ = await load_vectors(session, asked, MODEL)
-        thread = await join_thread(session, Place(TEAM, channel_id, wanted.place.thread_ts), audience=audience)
+        # Of what is asked privately nobody can open a thread: it has no time in Slack.
+        thread_ts = "9.0" if is_private(wanted.place) else wanted.place.thread_ts
+        thread = await join_thread(session, Place(TEAM, channel_id, thread_ts), audience=audience)
         history = await load_history(session, thread.id, before_ts="9")
         again = await recent_questions(session, person, team_id=TEAM, channel_id=channel_id, since=START)
         await session.rollback()
@@ -281,9 +292,9 @@ async def measure(triples: int, database: Database, *, seed: int = 1) -> Tally:
         await say(world, database)
         learned = await look_at_the_rest(world, database, tally)
         client = AsyncWebClient(token=playground.options.bot_token, base_url=playground.api_url)
-        calls = Calls(client)
+        calls = Calls(client, clock=world)
         access = Access(database, Directory(calls), owners=frozenset(), home=Home(TEAM))
-        readers_of = Readers(calls, access, now=lambda: world.clock)
+        readers_of = Readers(calls, access, now=world.now)
         for _ in range(triples):
             await ask(world, database, readers_of, learned, tally)
     return tally

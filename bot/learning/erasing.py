@@ -37,13 +37,12 @@ class Erasing:
         self._forget = forget
         self._folder = folder
         self._looked_at: datetime | None = None
-        self._forgotten: set[str] = set()
 
     async def look(self) -> None:
         """Follow everything that went since the last look; the first one looks at all there is."""
         since, begun = self._looked_at, now()
-        await self._forget_cached((since or begun) - OVERLAP)
         await take_back_erased(self._database, self._folder, since=since and since - OVERLAP)
+        await self._forget_cached((since or begun) - OVERLAP)
         self._looked_at = begun
 
     async def _forget_cached(self, since: datetime) -> None:

@@ -177,8 +177,9 @@ class Answering:
         )
         self._running[place] = draft
         try:
+            title = draft.question.parts[0].text
             async with (
-                working(self._calls, target, title=draft.question.parts[0].text),
+                working(self._calls, target, title=title, may_be_shown=draft.is_resumed),
                 place_shown(self._calls, target, draft, delivery, pace=self._pace),
             ):
                 await self._write(draft, delivery, attempts=attempts)

@@ -37,6 +37,7 @@ class Mishaps:
         self._kills = kills
         self._chance = chance
         self._engine_kills_in_a_row = 0
+        self._deck: list[str] = []
         self.counts: Counter[str] = Counter()
         self._others: dict[str, Mishap] = {
             "sockets refreshed": playground.refresh_sockets,
@@ -60,7 +61,8 @@ class Mishaps:
     async def strike(self) -> None:
         """Let everything happen."""
         for _ in range(self._kills):
-            for name in self._chance.sample(sorted(self._others), 2):
+            for _ in range(2):
+                name = self._draw()
                 await self._others[name]()
                 self.counts[name] += 1
                 await self._bot.revive()
@@ -75,6 +77,12 @@ class Mishaps:
             self.counts[f"{name} (all the time)"] = hub.faults.count(name)
         hub.faults.reset()
         self._bot.fill_disk(is_full=False)
+
+    def _draw(self) -> str:
+        """Return a mishap by chance; each has its turn before one comes again."""
+        if not self._deck:
+            self._deck = self._chance.sample(sorted(self._others), len(self._others))
+        return self._deck.pop()
 
     async def _kill(self) -> None:
         wants_engine, waits = self._chance.random() < 0.45, self._chance.random() < 0.85

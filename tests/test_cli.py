@@ -19,6 +19,7 @@ import pytest
 from bot.cli import cli
 from bot.cli_engine import build_options
 from bot.engine.types import FLASH_ATTENTION, KV_TYPES
+from bot.lock import holding
 from bot.running_engine import engine_command
 from bot.settings import Settings
 
@@ -131,6 +132,26 @@ def test_a_second_bot_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 
     assert result.returncode == 1
     assert f"DATA_DIR: {tmp_path / 'demo'} is in use by the bot with process id {process.pid}" in result.stderr
+
+
+def test_a_second_bot_on_one_sqlite_file_is_refused(tmp_path: Path) -> None:
+    """Another folder of its own does not help it; the line says what would."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'one' / 'apprentice.db'}"
+    with holding(tmp_path / "one"):
+        result = bot("run", DATA_DIR=str(tmp_path / "two"), DATABASE_URL=url)
+
+    assert result.returncode == 1
+    assert f"DATABASE_URL: {tmp_path / 'one'} is in use by the bot with process id {os.getpid()}" in result.stderr
+    assert "PostgreSQL" in result.stderr
+
+
+def test_whoever_does_not_stop_in_time_ends() -> None:
+    """Whatever it still waits for; the line says that nothing is lost."""
+    script = "import time; from bot.signals import end_within; end_within(0.1); time.sleep(50)"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=40, check=False)
+
+    assert result.returncode == 1
+    assert "goes on at the next start" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,8 @@
-"""What one person's flood costs the others: their time to the first word, without and with it, in turns (A B A B)."""
+"""What one person's flood costs the others: their time to the first word, without and with it, in turns (A B A B).
+
+Without it the same person writes as much where the assistant is not: what the playground, which stands for Slack's own
+machines, takes of this machine for a thousand messages is the same both times.
+"""
 
 import asyncio
 import os
@@ -18,7 +22,7 @@ SPREAD_S = 20.0  # over which the flood comes: fifty messages a second
 OTHERS = ("U0TOM", "U0PRIYA", "U0SAM")
 QUESTIONS = ("hello", "What is a code review?", "Who are you?", "What is a stand-up?")
 ASKED = 24  # questions of a turn, spread over the same time
-MAYA = "U0MAYA"
+MAYA, ELSEWHERE = "U0MAYA", "C0LEADS"
 
 
 async def measure_flood(folder: Path, *, rounds: int) -> tuple[float, float]:
@@ -43,14 +47,14 @@ async def _measure(folder: Path, *, is_flooded: bool) -> list[float]:
         for user in OTHERS:
             await _first_word(http, page, user, channels[user], "hello")
         async with asyncio.TaskGroup() as group:
-            flood = group.create_task(_flood(http, page, channels[MAYA])) if is_flooded else None
+            flood = group.create_task(_flood(http, page, channels[MAYA] if is_flooded else ELSEWHERE))
             asked = []
             for number in range(ASKED):
                 await asyncio.sleep(SPREAD_S / ASKED)
                 user = OTHERS[number % len(OTHERS)]
                 question = QUESTIONS[number % len(QUESTIONS)]
                 asked.append(group.create_task(_first_word(http, page, user, channels[user], question)))
-        if flood is not None and flood.result() != FLOOD:
+        if flood.result() != FLOOD:
             raise AssertionError(f"only {flood.result()} messages were sent")
         return [task.result() for task in asked]
 
@@ -92,7 +96,7 @@ async def _say(http: aiohttp.ClientSession, page: str, user: str, channel: str, 
 
 
 async def _flood(http: aiohttp.ClientSession, page: str, channel: str) -> int:
-    """Write as one person, each message a question of its own; return how many were taken by the playground."""
+    """Write as one person, each message a question of its own; return how many."""
     began = time.perf_counter()
     for number in range(FLOOD):
         await _say(http, page, MAYA, channel, f"What is a code review, number {number}?")

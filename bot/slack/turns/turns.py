@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -21,6 +22,7 @@ from bot.storage.hold import holding
 from bot.storage.tables import Inbox, new_id, now
 
 MAX_RUNNING = 64
+MOST_OF_ONE_PERSON = 3  # answers under way, so that others get theirs as well
 BESIDE = (ORDER, Verdict.CROWDED)  # what no answer must hold up
 GRACE_S = 20.0
 LAST_WORDS_S = 3.0
@@ -59,6 +61,7 @@ class Turns:
         self._is_held = False
         self.orders: ThreadOrders | None = None  # who carries out `!NAME`
         self._tasks: set[asyncio.Task[None]] = set()
+        self._shares = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(MOST_OF_ONE_PERSON))
         self._ordered: set[asyncio.Task[None]] = set()  # beside the answers: an order may have to wait for these
 
     def wake(self) -> None:
@@ -218,7 +221,8 @@ class Turns:
             elif self._asides.knows(rows[-1].kind):
                 await self._asides.tell(rows[-1])
             elif not await self._admission.is_refused(rows[-1]):
-                await self._answering.answer(rows, attempts=attempts)
+                async with self._shares[who(rows[-1].payload)]:  # however many they asked for
+                    await self._answering.answer(rows, attempts=attempts)
         except DeliveryError:
             raise
         except Exception as error:

@@ -4,11 +4,12 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from benchmarks.chaos_bot import KillableBot
 from bot.playground.testing import Playground
 
-ALWAYS = {
+ALWAYS: dict[str, dict[str, Any]] = {
     "server_error": {"status": 503, "methods": "", "percent": 1},
     "late_redelivery": {"seconds": 370, "copies": 3, "percent": 10},
     "duplicate_events": {"percent": 5},
@@ -97,7 +98,7 @@ class Mishaps:
     async def _cut_sockets(self) -> None:
         self._playground.hub.sockets.cut()
 
-    async def _for_a_while(self, fault: str, most_s: float, **params: object) -> None:
+    async def _for_a_while(self, fault: str, most_s: float, **params: Any) -> None:
         before = ALWAYS.get(fault)
         self._playground.fault(fault, **params)
         await asyncio.sleep(self._chance.uniform(0.5, most_s))

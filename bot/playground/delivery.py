@@ -130,7 +130,9 @@ class Delivery:
         if self._faults.strike("duplicate_events") is not None:
             await self.ask(again)
         late = self._faults.strike("late_redelivery")
-        copies = int(late["copies"]) if late is not None else 0
+        if late is None:
+            return
+        copies = int(late["copies"])
         for number in range(copies):
             await self._clock.sleep(late["seconds"] / copies)
             await self.ask(replace(again, retry_num=number + 1))

@@ -1,6 +1,7 @@
 """Carries out `!NAME …`: once for each message, answered in its thread, to the person alone unless it is for all."""
 
 import logging
+from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -62,11 +63,11 @@ class ThreadOrders:
     async def _say(self, call: Call, reply: Reply, *, key: str, looks_first: bool = False) -> None:
         if not reply.text and not reply.blocks:
             return
-        content = {"text": reply.text, **({"blocks": reply.blocks} if reply.blocks else {})}
+        content: dict[str, Any] = {"text": reply.text, **({"blocks": reply.blocks} if reply.blocks else {})}
         if reply.is_for_all or call.channel_id.startswith("D"):
             thread_ts = call.thread_ts or call.ts
-            place = {"channel": call.channel_id, "thread_ts": thread_ts}
-            await self._calls.post(key, looks_first=looks_first, **place, **content)
+            content |= {"channel": call.channel_id, "thread_ts": thread_ts}
+            await self._calls.post(key, looks_first=looks_first, **content)
             return
         # In a thread that does not exist yet nobody would see it.
         thread = {"thread_ts": call.thread_ts} if call.thread_ts else {}

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -99,7 +100,7 @@ class Admission:
 
     async def _tell(self, row: Inbox, asker: Asker, text: str) -> None:
         """Tell the person alone; a message that nobody else sees needs a thread that exists already."""
-        thread = {"thread_ts": row.thread_ts}
+        thread: dict[str, Any] = {"thread_ts": row.thread_ts}
         try:
             if row.channel_id.startswith("D"):
                 again = row.attempts > 1

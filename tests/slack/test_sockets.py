@@ -48,12 +48,12 @@ async def test_refreshes_lose_and_delay_nothing(playground: Playground) -> None:
     heard: list[str] = []
     maya = playground.maya
     async with listener(playground, heard):
-        refreshing = asyncio.create_task(_refresh_often(playground, times=12))
+        refreshing = asyncio.create_task(_refresh_often(playground, times=4))
         said = 0
         while not refreshing.done():
             await maya.say(maya.dm, f"message {said}")
             said += 1
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
         await refreshing
         await playground.wait_until(lambda: len(heard) >= said, what="the last message")
 

@@ -74,7 +74,8 @@ class Lessons:
                 "I cannot be taught by this message: its author is no member of this workspace or does not want to be "
                 "learned from, has been asked for several others already, or others read along here."
             )
-        asked = Asked(*vars(place).values(), str(message["ts"]), author_id, str(audience), text)
+        said_at = str(message["ts"])
+        asked = Asked(team_id, channel_id, place.thread_ts, said_at, author_id, str(audience), text)
         view = build_form(asked, question=question, is_own=author_id == user_id)
         await self._calls.call_if_possible("views.open", trigger_id=body["trigger_id"], view=view)
         return ""

@@ -10,14 +10,15 @@ UNSAID = {"apprentice": "MIT"}  # ourselves
 
 def find_licence(found: Distribution) -> str:
     """Return what a package says about its licence: an expression, classifiers, or the beginning of its text."""
-    name = (found.metadata["Name"] or "").lower()
-    expression = found.metadata.get("License-Expression")
+    said_of = found.metadata.json  # keys as PEP 566 writes them
+    name = str(said_of.get("name", "")).lower()
+    expression = str(said_of.get("license_expression", ""))
     classifiers = [
         line.rpartition(" :: ")[2]
         for line in found.metadata.get_all("Classifier") or []
         if line.startswith("License :: ")
     ]
-    said = (found.metadata.get("License") or "").strip().splitlines()
+    said = str(said_of.get("license", "")).strip().splitlines()
     return UNSAID.get(name) or expression or ", ".join(classifiers) or (said[0][:80] if said else "not stated")
 
 

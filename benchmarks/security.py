@@ -181,7 +181,7 @@ async def _say_everywhere(secret: str) -> int:
     except ValueError as error:
         log.exception("failed", exc_info=RuntimeError(f"around {secret}").with_traceback(error.__traceback__))
     response = {"ok": False, "error": "invalid_auth", "token": secret}
-    log.warning("slack says %s", SlackApiError(f"failed with {secret}", response))  # type: ignore[arg-type]
+    log.warning("slack says %s", SlackApiError(f"failed with {secret}", response))  # type: ignore[no-untyped-call]
     logging.getLogger("asyncio").error("Task exception was never retrieved: %s", OSError(f"{secret} in it"))
     logging.getLogger("py.warnings").warning("%s", f"DeprecationWarning: {secret}")
     logging.getLogger("bot.engine.supervisor").info("%s", f"ggml: what an engine wrote, {secret}")

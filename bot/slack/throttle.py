@@ -78,8 +78,8 @@ class Throttle:
         return is_told and bool(self._limits.person) and self._wait(user_id, self._limits.person, now) > 0
 
     def _wait(self, key: str, limit: int, now: float) -> float:
-        asked = self._asked.get(key, ())
-        return max(0.0, asked[0] + MINUTE - now) if len(asked) >= limit else 0.0
+        asked = self._asked.get(key)
+        return max(0.0, asked[0] + MINUTE - now) if asked and len(asked) >= limit else 0.0
 
     def _refuse(self, user_id: str, full: Full, wait: float, now: float) -> Refusal:
         is_news = now - self._told.get(user_id, -MINUTE) >= MINUTE

@@ -68,7 +68,9 @@ async def erase_again(session: AsyncSession, erasures: Sequence[Mapping[str, Any
     count = 0
     for name, ids in sorted(wanted.items(), key=lambda item: item[0] != Message.__tablename__):
         table = Base.metadata.tables.get(name)
-        for lot in batched(sorted(ids)) if table is not None else ():
+        if table is None:
+            continue
+        for lot in batched(sorted(ids)):
             there = list(await session.scalars(select(table.c.id).where(table.c.id.in_(lot))))
             if name == Message.__tablename__:
                 await forget_messages(session, there)

@@ -94,6 +94,7 @@ async def test_people_choose_what_answers_where_admins_let_them(
     await see(playground, tom, "What answers you")
     await act(playground, tom, "home:adapter", "preferences adapter base", said="What answers you: *the base model*")
     reply = await ask(playground, tom, "hello")
+    await finished(1)
     await tom.click(reply, "why")
     await playground.wait_until(lambda: "chose this in their preferences" in str(playground.views(tom.id)), what="why")
     await act(playground, tom, "home:adapter", "preferences adapter apprentice-1", said="answers you: *apprentice-1*")

@@ -47,7 +47,7 @@ def test_what_got_out_would_be_seen(method: str, call: dict[str, object], found:
     outcome = Outcome()
     judge(method, call, outcome)
 
-    assert (outcome.links, outcome.broadcasts, outcome.unfurling) == found
+    assert tuple(map(bool, (outcome.links, outcome.broadcasts, outcome.unfurling))) == tuple(map(bool, found))
 
 
 @pytest.mark.parametrize("size", [1_500, pytest.param(1_000_000, marks=[NIGHTLY, pytest.mark.timeout(7200)])])

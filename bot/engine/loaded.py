@@ -158,7 +158,8 @@ def _open(plan: Plan) -> LoadedModel:
     with ExitStack() as undo:
         undo.callback(model.close)
         eyes = open_eyes(plan, model)
-        undo.callback(lambda: eyes.close() if eyes else None)
+        if eyes:
+            undo.callback(eyes.close)
         context = build_context(options, model, fit=fit, eyes=eyes)
         undo.callback(context.close)
         warm_up(model, context)

@@ -152,7 +152,8 @@ class Database:
 def is_away(error: BaseException) -> bool:
     """Return whether it is the database that has a trouble which can pass: no connection, no room, no lock."""
     cannot_connect = isinstance(error, ConnectionError) or type(error).__module__.startswith("asyncpg")
-    return cannot_connect or isinstance(error, OperationalError | InterfaceError)
+    is_restarting = type(error) is DBAPIError  # asyncpg has no narrower class for a server that comes or goes
+    return cannot_connect or is_restarting or isinstance(error, OperationalError | InterfaceError)
 
 
 def read_url(url: str) -> URL:

@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from bot.cli import cli
@@ -40,10 +41,13 @@ def test_the_readme_names_every_command() -> None:
 
 
 def test_every_command_has_help() -> None:
-    """Each command and each visible option says what it does."""
+    """Each command and each visible option says what it does; an argument is told about in its command's help."""
     for name, command in cli.commands.items():
         assert command.help, name
         for option in command.params:
+            if isinstance(option, click.Argument):
+                assert (option.name or "").upper() in command.help, f"{name} {option.name}"
+                continue
             assert getattr(option, "hidden", False) or getattr(option, "help", None), f"{name} {option.name}"
 
 

@@ -58,7 +58,7 @@ async def test_ten_thousand_injections_have_no_effect(database: Database) -> Non
         tables = await (await session.connection()).run_sync(lambda sync: inspect(sync).get_table_names())
     async with database.begin() as session:
         stored = await session.execute(select(Message.user_name, Message.text).where(Message.user_id == "U9"))
-        assert sorted(stored.tuples()) == sorted((one, one) for one in hostile)
+        assert sorted(tuple(row) for row in stored) == sorted((one, one) for one in hostile)
         for number, one in enumerate(hostile[::2000]):
             place = Place(one[:32], one[-32:], str(number))
             asked = await said(session, one, ts=one[:32], place=place, user=one[:32])

@@ -134,10 +134,14 @@ async def test_a_wish_to_stop_reaches_whoever_writes(
     maya = playground.maya
     async with start("one"):
         await playground.wait_for_connection()
-        ts = await maya.say(maya.dm, LONG)
-        await playground.wait_until(lambda: answers_in(playground, maya.dm, ts), timeout=20, what="first words")
         os.kill(engine_process.pid, signal.SIGSTOP)
         try:
+            ts = await maya.say(maya.dm, LONG)
+            await playground.wait_until(
+                lambda: (playground.session(maya.dm, ts) or {}).get("status") == "processing", what="the session"
+            )
+            while not await stored(shared):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
             connections = playground.hub.sockets._connections
             old = list(connections)
             async with start("two"):

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from io import StringIO
+from io import BytesIO, StringIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -241,7 +241,7 @@ async def check_http(size: int) -> list[Row]:
                 raise AssertionError(f"a right request was answered with {response.status}: {taken}")
         for number in range(size):
             headers, body = _forge(number, secret, rng, right)
-            async with http.post(url, data=body, headers=headers) as response:
+            async with http.post(url, data=BytesIO(body), headers=headers) as response:
                 statuses[response.status] = statuses.get(response.status, 0) + 1
     accepted = len(taken) - 1
     said = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))

@@ -220,7 +220,8 @@ def test_every_setting_of_the_engine_reaches_it(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("ENGINE_HOST_CACHE_MB", "12")
     monkeypatch.setenv("ENGINE_KV_TYPE", "q8_0")
     monkeypatch.setenv("ENGINE_LONGEST_WAIT_SECONDS", "90")
-    command = engine_command(Settings(), model=tmp_path / "m.gguf", socket_path=tmp_path / "e.sock")
+    model, eyes = tmp_path / "m.gguf", tmp_path / "mmproj.gguf"
+    command = engine_command(Settings(), model=model, socket_path=tmp_path / "e.sock", eyes={model: eyes})
     given = cli.commands["engine"].make_context("engine", command[command.index("engine") + 1 :]).params
     options = build_options({**given, "api_key": ""})
 

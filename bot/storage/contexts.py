@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.file_tables import AnswerFile, MessageFile
 from bot.storage.memory_tables import AnswerSource, SourceKind, ThreadSummary
+from bot.storage.preference_tables import Preference
 from bot.storage.tables import Answer, Audience, Correction, Message, Thread
 
 
@@ -21,7 +22,10 @@ class ReadMessage:
 
 @dataclass(frozen=True, slots=True)
 class ReadCorrection:
-    """What somebody taught before; *is_open* when everybody of the workspace could read it where it was said."""
+    """What somebody taught before; *is_open* when everybody of the workspace could read it where it was said.
+
+    *shown* is how its author wants what they write beside a 👎 to be shown; empty is with their name.
+    """
 
     question: str
     text: str
@@ -30,6 +34,7 @@ class ReadCorrection:
     reply_ts: str
     is_open: bool
     score: float
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +93,12 @@ async def load_context(session: AsyncSession, answer_id: str) -> Context:
 
 async def _load_corrections(session: AsyncSession, answer_id: str) -> tuple[ReadCorrection, ...]:
     rows = await session.execute(
-        select(Correction, Message.text, Answer, Thread, AnswerSource.score)
+        select(Correction, Message.text, Answer, Thread, AnswerSource.score, Preference.shown)
         .join(AnswerSource, AnswerSource.ref_id == Correction.id)
         .join(Answer, Correction.answer_id == Answer.id)
         .join(Message, Answer.message_id == Message.id)
         .join(Thread, Message.thread_id == Thread.id)
+        .outerjoin(Preference, Preference.user_id == Correction.user_id)
         .where(AnswerSource.answer_id == answer_id, AnswerSource.kind == SourceKind.CORRECTION)
         .order_by(AnswerSource.position)
     )
@@ -105,6 +111,7 @@ async def _load_corrections(session: AsyncSession, answer_id: str) -> tuple[Read
             reply_ts=next(iter(answer.reply_ts), thread.thread_ts),
             is_open={Audience(thread.audience), Audience(answer.audience)} == {Audience.PUBLIC},
             score=score or 0.0,
+            shown=shown or "",
         )
-        for correction, question, answer, thread, score in rows
+        for correction, question, answer, thread, score, shown in rows
     )

@@ -113,6 +113,14 @@ def refuse(lesson: Lesson) -> None:
     _empty(lesson, LessonState.REFUSED)
 
 
+async def list_lessons(session: AsyncSession, team_id: str, *, since: datetime, most: int) -> list[tuple[str, str]]:
+    """Return which messages, by channel and ts, were lately asked for and not refused, the newest first."""
+    lately = select(Lesson.channel_id, Lesson.ts).filter_by(team_id=team_id)
+    lately = lately.where(Lesson.asked_at >= since, Lesson.state != LessonState.REFUSED)
+    rows = await session.execute(lately.order_by(Lesson.asked_at.desc()).limit(most))
+    return [(row[0], row[1]) for row in rows]
+
+
 async def forget_waited(session: AsyncSession, *, before: datetime) -> int:
     """Let go of what nobody answered, as if its author had refused; return how many."""
     waited = await session.scalars(select(Lesson).where(Lesson.state == LessonState.WAITING, Lesson.asked_at < before))

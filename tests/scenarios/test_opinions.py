@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.app import RunningBot
 from bot.learning.figures import BeforeAfter
 from bot.playground.errors import PageError
-from bot.playground.testing import Person, Playground
+from bot.playground.person import Person
+from bot.playground.testing import Playground
 from bot.slack.calls import Calls
 from bot.slack.learning.report import tell_taught
 from bot.slack.setup.manifest import TEACH, build_manifest
@@ -237,6 +238,29 @@ async def test_what_an_author_refuses_leaves_no_word(playground: Playground, bot
     (request,) = await playground.wait_until(lambda: playground.messages(tom.dm), what="the request")
     await tom.click(request, "lesson_no")
     await settle(rows, lambda session: session.scalar(select(Lesson.state)), "refused")
+    assert "zanzibar" not in await read_all(rows)
+
+
+async def test_nothing_is_taught_by_whoever_wants_nothing_stored(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Neither what they ask others for, nor what they wrote themselves, nor what they agree to after they chose it."""
+    tom, maya = playground.tom, playground.maya
+    written = await tom.say("general", "The zanzibar is in the cellar.")
+    await maya.shortcut("general", written, TEACH)
+    await playground.wait_for_view(maya.id)
+    await maya.submit_view({"question": "Where is the zanzibar?"})
+    (request,) = await playground.wait_until(lambda: playground.messages(tom.dm), what="the request")
+    await playground.wait_for_reply(tom.dm, await tom.say(tom.dm, "!preferences privacy unstored"))
+    await tom.click(request, "lesson_yes")
+    await settle(rows, lambda session: session.scalar(select(Lesson.state)), "refused")
+    for author in (tom, maya):
+        another = await author.say("general", "The zanzibar has moved to the attic.")
+        said_before = len(tom.ephemerals("general"))
+        await tom.shortcut("general", another, TEACH)
+        told = await playground.wait_until(lambda: tom.ephemerals("general")[said_before:], what="why not")  # noqa: B023
+        assert "nothing of yours stored" in str(told)
+    assert not playground.views(tom.id)
     assert "zanzibar" not in await read_all(rows)
 
 

@@ -11,7 +11,9 @@ from bot.slack.turns.missed_changes import MissedChanges
 from bot.storage.asking_tables import Asking
 from bot.storage.db import Database
 from bot.storage.erasure_tables import Erasure
-from bot.storage.tables import Message, now
+from bot.storage.feedback_tables import Lesson
+from bot.storage.lessons import Taught, save_lesson, teach
+from bot.storage.tables import Audience, Correction, Message, now
 from bot.storage.threads import Place
 from tests.builders import answered, said
 
@@ -52,3 +54,32 @@ async def test_deleted_and_edited_messages_are_followed(database: Database) -> N
         causes = [str(cause) for cause in await session.scalars(select(Erasure.cause).order_by(Erasure.cause))]
     assert left == ["another question", "by command", "elsewhere", "same", "stays", "taught", "unreadable"]
     assert causes == ["edit", *["message"] * 5], "three messages and two answers"
+
+
+async def test_what_was_taught_by_a_deleted_message_goes(database: Database) -> None:
+    """Also where it stood in a thread in which nobody asked the assistant anything; what stands stays taught."""
+    async with Playground() as playground:
+        tom, general = playground.tom, playground.channel("general")
+        root = await tom.say("general", "the root")
+        gone = await tom.say("general", "the zanzibar is in the cellar", thread_ts=root)
+        stays = await tom.say("general", "the sprint ends on Friday", thread_ts=root)
+        async with database.begin() as session:
+            for ts in (gone, stays):
+                taught = Taught(
+                    place=Place(TEAM, general, root),
+                    ts=ts,
+                    author_id=tom.id,
+                    asked_by="U0MAYA",
+                    audience=Audience.PUBLIC,
+                    question="where?",
+                    text=f"said at {ts}",
+                )
+                await teach(session, await save_lesson(session, taught))
+        await tom.delete("general", gone)
+
+        calls = Calls(AsyncWebClient("xoxb-playground", base_url=playground.api_url))
+        since = now() - timedelta(hours=1)
+        assert await MissedChanges(database, calls).look(TEAM, bot_user_id=BOT, since=since) == 1
+    async with database.read() as session:
+        assert list(await session.scalars(select(Lesson.ts))) == [stays]
+        assert list(await session.scalars(select(Correction.text))) == [f"said at {stays}"]

@@ -48,6 +48,19 @@ async def test_a_guest_sees_only_what_stands_here() -> None:
     assert "D1" not in seen
 
 
+async def test_who_wants_no_name_or_shows_nothing_is_not_told() -> None:
+    """As in the queue of the reviewers, who can press Why? like everybody else."""
+    hidden = ReadCorrection("which host?", "db-7", "U2", "C1", "1.5", is_open=True, score=0.75, shown="anonymous")
+    kept = ReadCorrection("which disk?", "sdb", "U3", "C1", "1.5", is_open=True, score=0.75, shown="private")
+    seen = await told(Context(corrections=(HERE, hidden, kept)))
+
+    assert ("<@U1>" in seen, "<@U2>" in seen, "<@U3>" in seen) == (True, False, False)
+    assert "somebody who wants no name here said: db-7" in seen
+    assert "shows it to nobody" in seen
+    assert "sdb" not in seen
+    assert "disk" not in seen
+
+
 async def test_what_was_read_is_listed() -> None:
     """The newest messages with links, the summary, files with their parts, and how much is gone."""
     context = Context(

@@ -19,6 +19,7 @@ from bot.storage import lessons
 from bot.storage.audit import record
 from bot.storage.db import Database
 from bot.storage.feedback_tables import Lesson
+from bot.storage.privacy import is_stored
 from bot.storage.tables import Audience
 from bot.storage.threads import Place
 
@@ -66,6 +67,8 @@ class Lessons:
         async with self._database.read() as session:
             if await lessons.is_known(session, place, ts=str(message["ts"])):
                 return _("Somebody has asked for this message before.")
+            if not await is_stored(session, user_id):
+                return tell_unstored()
             is_willing = author_id == user_id or await lessons.may_be_asked(session, author_id)
             question = await lessons.find_question(session, place, before_ts=str(message["ts"]))
         is_member = not message.get("bot_id") and await self._access.role_of(author_id, team_id) >= Role.MEMBER
@@ -128,6 +131,9 @@ class Lessons:
             lesson = await lessons.find_waiting(session, str(action.get("value")), author_id=user_id)
             if lesson is None:
                 text = _("This is decided already, or it is too long ago: I keep nothing of it.")
+            elif is_agreed and not await is_stored(session, user_id):
+                lessons.refuse(lesson)
+                text = tell_unstored()
             elif is_agreed:
                 by = lesson.asked_by
                 record(session, "lesson.teach", by=user_id, target=await lessons.teach(session, lesson))
@@ -165,6 +171,11 @@ def build_form(asked: Asked, *, question: str, is_own: bool) -> dict[str, Any]:
             *build_note(own if is_own else others),
         ],
     }
+
+
+def tell_unstored() -> str:
+    """Say to whoever wants nothing stored why nothing is taught."""
+    return _("You want nothing of yours stored, so I keep nothing of it. `preferences privacy` changes that.")
 
 
 def build_end(text: str) -> dict[str, Any]:

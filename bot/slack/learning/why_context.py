@@ -12,6 +12,7 @@ from bot.slack.blocks import Block, clip, section
 from bot.slack.calls import Calls
 from bot.slack.delivery.render import escape
 from bot.storage.contexts import Context, ReadCorrection, ReadFile, ReadMessage
+from bot.storage.preference_tables import ANONYMOUS, PRIVATE
 from bot.storage.threads import Place
 
 MOST_LISTED = 8
@@ -74,6 +75,9 @@ async def _tell_taught(corrections: Sequence[ReadCorrection], place: Place, find
         if not (is_here or is_ours):
             lines.append(_("• a correction from another place of the workspace"))
             continue
+        if one.shown == PRIVATE:
+            lines.append(_("• a correction whose author shows it to nobody"))
+            continue
         can_open = is_here or one.is_open
         link = await find_link(one.channel_id, one.reply_ts) if can_open else ""
         asked = _excerpt(one.question, EXCERPT)
@@ -81,11 +85,17 @@ async def _tell_taught(corrections: Sequence[ReadCorrection], place: Place, find
             _("• to “{question}” ({score:.0%} alike), {teacher} said: {text}").format(
                 question=f"<{link}|{asked}>" if link else asked,
                 score=one.score,
-                teacher=f"<@{one.user_id}>" if can_open else _("somebody who taught it to everyone"),
+                teacher=_name_teacher(one, can_open=can_open),
                 text=_excerpt(one.text, LONG_EXCERPT),
             )
         )
     return "\n".join([_("*Corrections it was shown*"), *lines]) if lines else ""
+
+
+def _name_teacher(one: ReadCorrection, *, can_open: bool) -> str:
+    if not can_open:
+        return _("somebody who taught it to everyone")
+    return _("somebody who wants no name here") if one.shown == ANONYMOUS else f"<@{one.user_id}>"
 
 
 def _tell_files(files: Sequence[ReadFile]) -> str:

@@ -13,6 +13,7 @@ from bot.slack.text import mentioned_users, parse_message
 from bot.storage import inbox
 from bot.storage.db import Database
 from bot.storage.forgetting import change_message, forget_message
+from bot.storage.lessons import list_lessons
 from bot.storage.threads import Place, list_said
 
 MOST_MESSAGES, PAGE = 300, 200  # Slack allows some fifty threads a minute
@@ -31,6 +32,9 @@ class MissedChanges:
         """Follow what became of the messages since a moment, the newest of them; return how many changed or went."""
         async with self._database.read() as session:
             stored = await list_said(session, team_id, since=since, most=MOST_MESSAGES)
+            taught = await list_lessons(session, team_id, since=since, most=MOST_MESSAGES)
+        for channel_id, ts in taught:  # by its own ts Slack tells of a message wherever it stands
+            stored.setdefault(Place(team_id, channel_id, ts), [ts])
         count = 0
         for place, stamps in stored.items():
             there = await self._read(place)

@@ -45,6 +45,13 @@ SWITCHES = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
 OFFLINE = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
 HOME, DIVIDER = ".home .block-header", ".home hr"
 BOTTOM = "return [...document.querySelectorAll(arguments[0])].at(arguments[1]).getBoundingClientRect().bottom"
+TALK = (
+    ("U0TOM", "The release notes for 2.4 are written, but somebody has to review them before Thursday."),
+    ("U0PRIYA", "I review them tomorrow. Maya, can you update the pricing page?"),
+    ("U0MAYA", "Yes, on Wednesday."),
+    ("U0TOM", "Then I send the notes to the customers on Friday."),
+)
+NOTES = "# Deploying\n\nWe deploy to production on Tuesday mornings. Maya starts it and watches it for an hour.\n"
 BUSY = "return Boolean(document.querySelector('.streaming, .status'))"
 
 
@@ -73,6 +80,13 @@ class Camera:
     def write(self, text: str, css: str = COMPOSER) -> None:
         """Type something and send it."""
         self.driver.find_element(By.CSS_SELECTOR, css).send_keys(text, Keys.ENTER)
+
+    def order(self, text: str, *, until: str) -> None:
+        """Give a slash command, and wait for its reply."""
+        before = len(self.driver.find_elements(By.CSS_SELECTOR, "article.message"))
+        self.driver.find_element(By.CSS_SELECTOR, COMPOSER).send_keys(text, Keys.ESCAPE, Keys.ENTER)
+        told = lambda: [row.text for row in self.driver.find_elements(By.CSS_SELECTOR, "article.message")[before:]]  # noqa: E731
+        self.wait(lambda: any(until in text for text in told()), what=f"the reply to {text}")
 
     def click(self, css: str) -> None:
         """Press the last thing that matches."""
@@ -217,6 +231,31 @@ def take_thread(camera: Camera, question: str) -> None:
     camera.shoot("inspector-dark")
 
 
+def take_surfaces(camera: Camera) -> None:
+    """Take what else people order and share: the menu of a message, what is planned, a file that is asked about."""
+    camera.set_up(WIDE)
+    camera.go("U0MAYA", "C0RANDOM")
+    for user, text in TALK:
+        camera.say(user, "C0RANDOM", text)
+    camera.wait(lambda: TALK[-1][1] in camera.driver.page_source, what="the talk")
+    camera.click("article.message")  # its tools appear where the focus is
+    camera.click("article.message [title='More actions'], .tools [title='More actions'], [title='More actions']")
+    camera.shoot("shortcuts")
+    camera.go("U0TOM", "D0TOM")
+    camera.order("/apprentice remind me tomorrow at 9:00 to send the notes", until="notes")
+    camera.order("/apprentice digest every Monday 9:00 summarise #support to me", until="Monday")
+    camera.order("/apprentice schedule", until="Monday")
+    camera.shoot("schedule")
+    camera.go("U0PRIYA", "D0PRIYA")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "deploy.md"
+        path.write_text(NOTES)
+        camera.driver.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(path))
+        camera.write("When do we deploy, and who starts it?")
+        camera.wait_for_answer()
+    camera.shoot("file")
+
+
 def take_homes(camera: Camera) -> None:
     """Take the Home of a teammate as a whole, and the part of an admin's that only admins see."""
     for user, name, end in (("U0TOM", "home", (".home .blocks > *", -1)), ("U0MAYA", "home-admin", (DIVIDER, 0))):
@@ -306,7 +345,7 @@ def main() -> None:
     parser.add_argument("--question", default="What can you do?", help="asked in the screenshots")
     parser.add_argument("--film-question", default="What is a code review?", help="asked in the film, and corrected")
     parser.add_argument("--correction", default="A colleague reads a change before it is merged.")
-    parser.add_argument("--only", choices=("film", "screenshots", "homes"), help="take nothing else")
+    parser.add_argument("--only", choices=("film", "screenshots", "surfaces", "homes"), help="take nothing else")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -317,6 +356,8 @@ def main() -> None:
             film_a_question(camera, options.film_question, options.correction)
         if options.only in {None, "screenshots"}:
             take_screenshots(camera, options.question)
+        if options.only in {None, "surfaces"}:
+            take_surfaces(camera)
         if options.only in {None, "homes"}:
             take_homes(camera)
 

@@ -69,7 +69,7 @@ def tell_planned(schedule: Schedule, times: Sequence[datetime]) -> str:
 def tell_what(schedule: Schedule) -> str:
     """Say what a schedule does."""
     if schedule.kind == Kind.DIGEST:
-        where = _("to you alone") if not schedule.channel_id else f"<#{schedule.channel_id}>"
+        where = _("you alone") if not schedule.channel_id else f"<#{schedule.channel_id}>"
         return _("Digest of <#{source}> for {where}").format(source=schedule.source_id, where=where)
     text = make_safe(schedule.text if len(schedule.text) <= SHOWN_LENGTH else f"{schedule.text[:SHOWN_LENGTH]}…")
     if not schedule.channel_id:

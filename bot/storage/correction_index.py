@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.memory_tables import CorrectionTerm, CorrectionVector
 from bot.storage.tables import Answer, Correction, Message
-from bot.storage.terms import find_terms
+from bot.storage.terms import find_terms, find_words
 
 AT_ONCE = 500
 
@@ -30,8 +30,11 @@ async def reindex_message(session: AsyncSession, message_id: str, text: str) -> 
 
 
 def is_same(one: str, other: str) -> bool:
-    """Return whether two questions ask the same as far as their words say, in whatever order and spelling of case."""
-    return find_terms(one) == find_terms(other)
+    """Return whether two questions say the same words, whatever their case and what stands between them.
+
+    Every word counts, also those that no question is found by: "not", and what comes late in a long text.
+    """
+    return find_words(one) == find_words(other)
 
 
 async def index_missing(session: AsyncSession, *, before_id: str = "") -> str:

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Set
 from functools import lru_cache
+from itertools import chain
 
 import snowballstemmer
 
@@ -34,12 +35,22 @@ _stemmer = snowballstemmer.stemmer("english")
 
 def find_terms(text: str) -> frozenset[str]:
     """Return the terms of a question."""
-    words = [word for word in WORD.findall(unicodedata.normalize("NFKC", text).casefold()) if word.strip("_")]
+    words = [word for word in find_words(text) if word.strip("_")]
     plain = [word for word in words if not IS_UNSPACED.match(word)]
     pairs = [pair for word in words if IS_UNSPACED.match(word) for pair in _cut(word)]
     telling = [word for word in plain if word not in EMPTY]
-    found = [*map(_stem, telling), *pairs] or [_stem(word) for word in plain]
-    return frozenset(list(dict.fromkeys(found))[:MOST_TERMS])
+    found = chain(map(_stem, telling), pairs) if telling or pairs else map(_stem, plain)
+    terms: set[str] = set()
+    for term in found:  # no further than that: to stem every word of a long text would take a second
+        terms.add(term)
+        if len(terms) == MOST_TERMS:
+            break
+    return frozenset(terms)
+
+
+def find_words(text: str) -> list[str]:
+    """Return all words of a text as they are, but for the case and the width of their letters."""
+    return WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
 def measure_likeness(one: Set[str], other: Set[str]) -> float:
@@ -56,6 +67,10 @@ def _cut(run: str) -> list[str]:
     return [pair for part in parts for pair in ([part[i : i + 2] for i in range(len(part) - 1)] or [part])]
 
 
-@lru_cache(maxsize=20_000)
 def _stem(word: str) -> str:
+    return _stem_short(word[: 2 * LONGEST_TERM])  # what is longer is no word, and would only fill the cache
+
+
+@lru_cache(maxsize=20_000)
+def _stem_short(word: str) -> str:
     return str(_stemmer.stemWord(word))[:LONGEST_TERM]

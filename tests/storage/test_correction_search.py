@@ -258,3 +258,10 @@ def test_likeness() -> None:
     assert measure_likeness(find_terms("?!"), find_terms("?!")) == 0
     assert find_terms("Who are you?") == {"who", "are", "you"}
     assert find_terms("我们的ＧＰＵ服务器在哪里") == {"gpu", "服务", "务器"}
+
+
+def test_a_long_text_has_few_terms() -> None:
+    """The first ones, whatever stands behind them; of a word that is none, its beginning."""
+    words = [f"term{number}" for number in range(200)]
+    assert find_terms(" ".join(words)) == find_terms(" ".join(words[:64])) == frozenset(words[:64])
+    assert find_terms("x" * 40_000) == {"x" * 32}

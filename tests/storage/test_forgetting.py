@@ -1,5 +1,6 @@
 """A deleted message leaves no word behind, in no column of any table; an edited one only its new words."""
 
+import pytest
 from sqlalchemy import inspect, select, text
 
 from bot.conversation.draft import Draft, Question
@@ -8,6 +9,7 @@ from bot.conversation.tracing import prompt_to_keep, save_making
 from bot.storage.contexts import load_context
 from bot.storage.correction_index import save_vectors
 from bot.storage.db import Database, Session
+from bot.storage.erasure_tables import Erasure
 from bot.storage.feedback import save_correction, save_vote
 from bot.storage.file_tables import AnswerFile, MessageFile
 from bot.storage.forgetting import change_message, forget_message
@@ -20,6 +22,7 @@ from tests.builders import PLACE, answered, said
 
 SECRET = "zanzibar"
 IDS = (10, 20, 30)
+LONG = " ".join(f"word{number}" for number in range(70))
 
 
 async def fill(session: Session) -> tuple[Message, Answer, Answer]:
@@ -124,6 +127,24 @@ async def test_what_is_lost_is_counted(database: Database) -> None:
         await forget_message(session, PLACE.team_id, PLACE.channel_id, ts="100.000")
         context = await load_context(session, later.id)
     assert (context.messages, context.files, context.summary, context.lost) == ((), (), "", 2)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Should we deploy on Friday?", "Should we not deploy on Friday?"),
+        (f"{LONG} is the code {SECRET}?", f"{LONG} is the code gone?"),
+        (f"Is it {'k' * 40}1?", f"Is it {'k' * 40}2?"),
+    ],
+)
+async def test_an_edit_is_one_by_whatever_word(database: Database, before: str, after: str) -> None:
+    """Also by a word that no question is found by, after so many others, and at the end of a long one."""
+    async with database.begin() as session:
+        await answered(session, await said(session, before), "Yes.")
+        assert await change_message(session, PLACE.team_id, PLACE.channel_id, ts="100.000", text=after)
+        message = (await session.scalars(select(Message))).one()
+        assert message.edited_at is not None
+        assert (await session.scalars(select(Erasure.cause))).all() == ["edit"]
 
 
 async def test_an_edited_message_leaves_its_old_words_nowhere(database: Database) -> None:

@@ -1,5 +1,6 @@
 """The assistant as admins run it and as guests meet it: in Slack, by commands, buttons and forms."""
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -16,7 +17,7 @@ from bot.storage.admin_tables import ReviewRow
 from bot.storage.audit import verify_chain
 from bot.storage.db import Database
 from bot.storage.learning_tables import AuditRow
-from bot.storage.tables import Answer, AnswerState, Message
+from bot.storage.tables import Answer, AnswerState, Correction, Message
 from tests.scenarios.conftest import StartBot
 from tests.scenarios.test_feedback import ask
 
@@ -179,9 +180,11 @@ async def test_a_reviewer_goes_through_the_queue(playground: Playground, bot: Ru
         await person.click(reply, "feedback", "negative_button")
         await playground.wait_for_view(person.id)
         await person.submit_view({"reason": "wrong", "correction": text})
+    async with asyncio.timeout(30):
+        while await count(rows, select(func.count()).select_from(Correction)) < 3:  # noqa: ASYNC110 - rows do not call
+            await asyncio.sleep(0.05)
     await maya.command(COMMAND, "dataset review")
-    view = await playground.wait_for_view(maya.id)
-    assert "of a reviewer" in str(view)
+    await playground.wait_until(lambda: "of a reviewer" in str(playground.views(maya.id)), what="the newest one")
     await maya.submit_view({})
     await playground.wait_until(lambda: "another reviewer" in str(playground.views(maya.id)[-1]), what="the next one")
     await playground.wait_until(lambda: "e-mail" in str(playground.views(maya.id)[-1]), what="what is held back")

@@ -1,7 +1,9 @@
 """What the Home shows: everything that it should, within Slack's limits, in the language of whoever reads it."""
 
+import asyncio
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from bot.learning.views import LearningStatus
 from bot.playground.blocks import check_home
 from bot.slack.commands.preferences import list_wishes
 from bot.slack.home.controls import read_order
+from bot.slack.home.newest import Newest
 from bot.slack.home.page import AdminFacts, HomeFacts, build_home
 from bot.slack.home.pictures import draw_bar, draw_line
 from bot.slack.home.suggestions import build_again, choose_topics, read_channel
@@ -264,3 +267,23 @@ def test_what_is_asked_most_is_suggested_again() -> None:
 def test_what_somebody_looks_at(context: dict[str, Any], channel: str) -> None:
     """The first channel among what Slack names; it can name nothing at all."""
     assert read_channel(context) == channel
+
+
+async def test_of_many_wishes_for_a_home_the_first_and_the_newest_count() -> None:
+    """Somebody who opens theirs without end has it made once more, and holds up nobody else's; nothing is left over."""
+    newest, may_end, made = Newest(), asyncio.Event(), []
+
+    async def make(name: str) -> None:
+        made.append(name)
+        await may_end.wait()
+
+    opened = [asyncio.create_task(newest.run("U1", partial(make, f"theirs {number}"))) for number in range(100)]
+    opened.append(asyncio.create_task(newest.run("U2", partial(make, "another's"))))
+    await asyncio.sleep(0)
+    assert made == ["theirs 0", "another's"]
+    may_end.set()
+    await asyncio.gather(*opened)
+    assert made == ["theirs 0", "another's", "theirs 99"]
+    await newest.run("U1", partial(make, "again"))
+    assert made[-1] == "again"
+    assert vars(newest) == vars(Newest())

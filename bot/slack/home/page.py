@@ -1,8 +1,8 @@
 """The Home as a whole: what one person's is made of, gathered and published."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from bot.admin.budgets import Budgets, Use, read_use
@@ -20,6 +20,7 @@ from bot.slack.commands.orders import Role
 from bot.slack.commands.preferences import ADAPTER, Wish, find_wishes
 from bot.slack.home.consent import build_consent
 from bot.slack.home.learned import build_learned
+from bot.slack.home.newest import Newest
 from bot.slack.home.opinions import MOST_FATES, build_opinions
 from bot.slack.home.steering import MOST_RUNS, build_steering
 from bot.slack.home.usage import build_usage
@@ -86,22 +87,19 @@ class Home:
         self._learning = learning
         self._budgets = budgets
         self._folder = folder
-        self._newest: Counter[str] = Counter()
+        self._newest = Newest()
 
     async def publish(self, user_id: str, *, note: str = "") -> None:
-        """Show somebody their Home, with *note* at its top, unless a newer one is being made already."""
-        key = key_of(user_id)
-        self._newest[key] += 1
-        number = self._newest[key]
+        """Show somebody their Home, with *note* at its top, unless a newer one is to be made."""
+        await self._newest.run(key_of(user_id), partial(self._publish, user_id, note))
+
+    async def _publish(self, user_id: str, note: str) -> None:
         role = await self._access.role_of(user_id)
         with speaking(await self._speech.language_of(user_id)):
             if role is Role.NOBODY:
                 await self._show(user_id, {"type": "home", "blocks": [section(tell_refusal(role, Role.MEMBER))]})
                 return
-            facts = await self._gather(user_id, is_admin=role >= Role.ADMIN)
-            if self._newest[key] != number:
-                return
-            facts = replace(facts, note=note)
+            facts = replace(await self._gather(user_id, is_admin=role >= Role.ADMIN), note=note)
             if await self._show(user_id, build_home(facts)) or facts.admin is None or not facts.admin.picture_id:
                 return
             unseen = replace(facts, admin=replace(facts.admin, picture_id=""))  # Slack has the picture no more

@@ -107,6 +107,11 @@ async def test_retry_and_stop(playground: Playground, bot: RunningBot, finished:
     other = await tom.say("random", "Lunch at noon")
     await tom.say("random", "!retry", other)
     await whispered(playground, tom, "random", "I have not answered anything here yet.")
+    await playground.wait_for_reply(tom.dm, await tom.say(tom.dm, "!preferences privacy unstored"))
+    unstored = await tom.say("random", f"{BOT} What is a code review?")
+    await finished(3)
+    await tom.say("random", "!retry", unstored)
+    await whispered(playground, tom, "random", "Nothing of that question is stored")
 
 
 async def test_ask_has_options_in_a_thread(

@@ -78,6 +78,11 @@ class TurnOrders:
             record = await newest_answer(session, call.team_id, call.channel_id, call.thread_ts)
             if record is None:
                 return Reply(_("I have not answered anything here yet."), is_done=False)
+            if not record.message.text:
+                nothing = _(
+                    "Nothing of that question is stored, so I cannot answer it again: please write it once more."
+                )
+                return Reply(nothing, is_done=False)
             arrival = inbox.Arrival(
                 event_id=f"again:{record.answer.id}",
                 team_id=record.place.team_id,

@@ -19,6 +19,7 @@ from bot.storage.traces import forget_prompts_with
 
 PATIENCE = timedelta(days=7)
 MOST_WAITING = 3  # lessons that one author is asked about at the same time
+MOST_ASKED = 10  # for which one person waits at the same time: each is a message to somebody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,12 @@ async def may_be_asked(session: AsyncSession, author_id: str) -> bool:
         return False
     waiting = select(func.count()).select_from(Lesson).filter_by(user_id=author_id, state=LessonState.WAITING)
     return (await session.scalar(waiting) or 0) < MOST_WAITING
+
+
+async def may_ask(session: AsyncSession, user_id: str) -> bool:
+    """Return whether somebody may ask others for a lesson: who waits for many already may not."""
+    waiting = select(func.count()).select_from(Lesson).filter_by(asked_by=user_id, state=LessonState.WAITING)
+    return (await session.scalar(waiting) or 0) < MOST_ASKED
 
 
 async def is_known(session: AsyncSession, place: Place, *, ts: str) -> bool:

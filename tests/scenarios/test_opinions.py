@@ -20,7 +20,8 @@ from bot.slack.learning.report import tell_taught
 from bot.slack.setup.manifest import TEACH, build_manifest
 from bot.storage.db import Database
 from bot.storage.feedback_tables import ImplicitSignal, Lesson, Verdict
-from bot.storage.tables import Answer, Base, Correction, Feedback
+from bot.storage.lessons import MOST_ASKED
+from bot.storage.tables import Answer, Audience, Base, Correction, Feedback
 from tests.scenarios.conftest import StartBot
 
 BOT = "<@U0APPRENTICE>"
@@ -262,6 +263,22 @@ async def test_nothing_is_taught_by_whoever_wants_nothing_stored(
         assert "nothing of yours stored" in str(told)
     assert not playground.views(tom.id)
     assert "zanzibar" not in await read_all(rows)
+
+
+async def test_nobody_has_everybody_asked(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Whoever waits for the word of many hears so, and nobody else is written to; their own words they may teach."""
+    tom, maya = playground.tom, playground.maya
+    async with rows.begin() as session:
+        for number in range(MOST_ASKED):
+            waiting = {"team_id": "T0PLAYGRND", "channel_id": "C0GENERAL", "ts": f"1.{number}", "user_id": f"U{number}"}
+            texts = {"question": "why?", "text": "so", "audience": Audience.PUBLIC}
+            session.add(Lesson(**waiting, **texts, asked_by=maya.id))
+    await maya.shortcut("general", await tom.say("general", "The sprint ends on Friday."), TEACH)
+    (told,) = await playground.wait_until(lambda: maya.ephemerals("general"), what="why not")
+    assert "asked for many messages already" in str(told)
+    assert not playground.views(maya.id)
+    await maya.shortcut("general", await maya.say("general", "The sprint ends on Friday."), TEACH)
+    assert (await playground.wait_for_view(maya.id))["callback_id"] == "lesson"
 
 
 async def test_whether_what_was_fixed_is_better_is_said_once(

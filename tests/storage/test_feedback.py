@@ -1,5 +1,6 @@
 """What people say and show about answers, on both kinds of database: found, counted apart, shown as they want it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import select, update
@@ -178,6 +179,19 @@ async def test_who_wants_no_learning_or_was_asked_enough_is_not_asked(database: 
         for wish in (Privacy.UNLEARNED, Privacy.UNSTORED):
             await choose_privacy(session, "U3", wish)
             assert not await lessons.may_be_asked(session, "U3")
+
+
+async def test_nobody_asks_everybody(database: Database) -> None:
+    """Each lesson is a message to its author: whoever waits for so many may ask for no more until some are decided."""
+    async with database.begin() as session:
+        for number in range(lessons.MOST_ASKED):
+            assert await lessons.may_ask(session, LESSON.asked_by)
+            taught = replace(_other(f"100.1{number:02}"), author_id=f"U1{number:02}")
+            last = await lessons.save_lesson(session, taught)
+        assert not await lessons.may_ask(session, LESSON.asked_by)
+        assert await lessons.may_ask(session, "U9")
+        lessons.refuse(last)
+        assert await lessons.may_ask(session, LESSON.asked_by)
 
 
 async def test_what_is_not_stored_is_in_nobodys_way(database: Database) -> None:

@@ -69,6 +69,8 @@ class Lessons:
                 return _("Somebody has asked for this message before.")
             if not await is_stored(session, user_id):
                 return tell_unstored()
+            if author_id != user_id and not await lessons.may_ask(session, user_id):
+                return _("You have asked for many messages already: please wait until some authors have answered.")
             is_willing = author_id == user_id or await lessons.may_be_asked(session, author_id)
             question = await lessons.find_question(session, place, before_ts=str(message["ts"]))
         is_member = not message.get("bot_id") and await self._access.role_of(author_id, team_id) >= Role.MEMBER

@@ -27,6 +27,7 @@ from bot.errors import ApprenticeError
 from bot.language import _
 
 FARTHEST = timedelta(days=2 * 366)
+LONGEST = 120  # characters of what can be a time; dateparser takes long over more
 
 
 class WrongTimeError(ApprenticeError):
@@ -43,6 +44,8 @@ class When:
 
 def parse_when(text: str, *, now: datetime, is_strict: bool = False) -> When | None:
     """Read *text*, with *now* in the person's time zone; None when it is no time. Only our own words if *is_strict*."""
+    if len(text) > LONGEST:
+        return None
     said = " ".join(text.lower().replace("：", ":").split()).strip(" ,.")
     cron = read_rule(said)
     if cron:

@@ -133,3 +133,9 @@ def test_the_time_before_is_known() -> None:
     monday = datetime(2026, 3, 30, 9, 0, tzinfo=BERLIN)
 
     assert previous_time("0 9 * * 1-5", before=monday) == datetime(2026, 3, 27, 9, 0, tzinfo=BERLIN)
+
+
+def test_what_is_longer_than_a_time_is_none() -> None:
+    """However much stands before what looks like one: to look for a time in a long text must cost nothing."""
+    assert parse_when("in 20 minutes" + " " * 100, now=FRIDAY) is not None
+    assert parse_when("in 20 minutes" + " " * 110, now=FRIDAY) is None

@@ -37,5 +37,5 @@ async def test_each_preference_is_kept_beside_the_others(database: Database) -> 
 @pytest.mark.parametrize("words", ["length huge", "colour red", "language", "adapter base", "news off"])
 async def test_what_is_no_preference_is_refused(database: Database, words: str) -> None:
     """An unknown name or value changes nothing."""
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=r"I do not understand that|admins can let people choose"):
         await order(database, words)

@@ -1,9 +1,10 @@
 """Reminders and digests against the playground, with a clock of their own: ordered, due, late, refused, once."""
 
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
@@ -40,14 +41,14 @@ class Desk:
         access = Access(database, directory, owners=frozenset({"U0MAYA"}), home=Home(TEAM))
         self.rooms = Rooms(calls, access)
         commands = build_schedule_commands(database, directory, self.rooms, clock=lambda: self.moment)
-        self._commands = {command.name: command for command in commands}
+        self.commands = {command.name: command for command in commands}
 
     async def order(self, text: str, *, user: str = "U0TOM", channel: str = "C0GENERAL", **where: Any) -> Reply:
         """Give an order."""
         name, _space, words = text.partition(" ")
         role = Role.OWNER if user == "U0MAYA" else Role.MEMBER
         call = Call(user_id=user, team_id=TEAM, channel_id=channel, words=words, role=role, **where)
-        return await self._commands[name].run(call)
+        return await self.commands[name].run(call)
 
     def runner(self) -> ScheduleRunner:
         """Build what a process has."""
@@ -295,3 +296,23 @@ async def test_here_in_a_thread_is_the_thread(desk: Desk) -> None:
     assert [message["text"] for message in desk.playground.messages("general", ts)][1:] == [
         "⏰ <@U0TOM> wants you to remember: go on"
     ]
+
+
+class Noted(str):
+    """Words that note in which thread they are read."""
+
+    readers: ClassVar[set[int]] = set()
+
+    def strip(self, chars: str | None = None) -> str:
+        """Note it, and do what a text does."""
+        self.readers.add(threading.get_ident())
+        return super().strip(chars)
+
+
+async def test_a_time_is_read_beside_everything_else(desk: Desk) -> None:
+    """What reads unusual words takes seconds the first time: not in the thread in which everybody is heard."""
+    words = Noted("me in 20 minutes to call Tom")
+    call = Call(user_id="U0TOM", team_id=TEAM, channel_id="C0GENERAL", words=words, role=Role.MEMBER)
+    assert "call Tom" in (await desk.commands["remind"].run(call)).text
+    assert Noted.readers
+    assert threading.get_ident() not in Noted.readers

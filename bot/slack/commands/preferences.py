@@ -86,7 +86,7 @@ def build_preference_commands(database: Database, learning: Learning | None = No
                 raise UsageError(_("The same model answers everybody; admins can let people choose."))
             known = {word.lower(): word for word in wish.options} if wish is not None else {}
             if value.lower() not in known:
-                raise UsageError
+                raise UsageError(_("I do not understand that."))
             await _keep(database, learning, call.user_id, name, known[value.lower()])
             wishes = await find_wishes(database, learning, call.user_id)
         chosen = next(one.chosen for one in wishes if one.name == LANGUAGE)

@@ -1,5 +1,6 @@
 """`remind`, `digest` and `schedule`: what people want at a certain time, in their own time zone."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -81,7 +82,8 @@ class ScheduleOrders:
     async def remind(self, call: Call) -> Reply:
         """Plan a reminder."""
         moment = await self._now(call.user_id)
-        wish = read_reminder(call.words, now=moment)
+        # In a thread: what dateparser has to read takes seconds the first time, and nobody else waits for that.
+        wish = await asyncio.to_thread(read_reminder, call.words, now=moment)
         if len(wish.text) > TEXT_LENGTH:
             raise UsageError(_("That is too long: at most {count} characters.").format(count=TEXT_LENGTH))
         channel_id = _find_place(wish.place, call)
@@ -97,7 +99,7 @@ class ScheduleOrders:
     async def digest(self, call: Call) -> Reply:
         """Plan a digest."""
         moment = await self._now(call.user_id)
-        wish = read_digest(call.words, now=moment)
+        wish = await asyncio.to_thread(read_digest, call.words, now=moment)
         source_id = call.channel_id if wish.source == HERE else wish.source
         if source_id.startswith("D"):
             raise UsageError(_("Name the channel that I shall read, such as #support."))

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.conversation.when import When, parse_when
+from bot.conversation.when import LONGEST, When, parse_when
 from bot.language import _
 from bot.slack.commands.orders import UsageError
 
@@ -89,6 +89,8 @@ def _read_place(word: str) -> str:
 def _time_first(text: str, now: datetime, *, is_strict: bool = True) -> tuple[When, str] | None:
     """Read the time in front of what separates it from the rest; without a separator, as much of it as is a time."""
     for match in SEPARATOR.finditer(text):
+        if match.start() > LONGEST:
+            break
         when = parse_when(text[: match.start()], now=now, is_strict=is_strict)
         if when is not None and text[match.end() :].strip():
             return when, text[match.end() :].strip()

@@ -148,15 +148,18 @@ class EngineSupervisor:
         return bool(watcher.done() and self.state == "ready")
 
     async def _watch(self) -> None:
-        """Ask for the engine's health again and again; return when it hangs."""
-        last_answer, patience = time.monotonic(), SILENT_START_SECONDS
+        """Ask for the engine's health again and again; return when it hangs.
+
+        A question counts for no longer than it is asked: while this process was held up itself, nobody listened.
+        """
+        silent, looked, patience = 0.0, time.monotonic(), SILENT_START_SECONDS
         connector = aiohttp.UnixConnector(str(self._socket_path), force_close=True)
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            while time.monotonic() - last_answer < patience:
+            while silent < patience:
                 answer = await _ask_health(session)
-                if answer is not None:
-                    last_answer = time.monotonic()
+                waited, looked = time.monotonic() - looked, time.monotonic()
+                silent = 0.0 if answer is not None else silent + min(waited, ANSWER_SECONDS + CHECK_SECONDS)
                 if answer == "ok":
                     patience = HUNG_SECONDS
                     await self._enter("ready")

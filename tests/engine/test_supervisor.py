@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from bot.engine.client import EngineClient
-from bot.engine.supervisor import EngineSupervisor
+from bot.engine.supervisor import CHECK_SECONDS, HUNG_SECONDS, EngineSupervisor
 from bot.engine.types import AnswerOptions, Chunk
 from bot.errors import EngineUnavailable, ModelFileError
 from tests.engine.conftest import wait_healthy
@@ -131,6 +131,17 @@ async def read_on(client: EngineClient, read: list[Chunk]) -> None:
                 read.append(chunk)  # noqa: PERF401 - what was read before it breaks is what counts
         except EngineUnavailable:
             await asyncio.sleep(0.1)
+
+
+async def test_an_engine_is_not_replaced_because_its_supervisor_was_held_up(tiny_model: Path) -> None:
+    """What takes this process longer than an engine may be silent says nothing about the engine."""
+    async with supervised(tiny_model) as (supervisor, client):
+        await supervisor.wait_ready(20)
+        assert await client.health()
+        kept = supervisor.pid
+        time.sleep(HUNG_SECONDS + 1)  # noqa: ASYNC251 - that nothing else runs is the point
+        await asyncio.sleep(CHECK_SECONDS + 1)
+        assert (supervisor.pid, supervisor.state) == (kept, "ready")
 
 
 async def test_a_hung_engine_is_replaced(tiny_model: Path) -> None:

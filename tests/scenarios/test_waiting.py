@@ -11,6 +11,7 @@ from bot.engine.types import QueuePlace
 from bot.playground.testing import Playground
 from bot.settings import STARTER_MODEL
 from bot.slack.turns import place as module
+from bot.slack.turns import turns
 from bot.slack.turns.place import render_place
 from bot.storage.tables import AnswerState
 from tests.scenarios.conftest import Finished, StartBot
@@ -38,7 +39,8 @@ def test_a_place_is_said_in_words(place: QueuePlace | None, words: str) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let places be shown at once and often, for the starter answers in a second."""
+    """Let places be shown at once and often, and all questions wait together, for the starter answers in a second."""
+    monkeypatch.setattr(turns, "MOST_OF_ONE_PERSON", QUESTIONS_EACH)
     monkeypatch.setattr(module, "PATIENCE_S", 0.0)
     monkeypatch.setattr(module, "FASTEST_S", 0.1)
 
@@ -65,7 +67,7 @@ async def test_whoever_waits_is_told_where(playground: Playground, start_bot: St
             )
 
     said = [str(entry["request"]) for entry in playground.log("api", STATUS)]
-    assert any(re.search(r"number \d+ in line", status) for status in said)
+    assert any(re.search(r"(next|number \d+) in line", status) for status in said)
     assert {answer.state for answer in answers} == {AnswerState.COMPLETE}
 
 

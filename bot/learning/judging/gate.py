@@ -26,7 +26,7 @@ class GateLimits:
 
     alpha: float = 0.005  # luck allowed for all declared benefits together (Holm)
     alpha_votes: float = 0.001  # luck allowed for votes, which people can cast without a truth behind them
-    alpha_without: float = 0.05  # luck allowed for votes without the people who carry them most
+    alpha_without: float = 0.01  # luck allowed for votes without the people who carry them most
     least_facts: float = 0.30  # more of the taught facts are said than before, at least
     least_answers: float = 0.10
     least_pairs: float = 0.10

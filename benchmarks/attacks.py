@@ -24,7 +24,7 @@ from sqlalchemy import func, select
 
 from bot.app import running_bot
 from bot.engine.chat.template import Message
-from bot.engine.llama import Model, start_backend
+from bot.engine.llama.model import Model, start_backend
 from bot.engine.loaded import build_encoder
 from bot.playground.events import publish
 from bot.playground.testing import Playground

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import llama_cpp
 
-from bot.engine import llama
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import Model, start_backend
 from bot.engine.loop import EngineLoop
 from bot.engine.metrics import EngineMetrics
 from bot.engine.types import Request, SamplingParams
@@ -41,10 +42,10 @@ class Clock:
         return call
 
 
-def measure(model: llama.Model, clock: Clock, *, sequences: int, steps: int) -> tuple[float, float]:
+def measure(model: Model, clock: Clock, *, sequences: int, steps: int) -> tuple[float, float]:
     """Return the medians of a step's whole time and of its time outside llama.cpp, in milliseconds."""
     cells = sequences * (PROMPT + steps + WARM_UP + 8)
-    context = llama.Context(model, n_cells=cells, n_slots=4 * sequences, n_batch=512, kv_unified=True, threads=1)
+    context = Context(model, n_cells=cells, n_slots=4 * sequences, n_batch=512, kv_unified=True, threads=1)
     loop = EngineLoop(
         model, context, max_running=sequences, deliver=lambda _: None, metrics=EngineMetrics(), name=model.path.stem
     )
@@ -74,8 +75,8 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, nargs="+", default=[1, 4, 8, 16])
     parser.add_argument("--steps", type=int, default=200)
     chosen = parser.parse_args()
-    llama.start_backend()
-    model = llama.Model(chosen.model, n_gpu_layers=0)
+    start_backend()
+    model = Model(chosen.model, n_gpu_layers=0)
     clock = Clock()
     print(f"{chosen.model.name}, one thread, medians of {chosen.steps} steps, ms")
     print("sequences   step  outside C")

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.random_model import Shape, write_random_model
-from bot.engine.llama import Context, Model, start_backend
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import Model, start_backend
 
 STARTER = Path(__file__).parent.parent / "bot" / "models" / "starter.gguf"
 KINDS = tuple(product((True, False), ("on", "off")))

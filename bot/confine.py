@@ -7,6 +7,8 @@ returned, so that it can be said. Call it before the process has threads or has 
 import ctypes
 import os
 import platform
+import resource
+import signal
 import struct
 import sys
 from collections.abc import Iterable
@@ -29,8 +31,26 @@ CAPABILITIES, KEPT = 0x20080522, 0b110  # root keeps reading and writing whateve
 FOREIGN_CALL, IO_URING = 0x40000000, 425  # another numbering of the same calls, and a way around them
 ALLOWED_FAMILIES = (1, 16)  # unix and netlink: between processes of this machine, and to its kernel
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 13  # EACCES
-
 LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def limit(
+    *, memory_bytes: int = 1024**3, cpu_seconds: int | None = 20, has_threads: bool = False, niceness: int = 10
+) -> None:
+    """Let a process that reads what strangers made be ended in the middle of anything, and write no file."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for whoever started this, and ends it
+    limits = {resource.RLIMIT_AS: memory_bytes, resource.RLIMIT_NOFILE: 64}
+    limits |= dict.fromkeys((resource.RLIMIT_CORE, resource.RLIMIT_FSIZE), 0)
+    if cpu_seconds is not None:
+        limits[resource.RLIMIT_CPU] = cpu_seconds
+    if not has_threads:
+        limits[resource.RLIMIT_NPROC] = 0
+    for kind, value in limits.items():
+        with suppress(OSError, ValueError):
+            resource.setrlimit(kind, (value, value))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    os.nice(niceness)
 
 
 def confine(*, read: Iterable[Path] = (), write: Iterable[Path] = ()) -> str:

@@ -17,7 +17,7 @@ from benchmarks.report import render
 from benchmarks.serving import build_plan, hide_folders, parse
 from benchmarks.step_times import Reading, measure_steps, parse_metrics
 from benchmarks.words import read_words
-from bot.engine.llama import Model, start_backend
+from bot.engine.llama.model import Model, start_backend
 
 SMALL = Shape(vocabulary=1200, width=64, layers=2, heads=4, kv_heads=2, hidden=128, context=256)
 

@@ -8,7 +8,9 @@ from collections.abc import Collection
 from bot.engine.batching.plan import Piece
 from bot.engine.batching.sequence import Sequence
 from bot.engine.bound import DEAD_END, NOT_NUMBERS
-from bot.engine.llama import Context, Model, SamplerChain
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import Model
+from bot.engine.llama.sampler import SamplerChain
 from bot.engine.sampling import build_stages, measure_logprob
 from bot.engine.text_stream import TextStream
 from bot.engine.types import Delta, FinishReason, TokenLogprob

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bot.engine.llama import Context
+from bot.engine.llama.context import Context
 from bot.engine.loaded import LoadedModel
 
 LOGIT_BYTES = 1024**3  # llama.cpp reserves logits for every token of a text, although nobody reads them

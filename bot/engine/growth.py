@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bot.engine.answer import Answer
 from bot.engine.batching.cells import CellPool
-from bot.engine.llama import Context
+from bot.engine.llama.context import Context
 
 Drawn = tuple[Answer, int]
 

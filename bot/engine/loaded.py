@@ -15,14 +15,16 @@ from bot.engine.files.checksum import check_gguf, check_pinned
 from bot.engine.files.gguf_check import check_header
 from bot.engine.files.gguf_header import Header, list_shards, read_header
 from bot.engine.files.mmproj import check_mmproj, is_mmproj
-from bot.engine.llama import GGML, Adapter, Context, MemoryLacking, Model, SamplerChain, start_backend
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import GGML, Adapter, MemoryLacking, Model, start_backend
+from bot.engine.llama.mtmd import Eyes, PlacedContext
+from bot.engine.llama.sampler import SamplerChain
 from bot.engine.machine.devices import list_devices
 from bot.engine.machine.eyes import EyesFit, place_eyes
 from bot.engine.machine.fit import Fit, Machine, choose_fit, choose_layout
 from bot.engine.machine.fit_report import explain_lack, render_fit
 from bot.engine.machine.footprint import Footprint, measure
 from bot.engine.machine.hardware import count_usable_cores, read_free_memory
-from bot.engine.mtmd import Eyes, PlacedContext
 from bot.engine.sampling import build_stages
 from bot.engine.sight.trial import measure as measure_picture
 from bot.engine.sight.trial import show_grey, try_mmproj

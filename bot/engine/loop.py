@@ -19,7 +19,8 @@ from bot.engine.batching.plan import Piece, Plan
 from bot.engine.batching.scheduler import Scheduler
 from bot.engine.batching.sequence import Phase
 from bot.engine.growth import Drawn, Growth
-from bot.engine.llama import Context, Model
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import Model
 from bot.engine.metrics import PARTS, EngineMetrics
 from bot.engine.moves import perform_moves, read_picture
 from bot.engine.types import Delta, Request

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from bot.engine.batching.plan import Move, Piece
-from bot.engine.llama import Context
-from bot.engine.mtmd import read_rows
+from bot.engine.llama.context import Context
+from bot.engine.llama.mtmd import read_rows
 from bot.errors import EngineError
 
 

@@ -7,37 +7,20 @@ folder on this machine: nothing is ever downloaded.
 import io
 import json
 import logging
-import os
-import resource
-import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
-from bot.confine import confine
+from bot.confine import confine, limit
 from bot.files.found import Trouble
 
 MEMORY_BYTES = 8 * 1024**3  # a large speech model takes about three
-LIMITS = (
-    (resource.RLIMIT_AS, MEMORY_BYTES),
-    (resource.RLIMIT_CPU, 1800),
-    (resource.RLIMIT_CORE, 0),
-    (resource.RLIMIT_FSIZE, 0),
-    (resource.RLIMIT_NOFILE, 64),
-)
 MOST_SECONDS = 3600.0  # of a recording; what is said later is left out, and said so
 THREADS = 2
 
 
 def main() -> None:
     """Write down one recording."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for kind, value in LIMITS:
-        with suppress(OSError, ValueError):
-            resource.setrlimit(kind, (value, value))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    os.nice(15)
+    limit(memory_bytes=MEMORY_BYTES, cpu_seconds=1800, has_threads=True, niceness=15)
     logging.disable()
     confine(read=[Path(sys.argv[1])])
     recording = io.BytesIO(sys.stdin.buffer.read())

@@ -6,38 +6,16 @@ the middle of anything.
 
 import json
 import logging
-import os
-import resource
-import signal
 import sys
-from contextlib import suppress
-from pathlib import Path
 
-from bot.confine import confine
+from bot.confine import confine, limit
 from bot.files.found import Trouble, Unreadable
 from bot.files.kinds import Kind
-
-MEMORY_BYTES = 1024**3
-CPU_SECONDS = 20
-LIMITS = (
-    (resource.RLIMIT_AS, MEMORY_BYTES),
-    (resource.RLIMIT_CPU, CPU_SECONDS),
-    (resource.RLIMIT_CORE, 0),
-    (resource.RLIMIT_FSIZE, 0),
-    (resource.RLIMIT_NPROC, 0),
-    (resource.RLIMIT_NOFILE, 64),
-)
 
 
 def main() -> None:
     """Read the file and say what is in it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the bot, which ends this process
-    for kind, value in LIMITS:
-        with suppress(OSError, ValueError):
-            resource.setrlimit(kind, (value, value))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    os.nice(10)
+    limit()
     logging.disable()
     from bot.files.extract import extract
 

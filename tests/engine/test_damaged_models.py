@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bot.engine.adapters import AdapterRefused, try_in_process
-from bot.engine.llama import start_backend
+from bot.engine.llama.model import start_backend
 from bot.engine.loaded import plan_model
 from bot.engine.supervisor import EngineSupervisor
 from bot.engine.types import EngineOptions

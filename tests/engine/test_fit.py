@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from bot.engine.files.gguf_header import read_header
-from bot.engine.llama import GGML, Context, Model, start_backend
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import GGML, Model, start_backend
 from bot.engine.loaded import Plan, load_model, plan_model
 from bot.engine.machine.devices import list_devices
 from bot.engine.machine.fit import Device, Fit, Machine, choose_fit, choose_layout, list_rooms

@@ -7,7 +7,7 @@ import pytest
 
 from bot.engine.batching.host_tier import HostTier
 from bot.engine.client import EngineClient
-from bot.engine.llama import Model, start_backend
+from bot.engine.llama.model import Model, start_backend
 from bot.engine.types import AnswerOptions
 from tests.engine.test_host_tier import crowd
 from tests.engine.test_loop import Rig, ask

@@ -10,7 +10,7 @@ from gguf import GGUFReader
 
 from bot.engine.files.gguf_header import KEPT_ELEMENTS, TOKENS, LongArray, list_shards, read_header
 from bot.engine.files.gguf_types import TENSOR_TYPES
-from bot.engine.llama import GGML
+from bot.engine.llama.model import GGML
 from bot.errors import ModelFileError
 from bot.settings import STARTER_MODEL
 from tests.engine.damage import Damager

@@ -7,7 +7,8 @@ import gguf
 import numpy as np
 import pytest
 
-from bot.engine.llama import Context, Model, start_backend
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import Model, start_backend
 from bot.engine.types import Delta, SamplingParams
 from tests.engine.test_loop import Rig, answer_alone, ask, prompts
 from tests.engine.tiny_model import write_tiny_model

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.engine.batching.host_tier import HostTier
-from bot.engine.llama import Model, start_backend
+from bot.engine.llama.model import Model, start_backend
 from tests.engine.test_loop import Rig, ask, prompts
 
 STORY = (

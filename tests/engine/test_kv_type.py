@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bot.engine.llama import Context, Model, start_backend
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import Model, start_backend
 from bot.errors import ModelFileError
 from tests.engine.tiny_model import write_tiny_model
 

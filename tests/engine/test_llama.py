@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.engine.llama import Context, Model, start_backend
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import Model, start_backend
 from bot.errors import ModelFileError
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from bot.engine.batching.host_tier import HostTier
-from bot.engine.llama import Context, Model, start_backend
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import Model, start_backend
 from bot.engine.loop import EngineLoop
 from bot.engine.metrics import EngineMetrics
 from bot.engine.types import Delta, Request, SamplingParams

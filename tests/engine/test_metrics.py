@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.engine.llama import Model, start_backend
+from bot.engine.llama.model import Model, start_backend
 from bot.engine.metrics import PARTS, EngineMetrics, Tally
 from bot.engine.types import Request
 from tests.engine.test_loop import Rig, ask, prompts

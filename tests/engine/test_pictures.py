@@ -11,8 +11,9 @@ import pytest
 from llama_cpp import mtmd_cpp
 
 from bot.engine.batching.host_tier import HostTier
-from bot.engine.llama import Context, Model, start_backend
-from bot.engine.mtmd import Eyes, PlacedContext, Points, read_rows
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import Model, start_backend
+from bot.engine.llama.mtmd import Eyes, PlacedContext, Points, read_rows
 from bot.engine.types import Placed, Request, Sight
 from tests.engine.test_loop import Rig, answer_alone, ask
 from tests.engine.tiny_model import write_tiny_model

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bot.engine.chat.prompt import PromptEncoder
 from bot.engine.chat.template import ChatTemplate, Message, TemplateFailure
-from bot.engine.llama import Model, start_backend
+from bot.engine.llama.model import Model, start_backend
 from bot.engine.loaded import build_encoder
 
 ATTACKS = (

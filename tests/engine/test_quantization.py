@@ -13,7 +13,8 @@ from bot.engine.files.gguf_header import read_header
 from bot.engine.files.perplexity import compare, count_perplexity, score_piece, score_text
 from bot.engine.files.quantization import check_source, climb, name_target
 from bot.engine.files.workbench import WorkFailed, run
-from bot.engine.llama import Context, Model, start_backend
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import Model, start_backend
 from bot.errors import ModelFileError
 from tests.engine.tiny_model import write_tiny_model
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bot.engine.llama import Model, start_backend
+from bot.engine.llama.model import Model, start_backend
 from bot.engine.loaded import build_context, plan_model, warm_up
 from bot.engine.types import EngineOptions
 from bot.errors import EngineError

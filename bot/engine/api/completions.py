@@ -29,7 +29,7 @@ from bot.engine.chat.chat_prompt import build_extras
 from bot.engine.chat.prompt import Prompt
 from bot.engine.chat.tool_grammar import build_answer_grammar, build_tool_grammar
 from bot.engine.chat.tool_stream import ToolStream
-from bot.engine.llama import convert_schema
+from bot.engine.llama.model import convert_schema
 from bot.engine.roster import Served
 from bot.engine.service import EngineService
 from bot.engine.types import Reasoning, Request, SamplingParams

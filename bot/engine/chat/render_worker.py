@@ -5,34 +5,19 @@ It has no secrets, writes no files, starts no processes, and its clock ends it i
 
 import functools
 import json
-import resource
 import signal
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 from jinja2 import Template, TemplateError
 
+from bot.confine import limit
 from bot.engine.chat.sandbox import BoundedEnvironment, render_bounded
-
-MEMORY_BYTES = 1024**3
-LIMITS = (
-    (resource.RLIMIT_AS, MEMORY_BYTES),
-    (resource.RLIMIT_CORE, 0),
-    (resource.RLIMIT_FSIZE, 0),
-    (resource.RLIMIT_NPROC, 0),
-)
 
 
 def main() -> None:
     """Answer until the line is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the engine, which closes the line
-    for kind, value in LIMITS:
-        with suppress(OSError, ValueError):
-            resource.setrlimit(kind, (value, value))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+    limit(cpu_seconds=None, niceness=0)  # it lives as long as the engine; each template has a time of its own
     say({"text": ""})
     for line in sys.stdin.buffer:
         request = json.loads(line)

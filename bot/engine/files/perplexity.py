@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.engine.llama import Context, Model
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import Model
 from bot.engine.machine.fit import choose_threads
 from bot.engine.machine.hardware import count_usable_cores
 

@@ -72,7 +72,7 @@ def read_line(line: str) -> Mapping[str, Any] | None:
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the arguments say; the exit code is 0 when there is a result."""
-    from bot.engine.llama import start_backend
+    from bot.engine.llama.model import start_backend
 
     start_backend()
     try:
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _quantize(source: Path, target: Path, *, kind: str, is_forced: bool) -> dict[str, object]:
     """Write a smaller model; llama.cpp's log says how far it is, and what it could not make so small."""
-    from bot.engine.llama import quantize
+    from bot.engine.llama.model import quantize
 
     watcher = _Watcher()
     log = logging.getLogger("bot.engine.llama")

@@ -6,16 +6,11 @@ the middle of anything.
 
 import base64
 import json
-import os
-import resource
-import signal
 import sys
-from contextlib import suppress
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.confine import confine
+from bot.confine import confine, limit
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,25 +18,11 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 MOST_POINTS = 50_000_000  # looked up in the file's header, before anything is unpacked
 LONGEST, SHORTEST = 2048, 32  # pixels; models cut what they get down to less, and some fall over a side of one pixel
-LIMITS = (
-    (resource.RLIMIT_AS, 1024**3),
-    (resource.RLIMIT_CPU, 20),
-    (resource.RLIMIT_CORE, 0),
-    (resource.RLIMIT_FSIZE, 0),
-    (resource.RLIMIT_NPROC, 0),
-    (resource.RLIMIT_NOFILE, 64),
-)
 
 
 def main() -> None:
     """Decode the picture and write what it shows."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the engine, which ends this process
-    for kind, value in LIMITS:
-        with suppress(OSError, ValueError):
-            resource.setrlimit(kind, (value, value))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    os.nice(10)
+    limit()
     from PIL import GifImagePlugin, Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
     confine()

@@ -9,7 +9,7 @@ import os
 import sys
 from contextlib import suppress
 
-from bot.engine.mtmd import Points
+from bot.engine.llama.mtmd import Points
 from bot.engine.sight.decode_worker import LONGEST
 
 SECONDS = 30.0

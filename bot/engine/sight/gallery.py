@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.engine.mtmd import Eyes, Part
+from bot.engine.llama.mtmd import Eyes, Part
 from bot.engine.sight.decoder import Decoder, PictureRefused
 from bot.engine.types import Placed, Sight
 

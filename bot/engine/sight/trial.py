@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bot.engine.llama import start_backend
-from bot.engine.mtmd import Eyes, Points, Shell
+from bot.engine.llama.model import start_backend
+from bot.engine.llama.mtmd import Eyes, Points, Shell
 from bot.engine.supervisor import build_environment
 from bot.engine.types import Sight
 from bot.errors import ModelFileError

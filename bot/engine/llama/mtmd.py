@@ -1,7 +1,7 @@
 """libmtmd behind one small class: from the points of a picture to the vectors that a model reads in place of tokens.
 
-Beside `llama.py` the only file that imports llama_cpp, and libmtmd only once there is an mmproj. The bytes of a
-picture's file never come here, so libmtmd's own decoders are not used.
+libmtmd is loaded only once there is an mmproj. The bytes of a picture's file never come here, so its own decoders are
+not used.
 """
 
 import ctypes
@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.engine.batch import Batch, BatchItem
-from bot.engine.llama import Context, Model, last_errors, on_log
+from bot.engine.llama.context import Context
+from bot.engine.llama.model import Model, last_errors, on_log
 from bot.engine.places import Places
 from bot.engine.types import Sight
 from bot.errors import ModelFileError
@@ -65,7 +66,7 @@ class Eyes:
         params.use_gpu, params.n_threads, params.print_timings = use_gpu, threads, False
         params.image_max_tokens = most_tokens or params.image_max_tokens
         last_errors.clear()
-        pointer = model._model  # noqa: SLF001 - these two files own llama.cpp
+        pointer = model._model  # noqa: SLF001 - this room owns llama.cpp
         self._eyes = self._mtmd.mtmd_init_from_file(os.fsencode(path), pointer, params)
         self._turn = threading.Lock()
         self.path = path
@@ -207,7 +208,7 @@ class PlacedContext(Context):
 def read_rows(context: Context, slot: int, sight: Sight, start: int, length: int, *, count: int) -> int:
     """Let *slot* of *length* tokens go on with *count* rows of a sight from row *start* on; return llama.cpp's code."""
     rows = sight.rows
-    context._check_slot(slot)  # noqa: SLF001 - these two files own llama.cpp
+    context._check_slot(slot)  # noqa: SLF001 - this room owns llama.cpp
     if context._ctx is None or rows is None or not 0 <= start < start + count <= len(rows):  # noqa: SLF001
         raise ValueError("the context is closed, or these rows were not seen")
     if not (sight.is_causal or count == len(rows)) or count > context.n_batch:
@@ -241,7 +242,7 @@ def _decode(
         batch.struct.pos = positions.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
     batch.struct.token = None
     batch.struct.embd = rows.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-    pointer = context._ctx  # noqa: SLF001 - these two files own llama.cpp
+    pointer = context._ctx  # noqa: SLF001 - this room owns llama.cpp
     if not is_causal:
         lib.llama_set_causal_attn(pointer, False)
     try:

@@ -1,0 +1,1 @@
+"""llama.cpp's low-level API: the only room that imports llama_cpp, whose functions change between versions."""

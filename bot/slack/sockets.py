@@ -157,25 +157,27 @@ class Sockets:
         return least + longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
     async def _open(self, session: aiohttp.ClientSession) -> Line:
-        """Open a connection and wait until Slack says hello."""
+        """Open a connection and wait until Slack says hello; no step of it may hang."""
+        line = None
         try:
-            answer = await self._client.apps_connections_open(app_token=self._app_token)
-            url = str(answer["url"])
-            socket = await session.ws_connect(
-                url, autoping=False, proxy=self._client.proxy, ssl=self._client.ssl or True, max_msg_size=0
-            )
+            async with asyncio.timeout(self._pace.hello_s):
+                answer = await self._client.apps_connections_open(app_token=self._app_token)
+                socket = await session.ws_connect(
+                    str(answer["url"]),
+                    autoping=False,
+                    proxy=self._client.proxy,
+                    ssl=self._client.ssl or True,
+                    max_msg_size=0,
+                )
+                line = Line(socket)
+                said = await line.receive(self._pace)
         except SlackApiError as error:
             self._refuse(error)
             raise _Wait(read_rest(error) or 0) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (Gone, aiohttp.ClientError, TimeoutError, OSError) as error:
             log.info("sockets: Slack cannot be reached (%s)", type(error).__name__)
-            raise _Wait from error
-        line = Line(socket)
-        try:
-            async with asyncio.timeout(self._pace.hello_s):
-                said = await line.receive(self._pace)
-        except (Gone, TimeoutError) as error:
-            await line.close()
+            if line is not None:
+                await line.close()
             raise _Wait from error
         if said.get("type") != "hello":
             await line.close()

@@ -246,13 +246,14 @@ async def test_no_orphan_survives_its_parent(tiny_model: Path) -> None:
 
 HANGING = (
     "import signal, threading\n"
-    "from bot.engine import lanes, llama\n"
+    "from bot.engine import lanes\n"
+    "from bot.engine.llama.context import Context\n"
     "lanes.MIN_STALL_SECONDS = lanes.MAX_STALL_SECONDS = 1.0\n"
-    "compute, is_hanging = llama.Context.compute, threading.Event()\n"
+    "compute, is_hanging = Context.compute, threading.Event()\n"
     "def hang(self):\n"
     "    while is_hanging.is_set(): threading.Event().wait(60)\n"
     "    return compute(self)\n"
-    "llama.Context.compute = hang\n"
+    "Context.compute = hang\n"
     "signal.signal(signal.SIGUSR1, lambda *_: is_hanging.set())\n"
     "from bot.cli import main\n"
     "main()"

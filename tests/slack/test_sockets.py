@@ -14,7 +14,7 @@ from bot.errors import ConfigError
 from bot.playground.testing import Playground
 from bot.slack.sockets import Pace, Sockets
 
-QUICK = Pace(ping_s=0.1, silence_s=0.3, first_wait_s=0.05, longest_wait_s=0.2, crowded_s=0.1)
+QUICK = Pace(ping_s=0.1, silence_s=0.3, hello_s=1, first_wait_s=0.05, longest_wait_s=0.2, crowded_s=0.1)
 
 
 @asynccontextmanager
@@ -89,6 +89,7 @@ async def test_a_silent_connection_is_given_up(playground: Playground) -> None:
         await playground.wait_until(lambda: len(relay.pairs) >= 2, what="connections through the relay")
         relay.is_frozen = True
         await playground.wait_until(lambda: not sockets.is_hearing(), what="it to notice")
+        await asyncio.sleep(0.5)  # the next opening hangs as well
         relay.is_frozen = False
         await playground.wait_until(sockets.is_hearing, what="it to come back")
         await maya.say(maya.dm, "hello")

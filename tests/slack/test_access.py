@@ -249,7 +249,7 @@ async def test_the_deny_matrix_has_every_command(listening: Listening) -> None:
 
         desk = Desk(held, role_of=role_of)
         for cell in sorted(cells - {"help"}):
-            reply = await desk.take(cell, Call(user_id="U1", team_id=TEAM, channel_id="D1", words=""))
+            reply = await desk.take(cell, Call(user_id=f"U-{cell}", team_id=TEAM, channel_id="D1", words=""))
             was_let_in = "Something went wrong" in reply.text  # it ran into the assertion above
             assert was_let_in == (role >= LEAST[cell]), (role, cell, reply.text)
 

@@ -19,11 +19,11 @@ from bot.learning.views import LearningStatus
 from bot.playground.blocks import check_home
 from bot.slack.commands.preferences import list_wishes
 from bot.slack.home.controls import read_order
-from bot.slack.home.newest import Newest
 from bot.slack.home.page import AdminFacts, HomeFacts, build_home
 from bot.slack.home.pictures import draw_bar, draw_line
 from bot.slack.home.suggestions import build_again, choose_topics, read_channel
 from bot.slack.home.usage import tell_use
+from bot.slack.newest import Newest
 from bot.storage.fates import Fate, Opinions
 from bot.storage.preferences import Preferences
 from tests.slack.test_learning_blocks import ADAPTER, NOON, STATUSES, TEXTS, figure, report, texts_of

@@ -1,12 +1,13 @@
 """The table of commands: who may order what, what was probably meant, and what a wrong use is told."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
 from bot.errors import ApprenticeError
 from bot.slack.commands.orders import BANG, Call, Command, Commands, Reply, Role, UsageError
-from bot.slack.commands.table import Desk
+from bot.slack.commands.table import ORDERS_PER_PERSON, Desk
 
 CALL = Call(user_id="U0TOM", team_id="T0PLAYGRND", channel_id="C0GENERAL", words="")
 
@@ -38,6 +39,7 @@ COMMANDS = [
     Command(name="ask", usage="QUESTION", purpose="ask", run=misused),
     Command(name="break", usage="", purpose="break", run=broken),
     Command(name="refuse", usage="", purpose="refuse", run=refused),
+    Command(name="stop", usage="", purpose="stop", run=echo, is_uncounted=True),
 ]
 
 
@@ -156,3 +158,20 @@ def test_two_commands_of_one_name_are_a_mistake() -> None:
     """Neither silently hides the other."""
     with pytest.raises(ValueError, match="Two commands are called echo"):
         Commands([COMMANDS[0], COMMANDS[0]])
+
+
+async def test_a_flood_of_orders_is_refused_with_one_word() -> None:
+    """What is uncounted works all the same, and so do the orders of everybody else."""
+    desk = build_desk()
+    replies = [await desk.take("echo hello", CALL) for _ in range(ORDERS_PER_PERSON + 20)]
+
+    assert [reply.is_done for reply in replies] == [True] * ORDERS_PER_PERSON + [False] * 20
+    assert "more than I can do" in replies[ORDERS_PER_PERSON].text
+    assert {reply.text for reply in replies[ORDERS_PER_PERSON + 1 :]} == {""}
+    assert (await desk.take("stop", CALL)).is_done
+    assert (await desk.take("echo hello", replace(CALL, user_id="U0MAYA"))).is_done
+
+
+async def test_half_a_surrogate_pair_is_no_error() -> None:
+    """It can be neither stored nor sent, so a question mark stands for it."""
+    assert (await build_desk().take("echo a\ud800b", CALL)).text == "a?b|MEMBER"

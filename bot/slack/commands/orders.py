@@ -86,7 +86,8 @@ class Command:
     """One thing that can be ordered; *usage* is what may follow the name, *purpose* its line of help.
 
     *words* are those by which completion may continue after the name; *group* is the heading that it stands under;
-    *example* is one order, without the lead; *roles* are those that certain first words need, beyond *role*.
+    *example* is one order, without the lead; *roles* are those that certain first words need, beyond *role*; what
+    *is_uncounted* works however much somebody has ordered.
 
     Texts are built in English and said in the language of the reader, so they stand as `_("…")` where they are built.
     """
@@ -100,6 +101,7 @@ class Command:
     words: Sequence[str] = ()
     example: str = ""
     roles: Mapping[str, Role] = field(default_factory=dict)
+    is_uncounted: bool = False
 
     def needs(self, words: str) -> Role:
         """Return the role that somebody needs who orders this with *words*."""

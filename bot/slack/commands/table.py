@@ -16,9 +16,11 @@ from bot.slack.commands.orders import Call, Command, Commands, Reply, Role, Usag
 from bot.slack.delivery.render import escape
 from bot.slack.people.access import tell_refusal
 from bot.slack.setup.manifest import COMMAND
+from bot.slack.throttle import Limits, Throttle
 from bot.storage.tables import new_id
 
 HELP = "help"
+ORDERS_PER_PERSON = 30  # a minute
 
 log = logging.getLogger(__name__)
 
@@ -39,18 +41,24 @@ class Desk:
         )
         self.commands = Commands([*commands, own])
         self._role_of = role_of
+        self._throttle = Throttle(Limits(person=ORDERS_PER_PERSON))
 
     async def take(self, text: str, call: Call) -> Reply:
         """Carry out the order *text* for whoever gives it; *call* says who and where, its words and role are read here.
 
         Whatever goes wrong becomes a sentence.
         """
+        text = text.encode("utf-8", "replace").decode()  # half a surrogate pair can be neither stored nor sent
         name, _space, words = (text.strip() or HELP).partition(" ")
         name, _newline, more = name.partition("\n")
         words = f"{more} {words}".strip()
+        command = self.commands.find(name)
+        if command is None or not command.is_uncounted:
+            refusal = self._throttle.take(call.user_id)
+            if refusal is not None:
+                return Reply(tell_hurried(refusal.seconds) if refusal.is_news else "", is_done=False)
         role = await self._role_of(call.user_id, call.team_id)
         call = replace(call, words=words, role=role)
-        command = self.commands.find(name)
         if command is None:
             return Reply(tell_unknown(name, self.commands.nearest(name, role), call), is_done=False)
         needed = command.needs(words)
@@ -66,6 +74,12 @@ class Desk:
         if command is None or command.role > call.role:
             return Reply(tell_unknown(name, self.commands.nearest(name, call.role), call), is_done=False)
         return Reply(render_command(command, call))
+
+
+def tell_hurried(seconds: int) -> str:
+    """Say that these are too many orders, and when there is room again."""
+    sentence = _("That is more than I can do for one person at once. I take the next order in {seconds} s.")
+    return sentence.format(seconds=seconds)
 
 
 async def carry_out(command: Command, call: Call) -> Reply:

@@ -23,6 +23,7 @@ def build_turn_commands(database: Database, answering: Answering, wake: Callable
             run=orders.stop,
             group=_("Ask me"),
             example="stop",
+            is_uncounted=True,
         ),
         Command(
             name="retry",

@@ -20,13 +20,13 @@ from bot.slack.commands.orders import Role
 from bot.slack.commands.preferences import ADAPTER, Wish, find_wishes
 from bot.slack.home.consent import build_consent
 from bot.slack.home.learned import build_learned
-from bot.slack.home.newest import Newest
 from bot.slack.home.opinions import MOST_FATES, build_opinions
 from bot.slack.home.steering import MOST_RUNS, build_steering
 from bot.slack.home.usage import build_usage
 from bot.slack.home.watching import build_health, build_trend
 from bot.slack.home.welcome import build_welcome
 from bot.slack.home.wishes import build_wishes
+from bot.slack.newest import Newest
 from bot.slack.people.access import Access, tell_refusal
 from bot.slack.people.speech import Speech
 from bot.slack.workspaces import key_of

@@ -256,11 +256,14 @@ def tell_choice(kind: str, *, is_allowed: bool | None) -> str:
         return off + " " + _("What an adapter knows from before goes with the next training.")
     if is_person:
         return (
-            _("I learn from what you say to me, where everybody could read it or its author taught it to everyone.")
+            _(
+                "I learn from what you say to me in channels that take part, where everybody could read it, and from "
+                "what its author taught to everyone."
+            )
             if is_allowed
             else _(
-                "Nothing was chosen, so I may learn from what you say to me, where everybody could read it or its "
-                "author taught it to everyone."
+                "Nothing was chosen, so I may learn from what you say to me in channels that take part, where "
+                "everybody could read it, and from what its author taught to everyone."
             )
         )
     return (

@@ -136,7 +136,10 @@ class LearningNews:
 
 def tell_event(event: Event) -> str:
     """Say what the watch did with an adapter, and why."""
-    if event.is_rollback:
+    if not event.was_served:
+        here = _(":wastebasket: I threw {adapter}, for {channel}, away before anybody got it: {reasons} {now} answers.")
+        anywhere = _(":wastebasket: I threw {adapter} away before anybody got it: {reasons} {now} answers.")
+    elif event.is_rollback:
         here = _(":leftwards_arrow_with_hook: I took {adapter} back in {channel}: {reasons} {now} answers now.")
         anywhere = _(":leftwards_arrow_with_hook: I took {adapter} back: {reasons} {now} answers now.")
     else:

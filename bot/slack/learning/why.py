@@ -1,6 +1,7 @@
 """Why an answer is as it is, for those who can see it."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -14,6 +15,7 @@ from bot.slack.calls import Calls
 from bot.slack.delivery.render import escape
 from bot.slack.learning.why_context import build_context, link_finder
 from bot.slack.learning.words import tell_time
+from bot.slack.newest import Newest
 from bot.slack.people.access import Access
 from bot.slack.turns.actions import stands_in
 from bot.storage.answers import load_answer
@@ -27,16 +29,20 @@ SHORT_HASH = 16
 def register_why(app: AsyncApp, *, database: Database, calls: Calls, learning: Learning, access: Access) -> None:
     """Register the button that explains an answer."""
     find_link = link_finder(calls)
+    newest = Newest()  # somebody who presses quickly sees the last window alone
 
     @app.action(WHY)
     async def handle_why(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Open the window first, for its trigger lives for three seconds only, and fill it then."""
         await ack()
+        await newest.run(body["user"]["id"], partial(show, body, str(action.get("value"))))
+
+    async def show(body: dict[str, Any], answer_id: str) -> None:
         opened = await calls.call_if_possible(
             "views.open", trigger_id=body["trigger_id"], view=build_why([section(_("Looking it up…"))])
         )
         if opened is not None:
-            blocks = await explain(body, str(action.get("value")))
+            blocks = await explain(body, answer_id)
             await calls.call_if_possible("views.update", view_id=opened["view"]["id"], view=build_why(blocks))
 
     async def explain(body: dict[str, Any], answer_id: str) -> list[Block]:

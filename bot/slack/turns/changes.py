@@ -1,8 +1,10 @@
 """What people change or delete in Slack changes or goes in our memory as well."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
@@ -55,12 +57,20 @@ def _file_ids(message: Mapping[str, Any]) -> set[str]:
 def register_changes(
     app: AsyncApp, *, database: Database, answering: Answering, directory: Directory, edits: Edits
 ) -> None:
-    """Register what the assistant does about edits and deletions."""
+    """Register what the assistant does about edits and deletions: one after the other for each person.
+
+    Two hundred at once would hold everybody up otherwise.
+    """
+    one_by_one: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def handle_change(event: dict[str, Any], context: AsyncBoltContext) -> None:
         change = hear_change(event)
         if change is None:
             return
+        async with one_by_one.setdefault(str(context.user_id or ""), asyncio.Lock()):
+            await follow(change, context)
+
+    async def follow(change: Change, context: AsyncBoltContext) -> None:
         team_id = str(context.team_id or "")
         if change.message is None:
             await forget(change, team_id)

@@ -13,6 +13,7 @@ from bot.learning.data.policy import DataPolicy
 from bot.learning.figures import RunReport
 from bot.learning.judging.gate import GateLimits
 from bot.learning.rollout.serving import Rollout
+from bot.learning.rollout.shadow import Shadow
 from bot.learning.rollout.watch import Event, Watch
 from bot.learning.run import Runner
 from bot.learning.steps import Steps
@@ -51,7 +52,15 @@ def build_learning(
     steps = Steps(database, client, rollout, config=config, system=system, is_busy=is_busy)
     runner = Runner(database, rollout, steps, hear=hear)
     learning = Learning(database, client, rollout, runner, config=config, system=system, next_run=next_run)
-    watch = Watch(database, rollout, canary_time=config.canary_time, veto_time=config.veto_time, tell=tell)
+    shadow = Shadow(database, client, rollout.loaded, wanted=config.shadow_answers, patience=config.canary_time)
+    watch = Watch(
+        database,
+        rollout,
+        canary_time=config.canary_time,
+        veto_time=config.veto_time,
+        shadow=shadow if config.shadow_answers else None,
+        tell=tell,
+    )
     return LearningParts(learning, runner, rollout, watch)
 
 
@@ -72,6 +81,7 @@ def read_config(settings: Settings, model_path: Path | None) -> LearningConfig:
         canary_share=settings.canary_share,
         canary_time=timedelta(hours=settings.canary_hours),
         veto_time=timedelta(minutes=settings.veto_minutes),
+        shadow_answers=settings.shadow_answers,
         channel_team_scale=settings.channel_team_scale,
         policy=read_policy(settings),
         limits=read_limits(settings.gate_limits, canary_from_people=settings.canary_from_people),

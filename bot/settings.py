@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     canary_from_people: int = Field(default=8, ge=0)
     gate_limits: dict[str, float] = Field(default_factory=dict)
     veto_minutes: float = Field(default=0, ge=0)
+    shadow_answers: int = Field(default=0, ge=0, le=1000)
     channel_team_scale: float = Field(default=0.5, ge=0, le=1)
 
     feedback_up_emoji: Annotated[tuple[str, ...], NoDecode] = ("+1", "thumbsup", "white_check_mark", "heart")

@@ -31,6 +31,7 @@ class LearningConfig:
     canary_time: timedelta = timedelta(hours=24)
     canary_from_people: int = 8
     veto_time: timedelta = timedelta(0)
+    shadow_answers: int = 0  # before anybody gets a new adapter
     channel_team_scale: float = 0.5  # how much of everybody's adapter is mixed into a channel's own
     policy: DataPolicy = field(default_factory=DataPolicy)
     breadth: Breadth | None = None  # in place of what the model's size asks for

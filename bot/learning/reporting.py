@@ -41,6 +41,7 @@ class Step:
     channel_id: str = ""  # whose own adapter it is to be; empty: everybody's
     is_private: bool = False
     waits: timedelta = timedelta(0)  # for objections, before what is better is served
+    shadow_answers: int = 0  # which it gives in shadow before that
 
 
 def build_report(run_id: int, step: Step, *, price_per_kwh: float) -> RunReport:
@@ -82,7 +83,11 @@ def say_outcome(step: Step) -> str:
     """Say in a sentence what became of a run."""
     if step.verdict is None:
         return "A dry run: this is what would be learned from."
-    if step.waits and step.verdict.decision is not Decision.REJECT:
+    is_better = step.verdict.decision is not Decision.REJECT
+    if step.shadow_answers and is_better:
+        first = f"it answers {step.shadow_answers} questions in shadow first, for nobody to see"
+        return f"The new adapter is better; {first}, and is served then unless it fails or somebody objects."
+    if step.waits and is_better:
         minutes = round(step.waits.total_seconds() / 60)
         return f"The new adapter is better; it is served in {minutes} minutes unless somebody objects."
     if step.channel_id and step.verdict.decision is Decision.PROMOTE:

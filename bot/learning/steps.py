@@ -281,7 +281,7 @@ class Steps:
 
     async def _report(self, run_id: int, step: Step, *, rows: Sequence[dict[str, Any]] = ()) -> RunReport:
         """Keep what there is to say about a run, with its decision; from here on it is not judged again."""
-        step.waits = self._config.veto_time
+        step.waits, step.shadow_answers = self._config.veto_time, self._config.shadow_answers
         report = await asyncio.to_thread(build_report, run_id, step, price_per_kwh=self._config.price_per_kwh)
         report = await asyncio.to_thread(write_page, step.folder, report)
         async with self._database.begin() as session:
@@ -306,7 +306,7 @@ class Steps:
         if decision is Decision.REJECT:
             await self._move(adapter, AdapterState.REJECTED, reasons)
             await self._rollout.loaded.unload(adapter.name)
-        elif self._config.veto_time:
+        elif self._config.veto_time or self._config.shadow_answers:
             watch = {"decision": str(decision)}
             await self._move(adapter, AdapterState.WAITING, reasons, canary_share=share, watch=watch)
         elif decision is Decision.CANARY:

@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.file_tables import AnswerFile
 from bot.storage.memory_tables import AnswerSource, SourceKind
-from bot.storage.tables import Answer, AnswerState, Audience, Correction, Message
+from bot.storage.tables import Answer, AnswerState, Audience, Correction, Message, Thread
 
 ASIDE = or_(
     exists().where(AnswerSource.answer_id == Answer.id, AnswerSource.kind != SourceKind.MESSAGE),
@@ -51,25 +52,51 @@ class Material:
 
 async def load_material(session: AsyncSession, answer_ids: Collection[str]) -> dict[str, Material]:
     """Return answers by their ids."""
-    rows = await session.execute(
-        select(
-            Answer.id,
-            Message.thread_id,
-            Message.ts,
-            Answer.text,
-            Answer.audience,
-            Answer.model_sha256,
-            Answer.prompt_token_ids,
-            Answer.completion_token_ids,
-            Answer.messages_used,
-            Answer.messages_total,
-            Answer.created_at,
-            ~ASIDE,
-        )
-        .join(Message, Answer.message_id == Message.id)
-        .where(Answer.id.in_(answer_ids))
+    found = await _read_materials(session, _select_materials().where(Answer.id.in_(answer_ids)))
+    return {material.answer_id: material for material in found}
+
+
+async def find_served_since(
+    session: AsyncSession, after: str, *, since: datetime, base_sha256: str, channel_id: str, limit: int
+) -> list[Material]:
+    """Return whole answers of a base, oldest first, after the answer *after*, with the prompts that were served.
+
+    Of one channel, or (empty) of all places where adapters answer: not where another organisation reads along.
+    """
+    statement = _select_materials().where(
+        Answer.id > after,
+        Answer.created_at >= since,
+        Answer.state == AnswerState.COMPLETE,
+        Answer.text != "",
+        Answer.model_sha256 == base_sha256,
+        Answer.audience != Audience.SHARED,
+        Answer.prompt_token_ids.is_not(None),
+        Answer.completion_token_ids.is_not(None),
     )
-    found = (
+    if channel_id:
+        statement = statement.join(Thread, Message.thread_id == Thread.id).where(Thread.channel_id == channel_id)
+    return await _read_materials(session, statement.order_by(Answer.id).limit(limit))
+
+
+def _select_materials() -> Select[Any]:
+    return select(
+        Answer.id,
+        Message.thread_id,
+        Message.ts,
+        Answer.text,
+        Answer.audience,
+        Answer.model_sha256,
+        Answer.prompt_token_ids,
+        Answer.completion_token_ids,
+        Answer.messages_used,
+        Answer.messages_total,
+        Answer.created_at,
+        ~ASIDE,
+    ).join(Message, Answer.message_id == Message.id)
+
+
+async def _read_materials(session: AsyncSession, statement: Select[Any]) -> list[Material]:
+    return [
         Material(
             answer_id=row[0],
             thread_id=row[1],
@@ -84,9 +111,8 @@ async def load_material(session: AsyncSession, answer_ids: Collection[str]) -> d
             created_at=row[10],
             is_alone=bool(row[11]),
         )
-        for row in rows
-    )
-    return {material.answer_id: material for material in found}
+        for row in await session.execute(statement)
+    ]
 
 
 async def load_turns(session: AsyncSession, thread_ids: Collection[str]) -> Mapping[str, list[Turn]]:

@@ -12,13 +12,14 @@ from bot.engine.files.checksum import hash_model
 from bot.engine.types import AnswerOptions
 from bot.errors import EngineError, LearningError
 from bot.learning.rollout.serving import Rollout, is_drawn
+from bot.learning.rollout.shadow import Seen, Shadow
 from bot.learning.rollout.watch import Event, Watch, is_broken
 from bot.storage import adapters as store
 from bot.storage.db import Database
 from bot.storage.feedback import save_vote
 from bot.storage.learning_tables import Adapter, AdapterState
 from bot.storage.runs import queue_run
-from bot.storage.tables import Answer, AnswerState, Vote, now
+from bot.storage.tables import Answer, AnswerState, Audience, Vote, now
 from tests.builders import answered, said
 from tests.engine.tiny_adapter import write_tiny_adapter
 
@@ -172,13 +173,22 @@ async def vote(rows: Database, name: str, *, ups: int, downs: int) -> None:
             await save_vote(session, answer, user_id=f"U{number}", vote=Vote.UP if number < ups else Vote.DOWN)
 
 
-def watching(rows: Database, rollout: Rollout, heard: list[Event]) -> Watch:
+def watching(rows: Database, rollout: Rollout, heard: list[Event], *, shadow_answers: int = 0) -> Watch:
     """Return a watch that tells the test."""
 
     async def tell(event: Event) -> None:
         heard.append(event)
 
-    return Watch(rows, rollout, canary_time=timedelta(hours=24), veto_time=timedelta(0), tell=tell)
+    day = timedelta(hours=24)
+    shadow = Shadow(rows, rollout.loaded._client, rollout.loaded, wanted=shadow_answers, patience=day)
+    return Watch(
+        rows,
+        rollout,
+        canary_time=day,
+        veto_time=timedelta(0),
+        shadow=shadow if shadow_answers else None,
+        tell=tell,
+    )
 
 
 async def test_what_people_dislike_is_taken_back(
@@ -249,7 +259,111 @@ async def test_what_nobody_objected_to_is_served_or_says_why_not(
     await watch.look()
 
     assert (await state_of(rows, "apprentice-1"), await state_of(rows, "apprentice-2")) == ("rejected", "active")
-    assert [(event.adapter, event.is_rollback) for event in heard] == [("apprentice-2", False)]
+    assert [(event.adapter, event.is_rollback, event.was_served) for event in heard] == [
+        ("apprentice-1", True, False),
+        ("apprentice-2", False, True),
+    ]
+
+
+async def test_what_waits_answers_in_shadow_first(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """It is served when it answered as many questions of the day as were asked for; nobody hears its answers."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    waits = {"state": AdapterState.WAITING, "watch": {"decision": "promote"}}
+    adapter = await add_adapter(rows, tmp_path, model, 1, **waits)
+    watch = watching(rows, rollout, heard, shadow_answers=7)
+    await serve_answers(rows, engine, adapter, 0, 4)
+    await watch.look()
+    assert await seen_of(rows, adapter) == Seen(), "four are not worth loading it"
+
+    await serve_answers(rows, engine, adapter, 4, 8)
+    await watch.look()
+    assert ((await seen_of(rows, adapter)).answers, await state_of(rows, adapter.name)) == (5, "waiting")
+    assert await rollout.choose("U1", await served(engine)) == "", "nobody gets it yet"
+    await watch.look()
+
+    assert await state_of(rows, adapter.name) == "active"
+    assert "In shadow it answered 7 questions of the day, 0 of them in vain" in heard[0].reasons[0]
+    async with rows.read() as session:
+        assert await store.newest_answers(session, adapter.name, since=adapter.changed_at, limit=9) == []
+
+
+async def test_what_fails_in_shadow_is_thrown_away(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """Nobody ever got it; whoever is told hears why."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    waits = {"state": AdapterState.WAITING, "watch": {"decision": "promote"}}
+    adapter = await add_adapter(rows, tmp_path, model, 1, **waits)
+    # What was served is a tenth of what it says: everything is cut at five times the length, and counted as too long.
+    await serve_answers(rows, engine, adapter, 0, 5, tokens=1)
+    await watching(rows, rollout, heard, shadow_answers=5).look()
+
+    assert await state_of(rows, adapter.name) == "rejected"
+    assert [(event.is_rollback, event.was_served) for event in heard] == [(True, False)]
+    assert "times as long" in heard[0].reasons[0]
+
+
+async def test_shadow_waits_no_longer_than_a_day_and_looks_at_nothing_foreign(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """Where another organisation reads along no adapter answers, not even unseen; with no question it is served."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    waits = {"state": AdapterState.WAITING, "watch": {"decision": "promote"}}
+    adapter = await add_adapter(rows, tmp_path, model, 1, **waits)
+    watch = watching(rows, rollout, heard, shadow_answers=5)
+    await serve_answers(rows, engine, adapter, 0, 5, audience=Audience.SHARED)
+    await watch.look()
+    assert await seen_of(rows, adapter) == Seen()
+    assert await state_of(rows, adapter.name) == "waiting"
+
+    async with rows.begin() as session:
+        fresh = await store.find_adapter(session, adapter.name)
+        assert fresh is not None
+        fresh.changed_at = now() - timedelta(hours=25)
+    await watch.look()
+
+    assert await state_of(rows, adapter.name) == "active"
+    assert "Nobody asked anything" in heard[0].reasons[0]
+
+
+async def serve_answers(
+    rows: Database,
+    engine: EngineClient,
+    adapter: Adapter,
+    first: int,
+    last: int,
+    *,
+    tokens: int = 150,
+    audience: Audience = Audience.PUBLIC,
+) -> None:
+    """Store answers of the base to questions of today, with the tokens of their prompts."""
+    prompt = await engine.tokenize_chat(MESSAGES)
+    async with rows.begin() as session:
+        for number in range(first, last):
+            message = await said(session, f"question {number}", ts=f"{400 + number}.1")
+            await answered(
+                session,
+                message,
+                "An answer.",
+                audience=audience,
+                model_sha256=adapter.base_sha256,
+                prompt_token_ids=list(prompt),
+                completion_token_ids=list(range(tokens)),
+                finished_at=now(),
+            )
+
+
+async def seen_of(rows: Database, adapter: Adapter) -> Seen:
+    """Return what was seen of an adapter in shadow."""
+    async with rows.read() as session:
+        found = await store.find_adapter(session, adapter.name)
+    assert found is not None
+    return Seen.of(found)
 
 
 async def test_empty_answers_take_an_adapter_back_at_once(

@@ -9,6 +9,7 @@ from bot.errors import EngineBusy, EngineError, EngineUnavailable, LearningError
 from bot.learning.judging.measures import is_looping
 from bot.learning.rollout.evidence import Evidence, find_breach
 from bot.learning.rollout.serving import Rollout
+from bot.learning.rollout.shadow import Shadow
 from bot.storage import adapters as store
 from bot.storage.db import Database
 from bot.storage.learning_tables import Adapter, AdapterState
@@ -28,6 +29,7 @@ class Event:
     reasons: tuple[str, ...]
     serves_now: str = ""
     channel_id: str = ""  # whose own adapter it is; empty: everybody's
+    was_served: bool = True  # False: it went before anybody got it
 
 
 class Watch:
@@ -40,12 +42,14 @@ class Watch:
         *,
         canary_time: timedelta,
         veto_time: timedelta,
+        shadow: Shadow | None = None,
         tell: Callable[[Event], Awaitable[None]],
     ) -> None:
         self._database = database
         self._rollout = rollout
         self._canary_time = canary_time
         self._veto_time = veto_time
+        self._shadow = shadow
         self._tell = tell
 
     async def look(self) -> None:
@@ -56,8 +60,7 @@ class Watch:
         for adapter in served:
             await self._judge(adapter)
         for adapter in waiting:
-            if self._veto_time and now() - adapter.changed_at >= self._veto_time:
-                await self._release(adapter)
+            await self._wait_with(adapter)
 
     async def _judge(self, adapter: Adapter) -> None:
         async with self._database.read() as session:
@@ -105,26 +108,57 @@ class Watch:
         name, channel_id = adapter.name, adapter.channel_id
         await self._tell(Event(name, is_rollback=False, reasons=(reason,), serves_now=name, channel_id=channel_id))
 
-    async def _release(self, adapter: Adapter) -> None:
-        """Let what waited for a veto be served as the gate decided; one that cannot be served waits no longer."""
-        reason = f"Nobody objected within {self._veto_time}."
+    async def _wait_with(self, adapter: Adapter) -> None:
+        """Let what waits answer in shadow, and be served when nothing speaks against it; it may wait for a person."""
+        if not self._veto_time and self._shadow is None:
+            return
+        reasons = [f"Nobody objected within {self._veto_time}."] if self._veto_time else []
+        if self._shadow is not None:
+            try:
+                seen = await self._shadow.look(adapter)
+            except (EngineError, LearningError) as error:
+                await self._give_up(adapter, error)
+                return
+            if breach := seen.find_breach():
+                await self._reject(adapter, by="watch", reason=breach)
+                return
+            reasons.append(seen.say())
+        is_shadow_over = self._shadow is None or self._shadow.is_over(adapter)
+        if is_shadow_over and now() - adapter.changed_at >= self._veto_time:
+            await self._release(adapter, reasons)
+
+    async def _release(self, adapter: Adapter, reasons: list[str]) -> None:
+        """Let what waited be served as the gate decided; one that cannot be served waits no longer."""
         try:
             if adapter.watch.get("decision") != "promote":
                 share = adapter.canary_share
-                await self._rollout.start_canary(adapter, share=share, by="gate", reasons=[reason])
+                await self._rollout.start_canary(adapter, share=share, by="gate", reasons=reasons)
                 return
-            await self._rollout.promote(adapter.name, by="gate", reasons=[reason])
-        except (EngineUnavailable, EngineBusy):
-            raise
+            await self._rollout.promote(adapter.name, by="gate", reasons=reasons)
         except (EngineError, LearningError) as error:
-            log.warning("learning: %s cannot be served: %s", adapter.name, error)
-            async with self._database.begin() as session:
-                fresh = await store.find_adapter(session, adapter.name)
-                if fresh is not None and fresh.state == AdapterState.WAITING:
-                    await store.move_adapter(session, fresh, AdapterState.REJECTED, by="engine", reasons=[str(error)])
+            await self._give_up(adapter, error)
             return
         name, channel_id = adapter.name, adapter.channel_id
-        await self._tell(Event(name, is_rollback=False, reasons=(reason,), serves_now=name, channel_id=channel_id))
+        await self._tell(Event(name, False, tuple(reasons), serves_now=name, channel_id=channel_id))
+
+    async def _give_up(self, adapter: Adapter, error: EngineError | LearningError) -> None:
+        """Reject what cannot be served; an engine that is away or full is asked again later."""
+        if isinstance(error, EngineUnavailable | EngineBusy):
+            raise error
+        log.warning("learning: %s cannot be served: %s", adapter.name, error)
+        await self._reject(adapter, by="engine", reason=str(error))
+
+    async def _reject(self, adapter: Adapter, *, by: str, reason: str) -> None:
+        """Throw away what waits, and say why, unless somebody decided meanwhile."""
+        async with self._database.begin() as session:
+            fresh = await store.find_adapter(session, adapter.name)
+            if fresh is None or fresh.state != AdapterState.WAITING:
+                return
+            await store.move_adapter(session, fresh, AdapterState.REJECTED, by=by, reasons=[reason])
+            answering = await store.find_answering(session, adapter.channel_id)
+        serves_now, channel_id = answering.name if answering is not None else "", adapter.channel_id
+        event = Event(adapter.name, True, (reason,), serves_now=serves_now, channel_id=channel_id, was_served=False)
+        await self._tell(event)
 
 
 def is_broken(answer: Answer) -> bool:

@@ -59,7 +59,8 @@ class Database:
         try:
             self._url = read_url(url)
             self.is_sqlite = self._url.get_backend_name() == "sqlite"
-            options: dict[str, Any] = {} if self.is_sqlite else {"pool_size": 10, "pool_pre_ping": True}
+            # SQLite's are threads, and opening one costs more than keeping it.
+            options: dict[str, Any] = {"pool_size": 20} if self.is_sqlite else {"pool_size": 10, "pool_pre_ping": True}
             self._engine = create_async_engine(self._url, hide_parameters=True, **options)
         except ModuleNotFoundError as error:
             raise StorageError(

@@ -6,7 +6,20 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -51,6 +64,15 @@ async def accept(session: AsyncSession, arrival: Arrival, *, merge_s: float = 0)
 async def find_ready(session: AsyncSession, *, limit: int, moment: datetime | None = None) -> Sequence[Inbox]:
     """Return the oldest waiting event of each thread in which nothing runs: one at a time per thread, in order."""
     moment = moment or now()
+    values = {"moment": moment, "longest": moment - LONGEST_WAIT, "limit": limit}
+    first: dict[tuple[str, str, str], Inbox] = {}
+    for row in await session.scalars(READY, values):  # two kinds of event can have the same time
+        first.setdefault((row.team_id, row.channel_id, row.thread_ts), row)
+    return list(first.values())
+
+
+def _select_ready() -> Select[tuple[Inbox]]:
+    """Build the statement, once: it is asked for with every event, and building takes longer than asking."""
     thread = (Inbox.team_id, Inbox.channel_id, Inbox.thread_ts)
     # By Slack's own time, not by arrival: two messages of a thread can come in over two connections.
     newest, oldest = func.max(Inbox.ready_at), func.min(Inbox.ready_at)
@@ -58,7 +80,7 @@ async def find_ready(session: AsyncSession, *, limit: int, moment: datetime | No
         select(*thread, func.min(Inbox.ts).label("ts"))
         .where(Inbox.state == InboxState.PENDING)
         .group_by(*thread)
-        .having(or_(newest.is_(None), newest <= moment, oldest <= moment - LONGEST_WAIT))
+        .having(or_(newest.is_(None), newest <= bindparam("moment"), oldest <= bindparam("longest")))
         .subquery()
     )
     running = aliased(Inbox)
@@ -69,17 +91,13 @@ async def find_ready(session: AsyncSession, *, limit: int, moment: datetime | No
         running.thread_ts == Inbox.thread_ts,
     )
     is_head = and_(*(column == heads.c[column.key] for column in (*thread, Inbox.ts)))
-    ready = (
+    return (
         select(Inbox)
         .join(heads, is_head)
         .where(Inbox.state == InboxState.PENDING, ~is_busy, or_(Inbox.attempts < SUSPECT, _is_next_suspect()))
         .order_by(Inbox.id)
-        .limit(limit)
+        .limit(bindparam("limit", type_=Integer))
     )
-    first: dict[tuple[str, str, str], Inbox] = {}
-    for row in await session.scalars(ready):  # two kinds of event can have the same time
-        first.setdefault((row.team_id, row.channel_id, row.thread_ts), row)
-    return list(first.values())
 
 
 def _is_next_suspect() -> ColumnElement[bool]:
@@ -96,6 +114,9 @@ def _is_next_suspect() -> ColumnElement[bool]:
     )
     is_one_running = exists().where(other.state == InboxState.RUNNING, other.attempts > SUSPECT)
     return and_(tuple_(Inbox.team_id, Inbox.channel_id, Inbox.thread_ts).in_(oldest), ~is_one_running)
+
+
+READY = _select_ready()
 
 
 async def claim_ready(session: AsyncSession, *, limit: int, worker_id: str | None = None) -> Sequence[Sequence[Inbox]]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -15,6 +14,7 @@ from bot.slack.turns.admission import Admission
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.asides import Asides
 from bot.slack.turns.duty import Duty
+from bot.slack.turns.shares import Shares
 from bot.slack.workspaces import Workspaces
 from bot.storage import inbox
 from bot.storage.db import Database, is_away
@@ -22,7 +22,6 @@ from bot.storage.hold import holding
 from bot.storage.tables import Inbox, new_id, now
 
 MAX_RUNNING = 64
-MOST_OF_ONE_PERSON = 3  # answers under way, so that others get theirs as well
 BESIDE = (ORDER, Verdict.CROWDED)  # what no answer must hold up
 GRACE_S = 20.0
 LAST_WORDS_S = 3.0
@@ -61,7 +60,7 @@ class Turns:
         self._is_held = False
         self.orders: ThreadOrders | None = None  # who carries out `!NAME`
         self._tasks: set[asyncio.Task[None]] = set()
-        self._shares = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(MOST_OF_ONE_PERSON))
+        self._shares = Shares()
         self._ordered: set[asyncio.Task[None]] = set()  # beside the answers: an order may have to wait for these
 
     def wake(self) -> None:
@@ -221,7 +220,7 @@ class Turns:
             elif self._asides.knows(rows[-1].kind):
                 await self._asides.tell(rows[-1])
             elif not await self._admission.is_refused(rows[-1]):
-                async with self._shares[who(rows[-1].payload)]:  # however many they asked for
+                async with self._shares.of(who(rows[-1].payload)):  # however many they asked for
                     await self._answering.answer(rows, attempts=attempts)
         except DeliveryError:
             raise

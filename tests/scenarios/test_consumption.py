@@ -2,11 +2,14 @@
 
 import asyncio
 
+import pytest
 from aiohttp import web
 from sqlalchemy import select
 
 from bot.playground.person import Person
 from bot.playground.testing import Playground
+from bot.slack.turns import turns
+from bot.slack.turns.shares import MOST
 from bot.storage.db import Database
 from bot.storage.spending_tables import Spending
 from tests.scenarios.conftest import Finished, StartBot
@@ -62,17 +65,22 @@ async def test_orders_work_while_questions_are_too_many(playground: Playground, 
 class Pausing(ForeignServer):
     """Answers nobody before it is told to go on."""
 
-    go = asyncio.Event()
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+        self.asked: list[object] = []
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """Wait, then stream the words."""
+        self.asked.append(await request.json())
         await self.go.wait()
         return await super().chat(request)
 
 
 async def test_a_full_line_is_said_at_once(playground: Playground, start_bot: StartBot) -> None:
     """The next one hears so although no answer ends."""
-    async with serving(Pausing()) as server, start_bot(messages_waiting=2, engine_url=server.url, engine_api_key=""):
+    server = Pausing()
+    async with serving(server), start_bot(messages_waiting=2, engine_url=server.url, engine_api_key=""):
         await playground.wait_for_connection()
         for number in range(2):
             await playground.maya.say(playground.maya.dm, f"hello {number}")
@@ -80,7 +88,23 @@ async def test_a_full_line_is_said_at_once(playground: Playground, start_bot: St
         await playground.wait_until(
             lambda: any("So many messages wait" in text for text in words_for(playground.tom, playground.tom.dm))
         )
-        Pausing.go.set()
+        server.go.set()
+
+
+async def test_whoever_waits_takes_nobodys_place(
+    playground: Playground, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many questions of one person wait for another answer of theirs, the next person's is begun."""
+    monkeypatch.setattr(turns, "MAX_RUNNING", MOST + 1)
+    server = Pausing()
+    async with serving(server), start_bot(engine_url=server.url, engine_api_key=""):
+        await playground.wait_for_connection()
+        for number in range(MOST + 3):
+            await playground.maya.say("random", f"{BOT} hello {number}")
+        await playground.wait_until(lambda: len(server.asked) == MOST)
+        await playground.tom.say("general", f"{BOT} is there room?")
+        await playground.wait_until(lambda: "is there room?" in str(server.asked))
+        server.go.set()
 
 
 async def test_commands_count_too(playground: Playground, start_bot: StartBot) -> None:

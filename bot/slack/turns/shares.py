@@ -1,7 +1,7 @@
 """How many answers one person gets at a time, so that others get theirs as well."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 MOST = 3
@@ -9,10 +9,19 @@ MANY = 5  # of one person waiting: then theirs come one after the other
 
 
 class Shares:
-    """Lets a person's answers begin in the order in which they came here; for one event loop."""
+    """Lets a person's answers begin in the order in which they came here; for one event loop.
 
-    def __init__(self) -> None:
+    *on_wait* hears of each that has to wait, since it needs no place among those that run.
+    """
+
+    def __init__(self, on_wait: Callable[[], None] = lambda: None) -> None:
+        self._on_wait = on_wait
         self._people: dict[str, _Share] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Return how many wait for another answer of their person to end."""
+        return sum(share.waiting for share in self._people.values())
 
     @asynccontextmanager
     async def of(self, person: str) -> AsyncIterator[None]:
@@ -21,6 +30,8 @@ class Shares:
         share.waiting += 1
         try:
             async with share.changed:
+                if not share.has_room():
+                    self._on_wait()
                 await share.changed.wait_for(share.has_room)
                 share.running += 1
         finally:

@@ -60,7 +60,7 @@ class Turns:
         self._is_held = False
         self.orders: ThreadOrders | None = None  # who carries out `!NAME`
         self._tasks: set[asyncio.Task[None]] = set()
-        self._shares = Shares()
+        self._shares = Shares(on_wait=self.wake)
         self._ordered: set[asyncio.Task[None]] = set()  # beside the answers: an order may have to wait for these
 
     def wake(self) -> None:
@@ -142,7 +142,8 @@ class Turns:
         """Begin what is ready; return how long until something else will be, None when nobody knows."""
         if self._poll_s is not None:
             await self._stop()
-        free = 0 if self._is_held else MAX_RUNNING - len(self._tasks)
+        running = len(self._tasks) - self._shares.waiting  # one person's many must not take everybody's places
+        free = 0 if self._is_held else MAX_RUNNING - running
         if free <= 0:
             await self._claim_orders()
             return None

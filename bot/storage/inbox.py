@@ -33,6 +33,7 @@ MESSAGE = "message"
 ANSWERED = (MESSAGE, "again")  # the kinds of events that end in an answer
 CLAIM = "inbox"  # the line in which processes claim, one at a time, so that no two begin in one thread
 MOST_MERGED = 20  # messages of one person are one turn
+NO_THREAD = ""  # of a message that was gone before it came
 LONGEST_WAIT = timedelta(seconds=6)  # after its time, whoever goes on writing is answered all the same
 
 
@@ -208,8 +209,13 @@ async def replace_waiting(
 async def drop_waiting(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> None:
     """Take an event out of the line because its message is gone; one that is being answered loses its text.
 
-    That one still holds its place, so that nothing else begins in the thread before its answer has ended.
+    That one still holds its place, so that nothing else begins in the thread before its answer has ended. One that
+    comes only after its deletion, as Slack may deliver it, finds its place taken.
     """
+    late = Arrival(f"gone:{channel_id}:{ts}", team_id, channel_id, ts, thread_ts=NO_THREAD, kind=MESSAGE, payload={})
+    if await accept(session, late):
+        await turn_away(session, late)
+        return
     row = await _waiting(session, team_id, channel_id, ts)
     if row is not None:
         await finish(session, row.id)
@@ -243,7 +249,8 @@ async def find_known(session: AsyncSession, team_id: str, channel_id: str, *, si
 
 async def list_threads(session: AsyncSession, team_id: str, channel_id: str, *, limit: int = 50) -> Sequence[str]:
     """Return the threads of a channel in which something came in, those of the newest first."""
-    here = select(Inbox.thread_ts).filter_by(team_id=team_id, channel_id=channel_id).where(Inbox.kind == MESSAGE)
+    here = select(Inbox.thread_ts).filter_by(team_id=team_id, channel_id=channel_id, kind=MESSAGE)
+    here = here.where(Inbox.thread_ts != NO_THREAD)
     newest = func.max(Inbox.ts)
     return (await session.scalars(here.group_by(Inbox.thread_ts).order_by(newest.desc()).limit(limit))).all()
 

@@ -193,6 +193,19 @@ async def test_a_turn_without_its_last_message_is_still_one(database: Database) 
     assert await claim(database) == ["Ev1+Ev2"]
 
 
+async def test_a_message_that_comes_after_its_deletion_is_known(database: Database) -> None:
+    """Slack promises no order: nothing of it is stored or answered then; its thread is not one of ours."""
+    async with database.begin() as session:
+        await inbox.drop_waiting(session, "T1", "C1", ts="100.000")
+        await inbox.drop_waiting(session, "T1", "C1", ts="100.000")
+
+    assert not await put(database)
+    assert await claim(database) == []
+    async with database.read() as session:
+        assert await inbox.list_threads(session, "T1", "C1") == []
+        assert await inbox.count_waiting(session) == 0
+
+
 async def test_what_was_begun_twice_in_vain_is_begun_alone(database: Database) -> None:
     """Of several that may have ended the process one runs at a time, the oldest first; others go on beside it."""
     for number in (1, 2, 3):

@@ -32,6 +32,7 @@ from bot.storage.answers import (
 from bot.storage.askings import find_asking, save_asking
 from bot.storage.db import Database
 from bot.storage.files import announce_files, forget_files, load_thread_files, record_use
+from bot.storage.inbox import find_gone
 from bot.storage.personas import find_persona
 from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, now
@@ -94,11 +95,17 @@ class Assistant:
         self._sees_images = sees_images  # None: as the model's server says
 
     async def begin(self, question: Question) -> Draft | None:
-        """Store the question and begin its answer; None when it has had its visible outcome.
+        """Store the question and begin its answer; None when it has had its visible outcome, or was deleted.
 
         Of somebody who wants nothing stored only the rows are: their words are in the draft alone.
         """
         async with self._database.begin() as session:
+            here, stamps = question.place, [part.ts for part in question.parts]
+            gone = await find_gone(session, here.team_id, here.channel_id, stamps)
+            parts = tuple(part for part in question.parts if part.ts not in gone)
+            if not parts:
+                return None
+            question = replace(parts[-1], before=parts[:-1], put=question.put)
             wish = await load_preferences(session, question.user_id)
             thread = await join_thread(session, question.place, audience=question.audience)
             for part in question.parts:  # the last one carries the answer

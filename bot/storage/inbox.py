@@ -200,9 +200,10 @@ async def turn_away(session: AsyncSession, arrival: Arrival) -> None:
 async def replace_waiting(
     session: AsyncSession, team_id: str, channel_id: str, *, ts: str, message: dict[str, Any]
 ) -> None:
-    """Let an event that waits say what its author has made of it since."""
-    row = await _waiting(session, team_id, channel_id, ts)
-    if row is not None:
+    """Let an event say what its author has made of it since, also one whose answer has not begun yet."""
+    here = {"team_id": team_id, "channel_id": channel_id, "ts": ts, "kind": MESSAGE}
+    row = await session.scalar(select(Inbox).filter_by(**here).where(Inbox.state != InboxState.DONE))
+    if row is not None and row.payload:
         row.payload = {**row.payload, "event": {**row.payload["event"], **message, "subtype": None}}
 
 
@@ -256,10 +257,16 @@ async def list_threads(session: AsyncSession, team_id: str, channel_id: str, *, 
 
 
 async def still_there(session: AsyncSession, rows: Sequence[Inbox]) -> Sequence[Inbox]:
-    """Return those of some claimed events whose message was not deleted since."""
-    known = await session.execute(select(Inbox.id, Inbox.payload).where(Inbox.id.in_([row.id for row in rows])))
-    there = {row[0] for row in known if row[1]}
-    return [row for row in rows if row.id in there]
+    """Return those of some claimed events whose message was not deleted since, as they stand now."""
+    known = select(Inbox).where(Inbox.id.in_([row.id for row in rows])).execution_options(populate_existing=True)
+    there = {row.id: row for row in await session.scalars(known) if row.payload}
+    return [there[row.id] for row in rows if row.id in there]
+
+
+async def find_gone(session: AsyncSession, team_id: str, channel_id: str, stamps: Collection[str]) -> set[str]:
+    """Return which messages that are being answered were deleted, by their times in Slack."""
+    here = select(Inbox).filter_by(team_id=team_id, channel_id=channel_id, kind=MESSAGE, state=InboxState.RUNNING)
+    return {row.ts for row in await session.scalars(here.where(Inbox.ts.in_(stamps))) if not row.payload}
 
 
 async def _waiting(session: AsyncSession, team_id: str, channel_id: str, ts: str) -> Inbox | None:

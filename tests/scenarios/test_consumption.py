@@ -12,6 +12,7 @@ from bot.slack.turns import turns
 from bot.slack.turns.shares import MOST
 from bot.storage.db import Database
 from bot.storage.spending_tables import Spending
+from bot.storage.tables import Inbox, InboxState, Message
 from tests.scenarios.conftest import Finished, StartBot
 from tests.scenarios.test_foreign_engine import ForeignServer, serving
 
@@ -105,6 +106,39 @@ async def test_whoever_waits_takes_nobodys_place(
         await playground.tom.say("general", f"{BOT} is there room?")
         await playground.wait_until(lambda: "is there room?" in str(server.asked))
         server.go.set()
+
+
+async def test_what_waits_is_answered_as_it_stands_in_the_end(
+    playground: Playground, start_bot: StartBot, rows: Database
+) -> None:
+    """A question that is deleted while others of its author are answered is not stored; an edited one has its words."""
+    server, maya = Pausing(), playground.maya
+    async with serving(server), start_bot(engine_url=server.url, engine_api_key=""):
+        await playground.wait_for_connection()
+        asked = [await maya.say(maya.dm, f"hello {number}") for number in range(MOST + 2)]
+        await until_running(rows, len(asked))
+        await maya.edit(maya.dm, asked[-2], "something else")
+        await maya.delete(maya.dm, asked[-1])
+        await until_running(rows, 2, "something else", "")
+        server.go.set()
+        await playground.wait_for_reply(maya.dm, asked[-2])
+        await until_running(rows, 0)
+    async with rows.read() as session:
+        stored = set(await session.scalars(select(Message.text)))
+    assert stored == {*(f"hello {number}" for number in range(MOST)), "something else"}
+
+
+async def until_running(rows: Database, count: int, *texts: str) -> None:
+    """Wait until *count* questions are under way, of all or of those that say *texts* now."""
+    said: list[str] = []
+    for _ in range(500):
+        async with rows.read() as session:
+            found = list(await session.scalars(select(Inbox.payload).where(Inbox.state == InboxState.RUNNING)))
+        said = [payload.get("event", {}).get("text", "") for payload in found]
+        if sum(not texts or text in texts for text in said) == count:
+            return
+        await asyncio.sleep(0.02)
+    raise TimeoutError(f"{said} instead of {count}")
 
 
 async def test_commands_count_too(playground: Playground, start_bot: StartBot) -> None:

@@ -206,6 +206,16 @@ async def test_a_message_that_comes_after_its_deletion_is_known(database: Databa
         assert await inbox.count_waiting(session) == 0
 
 
+async def test_what_is_deleted_while_it_is_answered_is_known_to_be_gone(database: Database) -> None:
+    """Its words are gone from the row, and nobody stores them anew; what waits or stands is not gone."""
+    await put(database)
+    await put(database, event_id="Ev2", ts="101.000", thread_ts="101.000")
+    await claim(database)
+    async with database.begin() as session:
+        await inbox.drop_waiting(session, "T1", "C1", ts="100.000")
+        assert await inbox.find_gone(session, "T1", "C1", ["100.000", "101.000", "102.000"]) == {"100.000"}
+
+
 async def test_what_was_begun_twice_in_vain_is_begun_alone(database: Database) -> None:
     """Of several that may have ended the process one runs at a time, the oldest first; others go on beside it."""
     for number in (1, 2, 3):

@@ -203,12 +203,15 @@ class Turns:
 
     async def _bring(self, rows: Sequence[Inbox], *, attempts: int) -> None:
         claimed = [row.id for row in rows]
-        async with self._database.read() as session:
-            rows = await inbox.still_there(session, rows)
-        if rows:
+        if rows := await self._look(rows):
             await self._answer(rows, attempts=attempts)
         async with self._database.begin() as session:
             await inbox.finish(session, claimed)
+
+    async def _look(self, rows: Sequence[Inbox]) -> Sequence[Inbox]:
+        """Return events as they stand now: people edit and delete what waits."""
+        async with self._database.read() as session:
+            return await inbox.still_there(session, rows)
 
     async def _answer(self, rows: Sequence[Inbox], *, attempts: int) -> None:
         is_gone = self._workspaces is not None and await self._workspaces.enter(rows[-1].team_id) is None
@@ -222,7 +225,8 @@ class Turns:
                 await self._asides.tell(rows[-1])
             elif not await self._admission.is_refused(rows[-1]):
                 async with self._shares.of(who(rows[-1].payload)):  # however many they asked for
-                    await self._answering.answer(rows, attempts=attempts)
+                    if rows := await self._look(rows):  # others may have been answered before it, for minutes
+                        await self._answering.answer(rows, attempts=attempts)
         except DeliveryError:
             raise
         except Exception as error:

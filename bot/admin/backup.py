@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ OF_RUNS = (
     *("adapter.gguf", "mixed.gguf", "manifest.jsonl", "plan.json", "outcome.json", "data.json", "card.md"),
     *("curves.png", "data.png", "report.html"),
 )
+OF_A_RUN = re.compile(r"learning/runs/[0-9]+/[^/]+")
 OTHERS = ("model.json", "learning/pinned.toml")
 
 log = logging.getLogger(__name__)
@@ -86,6 +88,11 @@ def _list_files(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in [*runs, *(folder / name for name in OTHERS)]:
         if path.is_file() and not path.is_symlink():
             yield str(path.relative_to(folder)), path
+
+
+def may_hold(name: str) -> bool:
+    """Return whether a backup may hold a file of this name: nothing else is put back, whatever a manifest says."""
+    return name in {DATABASE, *OTHERS} or OF_A_RUN.fullmatch(name) is not None
 
 
 class _Hashing:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bot.admin.backup import DATABASE, FORMAT, MANIFEST, Backup
+from bot.admin.backup import DATABASE, FORMAT, MANIFEST, Backup, may_hold
 from bot.errors import StorageError
 from bot.storage import adapters, runs
 from bot.storage.audit import forgotten_since, record
@@ -74,6 +74,7 @@ def unpacked(source: Path, *, beside: Path) -> Iterator[tuple[Path, Backup]]:
             with tarfile.open(source, "r:gz") as archive:
                 archive.extractall(scratch, filter="data")
             backup = read_manifest((scratch / MANIFEST).read_text(encoding="utf-8"))
+            _check_names(scratch, backup)
             for file, sha256 in backup.files.items():
                 with (scratch / file).open("rb") as opened:
                     if file_digest(opened, "sha256").hexdigest() != sha256:
@@ -83,6 +84,14 @@ def unpacked(source: Path, *, beside: Path) -> Iterator[tuple[Path, Backup]]:
         if backup.copy.kind == "sqlite" and examine_sqlite(scratch / DATABASE) != backup.copy:
             raise StorageError(f"{source} is damaged: its rows are not those that were backed up.")
         yield scratch, backup
+
+
+def _check_names(scratch: Path, backup: Backup) -> None:
+    """Refuse files that the manifest does not name or that no backup holds: they would be put back as well."""
+    there = {str(path.relative_to(scratch)) for path in scratch.rglob("*") if not path.is_dir()}
+    foreign = (there ^ {*backup.files, MANIFEST}) | {name for name in backup.files if not may_hold(name)}
+    if foreign:
+        raise ValueError(f"what it holds is not what a backup holds: {min(foreign)}")
 
 
 def read_manifest(text: str) -> Backup:

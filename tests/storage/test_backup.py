@@ -148,7 +148,7 @@ async def test_nothing_is_overwritten_by_mistake_and_what_was_deleted_stays_dele
     assert names(tmp_path / "learning/runs/1") == []
 
 
-@pytest.mark.parametrize("fault", ["cut", "changed", "foreign", "rows", "later"])
+@pytest.mark.parametrize("fault", ["cut", "changed", "foreign", "rows", "later", "more", "other"])
 async def test_a_damaged_backup_replaces_nothing(fault: str, tmp_path: Path) -> None:
     """It is seen before anything is touched."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
@@ -169,6 +169,12 @@ async def test_a_damaged_backup_replaces_nothing(fault: str, tmp_path: Path) -> 
             copy, path = examine_sqlite(tmp_path / "x" / "database"), tmp_path / "x" / "manifest.json"
             manifest = json.loads(path.read_text()) | {"copy": asdict(copy)}
             manifest["files"]["database"] = sha256((tmp_path / "x" / "database").read_bytes()).hexdigest()
+            path.write_text(json.dumps(manifest))
+        elif fault in {"more", "other"}:  # a file that would take the place of the database; "other": it is named, too
+            (tmp_path / "x" / "test.db").write_text("no database")
+            path = tmp_path / "x" / "manifest.json"
+            manifest = json.loads(path.read_text())
+            manifest["files"] |= {"test.db": sha256(b"no database").hexdigest()} if fault == "other" else {}
             path.write_text(json.dumps(manifest))
         elif fault == "changed":
             (tmp_path / "x" / "learning/runs/1/adapter.gguf").write_text("another")

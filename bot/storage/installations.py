@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage import audit
@@ -76,6 +76,8 @@ async def drop_installation(session: AsyncSession, *, team_id: str, enterprise_i
     )
     await session.execute(delete(ChannelPersona).where(ChannelPersona.team_id.in_(teams)))
     await session.execute(delete(Inbox).where(Inbox.team_id.in_(teams), Inbox.state == InboxState.PENDING))
+    under_way = update(Inbox).where(Inbox.team_id.in_(teams), Inbox.state == InboxState.RUNNING)
+    await session.execute(under_way.values(payload={}))  # of what has not begun yet nothing is stored any more
     await session.execute(delete(OrgTeam).where(OrgTeam.team_id.in_(teams)))
     audit.record(session, "uninstalled", by="slack", target=team_id or enterprise_id)
 

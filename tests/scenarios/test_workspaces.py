@@ -17,13 +17,14 @@ from bot.playground.person import Person
 from bot.playground.testing import Playground
 from bot.settings import Settings
 from bot.slack.calls import Calls
+from bot.slack.turns.shares import MOST
 from bot.slack.workspaces import Workspace, Workspaces, own_user_id, serving
 from bot.storage.db import Database
 from bot.storage.installations import Installed, find_installation, note_team, relock_installations, save_installation
 from bot.storage.installing_tables import Installation
 from bot.storage.keyring import Keyring, make_key
 from bot.storage.personas import choose_persona, find_persona
-from bot.storage.tables import Thread
+from bot.storage.tables import Answer, AnswerState, Inbox, InboxState, Message, Thread
 from tests.scenarios.conftest import Finished, StartBot
 
 pytestmark = pytest.mark.filterwarnings("ignore:BasicAuth is deprecated")  # Slack's SDK still uses it
@@ -97,6 +98,39 @@ async def test_a_second_workspace_installs_uses_and_removes_it(
     async with rows.read() as session:
         teams = sorted(set(await session.scalars(select(Thread.team_id))))
     assert teams == ["T0PLAYGRND", "T0SECOND"]
+
+
+async def test_what_waits_when_it_is_removed_is_not_stored(
+    playground: Playground, start_bot: StartBot, rows: Database
+) -> None:
+    """Questions that wait for another answer of their author leave nothing behind where the app is gone."""
+    second = playground.second
+    zoe = Person(second.hub, "U0ZOE")
+    async with start_bot(**OAUTH) as bot:
+        await playground.wait_for_connection()
+        await install(playground, bot)
+        playground.fault("latency", seconds=1.0, methods="chat.*")
+        for number in range(MOST + 2):
+            await zoe.say(zoe.dm, f"hello {number}")
+        await finished_or_begun(rows, MOST)
+        await second.uninstall()
+        await gone(rows)
+        playground.fault("latency", enabled=False)
+        await finished_or_begun(rows, 0)
+    async with rows.read() as session:
+        assert len(list(await session.scalars(select(Message)))) == MOST
+
+
+async def finished_or_begun(rows: Database, count: int) -> None:
+    """Wait until *count* answers are being written, and nothing is under way where that is none."""
+    for _ in range(1000):
+        async with rows.read() as session:
+            writing = list(await session.scalars(select(Answer).where(Answer.state == AnswerState.WRITING)))
+            under_way = list(await session.scalars(select(Inbox).where(Inbox.state != InboxState.DONE)))
+        if len(writing) == count and (count or not under_way):
+            return
+        await asyncio.sleep(0.02)
+    raise TimeoutError(f"{len(writing)} answers, {len(under_way)} under way")
 
 
 async def gone(rows: Database) -> None:

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import file_digest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,7 @@ from bot.storage.db import Database, check_known, open_database
 from bot.storage.erasures import load_erasures
 from bot.storage.forgetting import erase_again
 from bot.storage.learning_tables import RunState
+from bot.storage.tables import now
 
 UNDER_WAY = "It was under way when the backup was made that was restored."
 
@@ -99,9 +100,12 @@ def read_manifest(text: str) -> Backup:
     found: dict[str, Any] = json.loads(text)
     if found["format"] != FORMAT:
         raise ValueError(f"its form is {found['format']}, and this version reads {FORMAT}")
+    made_at = datetime.fromisoformat(found["made_at"]).astimezone(UTC)
+    if made_at > now() + timedelta(days=1):  # what was deleted since would not be
+        raise ValueError(f"it says that it was made in the future, {made_at:%Y-%m-%d}")
     return Backup(
         **{name: found[name] for name in ("folder", "files")},
-        made_at=datetime.fromisoformat(found["made_at"]),
+        made_at=made_at,
         copy=Copy(**found["copy"]),
     )
 

@@ -72,7 +72,7 @@ async def find_ready(session: AsyncSession, *, limit: int, moment: datetime | No
     return list(first.values())
 
 
-def _select_ready() -> Select[tuple[Inbox]]:
+def _select_ready() -> Select[Inbox]:
     """Build the statement, once: it is asked for with every event, and building takes longer than asking."""
     thread = (Inbox.team_id, Inbox.channel_id, Inbox.thread_ts)
     # By Slack's own time, not by arrival: two messages of a thread can come in over two connections.
@@ -257,9 +257,9 @@ async def list_threads(session: AsyncSession, team_id: str, channel_id: str, *, 
 
 
 async def still_there(session: AsyncSession, rows: Sequence[Inbox]) -> Sequence[Inbox]:
-    """Return those of some claimed events whose message was not deleted since, as they stand now."""
+    """Return those of some claimed events that are still wanted, as they stand now: not deleted, not stopped."""
     known = select(Inbox).where(Inbox.id.in_([row.id for row in rows])).execution_options(populate_existing=True)
-    there = {row.id: row for row in await session.scalars(known) if row.payload}
+    there = {row.id: row for row in await session.scalars(known) if row.payload and not row.is_stopping}
     return [there[row.id] for row in rows if row.id in there]
 
 

@@ -318,7 +318,10 @@ async def test_shadow_waits_no_longer_than_a_day_and_looks_at_nothing_foreign(
     watch = watching(rows, rollout, heard, shadow_answers=5)
     await serve_answers(rows, engine, adapter, 0, 5, audience=Audience.SHARED)
     await watch.look()
-    assert await seen_of(rows, adapter) == Seen()
+    assert (await seen_of(rows, adapter)).answers == 0
+    await serve_answers(rows, engine, adapter, 5, 10, text="la " * 200)  # as it was asked to
+    await watch.look()
+    assert (await seen_of(rows, adapter)).answers == 0
     assert await state_of(rows, adapter.name) == "waiting"
 
     async with rows.begin() as session:
@@ -340,6 +343,7 @@ async def serve_answers(
     *,
     tokens: int = 150,
     audience: Audience = Audience.PUBLIC,
+    text: str = "An answer.",
 ) -> None:
     """Store answers of the base to questions of today, with the tokens of their prompts."""
     prompt = await engine.tokenize_chat(MESSAGES)
@@ -349,7 +353,7 @@ async def serve_answers(
             await answered(
                 session,
                 message,
-                "An answer.",
+                text,
                 audience=audience,
                 model_sha256=adapter.base_sha256,
                 prompt_token_ids=list(prompt),

@@ -115,8 +115,7 @@ async def test_what_waits_is_answered_as_it_stands_in_the_end(
     server, maya = Pausing(), playground.maya
     async with serving(server), start_bot(engine_url=server.url, engine_api_key=""):
         await playground.wait_for_connection()
-        asked = [await maya.say(maya.dm, f"hello {number}") for number in range(MOST + 2)]
-        await until_running(rows, len(asked))
+        asked = await ask_too_many(playground, server, rows, waiting=2)
         await maya.edit(maya.dm, asked[-2], "something else")
         await maya.delete(maya.dm, asked[-1])
         await until_running(rows, 2, "something else", "")
@@ -126,6 +125,35 @@ async def test_what_waits_is_answered_as_it_stands_in_the_end(
     async with rows.read() as session:
         stored = set(await session.scalars(select(Message.text)))
     assert stored == {*(f"hello {number}" for number in range(MOST)), "something else"}
+
+
+async def test_what_waits_can_be_stopped(playground: Playground, start_bot: StartBot, rows: Database) -> None:
+    """`!stop` in the thread of a question that waits for others of its author: it is neither answered nor stored."""
+    server, maya = Pausing(), playground.maya
+    async with serving(server), start_bot(engine_url=server.url, engine_api_key=""):
+        await playground.wait_for_connection()
+        asked = await ask_too_many(playground, server, rows, waiting=1)
+        await maya.say(maya.dm, "!stop", asked[-1])
+        for _ in range(500):
+            async with rows.read() as session:
+                if await session.scalar(select(Inbox.is_stopping).filter_by(ts=asked[-1])):
+                    break
+            await asyncio.sleep(0.02)
+        server.go.set()
+        await until_running(rows, 0)
+    async with rows.read() as session:
+        stored = set(await session.scalars(select(Message.text)))
+    assert stored == {f"hello {number}" for number in range(MOST)}
+
+
+async def ask_too_many(playground: Playground, server: Pausing, rows: Database, *, waiting: int) -> list[str]:
+    """Have Maya ask as much as is answered side by side, and then some that wait; return the times of all."""
+    maya = playground.maya
+    asked = [await maya.say(maya.dm, f"hello {number}") for number in range(MOST)]
+    await playground.wait_until(lambda: len(server.asked) == MOST)
+    asked += [await maya.say(maya.dm, f"hello {number}") for number in range(MOST, MOST + waiting)]
+    await until_running(rows, len(asked))
+    return asked
 
 
 async def until_running(rows: Database, count: int, *texts: str) -> None:

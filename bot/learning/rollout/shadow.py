@@ -5,7 +5,7 @@ The prompts are those that were served just now, token by token. Of the answers 
 
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -112,6 +112,8 @@ class Shadow:
 
     async def _answer(self, name: str, material: Material, seen: Seen, *, room: int | None) -> Seen:
         """Answer one question, at the lowest priority; an engine that is away or full raises, and is asked later."""
+        if is_looping(material.text):  # so would any model's: somebody asked for it
+            return replace(seen, last=material.answer_id)
         longest = round(LENGTHS[1] * len(material.completion_ids)) + 16
         if room is not None:
             longest = min(longest, room - len(material.prompt_ids))

@@ -1,4 +1,4 @@
-"""Answers that other processes are writing: found in the inbox that all share, and asked there to end."""
+"""Answers that another process writes, or that wait for their turn in this one: asked in the inbox to end."""
 
 from collections.abc import Awaitable, Callable
 
@@ -19,8 +19,6 @@ class Elsewhere:
 
         None when nothing is written there, False when it is not theirs to end.
         """
-        if self._database.is_sqlite:  # there is no other process
-            return None
         async with self._database.read() as session:
             rows = await find_running(session, channel_id)
         rows = [row for row in rows if row.thread_ts == thread_ts or (not thread_ts and speaker_of(row) == user_id)]

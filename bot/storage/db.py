@@ -59,8 +59,9 @@ class Database:
         try:
             self._url = read_url(url)
             self.is_sqlite = self._url.get_backend_name() == "sqlite"
-            # SQLite's are threads, and opening one costs more than keeping it.
-            options: dict[str, Any] = {"pool_size": 20} if self.is_sqlite else {"pool_size": 10, "pool_pre_ping": True}
+            options: dict[str, Any] = {"pool_size": 10, "pool_pre_ping": True}
+            if self.is_sqlite:  # its connections are threads, and opening one costs more than keeping it
+                options = {} if self._url.database in {None, "", ":memory:"} else {"pool_size": 20}
             self._engine = create_async_engine(self._url, hide_parameters=True, **options)
         except ModuleNotFoundError as error:
             raise StorageError(

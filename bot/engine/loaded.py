@@ -33,7 +33,7 @@ from bot.errors import ModelFileError
 
 log = logging.getLogger(__name__)
 
-RETRIES = 3
+RETRIES = 6
 RETRY_SHARE = 0.75
 PICTURES_PER_CONTEXT, LEAST_PICTURE = 4, 256  # what a model with pictures of any size may make of one
 

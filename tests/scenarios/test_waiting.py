@@ -11,7 +11,7 @@ from bot.engine.types import QueuePlace
 from bot.playground.testing import Playground
 from bot.settings import STARTER_MODEL
 from bot.slack.turns import place as module
-from bot.slack.turns import turns
+from bot.slack.turns import shares
 from bot.slack.turns.place import render_place
 from bot.storage.tables import AnswerState
 from tests.scenarios.conftest import Finished, StartBot
@@ -40,7 +40,8 @@ def test_a_place_is_said_in_words(place: QueuePlace | None, words: str) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let places be shown at once and often, and all questions wait together, for the starter answers in a second."""
-    monkeypatch.setattr(turns, "MOST_OF_ONE_PERSON", QUESTIONS_EACH)
+    monkeypatch.setattr(shares, "MOST", QUESTIONS_EACH)
+    monkeypatch.setattr(shares, "MANY", QUESTIONS_EACH)
     monkeypatch.setattr(module, "PATIENCE_S", 0.0)
     monkeypatch.setattr(module, "FASTEST_S", 0.1)
 

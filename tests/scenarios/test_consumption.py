@@ -178,6 +178,7 @@ async def test_commands_count_too(playground: Playground, start_bot: StartBot) -
         await playground.wait_until(
             lambda: any(TOO_MUCH in str(word) for word in playground.maya.ephemerals("general"))
         )
+        await playground.wait_until(lambda: str(playground.maya.ephemerals("general")).count("for you alone") >= 2)
 
 
 async def test_tools_count_in_the_budgets(playground: Playground, start_bot: StartBot, rows: Database) -> None:

@@ -80,6 +80,7 @@ def build_slack_app(
     *commands* are those that need what only the composition root has; *folder* is where data are kept.
     """
     app = _build_bolt(client, identity=identity, workspaces=workspaces, signing_secret=signing_secret)
+    app.listener_runner.listener_start_handler = turns.listeners
     _register_door(app, intake, speech, access, workspaces, database=database, calls=calls)
     _register_turns(app, turns, answering, access, directory, database=database, calls=calls)
     form = ChannelForm(database, calls, access, learning)

@@ -38,7 +38,6 @@ from bot.storage.hold import check_hold
 from bot.storage.sealing import seal_audit
 
 BACKUPS = "backups"  # the folder of copies, beside an SQLite file
-CLOSING, CLOSING_S = "_terminate_graceful_close", 1.0  # SQLAlchemy's name for it
 BUSY_TIMEOUT_MS = 15_000
 READS = "apprentice_reads"
 MIGRATING = 0x617070  # the number of PostgreSQL's lock under which one process at a time migrates
@@ -148,17 +147,8 @@ class Database:
         return self._url.render_as_string(hide_password=True)
 
     async def close(self) -> None:
-        """Close every connection.
-
-        One whose user was cancelled twice is stopped by SQLAlchemy, and the task that was to close it waits for ever.
-        """
+        """Close every connection."""
         await self._engine.dispose()
-        left = {task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__name__", "") == CLOSING}
-        if left:
-            _done, left = await asyncio.wait(left, timeout=CLOSING_S)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
 
 
 def is_away(error: BaseException) -> bool:

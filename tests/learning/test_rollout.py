@@ -24,6 +24,7 @@ from tests.builders import answered, said
 from tests.engine.tiny_adapter import write_tiny_adapter
 
 MESSAGES = [{"role": "user", "content": "hello"}]
+WAITING = {"state": AdapterState.WAITING, "watch": {"decision": "promote"}}
 
 
 @pytest.fixture
@@ -230,10 +231,7 @@ async def test_a_canary_that_nobody_disliked_becomes_active(
     await watch.look()
     assert await state_of(rows, adapter.name) == "canary", "its time has not come"
 
-    async with rows.begin() as session:
-        fresh = await store.find_adapter(session, adapter.name)
-        assert fresh is not None
-        fresh.changed_at = now() - timedelta(hours=25)
+    await let_a_day_pass(rows, adapter)
     await watch.look()
 
     assert await state_of(rows, adapter.name) == "active"
@@ -246,8 +244,7 @@ async def test_what_nobody_objected_to_is_served_or_says_why_not(
     """When the time for objections is over it answers everybody, and a report tells; a damaged one is rejected."""
     heard: list[Event] = []
     rollout = Rollout(rows, engine)
-    long_ago = now() - timedelta(hours=2)
-    waits = {"state": AdapterState.WAITING, "watch": {"decision": "promote"}, "changed_at": long_ago}
+    waits = WAITING | {"changed_at": now() - timedelta(hours=2)}
     bad = await add_adapter(rows, tmp_path, model, 1, **waits)
     await add_adapter(rows, tmp_path, model, 2, **waits)
     flip_a_bit(Path(bad.path))
@@ -271,8 +268,7 @@ async def test_what_waits_answers_in_shadow_first(
     """It is served when it answered as many questions of the day as were asked for; nobody hears its answers."""
     heard: list[Event] = []
     rollout = Rollout(rows, engine)
-    waits = {"state": AdapterState.WAITING, "watch": {"decision": "promote"}}
-    adapter = await add_adapter(rows, tmp_path, model, 1, **waits)
+    adapter = await add_adapter(rows, tmp_path, model, 1, **WAITING)
     watch = watching(rows, rollout, heard, shadow_answers=7)
     await serve_answers(rows, engine, adapter, 0, 4)
     await watch.look()
@@ -296,8 +292,7 @@ async def test_what_fails_in_shadow_is_thrown_away(
     """Nobody ever got it; whoever is told hears why."""
     heard: list[Event] = []
     rollout = Rollout(rows, engine)
-    waits = {"state": AdapterState.WAITING, "watch": {"decision": "promote"}}
-    adapter = await add_adapter(rows, tmp_path, model, 1, **waits)
+    adapter = await add_adapter(rows, tmp_path, model, 1, **WAITING)
     # What was served is a tenth of what it says: everything is cut at five times the length, and counted as too long.
     await serve_answers(rows, engine, adapter, 0, 5, tokens=1)
     await watching(rows, rollout, heard, shadow_answers=5).look()
@@ -313,8 +308,7 @@ async def test_shadow_waits_no_longer_than_a_day_and_looks_at_nothing_foreign(
     """Where another organisation reads along no adapter answers, not even unseen; with no question it is served."""
     heard: list[Event] = []
     rollout = Rollout(rows, engine)
-    waits = {"state": AdapterState.WAITING, "watch": {"decision": "promote"}}
-    adapter = await add_adapter(rows, tmp_path, model, 1, **waits)
+    adapter = await add_adapter(rows, tmp_path, model, 1, **WAITING)
     watch = watching(rows, rollout, heard, shadow_answers=5)
     await serve_answers(rows, engine, adapter, 0, 5, audience=Audience.SHARED)
     await watch.look()
@@ -324,14 +318,19 @@ async def test_shadow_waits_no_longer_than_a_day_and_looks_at_nothing_foreign(
     assert (await seen_of(rows, adapter)).answers == 0
     assert await state_of(rows, adapter.name) == "waiting"
 
-    async with rows.begin() as session:
-        fresh = await store.find_adapter(session, adapter.name)
-        assert fresh is not None
-        fresh.changed_at = now() - timedelta(hours=25)
+    await let_a_day_pass(rows, adapter)
     await watch.look()
 
     assert await state_of(rows, adapter.name) == "active"
     assert "Nobody asked anything" in heard[0].reasons[0]
+
+
+async def let_a_day_pass(rows: Database, adapter: Adapter) -> None:
+    """Let an adapter stand where it stands since more than a day."""
+    async with rows.begin() as session:
+        fresh = await store.find_adapter(session, adapter.name)
+        assert fresh is not None
+        fresh.changed_at = now() - timedelta(hours=25)
 
 
 async def serve_answers(

@@ -1,6 +1,5 @@
 """The database as a whole: built by migrations, equal to the tables, clear when it cannot be used."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -78,27 +77,3 @@ async def test_a_database_that_cannot_be_used_is_named(url: str, named: str) -> 
 
     assert named in str(raised.value)
     assert "hunter2" not in str(raised.value)
-
-
-async def test_whoever_is_cancelled_twice_leaves_no_task_behind(tmp_path: Path) -> None:
-    """SQLAlchemy closes the connection of a cancelled user in a task of its own, and forgets it at the second time."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
-    slow = text(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT count(*) FROM n"
-    )
-
-    async def count() -> None:
-        async with database.read() as session:
-            await session.execute(slow)
-
-    before = asyncio.all_tasks()
-    for pause in (0.0, 0.001, 0.01, 0.05):
-        task = asyncio.create_task(count())
-        await asyncio.sleep(0.1)
-        task.cancel()
-        await asyncio.sleep(pause)
-        task.cancel()
-        await asyncio.wait([task])
-    await database.close()
-
-    assert asyncio.all_tasks() == before

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from bot.errors import DeliveryError
 from bot.slack.commands.bang import ORDER
 from bot.slack.commands.thread_orders import ThreadOrders
+from bot.slack.listeners import Listeners
 from bot.slack.people.gating import Verdict
 from bot.slack.people.speech import Speech, who
 from bot.slack.turns.admission import Admission
@@ -59,6 +60,7 @@ class Turns:
         self._wake = asyncio.Event()
         self._is_held = False
         self.orders: ThreadOrders | None = None  # who carries out `!NAME`
+        self.listeners = Listeners()  # which a stop waits for as well
         self._tasks: set[asyncio.Task[None]] = set()
         self._shares = Shares(on_wait=self.wake)
         self._ordered: set[asyncio.Task[None]] = set()  # beside the answers: an order may have to wait for these
@@ -106,13 +108,15 @@ class Turns:
                 keeping.cancel()
 
     async def _wind_down(self) -> None:
-        """Let the answers under way end, if they do so soon; the others go on in the next process."""
-        under_way = self._tasks | self._ordered
+        """Let what is under way end, if it does so soon; other answers go on in the next process."""
+        under_way = self._tasks | self._ordered | self.listeners.under_way
         try:
             if under_way:
                 await asyncio.wait(under_way, timeout=GRACE_S)
         finally:
             self._let_go()
+            for task in self.listeners.under_way:
+                task.cancel()
             if under_way:
                 await asyncio.wait(under_way, timeout=LAST_WORDS_S)
             await self._duty.end()

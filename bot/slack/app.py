@@ -80,7 +80,6 @@ def build_slack_app(
     *commands* are those that need what only the composition root has; *folder* is where data are kept.
     """
     app = _build_bolt(client, identity=identity, workspaces=workspaces, signing_secret=signing_secret)
-    app.listener_runner.listener_start_handler = turns.listeners
     _register_door(app, intake, speech, access, workspaces, database=database, calls=calls)
     _register_turns(app, turns, answering, access, directory, database=database, calls=calls)
     form = ChannelForm(database, calls, access, learning)
@@ -145,6 +144,7 @@ def _register_turns(
     calls: Calls,
 ) -> None:
     """Register what people do with questions and answers."""
+    app.listener_runner.listener_start_handler = turns.listeners  # a stop waits for them
     edits = Edits(database, turns, answering=answering, calls=calls)
     register_edits(app, edits)
     register_changes(app, database=database, answering=answering, directory=directory, edits=edits)

@@ -12,6 +12,7 @@ ApprenticeError
 │   └── ModelFileError     the model file is missing, damaged or of an unknown kind
 ├── AdminError             what an admin asked for cannot be done; the sentence says why and what to do
 ├── LearningError          what was learned cannot become an adapter; the sentence names the cause and the mend
+├── QuestionChanged        edited while its answer was about to begin: read it again
 └── DeliveryError          Slack did not take an answer in any form
 
 A docstring is the sentence that a person sees when nothing better is known; only `bot/slack` and `bot/cli` show it.
@@ -87,6 +88,10 @@ class AdminError(ApprenticeError):
 
 class LearningError(ApprenticeError):
     """What was learned cannot become an adapter."""
+
+
+class QuestionChanged(ApprenticeError):  # noqa: N818 - reads as a state, not as a mistake
+    """The question was edited just now."""
 
 
 class DeliveryError(ApprenticeError):

@@ -39,6 +39,7 @@ class Question:
     files: tuple[SharedFile, ...] = ()
     before: tuple["Question", ...] = ()
     put: Put = field(default_factory=Put)
+    edited_ts: str = ""  # of its newest edit in Slack
 
     @property
     def parts(self) -> tuple["Question", ...]:

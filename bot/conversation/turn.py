@@ -19,7 +19,14 @@ from bot.conversation.prompt_book import Opening, PromptBook
 from bot.conversation.tracing import prompt_to_keep, save_making
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions, QueuePlace
-from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
+from bot.errors import (
+    ContextOverflow,
+    EngineBusy,
+    EngineError,
+    EngineUnavailable,
+    QuestionChanged,
+    UnknownModel,
+)
 from bot.storage.answers import (
     begin_answer,
     has_newer,
@@ -32,7 +39,7 @@ from bot.storage.answers import (
 from bot.storage.askings import find_asking, save_asking
 from bot.storage.db import Database
 from bot.storage.files import announce_files, forget_files, load_thread_files, record_use
-from bot.storage.inbox import find_gone
+from bot.storage.inbox import find_edits
 from bot.storage.personas import find_persona
 from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, now
@@ -97,14 +104,17 @@ class Assistant:
     async def begin(self, question: Question) -> Draft | None:
         """Store the question and begin its answer; None when it has had its visible outcome, or was deleted.
 
-        Of somebody who wants nothing stored only the rows are: their words are in the draft alone.
+        Of somebody who wants nothing stored only the rows are: their words are in the draft alone. Raises
+        *QuestionChanged* when it was edited since it was read.
         """
         async with self._database.begin() as session:
             here, stamps = question.place, [part.ts for part in question.parts]
-            gone = await find_gone(session, here.team_id, here.channel_id, stamps)
-            parts = tuple(part for part in question.parts if part.ts not in gone)
+            edits = await find_edits(session, here.team_id, here.channel_id, stamps)
+            parts = tuple(part for part in question.parts if edits.get(part.ts, "") is not None)
             if not parts:
                 return None
+            if any(edits.get(part.ts, part.edited_ts) != part.edited_ts for part in parts):
+                raise QuestionChanged
             question = replace(parts[-1], before=parts[:-1], put=question.put)
             wish = await load_preferences(session, question.user_id)
             thread = await join_thread(session, question.place, audience=question.audience)

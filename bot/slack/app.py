@@ -81,7 +81,7 @@ def build_slack_app(
     """
     app = _build_bolt(client, identity=identity, workspaces=workspaces, signing_secret=signing_secret)
     _register_door(app, intake, speech, access, workspaces, database=database, calls=calls)
-    _register_turns(app, turns, answering, access, directory, database=database, calls=calls)
+    _register_turns(app, intake, turns, answering, access=access, directory=directory, database=database, calls=calls)
     form = ChannelForm(database, calls, access, learning)
     register_channel_form(app, form)
     # Whoever has orders to offer adds a list here; help names them in this order.
@@ -135,11 +135,12 @@ def _register_door(
 
 def _register_turns(
     app: AsyncApp,
+    intake: Intake,
     turns: Turns,
     answering: Answering,
+    *,
     access: Access,
     directory: Directory,
-    *,
     database: Database,
     calls: Calls,
 ) -> None:
@@ -147,7 +148,7 @@ def _register_turns(
     app.listener_runner.listener_start_handler = turns.listeners  # a stop waits for them
     edits = Edits(database, turns, answering=answering, calls=calls)
     register_edits(app, edits)
-    register_changes(app, database=database, answering=answering, directory=directory, edits=edits)
+    register_changes(app, database=database, answering=answering, directory=directory, edits=edits, newest=intake.edits)
     register_stop(app, database=database, answering=answering, calls=calls, access=access)
     register_manners(app, database=database, calls=calls)
     register_actions(app, database=database, turns=turns, answering=answering, calls=calls, access=access)

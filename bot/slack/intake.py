@@ -12,6 +12,7 @@ from bot.slack.commands.bang import ORDER, UNHEARD, mark_order
 from bot.slack.commands.orders import Commands
 from bot.slack.people.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
 from bot.slack.throttle import Limits, Throttle
+from bot.slack.turns.newest_edits import NewestEdits
 from bot.storage import inbox
 from bot.storage.admin_tables import Right
 from bot.storage.channel_settings import ChannelRules, load_rules
@@ -57,9 +58,11 @@ class Intake:
         self._waiting: list[tuple[Heard, asyncio.Future[str]]] = []
         self._committing: asyncio.Task[None] | None = None
         self.commands: Commands | None = None  # what can be ordered with `!NAME`
+        self.edits = NewestEdits()  # some come before their message
 
     def hear(self, body: Mapping[str, Any], *, bot_user_id: str, bot_id: str) -> Heard | None:
         """Read an event; None when nobody speaks who may be heard."""
+        body = self.edits.apply(body)
         heard = hear(body, bot_user_id=bot_user_id, bot_id=bot_id, guests=self._manners.guests)
         if heard is None or self.commands is None:
             return heard

@@ -1,6 +1,6 @@
 """The inbox: what Slack told us to do, kept from before the acknowledgement until the visible outcome."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -200,10 +200,13 @@ async def turn_away(session: AsyncSession, arrival: Arrival) -> None:
 async def replace_waiting(
     session: AsyncSession, team_id: str, channel_id: str, *, ts: str, message: dict[str, Any]
 ) -> None:
-    """Let an event say what its author has made of it since, also one whose answer has not begun yet."""
+    """Let an event say what its author has made of it since, also one whose answer has not begun yet.
+
+    An older edit that comes after a newer one, as Slack may deliver it again, changes nothing.
+    """
     here = {"team_id": team_id, "channel_id": channel_id, "ts": ts, "kind": MESSAGE}
     row = await session.scalar(select(Inbox).filter_by(**here).where(Inbox.state != InboxState.DONE))
-    if row is not None and row.payload:
+    if row is not None and row.payload and edit_of(row.payload["event"]) <= edit_of(message):
         row.payload = {**row.payload, "event": {**row.payload["event"], **message, "subtype": None}}
 
 
@@ -263,10 +266,22 @@ async def still_there(session: AsyncSession, rows: Sequence[Inbox]) -> Sequence[
     return [there[row.id] for row in rows if row.id in there]
 
 
-async def find_gone(session: AsyncSession, team_id: str, channel_id: str, stamps: Collection[str]) -> set[str]:
-    """Return which messages that are being answered were deleted, by their times in Slack."""
+async def find_edits(
+    session: AsyncSession, team_id: str, channel_id: str, stamps: Collection[str]
+) -> dict[str, str | None]:
+    """Return the newest edits of messages that are being answered, by their times in Slack; None of deleted ones.
+
+    Nobody edits them before the transaction ends.
+    """
     here = select(Inbox).filter_by(team_id=team_id, channel_id=channel_id, kind=MESSAGE, state=InboxState.RUNNING)
-    return {row.ts for row in await session.scalars(here.where(Inbox.ts.in_(stamps))) if not row.payload}
+    rows = await session.scalars(here.where(Inbox.ts.in_(stamps)).with_for_update())
+    return {row.ts: edit_of(row.payload["event"]) if row.payload else None for row in rows}
+
+
+def edit_of(message: Mapping[str, Any]) -> str:
+    """Return the time of a message's edit as Slack tells it, which orders edits; empty for one as it was sent."""
+    edited = message.get("edited")
+    return str(edited.get("ts") or "") if isinstance(edited, dict) else ""
 
 
 async def _waiting(session: AsyncSession, team_id: str, channel_id: str, ts: str) -> Inbox | None:

@@ -220,6 +220,41 @@ async def test_an_edited_question_is_remembered_as_edited(
     assert texts == ["hello there", "My name is Maya."]
 
 
+async def test_an_edit_in_the_moment_in_which_its_answer_begins_counts(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
+    """What was read of the question already is read again, and one answer comes of it."""
+    maya = playground.maya
+    playground.fault("latency", seconds=1, methods="users.info")
+    ts = await maya.say(maya.dm, f"<@{playground.tom.id}> says: What is a runbook?")
+    await playground.wait_until(
+        lambda: [call for call in playground.log("api", "users.info") if playground.tom.id in str(call["request"])],
+        what="the question to be read",
+    )
+    await maya.edit(maya.dm, ts, "What is a retro?")
+
+    (answer,) = await finished(1)
+    async with rows.read() as session:
+        assert list(await session.scalars(select(Message.text))) == ["What is a retro?"]
+    assert answer.state == AnswerState.COMPLETE
+    assert maya.ephemerals(maya.dm) == []
+
+
+async def test_an_edit_that_overtakes_its_message_counts(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
+    """Slack promises no order: the message that comes after its edit says what its author made of it."""
+    maya = playground.maya
+    playground.fault("reorder_events", seconds=4, times=1)
+    ts = await maya.say(maya.dm, "What is a runbook?")
+    await maya.edit(maya.dm, ts, "What is a retro?")
+
+    (answer,) = await finished(1)
+    async with rows.read() as session:
+        assert list(await session.scalars(select(Message.text))) == ["What is a retro?"]
+    assert answer.state == AnswerState.COMPLETE
+
+
 async def test_deleting_a_question_stops_its_answer(
     playground: Playground, bot: RunningBot, rows: Database, engine_process: EngineProcess
 ) -> None:

@@ -207,13 +207,28 @@ async def test_a_message_that_comes_after_its_deletion_is_known(database: Databa
 
 
 async def test_what_is_deleted_while_it_is_answered_is_known_to_be_gone(database: Database) -> None:
-    """Its words are gone from the row, and nobody stores them anew; what waits or stands is not gone."""
+    """Its words are gone from the row, and nobody stores them anew; what stands is as it was sent."""
     await put(database)
     await put(database, event_id="Ev2", ts="101.000", thread_ts="101.000")
     await claim(database)
     async with database.begin() as session:
         await inbox.drop_waiting(session, "T1", "C1", ts="100.000")
-        assert await inbox.find_gone(session, "T1", "C1", ["100.000", "101.000", "102.000"]) == {"100.000"}
+        found = await inbox.find_edits(session, "T1", "C1", ["100.000", "101.000", "102.000"])
+    assert found == {"100.000": None, "101.000": ""}
+
+
+async def test_an_older_edit_that_comes_again_changes_nothing(database: Database) -> None:
+    """Of the edits of what waits or begins the newest counts, in whichever order they come."""
+    await put(database)
+    await claim(database)
+    for text, edited_ts in (("first", "103.000"), ("third", "105.000"), ("second", "104.000")):
+        async with database.begin() as session:
+            message = {"text": text, "edited": {"user": "U1", "ts": edited_ts}}
+            await inbox.replace_waiting(session, "T1", "C1", ts="100.000", message=message)
+    async with database.begin() as session:
+        assert await inbox.find_edits(session, "T1", "C1", ["100.000"]) == {"100.000": "105.000"}
+        row = (await session.scalars(select(Inbox))).one()
+    assert row.payload["event"]["text"] == "third"
 
 
 async def test_what_was_begun_twice_in_vain_is_begun_alone(database: Database) -> None:

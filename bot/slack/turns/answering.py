@@ -34,7 +34,7 @@ from bot.slack.turns.status import end_status, working
 from bot.slack.workspaces import own_user_id
 from bot.storage.askings import Put
 from bot.storage.db import is_away
-from bot.storage.inbox import MAX_ATTEMPTS
+from bot.storage.inbox import MAX_ATTEMPTS, edit_of
 from bot.storage.tables import AnswerState, Audience, Inbox, new_id
 from bot.storage.threads import Place
 
@@ -99,7 +99,10 @@ class Answering:
         return next((draft for draft in here if ts in {part.ts for part in draft.question.parts}), None)
 
     async def answer(self, rows: Sequence[Inbox], *, attempts: int) -> None:
-        """Bring *rows*, which are one turn, to their outcome; raise a passing *DeliveryError* while Slack is away."""
+        """Bring *rows*, which are one turn, to their outcome; raise a passing *DeliveryError* while Slack is away.
+
+        Raises *QuestionChanged*, with nothing begun, when one of them was edited since it was read.
+        """
         draft = await self._begin(rows)
         if draft is not None:
             asked = rows[-1].payload
@@ -146,6 +149,7 @@ class Answering:
             ),
             files=tuple(list_files(event)),
             put=asked.put,
+            edited_ts=edit_of(event),
         )
 
     async def _answer(self, draft: Draft, *, attempts: int) -> None:

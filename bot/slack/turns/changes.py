@@ -14,6 +14,7 @@ from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.edits import Edits
+from bot.slack.turns.newest_edits import NewestEdits
 from bot.storage import inbox
 from bot.storage.db import Database
 from bot.storage.files import drop_file, keep_files
@@ -47,6 +48,8 @@ def hear_change(event: Mapping[str, Any]) -> Change | None:
         return Change(channel_id, str(before.get("ts")), None)
     if message.get("text") == before.get("text") and _file_ids(message) == _file_ids(before):
         return None
+    if not message.get("edited") and event.get("event_ts"):
+        message = {**message, "edited": {"ts": str(event["event_ts"])}}
     return Change(channel_id, str(message.get("ts")), message)
 
 
@@ -55,7 +58,13 @@ def _file_ids(message: Mapping[str, Any]) -> set[str]:
 
 
 def register_changes(
-    app: AsyncApp, *, database: Database, answering: Answering, directory: Directory, edits: Edits
+    app: AsyncApp,
+    *,
+    database: Database,
+    answering: Answering,
+    directory: Directory,
+    edits: Edits,
+    newest: NewestEdits,
 ) -> None:
     """Register what the assistant does about edits and deletions: one after the other for each person.
 
@@ -65,10 +74,16 @@ def register_changes(
 
     async def handle_change(event: dict[str, Any], context: AsyncBoltContext) -> None:
         change = hear_change(event)
-        if change is None:
+        if change is None or not is_newest(change):
             return
         async with one_by_one.setdefault(str(context.user_id or ""), asyncio.Lock()):
             await follow(change, context)
+
+    def is_newest(change: Change) -> bool:
+        if change.message is not None:
+            return newest.note(change.channel_id, change.ts, change.message)
+        newest.forget(change.channel_id, change.ts)
+        return True
 
     async def follow(change: Change, context: AsyncBoltContext) -> None:
         team_id = str(context.team_id or "")

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from bot.errors import DeliveryError
+from bot.errors import DeliveryError, QuestionChanged
 from bot.slack.commands.bang import ORDER
 from bot.slack.commands.thread_orders import ThreadOrders
 from bot.slack.listeners import Listeners
@@ -229,8 +229,7 @@ class Turns:
                 await self._asides.tell(rows[-1])
             elif not await self._admission.is_refused(rows[-1]):
                 async with self._shares.of(who(rows[-1].payload)):  # however many they asked for
-                    if rows := await self._look(rows):  # others may have been answered before it, for minutes
-                        await self._answering.answer(rows, attempts=attempts)
+                    await self._answer_as_it_stands(rows, attempts=attempts)
         except DeliveryError:
             raise
         except Exception as error:
@@ -239,6 +238,13 @@ class Turns:
             error_id = new_id()
             log.exception("turns: error %s, after %d attempts", error_id, attempts)
             await self._apologise(rows[-1], error_id)
+
+    async def _answer_as_it_stands(self, rows: Sequence[Inbox], *, attempts: int) -> None:
+        """Answer what is still there of some messages, in its newest words: it may have waited here for minutes."""
+        while rows := await self._look(rows):
+            with suppress(QuestionChanged):
+                await self._answering.answer(rows, attempts=attempts)
+                return
 
     async def _apologise(self, row: Inbox, error_id: str) -> None:
         try:

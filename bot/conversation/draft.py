@@ -1,7 +1,7 @@
 """An answer while it is being written, and the question that it answers."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self, TypeVar
@@ -11,6 +11,7 @@ from bot.conversation.excerpts import Excerpt
 from bot.conversation.history import Example, Fitted
 from bot.conversation.pictures import TOKENS, Picture
 from bot.engine.types import Chunk, QueuePlace
+from bot.errors import QuestionChanged
 from bot.storage.askings import Put
 from bot.storage.files import SharedFile, ThreadFile
 from bot.storage.memory_tables import ThreadSummary
@@ -45,6 +46,16 @@ class Question:
     def parts(self) -> tuple["Question", ...]:
         """Return every message that the answer is to, oldest first."""
         return (*self.before, self)
+
+    def still_there(self, edits: Mapping[str, str | None]) -> "Question | None":
+        """Return it without what was deleted since, None when nothing is left, by the newest *edits* of its messages.
+
+        Raises *QuestionChanged* when one of them was edited since it was read.
+        """
+        parts = tuple(part for part in self.parts if edits.get(part.ts, "") is not None)
+        if any(edits.get(part.ts, part.edited_ts) != part.edited_ts for part in parts):
+            raise QuestionChanged
+        return replace(parts[-1], before=parts[:-1], put=self.put) if parts else None
 
     def as_one(self) -> Self:
         """Return it with the words of every message that the answer is to, since none of them will be stored."""

@@ -19,14 +19,7 @@ from bot.conversation.prompt_book import Opening, PromptBook
 from bot.conversation.tracing import prompt_to_keep, save_making
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions, QueuePlace
-from bot.errors import (
-    ContextOverflow,
-    EngineBusy,
-    EngineError,
-    EngineUnavailable,
-    QuestionChanged,
-    UnknownModel,
-)
+from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
 from bot.storage.answers import (
     begin_answer,
     has_newer,
@@ -109,13 +102,10 @@ class Assistant:
         """
         async with self._database.begin() as session:
             here, stamps = question.place, [part.ts for part in question.parts]
-            edits = await find_edits(session, here.team_id, here.channel_id, stamps)
-            parts = tuple(part for part in question.parts if edits.get(part.ts, "") is not None)
-            if not parts:
+            left = question.still_there(await find_edits(session, here.team_id, here.channel_id, stamps))
+            if left is None:
                 return None
-            if any(edits.get(part.ts, part.edited_ts) != part.edited_ts for part in parts):
-                raise QuestionChanged
-            question = replace(parts[-1], before=parts[:-1], put=question.put)
+            question = left
             wish = await load_preferences(session, question.user_id)
             thread = await join_thread(session, question.place, audience=question.audience)
             for part in question.parts:  # the last one carries the answer

@@ -7,7 +7,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -59,11 +59,11 @@ def parse_when(text: str, *, now: datetime, is_strict: bool = False) -> When | N
 def check_when(when: When, *, now: datetime, shortest: timedelta) -> None:
     """Raise *WrongTimeError* for what is over, too far away, or too often."""
     times = next_times(when, after=now, count=6)
-    if when.once is not None and when.once <= now:
+    if when.once is not None and not _is_later(when.once, now):
         raise WrongTimeError(_("That moment is over already."))
     if not times or times[0] - now > FARTHEST:
         raise WrongTimeError(_("That is more than two years away."))
-    if any(later - earlier < shortest for earlier, later in pairwise(times)):
+    if any(later.astimezone(UTC) - earlier.astimezone(UTC) < shortest for earlier, later in pairwise(times)):
         minutes = int(shortest.total_seconds() // 60)
         raise WrongTimeError(_("That is too often: at most every {minutes} minutes.").format(minutes=minutes))
 
@@ -71,11 +71,11 @@ def check_when(when: When, *, now: datetime, shortest: timedelta) -> None:
 def next_times(when: When, *, after: datetime, count: int) -> list[datetime]:
     """Return the next moments in the time zone of *after*, as many as there are up to *count*."""
     if when.once is not None:
-        return [when.once.astimezone(after.tzinfo)] if when.once > after else []
-    try:
-        walk = CronSim(when.cron, after)
-        return [next(walk) for _number in range(count)]
-    except (CronSimError, StopIteration):
+        return [when.once.astimezone(after.tzinfo)] if _is_later(when.once, after) else []
+    try:  # in the hour that the clock shows twice, a line may begin with the first of the two, which is over
+        walk = (time for time in CronSim(when.cron, after) if _is_later(time, after))
+        return list(islice(walk, count))
+    except CronSimError:
         return []
 
 
@@ -85,6 +85,11 @@ def previous_time(cron: str, *, before: datetime) -> datetime | None:
         return next(CronSim(cron, before, reverse=True))
     except (CronSimError, StopIteration):
         return None
+
+
+def _is_later(one: datetime, other: datetime) -> bool:
+    """Compare moments; Python compares those of one time zone by what the clock shows, which goes back once a year."""
+    return one.astimezone(UTC) > other.astimezone(UTC)
 
 
 def _settle(moment: datetime) -> datetime:
@@ -110,7 +115,8 @@ def _read_span(said: str, now: datetime) -> datetime | None:
         return None
     # A day is a day by the clock, an hour is sixty minutes, also where daylight saving begins or ends.
     by_clock = timedelta(days=span.days)
-    return ((now + by_clock).astimezone(UTC) + (span - by_clock)).astimezone(now.tzinfo)
+    day = now + by_clock if by_clock else now  # adding nothing would forget which of two equal hours it is
+    return (day.astimezone(UTC) + (span - by_clock)).astimezone(now.tzinfo)
 
 
 def _read_moment(said: str, now: datetime) -> datetime | None:
@@ -124,7 +130,9 @@ def _read_moment(said: str, now: datetime) -> datetime | None:
     if day is None and at is None:
         return None
     moment = datetime.combine((day or now).date(), at or MORNING, tzinfo=now.tzinfo)
-    return moment + timedelta(days=1) if day is None and moment <= now else moment
+    if not _is_later(moment, now) and _is_later(moment.replace(fold=1), now):
+        return moment.replace(fold=1)  # the clock shows it twice, and the first time is over
+    return moment + timedelta(days=1) if day is None and not _is_later(moment, now) else moment
 
 
 def _read_date(said: str, now: datetime) -> tuple[datetime | None, str]:

@@ -139,3 +139,16 @@ def test_what_is_longer_than_a_time_is_none() -> None:
     """However much stands before what looks like one: to look for a time in a long text must cost nothing."""
     assert parse_when("in 20 minutes" + " " * 100, now=FRIDAY) is not None
     assert parse_when("in 20 minutes" + " " * 110, now=FRIDAY) is None
+
+
+def test_the_hour_that_comes_twice() -> None:
+    """Where the clock goes back, what is said in the second of two equal hours is neither over nor too often."""
+    night = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)  # 02:10 in Berlin, for the second time
+    for text, minutes in (("in 20 minutes", 20), ("in an hour", 60), ("at 2:30", 20), ("every day at 2:30", 1460)):
+        moment = night.astimezone(BERLIN)
+        when = parse_when(text, now=moment)
+        assert when is not None
+        check_when(when, now=moment, shortest=timedelta(minutes=15))
+        assert next_times(when, after=moment, count=1)[0].astimezone(UTC) - night == timedelta(minutes=minutes), text
+    evening = datetime(2026, 10, 24, 20, tzinfo=UTC).astimezone(BERLIN)
+    check_when(When(cron="0 * * * *"), now=evening, shortest=timedelta(minutes=15))

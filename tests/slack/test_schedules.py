@@ -18,7 +18,7 @@ from bot.slack.commands.orders import Call, Reply, Role, UsageError
 from bot.slack.people.access import Access, Home
 from bot.slack.people.directory import Directory
 from bot.slack.people.rooms import Rooms
-from bot.slack.schedule.commands import MOST_IN_ONE_CHANNEL, MOST_OF_ONE_PERSON, build_schedule_commands
+from bot.slack.schedule.commands import MOST_IN_ONE_CHANNEL, MOST_OF_ONE_PERSON, build_schedule_commands, read_zone
 from bot.slack.schedule.runner import DigestOrder, ScheduleRunner
 from bot.storage.db import Database
 from bot.storage.schedule_tables import Occurrence, Schedule
@@ -316,3 +316,9 @@ async def test_a_time_is_read_beside_everything_else(desk: Desk) -> None:
     assert "call Tom" in (await desk.commands["remind"].run(call)).text
     assert Noted.readers
     assert threading.get_ident() not in Noted.readers
+
+
+@pytest.mark.parametrize("name", ["", "..", "America", "A" * 5000, "\0"])
+def test_a_zone_that_is_none_is_utc(name: str) -> None:
+    """A folder of zones, and a name that no file can have, are no zones either."""
+    assert str(read_zone(name)) == "UTC"

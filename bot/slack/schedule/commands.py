@@ -171,7 +171,7 @@ def read_zone(name: str) -> ZoneInfo:
     """Return a time zone by its name, UTC for one that this machine does not know."""
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         return ZoneInfo("UTC")
 
 

@@ -12,7 +12,7 @@ from bot.slack.turns import turns
 from bot.slack.turns.shares import MOST
 from bot.storage.db import Database
 from bot.storage.spending_tables import Spending
-from bot.storage.tables import Inbox, InboxState, Message
+from bot.storage.tables import Answer, AnswerState, Inbox, InboxState, Message
 from tests.scenarios.conftest import Finished, StartBot
 from tests.scenarios.test_foreign_engine import ForeignServer, serving
 
@@ -190,6 +190,23 @@ async def test_a_stop_waits_for_a_private_answer(playground: Playground, start_b
             await playground.wait_until(lambda: server.asked)
             asyncio.get_running_loop().call_later(1, server.go.set)
         assert "for you alone" in str(maya.ephemerals("general"))
+
+
+async def test_whoever_waits_too_long_for_a_private_answer_is_told(
+    playground: Playground, start_bot: StartBot, rows: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the grace of a stop is over, they hear that they may ask again, and nothing is said to be written still."""
+    monkeypatch.setattr(turns, "GRACE_S", 0.2)
+    server, maya = Pausing(), playground.maya
+    async with serving(server):
+        async with start_bot(engine_url=server.url, engine_api_key=""):
+            await playground.wait_for_connection()
+            await maya.command("/apprentice", "ask hello", channel="general")
+            await playground.wait_until(lambda: server.asked)
+        server.go.set()
+        assert "being restarted" in str(maya.ephemerals("general"))
+        async with rows.read() as session:
+            assert list(await session.scalars(select(Answer.state))) == [AnswerState.FAILED]
 
 
 async def test_tools_count_in_the_budgets(playground: Playground, start_bot: StartBot, rows: Database) -> None:

@@ -107,6 +107,9 @@ class AskOrders:
             draft.is_ours = await self._answering.are_ours(call.user_id, call.channel_id, Audience.DIRECT)
             await self._assistant.prepare(draft)
             drafts = await candidates.write(draft, count=draft.question.put.candidates)
+        except asyncio.CancelledError:  # this process ends; whoever gave the order is told so
+            await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=new_id())
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the person must see an outcome
             error_id = new_id()
             log.warning("ask: error %s: %s", error_id, type(error).__name__)

@@ -1,5 +1,6 @@
 """The table of commands at work: finds the one that is meant, checks who may give it, says what came of it."""
 
+import asyncio
 import html
 import logging
 from collections.abc import Awaitable, Callable, Iterable
@@ -111,7 +112,17 @@ def register_commands(app: AsyncApp, *, desk: Desk) -> None:
             trigger_id=str(command.get("trigger_id") or ""),
         )
         call = call.whispering(partial(_answer, respond))
-        await _answer(respond, await desk.take(html.unescape(str(command.get("text") or "")), call))
+        try:
+            reply = await desk.take(html.unescape(str(command.get("text") or "")), call)
+        except asyncio.CancelledError:  # nothing but this task knows of the order, so nobody takes it up again
+            await _answer(respond, Reply(tell_ended(), is_done=False))
+            raise
+        await _answer(respond, reply)
+
+
+def tell_ended() -> str:
+    """Say that this process ended before the order was carried out."""
+    return _("I am being restarted and could not finish this. Please send it again in a minute.")
 
 
 async def _answer(respond: AsyncRespond, reply: Reply) -> None:

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Any
 
+from bot.admin.scratch import BACKUP, scratch_folder, sweep
 from bot.errors import ApprenticeError, StorageError
 from bot.storage.copies import Copy, copy_database
 from bot.storage.db import BACKUPS, find_file
@@ -52,9 +52,9 @@ async def back_up(url: str, folder: Path, target: Path | None = None) -> Path:
     target = target or folder / BACKUPS / f"{made_at:%Y%m%d-%H%M%S}{SUFFIX}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with TemporaryDirectory(prefix=".backup-", dir=target.parent) as scratch:
-            copy = await copy_database(url, Path(scratch) / DATABASE)
-            draft = Path(scratch) / "draft"
+        with scratch_folder(BACKUP, beside=target.parent) as scratch:
+            copy = await copy_database(url, scratch / DATABASE)
+            draft = scratch / "draft"
             await asyncio.to_thread(_pack, draft, folder, copy, made_at)
             draft.replace(target)
     except OSError as error:
@@ -120,14 +120,22 @@ def _add(archive: tarfile.TarFile, name: str, file: IO[bytes]) -> str:
 
 def list_backups(url: str, folder: Path) -> list[Path]:
     """Return the backups of DATA_DIR and the copies from before migrations, which lie beside the database."""
-    file = find_file(url)
-    homes = {(folder / BACKUPS).resolve(), *([file.parent / BACKUPS] if file else [])}
-    found = [path for home in homes for path in home.glob("*") if path.name.endswith((SUFFIX, COPY))]
+    found = [path for home in _homes(url, folder) for path in home.glob("*") if path.name.endswith((SUFFIX, COPY))]
     return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
+def _homes(url: str, folder: Path) -> set[Path]:
+    file = find_file(url)
+    return {(folder / BACKUPS).resolve(), *([file.parent / BACKUPS] if file else [])}
+
+
 def rotate(url: str, folder: Path, keep: int) -> list[Path]:
-    """Delete all but the newest backups, and copies from before a migration a month after it; return what went."""
+    """Delete all but the newest backups, and copies from before a migration a month after it; return what went.
+
+    What a process left that was killed while it made one goes as well.
+    """
+    for home in (folder, *_homes(url, folder)):
+        sweep(home)
     found = list_backups(url, folder)
     oldest = (now() - KEEP_COPIES).timestamp()
     backups = [path for path in found if path.name.endswith(SUFFIX)]

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import file_digest
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from bot.admin.backup import DATABASE, FORMAT, MANIFEST, Backup, may_hold
+from bot.admin.scratch import RESTORE, scratch_folder
 from bot.errors import StorageError
 from bot.storage import adapters, runs
 from bot.storage.audit import forgotten_since, record
@@ -69,8 +69,7 @@ async def restore(url: str, folder: Path, source: Path, *, is_forced: bool, by: 
 def unpacked(source: Path, *, beside: Path) -> Iterator[tuple[Path, Backup]]:
     """Unpack a backup that is whole, into a folder that goes with the block."""
     beside.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".restore-", dir=beside) as name:
-        scratch = Path(name)
+    with scratch_folder(RESTORE, beside=beside) as scratch:
         try:
             with tarfile.open(source, "r:gz") as archive:
                 archive.extractall(scratch, filter="data")

@@ -21,6 +21,7 @@ from bot.admin.restore import restore, unpacked
 from bot.errors import StorageError
 from bot.learning.erasing import take_back_erased
 from bot.learning.forgetting import forget_everywhere
+from bot.lock import holding
 from bot.storage.audit import verify_chain
 from bot.storage.copies import copy_database, examine_sqlite
 from bot.storage.db import Database, open_database
@@ -251,6 +252,26 @@ async def test_the_oldest_go(tmp_path: Path) -> None:
     os.utime(copy, (old, old))
     assert rotate(url, tmp_path, 2) == [copy]
     assert (tmp_path / "backups").stat().st_mode & 0o077 == 0
+
+
+async def test_what_a_killed_backup_left_goes(tmp_path: Path) -> None:
+    """It is a copy of everything, which no retention reaches; what somebody works in stays."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
+    async with open_database(url):
+        (tmp_path / "backups").mkdir(exist_ok=True)
+    left = [tmp_path / "backups" / ".backup-killed", tmp_path / ".restore-killed"]
+    used = tmp_path / "backups" / ".backup-used"
+    for path in (*left, used):
+        (path / "copy").mkdir(parents=True)
+        (path / "copy" / "database").write_text("what people said")
+    with holding(used):
+        for path in (*left, used):
+            os.utime(path, (0, 0))
+        rotate(url, tmp_path, 2)
+        assert [path.exists() for path in (*left, used)] == [False, False, True]
+    os.utime(used, (0, 0))
+    made = await back_up(url, tmp_path)
+    assert names(tmp_path / "backups") == [made.name]
 
 
 async def test_deleted_words_are_not_in_the_next_backup(tmp_path: Path) -> None:

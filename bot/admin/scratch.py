@@ -1,0 +1,31 @@
+"""Folders in which a backup is made or taken apart: whole copies of what people said, so none may outlive its work."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bot.lock import find_holder, holding
+
+BACKUP, RESTORE = ".backup-", ".restore-"
+YOUNG_S = 60.0  # for so long a folder may not have been locked yet
+
+
+@contextmanager
+def scratch_folder(prefix: str, *, beside: Path) -> Iterator[Path]:
+    """Make a folder that goes with the block, and remove those of processes that were killed before theirs did."""
+    sweep(beside)
+    with TemporaryDirectory(prefix=prefix, dir=beside) as name, holding(Path(name)):
+        inner = Path(name) / "copy"  # beside the lock, which is no part of any backup
+        inner.mkdir()
+        yield inner
+
+
+def sweep(folder: Path) -> None:
+    """Remove what nobody works in any more; nothing else would ever delete it."""
+    for path in [*folder.glob(f"{BACKUP}*"), *folder.glob(f"{RESTORE}*")]:
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > YOUNG_S and find_holder(path) is None:
+                shutil.rmtree(path, ignore_errors=True)

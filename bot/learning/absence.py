@@ -41,13 +41,13 @@ async def prove_absence(database: Database, folder: Path, *, user_id: str = "") 
     found += [f"{len(rows)} rows of {user_id} in {table}" for table, rows in left.items() if table != DECISIONS]
     live = [adapter for adapter in adapters if adapter.state != AdapterState.TAINTED]
     found += [f"adapter {one.name} ({one.state}), which learned from it" for one in live if one.run_id in spoilt]
-    runs = await asyncio.to_thread(list, _read_manifests(folder, ids, user_id))
+    runs = await asyncio.to_thread(list, read_manifests(folder, ids, user_id))
     found += [f"{count} examples in {name}" for name, count in runs if count]
     at = newest.timestamp() if newest else None
     return Absence(erased, at, sum(map(len, returned.values())), len(adapters), len(runs), tuple(found))
 
 
-def _read_manifests(folder: Path, ids: Collection[str], user_id: str) -> Iterator[tuple[str, int]]:
+def read_manifests(folder: Path, ids: Collection[str], user_id: str = "") -> Iterator[tuple[str, int]]:
     """Yield each run's manifest, and how many examples in it have rows that are gone, or are the person's."""
     for path in sorted((folder / "runs").glob(f"*/{MANIFEST}")):
         with path.open(encoding="utf-8") as lines:

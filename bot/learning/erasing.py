@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot.errors import EngineError, LearningError
+from bot.learning.absence import read_manifests
 from bot.learning.forgetting import BECAUSE, KEPT_FILES, scrub_report, taint
 from bot.learning.tidying import WITH_ADAPTER, empty_folder
 from bot.storage.adapters import set_aside
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
-from bot.storage.erasures import erased_scopes, has_erased, runs_with_erased
+from bot.storage.erasure_tables import Cause
+from bot.storage.erasures import erased_ids, erased_scopes, has_erased, runs_with_erased
 from bot.storage.learning_tables import ENDED, Run, RunState
 from bot.storage.runs import end_run
 from bot.storage.tables import now
@@ -41,6 +43,8 @@ class Erasing:
     async def look(self) -> None:
         """Follow everything that went since the last look; the first one looks at all there is."""
         since, begun = self._looked_at, now()
+        if since is None:
+            await finish_forgetting(self._database, self._folder)
         await take_back_erased(self._database, self._folder, since=since and since - OVERLAP)
         await self._forget_cached((since or begun) - OVERLAP)
         self._looked_at = begun
@@ -75,6 +79,19 @@ async def take_back_erased(database: Database, folder: Path, *, since: datetime 
     for run_id in over:  # its adapter may be served on, but the examples are words that are kept no longer
         await asyncio.to_thread(empty_folder, folder / "runs" / str(run_id), WITH_ADAPTER)
     return tainted
+
+
+async def finish_forgetting(database: Database, folder: Path) -> None:
+    """Empty the run folders that a process left which died while it forgot somebody: its rows no longer name them."""
+    async with database.read() as session:
+        ids = await erased_ids(session, cause=Cause.PERSON)
+    try:
+        found = await asyncio.to_thread(list, read_manifests(folder, ids))
+    except (OSError, ValueError, LookupError) as error:  # what else went has to be followed all the same
+        log.warning("erasing: a manifest of a run cannot be read: %s", type(error).__name__)
+        return
+    for path in [Path(name) for name, count in found if count]:
+        await asyncio.to_thread(empty_folder, path.parent, KEPT_FILES)
 
 
 async def _cancel(session: Session, runs: Collection[int]) -> None:

@@ -138,9 +138,10 @@ async def count_erased(session: AsyncSession) -> tuple[int, datetime | None]:
     return count, newest
 
 
-async def erased_ids(session: AsyncSession) -> Collection[str]:
-    """Return the ids of all rows that are written down as gone."""
-    return set(await session.scalars(select(Erasure.row_id).where(Erasure.cause != Cause.EDIT)))
+async def erased_ids(session: AsyncSession, *, cause: Cause | None = None) -> Collection[str]:
+    """Return the ids of all rows that are written down as gone, or of those that went for one *cause*."""
+    which = Erasure.cause != Cause.EDIT if cause is None else Erasure.cause == cause
+    return set(await session.scalars(select(Erasure.row_id).where(which)))
 
 
 async def find_returned(session: AsyncSession) -> Mapping[str, Collection[str]]:

@@ -1,5 +1,6 @@
 """Words that go take along what was learned from them, on every database: adapters, run folders, reports, caches."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bot.storage.erasures import hash_row
 from bot.storage.feedback import save_correction
 from bot.storage.forgetting import change_message, forget_message
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
+from bot.storage.person_data import forget_person
 from bot.storage.runs import owes_training, queue_run, save_examples
 from bot.storage.tables import Message, now
 from bot.storage.threads import Place
@@ -165,3 +167,23 @@ async def test_an_engine_that_is_away_is_asked_again(database: Database, tmp_pat
         await erasing.look()
     await erasing.look()
     assert asked == ["T1/C1/1.0", "T1/C1/1.0", "summary/T1/C1/1.0"]
+
+
+async def test_what_a_killed_forgetting_left_goes(database: Database, tmp_path: Path) -> None:
+    """Its rows cannot name the run any more, but the manifest of the run does; a damaged one holds up nothing."""
+    runs = await teach(database, tmp_path)
+    async with database.begin() as session:
+        ids = list(await session.scalars(select(Message.id)))
+        await forget_person(session, "U1")
+    manifest = tmp_path / "runs" / str(runs["C1"]) / "manifest.jsonl"
+    manifest.write_text(json.dumps({"rows": [["messages", ids[0], "U1"]]}) + "\n")
+    for name in ("C2", "C3"):
+        (tmp_path / "runs" / str(runs[name]) / "manifest.jsonl").unlink()
+
+    async def forget(_scope: str) -> None:
+        """Forget nothing."""
+
+    await Erasing(database, forget, tmp_path).look()
+    assert left(tmp_path, runs["C1"]) == {"data.json"}
+    manifest.write_text("cut o")
+    await Erasing(database, forget, tmp_path).look()

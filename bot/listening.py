@@ -30,7 +30,7 @@ async def listening(
     """Hear Slack and answer health checks for as long as the block runs; yield the port of the latter."""
     is_http = settings.slack_transport is Transport.HTTP
     app_token = settings.slack_app_token.get_secret_value()
-    sockets = None if is_http else Sockets(slack, app_token, client=slack.client)
+    sockets = None if is_http else Sockets(slack, app_token, client=slack.client, on_loss=catch_up.doubt.begin)
 
     def is_hearing() -> bool:
         return sockets is None or sockets.is_hearing()

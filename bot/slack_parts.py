@@ -1,6 +1,5 @@
 """Parts of the Slack side as the settings want them: the composition root puts them together."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 from bot.conversation.turn import Assistant
@@ -18,6 +17,7 @@ from bot.slack.throttle import Limits
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.catch_up import CatchUp
 from bot.slack.turns.offers import Offers
+from bot.slack.turns.turns import Turns
 
 
 def read_limits(settings: Settings) -> Limits:
@@ -72,14 +72,17 @@ def build_reactions(settings: Settings, ground: Ground, access: Access) -> React
     return Reactions(ground.database, ground.calls, access, **emoji)
 
 
-def build_catch_up(settings: Settings, ground: Ground, intake: Intake, *, wake: Callable[[], None]) -> CatchUp:
-    """Build what looks for messages that came while nobody heard them."""
-    return CatchUp(
+async def build_catch_up(settings: Settings, ground: Ground, intake: Intake, turns: Turns) -> CatchUp:
+    """Build what looks for messages that came while nobody heard them, and let *turns* put them in their order."""
+    catch_up = CatchUp(
         ground.database,
         ground.calls,
         intake,
         identity=ground.identity,
         workspaces=ground.workspaces,
-        wake=wake,
+        wake=turns.wake,
         fresh=timedelta(hours=settings.catch_up_hours),
     )
+    await catch_up.begin()
+    turns.earlier = catch_up.earlier.look_before
+    return catch_up

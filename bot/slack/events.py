@@ -41,6 +41,7 @@ def register_intake(app: AsyncApp, intake: Intake) -> None:
                 if not await intake.put(heard):
                     return BoltResponse(status=200)
             except Exception as error:  # noqa: BLE001 - not acknowledged, so Slack sends it again
+                intake.doubt.begin()
                 log.warning("events: one could not be stored (%s); Slack will send it again", type(error).__name__)
                 return BoltResponse(status=503)
         await next()

@@ -12,6 +12,7 @@ from bot.slack.commands.bang import ORDER, UNHEARD, mark_order
 from bot.slack.commands.orders import Commands
 from bot.slack.people.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
 from bot.slack.throttle import Limits, Throttle
+from bot.slack.turns.doubt import Doubt
 from bot.slack.turns.newest_edits import NewestEdits
 from bot.storage import inbox
 from bot.storage.admin_tables import Right
@@ -59,6 +60,7 @@ class Intake:
         self._committing: asyncio.Task[None] | None = None
         self.commands: Commands | None = None  # what can be ordered with `!NAME`
         self.edits = NewestEdits()  # some come before their message
+        self.doubt = Doubt()
 
     def hear(self, body: Mapping[str, Any], *, bot_user_id: str, bot_id: str) -> Heard | None:
         """Read an event; None when nobody speaks who may be heard."""

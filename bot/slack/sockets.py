@@ -9,7 +9,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -97,16 +97,27 @@ class Line:
 
 
 class Sockets:
-    """Holds *wanted* connections for one process; Slack takes ten of an app, over all its processes."""
+    """Holds *wanted* connections for one process; Slack takes ten of an app, over all its processes.
+
+    *on_loss* hears of each that ended unannounced: what was on its way through it comes later.
+    """
 
     def __init__(
-        self, app: AsyncApp, app_token: str, *, client: AsyncWebClient, wanted: int = 2, pace: Pace | None = None
+        self,
+        app: AsyncApp,
+        app_token: str,
+        *,
+        client: AsyncWebClient,
+        wanted: int = 2,
+        pace: Pace | None = None,
+        on_loss: Callable[[], None] = lambda: None,
     ) -> None:
         self._app = app
         self._app_token = app_token
         self._client = client
         self._wanted = wanted
         self._pace = pace or Pace()
+        self._on_loss = on_loss
         self._lines: list[Line] = []
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -207,6 +218,7 @@ class Sockets:
                 self._take(said, line)
         except Gone as error:
             self._lines.remove(line)
+            self._on_loss()
             log.info("sockets: a connection is %s; opening another", error)
             self._start(line.close())
             return ""

@@ -191,6 +191,12 @@ async def finish(session: AsyncSession, inbox_ids: int | Collection[int]) -> Non
     )
 
 
+async def put_back(session: AsyncSession, inbox_ids: Collection[int]) -> None:
+    """Let claimed events wait again, as if nobody had begun them."""
+    back = update(Inbox).where(Inbox.id.in_(inbox_ids), Inbox.state == InboxState.RUNNING)
+    await session.execute(back.values(state=InboxState.PENDING, worker_id=None, attempts=Inbox.attempts - 1))
+
+
 async def turn_away(session: AsyncSession, arrival: Arrival) -> None:
     """Mark an event that was stored just now as done: it gets no answer, and is known when it comes again."""
     refused = update(Inbox).where(Inbox.event_id == arrival.event_id)

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from bot.playground.testing import Playground
 from bot.storage.db import Database
-from bot.storage.tables import Inbox, InboxState, now
+from bot.storage.tables import Answer, Inbox, InboxState, Message, now
 from bot.storage.worker_tables import HeardUntil
 from tests.scenarios.conftest import Finished, StartBot
 from tests.scenarios.test_faults import answers_in
@@ -115,3 +115,28 @@ async def test_a_first_start_answers_nothing_old(
         await playground.wait_for_reply(maya.dm, fresh, timeout=20)
 
     assert answers_in(playground, maya.dm, ts) == []
+
+
+async def test_what_died_with_a_process_is_answered_before_what_came_later(
+    playground: Playground, rows: Database, start_bot: StartBot, finished: Finished
+) -> None:
+    """Slack brings it again after a minute; by then the next message of the thread would have been answered."""
+    maya = playground.maya
+    async with start_bot():
+        await playground.wait_for_connection()
+        thread = await maya.say(maya.dm, "hello")
+        await playground.wait_for_reply(maya.dm, thread)
+    lost = await maya.say(maya.dm, "What is a sprint?", thread_ts=thread)
+    await miss(playground)
+    async with start_bot():
+        await playground.wait_for_connection()
+        later = await maya.say(maya.dm, "What is a retro?", thread_ts=thread)
+        await playground.wait_for_reply(maya.dm, thread, after=later, timeout=20)
+        await finished(3)
+        await playground.advance(70)
+        await finished(3)
+
+    async with rows.read() as session:
+        said = select(Message.ts).join(Answer).order_by(Answer.id)
+        assert list(await session.scalars(said)) == [thread, lost, later]
+    assert len(answers_in(playground, maya.dm, thread)) == 3

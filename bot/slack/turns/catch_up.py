@@ -10,17 +10,18 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from slack_bolt.authorization import AuthorizeResult
-from slack_sdk.errors import SlackApiError
 
-from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.calls import Calls
 from bot.slack.intake import Intake
 from bot.slack.people.gating import Heard
+from bot.slack.turns.earlier import Earlier
 from bot.slack.turns.missed_changes import MissedChanges
+from bot.slack.turns.past import Home, Past
 from bot.slack.workspaces import Workspaces, serving
 from bot.storage.answers import find_reply_times
 from bot.storage.db import Database
@@ -34,19 +35,9 @@ GAP = timedelta(seconds=45)  # shorter ones are bridged by Slack, which tries ag
 OVERLAP = timedelta(minutes=2)
 FARTHEST = timedelta(hours=24)
 KINDS = "public_channel,private_channel,mpim,im"
-MOST_PLACES, MOST_PAGES, PAGE = 1000, 5, 200
+MOST_PLACES = 1000
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Home:
-    """The workspace whose history is read, and who the assistant is there."""
-
-    team_id: str
-    enterprise_id: str
-    bot_user_id: str
-    bot_id: str
 
 
 class CatchUp:
@@ -67,10 +58,19 @@ class CatchUp:
         self._calls = calls
         self._changes = MissedChanges(database, calls)
         self._intake = intake
+        self._past = Past(calls, intake)
         self._identity = identity
         self._workspaces = workspaces
         self._wake = wake
         self._fresh = fresh
+        self.doubt = intake.doubt
+        self.earlier = Earlier(database, self._past, intake, identity=identity, workspaces=workspaces)
+
+    async def begin(self) -> None:
+        """Doubt, for a while, whether all that was said to the process before this one was heard."""
+        async with self._database.read() as session:
+            if await heard_until(session) is not None:
+                self.doubt.begin()
 
     @asynccontextmanager
     async def running(self, is_hearing: Callable[[], bool]) -> AsyncIterator[None]:
@@ -151,7 +151,7 @@ class CatchUp:
     async def _list_places(self, home: Home) -> AsyncIterator[Mapping[str, Any]]:
         """Yield the conversations that the assistant is in."""
         team = {"team_id": home.team_id} if home.enterprise_id else {}
-        places = self._pages("users.conversations", "channels", types=KINDS, exclude_archived=True, **team)
+        places = self._past.pages("users.conversations", "channels", types=KINDS, exclude_archived=True, **team)
         count = 0
         async for place in places:
             yield place
@@ -175,7 +175,7 @@ class CatchUp:
                 answered[thread_ts] = max(answered.get(thread_ts, 0.0), float(message["ts"]))
         missed: dict[str, Heard] = {}
         for message in said:
-            heard = self._hear(message, home, place)
+            heard = self._past.hear(message, home, place)
             is_new = heard is not None and heard.arrival.ts not in known
             if heard is not None and is_new and float(heard.arrival.ts) > answered.get(heard.place.thread_ts, 0.0):
                 missed[heard.arrival.ts] = heard
@@ -186,53 +186,12 @@ class CatchUp:
     ) -> Sequence[Mapping[str, Any]]:
         """Return what was said since then in a conversation: in itself, in its young threads, and in some *threads*."""
         oldest, far = since.timestamp(), f"{(since - FARTHEST).timestamp():.6f}"
-        pages = self._pages("conversations.history", "messages", channel=channel_id, oldest=far)
+        pages = self._past.pages("conversations.history", "messages", channel=channel_id, oldest=far)
         roots = {str(root["ts"]): root async for root in pages}
         busy = {ts for ts, root in roots.items() if float(root.get("latest_reply") or 0) > oldest}
         said = [root for root in roots.values() if float(root["ts"]) > oldest]
         for thread_ts in busy | {ts for ts in threads if ts not in roots}:
             replies = {"channel": channel_id, "ts": thread_ts, "oldest": f"{oldest:.6f}"}
-            pages = self._pages("conversations.replies", "messages", **replies)
+            pages = self._past.pages("conversations.replies", "messages", **replies)
             said += [reply async for reply in pages if float(reply["ts"]) > oldest]
         return said
-
-    def _hear(self, message: Mapping[str, Any], home: Home, place: Mapping[str, Any]) -> Heard | None:
-        """Read a message of a history as if it had come as an event; None when it was not meant for the assistant."""
-        channel_id = str(place["id"])
-        event = {**message, "type": "message", "channel": channel_id, "channel_type": _find_kind(place)}
-        team = {"team_id": home.team_id, "enterprise_id": home.enterprise_id or None}
-        body = {
-            "event": event,
-            "event_id": f"missed:{channel_id}:{message['ts']}",
-            "authorizations": [{**team, "user_id": home.bot_user_id, "is_bot": True}],
-            "is_ext_shared_channel": bool(place.get("is_ext_shared")),
-            **team,
-        }
-        heard = self._intake.hear(body, bot_user_id=home.bot_user_id, bot_id=home.bot_id)
-        if heard is None or heard.bot_id or not (heard.is_direct or heard.is_mention):
-            return None
-        return heard
-
-    async def _pages(self, method: str, key: str, **arguments: Any) -> AsyncIterator[Mapping[str, Any]]:
-        cursor = ""
-        for _ in range(MOST_PAGES):
-            page = {"cursor": cursor} if cursor else {}
-            try:
-                answer = await self._calls.call(method, limit=PAGE, **arguments, **page)
-            except SlackApiError as error:
-                if is_passing(error):
-                    raise
-                log.info("catch-up: %s tells nothing (%s)", method, error_code(error))
-                return
-            for item in answer.get(key) or []:
-                yield item
-            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
-            if not cursor:
-                return
-
-
-def _find_kind(place: Mapping[str, Any]) -> str:
-    for flag, kind in (("is_im", "im"), ("is_mpim", "mpim"), ("is_private", "group")):
-        if place.get(flag):
-            return kind
-    return "channel"

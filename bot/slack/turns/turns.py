@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from bot.errors import DeliveryError, QuestionChanged
@@ -60,6 +60,7 @@ class Turns:
         self._wake = asyncio.Event()
         self._is_held = False
         self.orders: ThreadOrders | None = None  # who carries out `!NAME`
+        self.earlier: Callable[[Inbox], Awaitable[bool]] | None = None  # whether something came before it after all
         self.listeners = Listeners()  # which a stop waits for as well
         self._tasks: set[asyncio.Task[None]] = set()
         self._shares = Shares(on_wait=self.wake)
@@ -207,6 +208,10 @@ class Turns:
 
     async def _bring(self, rows: Sequence[Inbox], *, attempts: int) -> None:
         claimed = [row.id for row in rows]
+        if self.earlier is not None and await self.earlier(rows[0]):
+            async with self._database.begin() as session:
+                await inbox.put_back(session, claimed)
+            return
         if rows := await self._look(rows):
             await self._answer(rows, attempts=attempts)
         async with self._database.begin() as session:

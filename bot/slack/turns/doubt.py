@@ -1,0 +1,20 @@
+"""Whether Slack may still have to deliver what was said before: it tries again at once, and then after a minute."""
+
+import time
+
+LASTS_S = 75.0
+
+
+class Doubt:
+    """Is there for a while after a message may have been lost on its way."""
+
+    def __init__(self) -> None:
+        self._began_at: float | None = None
+
+    def begin(self) -> None:
+        """Say that a message may have been lost just now: with a connection, with a process, or on a full disk."""
+        self._began_at = time.monotonic()
+
+    def is_there(self) -> bool:
+        """Return whether what was said earlier may come later."""
+        return self._began_at is not None and time.monotonic() - self._began_at < LASTS_S

@@ -1,0 +1,86 @@
+"""What was said in a thread just before a message of it, and is still to come: taken in first, so that order holds."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import aiohttp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.errors import SlackApiError
+
+from bot.slack.intake import Intake
+from bot.slack.people.gating import Heard
+from bot.slack.turns.past import FLAGS, Home, Past
+from bot.slack.workspaces import Workspaces
+from bot.storage.db import Database
+from bot.storage.inbox import MESSAGE, find_known
+from bot.storage.tables import Inbox
+
+BEFORE_S = 120.0
+PATIENCE_S = 3.0  # better in another order than late
+
+log = logging.getLogger(__name__)
+
+
+class Earlier:
+    """Looks into threads while it is in doubt whether all was heard that was said there."""
+
+    def __init__(
+        self,
+        database: Database,
+        past: Past,
+        intake: Intake,
+        *,
+        identity: AuthorizeResult,
+        workspaces: Workspaces | None,
+    ) -> None:
+        self._database = database
+        self._past = past
+        self._intake = intake
+        self._identity = identity
+        self._workspaces = workspaces
+
+    async def look_before(self, row: Inbox) -> bool:
+        """Take in what was said to the assistant in a thread just before a message; return whether there was any.
+
+        Slack brings again after a minute what it could not deliver, when later messages would be answered already.
+        """
+        if row.kind != MESSAGE or row.ts == row.thread_ts or not self._intake.doubt.is_there():
+            return False
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                missed = await self._find_before(row)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.info("turns: it cannot be seen what came before a message (%s)", type(error).__name__)
+            return False
+        for heard in missed:
+            await self._intake.put(heard)
+        stamps = {heard.arrival.ts for heard in missed}
+        return bool(stamps) and bool(stamps & await self._find_known(row))
+
+    async def _find_before(self, row: Inbox) -> Sequence[Heard]:
+        home = await self._find_home(row.team_id)
+        if home is None:
+            return []
+        event, oldest = row.payload.get("event") or {}, float(row.ts) - BEFORE_S
+        flags = {flag: event.get("channel_type") == kind for flag, kind in FLAGS}
+        place = {"id": row.channel_id, "is_ext_shared": row.payload.get("is_shared"), **flags}
+        asked = {"channel": row.channel_id, "ts": row.thread_ts, "oldest": f"{oldest:.6f}", "latest": row.ts}
+        said = [message async for message in self._past.pages("conversations.replies", "messages", **asked)]
+        between = [message for message in said if oldest < float(message["ts"]) < float(row.ts)]
+        known = await self._find_known(row) if between else set()
+        heard = [self._past.hear(message, home, place) for message in between if message["ts"] not in known]
+        return [one for one in heard if one is not None]
+
+    async def _find_known(self, row: Inbox) -> set[str]:
+        since = f"{float(row.ts) - BEFORE_S:.6f}"
+        async with self._database.read() as session:
+            return await find_known(session, row.team_id, row.channel_id, since_ts=since)
+
+    async def _find_home(self, team_id: str) -> Home | None:
+        """Return the workspace of a team, which is served from here on in this task."""
+        own = self._identity
+        if self._workspaces is None or team_id == own.team_id:
+            return Home(team_id, own.enterprise_id or "", own.bot_user_id or "", own.bot_id or "")
+        there = await self._workspaces.enter(team_id)
+        return None if there is None else Home(team_id, there.enterprise_id, there.bot_user_id, there.bot_id)

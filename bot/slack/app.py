@@ -129,7 +129,7 @@ def _register_door(
     register_intake(app, intake)
     register_sightings(app, database)
     register_speech(app, speech)
-    register_endings(app, workspaces)
+    register_endings(app, workspaces, calls)
     register_rights(app, access=access, calls=calls)
 
 

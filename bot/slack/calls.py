@@ -77,7 +77,8 @@ class Calls:
         workspace = serving()
         if workspace is None:
             return self._own
-        if workspace.key not in self._lines:
+        known = self._lines.get(workspace.key)
+        if known is None or known.client.token != workspace.token:  # another process may have installed it anew
             own = self._own.client
             client = AsyncWebClient(
                 workspace.token, base_url=own.base_url, session=own.session, retry_handlers=[], timeout=own.timeout

@@ -4,6 +4,7 @@ Whoever begins to work for a workspace enters it: calls, names and roles are tho
 for as long as that task and the tasks that it starts run. Where nobody enters one, it is the one of the settings.
 """
 
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from bot.storage.installations import (
     save_installation,
 )
 from bot.storage.keyring import Keyring
+
+FRESH_S = 60.0  # for so long a token counts without a look: another process may have taken a newer one
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,19 @@ def key_of(name: str) -> str:
 class Workspaces:
     """Finds installations by what events say; *home* is the workspace of SLACK_BOT_TOKEN, if there is one."""
 
-    def __init__(self, database: Database, keyring: Keyring, *, home: Workspace | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        *,
+        home: Workspace | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self._keyring = keyring
         self._home = home
-        self._known: dict[tuple[str, str], Workspace] = {}
+        self._clock = clock
+        self._known: dict[tuple[str, str], tuple[float, Workspace]] = {}
         self.on_drop: list[Callable[[Workspace], None]] = []
 
     async def open(self) -> int:
@@ -71,21 +82,25 @@ class Workspaces:
         async with self._database.begin() as session:
             return await relock_installations(session, self._keyring)
 
-    async def find(self, *, team_id: str, enterprise_id: str = "") -> Workspace | None:
-        """Return the installation that a workspace's events belong to."""
+    async def find(self, *, team_id: str, enterprise_id: str = "", is_fresh: bool = False) -> Workspace | None:
+        """Return the installation that a workspace's events belong to, as it is now if it must be *is_fresh*."""
         if self._home is not None and team_id == self._home.team_id:
             return self._home
         place = (enterprise_id, team_id)
-        if place not in self._known:
-            async with self._database.read() as session:
-                found = await find_installation(session, self._keyring, team_id=team_id, enterprise_id=enterprise_id)
-            if found is None:
-                return None
-            self._known[place] = _workspace(found)
-            if not found.team_id and team_id and enterprise_id:
-                async with self._database.begin() as session:
-                    await note_team(session, team_id, enterprise_id)
-        return self._known[place]
+        at, known = self._known.get(place, (0.0, None))
+        if known is not None and not is_fresh and self._clock() - at < FRESH_S:
+            return known
+        async with self._database.read() as session:
+            found = await find_installation(session, self._keyring, team_id=team_id, enterprise_id=enterprise_id)
+        if found is None:
+            self._known.pop(place, None)
+            return None
+        workspace = _workspace(found)
+        self._known[place] = (self._clock(), workspace)
+        if known is None and not found.team_id and team_id and enterprise_id:
+            async with self._database.begin() as session:
+                await note_team(session, team_id, enterprise_id)
+        return workspace
 
     def is_home(self, workspace: Workspace) -> bool:
         """Return whether a workspace is that of SLACK_BOT_TOKEN."""
@@ -111,7 +126,7 @@ class Workspaces:
         self._forget(workspace)
 
     def _forget(self, workspace: Workspace) -> None:
-        self._known = {place: one for place, one in self._known.items() if one.key != workspace.key}
+        self._known = {place: known for place, known in self._known.items() if known[1].key != workspace.key}
         for tell in self.on_drop:
             tell(workspace)
 

@@ -121,6 +121,45 @@ async def test_what_waits_when_it_is_removed_is_not_stored(
         assert len(list(await session.scalars(select(Message)))) == MOST
 
 
+async def test_an_old_word_of_its_end_takes_no_new_installation(
+    playground: Playground, start_bot: StartBot, rows: Database
+) -> None:
+    """Slack may deliver again that the app was removed, when it has been installed anew already."""
+    second = playground.second
+    zoe = Person(second.hub, "U0ZOE")
+    async with start_bot(**OAUTH) as bot:
+        await playground.wait_for_connection()
+        await install(playground, bot)
+        second.fault("late_redelivery", seconds=60, copies=1)
+        await second.uninstall()
+        await gone(rows)
+        await install(playground, bot)
+        asked = len(second.log("api", "auth.test"))
+        await playground.advance(75)
+        await playground.wait_until(lambda: len(second.log("api", "auth.test")) == asked + 2, what="both words")
+        there = await zoe.say(zoe.dm, "hello again")
+        assert (await second.wait_for_reply(zoe.dm, there))["user"] == "U0APPRENT2"
+
+
+async def test_what_another_process_installed_counts_within_a_minute(database: Database) -> None:
+    """Several bots share one database, and only one of them serves the page that installs."""
+    moment = 0.0
+    keyring = Keyring([KEY])
+    here, there = Workspaces(database, keyring, clock=lambda: moment), Workspaces(database, keyring)
+    calls = Calls(AsyncWebClient())
+    await there.save(installed())
+    await here.enter("T1")
+    assert calls.token() == "xoxb-one"
+    await there.save(installed(token="xoxb-new"))
+    moment += 61
+    await here.enter("T1")
+    assert calls.token() == "xoxb-new"
+    one = await there.find(team_id="T1")
+    assert one is not None
+    await there.drop(one)
+    assert await here.find(team_id="T1", is_fresh=True) is None
+
+
 async def finished_or_begun(rows: Database, count: int) -> None:
     """Wait until *count* answers are being written, and nothing is under way where that is none."""
     for _ in range(1000):

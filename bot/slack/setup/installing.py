@@ -111,8 +111,11 @@ def build_identity(workspace: Workspace | None) -> AuthorizeResult | None:
     )
 
 
-def register_endings(app: AsyncApp, workspaces: Workspaces | None) -> None:
-    """Register what happens when a workspace removes the app; Bolt does not ask who we are for these two events."""
+def register_endings(app: AsyncApp, workspaces: Workspaces | None, calls: Calls) -> None:
+    """Register what happens when a workspace removes the app; Bolt does not ask who we are for these two events.
+
+    Slack may say so again after the app was installed anew, so the token itself is asked.
+    """
 
     @app.event("app_uninstalled")
     async def handle_uninstalled(context: AsyncBoltContext) -> None:
@@ -125,10 +128,14 @@ def register_endings(app: AsyncApp, workspaces: Workspaces | None) -> None:
     async def end(context: AsyncBoltContext, revoked: Collection[str] | None) -> None:
         """Forget an installation whose bot is among those *revoked*, if that is said."""
         place = {"team_id": context.team_id or "", "enterprise_id": context.enterprise_id or ""}
-        found = None if workspaces is None else await workspaces.find(**place)
+        found = None if workspaces is None else await workspaces.find(**place, is_fresh=True)
         if workspaces is None or (found is not None and workspaces.is_home(found)):
             if revoked is None or revoked:
                 log.error("the app was removed from %s: install it again, and set SLACK_BOT_TOKEN anew", place)
         elif found is not None and (revoked is None or found.bot_user_id in revoked):
+            await workspaces.enter(**place)
+            if await calls.call_if_possible("auth.test") is not None:
+                log.info("the token of %s works: that the app was removed there is an old word", place)
+                return
             await workspaces.drop(found)
             log.warning("the app was removed from %s; its token is forgotten", place)

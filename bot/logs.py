@@ -16,7 +16,8 @@ SECRETS = re.compile(
     re.DOTALL,
 )
 NAMED = re.compile(
-    r"((?<![a-z])(?:authorization|cookie|password|passwd|secret|token|ticket|api_?key|signing_?secret|client_?secret)"
+    r"((?<![a-z])(?:authorization|cookie|password|passwd|secret|token|ticket|api_?key|signing_?secret|client_?secret"
+    r"|oauth\.v2\.access result with code)"
     r"[\"']?\s*(?::|=|%3D)\s*b?[\"']?)(?!\[secret\])[^\s\"'&,;)}]{6,}",
     re.IGNORECASE,
 )

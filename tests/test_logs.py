@@ -16,6 +16,7 @@ from bot.logs import JsonLines, Scrubbing, scrub
         ("rotated xoxe.xoxp-1-Mi0y", "Mi0y"),
         ("Authorization: Bearer sk-1234567890", "sk-1234567890"),
         ("postgresql+asyncpg://bot:hunter2@db/apprentice", "hunter2"),
+        ("Failed to fetch oauth.v2.access result with code: 123.456.ab12cd - error: bad_redirect_uri", "ab12cd"),
     ],
 )
 def test_secrets_are_blotted_out(line: str, hidden: str) -> None:

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from bot.errors import ConfigError
 
 PLAYGROUND_TOKEN = "xoxb-playground"  # noqa: S105 - everybody may know it
+LONGEST = 100_000  # hours or minutes: what is longer means never, and overflows
 STARTER_MODEL = Path(__file__).parent / "models" / "starter.gguf"
 
 
@@ -26,7 +27,9 @@ class Transport(StrEnum):
 class Settings(BaseSettings):
     """The settings of one bot process; `.env.example` explains each one."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True, allow_inf_nan=False
+    )
 
     slack_bot_token: SecretStr = SecretStr("")
     slack_app_token: SecretStr = SecretStr("")
@@ -78,9 +81,9 @@ class Settings(BaseSettings):
     speech_model: Path | None = None
 
     merge_seconds: float = Field(default=1.5, ge=0, le=10)
-    thread_idle_hours: float = Field(default=24, gt=0)
+    thread_idle_hours: float = Field(default=24, gt=0, le=LONGEST)
     catch_up_hours: float = Field(default=4, ge=0, le=24)
-    schedule_late_hours: float = Field(default=24, ge=0)
+    schedule_late_hours: float = Field(default=24, ge=0, le=LONGEST)
     allowed_team_ids: Annotated[tuple[str, ...], NoDecode] = ()
     allowed_bot_ids: Annotated[tuple[str, ...], NoDecode] = ()
 
@@ -90,15 +93,15 @@ class Settings(BaseSettings):
     training_base: Path | None = None
     training_least_signal: float = Field(default=50, gt=0)
     training_threads: int = Field(default=0, ge=0)
-    training_max_minutes: int = Field(default=240, ge=1)
+    training_max_minutes: int = Field(default=240, ge=1, le=LONGEST)
     training_search: int = Field(default=0, ge=0, le=50)
     training_watts: float = Field(default=0, ge=0)
     training_price_per_kwh: float = Field(default=0, ge=0)
     canary_share: float = Field(default=0.25, gt=0, le=1)
-    canary_hours: float = Field(default=24, gt=0)
+    canary_hours: float = Field(default=24, gt=0, le=LONGEST)
     canary_from_people: int = Field(default=8, ge=0)
     gate_limits: dict[str, float] = Field(default_factory=dict)
-    veto_minutes: float = Field(default=0, ge=0)
+    veto_minutes: float = Field(default=0, ge=0, le=LONGEST)
     shadow_answers: int = Field(default=0, ge=0, le=1000)
     channel_team_scale: float = Field(default=0.5, ge=0, le=1)
 
@@ -106,14 +109,14 @@ class Settings(BaseSettings):
     feedback_down_emoji: Annotated[tuple[str, ...], NoDecode] = ("-1", "thumbsdown", "x")
     implicit_feedback: bool = False
     feedback_hint_answers: int = Field(default=20, ge=0)
-    feedback_hint_weeks: float = Field(default=4, gt=0)
+    feedback_hint_weeks: float = Field(default=4, gt=0, le=520)
 
     messages_per_person: int = Field(default=20, ge=0)
     messages_per_channel: int = Field(default=60, ge=0)
     messages_waiting: int = Field(default=200, ge=0)
     budget_tokens_per_person: int = Field(default=0, ge=0)
     budget_tokens_per_channel: int = Field(default=0, ge=0)
-    retention_days: int = Field(default=0, ge=0)
+    retention_days: int = Field(default=0, ge=0, le=36_500)
     backup_schedule: str = ""
     backup_keep: int = Field(default=7, ge=1)
     review_before_training: bool = False
@@ -243,6 +246,8 @@ def load_settings() -> Settings:
         return Settings().guarded()
     except UnicodeDecodeError as error:
         raise ConfigError(".env is not UTF-8 text: save it as UTF-8.") from error
+    except SettingsError as error:  # the one that is JSON
+        raise ConfigError('GATE_LIMITS is not JSON: write it as {"knowledge_soft": 0.05}.') from error
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(item) for item in error.errors())) from error
 

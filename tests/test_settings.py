@@ -19,6 +19,11 @@ from bot.settings import Settings, load_settings
         ("ENGINE_KV_TYPE", "q3", "ENGINE_KV_TYPE"),
         ("LOG_FORMAT", "xml", "LOG_FORMAT"),
         ("MODEL_REPO", "someone/something", "MODEL_FILE"),
+        ("GATE_LIMITS", "knowledge_soft=0.05", "GATE_LIMITS is not JSON"),
+        ("GATE_LIMITS", '{"knowledge_soft": NaN}', "GATE_LIMITS"),
+        ("CANARY_HOURS", "inf", "CANARY_HOURS"),
+        ("VETO_MINUTES", "1e300", "VETO_MINUTES"),
+        ("RETENTION_DAYS", "99999999999", "RETENTION_DAYS"),
     ],
 )
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:

@@ -19,6 +19,8 @@ class Window:
         """Read `01:00-06:00`, or raise *ConfigError*."""
         try:
             opens, closes = (time.fromisoformat(part.strip()) for part in text.split("-"))
+            if opens.tzinfo or closes.tzinfo:
+                raise ValueError("it is local time")
         except ValueError as error:
             raise ConfigError(f"TRAINING_WINDOW is {text!r}: write it as 01:00-06:00.") from error
         return cls(opens, closes)

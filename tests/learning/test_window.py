@@ -29,7 +29,7 @@ def test_windows(text: str, clock: str, is_open: bool, end: str) -> None:
     assert window.end_after(moment) > moment
 
 
-@pytest.mark.parametrize("text", ["", "1-2-3", "night", "25:00-26:00"])
+@pytest.mark.parametrize("text", ["", "1-2-3", "night", "25:00-26:00", "01:00Z-06:00Z"])
 def test_bad_windows_name_the_variable(text: str) -> None:
     """What cannot be read says which variable and how to write it."""
     with pytest.raises(ConfigError, match="TRAINING_WINDOW"):

@@ -19,6 +19,7 @@ from bot.learning.figures import RunReport
 from bot.learning.forgetting import Forgotten, forget_everywhere
 from bot.learning.permission import ALLOW, FORBID, PAUSE, RESUME, find_permission, is_on_hold
 from bot.learning.reporting import report_of
+from bot.learning.rollout.loading import PREFIX
 from bot.learning.rollout.serving import Rollout
 from bot.learning.run import Runner
 from bot.learning.training_extra import check_training_extra
@@ -213,8 +214,12 @@ class Learning:
     async def rollback(self, *, by: str, reason: str = "", name: str = "") -> tuple[str, str]:
         """Take back the canary, or else the active adapter, or just the one called *name* if it is served.
 
-        Return what was taken back and what is served now.
+        Return what was taken back and what is served now. A *reason* that begins with a name means that adapter: a
+        mistyped one must not take back another.
         """
+        first, _blank, rest = reason.strip().partition(" ")
+        if not name and (first.lower().startswith(PREFIX) or reason.strip().isdecimal()):
+            name, reason = first, rest
         return await self._rollout.roll_back(by=by, reasons=[reason[:500] or "Somebody decided so."], name=name)
 
     async def veto(self, name: str, *, by: str, reason: str = "") -> None:

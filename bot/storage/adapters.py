@@ -12,14 +12,20 @@ from bot.storage.memory_tables import HELPED
 from bot.storage.tables import Answer, AnswerState, Feedback, Message, Thread, Vote, now
 
 SERVED = (AdapterState.ACTIVE, AdapterState.CANARY)
+MOST_DIGITS = 9  # of a run's number, as databases keep one
 
 
 async def find_adapter(session: AsyncSession, name: str) -> Adapter | None:
     """Return an adapter by its name, or by its run's number."""
-    if name.isdecimal():
+    if is_number(name):
         statement = select(Adapter).where(Adapter.run_id == int(name)).order_by(Adapter.id.desc()).limit(1)
         return await session.scalar(statement)
     return await session.scalar(select(Adapter).filter_by(name=name))
+
+
+def is_number(name: str) -> bool:
+    """Return whether a name can be the number of a run."""
+    return name.isdecimal() and len(name) <= MOST_DIGITS
 
 
 async def adapter_of_run(session: AsyncSession, run_id: int) -> Adapter | None:

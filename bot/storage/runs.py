@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.adapters import SERVED
+from bot.storage.adapters import SERVED, is_number
 from bot.storage.learning_tables import ENDED, Adapter, AdapterState, DecisionRow, Run, RunExample, RunState
 from bot.storage.tables import now
 
@@ -51,7 +51,7 @@ async def find_picture(session: AsyncSession, run_id: int) -> str:
 
 async def find_run(session: AsyncSession, name: str) -> Run | None:
     """Return a run by its number or by its adapter's name."""
-    if name.isdecimal():
+    if is_number(name):
         return await session.get(Run, int(name))
     return await session.scalar(select(Run).join(Adapter, Adapter.run_id == Run.id).where(Adapter.name == name))
 

@@ -18,7 +18,7 @@ from bot.storage import adapters as store
 from bot.storage.db import Database
 from bot.storage.feedback import save_vote
 from bot.storage.learning_tables import Adapter, AdapterState
-from bot.storage.runs import queue_run
+from bot.storage.runs import find_run, queue_run
 from bot.storage.tables import Answer, AnswerState, Audience, Vote, now
 from tests.builders import answered, said
 from tests.engine.tiny_adapter import write_tiny_adapter
@@ -98,6 +98,52 @@ async def test_promote_and_roll_back(rows: Database, engine: EngineClient, model
     assert await rollout.choose("U9", await served(engine)) == ""
     with pytest.raises(LearningError, match="no adapter to take back"):
         await rollout.roll_back(by="U1", reasons=[])
+
+
+async def test_of_two_who_promote_at_once_the_second_is_told(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """Otherwise it would count as what it replaced itself, and a rollback would bring nothing back."""
+    rollout = Rollout(rows, engine)
+    for number in (1, 2):
+        await add_adapter(rows, tmp_path, model, number)
+    await rollout.promote("apprentice-1", by="U1", reasons=["better"])
+
+    both = [rollout.promote("apprentice-2", by=user, reasons=["better"]) for user in ("U1", "U2")]
+    done = await asyncio.gather(*both, return_exceptions=True)
+
+    assert [str(one) for one in done] == [
+        "apprentice-1",
+        "Somebody decided about apprentice-2 meanwhile: it is active now.",
+    ]
+    assert await rollout.roll_back(by="U1", reasons=["worse"]) == ("apprentice-2", "apprentice-1")
+
+
+@pytest.mark.parametrize("decision", ["promote", "canary"])
+async def test_an_objection_counts_until_the_last_moment(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path, decision: str
+) -> None:
+    """The watch read that it waits; while it looked at what else there is, somebody objected."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    long_ago = now() - timedelta(hours=2)
+    adapter = await add_adapter(rows, tmp_path, model, 1, **WAITING | {"watch": {"decision": decision}})
+    adapter.changed_at = long_ago
+    await rollout.veto(adapter.name, by="U1", reason="it is rude")
+    watch = watching(rows, rollout, heard)
+    watch._veto_time = timedelta(hours=1)
+
+    await watch._wait_with(adapter)
+
+    assert await state_of(rows, adapter.name) == "rejected"
+    assert heard == []
+
+
+async def test_no_adapter_has_so_large_a_number(rows: Database) -> None:
+    """A number that no database keeps is the name of nothing."""
+    async with rows.read() as session:
+        assert await store.find_adapter(session, "9" * 20) is None
+        assert await find_run(session, "9" * 20) is None
 
 
 async def test_a_canary_goes_to_some_and_sticks(

@@ -134,3 +134,22 @@ async def test_what_all_taught_is_for_those_who_may_read_all(
             await ask_in(playground, maya, channel)
 
         assert [answer.adapter for answer in await finished(4)] == ["apprentice-1", None, None, "apprentice-1"]
+
+
+async def test_a_mistyped_name_takes_nothing_back(
+    start_bot: StartBot, playground: Playground, rows: Database, tmp_path: Path
+) -> None:
+    """A rollback of an adapter that does not exist is no reason to take back the one that does; numbers are named."""
+    maya = playground.maya
+    async with start_bot() as bot:
+        await playground.wait_for_connection()
+        await keep(rows, tmp_path, (await bot.engine.models())[0].sha256 or "", 1)
+        said = (await order(playground, maya, "adapters promote 1"))["text"]
+        assert "`apprentice-1` answers everybody" in said
+        for words in ("apprentice-11", "apprentice-11 it is rude", "Apprentice-1: it is rude", "11"):
+            said = (await order(playground, maya, f"adapters rollback {words}"))["text"]
+            assert "There is no adapter" in said, said
+        assert "There is no adapter" in (await order(playground, maya, f"adapters promote {'9' * 20}"))["text"]
+
+        said = (await order(playground, maya, "adapters rollback it is rude"))["text"]
+        assert "`apprentice-1` is taken back" in said

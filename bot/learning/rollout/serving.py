@@ -22,10 +22,12 @@ from bot.storage import adapters as store
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Adapter, AdapterState
+from bot.storage.leases import wait_in_line
 from bot.storage.preferences import BASE, is_choosable
 from bot.storage.tables import now
 
 HISTORY = timedelta(days=60)  # how far back the votes go that a new adapter is compared with
+QUEUE = "rollout"  # of whoever decides what is served: bots, terminals, the watch
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +81,14 @@ class Rollout:
         return known
 
     async def start_canary(self, adapter: Adapter, *, share: float, by: str, reasons: Sequence[str]) -> None:
-        """Serve an adapter for everybody to a share of the people first; an earlier canary retires."""
+        """Serve an adapter for everybody to a share of the people first; an earlier canary retires.
+
+        Refused where somebody decided about it since *adapter* was read.
+        """
         async with self._database.begin() as session:
+            await wait_in_line(session, QUEUE)
             fresh = await self._need(session, adapter.name)
+            _check_undecided(fresh, seen=adapter.state)
             if fresh.channel_id:
                 sentence = _("{adapter} is for one channel, which gets it as a whole: promote it.")
                 raise LearningError(sentence.format(adapter=fresh.name))
@@ -93,10 +100,11 @@ class Rollout:
             )
         await self._follow_if_possible()
 
-    async def promote(self, name: str, *, by: str, reasons: Sequence[str]) -> str:
+    async def promote(self, name: str, *, by: str, reasons: Sequence[str], seen: AdapterState | None = None) -> str:
         """Serve an adapter to everybody, or a channel's own there; return what answered before, empty for the base.
 
-        It is loaded before anything changes, so that no question meets a gap.
+        It is loaded before anything changes, so that no question meets a gap. Loading takes a while: refused where
+        somebody decided about it meanwhile, so that it is not what it was when it was *seen* (None: right now).
         """
         async with self._database.read() as session:
             adapter = await self._need(session, name)
@@ -113,8 +121,10 @@ class Rollout:
             await asyncio.to_thread(_check_file, adapter)
             log.info("learning: %s will be loaded by the bot", adapter.name)
         async with self._database.begin() as session:
+            await wait_in_line(session, QUEUE)
             fresh = await self._need(session, adapter.name)
             await _check_may_serve(session, fresh)
+            _check_undecided(fresh, seen=seen or adapter.state)
             active = await store.find_answering(session, fresh.channel_id)
             if fresh.state != AdapterState.CANARY and not fresh.channel_id:
                 await _retire(session, AdapterState.CANARY, by=by, successor=fresh)
@@ -131,6 +141,7 @@ class Rollout:
         People get the other one from their next question on; what was begun is completed.
         """
         async with self._database.begin() as session:
+            await wait_in_line(session, QUEUE)
             taken = await self._find_served(session, name)
             await take_back(session, taken, AdapterState.ROLLED_BACK, by=by, reasons=reasons)
             record(session, "adapter.rollback", by=by, target=taken.name)
@@ -148,6 +159,7 @@ class Rollout:
     async def veto(self, name: str, *, by: str, reason: str) -> None:
         """Reject an adapter that waits for objections, or a canary."""
         async with self._database.begin() as session:
+            await wait_in_line(session, QUEUE)
             adapter = await self._need(session, name)
             if adapter.state not in {AdapterState.WAITING, AdapterState.CANARY}:
                 sentence = _("{adapter} does not wait for objections; it is {state}.")
@@ -206,6 +218,13 @@ async def _check_may_serve(session: Session, adapter: Adapter) -> None:
         )
         raise LearningError(sentence.format(adapter=adapter.name, part=part))
     await check_wants_own(session, adapter.channel_id)
+
+
+def _check_undecided(fresh: Adapter, *, seen: AdapterState) -> None:
+    """Raise *LearningError* if somebody else decided about an adapter after it was *seen*."""
+    if fresh.state != seen:
+        sentence = _("Somebody decided about {adapter} meanwhile: it is {state} now.")
+        raise LearningError(sentence.format(adapter=fresh.name, state=fresh.state))
 
 
 async def _retire(session: Session, state: AdapterState, *, by: str, successor: Adapter) -> None:

@@ -101,7 +101,7 @@ class Watch:
 
     async def _promote(self, adapter: Adapter, reason: str) -> None:
         try:
-            await self._rollout.promote(adapter.name, by="watch", reasons=[reason])
+            await self._rollout.promote(adapter.name, by="watch", reasons=[reason], seen=adapter.state)
         except LearningError as error:
             log.info("learning: %s stays a canary: %s", adapter.name, error)
             return
@@ -134,7 +134,7 @@ class Watch:
                 share = adapter.canary_share
                 await self._rollout.start_canary(adapter, share=share, by="gate", reasons=reasons)
                 return
-            await self._rollout.promote(adapter.name, by="gate", reasons=reasons)
+            await self._rollout.promote(adapter.name, by="gate", reasons=reasons, seen=adapter.state)
         except (EngineError, LearningError) as error:
             await self._give_up(adapter, error)
             return

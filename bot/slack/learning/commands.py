@@ -154,7 +154,8 @@ class LearningOrders:
         channels = {line.name: line.channel_id for line in lines}
         if order.verb == "promote":
             before = await learning.promote(words, by=user_id)
-            return Reply(tell_promoted(words, before, channels.get(words, "")))
+            name = next((line.name for line in lines if words in {line.name, str(line.run_id)}), words)
+            return Reply(tell_promoted(name, before, channels.get(name, "")))
         if order.verb == "rollback":
             name, reason = split_rollback(words, channels)
             return Reply(tell_rollback(*await learning.rollback(by=user_id, reason=reason, name=name)))

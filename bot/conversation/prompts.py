@@ -42,8 +42,8 @@ class Prompt:
             }
         try:
             return _environment().from_string(self.template).render(values).strip()
-        except TemplateError as error:
-            raise PromptError(f"prompts/{self.name}.md cannot be filled in: {error}.") from error
+        except Exception as error:  # a template computes what it likes: a division by nothing, a text plus a number
+            raise PromptError(f"prompts/{self.name}.md cannot be filled in: {_why(error)}.") from error
 
 
 def render_day(day: date) -> str:
@@ -62,7 +62,10 @@ def load_prompt(folder: Path, name: str, *, variables: frozenset[str]) -> Prompt
 
 
 def read_prompt(path: Path, name: str, *, variables: frozenset[str] | None = None) -> Prompt:
-    """Read a prompt's file; without *variables* it may use those that its own front matter declares."""
+    """Read a prompt's file; without *variables* it may use those that its own front matter declares.
+
+    It is filled in once on trial, so that a mistake in it is found now and not in somebody's answer.
+    """
     try:
         content = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -70,7 +73,7 @@ def read_prompt(path: Path, name: str, *, variables: frozenset[str] | None = Non
     head, template = _split(content, path)
     try:
         used = meta.find_undeclared_variables(_environment().parse(template))
-    except TemplateError as error:
+    except (TemplateError, RecursionError) as error:
         raise PromptError(f"{path} is not a valid template: {error}.") from error
     declared = _words(head.get("variables", ""))
     known = declared if variables is None else variables
@@ -82,7 +85,15 @@ def read_prompt(path: Path, name: str, *, variables: frozenset[str] | None = Non
     if not template.strip():
         raise PromptError(f"{path} says nothing below its front matter.")
     version = hashlib.sha256(content.encode()).hexdigest()[:12]
+    try:
+        _environment().from_string(template).render(dict.fromkeys(known, "something"))
+    except Exception as error:
+        raise PromptError(f"{path} cannot be filled in: {_why(error)}.") from error
     return Prompt(name, head.get("purpose", ""), frozenset(used), version, template, declared)
+
+
+def _why(error: Exception) -> str:
+    return str(error).rstrip(".") or type(error).__name__
 
 
 def _split(content: str, path: Path) -> tuple[dict[str, str], str]:

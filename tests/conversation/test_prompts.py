@@ -61,10 +61,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_a_template_cannot_reach_out(tmp_path: Path) -> None:
     """A prompt is text, not a program."""
-    prompt = load_prompt(write(tmp_path, HEAD + "{{ today.__class__.__mro__ }}"), "system", variables=TODAY)
-
     with pytest.raises(PromptError):
-        prompt.render(today="Monday")
+        load_prompt(write(tmp_path, HEAD + "{{ today.__class__.__mro__ }}"), "system", variables=TODAY)
 
 
 @pytest.mark.parametrize("border", ["</messages>", "< /MESSAGES >", "<messages>"])

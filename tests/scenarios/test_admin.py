@@ -198,6 +198,30 @@ async def test_a_reviewer_goes_through_the_queue(playground: Playground, bot: Ru
     assert decided == {("edited", "second, but better", "U0MAYA"), ("rejected", "", "U0MAYA")}
 
 
+async def test_of_two_reviewers_the_first_decides(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Whoever still has the form open is told what it is by now, and does not undo it."""
+    maya, tom, priya = playground.maya, playground.tom, playground.priya
+    for name in ("U0TOM", "U0PRIYA"):
+        await order(playground, maya, f"users role <@{name}> reviewer")
+    ts = await maya.say("general", f"{BOT} who owns it?")
+    await maya.click(await playground.wait_for_reply("general", ts), "feedback", "negative_button")
+    await playground.wait_for_view(maya.id)
+    await maya.submit_view({"reason": "wrong", "correction": "Nobody owns it."})
+    async with asyncio.timeout(30):
+        while not await count(rows, select(func.count()).select_from(Correction)):  # noqa: ASYNC110 - rows do not call
+            await asyncio.sleep(0.05)
+    for person in (tom, priya):
+        await person.command(COMMAND, "dataset review")
+        await playground.wait_for_view(person.id)
+
+    await tom.act_in_view("review_reject")
+    await playground.wait_until(lambda: "Rejected" in str(playground.views(tom.id)), what="the first decision")
+    await priya.submit_view({})
+    await playground.wait_until(lambda: "it is rejected" in str(playground.views(priya.id)), what="a word about it")
+    async with rows.begin() as session:
+        assert [(row.state, row.by) for row in await session.scalars(select(ReviewRow))] == [("rejected", "U0TOM")]
+
+
 async def test_looking_back(playground: Playground, bot: RunningBot) -> None:
     """Health, feedback and the log, read by an admin; the proof names the seal to note."""
     maya = playground.maya

@@ -11,7 +11,8 @@ from bot.playground.entities import Message as Posted
 from bot.playground.entities import User
 from bot.playground.messaging import post
 from bot.playground.testing import Playground
-from bot.storage.channel_settings import ChannelRules, save_rules
+from bot.storage.channel_settings import ChannelRules, load_rules, save_rules
+from bot.storage.choices import newest_choice
 from bot.storage.db import Database
 from bot.storage.inbox import count_waiting
 from bot.storage.manners_tables import Mode
@@ -277,6 +278,40 @@ async def test_a_channel_says_how_much_is_answered(playground: Playground, bot: 
 
     async with rows.begin() as session:
         assert await session.scalar(select(func.count()).select_from(Inbox)) == 2
+
+
+async def test_two_forms_about_one_channel(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """What one admin switches off stays off when another saves a form that was opened before and changes the rest."""
+    maya, tom = playground.maya, playground.tom
+    await maya.command("/apprentice", f"users role <@{tom.id}> admin")
+    await playground.wait_until(lambda: "is admin now" in str(maya.ephemerals(maya.dm)), what="the second admin")
+    for person in (maya, tom):
+        await person.command("/apprentice", "channel", channel="support")
+        await playground.wait_for_view(person.id)
+
+    await maya.submit_view({"training": "nothing"})
+    await playground.wait_until(lambda: maya.ephemerals("support"), what="the confirmation")
+    await tom.submit_view({"mode": "mention"})
+    await playground.wait_until(lambda: tom.ephemerals("support"), what="the other one")
+
+    async with rows.read() as session:
+        chosen = await newest_choice(session, kind="channel", subject_id="C0SUPPORT")
+        assert chosen is not None
+        assert not chosen.is_allowed
+        assert (await load_rules(session, TEAM, "C0SUPPORT")).mode == Mode.MENTION
+
+
+async def test_a_form_says_why_a_channel_gets_no_adapter(playground: Playground, bot: RunningBot) -> None:
+    """Two have one already; the rest of the form is kept."""
+    maya = playground.maya
+    for place in ("general", "random", "support"):
+        await maya.command("/apprentice", "channel", channel=place)
+        await playground.wait_for_view(maya.id)
+        await maya.submit_view({"training": "own"})
+        await playground.wait_until(lambda place=place: maya.ephemerals(place), what="the confirmation")
+
+    assert "no room for more" in maya.ephemerals("support")[-1]["text"]
+    assert "⚠️" not in maya.ephemerals("random")[-1]["text"]
 
 
 async def test_a_form_about_the_channel(playground: Playground, bot: RunningBot, rows: Database) -> None:

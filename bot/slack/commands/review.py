@@ -218,7 +218,7 @@ class ReviewDesk:
         """Decide, and return what is to be said about it."""
         by = str(body["user"]["id"])
         try:
-            await reviews.decide(self._database, correction_id, state, by=by, text=text)
+            await reviews.decide(self._database, correction_id, state, by=by, text=text, is_new=True)
         except AdminError as error:
             return f"⚠️ {error}"
         return _("Rejected.") if state is ReviewState.REJECTED else _("Approved.")

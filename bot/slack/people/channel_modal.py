@@ -7,11 +7,13 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot.errors import LearningError
 from bot.language import _
 from bot.learning.control import Learning
 from bot.slack.blocks import Block, build_note, plain, section
 from bot.slack.calls import Calls
 from bot.slack.commands.orders import SILENCE, Call, Command, Reply, Role, UsageError
+from bot.slack.delivery.render import escape
 from bot.slack.people.access import Access, tell_refusal
 from bot.storage.channel_settings import ChannelRules, load_rules, save_rules
 from bot.storage.choices import CHANNEL, OWN_ADAPTER
@@ -53,26 +55,32 @@ class ChannelForm:
             return Reply(f"{tell_mode(state.rules.mode)} " + _("`/apprentice channel` opens the form."))
         is_admin = call.role >= Role.ADMIN
         shown = state if is_admin else replace(state, training="")
-        place = json.dumps({"channel": call.channel_id, "team": call.team_id})
-        view = build_channel_form(call.channel_id, shown, private_metadata=place)
+        place = {"channel": call.channel_id, "team": call.team_id, "shown": _as_shown(shown)}
+        view = build_channel_form(call.channel_id, shown, private_metadata=json.dumps(place))
         opened = await self._calls.call_if_possible("views.open", trigger_id=call.trigger_id, view=view)
         return SILENCE if opened is not None else Reply(_("The form did not open; please try again."), is_done=False)
 
     async def handle_submit(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
-        """Keep what was chosen, by whoever still may."""
+        """Keep what was changed in the form, by whoever still may; what somebody else chose meanwhile stays."""
         place = json.loads(view["private_metadata"])
         team_id, channel_id, user_id = place["team"], place["channel"], body["user"]["id"]
         await ack()
         if not await self._may(user_id, team_id, channel_id):
             return
         chosen = read_channel_form(view["state"]["values"])
-        before = await self._load(team_id, channel_id)
+        mode, merge, training = (now != then for now, then in zip(_as_shown(chosen), place["shown"], strict=True))
         async with self._database.begin() as session:
-            if chosen.rules != before.rules:
-                await save_rules(session, team_id, channel_id, chosen.rules, by=user_id)
-        if chosen.training not in {"", before.training} and await self._access.is_admin(user_id, team_id):
-            await self._learn(channel_id, chosen.training, by=user_id)
-        text = _("Saved. {words}").format(words=tell_mode(chosen.rules.mode))
+            before = rules = await load_rules(session, team_id, channel_id)
+            rules = replace(rules, mode=chosen.rules.mode) if mode else rules
+            rules = replace(rules, merge_s=chosen.rules.merge_s) if merge else rules
+            if rules != before:
+                await save_rules(session, team_id, channel_id, rules, by=user_id)
+        text = _("Saved. {words}").format(words=tell_mode(rules.mode))
+        if training and chosen.training and await self._access.is_admin(user_id, team_id):
+            try:
+                await self._learn(channel_id, chosen.training, by=user_id)
+            except LearningError as error:
+                text += f"\n⚠️ {escape(str(error))}"
         await self._calls.call_if_possible("chat.postEphemeral", channel=channel_id, user=user_id, text=text)
 
     async def _load(self, team_id: str, channel_id: str) -> ChannelState:
@@ -88,9 +96,12 @@ class ChannelForm:
         """Let the learning loop know; that a channel teaches nothing takes its own adapter with it."""
         if self._learning is None:
             return
-        await self._learning.choose(CHANNEL, channel_id, is_allowed=training != NOTHING, by=by)
-        if training != NOTHING:
-            await self._learning.choose_own(channel_id, is_wanted=training == OWN, by=by)
+        if training == OWN:  # which may be refused, and turns the channel on by itself
+            await self._learning.choose_own(channel_id, is_wanted=True, by=by)
+            return
+        await self._learning.choose(CHANNEL, channel_id, is_allowed=training == LEARN, by=by)
+        if training == LEARN:
+            await self._learning.choose_own(channel_id, is_wanted=False, by=by)
 
     async def _may(self, user_id: str, team_id: str, channel_id: str) -> bool:
         """Return whether somebody may choose: an admin of the assistant, or a member who made the channel."""
@@ -122,7 +133,6 @@ def register_channel_form(app: AsyncApp, form: ChannelForm) -> None:
 
 def build_channel_form(channel_id: str, state: ChannelState, *, private_metadata: str) -> dict[str, Any]:
     """Build the form with what is chosen now."""
-    merge_s = state.rules.merge_s
     blocks: list[Block] = [
         section(f"<#{channel_id}>"),
         _choice(MODE, _("What do I answer here?"), _modes(), state.rules.mode, kind="radio_buttons"),
@@ -130,7 +140,7 @@ def build_channel_form(channel_id: str, state: ChannelState, *, private_metadata
             MERGE,
             _("Messages of one person in a thread that follow each other fast"),
             _merges(),
-            DEFAULT if merge_s is None else f"{merge_s:g}",
+            _shown_merge(state.rules.merge_s),
         ),
     ]
     if state.training:
@@ -152,6 +162,16 @@ def read_channel_form(values: Mapping[str, Any]) -> ChannelState:
     mode, merge, training = (_read(values, name) for name in (MODE, MERGE, TRAINING))
     rules = ChannelRules(Mode(mode) if mode in set(Mode) else Mode.THREAD, float(merge) if merge in MERGES else None)
     return ChannelState(rules, training if training in {LEARN, OWN, NOTHING} else "")
+
+
+def _as_shown(state: ChannelState) -> list[str]:
+    """Return the values that the form shows for a state, or that were chosen in it."""
+    return [str(state.rules.mode), _shown_merge(state.rules.merge_s), state.training]
+
+
+def _shown_merge(merge_s: float | None) -> str:
+    value = DEFAULT if merge_s is None else f"{merge_s:g}"
+    return value if value in MERGES else DEFAULT
 
 
 def tell_mode(mode: Mode) -> str:

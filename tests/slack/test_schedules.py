@@ -287,6 +287,15 @@ async def test_only_its_author_and_admins_take_something_back(desk: Desk) -> Non
     assert (await desk.order("schedule remove 1", user="U0MAYA")).is_done
 
 
+async def test_what_is_planned_for_a_channel_is_told_to_whoever_is_in_it(desk: Desk) -> None:
+    """Its words are that channel's, wherever an order says that it comes from."""
+    await desk.playground.maya.invite("leads", "U0APPRENTICE")
+    leads = desk.playground.channel("leads")
+    assert (await desk.order("remind here tomorrow at 9:00 to plan", user="U0PRIYA", channel=leads)).is_done
+    assert "plan" in (await desk.order("schedule", user="U0MAYA", channel=leads)).text
+    assert "Nothing is planned" in (await desk.order("schedule", user="U0TOM", channel=leads)).text
+
+
 async def test_here_in_a_thread_is_the_thread(desk: Desk) -> None:
     """A reminder stands where it was ordered."""
     ts = await desk.playground.tom.say("general", "the plan")

@@ -91,6 +91,13 @@ class Rooms:
         answer = await self._ask("conversations.info", channel=channel_id)
         return None if answer is None else answer.get("channel") or {}
 
+    async def is_in(self, channel_id: str, user_id: str) -> bool:
+        """Return whether somebody is in a channel now; what Slack does not tell counts as no."""
+        try:
+            return await self._is_member(channel_id, user_id)
+        except DeliveryError:
+            return False
+
     async def _is_member(self, channel_id: str, user_id: str) -> bool:
         cursor = ""
         for _page in range(MOST_PAGES):

@@ -112,10 +112,10 @@ class ScheduleOrders:
         """List what is planned, or take something back."""
         verb, _space, rest = call.words.strip().partition(" ")
         if verb.lower() in {"", "list"} and not rest.strip():
+            is_told = bool(call.channel_id) and await self._rooms.is_in(call.channel_id, call.user_id)
+            here = call.channel_id if is_told else "-"
             async with self._database.read() as session:
-                found = await list_schedules(
-                    session, call.team_id, user_id=call.user_id, channel_id=call.channel_id or "-"
-                )
+                found = await list_schedules(session, call.team_id, user_id=call.user_id, channel_id=here)
             return Reply(tell_list(found, reader=call.user_id))
         if verb.lower() not in {"remove", "delete", "cancel"}:
             raise UsageError(_("I can list what is planned, or remove one of it by its number."))

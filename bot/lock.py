@@ -25,7 +25,7 @@ def holding(folder: Path, *, setting: str = "DATA_DIR", mend: str = STOP_IT) -> 
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a+")
+        file = (folder / ".lock").open("ab+", buffering=0)
     except OSError as error:
         raise ConfigError(f"{setting}: cannot write to {folder} ({error.strerror}).") from error
     with file:
@@ -34,11 +34,13 @@ def holding(folder: Path, *, setting: str = "DATA_DIR", mend: str = STOP_IT) -> 
         except BlockingIOError as error:
             file.seek(0)
             raise FolderInUse(
-                f"{setting}: {folder} is in use by the bot with process id {file.read().strip()}: {mend}"
+                f"{setting}: {folder} is in use by the bot with process id {file.read().decode().strip()}: {mend}"
             ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
+        except OSError as error:
+            raise ConfigError(f"{setting}: cannot write to {folder} ({error.strerror}): is the disk full?") from error
         yield
 
 

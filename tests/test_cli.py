@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import re
 import signal
 import socket
@@ -19,6 +20,7 @@ import pytest
 from bot.cli import cli
 from bot.cli_engine import build_options
 from bot.engine.types import FLASH_ATTENTION, KV_TYPES
+from bot.errors import ConfigError
 from bot.lock import holding
 from bot.running_engine import engine_command
 from bot.settings import Settings
@@ -143,6 +145,19 @@ def test_a_second_bot_on_one_sqlite_file_is_refused(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert f"DATABASE_URL: {tmp_path / 'one'} is in use by the bot with process id {os.getpid()}" in result.stderr
     assert "PostgreSQL" in result.stderr
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    """Where not even a number can be written the bot does not begin."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(ConfigError, match=r"DATA_DIR: cannot write to .*: is the disk full\?"), holding(tmp_path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with holding(tmp_path):
+        assert (tmp_path / ".lock").read_text() == str(os.getpid())
 
 
 def test_whoever_does_not_stop_in_time_ends() -> None:

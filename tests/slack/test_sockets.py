@@ -18,7 +18,9 @@ QUICK = Pace(ping_s=0.1, silence_s=0.3, hello_s=1, first_wait_s=0.05, longest_wa
 
 
 @asynccontextmanager
-async def listener(playground: Playground, heard: list[str], *, pace: Pace | None = None, url: str = "") -> Any:
+async def listener(
+    playground: Playground, heard: list[str], *, pace: Pace | None = None, url: str = "", lost: list[str] | None = None
+) -> Any:
     """Run an app that notes what people say, over our sockets."""
     client = AsyncWebClient("xoxb-playground", base_url=url or playground.api_url, retry_handlers=[])
 
@@ -31,7 +33,8 @@ async def listener(playground: Playground, heard: list[str], *, pace: Pace | Non
     async def note(event: dict[str, Any]) -> None:
         heard.append(event["text"])
 
-    sockets = Sockets(app, "xapp-playground", client=client, pace=pace)
+    losses = [] if lost is None else lost
+    sockets = Sockets(app, "xapp-playground", client=client, pace=pace, on_loss=lambda: losses.append("lost"))
     async with sockets.connected():
         yield sockets
 
@@ -46,8 +49,9 @@ async def playground() -> AsyncIterator[Playground]:
 async def test_refreshes_lose_and_delay_nothing(playground: Playground) -> None:
     """While Slack closes one connection after the other, every message comes at Slack's first try, once."""
     heard: list[str] = []
+    lost: list[str] = []
     maya = playground.maya
-    async with listener(playground, heard):
+    async with listener(playground, heard, lost=lost):
         refreshing = asyncio.create_task(_refresh_often(playground, times=4))
         said = 0
         while not refreshing.done():
@@ -60,6 +64,7 @@ async def test_refreshes_lose_and_delay_nothing(playground: Playground) -> None:
     assert sorted(heard) == sorted(f"message {number}" for number in range(said))
     assert {entry["status"] for entry in playground.log("event")} == {"acked"}
     assert len(playground.log("event", "message.im")) == said  # Slack had no reason to try again
+    assert lost == []
 
 
 async def _refresh_often(playground: Playground, *, times: int) -> None:
@@ -70,12 +75,15 @@ async def _refresh_often(playground: Playground, *, times: int) -> None:
 
 
 async def test_there_are_two_connections(playground: Playground) -> None:
-    """One breaking alone is nothing that anybody notices."""
-    async with listener(playground, []) as sockets:
+    """One breaking alone is nothing that anybody notices but ourselves: something may have been on its way."""
+    lost: list[str] = []
+    async with listener(playground, [], lost=lost) as sockets:
         await playground.wait_until(lambda: len(playground.hub.sockets._connections) == 2, what="two connections")
         playground.hub.sockets._connections[0].abort()
         assert sockets.is_hearing()
+        await playground.wait_until(lambda: lost, what="the loss to be noticed")
         await playground.wait_until(lambda: len(playground.hub.sockets._connections) == 2, what="two again")
+    assert lost == ["lost"]
 
 
 async def test_a_silent_connection_is_given_up(playground: Playground) -> None:

@@ -231,6 +231,19 @@ async def test_an_older_edit_that_comes_again_changes_nothing(database: Database
     assert row.payload["event"]["text"] == "third"
 
 
+async def test_what_was_put_back_waits_behind_what_came_before_it(database: Database) -> None:
+    """It was not begun in vain, so it may be begun as often as ever."""
+    await put(database, event_id="Ev2", ts="101.000")
+    assert await claim(database) == ["Ev2"]
+    await put(database)
+    async with database.begin() as session:
+        await inbox.put_back(session, list(await session.scalars(select(Inbox.id).filter_by(event_id="Ev2"))))
+    assert await claim(database) == ["Ev1"]
+    async with database.read() as session:
+        attempts = {row.event_id: row.attempts for row in await session.scalars(select(Inbox))}
+    assert attempts == {"Ev1": 1, "Ev2": 0}
+
+
 async def test_what_was_begun_twice_in_vain_is_begun_alone(database: Database) -> None:
     """Of several that may have ended the process one runs at a time, the oldest first; others go on beside it."""
     for number in (1, 2, 3):

@@ -3,6 +3,7 @@
 Pure choices on plain data, counted by whoever knows the tokenizer.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -57,20 +58,24 @@ async def choose_excerpts(
     known = [file for file in files if is_readable(file)]
     if not known:
         return []
-    whole = [_cut(file, [Passage(0, len(file.row.text))]) for file in known]
     most = free * MOST_CHARACTERS
-    if sum(len(file.row.text) for file in known) <= most and await count(whole) <= room:
-        return whole
+    if sum(len(file.row.text) for file in known) <= most:
+        whole = [_cut(file, [Passage(0, len(file.row.text))]) for file in known]
+        if await count(whole) <= room:
+            return whole
     size = max(SMALLEST, min(SIZE, free))  # a small memory takes several small passages rather than one
-    ranked = _rank(known, question, own=own, most=most, size=size)
-    low, high, best = 0, len(ranked), 0
+    # Twenty files of 400,000 characters each take many seconds, in which everybody else must be heard.
+    ranked = await asyncio.to_thread(_rank, known, question, own=own, most=most, size=size)
+    low, high = 0, len(ranked)
+    chosen: list[Excerpt] = []
     while low <= high:
         middle = (low + high) // 2
-        if middle == 0 or await count(_collect(known, ranked[:middle])) <= room:
-            best, low = middle, middle + 1
+        tried = await asyncio.to_thread(_collect, known, ranked[:middle])
+        if middle == 0 or await count(tried) <= room:
+            low, chosen = middle + 1, tried
         else:
             high = middle - 1
-    return _collect(known, ranked[:best])
+    return chosen
 
 
 def _rank(

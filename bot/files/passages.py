@@ -11,6 +11,7 @@ SIZE = 1_000  # characters: a paragraph or two, so that a few of them fit into a
 K1 = 1.2
 B = 0.75
 WORD = re.compile(r"[^\W_]+")
+ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s)$")
 WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")  # scripts without blanks: pairs of characters
 
 
@@ -83,7 +84,7 @@ def read_terms(text: str) -> Iterator[str]:
         if run:
             yield from (run[0][at : at + 2] for at in range(max(1, len(run[0]) - 1)))
         else:
-            yield re.sub(r"(?<=\w{3})(?:ing|ed|es|s)$", "", word)
+            yield ENDING.sub("", word)
 
 
 def join_passages(passages: Iterable[Passage]) -> list[Passage]:

@@ -215,6 +215,7 @@ def render(report: "RunReport") -> str:
         if figure.low is not None and figure.high is not None:
             interval = f"  ({say_change(figure, figure.low)} to {say_change(figure, figure.high)})"
         lines.append(f"  {figure.label}: {before} -> {after}{unit}{interval}")
+    lines += [f"  folds    {report.cross_validation}"] if report.cross_validation else []
     if report.train_seconds:
         rate = f"{report.tokens_per_second:,.0f} tokens/s"
         lines.append(f"  took     {report.seconds:.0f} s, of which {report.train_seconds:.0f} s training at {rate}")

@@ -76,6 +76,7 @@ def read_config(settings: Settings, model_path: Path | None) -> LearningConfig:
         threads=settings.training_threads,
         longest=timedelta(minutes=settings.training_max_minutes),
         search=settings.training_search,
+        folds=settings.training_folds,
         watts=settings.training_watts,
         price_per_kwh=settings.training_price_per_kwh,
         canary_share=settings.canary_share,

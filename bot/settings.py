@@ -95,6 +95,7 @@ class Settings(BaseSettings):
     training_threads: int = Field(default=0, ge=0)
     training_max_minutes: int = Field(default=240, ge=1, le=LONGEST)
     training_search: int = Field(default=0, ge=0, le=50)
+    training_folds: int = Field(default=3, ge=0, le=10)
     training_watts: float = Field(default=0, ge=0)
     training_price_per_kwh: float = Field(default=0, ge=0)
     canary_share: float = Field(default=0.25, gt=0, le=1)

@@ -27,6 +27,7 @@ class LearningConfig:
     watts: float = 0.0
     price_per_kwh: float = 0.0
     search: int = 0
+    folds: int = 0  # of a cross-validation, where few votes are held out; below two: none
     canary_share: float = 0.25
     canary_time: timedelta = timedelta(hours=24)
     canary_from_people: int = 8

@@ -7,12 +7,16 @@ from typing import Self
 
 
 class Role(StrEnum):
-    """What a figure can do: show the benefit that was declared, guard against harm, block outright, or only inform."""
+    """What a figure can do: show the benefit that was declared, guard against harm, block outright, or only inform.
+
+    Those of folds are about the recipe: adapters that were trained on a part of the votes, and thrown away.
+    """
 
     BENEFIT = "benefit"
     GUARD = "guard"
     BLOCK = "block"
     NOTE = "note"
+    FOLDS = "folds"
 
 
 class Decision(StrEnum):
@@ -94,6 +98,7 @@ class RunReport:
     learned_from: Mapping[str, int] = field(default_factory=dict)  # in words -> how many
     left_out: Mapping[str, int] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
+    cross_validation: str = ""  # a sentence: what it came to, or why it was left out; empty: not asked for
     proofs: tuple[tuple[str, bool, str], ...] = ()  # name, holds, sentence
     before_after: tuple[BeforeAfter, ...] = ()
     seconds: float = 0.0

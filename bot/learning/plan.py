@@ -13,6 +13,7 @@ from bot.learning.atomic import replacing
 
 PLAN, PROGRESS, OUTCOME, PAUSE = "plan.json", "progress.json", "outcome.json", "pause"
 EXAMPLES, STEPS, DATA_REPORT = "examples.jsonl", "steps.jsonl", "data.json"
+MARGINS = "margins.json"  # of a fold, in place of an adapter
 PEFT_FOLDER, ADAPTER, CHECKPOINTS = "adapter", "adapter.gguf", "checkpoints"
 PROOF_TEXTS, BASE_SCORES, ADAPTER_SCORES = "proof-texts.json", "scores-base.npz", "scores-adapter.npz"
 
@@ -56,6 +57,7 @@ class Plan:
     threads: int = 1
     deadline: float = 0.0
     watts: float = 0.0  # what the machine draws, where nobody can measure it
+    is_fold: bool = False  # of a cross-validation: judged by its test split, and no adapter is left
 
     def write(self, folder: Path) -> None:
         """Write the plan into a run folder."""
@@ -70,7 +72,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a trainer is; *phase* is loading, sft, kto, dpo, searching or exporting."""
+    """How far a trainer is; *phase* is loading, sft, kto, dpo, searching, exporting or scoring."""
 
     phase: str = "loading"
     step: int = 0
@@ -93,7 +95,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a training ended: *is_done* with `adapter.gguf` in the folder, or not, with the reason and the mend.
+    """How a training ended: *is_done* with its result in the folder, or not, with the reason and the mend.
 
     *ended_by* is `end`, `early` (the validation loss rose), or `deadline`.
     """

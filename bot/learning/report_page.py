@@ -25,6 +25,11 @@ PARTS = (
     (Role.BLOCK, "What must never happen", "Each of these blocks the adapter by itself."),
     (Role.GUARD, "What must not get worse", "The same questions, asked of what is served and of the candidate."),
     (Role.NOTE, "Good to know", "Decides nothing."),
+    (
+        Role.FOLDS,
+        "Cross-validation",
+        "Of the recipe, by adapters thrown away: each was trained without a part of the votes. Before is guessing.",
+    ),
 )
 
 
@@ -134,6 +139,7 @@ def _facts(report: RunReport) -> Iterator[tuple[str, str, bool]]:
         ("For the channel", report.channel_id, False),
         ("Kind", "LoRA over the base, served with it by llama.cpp", False),
         ("Base", report.base, False),
+        ("Cross-validation", report.cross_validation, False),
         ("Base SHA-256", report.base_sha256, True),
         ("Data SHA-256", report.dataset_sha256, True),
         ("Started", _moment(report.started_at), False),

@@ -8,6 +8,7 @@ from typing import Any
 
 from bot.engine.types import ModelInfo
 from bot.learning.atomic import replacing
+from bot.learning.cross_validation import CrossValidation
 from bot.learning.data.report import DataReport
 from bot.learning.figures import BeforeAfter, Decision, Figure, Role, RunReport, Verdict
 from bot.learning.judging.evaluate import Evaluation
@@ -36,6 +37,7 @@ class Step:
     outcome: Outcome | None = None
     proofs: list[Check] = field(default_factory=list)
     evaluation: Evaluation | None = None
+    crossed: CrossValidation = field(default_factory=CrossValidation)
     verdict: Verdict | None = None
     adapter: str = ""
     channel_id: str = ""  # whose own adapter it is to be; empty: everybody's
@@ -47,7 +49,7 @@ class Step:
 def build_report(run_id: int, step: Step, *, price_per_kwh: float) -> RunReport:
     """Return the report of a run that came to its decision, or of a dry one."""
     outcome, evaluation = step.outcome or Outcome(is_done=False), step.evaluation
-    ended = now()
+    ended, energy = now(), add_energy(outcome.energy_kwh, step.crossed.energy_kwh)
     picture = step.folder / CURVES
     data_picture = step.folder / DATA_PICTURE
     return RunReport(
@@ -60,16 +62,17 @@ def build_report(run_id: int, step: Step, *, price_per_kwh: float) -> RunReport:
         reasons=step.verdict.reasons if step.verdict else (),
         learned_from=step.data.learned_from,
         left_out=step.data.left_out,
-        figures=evaluation.figures if evaluation else (),
+        figures=(*(evaluation.figures if evaluation else ()), *step.crossed.figures),
+        cross_validation=step.crossed.sentence,
         proofs=tuple((check.name, check.holds, check.sentence) for check in step.proofs),
         before_after=tuple(evaluation.before_after) if evaluation else (),
         seconds=(ended - step.started_at).total_seconds(),
         train_seconds=outcome.seconds,
         tokens_per_second=outcome.tokens_per_second,
         peak_memory_mb=outcome.peak_memory_mb,
-        energy_kwh=outcome.energy_kwh,
+        energy_kwh=energy,
         energy_source=outcome.energy_source,
-        price=say_price(outcome.energy_kwh, price_per_kwh),
+        price=say_price(energy, price_per_kwh),
         picture=str(next((path for path in (picture, data_picture) if path.exists()), "")),
         base=step.base.id,
         base_sha256=step.base.sha256 or "",
@@ -93,6 +96,11 @@ def say_outcome(step: Step) -> str:
     if step.channel_id and step.verdict.decision is Decision.PROMOTE:
         return "The channel's new adapter is better and answers everybody there from now on."
     return SAID[step.verdict.decision]
+
+
+def add_energy(energy_kwh: float | None, folds_kwh: float) -> float | None:
+    """Return what the training and its folds took together, where it is known."""
+    return None if energy_kwh is None else energy_kwh + folds_kwh
 
 
 def say_price(energy_kwh: float | None, price_per_kwh: float) -> str:
@@ -126,6 +134,20 @@ def report_of(run: Run) -> RunReport:
         started_at=run.started_at.isoformat() if run.started_at else "",
         finished_at=run.finished_at.isoformat() if run.finished_at else "",
     )
+
+
+def row_of(figure: Figure, incumbent: str) -> dict[str, Any]:
+    """Return a figure as a row of the database."""
+    return {
+        "incumbent": incumbent,
+        "metric": figure.metric,
+        "role": str(figure.role),
+        "candidate_value": figure.candidate,
+        "incumbent_value": figure.incumbent,
+        "low": figure.low,
+        "high": figure.high,
+        "n": figure.n,
+    }
 
 
 def read_run_report(values: Mapping[str, Any]) -> RunReport:

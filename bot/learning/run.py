@@ -128,6 +128,7 @@ class Runner:
             await _end(session, run.id, RunState.CANCELLED, CANCELLED)
         if self._run_id == run.id:
             self._stop(CANCELLED)
+        await self._steps.drop_folds(run.id)  # also where whoever worked on it is gone
         return run.id
 
     def _stop(self, reason: str) -> None:
@@ -216,6 +217,7 @@ class Runner:
     async def _end(self, run_id: int, state: RunState, reason: str, mend: str = "") -> None:
         async with self._database.begin() as session:
             await _end(session, run_id, state, reason, mend)
+        await self._steps.drop_folds(run_id)
         log.info("learning: run %d %s", run_id, state)
 
     async def _report(self) -> None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,20 @@ from bot.engine.types import ModelInfo
 from bot.errors import LearningError
 from bot.learning.channels import check_wants_own, go_to_all
 from bot.learning.config import LearningConfig
+from bot.learning.cross_validation import cross_validate, drop_folds
 from bot.learning.data.build import build_dataset
 from bot.learning.data.manifest import read_lineage
 from bot.learning.data.report import DataReport, read_report
 from bot.learning.erasing import check_none_erased
 from bot.learning.examples import Example, read_examples
-from bot.learning.figures import Decision, Figure, RunReport, Verdict
+from bot.learning.figures import Decision, RunReport, Verdict
 from bot.learning.judging.evaluate import Evaluation, evaluate
 from bot.learning.judging.gate import decide, declare
 from bot.learning.mixture import Mixture, check_mixture, mix_with_everybodys, read_shared
 from bot.learning.noting import Note
 from bot.learning.plan import ADAPTER, EXAMPLES, Outcome, Plan, Progress
 from bot.learning.proving import SERVED_BASE, prepare_proof, prove, say_failures
-from bot.learning.reporting import Step, build_report, read_run_report, write_page
+from bot.learning.reporting import Step, build_report, read_run_report, row_of, write_page
 from bot.learning.rollout.loading import PREFIX
 from bot.learning.rollout.serving import Rollout
 from bot.learning.served_base import find_served_base
@@ -101,6 +103,7 @@ class Steps:
             await self._finish(run_id, await self._report(run_id, step))
             return
         plan = await self._plan(run, step)
+        await self._enter(run_id, RunState.TRAINING)
         step.outcome = await self._train(run_id, folder)
         if not step.outcome.is_done:
             raise LearningError(step.outcome.reason)
@@ -194,12 +197,15 @@ class Steps:
             raise LearningError("The night was over before this channel's turn came; the next one tries again.")
         return until
 
-    async def _train(self, run_id: int, folder: Path) -> Outcome:
-        await self._enter(run_id, RunState.TRAINING)
+    async def drop_folds(self, run_id: int) -> None:
+        """Remove what a run that has ended would have gone on from in its cross-validation."""
+        await asyncio.to_thread(drop_folds, self._config.run_folder(run_id))
 
+    async def _train(self, run_id: int, folder: Path, where: str = "") -> Outcome:
         async def note(progress: Progress) -> None:
             async with self._database.begin() as session:
-                await store.update_run(session, run_id, progress=asdict(progress))
+                values = asdict(progress) | {"phase": f"{where}{progress.phase}"}
+                await store.update_run(session, run_id, progress=values)
 
         return await train(folder, is_busy=self.is_held, on_progress=note)
 
@@ -218,19 +224,21 @@ class Steps:
             await self._report(run_id, step)
             return
         await self._enter(run_id, RunState.JUDGING)
-        await self._rollout.loaded.follow()  # what is compared with must be served
         examples = await asyncio.to_thread(lambda: list(read_examples(step.folder / EXAMPLES)))
+        folds, training = self._config.folds, partial(self._train, run_id)
+        step.crossed = await cross_validate(step.folder, plan, outcome, examples, most=folds, train=training)
+        await self._rollout.loaded.follow()  # what is compared with must be served
         async with self._database.read() as session:
             active = await adapter_store.find_answering(session, step.channel_id)
             people = await adapter_store.count_people(session, since=now() - PEOPLE_TIME)
         incumbent = active.name if active is not None else ""
         await self._rollout.loaded.ensure_loaded(adapter)
         step.evaluation = await self._evaluate(run_id, plan, step, examples, incumbent=incumbent)
-        figures = step.evaluation.figures
+        figures = (*step.evaluation.figures, *step.crossed.figures)
         declared, limits = declare(examples), self._config.limits
         verdict = decide(figures, step.proofs, declared=declared, limits=limits, people=people)
         step.verdict = go_to_all(verdict) if step.channel_id else verdict
-        await self._report(run_id, step, rows=[_row_of(figure, incumbent) for figure in figures])
+        await self._report(run_id, step, rows=[row_of(figure, incumbent) for figure in figures])
 
     async def _evaluate(
         self, run_id: int, plan: Plan, step: Step, examples: list[Example], *, incumbent: str
@@ -321,19 +329,6 @@ class Steps:
     async def _finish(self, run_id: int, report: RunReport) -> None:
         async with self._database.begin() as session:
             await store.end_run(session, run_id, RunState.DONE, reason=report.outcome)
-
-
-def _row_of(figure: Figure, incumbent: str) -> dict[str, Any]:
-    return {
-        "incumbent": incumbent,
-        "metric": figure.metric,
-        "role": str(figure.role),
-        "candidate_value": figure.candidate,
-        "incumbent_value": figure.incumbent,
-        "low": figure.low,
-        "high": figure.high,
-        "n": figure.n,
-    }
 
 
 def _count_parameters(base: ModelInfo) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
+from bot.learning.cross_validation import drop_folds
 from bot.storage import adapters
 from bot.storage.db import Database
 from bot.storage.learning_tables import ENDED, AdapterState
@@ -29,6 +30,9 @@ async def tidy_runs(database: Database, folder: Path) -> None:
     async with database.read() as session:
         runs = await ages(session)
         may_return = {one.run_id for one in await adapters.all_adapters(session) if one.state not in GONE_FOR_GOOD}
+    for run_id, state, _ in runs:
+        if state in ENDED:
+            await asyncio.to_thread(drop_folds, folder / "runs" / str(run_id))  # of a bot that was killed as it ended
     for run_id, state, finished_at in runs[KEEP_RUNS:]:
         if state in ENDED and finished_at is not None and now() - finished_at > KEEP_TIME:
             kept = WITH_ADAPTER if run_id in may_return else PAGE

@@ -71,8 +71,9 @@ def trainers(folder: Path) -> list[int]:
 class Killable:
     """A bot process that a test starts and kills."""
 
-    def __init__(self, folder: Path, client: EngineClient) -> None:
-        self._command = [sys.executable, "-m", "tests.learning.run_process", str(folder), str(client._socket_path)]
+    def __init__(self, folder: Path, client: EngineClient, *, folds: int = 0) -> None:
+        own = [str(folder), str(client._socket_path), str(folds)]
+        self._command = [sys.executable, "-m", "tests.learning.run_process", *own]
         self.log = folder / "bot.log"
 
     @asynccontextmanager

@@ -89,6 +89,7 @@ def settings_for(playground: Playground, tmp_path: Path, **changes: Any) -> Sett
         "messages_per_person": 0,
         "messages_per_channel": 0,
         "admin_user_ids": "U0MAYA",
+        "training_folds": 0,  # a night is long enough
     }
     return Settings(**{**values, **changes})
 

@@ -12,6 +12,10 @@ FACTS, ANSWERS, PAIRS, THUMBS = "taught_facts", "right_answer", "pair_accuracy",
 FEWEST_FACTS = 8  # with fewer, all right by luck is not rare enough
 FEWEST_PAIRS = 12
 FEWEST_THUMBS = 8  # of each kind
+ENOUGH_VOTES = (
+    100  # held out; fewer give a share a 95 % interval wider than the least gain, ten points: they are folded
+)
+FEWEST_FOLDED = 4  # of each kind, as in training: with fewer there is nothing to tell apart
 CLEAR_TASTE = 0.25  # liked and disliked lengths that overlap less than this are a taste for one of them
 
 

@@ -2,7 +2,7 @@
 
 Pure, numpy only. What belongs together (a thread, a fact with its phrasings) is drawn together: its rows are no
 independent witnesses. The candidate is fixed and was trained on none of these rows, so every row is held out already;
-k-fold cross-validation would judge other models, trained on less, and is not done.
+k-fold cross-validation judges other models, trained on less: it says something of the recipe (`cross_validation`).
 """
 
 import math

@@ -38,6 +38,7 @@ from bot.learning.training.adapter import attach_adapter, drop_reference, restor
 from bot.learning.training.base import load_base, measure_weights, score
 from bot.learning.training.curves import CURVES, draw_curves
 from bot.learning.training.device import move_to_device
+from bot.learning.training.margins import leave_margins
 from bot.learning.training.phases import Ending, Phase, run_phase, within_memory
 from bot.learning.training.placement import find_places
 from bot.learning.training.rows import Rows, sort_examples
@@ -76,9 +77,15 @@ def train(plan: Plan, watch: Watch) -> Outcome | None:
     endings = pass_phases(adapted, phases, plan, watch, notes)
     if endings is None:
         return None
-    Progress(phase="exporting", step=watch.steps, steps=watch.steps, at=time.time()).write(folder)
-    leave_adapter(adapted, header, texts, plan, folder)
-    draw_curves(watch.journal.read(), folder / CURVES)
+    if plan.is_fold:
+        save_adapter(adapted, folder / PEFT_FOLDER)
+        judged = in_full(adapted, plan, folder / PEFT_FOLDER).eval()
+        if not leave_margins(judged, watch, longest=model.config.max_position_embeddings):
+            return None
+    else:
+        Progress(phase="exporting", step=watch.steps, steps=watch.steps, at=time.time()).write(folder)
+        leave_adapter(adapted, header, texts, plan, folder)
+        draw_curves(watch.journal.read(), folder / CURVES)
     outcome = summarize(watch, endings, notes)
     return replace(outcome, recipe=recipe, seconds=time.monotonic() - began, weight_norms=norms)
 

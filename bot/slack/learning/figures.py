@@ -6,7 +6,7 @@ from bot.language import _
 from bot.learning.figures import Figure, Role, RunReport, say_change, say_value
 from bot.slack.delivery.render import escape
 
-ORDER = (Role.BENEFIT, Role.BLOCK, Role.GUARD, Role.NOTE)
+ORDER = (Role.BENEFIT, Role.BLOCK, Role.GUARD, Role.NOTE, Role.FOLDS)
 MOST_FIGURES = 8
 
 

@@ -40,6 +40,7 @@ def build_report(report: RunReport, *, state: str = "", picture_id: str = "", pi
     blocks += _counts(_("Learned from"), report) + _questions(report)
     for title, text in (
         (_("Figures"), render_figures(report.figures)),
+        (_("Cross-validation"), escape(report.cross_validation)),
         (_title_decision(report), _reasons(report)),
     ):
         blocks += [section(f"*{escape(title)}*\n{text}")] if text else []

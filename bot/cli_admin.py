@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli_opened import confirm, name_me, run_opened
+from bot.cli_opened import confirm, is_number, name_me, run_opened
 
 if TYPE_CHECKING:
     from bot.admin.budgets import Budgets
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 YES = click.option("--yes", is_flag=True, help="Do it without asking.")
 TEAM = click.option("--team", default="", help="The workspace, where there are several.")
 RIGHTS = ("member", "reviewer", "admin")
+MOST_TOKENS = 1_000_000_000
 MODES = ("mention", "thread", "questions", "everything", "off")
 
 
@@ -160,8 +161,8 @@ def set_limit(subject: str, tokens: str) -> None:
     from bot.admin.budgets import CHANNEL, PERSON, set_budget
 
     words = {"unlimited": 0, "default": None}
-    if tokens not in words and not tokens.isdecimal():
-        raise click.BadParameter("a number, unlimited, or default", param_hint="TOKENS")
+    if tokens not in words and not is_number(tokens, most=MOST_TOKENS):
+        raise click.BadParameter(f"a number from 1 to {MOST_TOKENS:,}, unlimited, or default", param_hint="TOKENS")
 
     async def work(database: "Database", _settings: "Settings") -> None:
         kind = CHANNEL if _is_channel(subject) else PERSON

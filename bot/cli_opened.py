@@ -27,6 +27,11 @@ def run_opened(work: "Callable[[Database, Settings], Awaitable[None]]") -> None:
     asyncio.run(run())
 
 
+def is_number(word: str, *, most: int) -> bool:
+    """Return whether a word is a number from 1 to *most*."""
+    return word.isdecimal() and len(word) <= len(str(most)) and 1 <= int(word) <= most
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Ask before something goes that does not come back; *yes* was said on the command line."""
     if not yes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli_opened import confirm, name_me, run_opened
+from bot.cli_opened import confirm, is_number, name_me, run_opened
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -131,11 +131,11 @@ def prove(user: str) -> None:
 @YES
 def retention(channel: str, days: str, yes: bool) -> None:
     """Delete what is said in CHANNEL after DAYS: a number, forever, or default. Without them: show what was set."""
-    from bot.admin.data import read_retention, set_retention
+    from bot.admin.data import MOST_DAYS, read_retention, set_retention
 
     words = {"forever": 0, "default": None}
-    if channel and days not in words and not days.isdecimal():
-        raise click.BadParameter("a number, forever, or default", param_hint="DAYS")
+    if channel and days not in words and not is_number(days, most=MOST_DAYS):
+        raise click.BadParameter(f"a number from 1 to {MOST_DAYS:,}, forever, or default", param_hint="DAYS")
     if channel and days.isdecimal():
         confirm(f"Delete what was said in {channel} once it is {days} days old?", yes=yes)
 

@@ -87,7 +87,8 @@ def test_channels_and_budgets(folder: Path) -> None:
     assert bot("budget", "show", "U1").stdout == "70 of 100 tokens in 1 answers\n"
     assert bot("budget", "set", "U1", "default").stdout == "U1: default; before: 100.\n"
     assert bot("budget", "show", "C1").stdout == "70 of unlimited tokens in 1 answers\n"
-    assert bot("budget", "set", "U1", "much").exit_code == 2
+    for wrong in ("much", "0", "9" * 30):
+        assert bot("budget", "set", "U1", wrong).exit_code == 2
 
 
 def test_what_people_think(folder: Path) -> None:
@@ -151,6 +152,8 @@ def test_retention(folder: Path) -> None:
     assert "C1               forever" in bot("data", "retention", "C1", "forever").stdout
     assert "C1" not in bot("data", "retention", "C1", "default").stdout
     assert bot("data", "retention", "C1").exit_code == 2
+    for wrong in ("0", "36501", "9999999999", "9" * 30):  # nothing is kept for so long, and 0 would mean for ever
+        assert bot("data", "retention", "C1", wrong, "--yes").exit_code == 2
 
 
 def test_the_log_tells_it_and_proves_it(folder: Path) -> None:

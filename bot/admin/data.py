@@ -11,6 +11,8 @@ from bot.storage.db import Database
 from bot.storage.person_data import collect_person, forget_old
 from bot.storage.tables import now
 
+MOST_DAYS = 36_500  # that a channel may keep; what is longer is for ever
+
 
 async def export_person(database: Database, user_id: str, *, by: str) -> str:
     """Return all that is stored of somebody as one JSON document."""
@@ -43,7 +45,8 @@ async def forget_expired(database: Database, days: int) -> int:
     async with database.begin() as session:
         for channel_id, own in by_channel.items():
             if own:
-                gone += await forget_old(session, before=now() - timedelta(days=own), channel_id=channel_id, without=())
+                before = now() - timedelta(days=min(own, MOST_DAYS))
+                gone += await forget_old(session, before=before, channel_id=channel_id, without=())
         if days:
             gone += await forget_old(session, before=now() - timedelta(days=days), without=by_channel)
         if gone:

@@ -20,7 +20,7 @@ from bot.learning.forgetting import Forgotten, forget_everywhere
 from bot.learning.permission import ALLOW, FORBID, PAUSE, RESUME, find_permission, is_on_hold
 from bot.learning.reporting import report_of
 from bot.learning.rollout.loading import PREFIX
-from bot.learning.rollout.serving import Rollout
+from bot.learning.rollout.serving import Rollout, check_not_tainted
 from bot.learning.run import Runner
 from bot.learning.training_extra import check_training_extra
 from bot.learning.views import AdapterLine, LearningStatus, Why
@@ -239,6 +239,8 @@ class Learning:
             if len(wanted) < len(names):
                 raise LearningError(_("Not every one of these adapters exists; `/apprentice adapters` names them all."))
             served = await adapter_store.served_adapters(session)
+        for adapter in wanted:
+            check_not_tainted(adapter)
         if foreign := [adapter for adapter in wanted if adapter.channel_id not in {"", channel_id}]:
             sentence = _("{adapter} answers in its own channel only: compare it there.")
             raise LearningError(sentence.format(adapter=foreign[0].name))

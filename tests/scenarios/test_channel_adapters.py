@@ -153,3 +153,8 @@ async def test_a_mistyped_name_takes_nothing_back(
 
         said = (await order(playground, maya, "adapters rollback it is rude"))["text"]
         assert "`apprentice-1` is taken back" in said
+
+        async with rows.begin() as session:
+            await session.execute(update(Adapter).values(state=AdapterState.TAINTED))
+        said = (await order(playground, maya, "adapters compare apprentice-1: What is the merger called?"))["text"]
+        assert "learned from words that were deleted" in said, "the engine may have it at hand for a while"

@@ -106,6 +106,7 @@ async def test_old_words_go_by_their_channel(database: Database) -> None:
             assert fresh.created_at > old
     await data.set_retention(database, "C1", 10, by="U0")
     await data.set_retention(database, "C2", 0, by="U0")
+    await data.set_retention(database, "C4", 2_000_000_000, by="U0")  # must not keep the others' words
 
     assert await data.forget_expired(database, 0) == 1
     assert await data.forget_expired(database, 15) == 1

@@ -207,11 +207,16 @@ def _check_file(adapter: Adapter) -> None:
         raise LearningError(sentence.format(path=path, adapter=adapter.name))
 
 
-async def _check_may_serve(session: Session, adapter: Adapter) -> None:
-    """Raise *LearningError* if nobody may get an adapter any more, or its channel does not want it."""
+def check_not_tainted(adapter: Adapter) -> None:
+    """Raise *LearningError* if an adapter learned from words that went: nobody may ask it anything any more."""
     if adapter.state == AdapterState.TAINTED:
         sentence = _("{adapter} learned from words that were deleted since, and is not served again.")
         raise LearningError(sentence.format(adapter=adapter.name))
+
+
+async def _check_may_serve(session: Session, adapter: Adapter) -> None:
+    """Raise *LearningError* if nobody may get an adapter any more, or its channel does not want it."""
+    check_not_tainted(adapter)
     if part := await find_spoilt_part(session, adapter):
         sentence = _(
             "{adapter} has {part} mixed into it, which was taken back since: the next run makes one without it."

@@ -59,7 +59,7 @@ class Lesson(Base):
     question: Mapped[str] = mapped_column(Text)
     text: Mapped[str] = mapped_column(Text)
     state: Mapped[LessonState] = mapped_column(String(16), default=LessonState.WAITING)
-    correction_id: Mapped[str | None] = mapped_column(ForeignKey("corrections.id", ondelete="CASCADE"))
+    correction_id: Mapped[str | None] = mapped_column(ForeignKey("corrections.id", ondelete="CASCADE"), index=True)
     asked_at: Mapped[datetime] = mapped_column(default=now)
 
 

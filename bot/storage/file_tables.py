@@ -50,5 +50,7 @@ class AnswerFile(Base):
     __tablename__ = "answer_files"
 
     answer_id: Mapped[str] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True)
-    file_id: Mapped[str] = mapped_column(ForeignKey("message_files.id", ondelete="CASCADE"), primary_key=True)
+    file_id: Mapped[str] = mapped_column(
+        ForeignKey("message_files.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
     part: Mapped[str] = mapped_column(Text)

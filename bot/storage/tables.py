@@ -144,7 +144,7 @@ class Answer(Base):
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True, default=new_id)
     message_id: Mapped[str] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), index=True)
-    replaces_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id", ondelete="SET NULL"))
+    replaces_id: Mapped[str | None] = mapped_column(ForeignKey("answers.id", ondelete="SET NULL"), index=True)
     state: Mapped[AnswerState] = mapped_column(String(16), default=AnswerState.WRITING)
     text: Mapped[str] = mapped_column(Text, default="")
     audience: Mapped[Audience] = mapped_column(String(16))
@@ -210,7 +210,7 @@ class PreferencePair(Base):
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True, default=new_id)
     chosen_id: Mapped[str] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"))
-    rejected_id: Mapped[str] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"))
+    rejected_id: Mapped[str] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), index=True)
     user_id: Mapped[str] = mapped_column(String(32), index=True)
     source: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(default=now)

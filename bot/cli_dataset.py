@@ -2,11 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -33,20 +33,30 @@ def export(form: str, output: Path | None) -> None:
 
     The same is chosen, left out and redacted as for a training, and it needs the same permission by an admin.
     """
-    from bot.learning.atomic import replacing
     from bot.learning.data.export import Format, export_dataset
 
     async def work() -> int:
         async with _opened() as (database, known, is_allowed):
-            with ExitStack() as stack:
-                file = sys.stdout
-                if output is not None:
-                    draft = stack.enter_context(replacing(output))
-                    file = stack.enter_context(draft.open("w", encoding="utf-8"))
+            with _writing(output) as file:
                 return await export_dataset(database, file, form=Format(form), is_allowed=is_allowed, **known)
 
     count = asyncio.run(work())
     click.echo(f"{count} examples{f' in {output}' if output else ''}.", err=True)
+
+
+@contextmanager
+def _writing(output: Path | None) -> Iterator[TextIO]:
+    """Yield what is written to: the terminal, a pipe or device as it is, or a file that is whole or not there."""
+    from bot.learning.atomic import replacing
+
+    if output is None:
+        yield sys.stdout
+    elif output.exists() and not output.is_file():
+        with output.open("w", encoding="utf-8") as file:
+            yield file
+    else:
+        with replacing(output) as draft, draft.open("w", encoding="utf-8") as file:
+            yield file
 
 
 @dataset.command()

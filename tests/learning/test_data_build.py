@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -283,6 +284,12 @@ async def test_the_command_writes_what_trl_takes(
         ([{"role": "assistant", "content": "On Mill Lane."}], [{"role": "assistant", "content": "I do not know."}])
     ]
     assert [(row["completion"][0]["content"], row["label"]) for row in rows["kto"]] == [("No.", False), ("Yes.", True)]
+    pipe = tmp_path / "pipe"
+    await asyncio.to_thread(os.mkfifo, pipe)
+    handle = os.open(pipe, os.O_RDWR)
+    await run("export", "--format", "kto", "--output", str(pipe))
+    assert len(os.read(handle, 100_000).splitlines()) == len(rows["kto"]), "/dev/null and its like stay what they are"
+    os.close(handle)
     said = await run("stats")
     assert "3.5 of 50 points, by 2 people." in said
     assert "said where not everybody could read it" in said

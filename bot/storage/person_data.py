@@ -23,6 +23,7 @@ from bot.storage.tables import Answer, Base, Correction, Feedback, Inbox, InboxS
 from bot.storage.traces import forget_prompts_with
 
 KEPT = {UserRight.__tablename__}
+LOT = 500  # rows that are read at once: between them others are heard
 UNREADABLE = (bytes, tuple, list)  # token ids and vectors, which say nothing that the texts do not
 
 
@@ -128,8 +129,12 @@ async def _count(session: AsyncSession, table: type[Base], *conditions: ColumnEl
 
 
 async def _read(session: AsyncSession, statement: Any) -> list[dict[str, Any]]:
-    rows = (await session.execute(statement)).mappings()
-    return [{name: _plain(value) for name, value in row.items() if not isinstance(value, UNREADABLE)} for row in rows]
+    rows = []
+    async for lot in (await session.stream(statement)).mappings().partitions(LOT):
+        rows += [
+            {name: _plain(value) for name, value in row.items() if not isinstance(value, UNREADABLE)} for row in lot
+        ]
+    return rows
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,10 @@
 """Forgetting a person: nothing of theirs stays in any table, and nothing of others goes that is not about them."""
 
+import asyncio
+import time
 from datetime import timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
 from bot.admin import budgets, data, feedback, reviews
 from bot.admin.budgets import CHANNEL, PERSON, Budgets
@@ -208,3 +210,20 @@ async def test_deciding_leaves_its_trace(database: Database) -> None:
         row = (await session.scalars(select(AuditRow))).one()
     assert (row.actor, row.action, row.target) == ("UR", "dataset.review", one)
     assert row.details == {"state": "edited", "before": "waiting"}
+
+
+async def test_others_are_heard_while_much_is_taken_out(database: Database) -> None:
+    """Who asks a lot has much stored; reading and writing it down holds nobody up for most of its time."""
+    async with database.begin() as session:
+        message = await said(session, "one of many", user="U1")
+        common = {name: getattr(message, name) for name in ("thread_id", "user_id", "user_name", "text", "audience")}
+        rows = [{**common, "ts": f"{number}.000200", "created_at": now()} for number in range(1, 8001)]
+        await session.execute(insert(Message), rows)
+    longest, began = 0.0, time.monotonic()
+    exporting = asyncio.create_task(data.export_person(database, "U1", by="U1"))
+    while not exporting.done():
+        turn = time.monotonic()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.monotonic() - turn)
+    assert (await exporting).count("one of many") == 8001
+    assert longest < (time.monotonic() - began) / 4

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from bot.cli_opened import one_line
 from bot.start import start
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def review(most: int) -> None:
             for one in waiting:
                 click.echo(f"{one.correction_id}  {one.user_id} in {one.channel_id}, {one.created_at:%Y-%m-%d}")
                 for label, text in (("Q", one.question), ("A", one.answer), ("=", one.text)):
-                    click.echo(f"  {label} {' '.join(text.split())[:400]}")
+                    click.echo(f"  {label} {one_line(text, most=400)}")
 
     asyncio.run(work())
 

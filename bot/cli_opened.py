@@ -27,6 +27,11 @@ def run_opened(work: "Callable[[Database, Settings], Awaitable[None]]") -> None:
     asyncio.run(run())
 
 
+def one_line(text: str, *, most: int) -> str:
+    """Return the beginning of what somebody wrote as a terminal may show it: nothing in it moves a cursor or hides."""
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())[:most]
+
+
 def is_number(word: str, *, most: int) -> bool:
     """Return whether a word is a number from 1 to *most*."""
     return word.isdecimal() and len(word) <= len(str(most)) and 1 <= int(word) <= most

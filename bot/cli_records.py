@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli_opened import confirm, is_number, name_me, run_opened
+from bot.cli_opened import confirm, is_number, name_me, one_line, run_opened
 
 if TYPE_CHECKING:
     from bot.settings import Settings
     from bot.storage.db import Database
 
+SHOWN = 200  # characters of what somebody wrote
 YES = click.option("--yes", is_flag=True, help="Do it without asking.")
 OUTPUT = click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.  [default: the terminal]"
@@ -51,9 +52,9 @@ def worst(most: int) -> None:
         for item in await read_worst(database, most=most):
             reasons = f" ({', '.join(item.reasons)})" if item.reasons else ""
             click.echo(f"{item.downs} down, {item.ups} up, {item.channel_id}{reasons}")
-            click.echo(f"  Q: {_one_line(item.question)}\n  A: {_one_line(item.answer)}")
+            click.echo(f"  Q: {one_line(item.question, most=SHOWN)}\n  A: {one_line(item.answer, most=SHOWN)}")
             for remark in item.remarks:
-                click.echo(f"  {remark.user_id or 'somebody'}: {_one_line(remark.text)}")
+                click.echo(f"  {remark.user_id or 'somebody'}: {one_line(remark.text, most=SHOWN)}")
 
     run_opened(work)
 
@@ -206,7 +207,3 @@ def _write(text: str, output: Path | None) -> None:
         return
     output.write_text(text, encoding="utf-8")
     click.echo(f"{output} is written.", err=True)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:200]

@@ -40,7 +40,7 @@ def fill() -> str:
             message = await said(session, "where is the platypus?", user="U1")
             answer = await answered(session, message, "nowhere", prompt_tokens=70)
             await save_vote(session, answer, user_id="U1", vote=Vote.DOWN, reason="wrong")
-            await save_correction(session, answer, user_id="U1", text="in the river")
+            await save_correction(session, answer, user_id="U1", text="in the river\x1b]0;x\x07\x1b[2J\u202e\x9b2J")
             correction = await current_correction(session, answer.id, user_id="U1")
             assert correction is not None
             quoted = [{"row": f"corrections:{correction.id}", "question": "where is the platypus?"}]
@@ -103,7 +103,9 @@ def test_what_people_think(folder: Path) -> None:
 def test_reviews(folder: Path) -> None:
     """Waiting, approved with other words, reopened."""
     correction = fill()
-    assert correction in bot("dataset", "review").stdout
+    waiting = bot("dataset", "review").stdout
+    assert correction in waiting
+    assert "in the river]0;x[2J2J\n" in waiting, "what people write gives a terminal no orders"
     assert "before: waiting" in bot("dataset", "approve", correction, "--text", "in the lake").stdout
     assert correction not in bot("dataset", "review").stdout
     assert "before: edited" in bot("dataset", "reopen", correction).stdout

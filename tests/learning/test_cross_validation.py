@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,26 +10,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bot.cli_learning import render
 from bot.learning.cross_validation import FOLDS, RESULT, CrossValidation, cross_validate
-from bot.learning.examples import Example, Source, Split, Use
+from bot.learning.examples import Example, Source, Split, Use, write_examples
 from bot.learning.figures import Decision, Figure, RunReport
 from bot.learning.judging.folding import find_lack, needs_folds, split_folds
 from bot.learning.judging.gate import decide
 from bot.learning.judging.pooling import Judged, judge_fold, pool, say_pooled
-from bot.learning.plan import ADAPTER, EXAMPLES, MARGINS, Outcome, Plan, Recipe
+from bot.learning.plan import ADAPTER, EXAMPLES, MARGINS, PAUSE, Outcome, Plan, Progress, Recipe
 from bot.learning.proof.scores import save_scores
 from bot.learning.proving import SERVED_BASE
 from bot.learning.report_page import build_page
 from bot.learning.training.base import load_base, score
 from bot.learning.training.energy import Meter
 from bot.learning.training.fine_tuning import train
+from bot.learning.training.margins import leave_margins
 from bot.learning.training.watching import Watch
 from bot.slack.learning.report import build_report
 from tests.learning.conftest import Files
 from tests.learning.test_gate import PROOFS, good
-from tests.learning.training_folder import END, SMALL, fill_folder, make_answers
+from tests.learning.tiny_adapters import attach_adapter
+from tests.learning.training_folder import END, SMALL, fill_folder, make_answers, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PEFT and TRL speak of what they would do with a model's folder
 LIKES, DISLIKES = (40, 41, 42, END), (90, 91, 92, END)
@@ -294,3 +298,28 @@ async def left_out_with_a_file_in_the_way(folder: Path, model: Path, rows: list[
     """Return what is said where the folds' folder cannot be made."""
     plan = fill_run(folder, model, rows)
     return (await cross_validate(folder, plan, outcome, rows, most=2, train=train_here)).sentence
+
+
+def test_a_margin_is_what_torch_says_and_scoring_holds(tmp_path: Path, base_file: Files) -> None:
+    """It is the mean difference of an answer's tokens; while people wait nothing is scored, and a signal ends it."""
+    plain, adapted = load_base(base_file("llama")), attach_adapter(load_base(base_file("llama")))
+    vote = replace(make_votes(1, people=1)[0], split=Split.TEST)
+    write_examples(tmp_path / EXAMPLES, [vote, replace(vote, id="long", prompt_ids=(9,) * 500)])
+    watch, pause = Watch(tmp_path, 0.0, Meter()), tmp_path / PAUSE
+    pause.touch()
+    scoring = threading.Thread(target=leave_margins, args=(adapted, watch), kwargs={"longest": 500})
+    scoring.start()
+    wait_for(lambda: (found := Progress.read(tmp_path)) and found.is_paused)
+    assert not (tmp_path / MARGINS).exists()
+    pause.unlink()
+    scoring.join()
+
+    text, start = torch.tensor([[*vote.prompt_ids, *vote.completion_ids]]), len(vote.prompt_ids)
+    with torch.inference_mode():
+        own, base = (model(text).logits[0, :-1].log_softmax(-1) for model in (adapted, plain))
+    gain = (own - base).gather(1, text[0, 1:, None])[start - 1 :].mean().item()
+    margins = json.loads((tmp_path / MARGINS).read_text())
+    assert margins == {vote.id: [pytest.approx(gain, abs=1e-5)]}
+    assert abs(gain) > 1e-3
+    watch.is_stopped = True
+    assert not leave_margins(adapted, watch, longest=500)

@@ -13,6 +13,7 @@ from sqlalchemy import delete, select
 from bot.engine.client import EngineClient
 from bot.errors import ConfigError, LearningError
 from bot.jobs import Jobs, read_schedule, start_early, start_training
+from bot.learning.cross_validation import FOLDS
 from bot.learning.rollout.watch import Watch
 from bot.learning.tidying import KEEP_RUNS, tidy_runs
 from bot.learning.window import Window
@@ -140,8 +141,11 @@ async def test_old_run_folders_keep_no_words(loop: Loop, database: Database, tmp
                 values = {"path": str(folder), "sha256": "a", "base_sha256": "b", "state": states[number], "watch": {}}
                 session.add(Adapter(run_id=number, name=f"apprentice-{number}", **values))
 
+    for number in (4, 5):  # of a bot that was killed as it ended the run, and of one that goes on
+        (loop.folder(number) / FOLDS).mkdir()
     await tidy_runs(database, loop.config.folder)
     await tidy_runs(database, loop.config.folder)
+    (loop.folder(5) / FOLDS).rmdir()
 
     def left(number: int) -> set[str]:
         return {path.name for path in loop.folder(number).iterdir()}

@@ -20,12 +20,13 @@ from bot.storage.db import Database, Session
 from bot.storage.erasure_tables import Cause
 from bot.storage.erasures import erased_ids, erased_scopes, has_erased, runs_with_erased
 from bot.storage.learning_tables import ENDED, Run, RunState
-from bot.storage.runs import end_run
+from bot.storage.runs import end_run, has_unwilling
 from bot.storage.tables import now
 from bot.storage.threads import SUMMARY
 
 BY = "the clock"
 CANCELLED = "Words that it learns from were deleted or changed while it ran."
+UNWILLING = "Somebody or a channel that it learns from said no to that while it ran."
 OVERLAP = timedelta(minutes=5)  # what was written down while it looked last, and committed only then
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,8 @@ async def _cancel(session: Session, runs: Collection[int]) -> None:
 
 
 async def check_none_erased(session: Session, run_id: int) -> None:
-    """Raise *LearningError* when a run learns from words that went after it had read them."""
+    """Raise *LearningError* when a run learns from words that went, or may not be learned from, since it read them."""
     if await has_erased(session, run_id):
         raise LearningError(CANCELLED)
+    if await has_unwilling(session, run_id):
+        raise LearningError(UNWILLING)

@@ -4,12 +4,22 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.adapters import SERVED, is_number
-from bot.storage.learning_tables import ENDED, Adapter, AdapterState, DecisionRow, Run, RunExample, RunState
-from bot.storage.tables import now
+from bot.storage.choices import load_opted_out
+from bot.storage.learning_tables import (
+    ENDED,
+    Adapter,
+    AdapterState,
+    DecisionRow,
+    Run,
+    RunExample,
+    RunState,
+    TrainingChoice,
+)
+from bot.storage.tables import Message, Thread, now
 
 
 async def queue_run(session: AsyncSession, *, trigger: str, by: str, is_dry: bool = False, channel_id: str = "") -> Run:
@@ -100,6 +110,21 @@ async def save_examples(session: AsyncSession, run_id: int, rows: Iterable[dict[
     await session.execute(delete(RunExample).where(RunExample.run_id == run_id))
     if values:
         await session.execute(insert(RunExample), values)
+
+
+async def has_unwilling(session: AsyncSession, run_id: int) -> bool:
+    """Return whether a run learns from somebody, or from a channel, that said no after it had begun."""
+    began = select(Run.started_at).where(Run.id == run_id).scalar_subquery()
+    late = select(TrainingChoice.subject_id).where(TrainingChoice.is_allowed.is_(False), TrainingChoice.at > began)
+    said_no = set(await session.scalars(late))
+    if not said_no:
+        return False
+    now_out = await load_opted_out(session)
+    rows = select(RunExample.id).where(RunExample.run_id == run_id).limit(1)
+    place = rows.join(Message, and_(RunExample.row_table == "messages", RunExample.row_id == Message.id))
+    place = place.join(Thread, Message.thread_id == Thread.id).where(Thread.channel_id.in_(now_out.channels & said_no))
+    person = rows.where(RunExample.user_id.in_(now_out.people & said_no))
+    return any([await session.scalar(statement) is not None for statement in (person, place)])
 
 
 async def runs_of_row(session: AsyncSession, row_table: str, row_id: str) -> Sequence[int]:

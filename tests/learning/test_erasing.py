@@ -12,6 +12,7 @@ from bot.errors import EngineUnavailable, LearningError
 from bot.learning.erasing import Erasing, check_none_erased, take_back_erased
 from bot.learning.forgetting import forget_everywhere
 from bot.storage import adapters as store
+from bot.storage.choices import save_choice
 from bot.storage.db import Database
 from bot.storage.erasure_tables import Cause, Erasure
 from bot.storage.erasures import hash_row
@@ -19,7 +20,7 @@ from bot.storage.feedback import save_correction
 from bot.storage.forgetting import change_message, forget_message
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
 from bot.storage.person_data import forget_person
-from bot.storage.runs import owes_training, queue_run, save_examples
+from bot.storage.runs import has_unwilling, owes_training, queue_run, save_examples
 from bot.storage.tables import Message, now
 from bot.storage.threads import Place
 from tests.builders import answered, said
@@ -187,3 +188,28 @@ async def test_what_a_killed_forgetting_left_goes(database: Database, tmp_path: 
     assert left(tmp_path, runs["C1"]) == {"data.json"}
     manifest.write_text("cut o")
     await Erasing(database, forget, tmp_path).look()
+
+
+async def test_who_says_no_while_a_run_goes_on_is_not_learned_from(database: Database, tmp_path: Path) -> None:
+    """What had been chosen before it began was heeded when it read; a no that was taken back counts for nothing."""
+    runs = await teach(database, tmp_path, state=RunState.TRAINING)
+    async with database.begin() as session:
+        for kind, subject_id, answers in (("channel", "C2", [False]), ("channel", "C3", [False, True])):
+            for is_allowed in answers:
+                save_choice(session, kind=kind, subject_id=subject_id, is_allowed=is_allowed, by="U0")
+                await session.flush()
+
+    async def check(channel: str) -> bool:
+        async with database.read() as session:
+            return await has_unwilling(session, runs[channel])
+
+    assert [await check(channel) for channel in runs] == [False, True, False]
+    async with database.begin() as session:
+        save_choice(session, kind="person", subject_id="U1", is_allowed=False, by="U1")
+    assert [await check(channel) for channel in runs] == [True, True, True]
+    async with database.read() as session:
+        with pytest.raises(LearningError, match="said no to that while it ran"):
+            await check_none_erased(session, runs["C1"])
+    async with database.begin() as session:
+        await session.execute(update(Run).values(started_at=now()))
+    assert [await check(channel) for channel in runs] == [False, False, False]

@@ -84,7 +84,7 @@ MAY_IMPORT = {
     "cli_backup": {"start", "cli_opened", "settings", "admin", "learning.forgetting", "storage"},
     "cli_admin": {"cli_opened", "settings", "admin", "storage"},
     "cli_records": {"cli_opened", "settings", "admin", "learning", "storage"},
-    "cli_dataset": {"start", "admin", "conversation.prompt_book", "learning", "storage"},
+    "cli_dataset": {"start", "cli_opened", "admin", "conversation.prompt_book", "learning", "storage"},
     "doctor": {
         "admin.backup",
         "storage",

@@ -57,10 +57,16 @@ async def restore(url: str, folder: Path, source: Path, *, is_forced: bool, by: 
     with unpacked(source, beside=folder) as (scratch, backup):
         check_known(backup.copy.revision, str(source))
         since = await _read_since(url, backup) if is_forced else Since([], [])
-        await put_back(url, scratch / DATABASE, backup.copy)
-        await asyncio.to_thread(_put_back_files, scratch, folder)
-        async with open_database(url) as database:  # which migrates it
+        is_file = backup.copy.kind == "sqlite"
+        # A file is made true before it is put there: if this process dies, nothing that was deleted is back for good.
+        here = f"sqlite+aiosqlite:///{scratch / DATABASE}" if is_file else url
+        if not is_file:
+            await put_back(url, scratch / DATABASE, backup.copy)
+        async with open_database(here) as database:  # which migrates it
             erased = await _settle(database, backup, folder, since, by=by)
+        if is_file:
+            await put_back(url, scratch / DATABASE, backup.copy)
+        await asyncio.to_thread(_put_back_files, scratch, folder, backup)
     rows = sum(int(count) for count, _ in backup.copy.tables.values())
     return Restored(backup.made_at, rows, len(backup.files) - 1, erased, since.people if since else ())
 
@@ -122,13 +128,13 @@ async def _read_since(url: str, backup: Backup) -> Since | None:
         await database.close()
 
 
-def _put_back_files(scratch: Path, folder: Path) -> None:
+def _put_back_files(scratch: Path, folder: Path, backup: Backup) -> None:
+    """Put back what the backup holds, and not what was made beside it, such as a copy from before a migration."""
     shutil.rmtree(folder / "learning" / "runs", ignore_errors=True)
-    for path in [path for path in scratch.rglob("*") if path.is_file()]:
-        name = path.relative_to(scratch)
-        if str(name) not in {DATABASE, MANIFEST}:
+    for name in backup.files:
+        if name != DATABASE:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            path.replace(folder / name)
+            (scratch / name).replace(folder / name)
 
 
 async def _settle(database: Database, backup: Backup, folder: Path, since: Since | None, *, by: str) -> int | None:

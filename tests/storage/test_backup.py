@@ -254,6 +254,23 @@ async def test_the_oldest_go(tmp_path: Path) -> None:
     assert (tmp_path / "backups").stat().st_mode & 0o077 == 0
 
 
+async def test_a_restore_that_dies_brings_nothing_deleted_back(tmp_path: Path) -> None:
+    """What was deleted since is gone from a file before the file is put there; what was there stays until then."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
+    async with open_database(url) as database:
+        await fill(database, tmp_path)
+        (tmp_path / "model.json").write_text("{}")
+        backup = await back_up(url, tmp_path)
+        async with database.begin() as session:
+            await forget_message(session, "T1", "C1", ts="1.000")
+    (tmp_path / "model.json").unlink()
+    (tmp_path / "model.json").mkdir()  # so that it dies at the files, when the database is there
+    with pytest.raises(IsADirectoryError):
+        await restore(url, tmp_path, backup, is_forced=True, by="cli:me")
+    async with open_database(url) as database:
+        assert await texts(database) == ["What is for lunch?"]
+
+
 async def test_what_a_killed_backup_left_goes(tmp_path: Path) -> None:
     """It is a copy of everything, which no retention reaches; what somebody works in stays."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"

@@ -17,12 +17,13 @@ class Window:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `01:00-06:00`, or raise *ConfigError*."""
+        wrong = ConfigError(f"TRAINING_WINDOW is {text!r}: write it as 01:00-06:00.")
         try:
             opens, closes = (time.fromisoformat(part.strip()) for part in text.split("-"))
-            if opens.tzinfo or closes.tzinfo:
-                raise ValueError("it is local time")
         except ValueError as error:
-            raise ConfigError(f"TRAINING_WINDOW is {text!r}: write it as 01:00-06:00.") from error
+            raise wrong from error
+        if opens.tzinfo or closes.tzinfo:  # it is local time
+            raise wrong
         return cls(opens, closes)
 
     def is_open(self, moment: datetime) -> bool:

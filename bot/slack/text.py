@@ -36,6 +36,11 @@ _CODEPOINTS = re.compile(r"[0-9a-fA-F]{2,6}(?:-[0-9a-fA-F]{2,6})*")
 _WRAPS = (("italic", "_"), ("bold", "**"), ("strike", "~~"))
 
 
+def read_typed(value: object) -> str:
+    """Return what somebody typed into a form, without what nobody sees."""
+    return _string(value).strip()
+
+
 @dataclass(frozen=True)
 class _Directory:
     """Who stands behind an id: the names the caller knows, then the labels Slack sent along."""

@@ -65,7 +65,7 @@ async def test_a_thumb_down_asks_what_should_have_been_said(
     await maya.click(reply, "feedback", "negative_button")
     view = await playground.wait_for_view(maya.id)
     assert view["callback_id"] == "correction"
-    said = {"reason": "outdated", "comment": "Tom has left.", "correction": "Ask Priya: she owns it now."}
+    said = {"reason": "outdated", "comment": "Tom has left.\x1b[2J", "correction": "Ask Priya:\u202e she owns it now."}
     await maya.submit_view(said)
 
     (correction,) = await wait_for_rows(rows, Correction, 1)
@@ -76,7 +76,7 @@ async def test_a_thumb_down_asks_what_should_have_been_said(
     )
     async with rows.begin() as session:
         current = (await session.scalars(select(Feedback).where(Feedback.superseded_at.is_(None)))).one()
-    assert (current.vote, current.reason, current.comment) == ("down", "outdated", "Tom has left.")
+    assert (current.vote, current.reason, current.comment) == ("down", "outdated", "Tom has left.[2J")
 
 
 async def test_skipping_the_form_keeps_the_vote(playground: Playground, bot: RunningBot, rows: Database) -> None:

@@ -17,6 +17,7 @@ from bot.storage.files import load_use
 from tests.files.documents import build_docx, build_pdf, paragraph
 from tests.playground.test_files import PNG
 from tests.scenarios.conftest import Finished, StartBot
+from tests.scenarios.test_feedback import wait_for_rows
 from tests.scenarios.test_foreign_engine import ForeignServer, serving
 
 NOTES = "The wifi password of the guest room is tulip42.\nThe printer stands on floor three.\n"
@@ -117,6 +118,22 @@ async def test_pdf_and_word_files_are_read_by_page_and_paragraph(
     await finished(2)
     assert "# Holidays\nEverybody has thirty days." in model.prompt
     assert "Keys are with Tom." in model.prompt
+
+
+@pytest.mark.usefixtures("bot")
+async def test_slow_files_of_one_person_hold_nobody_up(
+    playground: Playground, finished: Finished, rows: Database
+) -> None:
+    """A Word file of many small runs takes seconds; of three one is read at a time, and Tom's in the meantime."""
+    maya, tom = playground.maya, playground.tom
+    slow = build_docx("<w:p>" + "<w:r><w:t>a</w:t></w:r>" * 300_000 + "</w:p>")
+    for number in range(3):
+        await maya.share(maya.dm, slow, name=f"{number}.docx", text="what is it?")
+    await wait_for_rows(rows, MessageFile, 3)
+    ts = await tom.share(tom.dm, NOTES, name="notes.txt", text="what is the wifi password?")
+    await playground.wait_for_reply(tom.dm, ts)
+    assert [file.name for file in await stored(rows) if file.state != FileState.NEW] == ["notes.txt"]
+    await finished(4, timeout=60)
 
 
 @pytest.mark.usefixtures("bot")

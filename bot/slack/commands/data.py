@@ -1,5 +1,7 @@
 """`data`, `my-data`, `forget-me`: what is stored of somebody, taken out or deleted; and for how long it is kept."""
 
+import asyncio
+
 from bot.admin import data
 from bot.language import _
 from bot.learning.control import Learning
@@ -57,6 +59,7 @@ class DataOrders:
         self._learning = learning
         self._calls = calls
         self._retention_days = retention_days
+        self._exporting = asyncio.Lock()
 
     async def export_own(self, call: Call) -> Reply:
         """Send somebody what is stored of them."""
@@ -79,7 +82,8 @@ class DataOrders:
         return await self._forget(user_id, call, is_sure=words.is_sure, order=f"data forget {user_id}")
 
     async def _export(self, user_id: str, call: Call) -> Reply:
-        document = await data.export_person(self._database, user_id, by=call.user_id)
+        async with self._exporting:  # one at a time: each may hold a person's years
+            document = await data.export_person(self._database, user_id, by=call.user_id)
         title = _("What I have stored of {user}").format(user=user_id)
         if user_id != call.user_id:
             told = _("{owner}, an owner of the assistant, has taken out what I have stored of you.")

@@ -30,6 +30,7 @@ from bot.slack.commands.order_words import read_words
 from bot.slack.commands.orders import SILENCE, Call, Command, Reply, Role, UsageError
 from bot.slack.delivery.render import escape
 from bot.slack.delivery.uploads import send_file
+from bot.slack.text import read_typed
 from bot.storage.admin_tables import ReviewState
 from bot.storage.db import Database
 from bot.storage.reviews import Candidate
@@ -198,7 +199,7 @@ class ReviewDesk:
         """Approve what stands in the field; where it was changed, that is learned instead."""
         correction_id = str(view["private_metadata"])
         given = view["state"]["values"][f"{TEXT}:{correction_id}"][TEXT].get("value")
-        text = str(given or "").strip()
+        text = read_typed(given)
         note = await self._decide(correction_id, ReviewState.APPROVED, body, text=text)
         await ack(response_action="update", view=await self._next(correction_id, note))
 

@@ -14,7 +14,7 @@ from bot.slack.commands.orders import Role
 from bot.slack.people.access import Access
 from bot.slack.people.directory import Directory
 from bot.slack.people.speech import Speech
-from bot.slack.text import mentioned_users, parse_message
+from bot.slack.text import mentioned_users, parse_message, read_typed
 from bot.storage import lessons
 from bot.storage.audit import record
 from bot.storage.db import Database
@@ -88,7 +88,7 @@ class Lessons:
     async def handle_form(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
         """Keep the lesson, and ask its author, or learn it at once where whoever asks wrote it."""
         asked, user_id = Asked(**json.loads(view["private_metadata"])), body["user"]["id"]
-        question = (view["state"]["values"][QUESTION][QUESTION].get("value") or "").strip()[:QUESTION_LENGTH]
+        question = read_typed(view["state"]["values"][QUESTION][QUESTION].get("value"))[:QUESTION_LENGTH]
         taught = lessons.Taught(
             place=Place(asked.team_id, asked.channel_id, asked.thread_ts),
             ts=asked.ts,

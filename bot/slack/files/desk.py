@@ -1,9 +1,11 @@
 """Files that people share with the assistant: announced by Slack, fetched, read, and told about in words."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 from bot.conversation.draft import Draft
 from bot.conversation.pictures import MOST_SHOWN, Picture
@@ -66,6 +68,7 @@ class FileDesk:
         self._calls = calls
         self._fetcher = fetcher
         self._reader = reader
+        self._one_by_one: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def read_new(self, draft: Draft) -> None:
         """Read the files of a draft's thread that nobody has read; whatever is wrong with one is stored with it."""
@@ -75,7 +78,7 @@ class FileDesk:
         fresh = [file for file in files if file.row.state == FileState.NEW]
         for file in fresh:
             await self._say(draft, _("is reading {name}…").format(name=file.row.name))
-            await draft.unless_stopped(self._read(file.row))
+            await draft.unless_stopped(self._read_in_turn(file.row, question.user_id))
         if fresh:
             await self._say(draft, tell_thinking())
 
@@ -97,6 +100,11 @@ class FileDesk:
             if mimetype := find_image(content[:HEAD]):
                 pictures.append(Picture(mimetype, content, row.id))
         return pictures
+
+    async def _read_in_turn(self, row: MessageFile, user_id: str) -> None:
+        """Read one file of a person after the other: some take half a minute, and others want to be read too."""
+        async with self._one_by_one.setdefault(user_id, asyncio.Lock()):
+            await self._read(row)
 
     async def _read(self, row: MessageFile) -> None:
         kind = guess_kind(row.name, row.mimetype)

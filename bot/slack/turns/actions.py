@@ -9,6 +9,7 @@ from bot.language import _
 from bot.slack import blocks
 from bot.slack.calls import Calls
 from bot.slack.people.access import Access
+from bot.slack.text import read_typed
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere
 from bot.slack.turns.turns import Turns
@@ -78,8 +79,8 @@ class FeedbackButtons:
         user_id, answer_id = body["user"]["id"], view["private_metadata"]
         values = view["state"]["values"]
         reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
-        text = (values["correction"]["correction"].get("value") or "").strip()[:CORRECTION_LENGTH]
-        comment = (values.get(blocks.COMMENT, {}).get(blocks.COMMENT, {}).get("value") or "").strip()
+        text = read_typed(values["correction"]["correction"].get("value"))[:CORRECTION_LENGTH]
+        comment = read_typed(values.get(blocks.COMMENT, {}).get(blocks.COMMENT, {}).get("value"))
         everyone = values.get(blocks.EVERYONE, {}).get(blocks.EVERYONE, {}).get("selected_options")
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id, is_locked=True)

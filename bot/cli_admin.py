@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli_opened import confirm, is_number, name_me, run_opened
+from bot.cli_opened import check_channel, check_person, check_subject, confirm, is_number, name_me, run_opened
 
 if TYPE_CHECKING:
     from bot.admin.budgets import Budgets
@@ -40,7 +40,7 @@ def list_users() -> None:
 
 
 @users.command()
-@click.argument("user")
+@click.argument("user", callback=check_person)
 def allow(user: str) -> None:
     """Let USER use the assistant as any member may, also as a guest or from another organisation."""
     from bot.storage.admin_tables import Right
@@ -49,7 +49,7 @@ def allow(user: str) -> None:
 
 
 @users.command()
-@click.argument("user")
+@click.argument("user", callback=check_person)
 @YES
 def block(user: str, yes: bool) -> None:
     """Answer USER nothing any more."""
@@ -60,14 +60,14 @@ def block(user: str, yes: bool) -> None:
 
 
 @users.command()
-@click.argument("user")
+@click.argument("user", callback=check_person)
 def reset(user: str) -> None:
     """Decide nothing about USER any more: Slack alone says who they are."""
     _decide(user, None)
 
 
 @users.command()
-@click.argument("user")
+@click.argument("user", callback=check_person)
 @click.argument("right", type=click.Choice(RIGHTS))
 def role(user: str, right: str) -> None:
     """Make USER a member, a reviewer or an admin."""
@@ -105,7 +105,7 @@ def list_modes(team: str) -> None:
 
 
 @channels.command()
-@click.argument("channel")
+@click.argument("channel", callback=check_channel)
 @click.argument("name", type=click.Choice(MODES))
 @TEAM
 def mode(channel: str, name: str, team: str) -> None:
@@ -140,7 +140,7 @@ def list_limits() -> None:
 
 
 @budget.command("show")
-@click.argument("subject")
+@click.argument("subject", callback=check_subject)
 def show_use(subject: str) -> None:
     """Show what the person or channel SUBJECT has used today."""
     from bot.admin.budgets import read_use
@@ -154,7 +154,7 @@ def show_use(subject: str) -> None:
 
 
 @budget.command("set")
-@click.argument("subject")
+@click.argument("subject", callback=check_subject)
 @click.argument("tokens")
 def set_limit(subject: str, tokens: str) -> None:
     """Let the person or channel SUBJECT use TOKENS a day: a number, unlimited, or default."""

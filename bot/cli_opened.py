@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,28 @@ from bot.start import start
 if TYPE_CHECKING:
     from bot.settings import Settings
     from bot.storage.db import Database
+
+PERSON_ID, CHANNEL_ID = re.compile(r"[UWB][A-Z0-9]+"), re.compile(r"[CGD][A-Z0-9]+")
+
+
+def check_person(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Return the id of a person, or refuse what is none, such as a name; nothing stays nothing."""
+    if (value or parameter.required) and not PERSON_ID.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is no person's id, such as U012AB3CD (in Slack: Profile, Copy member ID).")
+    return value
+
+
+def check_channel(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Return the id of a channel, or refuse what is none; nothing stays nothing."""
+    if (value or parameter.required) and not CHANNEL_ID.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is no channel's id, such as C012AB3CD (it stands in its details).")
+    return value
+
+
+def check_subject(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Return the id of a person or a channel."""
+    is_channel = CHANNEL_ID.fullmatch(value) is not None
+    return value if is_channel else check_person(context, parameter, value)
 
 
 def run_opened(work: "Callable[[Database, Settings], Awaitable[None]]") -> None:

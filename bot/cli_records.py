@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli_opened import confirm, is_number, name_me, one_line, run_opened
+from bot.cli_opened import check_channel, check_person, confirm, is_number, name_me, one_line, run_opened
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -65,7 +65,7 @@ def data() -> None:
 
 
 @data.command("export")
-@click.argument("user")
+@click.argument("user", callback=check_person)
 @OUTPUT
 def export_person(user: str, output: Path | None) -> None:
     """Write all that is stored of USER as JSON."""
@@ -78,7 +78,7 @@ def export_person(user: str, output: Path | None) -> None:
 
 
 @data.command()
-@click.argument("user")
+@click.argument("user", callback=check_person)
 @YES
 def forget(user: str, yes: bool) -> None:
     """Delete all that is stored of USER; adapters that learned from them are never served again. No way back."""
@@ -98,7 +98,7 @@ def forget(user: str, yes: bool) -> None:
 
 
 @data.command()
-@click.argument("user", default="")
+@click.argument("user", default="", callback=check_person)
 def prove(user: str) -> None:
     """Look everywhere for what was deleted, and for what is left of USER; end with 1 where something is found."""
     from datetime import UTC, datetime
@@ -127,7 +127,7 @@ def prove(user: str) -> None:
 
 
 @data.command()
-@click.argument("channel", default="")
+@click.argument("channel", default="", callback=check_channel)
 @click.argument("days", default="")
 @YES
 def retention(channel: str, days: str, yes: bool) -> None:

@@ -78,6 +78,25 @@ def test_people_are_decided_about(folder: Path) -> None:
     assert "U1" not in bot("users", "list").stdout
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("users", "role", "Tom", "admin"),
+        ("users", "role", "", "admin"),
+        ("users", "block", "@tom", "--yes"),
+        ("channels", "mode", "general", "off"),
+        ("budget", "set", "tom", "100"),
+        ("data", "forget", "tom", "--yes"),
+        ("data", "retention", "#general", "30"),
+    ],
+)
+def test_a_name_is_no_id(order: tuple[str, ...]) -> None:
+    """Nobody is made an admin, muted or forgotten by a name, as if it had been done; the mend is said."""
+    result = bot(*order)
+    assert result.exit_code == 2
+    assert "id, such as" in result.stderr
+
+
 def test_channels_and_budgets(folder: Path) -> None:
     """The only workspace that ever asked is meant; numbers, unlimited and default; nonsense is refused."""
     fill()

@@ -28,7 +28,7 @@ PARTS = (
     (
         Role.FOLDS,
         "Cross-validation",
-        "Of the recipe, by adapters thrown away: each was trained without a part of the votes. Before is guessing.",
+        "Of the recipe, by adapters thrown away: each was trained without a part of the votes, and asked of those.",
     ),
 )
 
@@ -61,6 +61,7 @@ class Part:
 
     title: str
     note: str
+    beside: str  # what each figure stands beside
     rows: Sequence[Row]
 
 
@@ -101,7 +102,7 @@ def _parts(figures: Sequence[Figure]) -> Iterator[Part]:
     for role, title, note in PARTS:
         rows = [_row(figure) for figure in figures if figure.role is role]
         if rows:
-            yield Part(title, note, rows)
+            yield Part(title, note, "Guessing" if role is Role.FOLDS else "Before", rows)
 
 
 def _row(figure: Figure) -> Row:

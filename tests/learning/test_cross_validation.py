@@ -230,6 +230,7 @@ def check_shown(found: CrossValidation) -> None:
     assert words in str(build_report(report))
     assert page.count("Cross-validation</h2>") == page.count("<dt>Cross-validation</dt>") == 1
     assert page.count("told apart by adapters") == 4
+    assert page.count('<th class="number">Guessing</th>') == 1
 
 
 async def test_it_goes_on_at_the_fold_it_was_at(tmp_path: Path, base_file: Files) -> None:

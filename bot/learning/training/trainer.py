@@ -94,6 +94,8 @@ def _end_with_stdin() -> None:
 def _train(folder: Path) -> Outcome | None:
     check_training_extra()
     plan = read_plan(folder)
+    if plan.is_fold:  # no run of its own to whoever tracks runs
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
     os.environ.setdefault("OMP_NUM_THREADS", str(plan.threads))
     warnings.simplefilter("ignore")
     import torch

@@ -88,10 +88,10 @@ class Rollout:
         async with self._database.begin() as session:
             await wait_in_line(session, QUEUE)
             fresh = await self._need(session, adapter.name)
-            _check_undecided(fresh, seen=adapter.state)
             if fresh.channel_id:
                 sentence = _("{adapter} is for one channel, which gets it as a whole: promote it.")
                 raise LearningError(sentence.format(adapter=fresh.name))
+            _check_undecided(fresh, seen=adapter.state)
             await _retire(session, AdapterState.CANARY, by=by, successor=fresh)
             active = await store.adapter_in(session, AdapterState.ACTIVE)
             watch = await _begin_watch(session, active)

@@ -10,10 +10,12 @@ class Doubt:
 
     def __init__(self) -> None:
         self._began_at: float | None = None
+        self.settled: set[tuple[str, str]] = set()  # threads about which there is none any more
 
     def begin(self) -> None:
         """Say that a message may have been lost just now: with a connection, with a process, or on a full disk."""
         self._began_at = time.monotonic()
+        self.settled.clear()
 
     def is_there(self) -> bool:
         """Return whether what was said earlier may come later."""

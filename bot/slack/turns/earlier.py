@@ -45,7 +45,8 @@ class Earlier:
 
         Slack brings again after a minute what it could not deliver, when later messages would be answered already.
         """
-        if row.kind != MESSAGE or row.ts == row.thread_ts or not self._intake.doubt.is_there():
+        doubt, thread = self._intake.doubt, (row.channel_id, row.thread_ts)
+        if row.kind != MESSAGE or row.ts == row.thread_ts or not doubt.is_there() or thread in doubt.settled:
             return False
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -55,6 +56,7 @@ class Earlier:
             return False
         for heard in missed:
             await self._intake.put(heard)
+        doubt.settled.add(thread)  # what is said from now on is heard: Slack takes fifty of these questions a minute
         stamps = {heard.arrival.ts for heard in missed}
         return bool(stamps) and bool(stamps & await self._find_known(row))
 

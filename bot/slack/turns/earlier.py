@@ -41,7 +41,7 @@ class Earlier:
         self._workspaces = workspaces
 
     async def look_before(self, row: Inbox) -> bool:
-        """Take in what was said to the assistant in a thread just before a message; return whether there was any.
+        """Take in what is missing of a thread since just before a message; return whether any came before it.
 
         Slack brings again after a minute what it could not deliver, when later messages would be answered already.
         """
@@ -50,28 +50,28 @@ class Earlier:
             return False
         try:
             async with asyncio.timeout(PATIENCE_S):
-                missed = await self._find_before(row)
+                missed = await self._find_missing(row)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("turns: it cannot be seen what came before a message (%s)", type(error).__name__)
             return False
         for heard in missed:
             await self._intake.put(heard)
         doubt.settled.add(thread)  # what is said from now on is heard: Slack takes fifty of these questions a minute
-        stamps = {heard.arrival.ts for heard in missed}
+        stamps = {heard.arrival.ts for heard in missed if float(heard.arrival.ts) < float(row.ts)}
         return bool(stamps) and bool(stamps & await self._find_known(row))
 
-    async def _find_before(self, row: Inbox) -> Sequence[Heard]:
+    async def _find_missing(self, row: Inbox) -> Sequence[Heard]:
         home = await self._find_home(row.team_id)
         if home is None:
             return []
         event, oldest = row.payload.get("event") or {}, float(row.ts) - BEFORE_S
         flags = {flag: event.get("channel_type") == kind for flag, kind in FLAGS}
         place = {"id": row.channel_id, "is_ext_shared": row.payload.get("is_shared"), **flags}
-        asked = {"channel": row.channel_id, "ts": row.thread_ts, "oldest": f"{oldest:.6f}", "latest": row.ts}
+        asked = {"channel": row.channel_id, "ts": row.thread_ts, "oldest": f"{oldest:.6f}"}
         said = [message async for message in self._past.pages("conversations.replies", "messages", **asked)]
-        between = [message for message in said if oldest < float(message["ts"]) < float(row.ts)]
-        known = await self._find_known(row) if between else set()
-        heard = [self._past.hear(message, home, place) for message in between if message["ts"] not in known]
+        late = [message for message in said if float(message["ts"]) > oldest]
+        known = await self._find_known(row)
+        heard = [self._past.hear(message, home, place) for message in late if message["ts"] not in known]
         return [one for one in heard if one is not None]
 
     async def _find_known(self, row: Inbox) -> set[str]:

@@ -116,6 +116,14 @@ async def last_reasons(session: AsyncSession, adapter_id: int) -> tuple[str, ...
     return tuple(await session.scalar(statement) or ())
 
 
+async def was_taken_by_others(session: AsyncSession, moment: datetime, *, than: str) -> bool:
+    """Return whether anybody other *than* this one ended after a moment that everybody gets some adapter."""
+    found = select(DecisionRow.id).join(Adapter, DecisionRow.adapter_id == Adapter.id).where(Adapter.channel_id == "")
+    found = found.where(DecisionRow.from_state.in_(SERVED), DecisionRow.to_state.not_in(SERVED))
+    found = found.where(DecisionRow.at > moment, DecisionRow.by != than).limit(1)
+    return await session.scalar(found) is not None
+
+
 async def decisions_of(session: AsyncSession, adapter_id: int) -> Sequence[DecisionRow]:
     """Return every decision about an adapter, oldest first."""
     return list(await session.scalars(select(DecisionRow).filter_by(adapter_id=adapter_id).order_by(DecisionRow.id)))

@@ -88,7 +88,7 @@ async def test_everybodys_canary_and_successor_leave_channels_alone(
 
     assert await rollout.choose("U1", {"apprentice-1", "apprentice-2", "apprentice-3"}) == "apprentice-2"
     assert await rollout.choose("U1", {"apprentice-1", "apprentice-2", "apprentice-3"}, "G1") == "apprentice-3"
-    await rollout.promote("apprentice-2", by="watch", reasons=[])
+    await rollout.promote("apprentice-2", by="U0", reasons=[])
     assert [await state_of(rows, f"apprentice-{number}") for number in (1, 2, 3)] == ["retired", "active", "active"]
     with pytest.raises(LearningError, match="for one channel"):
         await rollout.start_canary(own, share=0.5, by="U0", reasons=[])

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
@@ -17,7 +18,7 @@ from bot.learning.rollout.watch import Event, Watch, is_broken
 from bot.storage import adapters as store
 from bot.storage.db import Database
 from bot.storage.feedback import save_vote
-from bot.storage.learning_tables import Adapter, AdapterState
+from bot.storage.learning_tables import Adapter, AdapterState, DecisionRow
 from bot.storage.runs import find_run, queue_run
 from bot.storage.tables import Answer, AnswerState, Audience, Vote, now
 from tests.builders import answered, said
@@ -117,6 +118,27 @@ async def test_of_two_who_promote_at_once_the_second_is_told(
         "Somebody decided about apprentice-2 meanwhile: it is active now.",
     ]
     assert await rollout.roll_back(by="U1", reasons=["worse"]) == ("apprentice-2", "apprentice-1")
+
+
+async def test_of_two_who_roll_back_at_once_the_second_is_told(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """Both mean the adapter that they see; what it gives way to is taken back only by name, or by the same admin."""
+    rollout = Rollout(rows, engine)
+    for number in (1, 2):
+        await add_adapter(rows, tmp_path, model, number)
+        await rollout.promote(f"apprentice-{number}", by="U1", reasons=["better"])
+    async with rows.begin() as session:
+        await session.execute(update(DecisionRow).values(at=now() - timedelta(minutes=1)))
+
+    both = [rollout.roll_back(by=user, reasons=["worse"]) for user in ("U1", "cli:maya")]
+    first, second = await asyncio.gather(*both, return_exceptions=True)
+
+    assert first == ("apprentice-2", "apprentice-1")
+    assert "apprentice-1 answers now, and nothing was taken back" in str(second)
+    assert await state_of(rows, "apprentice-1") == "active"
+    named = await rollout.roll_back(by="cli:maya", reasons=["worse"], name="apprentice-1")
+    assert named == ("apprentice-1", "")
 
 
 @pytest.mark.parametrize("decision", ["promote", "canary"])

@@ -27,6 +27,7 @@ from bot.storage.preferences import BASE, is_choosable
 from bot.storage.tables import now
 
 HISTORY = timedelta(days=60)  # how far back the votes go that a new adapter is compared with
+MOMENT = timedelta(seconds=15)  # within which somebody may not know yet what another changed
 QUEUE = "rollout"  # of whoever decides what is served: bots, terminals, the watch
 
 log = logging.getLogger(__name__)
@@ -138,11 +139,18 @@ class Rollout:
     async def roll_back(self, *, by: str, reasons: Sequence[str], name: str = "") -> tuple[str, str]:
         """Take back everybody's canary, else the active adapter, or the one called *name*; return it and what is next.
 
-        People get the other one from their next question on; what was begun is completed.
+        People get the other one from their next question on; what was begun is completed. Without a name it is refused
+        where somebody else ended that another is served a moment ago: two who order it at once mean the same adapter.
         """
         async with self._database.begin() as session:
             await wait_in_line(session, QUEUE)
             taken = await self._find_served(session, name)
+            if not name and await store.was_taken_by_others(session, now() - MOMENT, than=by):
+                sentence = _(
+                    "Somebody else changed what is served a moment ago: {adapter} answers now, and nothing was taken "
+                    "back. If you mean that one, name it: {order}"
+                )
+                raise LearningError(sentence.format(adapter=taken.name, order=f"adapters rollback {taken.name}"))
             await take_back(session, taken, AdapterState.ROLLED_BACK, by=by, reasons=reasons)
             record(session, "adapter.rollback", by=by, target=taken.name)
             active = await store.find_answering(session, taken.channel_id)

@@ -95,13 +95,13 @@ def show(name: str, html: bool) -> None:
 @adapters.command()
 @click.argument("name")
 def promote(name: str) -> None:
-    """Serve the adapter NAME to everybody from the next question on."""
+    """Serve the adapter NAME, or that of the run with this number, to everybody from the next question on."""
 
     async def work(parts: "LearningParts") -> None:
         replaced = await parts.learning.promote(name, by=_me())
-        lines = {line.name: line for line in await parts.learning.adapters()}
-        where = f" in the channel {lines[name].channel_id}" if name in lines and lines[name].channel_id else ""
-        click.echo(f"{name} answers everybody{where} now, in place of {replaced or 'the base'}.")
+        own = next(line for line in await parts.learning.adapters() if line.is_called(name))
+        where = f" in the channel {own.channel_id}" if own.channel_id else ""
+        click.echo(f"{own.name} answers everybody{where} now, in place of {replaced or 'the base'}.")
 
     _with_parts(work)
 

@@ -1,11 +1,13 @@
 """`bot users|channels|budget|feedback|data|audit` and the review queue as somebody types them."""
 
 import asyncio
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import update
 
 from bot.cli import cli
 from bot.settings import load_settings
@@ -129,6 +131,30 @@ def test_reviews(folder: Path) -> None:
     assert correction not in bot("dataset", "review").stdout
     assert "before: edited" in bot("dataset", "reopen", correction).stdout
     assert bot("dataset", "reject", "nothing").exit_code != 0
+
+
+def test_a_promoted_adapter_is_told_by_its_name(folder: Path) -> None:
+    """Whether it is ordered by its name or by its run's number."""
+    fill()
+    file = folder / "adapter.gguf"
+    file.write_bytes(b"weights")
+
+    async def make_servable() -> None:
+        database = Database(load_settings().database())
+        async with database.begin() as session:
+            known = {"path": str(file), "sha256": hashlib.sha256(b"weights").hexdigest()}
+            await session.execute(update(Adapter).values(**known))
+        await database.close()
+
+    asyncio.run(make_servable())
+    for order, said_so in (
+        ("02", "apprentice-2 answers everybody now, in place of apprentice-1."),
+        ("apprentice-1", "apprentice-1 answers everybody now, in place of apprentice-2."),
+    ):
+        result = bot("adapters", "promote", order)
+        assert result.stdout.strip() == said_so, result.output
+    assert bot("adapters", "rollback", "2").exit_code != 0, "it is not served any more"
+    assert "apprentice-1 was taken back; apprentice-2 answers now." in bot("adapters", "rollback", "1").stdout
 
 
 def test_somebody_is_exported_and_forgotten(folder: Path) -> None:

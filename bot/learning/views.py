@@ -46,6 +46,10 @@ class AdapterLine:
     downs: int = 0
     channel_id: str = ""  # whose own it is; empty: everybody's
 
+    def is_called(self, name: str) -> bool:
+        """Return whether people mean this one by *name*, which may be its run's number."""
+        return name == self.name or (name.isdecimal() and name.lstrip("0") == str(self.run_id))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:

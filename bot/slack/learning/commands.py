@@ -154,7 +154,7 @@ class LearningOrders:
         channels = {line.name: line.channel_id for line in lines}
         if order.verb == "promote":
             before = await learning.promote(words, by=user_id)
-            name = next((line.name for line in lines if words in {line.name, str(line.run_id)}), words)
+            name = next((line.name for line in lines if line.is_called(words)), words)
             return Reply(tell_promoted(name, before, channels.get(name, "")))
         if order.verb == "rollback":
             name, reason = split_rollback(words, channels)

@@ -1,10 +1,10 @@
 """Reminders and digests: kept, listed, and each due time given to one process only."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Update, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,6 +12,7 @@ from bot.storage.schedule_tables import Occurrence, OccurrenceState, Schedule
 
 LEASE = timedelta(minutes=10)  # for so long whoever runs one may take
 MAX_ATTEMPTS = 3
+IN_ONE_PLACE = 3  # are begun at once: more would only wait there for Slack, in the way of all others
 KEEP = timedelta(days=30)
 
 
@@ -27,6 +28,21 @@ class Due:
     def key(self) -> str:
         """Return what tells this due time from every other."""
         return f"{self.schedule.id}-{int(self.due_at.timestamp())}"
+
+    @property
+    def place(self) -> str:
+        """Return where it is said, and of which kind it is, as the database writes it."""
+        schedule = self.schedule
+        return f"{schedule.kind}/{schedule.team_id}/{schedule.channel_id or schedule.user_id}"
+
+
+PLACE = (
+    Schedule.kind
+    + "/"
+    + Schedule.team_id
+    + "/"
+    + case((Schedule.channel_id == "", Schedule.user_id), else_=Schedule.channel_id)
+)
 
 
 async def add_schedule(session: AsyncSession, schedule: Schedule) -> Schedule:
@@ -81,9 +97,16 @@ async def claim_due(
     moment: datetime,
     find_next: Callable[[Schedule], datetime | None],
     limit: int,
+    full: Collection[str] = (),
 ) -> Sequence[Due]:
-    """Claim what is due at *moment*, each time for one process only; *find_next* says when a schedule is due again."""
-    due = select(Schedule).where(Schedule.next_at <= moment).order_by(Schedule.next_at, Schedule.id).limit(limit)
+    """Claim what is due at *moment*, each time for one process only; *find_next* says when a schedule is due again.
+
+    Of one place only a few, and none of those that are *full*.
+    """
+    turn = func.row_number().over(partition_by=PLACE, order_by=(Schedule.next_at, Schedule.id)).label("turn")
+    coming = select(Schedule.id, turn).where(Schedule.next_at <= moment, PLACE.not_in(full)).subquery()
+    due = select(Schedule).join(coming, Schedule.id == coming.c.id).where(coming.c.turn <= IN_ONE_PLACE)
+    due = due.order_by(Schedule.next_at, Schedule.id).limit(limit)
     claimed = []
     for schedule in await session.scalars(due):
         due_at = schedule.next_at
@@ -105,14 +128,24 @@ async def _insert(session: AsyncSession, row: dict[str, object]) -> bool:
     return (await session.scalar(statement)) is not None
 
 
-async def claim_stale(session: AsyncSession, *, moment: datetime, limit: int) -> Sequence[Due]:
-    """Claim what another process has begun and not ended within its time, or what was put off until now."""
+async def claim_stale(
+    session: AsyncSession, *, moment: datetime, limit: int, full: Collection[str] = ()
+) -> Sequence[Due]:
+    """Claim what another process has begun and not ended within its time, or what was put off until now.
+
+    Of one place only a few, and none of those that are *full*.
+    """
+    turn = func.row_number().over(partition_by=PLACE, order_by=(Occurrence.due_at, Schedule.id)).label("turn")
+    over = select(Schedule.id, Occurrence.due_at, turn).join(Schedule, Occurrence.schedule_id == Schedule.id)
+    waiting = over.where(*_is_over(moment), PLACE.not_in(full)).subquery()
+    is_same = and_(Occurrence.schedule_id == waiting.c.id, Occurrence.due_at == waiting.c.due_at)
     found = (
         select(Occurrence)
-        .where(*_is_over(moment))
+        .join(waiting, is_same)
+        .where(*_is_over(moment), waiting.c.turn <= IN_ONE_PLACE)
         .order_by(Occurrence.due_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=Occurrence)
     )
     claimed = []
     for row in await session.scalars(found):

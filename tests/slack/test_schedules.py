@@ -22,6 +22,7 @@ from bot.slack.schedule.commands import MOST_IN_ONE_CHANNEL, MOST_OF_ONE_PERSON,
 from bot.slack.schedule.runner import DigestOrder, ScheduleRunner
 from bot.storage.db import Database
 from bot.storage.schedule_tables import Occurrence, Schedule
+from bot.storage.schedules import IN_ONE_PLACE
 
 TEAM = "T0PLAYGRND"
 START = datetime(2027, 3, 26, 11, 0, tzinfo=UTC)  # a Friday, noon in Berlin
@@ -275,6 +276,23 @@ async def test_nobody_fills_the_calendar(desk: Desk) -> None:
     assert not (await desk.order("remind me every hour to x")).is_done
     assert (await desk.order("schedule remove #1")).is_done
     assert (await desk.order("remind me every hour to x")).is_done
+
+
+async def test_what_waits_for_one_place_is_in_nobodys_way(desk: Desk) -> None:
+    """Slack takes about one message a second in a place: twenty for Tom at once let Priya's be said at its time."""
+    for number in range(MOST_OF_ONE_PERSON):
+        await desk.order(f"remind me in 20 minutes to do {number}")
+    await desk.order("remind me in 20 minutes to go home", user="U0PRIYA")
+    desk.moment += timedelta(minutes=20)
+    runner = desk.runner()
+    await runner.tick()
+    await runner.tick()
+    await runner.finish()
+
+    assert desk.said("D0PRIYA") == ["⏰ You asked me to remind you: go home"]
+    assert len(desk.said("D0TOM")) == IN_ONE_PLACE
+    await desk.look(runner)
+    assert len(desk.said("D0TOM")) == 2 * IN_ONE_PLACE, "the others follow"
 
 
 async def test_only_its_author_and_admins_take_something_back(desk: Desk) -> None:

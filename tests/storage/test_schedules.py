@@ -10,6 +10,7 @@ from bot.conversation.when import When, next_times
 from bot.storage.db import Database
 from bot.storage.schedule_tables import Kind, Occurrence, OccurrenceState, Schedule
 from bot.storage.schedules import (
+    IN_ONE_PLACE,
     LEASE,
     Due,
     add_schedule,
@@ -119,6 +120,29 @@ async def test_a_slack_that_is_away_counts_as_no_attempt(database: Database) -> 
             await put_off(session, due, until=NOON + timedelta(minutes=minute))
         (due,) = await claim(database, NOON + timedelta(minutes=minute))
         assert due.attempts == 1
+
+
+async def test_of_one_place_only_a_few_are_begun(database: Database) -> None:
+    """Whether they are new or were put off; what is for another place, or of another kind, comes in between."""
+    many = [await plan(database, channel_id="C1") for _ in range(12)]
+    few = [await plan(database, channel_id="C2"), await plan(database, channel_id="C1", kind=Kind.DIGEST)]
+    dues = await claim(database, NOON)
+    assert [due.schedule.id for due in dues] == [*many[:IN_ONE_PLACE], *few]
+    async with database.begin() as session:
+        full = [dues[0].place]
+        assert await claim_due(session, moment=NOON, find_next=find_next(NOON), limit=10, full=full) == []
+    while rest := await claim(database, NOON):
+        dues += rest
+    assert [due.schedule.id for due in dues] == [*many[:IN_ONE_PLACE], *few, *many[IN_ONE_PLACE:]]
+
+    async with database.begin() as session:
+        for due in dues:
+            await put_off(session, due, until=NOON)
+        stale = await claim_stale(session, moment=NOON, limit=10)
+        assert sorted(due.schedule.id for due in stale) == [*many[:IN_ONE_PLACE], *few]
+    async with database.begin() as session:
+        assert len(await claim_stale(session, moment=NOON, limit=10)) == IN_ONE_PLACE
+        assert await claim_stale(session, moment=NOON, limit=10, full=[dues[0].place]) == []
 
 
 async def test_the_cheap_look_finds_what_can_be_claimed(database: Database) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from bot.slack.sent import build_metadata, read_sent
 from bot.storage.db import Database
 from bot.storage.schedule_tables import Kind, OccurrenceState, Schedule
 from bot.storage.schedules import (
+    IN_ONE_PLACE,
     MAX_ATTEMPTS,
     Due,
     claim_due,
@@ -78,14 +80,14 @@ class ScheduleRunner:
         self._write_digest = write_digest
         self._late = late
         self._clock = clock
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}  # and where what each brings is said
 
     async def tick(self) -> None:
         """Begin everything that is due; a long digest holds nobody up."""
         for due in await self._claim():
             task = asyncio.create_task(self._take(due))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = due.place
+            task.add_done_callback(self._tasks.pop)
 
     async def finish(self) -> None:
         """Wait until everything that was begun has ended."""
@@ -102,9 +104,10 @@ class ScheduleRunner:
         async with self._database.read() as session:
             if free <= 0 or not await has_due(session, moment=moment):
                 return []
+        full = [place for place, count in Counter(self._tasks.values()).items() if count >= IN_ONE_PLACE]
         async with self._database.begin() as session:
-            stale = await claim_stale(session, moment=moment, limit=free)
-            fresh = await claim_due(session, moment=moment, find_next=self._find_next, limit=free)
+            stale = await claim_stale(session, moment=moment, limit=free, full=full)
+            fresh = await claim_due(session, moment=moment, find_next=self._find_next, limit=free, full=full)
         return [*stale, *fresh]
 
     def _find_next(self, schedule: Schedule) -> datetime | None:

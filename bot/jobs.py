@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -71,7 +71,9 @@ class Jobs:
         """Let *tell* say every minute what has become news."""
         self._scheduler.add_job(self._once("news", 50, tell), IntervalTrigger(minutes=1))
 
-    def add_tidying(self, database: Database, folder: Path, forget: Callable[[str], Awaitable[None]]) -> None:
+    def add_tidying(
+        self, database: Database, folder: Path, forget: Callable[[Collection[str]], Awaitable[None]]
+    ) -> None:
         """Empty old run folders once a day; follow every minute what people delete, the engine's memory included."""
         soon = now() + timedelta(minutes=5)
         self._scheduler.add_job(tidy_runs, IntervalTrigger(days=1), args=[database, folder], next_run_time=soon)

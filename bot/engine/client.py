@@ -14,7 +14,7 @@ import aiohttp
 
 from bot.engine.reading import read_chunk, read_error, seeing_models
 from bot.engine.sse import EventParser
-from bot.engine.types import AnswerOptions, Chunk, ModelInfo
+from bot.engine.types import MOST_FORGOTTEN, AnswerOptions, Chunk, ModelInfo
 from bot.errors import EngineError, EngineUnavailable
 
 CONNECT_SECONDS = 5.0
@@ -70,11 +70,14 @@ class EngineClient:
         """Let the server offer an adapter no more; answers that it began are completed."""
         await self._ask("POST", "/v1/unload_lora_adapter", {"lora_name": name})
 
-    async def forget(self, scope: str) -> None:
-        """Let the server keep nothing of a conversation as cache; one that is not ours knows no such thing."""
-        async with self._call("POST", "/v1/forget", {"cache_salt": scope}, seconds=QUICK_SECONDS) as response:
-            if response.status not in {200, 404, 405}:
-                raise read_error(response.status, await _read_json(response))
+    async def forget(self, scopes: Collection[str]) -> None:
+        """Let the server keep nothing of some conversations as cache; one that is not ours knows no such thing."""
+        wanted = sorted(scopes)
+        for first in range(0, len(wanted), MOST_FORGOTTEN):
+            body: Json = {"cache_salt": wanted[first : first + MOST_FORGOTTEN]}
+            async with self._call("POST", "/v1/forget", body, seconds=QUICK_SECONDS) as response:
+                if response.status not in {200, 404, 405}:
+                    raise read_error(response.status, await _read_json(response))
 
     async def count_tokens(self, messages: ChatMessages, *, model: str | None = None) -> int:
         """Return how many tokens the server's template makes of *messages*, ready for an answer."""

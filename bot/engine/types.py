@@ -27,6 +27,7 @@ class Reasoning:
 
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 FLASH_ATTENTION = ("auto", "on", "off")
+MOST_FORGOTTEN = 500  # conversations in one call, so that no step of the engine waits long
 MOST_ADAPTERS = 4  # each has a context of its own, and so its own memory of conversations
 
 

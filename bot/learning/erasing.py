@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 
 
 class Erasing:
-    """Looks for words that went; *forget* lets the engine drop a conversation, *folder* is where runs keep files."""
+    """Looks for words that went; *forget* lets the engine drop conversations, *folder* is where runs keep files."""
 
-    def __init__(self, database: Database, forget: Callable[[str], Awaitable[None]], folder: Path) -> None:
+    def __init__(self, database: Database, forget: Callable[[Collection[str]], Awaitable[None]], folder: Path) -> None:
         self._database = database
         self._forget = forget
         self._folder = folder
@@ -52,14 +52,12 @@ class Erasing:
 
     async def _forget_cached(self, since: datetime) -> None:
         async with self._database.read() as session:
-            scopes = set(await erased_scopes(session, since=since))
-        for scope in scopes:
-            try:
-                await self._forget(scope)
-                await self._forget(f"{SUMMARY}{scope}")
-            except EngineError as error:
-                log.info("erasing: the engine cannot be asked to forget: %s", error)
-                raise
+            threads = set(await erased_scopes(session, since=since))
+        try:
+            await self._forget([name for scope in threads for name in (scope, f"{SUMMARY}{scope}")])
+        except EngineError as error:
+            log.info("erasing: the engine cannot be asked to forget: %s", error)
+            raise
 
 
 async def take_back_erased(database: Database, folder: Path, *, since: datetime | None) -> list[str]:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from bot.engine.api.api_error import ApiError
+from bot.engine.api.wire import parse_forget
 from bot.engine.batching.host_tier import HostTier
 from bot.engine.client import EngineClient
 from bot.engine.llama.model import Model, start_backend
-from bot.engine.types import AnswerOptions
+from bot.engine.types import MOST_FORGOTTEN, AnswerOptions
 from tests.engine.test_host_tier import crowd
 from tests.engine.test_loop import Rig, ask
 
@@ -76,5 +78,16 @@ async def test_the_client_can_have_a_thread_forgotten(client: EngineClient) -> N
 
     await count()
     assert await count() > 20
-    await client.forget("T/C/1")
+    await client.forget([f"T/C/{number}" for number in range(2, 2 * MOST_FORGOTTEN)])
+    assert await count() > 20
+    await client.forget([*(f"T/C/{number}" for number in range(2, 2 * MOST_FORGOTTEN)), "T/C/1"])
     assert await count() < 5
+
+
+@pytest.mark.parametrize("salt", [None, "", [], ["a", ""], [1], {"a": 1}, "x" * 513, ["x"] * (MOST_FORGOTTEN + 1)])
+def test_what_names_no_conversation_is_refused(salt: object) -> None:
+    """One is named by a text and several by a list; the wrong value is not repeated."""
+    assert parse_forget({"cache_salt": "T/C/1"}) == ["T/C/1"]
+    assert parse_forget({"cache_salt": ["T/C/1", "T/C/2"]}) == ["T/C/1", "T/C/2"]
+    with pytest.raises(ApiError, match=r"^cache_salt must"):
+        parse_forget({"cache_salt": salt})

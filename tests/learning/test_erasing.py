@@ -1,6 +1,7 @@
 """Words that go take along what was learned from them, on every database: adapters, run folders, reports, caches."""
 
 import json
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -70,8 +71,8 @@ async def test_one_deleted_and_one_edited_message_take_their_adapters_along(data
     runs = await teach(database, tmp_path)
     forgotten: list[str] = []
 
-    async def forget(scope: str) -> None:
-        forgotten.append(scope)
+    async def forget(scopes: Collection[str]) -> None:
+        forgotten.extend(scopes)
 
     erasing = Erasing(database, forget, tmp_path)
     await erasing.look()
@@ -154,10 +155,10 @@ async def test_a_person_who_is_forgotten_is_written_down_by_checksums_alone(data
 async def test_an_engine_that_is_away_is_asked_again(database: Database, tmp_path: Path) -> None:
     """Nothing is taken for done before it is."""
     await teach(database, tmp_path)
-    asked: list[str] = []
+    asked: list[list[str]] = []
 
-    async def forget(scope: str) -> None:
-        asked.append(scope)
+    async def forget(scopes: Collection[str]) -> None:
+        asked.append(sorted(scopes))
         if len(asked) == 1:
             raise EngineUnavailable
 
@@ -167,7 +168,7 @@ async def test_an_engine_that_is_away_is_asked_again(database: Database, tmp_pat
     with pytest.raises(EngineUnavailable):
         await erasing.look()
     await erasing.look()
-    assert asked == ["T1/C1/1.0", "T1/C1/1.0", "summary/T1/C1/1.0"]
+    assert asked == [["T1/C1/1.0", "summary/T1/C1/1.0"]] * 2
 
 
 async def test_what_a_killed_forgetting_left_goes(database: Database, tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ async def test_what_a_killed_forgetting_left_goes(database: Database, tmp_path: 
     for name in ("C2", "C3"):
         (tmp_path / "runs" / str(runs[name]) / "manifest.jsonl").unlink()
 
-    async def forget(_scope: str) -> None:
+    async def forget(_scopes: Collection[str]) -> None:
         """Forget nothing."""
 
     await Erasing(database, forget, tmp_path).look()

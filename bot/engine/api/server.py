@@ -229,8 +229,9 @@ class Routes:
         return web.Response(text=f"Success: LoRA adapter '{call.name}' removed successfully.")
 
     async def forget(self, request: web.Request) -> web.Response:
-        """Keep nothing of a conversation in memory, by its `cache_salt`."""
-        self._service.forget(parse_forget(await read_json(request)))
+        """Keep nothing of conversations in memory, by their `cache_salt`."""
+        for scope in parse_forget(await read_json(request)):
+            self._service.forget(scope)
         return web.json_response({"object": "forgotten"})
 
     async def tokenize(self, request: web.Request) -> web.Response:

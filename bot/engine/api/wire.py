@@ -12,11 +12,12 @@ from bot.engine.api.message_fields import parse_messages
 from bot.engine.api.sampling_fields import parse_response_format, parse_sampling, parse_stop, parse_stream_options
 from bot.engine.api.tool_fields import ToolUse, parse_tool_use
 from bot.engine.chat.template import Message
-from bot.engine.types import SamplingParams
+from bot.engine.types import MOST_FORGOTTEN, SamplingParams
 
 MAX_ANSWERS = 8
 MAX_PROMPTS = 64
 MAX_TOKENS = 1_000_000
+MOST_SALT = 512
 MAX_DEADLINE_SECONDS = 3600
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 OPTION = re.compile(r"[A-Za-z]\w{0,63}")
@@ -115,14 +116,18 @@ def parse_adapter(body: object, *, is_load: bool) -> AdapterCall:
     return AdapterCall(name, path, sha256)
 
 
-def parse_forget(body: object) -> str:
-    """Parse the body of `POST /v1/forget`: the `cache_salt` of a conversation."""
+def parse_forget(body: object) -> list[str]:
+    """Parse the body of `POST /v1/forget`: the `cache_salt` of a conversation, or of several."""
     fields = Fields(body)
-    scope = fields.text("cache_salt", limit=512)
-    if not scope:
-        refuse("cache_salt", "must be given")
+    given = fields.take("cache_salt")
+    named = given if isinstance(given, list) else [given]
+    scopes = [scope for scope in named if isinstance(scope, str) and 0 < len(scope) <= MOST_SALT]
+    if not named or len(scopes) < len(named):
+        refuse("cache_salt", f"must be a text of 1 to {MOST_SALT} characters, or a list of such texts")
+    if len(scopes) > MOST_FORGOTTEN:
+        refuse("cache_salt", f"must name at most {MOST_FORGOTTEN} conversations")
     fields.finish()
-    return scope
+    return [check_unicode(scope, "cache_salt") for scope in scopes]
 
 
 def parse_chat(body: object) -> ChatCall:
@@ -249,7 +254,7 @@ def _parse_call(
         stop=parse_stop(fields.take("stop")),
         ignore_eos=fields.flag("ignore_eos"),
         top_logprobs=top_logprobs,
-        scope=fields.text("cache_salt", limit=512) or grouped,
+        scope=fields.text("cache_salt", limit=MOST_SALT) or grouped,
         user=fields.text("user", limit=512) or stable,
         priority=fields.integer("priority", 0, low=0, high=2) or 0,
         deadline_seconds=fields.number("deadline_seconds", 0.0, low=0.001, high=MAX_DEADLINE_SECONDS),

@@ -2,9 +2,13 @@
 
 import fcntl
 import os
+import shutil
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
 from bot.errors import ConfigError
 
@@ -15,6 +19,7 @@ class FolderInUse(ConfigError):  # noqa: N818 - reads as a state
 
 STOP_IT = "stop that one, or set another DATA_DIR."
 ONE_WRITER = "SQLite takes one bot at a time; several need PostgreSQL."
+YOUNG_S = 10.0  # for so long a temporary folder may have been made and not be locked yet
 
 
 @contextmanager
@@ -57,3 +62,29 @@ def find_holder(folder: Path) -> int | None:
             said = file.read().strip()
             return int(said) if said.isdigit() else None
     return None
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """Make a private folder that goes with the block, and remove those of processes that were killed before."""
+    sweep_temporary(prefix)
+    with TemporaryDirectory(prefix=prefix) as name, holding(Path(name), setting="TMPDIR"):
+        yield Path(name)
+
+
+def sweep_temporary(prefix: str) -> None:
+    """Remove the temporary folders of a prefix that are ours and that no process holds any more."""
+    for path in Path(gettempdir()).glob(f"{prefix}*"):
+        with suppress(OSError):
+            if _is_abandoned(path):
+                shutil.rmtree(path)
+
+
+def _is_abandoned(path: Path) -> bool:
+    found = path.lstat()
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    if not is_ours or time.time() - found.st_mtime < YOUNG_S:
+        return False
+    with (path / ".lock").open("r+b") as file:  # what has none was made by somebody else
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return True

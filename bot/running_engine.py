@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,11 +11,13 @@ from bot.admin.model import CHOICE, find_choice
 from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
 from bot.hub import Access
+from bot.lock import temporary_folder
 from bot.logs import BARE
 from bot.model_files import resolve_mmproj, resolve_model
 from bot.settings import Settings
 
 Eyes = Mapping[Path, Path]  # by which file a model sees; another model would see what is not there
+ENGINE = "apprentice-engine-"  # begins the name of the folder with the engine's socket and copies of adapters
 LONGEST_LOAD_S = 900  # a large model from a slow disk
 
 
@@ -43,7 +44,7 @@ async def running_engine(settings: Settings) -> AsyncIterator[RunningEngine]:
         configured, eyes = await asyncio.to_thread(_resolve, settings)
         model = find_choice(settings.data_dir / CHOICE, configured) or configured
         # A short path in a private folder: a socket's path must stay below 108 characters.
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="apprentice-")))
+        folder = stack.enter_context(temporary_folder(ENGINE))
         socket_path = folder / "engine.sock"
         command = engine_command(settings, model=model, eyes=eyes, socket_path=socket_path)
         scratch = {"TMPDIR": str(folder), "CUDA_CACHE_PATH": str((settings.data_dir / "cache" / "cuda").resolve())}

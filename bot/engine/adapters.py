@@ -14,13 +14,14 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from bot.engine.files.checksum import check_gguf
 from bot.engine.supervisor import build_environment
 from bot.errors import EngineError, ModelFileError
+from bot.lock import temporary_folder
 
 MAX_BYTES = 4 * 1024**3
+TRIED = "apprentice-adapter-"  # begins the names of the folders with copies that are being tried
 CHUNK_BYTES = 1024 * 1024
 # In all less than a client's patience with a silent connection. The first trial takes only what nobody else wants of
 # the processor; where that is too little, a second one takes a share.
@@ -36,8 +37,8 @@ class AdapterRefused(EngineError):  # noqa: N818 - reads as a state, not as a mi
 @asynccontextmanager
 async def admit(path: Path, *, model_path: Path, base_sha256: str, sha256: str) -> AsyncIterator[tuple[Path, str]]:
     """Yield a private copy of an adapter that passed every check, and its SHA-256; *AdapterRefused* says why not."""
-    with TemporaryDirectory(prefix="adapter-") as folder:
-        copy = Path(folder) / "adapter.gguf"
+    with temporary_folder(TRIED) as folder:
+        copy = folder / "adapter.gguf"
         found = await asyncio.to_thread(_copy, path, copy)
         if sha256 and found != sha256.lower():
             raise AdapterRefused(

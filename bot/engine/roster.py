@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.engine.adapter_store import AdapterStore, KeptAdapter
-from bot.engine.adapters import NAME, AdapterRefused, admit
+from bot.engine.adapters import NAME, TRIED, AdapterRefused, admit
 from bot.engine.api.line import Line
 from bot.engine.backlog import Backlog
 from bot.engine.lanes import Lane, Lanes
 from bot.engine.types import EngineOptions
 from bot.errors import EngineError, ModelFileError
+from bot.lock import sweep_temporary
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Roster:
         self._changes = asyncio.Lock()
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="adapters")
         self._store = AdapterStore(options.state_dir) if options.state_dir else None
+        sweep_temporary(TRIED)  # what an engine had left that was killed while it tried an adapter
         self._add(lanes.base, created=created)
 
     @property

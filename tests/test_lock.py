@@ -1,0 +1,102 @@
+"""Temporary folders of processes that were killed: they go at the next start, and nobody else's do."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from bot.engine.adapters import TRIED
+from bot.engine.supervisor import EngineSupervisor
+from bot.lock import sweep_temporary, temporary_folder
+from bot.running_engine import ENGINE, running_engine
+from bot.settings import STARTER_MODEL, load_settings
+from tests.engine.conftest import serving
+
+PREFIX = "apprentice-test-"
+HOLD = """
+import sys, time
+from bot.lock import temporary_folder
+
+with temporary_folder(sys.argv[1]) as folder:
+    (folder / "adapter.gguf").write_bytes(b"weights")
+    print(folder, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let temporary folders be made in one of the test's own."""
+    folder = tmp_path / "t"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return folder
+
+
+def hold(prefix: str) -> tuple[subprocess.Popen[str], Path]:
+    """Start a process that works in a temporary folder."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, prefix], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        return process, age(Path(process.stdout.readline().strip()))
+
+
+def age(folder: Path) -> Path:
+    """Let a folder be an hour old."""
+    os.utime(folder, (time.time() - 3600,) * 2)
+    return folder
+
+
+def leave(prefix: str) -> Path:
+    """Return what a killed process has left."""
+    process, folder = hold(prefix)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert (folder / "adapter.gguf").exists()
+    return folder
+
+
+def test_only_what_a_dead_process_left_is_removed(temporary: Path) -> None:
+    """Not what another works in, not what was made just now, not what only has such a name."""
+    alive, held = hold(PREFIX)
+    foreign, link = temporary / f"{PREFIX}notes", temporary / f"{PREFIX}link"
+    foreign.mkdir()
+    link.symlink_to(leave("other-"), target_is_directory=True)
+    left, young = leave(PREFIX), leave(PREFIX)
+    os.utime(young)
+    age(foreign)
+    try:
+        with temporary_folder(PREFIX) as own:
+            age(own)
+            sweep_temporary(PREFIX)
+            assert set(temporary.glob(f"{PREFIX}*")) == {held, foreign, link, young, own}
+    finally:
+        alive.terminate()
+        alive.wait()
+    assert not left.exists()
+    assert (link / "adapter.gguf").exists()
+    assert not own.exists()
+
+
+async def test_an_engine_removes_copies_that_a_killed_one_tried() -> None:
+    """At its start; there may be no adapter to load for a long time."""
+    left = leave(TRIED)
+    async with serving(STARTER_MODEL):
+        assert not left.exists()
+
+
+async def test_a_bot_removes_what_a_killed_ones_engine_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The socket and the copies of adapters lie in one folder, which is the bot's to remove."""
+    left = leave(ENGINE)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    async with running_engine(load_settings()) as running:
+        assert isinstance(running.supervisor, EngineSupervisor)
+        assert not left.exists()
+        (own,) = (tmp_path / "t").glob(f"{ENGINE}*")
+    assert not own.exists()

@@ -138,9 +138,12 @@ def read_cron(name: str, line: str) -> CronTrigger:
     """Return a trigger at the times of a cron line, in the machine's time zone; *name* is the variable that has it."""
     try:
         *others, days = line.split()
-        return CronTrigger.from_crontab(" ".join([*others, _name_days(days)]))
+        trigger = CronTrigger.from_crontab(" ".join([*others, _name_days(days)]))
     except ValueError as error:
         raise ConfigError(f"{name} is {line!r}: write it as cron does, 0 2 * * * ({error}).") from error
+    if trigger.get_next_fire_time(None, now()) is None:
+        raise ConfigError(f"{name} is {line!r}, a day that no year has: write one that comes, such as 0 2 * * *.")
+    return trigger
 
 
 def read_schedule(schedule: str, window: Window) -> CronTrigger:

@@ -88,6 +88,10 @@ def test_a_wrong_schedule_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(ConfigError, match="BACKUP_SCHEDULE"):
         read_cron("BACKUP_SCHEDULE", "nightly")
+    for never in ("0 0 31 2 *", "0 0 30,31 2 *", "0 0 31 4,6,9,11 *"):
+        with pytest.raises(ConfigError, match=r"BACKUP_SCHEDULE.*no year has.*such as"):
+            read_cron("BACKUP_SCHEDULE", never)
+    read_cron("BACKUP_SCHEDULE", "0 0 29 2 *")
     monkeypatch.setenv("BACKUP_KEEP", "0")
     with pytest.raises(ConfigError, match="BACKUP_KEEP"):
         load_settings()

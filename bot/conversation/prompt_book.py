@@ -7,6 +7,7 @@ when the book is opened; reading them anew keeps the old one of each file that i
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -119,14 +120,14 @@ class PromptBook:
         try:
             files = self._files()
         except PromptError as error:
-            self.problems = (str(error),)
+            self.problems, self._stamps = (str(error),), {}  # so that it is read anew as soon as it can be
             return Reloaded((), self.problems)
         self._stamps = _stamp(files.values())
         before, problems, found = dict(self._prompts), [], {}
         for name, path in files.items():
             try:
                 found[name] = self._read(name, path)
-            except PromptError as error:
+            except (PromptError, OSError) as error:
                 problems.append(str(error))
                 if name in before:
                     found[name] = before[name]
@@ -152,20 +153,25 @@ class PromptBook:
 
     def _files(self) -> dict[str, Path]:
         """Return the file of each prompt: a team's own comes before the product's."""
-        if self._own is not None and not self._own.is_dir():
-            raise PromptError(f"PROMPTS_DIR: {self._own} is not a folder.")
         files: dict[str, Path] = {}
-        for folder in [self._folder, *([self._own] if self._own else [])]:
-            files |= dict(_list(folder))
+        try:
+            if self._own is not None and not self._own.is_dir():
+                raise PromptError(f"PROMPTS_DIR: {self._own} is not a folder.")
+            for folder in [self._folder, *([self._own] if self._own else [])]:
+                files |= dict(_list(folder))
+        except OSError as error:  # that nothing can be seen does not mean that nothing is there
+            raise PromptError(f"{error.filename} cannot be listed ({error.strerror}).") from error
         return files
 
 
 def _list(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(folder.glob("*.md")):
-        if path.name != "README.md":
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".md" and path.name != "README.md":
             yield path.stem, path
-    for path in sorted((folder / PERSONAS).glob("*.md")):
-        yield f"{PERSONAS}/{path.stem}", path
+    with suppress(FileNotFoundError):
+        for path in sorted((folder / PERSONAS).iterdir()):
+            if path.suffix == ".md":
+                yield f"{PERSONAS}/{path.stem}", path
 
 
 def _stamp(paths: Iterable[Path]) -> Stamps:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 from datetime import date
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.conversation.prompt_book import PromptBook
-from bot.conversation.prompt_watch import fresh_prompts
+from bot.conversation.prompt_watch import LOOK_S, fresh_prompts
 from bot.errors import PromptError
 from bot.shipped import shipped
 
@@ -149,6 +150,28 @@ async def test_changes_are_noticed_while_it_runs(ours: Path) -> None:
         await _until(lambda: book.open(DAY, persona="pirate").text.endswith("captain."))
         write(ours, "personas/pirate", "Speak like a cook.")
         await _until(lambda: book.open(DAY, persona="pirate").text.endswith("cook."))
+
+
+async def test_a_folder_that_cannot_be_listed_for_a_moment_is_said_once(
+    ours: Path, own: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The prompts stay as they are meanwhile, and changes are noticed again afterwards."""
+    path = write(own, "system", "First. {{ today }}")
+    async with fresh_prompts(ours, own) as book:
+        before = book.names(), book.get("system").version
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # nothing more can be opened
+        try:
+            await asyncio.sleep(2.5 * LOOK_S)
+            assert (book.names(), book.get("system").version) == before
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert [record.getMessage() for record in caplog.records if "listed" in record.getMessage()] == [
+            f"prompts: the old one stays: {ours} cannot be listed (Too many open files)."
+        ]
+        await _until(lambda: not book.problems)
+        path.write_text(path.read_text().replace("First", "Second"))
+        await _until(lambda: book.get("system").version != before[1])
 
 
 async def _until(is_true: object) -> None:

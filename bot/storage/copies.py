@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from bot.errors import StorageError
-from bot.storage.db import read_url
+from bot.storage.db import file_of, read_url
 
 Tables = Mapping[str, list[str | int]]  # how many rows each table has, and their checksum whatever their order
 LIST = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
@@ -43,11 +43,19 @@ async def copy_database(url: str, target: Path) -> Copy:
     """Write a copy as of one moment to *target*; whoever writes meanwhile is not held up."""
     where = read_url(url)
     try:
-        if where.get_backend_name() == "sqlite":
-            return await asyncio.to_thread(_copy_sqlite, Path(str(where.database)), target)
+        if file := _file_of(where):
+            return await asyncio.to_thread(_copy_sqlite, file, target)
         return await _dump_postgres(where, target)
     except (sqlite3.Error, OSError, DBAPIError) as error:
         raise StorageError(f"The database cannot be copied ({_first_line(error)}).") from error
+
+
+def _file_of(url: URL) -> Path | None:
+    """Return the file of an SQLite database; None for PostgreSQL."""
+    file = file_of(url)
+    if file is None and url.get_backend_name() == "sqlite":
+        raise StorageError("The database lies in memory alone: there is nothing to copy, and nothing to put back.")
+    return file
 
 
 def _copy_sqlite(source: Path, target: Path) -> Copy:
@@ -108,8 +116,8 @@ async def _examine_postgres(connection: AsyncConnection) -> Copy:
 async def is_empty(url: str) -> bool:
     """Return whether there is nothing that putting a copy back would overwrite."""
     where = read_url(url)
-    if where.get_backend_name() == "sqlite":
-        return not await asyncio.to_thread(os.path.exists, str(where.database))
+    if file := _file_of(where):
+        return not await asyncio.to_thread(file.exists)
     try:
         async with _frozen(where) as connection:
             return not (await connection.scalars(text(TABLES))).all()
@@ -122,8 +130,8 @@ async def put_back(url: str, copy: Path, wanted: Copy) -> None:
     where = read_url(url)
     if where.get_backend_name() != wanted.kind:
         raise StorageError(f"This is a copy of {wanted.kind}; DATABASE_URL names {where.get_backend_name()}.")
-    if wanted.kind == "sqlite":
-        _put_back_sqlite(Path(str(where.database)), copy)
+    if file := _file_of(where):
+        _put_back_sqlite(file, copy)
         return
     await _put_back_postgres(where, copy)
     async with _frozen(where) as connection:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from alembic import command
 from alembic.config import Config
@@ -16,6 +17,7 @@ from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session as SyncSession
+from sqlalchemy.util import asbool
 
 from bot.errors import StorageError
 from bot.shipped import shipped
@@ -61,7 +63,7 @@ class Database:
             self.is_sqlite = self._url.get_backend_name() == "sqlite"
             options: dict[str, Any] = {"pool_size": 10, "pool_pre_ping": True}
             if self.is_sqlite:  # its connections are threads, and opening one costs more than keeping it
-                options = {} if self._url.database in {None, "", ":memory:"} else {"pool_size": 20}
+                options = {"pool_size": 20} if file_of(self._url) else {}
             self._engine = create_async_engine(self._url, hide_parameters=True, **options)
         except ModuleNotFoundError as error:
             raise StorageError(
@@ -80,11 +82,12 @@ class Database:
 
     def _open_sqlite(self) -> None:
         """Set WAL and full synchronisation: what was acknowledged to Slack must survive a power cut."""
-        if self._url.database and self._url.database != ":memory:":
+        file = file_of(self._url)
+        if file is not None and self._url.query.get("mode") != "ro":
             try:
-                Path(self._url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             except OSError as error:
-                raise StorageError(f"DATA_DIR: cannot create {Path(self._url.database).parent} ({error}).") from error
+                raise StorageError(f"DATA_DIR: cannot create {file.parent} ({error}).") from error
 
         @event.listens_for(self._engine.sync_engine, "connect")
         def prepare(connection: Any, _record: Any) -> None:
@@ -129,8 +132,8 @@ class Database:
         try:
             found, newest = await self.revision()
             check_known(found, self.place())
-            if found and found != newest and self.is_sqlite:
-                await asyncio.to_thread(_copy_before, Path(str(self._url.database)), newest)
+            if found and found != newest and (file := file_of(self._url)):
+                await asyncio.to_thread(_copy_before, file, newest)
             async with self._engine.begin() as connection:
                 await connection.run_sync(_upgrade)
         except (DBAPIError, sqlite3.Error, OSError) as error:
@@ -173,8 +176,17 @@ def find_file(url: str) -> Path | None:
         parsed = read_url(url)
     except (ArgumentError, ValueError):
         return None  # whoever opens it says what is wrong
-    is_file = parsed.get_backend_name() == "sqlite" and parsed.database
-    return Path(parsed.database).resolve() if is_file and parsed.database else None
+    file = file_of(parsed)
+    return file.resolve() if file is not None else None
+
+
+def file_of(url: URL) -> Path | None:
+    """Return the file that an address of SQLite names, also where it is a URI; None where it lies in no file."""
+    name = url.database or ""
+    if name.startswith("file:") and asbool(url.query.get("uri", False)):
+        name = "" if url.query.get("mode") == "memory" else unquote(urlsplit(name).path)
+    is_file = url.get_backend_name() == "sqlite" and name not in {"", ":memory:"}
+    return Path(name) if is_file else None
 
 
 def check_known(revision: str | None, place: str) -> None:

@@ -8,7 +8,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint, text
 
 from bot.errors import StorageError
-from bot.storage.db import Database
+from bot.storage.copies import copy_database, is_empty
+from bot.storage.db import Database, find_file
 from bot.storage.tables import Base, Thread
 
 
@@ -68,6 +69,37 @@ async def test_sqlite_survives_a_power_cut(tmp_path: Path) -> None:
         assert await session.scalar(text("PRAGMA synchronous")) == 2
         assert await session.scalar(text("PRAGMA foreign_keys")) == 1
     await database.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("file:{}/deep%20er/x.db?uri=true", "deep er/x.db"),
+        ("file://localhost{}/deep/x.db?mode=rwc&uri=true", "deep/x.db"),
+        ("file:{}/none/x.db?mode=ro&uri=true", None),
+        ("file::memory:?uri=true", None),
+        (":memory:", None),
+    ],
+)
+async def test_the_address_of_a_file_may_be_a_uri(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str | None
+) -> None:
+    """Its folder is made where the file lies, and nothing where it is only read or lies in memory."""
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
+    url = f"sqlite+aiosqlite:///{name.format(tmp_path)}"
+    database = Database(url)
+    if file is not None:
+        await database.migrate()
+        assert (tmp_path / file).is_file()
+        assert find_file(url) == tmp_path / file
+        await copy_database(url, tmp_path / "copy.db")
+        assert not await is_empty(url)
+    await database.close()
+
+    assert find_file("sqlite:///file:x?mode=memory&uri=true") is None
+    assert list(here.iterdir()) == []
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Calls to Slack as this workspace takes them: what it lacks is remembered, what it throttles is waited for."""
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,10 +28,15 @@ LACKING = {
     "team_not_eligible",
 }
 THROTTLED = {"ratelimited", "rate_limited"}
+UNREADABLE = "unreadable_response"  # of somebody between Slack and us, or half an answer
+AWAY = {UNREADABLE, "service_unavailable", "request_timeout", "team_added_to_org"}  # Slack says so with status 200 too
+FAILING = {"internal_error", "fatal_error"}  # with some content always, so that waiting for better times is no use
+LOCKED_OUT = {"token_revoked", "token_expired", "invalid_auth", "not_authed", "account_inactive"}
 # A second try could say the same words twice, and only who calls can see whether it would.
 UNREPEATABLE = {"chat.startStream", "chat.appendStream", "chat.stopStream", "files.upload.v2"}
 TRIES = 4
 LONGEST_LINE_S = 600.0  # a call that Slack throttles again and again is given up after this time
+LONGEST_REST_S = 60.0  # what an answer does not depend on waits no longer for a method that Slack wants to rest
 SERVER_ERROR = 500
 QUIET = {"unfurl_links": False, "unfurl_media": False}  # whatever stands in a message, Slack fetches nothing of it
 
@@ -93,6 +99,13 @@ class Calls:
         """
         return await self._call(method, arguments, waits=True)
 
+    async def call_soon(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        """Call *method* like *call*, unless Slack wants it to rest for long: that raises as well."""
+        rests = self.budget.rests(method, str(arguments.get("channel") or ""))
+        if rests > LONGEST_REST_S:
+            raise _refuse(f"{method} rests for {rests:.0f} s.", "ratelimited")
+        return await self._call(method, arguments, waits=True, longest_rest_s=LONGEST_REST_S)
+
     async def call_now(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         """Call *method* once; what is too much for Slack raises as well, so that nobody waits for it."""
         return await self._call(method, arguments, waits=False)
@@ -125,7 +138,9 @@ class Calls:
         found = (message for message in sent if message.key == key)
         return next(({"ok": True, "channel": message.channel_id, "ts": message.ts} for message in found), None)
 
-    async def _call(self, method: str, arguments: Mapping[str, Any], *, waits: bool) -> Mapping[str, Any]:
+    async def _call(
+        self, method: str, arguments: Mapping[str, Any], *, waits: bool, longest_rest_s: float = math.inf
+    ) -> Mapping[str, Any]:
         line, channel, tries_left = self._line(), str(arguments.get("channel") or ""), TRIES
         if method == POST:
             arguments = {"metadata": build_metadata(new_id()), **QUIET, **arguments}
@@ -135,15 +150,14 @@ class Calls:
             await line.budget.take(method, channel)
             await until_sure()
             try:
-                response = await getattr(line.client, method.replace(".", "_"))(**arguments)
-                return dict(response.data)
+                return await _ask(line.client, method, arguments)
             except SlackApiError as error:
                 if error_code(error) in LACKING:
                     line.lacking.add(method)
                 rest = read_rest(error)
                 if rest is not None:
                     line.budget.rest(method, channel, rest)
-                    if not waits or self.clock.now() > patient_until:
+                    if not waits or rest > longest_rest_s or self.clock.now() > patient_until:
                         raise
                     tries_left += 1  # it was not taken, so it was not tried
                     log.info("slack: %s rests for %.0f s", method, rest)
@@ -171,17 +185,29 @@ class Calls:
         if self.lacks(method):
             return None
         try:
-            return await self.call(method, **arguments)
+            return await self.call_soon(method, **arguments)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("slack: %s did not work (%s)", method, error_code(error))
             return None
+
+
+async def _ask(client: AsyncWebClient, method: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        response = await getattr(client, method.replace(".", "_"))(**arguments)
+    except AttributeError as error:  # the SDK takes whatever comes with status 200 for a JSON object
+        raise _refuse("The answer cannot be read.", UNREADABLE) from error
+    return dict(response.data)
+
+
+def _refuse(sentence: str, code: str) -> SlackApiError:
+    return SlackApiError(sentence, {"ok": False, "error": code})  # type: ignore[no-untyped-call]
 
 
 def error_code(error: Exception) -> str:
     """Return Slack's word for what went wrong; never a text of a message."""
     if isinstance(error, SlackApiError):
         data = getattr(error.response, "data", error.response)
-        return str(data.get("error", "unknown")) if isinstance(data, dict) else "unreadable_response"
+        return str(data.get("error") or UNREADABLE) if isinstance(data, dict) else UNREADABLE
     return type(error).__name__
 
 
@@ -197,8 +223,17 @@ def read_rest(error: SlackApiError) -> float | None:
 
 
 def is_server_error(error: SlackApiError) -> bool:
-    """Return whether it is Slack that has the trouble."""
+    """Return whether it is Slack that has the trouble, or whoever stands between it and us."""
+    return _has_failed(error) or error_code(error) in AWAY | FAILING
+
+
+def _has_failed(error: SlackApiError) -> bool:
     return bool(getattr(error.response, "status_code", 200) >= SERVER_ERROR)
+
+
+def is_locked_out(error: BaseException) -> bool:
+    """Return whether Slack refuses us whatever we ask, which says nothing about what was asked."""
+    return isinstance(error, SlackApiError) and error_code(error) in LOCKED_OUT
 
 
 def is_unclear(error: BaseException | None) -> bool:
@@ -217,5 +252,5 @@ def is_throttled(error: BaseException) -> bool:
 def is_passing(error: BaseException | None) -> bool:
     """Return whether the same call can work later: Slack is away, in trouble, or has had too much."""
     if isinstance(error, SlackApiError):
-        return is_server_error(error) or error_code(error) in THROTTLED
+        return _has_failed(error) or error_code(error) in AWAY | THROTTLED
     return isinstance(error, aiohttp.ClientError | TimeoutError)

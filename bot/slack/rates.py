@@ -140,6 +140,11 @@ class Budget:
         lane = self._lane(method, channel)
         return 1 if lane is None else lane.room(self._clock.now()) - self._promised[method]
 
+    def rests(self, method: str, channel: str = "") -> float:
+        """Return for how many seconds more Slack wants to hear nothing of *method*."""
+        lane = self._lane(method, channel)
+        return 0.0 if lane is None else max(0.0, lane.rests_until - self._clock.now())
+
     def promise(self, method: str) -> None:
         """Keep a place for a call that must be made later, such as the end of a stream that begins."""
         self._promised[method] += 1

@@ -9,7 +9,7 @@ from aiohttp import web
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.calls import Calls
+from bot.slack.calls import Calls, is_passing, is_unclear
 
 Script = list[tuple[int, dict[str, str], dict[str, Any] | str]]
 OK: tuple[int, dict[str, str], dict[str, Any]] = (200, {}, {"ok": True, "ts": "1.0"})
@@ -82,3 +82,36 @@ async def test_what_a_workspace_lacks_is_asked_once(slack: Callable[[Script], tu
     assert await calls.call_if_possible("agents.sessions.setStatus", channel_id="C1", status="active") is None
     assert calls.lacks("agents.sessions.setStatus")
     assert len(left) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "passes"),
+    [
+        ("<html>sign in to this network</html>", True),
+        ({}, True),
+        ({"ok": False, "error": "service_unavailable"}, True),
+        ({"ok": False, "error": "internal_error"}, False),
+    ],
+)
+async def test_trouble_with_status_200_is_trouble(
+    slack: Callable[[Script], tuple[Calls, Script]], body: dict[str, Any] | str, *, passes: bool
+) -> None:
+    """Slack tells some of its own trouble so, and whoever stands in between answers in HTML: tried again, then said."""
+    calls, left = slack([(200, {}, body), OK, *[(200, {}, body)] * 4])
+
+    assert (await calls.call("chat.update", channel="C1", ts="1.0", text="hi"))["ok"]
+    with pytest.raises(SlackApiError) as failed:
+        await calls.call("chat.update", channel="C1", ts="1.0", text="hi")
+
+    assert is_unclear(failed.value)
+    assert is_passing(failed.value) is passes
+    assert left == []
+
+
+async def test_what_rests_for_long_holds_up_no_answer(slack: Callable[[Script], tuple[Calls, Script]]) -> None:
+    """An hour's rest of a method is not waited for by what can be left out, neither first nor later."""
+    calls, left = slack([(429, {"Retry-After": "3600"}, {"ok": False, "error": "ratelimited"}), OK])
+
+    for _ in range(2):
+        assert await calls.call_if_possible("agents.sessions.setStatus", channel_id="C1", status="processing") is None
+    assert left == [OK]

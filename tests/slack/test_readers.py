@@ -1,8 +1,12 @@
 """Who reads along: guests and other organisations keep out what is for members alone, as soon as within a minute."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.membership import join, leave
 from bot.playground.testing import Playground
@@ -92,3 +96,22 @@ async def test_slack_is_asked_once_a_minute_and_its_silence_is_no(scene: tuple[R
     clock.at += STEADY_S
 
     assert not await readers.are_ours(MAYA, GENERAL, Audience.PUBLIC)
+
+
+async def test_an_answer_without_people_is_no_answer(database: Database) -> None:
+    """Slack says ok and no more: then nobody is known to be alone with members."""
+
+    async def answer(request: web.Request) -> web.Response:
+        asked = request.match_info["method"]
+        user = {"id": MAYA, "team_id": "T0PLAYGRND"}
+        known: dict[str, dict[str, Any]] = {"users.info": {"user": user}, "users.list": {"members": [user]}}
+        return web.json_response({"ok": True, **known.get(asked, {})})
+
+    app = web.Application()
+    app.router.add_route("*", "/api/{method}", answer)
+    async with TestServer(app) as server:
+        calls = Calls(AsyncWebClient("xoxb-x", base_url=str(server.make_url("/api/")), retry_handlers=[]))
+        access = Access(database, Directory(calls), owners=frozenset(), home=Home("T0PLAYGRND"))
+
+        assert await access.is_ours(MAYA)
+        assert not await Readers(calls, access).are_ours(MAYA, GENERAL, Audience.PUBLIC)

@@ -34,6 +34,7 @@ class Desk:
     def __init__(self, playground: Playground, database: Database, client: AsyncWebClient) -> None:
         self.playground = playground
         self.database = database
+        self.client = client
         self.moment = START
         self.digests: list[DigestOrder] = []
         self.is_away = False
@@ -199,6 +200,19 @@ async def test_who_may_not_any_more_gets_nothing(desk: Desk) -> None:
     assert desk.said("general") == []
     (told,) = desk.said("D0TOM")
     assert "You are not in <#C0GENERAL>" in told
+
+
+async def test_a_token_that_counts_no_more_ends_no_reminder(desk: Desk) -> None:
+    """That Slack refuses us says nothing about who may what: with a new token, what was planned goes on."""
+    await desk.order("remind here every hour to breathe")
+    token, desk.client.token = desk.client.token, "xoxb-revoked"
+    await desk.wait(hours=1)
+    assert desk.said("general") == []
+    desk.client.token = token
+    await desk.wait(minutes=1)
+    await desk.wait(hours=1)
+
+    assert desk.said("general") == ["⏰ <@U0TOM> wants you to remember: breathe"] * 2
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.calls import Calls, error_code, is_locked_out, is_passing
 from bot.slack.workspaces import key_of
 from bot.storage.tables import Audience
 
@@ -41,13 +41,14 @@ class Directory:
         if known and time.monotonic() - known[0] < fresh_s:
             return known[1], True
         try:
-            answer = await self._calls.call("users.info", user=user_id, include_locale=True)
+            answer = await self._calls.call_soon("users.info", user=user_id, include_locale=True)
+            is_told = bool(answer.get("user"))
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("slack: users.info did not work (%s)", error_code(error))
-            if is_passing(error):
-                is_kept = known is not None and time.monotonic() - known[0] < stale_s
-                return (known[1] if known and is_kept else None), False
-            answer = {}
+            answer, is_told = {}, not (is_passing(error) or is_locked_out(error))
+        if not is_told:
+            is_kept = known is not None and time.monotonic() - known[0] < stale_s
+            return (known[1] if known and is_kept else None), False
         self._users[key] = (time.monotonic(), answer.get("user") or {})
         return self._users[key][1], True
 

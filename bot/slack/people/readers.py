@@ -48,7 +48,7 @@ class Readers:
 
     async def _list_here(self, channel_id: str) -> People:
         found = await self._read("conversations.members", channel=channel_id)
-        return None if found is None else frozenset(map(str, found))
+        return frozenset(map(str, found)) if found else None  # in a place in which somebody asks there is somebody
 
     async def _list_ours(self) -> People:
         """Return every member of the workspace; its own apps are let pass, for they are nobody."""
@@ -62,9 +62,9 @@ class Readers:
         cursor: dict[str, str] = {}
         for _page in range(MOST_PAGES):
             answer: Mapping[str, Any] | None = await self.calls.call_if_possible(method, limit=PAGE, **where, **cursor)
-            if answer is None:
+            if answer is None or not isinstance(answer.get("members"), list):
                 return None
-            found += answer.get("members") or []
+            found += answer["members"]
             following = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
             if not following:
                 return found

@@ -79,7 +79,7 @@ async def _show(calls: Calls, place: dict[str, str], new: dict[str, str], *, may
         return SESSION  # there is room for its end alone
     try:
         if not calls.lacks(SESSION):
-            await calls.call(SESSION, status="processing", **place, **new)
+            await calls.call_soon(SESSION, status="processing", **place, **new)
             return SESSION
     except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
         log.info("slack: a status could not be shown (%s)", error_code(error))

@@ -10,8 +10,12 @@ from sqlalchemy import select
 
 from bot.app import RunningBot
 from bot.playground.testing import Person, Playground
+from bot.storage.askings import PRIVATE
 from bot.storage.db import Database
+from bot.storage.forgetting import forget_message
 from bot.storage.tables import Answer, AnswerState, Correction, Feedback, PreferencePair
+from bot.storage.threads import Place
+from tests.builders import answered, said
 from tests.scenarios.conftest import EngineProcess, Finished
 
 BOT = "<@U0APPRENTICE>"
@@ -77,6 +81,33 @@ async def test_a_thumb_down_asks_what_should_have_been_said(
     async with rows.begin() as session:
         current = (await session.scalars(select(Feedback).where(Feedback.superseded_at.is_(None)))).one()
     assert (current.vote, current.reason, current.comment) == ("down", "outdated", "Tom has left.[2J")
+
+
+async def test_a_form_of_an_answer_that_is_gone_or_anothers_keeps_nothing(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Deleted meanwhile, of another workspace, or shown to another person only: whoever wrote hears of it."""
+    maya = playground.maya
+    async with rows.begin() as session:
+        places = (Place("T0OTHER", "C1", "1.0"), Place("T0PLAYGRND", "C0GENERAL", f"{PRIVATE}1"))
+        asked = [await said(session, "hello", place=place, user="U0TOM") for place in places]
+        foreign, private = [await answered(session, message, "hello") for message in asked]
+    reply = await ask(playground, maya)
+    for other in (foreign.id, private.id, ""):
+        await maya.click(reply, "feedback", "negative_button")
+        await playground.wait_for_view(maya.id)
+        await wait_for_rows(rows, Feedback, 1)
+        if other:
+            playground.hub.modals.stacks[maya.id][-1].view["private_metadata"] = other
+        else:
+            async with rows.begin() as session:
+                await forget_message(session, "T0PLAYGRND", maya.dm, ts=reply["thread_ts"])
+        await maya.submit_view({"reason": "wrong", "correction": "Nobody."})
+        assert "kept nothing" in str(playground.views(maya.id))
+        await maya.close_view()
+
+    async with rows.read() as session:
+        assert list(await session.scalars(select(Correction.id))) == []
 
 
 async def test_skipping_the_form_keeps_the_vote(playground: Playground, bot: RunningBot, rows: Database) -> None:

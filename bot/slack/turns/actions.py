@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 
 from bot.language import _
 from bot.slack import blocks
@@ -73,10 +73,18 @@ class FeedbackButtons:
         text = _("Taken back.") if is_current else _("You have changed your mind since; kept.")
         await self._whisper(body, text, [])
 
-    async def handle_correction(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
-        """Store why an answer was bad and what it should have been."""
-        await ack()
+    async def handle_correction(
+        self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any], context: AsyncBoltContext
+    ) -> None:
+        """Store why an answer was bad and what it should have been; what cannot be kept is said in the form."""
         user_id, answer_id = body["user"]["id"], view["private_metadata"]
+        team_id = "" if context.is_enterprise_install else str(context.team_id or "")
+        async with self._database.read() as session:
+            named = await load_answer(session, answer_id)
+        if named is None or not may_correct(named, user_id, team_id):
+            await ack(response_action="update", view=blocks.build_correction_end())
+            return
+        await ack()
         values = view["state"]["values"]
         reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
         text = read_typed(values["correction"]["correction"].get("value"))[:CORRECTION_LENGTH]
@@ -174,6 +182,15 @@ class AgainButtons:
                 user_id=user_id,
                 is_admin=lambda: self._access.is_admin(user_id),
             )
+
+
+def may_correct(record: AnswerRecord, user_id: str, team_id: str) -> bool:
+    """Return whether somebody of a workspace, empty for one of an organisation, may say what an answer should be.
+
+    The form came from under that answer once; but what it names is only what it was sent with.
+    """
+    is_of_team = team_id in {"", record.place.team_id}
+    return is_of_team and (not is_private(record.place) or user_id == record.message.user_id)
 
 
 def stands_in(record: AnswerRecord, body: dict[str, Any]) -> bool:

@@ -44,7 +44,7 @@ from bot.slack.tools.shortcuts import register_shortcuts
 from bot.slack.tools.tools import Tools
 from bot.slack.turns.actions import register_actions
 from bot.slack.turns.answering import Answering
-from bot.slack.turns.changes import register_changes
+from bot.slack.turns.changes import Changes, register_changes
 from bot.slack.turns.choosing import register_choosing
 from bot.slack.turns.edits import Edits, register_edits
 from bot.slack.turns.manners import build_manner_commands, register_manners
@@ -148,7 +148,7 @@ def _register_turns(
     app.listener_runner.listener_start_handler = turns.listeners  # a stop waits for them
     edits = Edits(database, turns, answering=answering, calls=calls)
     register_edits(app, edits)
-    register_changes(app, database=database, answering=answering, directory=directory, edits=edits, newest=intake.edits)
+    register_changes(app, Changes(database, answering=answering, directory=directory, edits=edits, newest=intake.edits))
     register_stop(app, database=database, answering=answering, calls=calls, access=access)
     register_manners(app, database=database, calls=calls)
     register_actions(app, database=database, turns=turns, answering=answering, calls=calls, access=access)

@@ -311,3 +311,28 @@ async def test_messages_after_a_reset_of_the_workspace_are_answered(
         await finished(3 * (round_ + 1))
         playground.hub.reset()
         await playground.wait_for_connection()
+
+
+async def test_a_deletion_that_cannot_be_followed_comes_again(
+    playground: Playground, bot: RunningBot, finished: Finished, rows: Database
+) -> None:
+    """The disk is full just then: Slack is not told that we know, and its next word of it counts."""
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "The password of the safe is 1234.")
+    await finished()
+    async with rows.begin() as session:
+        full = "CREATE TRIGGER full BEFORE DELETE ON messages BEGIN SELECT RAISE(ABORT, 'full'); END"
+        await session.execute(text(full))
+    await maya.delete(maya.dm, ts)
+    await asyncio.sleep(0.5)
+    async with rows.begin() as session:
+        assert await session.scalar(text("SELECT count(*) FROM messages")) == 1
+        await session.execute(text("DROP TRIGGER full"))
+    await playground.advance(70)
+
+    for _ in range(100):
+        async with rows.read() as session:
+            if not await session.scalar(text("SELECT count(*) FROM messages")):
+                return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the deleted message is still there")

@@ -7,6 +7,7 @@ import pytest
 from bot.slack.turns.changes import Change, hear_change
 
 BEFORE = {"ts": "1.0", "user": "U1", "text": "one"}
+EDITED = {"ts": "1.0", "user": "U1", "text": "two", "edited": {"ts": "2.0"}}
 AFTER = {"ts": "1.0", "user": "U1", "text": "two"}
 
 
@@ -22,6 +23,9 @@ AFTER = {"ts": "1.0", "user": "U1", "text": "two"}
         ({"subtype": "message_changed", "message": None}, None),
         ({"subtype": "channel_join"}, None),
         ({"subtype": "message_deleted", "previous_message": None}, None),
+        ({"subtype": "message_deleted", "previous_message": None, "deleted_ts": "1.0"}, Change("C1", "1.0", None)),
+        ({"subtype": "message_changed", "previous_message": None, "message": EDITED}, Change("C1", "1.0", EDITED)),
+        ({"subtype": "message_changed", "previous_message": None, "message": {**AFTER, "bot_id": "B1"}}, None),
         ({"subtype": "message_deleted", "channel": None}, None),
     ],
 )

@@ -1,11 +1,13 @@
 """What people change or delete in Slack changes or goes in our memory as well."""
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
+from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
 from bot.slack.commands.asking import read_question
@@ -18,7 +20,11 @@ from bot.slack.turns.newest_edits import NewestEdits
 from bot.storage import inbox
 from bot.storage.db import Database
 from bot.storage.files import drop_file, keep_files
-from bot.storage.forgetting import change_message, forget_message
+from bot.storage.forgetting import Changed, change_message, forget_message
+
+CHANGED = "changed"  # in Bolt's context: a stored message that says something else now, and its answer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,17 +41,19 @@ def hear_change(event: Mapping[str, Any]) -> Change | None:
 
     Slack turns a deleted message that has replies into a tombstone, and calls it changed when a link unfurls.
     """
-    before = event.get("previous_message")
+    known = event.get("previous_message")
+    before = known if isinstance(known, dict) else {}  # Slack's own examples have none
     channel_id, kind = event.get("channel"), event.get("subtype")
-    if not isinstance(before, dict) or not isinstance(channel_id, str) or before.get("bot_id"):
+    if not isinstance(channel_id, str) or before.get("bot_id"):
         return None
     message = event.get("message")
     if kind == "message_deleted":
-        return Change(channel_id, str(event.get("deleted_ts") or before.get("ts")), None)
-    if kind != "message_changed" or not isinstance(message, dict):
+        ts = event.get("deleted_ts") or before.get("ts")
+        return Change(channel_id, str(ts), None) if ts else None
+    if kind != "message_changed" or not isinstance(message, dict) or message.get("bot_id"):
         return None
     if message.get("subtype") == "tombstone":
-        return Change(channel_id, str(before.get("ts")), None)
+        return Change(channel_id, str(before.get("ts") or message.get("ts")), None)
     if message.get("text") == before.get("text") and _file_ids(message) == _file_ids(before):
         return None
     if not message.get("edited") and event.get("event_ts"):
@@ -57,61 +65,93 @@ def _file_ids(message: Mapping[str, Any]) -> set[str]:
     return {file.slack_id for file in list_files(message)}
 
 
-def register_changes(
-    app: AsyncApp,
-    *,
-    database: Database,
-    answering: Answering,
-    directory: Directory,
-    edits: Edits,
-    newest: NewestEdits,
-) -> None:
-    """Register what the assistant does about edits and deletions: one after the other for each person.
+class Changes:
+    """Follows what people edit and delete: one after the other for each person.
 
     Two hundred at once would hold everybody up otherwise.
     """
-    one_by_one: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def handle_change(event: dict[str, Any], context: AsyncBoltContext) -> None:
-        change = hear_change(event)
-        if change is None or not is_newest(change):
+    def __init__(
+        self, database: Database, *, answering: Answering, directory: Directory, edits: Edits, newest: NewestEdits
+    ) -> None:
+        self._database = database
+        self._answering = answering
+        self._directory = directory
+        self._edits = edits
+        self._newest = newest
+        self._one_by_one: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def take(self, event: Mapping[str, Any], context: AsyncBoltContext) -> None:
+        """Let what is stored follow an event, if it tells of a change."""
+        team_id = str(context.team_id or "")
+        if event.get("type") == "file_deleted":
+            async with self._database.begin() as session:
+                await drop_file(session, team_id, str(event.get("file_id") or ""))
+        change = hear_change(event) if event.get("type") == "message" else None
+        if change is None or not self._is_newest(change):
             return
-        async with one_by_one.setdefault(str(context.user_id or ""), asyncio.Lock()):
-            await follow(change, context)
+        async with self._one_by_one.setdefault(str(context.user_id or ""), asyncio.Lock()):
+            changed = await self._follow(change, team_id, bot_user_id=context.bot_user_id or "")
+        if changed is not None:
+            context[CHANGED] = (change, changed.answer_id)
 
-    def is_newest(change: Change) -> bool:
+    async def answer(self, context: AsyncBoltContext) -> None:
+        """See to the answer of a message that says something else now."""
+        if CHANGED in context:
+            change, answer_id = context[CHANGED]
+            await self._edits.follow(change.channel_id, change.ts, answer_id)
+
+    def _is_newest(self, change: Change) -> bool:
         if change.message is not None:
-            return newest.note(change.channel_id, change.ts, change.message)
-        newest.forget(change.channel_id, change.ts)
+            return self._newest.note(change.channel_id, change.ts, change.message)
+        self._newest.forget(change.channel_id, change.ts)
         return True
 
-    async def follow(change: Change, context: AsyncBoltContext) -> None:
-        team_id = str(context.team_id or "")
+    async def _follow(self, change: Change, team_id: str, *, bot_user_id: str) -> Changed | None:
         if change.message is None:
-            await forget(change, team_id)
-            return
-        bot_user_id = context.bot_user_id or ""
-        names = await directory.names({bot_user_id, *mentioned_users(change.message)})
+            await self._forget(change, team_id)
+            return None
+        names = await self._directory.names({bot_user_id, *mentioned_users(change.message)})
         text = read_question(parse_message(change.message, bot_user_id=bot_user_id, names=names)).question
-        async with database.begin() as session:
+        async with self._database.begin() as session:
             await inbox.replace_waiting(session, team_id, change.channel_id, ts=change.ts, message=dict(change.message))
             changed = await change_message(session, team_id, change.channel_id, ts=change.ts, text=text)
             await keep_files(session, team_id, change.channel_id, ts=change.ts, left=_file_ids(change.message))
-        if changed is not None:
-            await edits.follow(change.channel_id, change.ts, changed.answer_id)
+        return changed
 
-    async def forget(change: Change, team_id: str) -> None:
-        draft = answering.running_question(change.channel_id, change.ts)
+    async def _forget(self, change: Change, team_id: str) -> None:
+        draft = self._answering.running_question(change.channel_id, change.ts)
         if draft is not None:
             draft.stop.set()
-        async with database.begin() as session:
+        async with self._database.begin() as session:
             await inbox.drop_waiting(session, team_id, change.channel_id, ts=change.ts)
             await forget_message(session, team_id, change.channel_id, ts=change.ts)
 
-    @app.event("file_deleted")
-    async def handle_file_deleted(event: dict[str, Any], context: AsyncBoltContext) -> None:
-        async with database.begin() as session:
-            await drop_file(session, str(context.team_id or ""), str(event.get("file_id") or ""))
 
-    app.event({"type": "message", "subtype": "message_changed"})(handle_change)
-    app.event({"type": "message", "subtype": "message_deleted"})(handle_change)
+def register_changes(app: AsyncApp, changes: Changes) -> None:
+    """Register what the assistant does about edits and deletions; they have followed before Slack hears that we know.
+
+    Bolt acknowledges an event before it runs the listener: what a crash or a full disk loses then, is lost.
+    """
+
+    @app.middleware
+    async def follow_first(
+        body: dict[str, Any],
+        context: AsyncBoltContext,
+        next: Callable[[], Awaitable[None]],  # noqa: A002 - Bolt's name
+    ) -> BoltResponse | None:
+        event = body.get("event")
+        try:
+            if isinstance(event, dict):
+                await changes.take(event, context)
+        except Exception as error:  # noqa: BLE001 - not acknowledged, so Slack sends it again
+            log.warning("events: a change could not be followed (%s); Slack will tell again", type(error).__name__)
+            return BoltResponse(status=503)
+        await next()
+        return None
+
+    @app.event({"type": "message", "subtype": "message_changed"})
+    @app.event({"type": "message", "subtype": "message_deleted"})
+    @app.event("file_deleted")
+    async def handle_change(context: AsyncBoltContext) -> None:
+        await changes.answer(context)

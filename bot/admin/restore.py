@@ -17,7 +17,7 @@ from bot.admin.scratch import RESTORE, scratch_folder
 from bot.errors import StorageError
 from bot.storage import adapters, runs
 from bot.storage.audit import forgotten_since, record
-from bot.storage.copies import Copy, examine_sqlite, is_empty, put_back
+from bot.storage.copies import Copy, end_restore, examine_sqlite, is_empty, put_back
 from bot.storage.db import Database, check_known, open_database
 from bot.storage.erasures import load_erasures
 from bot.storage.forgetting import erase_again
@@ -61,8 +61,8 @@ async def restore(url: str, folder: Path, source: Path, *, is_forced: bool, by: 
         # A file is made true before it is put there: if this process dies, nothing that was deleted is back for good.
         here = f"sqlite+aiosqlite:///{scratch / DATABASE}" if is_file else url
         if not is_file:
-            await put_back(url, scratch / DATABASE, backup.copy)
-        async with open_database(here) as database:  # which migrates it
+            await put_back(url, scratch / DATABASE, backup.copy, note=_write_note(since))
+        async with open_database(here, is_restoring=True) as database:  # which migrates it
             erased = await _settle(database, backup, folder, since, by=by)
         if is_file:
             await put_back(url, scratch / DATABASE, backup.copy)
@@ -116,16 +116,29 @@ def read_manifest(text: str) -> Backup:
 
 
 async def _read_since(url: str, backup: Backup) -> Since | None:
-    """Return what the database that is to be replaced knows to have gone since; None where it cannot be read."""
+    """Return what the database that is to be replaced knows to have gone since; None where it cannot be read.
+
+    One that an earlier restore left, which was killed, knows it by the note of that.
+    """
     database = Database(url)
     try:
+        noted = json.loads(await database.read_unfinished() or "[[], []]")
         async with database.read() as session:
             people = await forgotten_since(session, backup.made_at)
-            return Since(await load_erasures(session, since=backup.made_at), people)
+            erasures = await load_erasures(session, since=backup.made_at)
+        left = [{"row_table": table, "row_id": row_id} for table, row_id in noted[0]]
+        return Since([*erasures, *left], {*people, *noted[1]})
     except Exception:  # noqa: BLE001 - it may be damaged in any way, which is why it is replaced
         return None
     finally:
         await database.close()
+
+
+def _write_note(since: Since | None) -> str:
+    """Return what a restore knows to have gone, for one that comes after it if it is killed."""
+    if since is None:
+        return "null"
+    return json.dumps([[[row["row_table"], row["row_id"]] for row in since.erasures], sorted(since.people)])
 
 
 def _put_back_files(scratch: Path, folder: Path, backup: Backup) -> None:
@@ -141,6 +154,7 @@ async def _settle(database: Database, backup: Backup, folder: Path, since: Since
     """Make the restored rows true here and now."""
     async with database.begin() as session:
         erased = None if since is None else await erase_again(session, since.erasures)
+        await end_restore(session)
         while run := await runs.open_run(session):
             await runs.end_run(session, run.id, RunState.CANCELLED, reason=UNDER_WAY)
             await adapters.set_aside(session, run.id, by="run", reason=UNDER_WAY)

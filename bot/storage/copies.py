@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from bot.errors import StorageError
-from bot.storage.db import file_of, read_url
+from bot.storage.db import HALF, UNFINISHED, Session, file_of, read_url
 
 Tables = Mapping[str, list[str | int]]  # how many rows each table has, and their checksum whatever their order
 LIST = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
@@ -89,6 +89,8 @@ def _sum_sqlite(connection: sqlite3.Connection, table: str) -> list[str | int]:
 async def _dump_postgres(url: URL, target: Path) -> Copy:
     """Dump and count in the same snapshot, so that both tell of the same moment."""
     async with _frozen(url) as connection:
+        if UNFINISHED in (await connection.scalars(text(TABLES))).all():
+            raise StorageError(HALF)
         snapshot = await connection.scalar(text("SELECT pg_export_snapshot()"))
         await _run(url, "pg_dump", "--format=custom", "--no-owner", f"--snapshot={snapshot}", f"--file={target}")
         return await _examine_postgres(connection)
@@ -108,6 +110,8 @@ async def _examine_postgres(connection: AsyncConnection) -> Copy:
     await connection.execute(text("SET LOCAL timezone = 'UTC'"))
     tables: dict[str, list[str | int]] = {}
     for name in (await connection.scalars(text(TABLES))).all():
+        if name == UNFINISHED:
+            continue
         row = (await connection.execute(text(SUM.format(f'"{name}"')))).one()
         tables[str(name)] = [int(row[0]), str(row[1])]
     return Copy("postgresql", str(await connection.scalar(text("SELECT version_num FROM alembic_version"))), tables)
@@ -125,15 +129,19 @@ async def is_empty(url: str) -> bool:
         raise StorageError(f"The database cannot be opened ({_first_line(error)}).") from error
 
 
-async def put_back(url: str, copy: Path, wanted: Copy) -> None:
-    """Let the database be what *copy* is, in place of what it was; nobody else may use it meanwhile."""
+async def put_back(url: str, copy: Path, wanted: Copy, *, note: str = "") -> None:
+    """Let the database be what *copy* is, in place of what it was; nobody else may use it meanwhile.
+
+    PostgreSQL has *note*, of ASCII in one line, in a table of its own from the same moment on: whoever has done what is
+    left to be done drops it, and until then nobody can work with the database.
+    """
     where = read_url(url)
     if where.get_backend_name() != wanted.kind:
         raise StorageError(f"This is a copy of {wanted.kind}; DATABASE_URL names {where.get_backend_name()}.")
     if file := _file_of(where):
         _put_back_sqlite(file, copy)
         return
-    await _put_back_postgres(where, copy)
+    await _put_back_postgres(where, copy, note)
     async with _frozen(where) as connection:
         if await _examine_postgres(connection) != wanted:
             raise StorageError("The database is not what the backup says it should be: restore it again.")
@@ -148,7 +156,12 @@ def _put_back_sqlite(file: Path, copy: Path) -> None:
     draft.replace(file)
 
 
-async def _put_back_postgres(url: URL, copy: Path) -> None:
+async def end_restore(session: Session) -> None:
+    """Let others work with what was put back, from the moment on in which *session* commits."""
+    await session.execute(text("DROP TABLE IF EXISTS restore_unfinished"))
+
+
+async def _put_back_postgres(url: URL, copy: Path, note: str) -> None:
     """Drop what is there and fill in the copy, in one transaction: all of it or nothing."""
     script = copy.with_suffix(".sql")
     await _run(url, "pg_restore", "--no-owner", "--no-privileges", f"--file={script}", str(copy))
@@ -156,7 +169,9 @@ async def _put_back_postgres(url: URL, copy: Path) -> None:
         drops = [f'DROP TABLE "{name}" CASCADE;' for name in (await connection.scalars(text(TABLES))).all()]
         drops += [f"DROP FUNCTION {name} CASCADE;" for name in (await connection.scalars(text(FUNCTIONS))).all()]
     clear = copy.with_suffix(".clear.sql")
-    clear.write_text("\n".join(drops))
+    escaped = note.replace("\\", "\\\\")
+    made = [f"CREATE TABLE {UNFINISHED} (said text NOT NULL);", f"COPY {UNFINISHED} FROM stdin;", escaped, "\\.", ""]
+    clear.write_text("\n".join([*drops, *made]))
     flags = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
     await _run(url, "psql", *flags, f"--file={clear}", f"--file={script}")
 

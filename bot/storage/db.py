@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session as SyncSession
@@ -42,6 +42,11 @@ from bot.storage.sealing import seal_audit
 BACKUPS = "backups"  # the folder of copies, beside an SQLite file
 BUSY_TIMEOUT_MS = 15_000
 READS = "apprentice_reads"
+UNFINISHED = "restore_unfinished"  # PostgreSQL's table for as long as a backup is filled in and not made true yet
+HALF = (
+    "DATABASE_URL: a restore was killed before its end, and what was deleted since that backup would be there again: "
+    "run `bot restore FILE --force` once more."
+)
 MIGRATING = 0x617070  # the number of PostgreSQL's lock under which one process at a time migrates
 
 Session = AsyncSession  # the name by which other rooms know it
@@ -124,12 +129,15 @@ class Database:
         async with self._readers() as session:
             yield session
 
-    async def migrate(self) -> None:
+    async def migrate(self, *, is_restoring: bool = False) -> None:
         """Bring the database to the newest revision; raise *StorageError* when it cannot be reached.
 
-        SQLite is copied first, beside its file, for whoever has to go back to an earlier version.
+        SQLite is copied first, beside its file, for whoever has to go back to an earlier version. What a restore left
+        that was killed is refused, unless it *is_restoring*: there are words in it that were deleted.
         """
         try:
+            if not is_restoring and await self.read_unfinished() is not None:
+                raise StorageError(HALF)
             found, newest = await self.revision()
             check_known(found, self.place())
             if found and found != newest and (file := file_of(self._url)):
@@ -144,6 +152,15 @@ class Database:
         async with self._engine.connect() as connection:
             found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
         return found, ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+    async def read_unfinished(self) -> str | None:
+        """Return what a restore had noted for its end that was killed before it; None where none was."""
+        if self.is_sqlite:
+            return None
+        async with self._engine.connect() as connection:
+            if await connection.scalar(text("SELECT to_regclass('restore_unfinished') IS NULL")):
+                return None
+            return str(await connection.scalar(text("SELECT said FROM restore_unfinished")))
 
     def place(self) -> str:
         """Name the database without its password."""
@@ -200,11 +217,11 @@ def check_known(revision: str | None, place: str) -> None:
 
 
 @asynccontextmanager
-async def open_database(url: str) -> AsyncIterator[Database]:
+async def open_database(url: str, *, is_restoring: bool = False) -> AsyncIterator[Database]:
     """Open the database at *url* and bring it to the newest revision."""
     database = Database(url)
     try:
-        await database.migrate()
+        await database.migrate(is_restoring=is_restoring)
         yield database
     finally:
         await database.close()

@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from bot.admin.backup import back_up, back_up_by_the_clock, list_backups, rotate
-from bot.admin.restore import restore, unpacked
+from bot.admin.backup import DATABASE, back_up, back_up_by_the_clock, list_backups, rotate
+from bot.admin.restore import _read_since, _write_note, restore, unpacked
 from bot.errors import StorageError
 from bot.learning.erasing import take_back_erased
 from bot.learning.forgetting import forget_everywhere
 from bot.lock import holding
 from bot.storage.audit import verify_chain
-from bot.storage.copies import copy_database, examine_sqlite
+from bot.storage.copies import copy_database, examine_sqlite, put_back
 from bot.storage.db import Database, open_database
 from bot.storage.erasures import find_returned
 from bot.storage.forgetting import forget_message
@@ -269,6 +269,33 @@ async def test_a_restore_that_dies_brings_nothing_deleted_back(tmp_path: Path) -
         await restore(url, tmp_path, backup, is_forced=True, by="cli:me")
     async with open_database(url) as database:
         assert await texts(database) == ["What is for lunch?"]
+
+
+async def test_nobody_works_with_what_a_killed_restore_left(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """PostgreSQL is filled in before it is made true: until then it is refused, and a second restore knows the rest."""
+    if database.is_sqlite:
+        pytest.skip("a file is made true before it is put there")
+    await fill(database, tmp_path)
+    backup = await back_up(database_url, tmp_path)
+    async with database.begin() as session:
+        await forget_message(session, PLACE.team_id, PLACE.channel_id, ts="1.000")
+    await forget_everywhere(database, "U\\2'", by="U2", folder=tmp_path / "learning")
+    await database.close()
+    with unpacked(backup, beside=tmp_path) as (scratch, manifest):
+        note = _write_note(await _read_since(database_url, manifest))
+        await put_back(database_url, scratch / DATABASE, manifest.copy, note=note)
+
+    with pytest.raises(StorageError, match=r"killed before its end.*bot restore FILE --force"):
+        async with open_database(database_url):
+            pass
+    with pytest.raises(StorageError, match="killed before its end"):
+        await back_up(database_url, tmp_path)
+    restored = await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
+    assert (restored.erased, restored.people) == (1, {"U\\2'"})
+    async with open_database(database_url) as opened:
+        assert await texts(opened) == ["What is for lunch?"]
 
 
 async def test_what_a_killed_backup_left_goes(tmp_path: Path) -> None:

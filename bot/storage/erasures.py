@@ -5,7 +5,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, String, Table, and_, delete, exists, func, insert, or_, select
+from sqlalchemy import ColumnElement, Select, String, Table, and_, delete, exists, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.erasure_tables import Cause, Erasure
@@ -64,7 +65,7 @@ async def _record(
     scopes: Mapping[str, str] | None = None,
 ) -> None:
     table: Any = where if isinstance(where, Table) else where.__table__
-    rows = (await session.execute(select(table).where(which))).mappings().all()
+    rows = (await session.execute(select(table).where(which).order_by(table.c.id))).mappings().all()
     values = [
         {
             "row_table": table.name,
@@ -76,10 +77,12 @@ async def _record(
         }
         for row in rows
     ]
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    new = insert(Erasure)  # an earlier word of the same row, also one that another process writes just now, gives way
+    keys = ["row_table", "row_id"]
+    kept = {column.name: new.excluded[column.name] for column in Erasure.__table__.c if column.name not in keys}
     for lot in batched(values):
-        known = {value["row_id"] for value in lot}
-        await session.execute(delete(Erasure).where(Erasure.row_table == table.name, Erasure.row_id.in_(known)))
-        await session.execute(insert(Erasure), lot)
+        await session.execute(new.on_conflict_do_update(index_elements=keys, set_=kept), lot)
 
 
 def hash_row(row: Mapping[Any, Any]) -> str:

@@ -1,5 +1,7 @@
 """A deleted message leaves no word behind, in no column of any table; an edited one only its new words."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import inspect, select, text
 
@@ -9,7 +11,7 @@ from bot.conversation.tracing import prompt_to_keep, save_making
 from bot.storage.contexts import load_context
 from bot.storage.correction_index import save_vectors
 from bot.storage.db import Database, Session
-from bot.storage.erasure_tables import Erasure
+from bot.storage.erasure_tables import Cause, Erasure
 from bot.storage.feedback import save_correction, save_vote
 from bot.storage.file_tables import AnswerFile, MessageFile
 from bot.storage.forgetting import change_message, forget_message
@@ -193,3 +195,26 @@ async def test_what_changed_while_an_answer_was_written_is_not_kept(database: Da
         await forget_message(session, "T1", "C1", ts="200.000")
         await save_making(session, draft)
         assert (await session.scalars(select(AnswerSource))).all() == []
+
+
+async def test_an_edit_and_a_deletion_at_once_leave_nothing(database: Database, database_url: str) -> None:
+    """Two processes hear of the same message at the same moment: neither makes the other fail."""
+    async with database.begin() as session:
+        await said(session, "Where is lunch?", ts="100.000")
+    other = Database(database_url)
+
+    async def forget() -> None:
+        async with other.begin() as session:
+            await forget_message(session, "T1", "C1", ts="100.000")
+
+    async with database.begin() as session:
+        await change_message(session, "T1", "C1", ts="100.000", text="Is the canteen open?")
+        going = asyncio.create_task(forget())
+        await asyncio.sleep(0.3)  # it waits for what this transaction has written
+    await going
+    await other.close()
+
+    async with database.read() as session:
+        assert (await session.scalars(select(Message))).all() == []
+        (gone,) = await session.scalars(select(Erasure))
+    assert gone.cause == Cause.MESSAGE

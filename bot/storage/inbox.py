@@ -35,6 +35,7 @@ CLAIM = "inbox"  # the line in which processes claim, one at a time, so that no 
 MOST_MERGED = 20  # messages of one person are one turn
 NO_THREAD = ""  # of a message that was gone before it came
 LONGEST_WAIT = timedelta(seconds=6)  # after its time, whoever goes on writing is answered all the same
+NEVER = timedelta(seconds=120)  # nothing is to wait for so long: the machine's clock was set back
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ async def accept(session: AsyncSession, arrival: Arrival, *, merge_s: float = 0)
 async def find_ready(session: AsyncSession, *, limit: int, moment: datetime | None = None) -> Sequence[Inbox]:
     """Return the oldest waiting event of each thread in which nothing runs: one at a time per thread, in order."""
     moment = moment or now()
-    values = {"moment": moment, "longest": moment - LONGEST_WAIT, "limit": limit}
+    values = {"moment": moment, "longest": moment - LONGEST_WAIT, "never": moment + NEVER, "limit": limit}
     first: dict[tuple[str, str, str], Inbox] = {}
     for row in await session.scalars(READY, values):  # two kinds of event can have the same time
         first.setdefault((row.team_id, row.channel_id, row.thread_ts), row)
@@ -81,7 +82,14 @@ def _select_ready() -> Select[Inbox]:
         select(*thread, func.min(Inbox.ts).label("ts"))
         .where(Inbox.state == InboxState.PENDING)
         .group_by(*thread)
-        .having(or_(newest.is_(None), newest <= bindparam("moment"), oldest <= bindparam("longest")))
+        .having(
+            or_(
+                newest.is_(None),
+                newest <= bindparam("moment"),
+                oldest <= bindparam("longest"),
+                newest > bindparam("never"),
+            )
+        )
         .subquery()
     )
     running = aliased(Inbox)

@@ -261,3 +261,11 @@ async def test_what_was_begun_twice_in_vain_is_begun_alone(database: Database) -
     async with database.begin() as session:
         await inbox.finish(session, 1)
     assert await claim(database) == ["Ev2"]
+
+
+async def test_a_clock_that_is_set_back_holds_nobody_up(database: Database) -> None:
+    """What was to wait for a second and a half does not wait for the hour that comes twice."""
+    await put(database, merge_s=1.5)
+    await wait_over(database, seconds=-3600)
+
+    assert await claim(database) == ["Ev1"]

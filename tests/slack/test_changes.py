@@ -7,7 +7,9 @@ import pytest
 from bot.slack.turns.changes import Change, hear_change
 
 BEFORE = {"ts": "1.0", "user": "U1", "text": "one"}
+SHARING = {**BEFORE, "attachments": [{"text": "what somebody else wrote", "is_share": True}]}
 EDITED = {"ts": "1.0", "user": "U1", "text": "two", "edited": {"ts": "2.0"}}
+ONLY_BLOCKS = {**EDITED, "text": "one"}
 AFTER = {"ts": "1.0", "user": "U1", "text": "two"}
 
 
@@ -16,6 +18,8 @@ AFTER = {"ts": "1.0", "user": "U1", "text": "two"}
     [
         ({"subtype": "message_changed", "message": AFTER}, Change("C1", "1.0", AFTER)),
         ({"subtype": "message_changed", "message": {**BEFORE, "attachments": [{}]}}, None),
+        ({"subtype": "message_changed", "previous_message": SHARING, "message": BEFORE}, Change("C1", "1.0", BEFORE)),
+        ({"subtype": "message_changed", "message": ONLY_BLOCKS}, Change("C1", "1.0", ONLY_BLOCKS)),
         ({"subtype": "message_changed", "message": {**AFTER, "subtype": "tombstone"}}, Change("C1", "1.0", None)),
         ({"subtype": "message_deleted", "deleted_ts": "1.0"}, Change("C1", "1.0", None)),
         ({"subtype": "message_deleted"}, Change("C1", "1.0", None)),

@@ -54,11 +54,18 @@ def hear_change(event: Mapping[str, Any]) -> Change | None:
         return None
     if message.get("subtype") == "tombstone":
         return Change(channel_id, str(before.get("ts") or message.get("ts")), None)
-    if message.get("text") == before.get("text") and _file_ids(message) == _file_ids(before):
+    if _is_same(before, message):
         return None
     if not message.get("edited") and event.get("event_ts"):
         message = {**message, "edited": {"ts": str(event["event_ts"])}}
     return Change(channel_id, str(message.get("ts")), message)
+
+
+def _is_same(before: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
+    """Return whether nobody changed anything: links that unfurl add attachments, and only people take them away."""
+    is_said_alike = message.get("text") == before.get("text") and inbox.edit_of(message) == inbox.edit_of(before)
+    is_less_shown = len(message.get("attachments") or []) < len(before.get("attachments") or [])
+    return is_said_alike and not is_less_shown and _file_ids(message) == _file_ids(before)
 
 
 def _file_ids(message: Mapping[str, Any]) -> set[str]:

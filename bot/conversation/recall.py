@@ -15,7 +15,15 @@ from bot.engine.client import EngineClient
 from bot.engine.types import ModelInfo
 from bot.errors import EngineError
 from bot.storage.correction_index import save_vectors
-from bot.storage.correction_search import Asked, Found, find_by_ids, find_by_terms, find_without_vector, load_vectors
+from bot.storage.correction_search import (
+    Asked,
+    Found,
+    find_by_ids,
+    find_by_terms,
+    find_without_vector,
+    has_any,
+    load_vectors,
+)
 from bot.storage.db import Database
 from bot.storage.terms import find_terms, measure_likeness
 
@@ -56,6 +64,9 @@ class Recall:
         """Return the corrections that help with a question, the most alike first."""
         if not self._most:
             return []
+        async with self._database.read() as session:
+            if not await has_any(session):
+                return []
         place = question.place
         asked = Asked(
             team_id=place.team_id,

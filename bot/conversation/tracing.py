@@ -3,11 +3,16 @@
 from bot.conversation.draft import Draft
 from bot.storage.db import Session
 from bot.storage.memory_tables import SourceKind
-from bot.storage.traces import Source, is_unchanged, save_sources, save_trace
+from bot.storage.traces import Source, is_there, is_unchanged, save_sources, save_trace
 
 
 async def save_making(session: Session, draft: Draft) -> None:
-    """Store what stood in the prompt, when the engine took it up, and which words it was least sure of."""
+    """Store what stood in the prompt, when the engine took it up, and which words it was least sure of.
+
+    Nothing where its question was deleted meanwhile.
+    """
+    if not await is_there(session, draft.answer_id):
+        return
     await save_sources(session, draft.answer_id, list_sources(draft))
     await save_trace(
         session,

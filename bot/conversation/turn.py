@@ -287,17 +287,19 @@ class Assistant:
         return self._prompts.system_on(day)
 
     async def _open(self, draft: Draft) -> Opening:
-        """Return the first message: the shared prompt, and below it how the channel wants to be spoken to."""
+        """Return the first message: the shared prompt, and below it how the channel wants to be spoken to.
+
+        The draft gets the files of its thread from the same look into the database.
+        """
         place = draft.question.place
         async with self._database.read() as session:
             persona = await find_persona(session, place.team_id, place.channel_id)
+            draft.files = await load_thread_files(session, draft.thread_id, until_ts=draft.question.ts)
         opening = self._prompts.open(now().astimezone().date(), persona=persona)
         return self._prompts.with_length(opening, draft.question.put.length or draft.wish.length)
 
     async def _fit(self, draft: Draft, system: str, aside: Aside, *, budget: int) -> Fitted:
         question = draft.question
-        async with self._database.read() as session:
-            draft.files = await load_thread_files(session, draft.thread_id, until_ts=question.ts)
         asked = Said(question.user_name, question.text, ts=question.ts)
         fitted = await fit_with_files(
             draft.history,

@@ -59,11 +59,18 @@ class Found:
     created_at: datetime
 
 
+async def has_any(session: AsyncSession) -> bool:
+    """Return whether anybody has ever corrected anything: if not, the searches below are time before a first word."""
+    return (await session.scalar(select(Correction.id).limit(1))) is not None
+
+
 async def find_by_terms(session: AsyncSession, asked: Asked, terms: Collection[str]) -> list[Found]:
     """Return the corrections that share most terms with a question, in no order."""
     if not terms or asked.audience is Audience.SHARED:
         return []
     telling = await _choose_terms(session, terms)
+    if not telling:
+        return []
     least = min(LEAST_SHARED, len(terms)) if len(telling) == len(terms) else 1
     common = func.count()
     rows = await session.execute(
@@ -81,11 +88,16 @@ async def find_by_terms(session: AsyncSession, asked: Asked, terms: Collection[s
 
 
 async def _choose_terms(session: AsyncSession, terms: Collection[str]) -> Collection[str]:
-    """Return the rarest terms, so many that what has one of them can be looked through at once; at least two."""
+    """Return the rarest terms, so many that what has one of them can be looked through at once; at least two.
+
+    None where no correction has any of them.
+    """
     known = await session.execute(
         select(CorrectionTerm.term, func.count()).where(CorrectionTerm.term.in_(terms)).group_by(CorrectionTerm.term)
     )
     counts = sorted((row[1], row[0]) for row in known)
+    if not counts:
+        return []
     if sum(count for count, _ in counts) <= MOST_POSTINGS:
         return terms
     chosen: list[str] = []

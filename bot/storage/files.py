@@ -113,6 +113,8 @@ async def _drop(session: AsyncSession, *which: ColumnElement[bool]) -> None:
 async def record_use(session: AsyncSession, answer_id: str, parts: Mapping[str, str]) -> bool:
     """Store which files, and which parts of them, an answer was made from; False when one was dropped meanwhile."""
     await session.execute(delete(AnswerFile).where(AnswerFile.answer_id == answer_id))
+    if not parts:
+        return True
     known = list(await session.scalars(select(MessageFile.id).where(MessageFile.id.in_(parts))))
     session.add_all(AnswerFile(answer_id=answer_id, file_id=file_id, part=parts[file_id]) for file_id in known)
     return len(known) == len(parts)

@@ -283,13 +283,14 @@ async def still_there(session: AsyncSession, rows: Sequence[Inbox]) -> Sequence[
 async def find_edits(
     session: AsyncSession, team_id: str, channel_id: str, stamps: Collection[str]
 ) -> dict[str, str | None]:
-    """Return the newest edits of messages that are being answered, by their times in Slack; None of deleted ones.
+    """Return the newest edits of messages that are being answered, by their times in Slack.
 
+    The edit is None where the message was deleted, or its answer stopped before it began.
     Nobody edits them before the transaction ends.
     """
     here = select(Inbox).filter_by(team_id=team_id, channel_id=channel_id, kind=MESSAGE, state=InboxState.RUNNING)
     rows = await session.scalars(here.where(Inbox.ts.in_(stamps)).with_for_update())
-    return {row.ts: edit_of(row.payload["event"]) if row.payload else None for row in rows}
+    return {row.ts: edit_of(row.payload["event"]) if row.payload and not row.is_stopping else None for row in rows}
 
 
 def edit_of(message: Mapping[str, Any]) -> str:

@@ -56,6 +56,12 @@ async def load_preferences(session: AsyncSession, user_id: str) -> Preferences:
     return Preferences(row.language, row.length, row.streams, adapter, stores, row.shown, row.has_hints)
 
 
+async def load_language(session: AsyncSession, user_id: str) -> str:
+    """Return the language that somebody has chosen; empty for the one that Slack knows."""
+    row = await session.get(Preference, user_id)
+    return row.language if row is not None else ""
+
+
 async def save_preferences(session: AsyncSession, user_id: str, **changes: Any) -> None:
     """Change what somebody wants."""
     row = await session.get(Preference, user_id)

@@ -27,9 +27,7 @@ async def is_there(session: AsyncSession, answer_id: str) -> bool:
 
 
 async def save_sources(session: AsyncSession, answer_id: str, sources: Sequence[Source]) -> None:
-    """Make *sources* what an answer is made from; nothing where its question was deleted meanwhile."""
-    if not await is_there(session, answer_id):
-        return
+    """Make *sources* what an answer that *is_there* is made from."""
     await session.execute(delete(AnswerSource).where(AnswerSource.answer_id == answer_id))
     for position, source in enumerate(sources):
         session.add(
@@ -49,10 +47,9 @@ async def save_trace(
     prompts: dict[str, str],
     is_chosen: bool = False,
 ) -> None:
-    """Store how an answer was written; nothing where its question was deleted meanwhile."""
-    if await is_there(session, answer_id):
-        values = {"generating_at": generating_at, "certainty": certainty, "unsure": unsure, "prompts": prompts}
-        await session.merge(AnswerTrace(answer_id=answer_id, **values, is_chosen=is_chosen))
+    """Store how an answer that *is_there* was written."""
+    values = {"generating_at": generating_at, "certainty": certainty, "unsure": unsure, "prompts": prompts}
+    await session.merge(AnswerTrace(answer_id=answer_id, **values, is_chosen=is_chosen))
 
 
 async def is_unchanged(
@@ -65,12 +62,17 @@ async def is_unchanged(
 ) -> bool:
     """Return whether a question, and all that stood in its prompt, still say what they said."""
     now_asked = await session.scalar(select(Message.text).join(Answer).where(Answer.id == answer_id))
-    rows = await session.execute(select(Message.id, Message.text).where(Message.id.in_(messages)))
-    is_same = now_asked == asked and {row[0]: row[1] for row in rows} == dict(messages)
+    if now_asked != asked:
+        return False
+    if messages:
+        rows = await session.execute(select(Message.id, Message.text).where(Message.id.in_(messages)))
+        if {row[0]: row[1] for row in rows} != dict(messages):
+            return False
     for table, kind in ((Correction, SourceKind.CORRECTION), (ThreadSummary, SourceKind.SUMMARY)):
         ids = {ref_id for ref_id, is_of in others.items() if is_of is kind}
-        is_same = is_same and set(await session.scalars(select(table.id).where(table.id.in_(ids)))) == ids
-    return is_same
+        if ids and set(await session.scalars(select(table.id).where(table.id.in_(ids)))) != ids:
+            return False
+    return True
 
 
 async def load_sources(session: AsyncSession, answer_id: str) -> Sequence[AnswerSource]:

@@ -10,6 +10,7 @@ from bot.errors import DeliveryError
 from bot.playground.testing import Playground
 from bot.slack.blocks import build_answer_buttons
 from bot.slack.calls import Calls
+from bot.slack.delivery import pace as pacing
 from bot.slack.delivery.delivery import Delivery
 from bot.slack.delivery.pace import Pace
 from bot.slack.delivery.posts import Target
@@ -177,6 +178,18 @@ async def test_a_stream_that_breaks_goes_on_as_edits(playground: Playground, del
 
     assert words([message]) == ["one", "two", "three"]
     assert has_buttons(message)
+
+
+async def test_a_word_that_is_held_back_does_not_hold_up_the_next(
+    playground: Playground, deliver: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a piece may be a part of something unsafe; what can be shown first is shown at once all the same."""
+    monkeypatch.setattr(pacing, "FASTEST_APPEND_S", 60.0)
+
+    async def until_shown(_channel: str, carriers: list[str]) -> None:
+        await playground.wait_until(lambda: carriers, what="the first word")
+
+    await deliver(["A", " code", " review"], delay=0.05, between=until_shown)
 
 
 async def test_a_slack_that_takes_nothing_is_reported(playground: Playground, deliver: Callable) -> None:

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from bot.slack.turns import shares as module
 from bot.slack.turns.shares import MANY, MOST, Shares
 
 
@@ -54,7 +57,7 @@ async def test_few_run_side_by_side_in_order() -> None:
 
 
 async def test_of_many_only_one_runs() -> None:
-    """Whoever has more waiting than anybody reads gets one answer after the other, until few wait."""
+    """Whoever has more waiting than anybody reads gets one answer after the other, to the last one."""
     answers = Answers(Shares())
     last = MOST + MANY + 2
     await answers.ask(*range(last + 1))
@@ -63,13 +66,31 @@ async def test_of_many_only_one_runs() -> None:
         await answers.end(number)
         assert answers.begun == [0, 1, 2], "one still runs, and that is enough"
     await answers.end(2)
-    assert answers.begun[3:] == [3]
-    for number in (3, 4):
+    for number in range(3, last + 1):
+        assert answers.begun == list(range(number + 1))
         await answers.end(number)
-    assert len(answers.begun) > 6, "few wait now"
-    for number in range(5, last + 1):
+    await answers.ask(*range(50, 50 + MOST))
+    assert answers.begun[-MOST:] == [50, 51, 52], "all were answered, so it begins anew"
+
+
+async def test_many_leave_others_room_to_breathe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two answers of a person with many is a pause if anybody else asked lately, and none if nobody did."""
+    monkeypatch.setattr(module, "BREATH_S", 0.1)
+    time = 0.0
+    answers = Answers(Shares(clock=lambda: time))
+    await answers.ask(*range(MOST + MANY + 1))
+    for number in range(MOST):
         await answers.end(number)
-    assert answers.begun == list(range(last + 1))
+    assert answers.begun[-1] == MOST, "alone it goes on at once"
+    await answers.ask(100, person="U0TOM")
+    await answers.end(100)
+    await answers.end(MOST)
+    assert answers.begun[-1] == 100
+    await asyncio.sleep(0.2)
+    assert answers.begun[-1] == MOST + 1
+    time = module.RECENT_S + 1
+    await answers.end(MOST + 1)
+    assert answers.begun[-1] == MOST + 2, "nobody else is about any more"
 
 
 async def test_who_gives_up_waiting_takes_no_place() -> None:

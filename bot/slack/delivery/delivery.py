@@ -111,9 +111,10 @@ class Delivery:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if self._text.strip() and self._target.streams:
-                # A send that was begun is finished: cancelling it would leave unknown whether Slack has the words.
-                await _uncancelled(self._send())
+            if not self._text.strip() or not self._target.streams:
+                continue  # a first piece may be held back as a part of something; the next one need not wait for that
+            # A send that was begun is finished: cancelling it would leave unknown whether Slack has the words.
+            await _uncancelled(self._send())
             interval = self._pace.append_interval() if self._stream else self._pace.update_interval()
             await self._calls.clock.sleep(interval)
 

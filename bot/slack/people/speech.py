@@ -10,7 +10,7 @@ from bot.language import ENGLISH, read_language, speak
 from bot.slack.intake import IN_LINE
 from bot.slack.people.directory import Directory
 from bot.storage.db import Database
-from bot.storage.preferences import load_preferences
+from bot.storage.preferences import load_language
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ class Speech:
             return ENGLISH
         try:
             async with self._database.read() as session:
-                wish = await load_preferences(session, user_id)
-            return wish.language or read_language(await self._directory.locale(user_id))
+                chosen = await load_language(session, user_id)
+            return chosen or read_language(await self._directory.locale(user_id))
         except Exception as error:  # noqa: BLE001 - a message is not lost because of its language
             log.info("speech: a language could not be read (%s)", type(error).__name__)
             return ENGLISH

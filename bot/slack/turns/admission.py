@@ -54,12 +54,13 @@ class Admission:
     async def is_refused(self, row: Inbox) -> bool:
         """Return whether an event gets no answer, and has been told so; raise a passing error while Slack is away."""
         asker = await self._find_asker(row)
-        if not asker.user_id or await self._was_let_in(row):  # the answer is gone, or goes on after a crash
+        if not asker.user_id:  # the answer is gone
             return False
         refusal = await self.find_refusal(asker, is_counted=row.kind == "message")
-        if refusal:
-            await self._tell(row, asker, refusal)
-        return bool(refusal)
+        if not refusal or await self._was_let_in(row):  # it goes on after a crash
+            return False
+        await self._tell(row, asker, refusal)
+        return True
 
     async def find_refusal(self, asker: Asker, *, is_counted: bool = False) -> str:
         """Return why somebody gets no answer, as a sentence for them; empty: they do.

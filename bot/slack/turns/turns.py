@@ -233,8 +233,8 @@ class Turns:
             elif self._asides.knows(rows[-1].kind):
                 await self._asides.tell(rows[-1])
             elif not await self._admission.is_refused(rows[-1]):
-                async with self._shares.of(who(rows[-1].payload)):  # however many they asked for
-                    await self._answer_as_it_stands(rows, attempts=attempts)
+                async with self._shares.of(who(rows[-1].payload)) as has_waited:  # however many they asked for
+                    await self._answer_as_it_stands(rows, attempts=attempts, is_old=has_waited)
         except DeliveryError:
             raise
         except Exception as error:
@@ -244,12 +244,15 @@ class Turns:
             log.exception("turns: error %s, after %d attempts", error_id, attempts)
             await self._apologise(rows[-1], error_id)
 
-    async def _answer_as_it_stands(self, rows: Sequence[Inbox], *, attempts: int) -> None:
-        """Answer what is still there of some messages, in its newest words: it may have waited here for minutes."""
-        while rows := await self._look(rows):
+    async def _answer_as_it_stands(self, rows: Sequence[Inbox], *, attempts: int, is_old: bool) -> None:
+        """Answer what is still there of some messages, in its newest words; *is_old*: they may have changed."""
+        if is_old:
+            rows = await self._look(rows)
+        while rows:
             with suppress(QuestionChanged):
                 await self._answering.answer(rows, attempts=attempts)
                 return
+            rows = await self._look(rows)
 
     async def _apologise(self, row: Inbox, error_id: str) -> None:
         try:

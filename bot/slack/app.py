@@ -82,6 +82,11 @@ def build_slack_app(
     app = _build_bolt(client, identity=identity, workspaces=workspaces, signing_secret=signing_secret)
     _register_door(app, intake, speech, access, workspaces, database=database, calls=calls)
     _register_turns(app, intake, turns, answering, access=access, directory=directory, database=database, calls=calls)
+    home = Home(
+        database, calls, access=access, speech=speech, engine=engine, learning=learning, budgets=budgets, folder=folder
+    )
+    # Early: Bolt asks one listener after the other, and most of what comes are messages.
+    register_events(app, turns=turns, home=home, suggestions=Suggestions(database, calls, directory))
     form = ChannelForm(database, calls, access, learning)
     register_channel_form(app, form)
     # Whoever has orders to offer adds a list here; help names them in this order.
@@ -104,11 +109,7 @@ def build_slack_app(
     register_shortcuts(app, tools=tools, database=database, calls=calls, directory=directory, lessons=lessons)
     register_feedback(app, database=database, reactions=reactions, lessons=lessons)
     register_review(app, database=database, calls=calls)
-    home = Home(
-        database, calls, access=access, speech=speech, engine=engine, learning=learning, budgets=budgets, folder=folder
-    )
     register_home(app, home=home, desk=desk)
-    register_events(app, turns=turns, home=home, suggestions=Suggestions(database, calls, directory))
     register_learning(app, learning=learning, calls=calls, access=access)
     register_why(app, database=database, calls=calls, learning=learning, access=access)
     answering.explains = True

@@ -85,7 +85,6 @@ def build_slack_app(
     home = Home(
         database, calls, access=access, speech=speech, engine=engine, learning=learning, budgets=budgets, folder=folder
     )
-    # Early: Bolt asks one listener after the other, and most of what comes are messages.
     register_events(app, turns=turns, home=home, suggestions=Suggestions(database, calls, directory))
     form = ChannelForm(database, calls, access, learning)
     register_channel_form(app, form)

@@ -49,7 +49,10 @@ def register_intake(app: AsyncApp, intake: Intake) -> None:
 
 
 def register_events(app: AsyncApp, *, turns: Turns, home: Home, suggestions: Suggestions) -> None:
-    """Register what the assistant does about messages and its two tabs."""
+    """Register what the assistant does about messages and its two tabs.
+
+    Before most others: Bolt asks one listener after the other, and most of what Slack says are messages.
+    """
 
     @app.event("message")
     @app.event("app_mention")

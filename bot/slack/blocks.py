@@ -133,17 +133,6 @@ def build_undo_button(answer_id: str, vote: str) -> list[Block]:
     return [{"type": "actions", "elements": [build_button(_("Undo"), UNDO_VOTE, f"{vote}:{answer_id}")]}]
 
 
-def build_correction_end() -> dict[str, Any]:
-    """Build what the form says where there is nothing any more that it could correct."""
-    text = _("This answer is gone, so I have kept nothing of what you wrote.")
-    return {
-        "type": "modal",
-        "title": plain(_("What went wrong?")),
-        "close": plain(_("Done")),
-        "blocks": [section(text)],
-    }
-
-
 def build_correction_view(private_metadata: str, *, is_public: bool = False) -> dict[str, Any]:
     """Build the form that asks what was wrong, what the answer should have been, and who may learn from it."""
     options = [{"text": plain(text), "value": value} for value, text in list_reasons().items()]

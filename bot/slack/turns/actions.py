@@ -76,15 +76,16 @@ class FeedbackButtons:
     async def handle_correction(
         self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any], context: AsyncBoltContext
     ) -> None:
-        """Store why an answer was bad and what it should have been; what cannot be kept is said in the form."""
+        """Store why an answer was bad and what it should have been; whoever wrote hears when it cannot be kept."""
+        await ack()
         user_id, answer_id = body["user"]["id"], view["private_metadata"]
         team_id = "" if context.is_enterprise_install else str(context.team_id or "")
         async with self._database.read() as session:
             named = await load_answer(session, answer_id)
         if named is None or not may_correct(named, user_id, team_id):
-            await ack(response_action="update", view=blocks.build_correction_end())
+            gone = _("This answer is gone, so I have kept nothing of what you wrote.")
+            await self._calls.call_if_possible("chat.postMessage", channel=user_id, text=gone)
             return
-        await ack()
         values = view["state"]["values"]
         reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
         text = read_typed(values["correction"]["correction"].get("value"))[:CORRECTION_LENGTH]

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage import audit
@@ -29,19 +31,18 @@ class Installed:
 
 async def save_installation(session: AsyncSession, installed: Installed, keyring: Keyring) -> None:
     """Keep an installation in place of an older one of the same workspace or organisation."""
-    await session.merge(
-        Installation(
-            enterprise_id=installed.enterprise_id,
-            team_id=installed.team_id,
-            name=installed.name,
-            app_id=installed.app_id,
-            bot_id=installed.bot_id,
-            bot_user_id=installed.bot_user_id,
-            token=keyring.lock(installed.token),
-            scopes=installed.scopes,
-            installed_by=installed.installed_by,
-            at=now(),
-        )
+    await _put(
+        session,
+        Installation,
+        {"enterprise_id": installed.enterprise_id, "team_id": installed.team_id},
+        name=installed.name,
+        app_id=installed.app_id,
+        bot_id=installed.bot_id,
+        bot_user_id=installed.bot_user_id,
+        token=keyring.lock(installed.token),
+        scopes=installed.scopes,
+        installed_by=installed.installed_by,
+        at=now(),
     )
     audit.record(session, "installed", by=installed.installed_by, target=installed.team_id or installed.enterprise_id)
 
@@ -60,15 +61,24 @@ async def find_installation(
 
 async def note_team(session: AsyncSession, team_id: str, enterprise_id: str) -> None:
     """Remember which organisation a workspace belongs to."""
-    await session.merge(OrgTeam(team_id=team_id, enterprise_id=enterprise_id))
+    await _put(session, OrgTeam, {"team_id": team_id}, enterprise_id=enterprise_id)
+
+
+async def _put(
+    session: AsyncSession, table: type[Installation | OrgTeam], which: dict[str, str], **values: Any
+) -> None:
+    """Write the row that *which* names, new or in place of the old one; two processes may do so at the same moment."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table).values(which | values)
+    await session.execute(statement.on_conflict_do_update(index_elements=list(which), set_=values))
 
 
 async def drop_installation(session: AsyncSession, *, team_id: str, enterprise_id: str) -> None:
     """Forget a token, and with it what waited for an answer there and how it spoke there."""
-    row = await session.get(Installation, (enterprise_id, team_id))
-    if row is None:
+    here = (Installation.enterprise_id == enterprise_id, Installation.team_id == team_id)
+    gone = await session.execute(delete(Installation).where(*here).returning(Installation.team_id))
+    if gone.first() is None:
         return
-    await session.delete(row)
     teams = (
         [team_id]
         if team_id

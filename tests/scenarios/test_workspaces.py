@@ -20,7 +20,14 @@ from bot.slack.calls import Calls
 from bot.slack.turns.shares import MOST
 from bot.slack.workspaces import Workspace, Workspaces, own_user_id, serving
 from bot.storage.db import Database
-from bot.storage.installations import Installed, find_installation, note_team, relock_installations, save_installation
+from bot.storage.installations import (
+    Installed,
+    drop_installation,
+    find_installation,
+    note_team,
+    relock_installations,
+    save_installation,
+)
 from bot.storage.installing_tables import Installation
 from bot.storage.keyring import Keyring, make_key
 from bot.storage.personas import choose_persona, find_persona
@@ -109,13 +116,13 @@ async def test_what_waits_when_it_is_removed_is_not_stored(
     async with start_bot(**OAUTH) as bot:
         await playground.wait_for_connection()
         await install(playground, bot)
-        playground.fault("latency", seconds=1.0, methods="chat.*")
+        second.fault("latency", seconds=1.0, methods="chat.*")
         for number in range(MOST + 2):
             await zoe.say(zoe.dm, f"hello {number}")
         await finished_or_begun(rows, MOST)
         await second.uninstall()
         await gone(rows)
-        playground.fault("latency", enabled=False)
+        second.fault("latency", enabled=False)
         await finished_or_begun(rows, 0)
     async with rows.read() as session:
         assert len(list(await session.scalars(select(Message)))) == MOST
@@ -222,6 +229,36 @@ def installed(**changes: Any) -> Installed:
         "installed_by": "U9",
     }
     return Installed(**{**values, **changes})
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+async def test_two_processes_install_or_remove_at_once(
+    database: Database, database_url: str, *, is_removed: bool
+) -> None:
+    """Neither makes the other fail, and what was written last counts."""
+    keyring, other = Keyring([KEY]), Database(database_url)
+    async with database.begin() as session:
+        await save_installation(session, installed(token="xoxb-first"), keyring)
+        await note_team(session, "T2", "E1")
+
+    async def meanwhile() -> None:
+        async with other.begin() as session:
+            if is_removed:
+                await drop_installation(session, team_id="T1", enterprise_id="")
+            else:
+                await save_installation(session, installed(token="xoxb-later"), keyring)
+                await note_team(session, "T2", "E2")
+
+    async with database.begin() as session:
+        await save_installation(session, installed(token="xoxb-one"), keyring)
+        await note_team(session, "T2", "E3")
+        going = asyncio.create_task(meanwhile())
+        await asyncio.sleep(0.3)  # it waits for what this transaction has written
+    await going
+    await other.close()
+    async with database.read() as session:
+        found = await find_installation(session, keyring, team_id="T1")
+        assert (found and found.token) == (None if is_removed else "xoxb-later")
 
 
 async def test_keys_can_change(database: Database) -> None:

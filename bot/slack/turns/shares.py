@@ -31,11 +31,8 @@ class Shares:
         return sum(share.waiting for share in self._people.values())
 
     @asynccontextmanager
-    async def of(self, person: str) -> AsyncIterator[bool]:
-        """Wait until another answer of *person* may begin, and count it while the block runs.
-
-        Yields whether it had to wait.
-        """
+    async def of(self, person: str) -> AsyncIterator[None]:
+        """Wait until another answer of *person* may begin, and count it while the block runs."""
         share = self._people.setdefault(person, _Share())
         share.waiting += 1
         share.has_many = share.has_many or share.waiting > MANY
@@ -53,7 +50,7 @@ class Shares:
             if has_waited and share.has_many and self._are_others_about(person):
                 await asyncio.sleep(BREATH_S)
             self._begun[person] = self._clock()
-            yield has_waited
+            yield
         finally:
             share.running -= 1
             async with share.changed:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 
 from bot.errors import DeliveryError, QuestionChanged
 from bot.slack.commands.bang import ORDER
@@ -212,10 +212,16 @@ class Turns:
             async with self._database.begin() as session:
                 await inbox.put_back(session, claimed)
             return
-        if rows := await self._look(rows):
-            await self._answer(rows, attempts=attempts)
+        async with self._place_of(rows[-1]):
+            if rows := await self._look(rows):
+                await self._answer(rows, attempts=attempts)
         async with self._database.begin() as session:
             await inbox.finish(session, claimed)
+
+    def _place_of(self, row: Inbox) -> AbstractAsyncContextManager[None]:
+        """Return what waits until a person may have one more answer; of a flood all else costs nothing until then."""
+        is_beside = row.kind == ORDER or self._asides.knows(row.kind)
+        return nullcontext() if is_beside else self._shares.of(who(row.payload))
 
     async def _look(self, rows: Sequence[Inbox]) -> Sequence[Inbox]:
         """Return events as they stand now: people edit and delete what waits."""
@@ -233,8 +239,7 @@ class Turns:
             elif self._asides.knows(rows[-1].kind):
                 await self._asides.tell(rows[-1])
             elif not await self._admission.is_refused(rows[-1]):
-                async with self._shares.of(who(rows[-1].payload)) as has_waited:  # however many they asked for
-                    await self._answer_as_it_stands(rows, attempts=attempts, is_old=has_waited)
+                await self._answer_as_it_stands(rows, attempts=attempts)
         except DeliveryError:
             raise
         except Exception as error:
@@ -244,10 +249,8 @@ class Turns:
             log.exception("turns: error %s, after %d attempts", error_id, attempts)
             await self._apologise(rows[-1], error_id)
 
-    async def _answer_as_it_stands(self, rows: Sequence[Inbox], *, attempts: int, is_old: bool) -> None:
-        """Answer what is still there of some messages, in its newest words; *is_old*: they may have changed."""
-        if is_old:
-            rows = await self._look(rows)
+    async def _answer_as_it_stands(self, rows: Sequence[Inbox], *, attempts: int) -> None:
+        """Answer what is still there of some messages, in its newest words."""
         while rows:
             with suppress(QuestionChanged):
                 await self._answering.answer(rows, attempts=attempts)

@@ -101,6 +101,7 @@ def test_what_others_write_is_unread_until_looked_at(page: Page, stage: Stage) -
     page.see(f'.place.unread[href$="{SUPPORT}"] .count', "1")
     assert page.driver.title.startswith("(1)")
 
+    page.driver.execute_script("window.requestAnimationFrame = (draw) => setTimeout(draw, 500);")  # a slow machine
     page.click(f'.place[href$="{SUPPORT}"]')
     page.see(".new-line", "New")
     page.see(".main .message", "@Maya, did it go out?")

@@ -1,8 +1,10 @@
 """What people wrote while the bot was away: answered once it is back, once, or called too old with a word."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select, update
 
 from bot.playground.testing import Playground
@@ -117,10 +119,14 @@ async def test_a_first_start_answers_nothing_old(
     assert answers_in(playground, maya.dm, ts) == []
 
 
+@pytest.mark.parametrize("trouble_s", [0.0, 5.0])
 async def test_what_died_with_a_process_is_answered_before_what_came_later(
-    playground: Playground, rows: Database, start_bot: StartBot, finished: Finished
+    playground: Playground, rows: Database, start_bot: StartBot, finished: Finished, trouble_s: float
 ) -> None:
-    """Slack brings it again after a minute; by then the next message of the thread would have been answered."""
+    """Slack brings it again after a minute; by then the next message of the thread would have been answered.
+
+    Also where Slack's history is in trouble for a while when it is asked.
+    """
     maya = playground.maya
     async with start_bot():
         await playground.wait_for_connection()
@@ -130,7 +136,11 @@ async def test_what_died_with_a_process_is_answered_before_what_came_later(
     await miss(playground)
     async with start_bot():
         await playground.wait_for_connection()
+        if trouble_s:
+            playground.fault("server_error", status=503, methods="conversations.replies", percent=100)
         later = await maya.say(maya.dm, "What is a retro?", thread_ts=thread)
+        await asyncio.sleep(trouble_s)
+        playground.fault("server_error", enabled=False)
         await playground.wait_for_reply(maya.dm, thread, after=later, timeout=20)
         await finished(3)
         await playground.advance(70)

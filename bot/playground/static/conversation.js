@@ -253,7 +253,8 @@ export function createConversation(page) {
     });
   }
 
-  store.on("route messages sessions editing channels prompts app typing home connection", () => nextFrame(draw));
+  store.on("route", draw); // at once: what is unread is asked for before opening the conversation says that it is read
+  store.on("messages sessions editing channels prompts app typing home connection", () => nextFrame(draw));
   store.on("route messages", () => nextFrame(aim));
   return pane;
 }

@@ -64,7 +64,7 @@ class CatchUp:
         self._wake = wake
         self._fresh = fresh
         self.doubt = intake.doubt
-        self.earlier = Earlier(database, self._past, intake, identity=identity, workspaces=workspaces)
+        self.earlier = Earlier(database, self._past, intake, calls=calls, identity=identity, workspaces=workspaces)
 
     async def begin(self) -> None:
         """Doubt, for a while, whether all that was said to the process before this one was heard."""

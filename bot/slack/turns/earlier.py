@@ -8,6 +8,7 @@ import aiohttp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 
+from bot.slack.calls import Calls
 from bot.slack.intake import Intake
 from bot.slack.people.gating import Heard
 from bot.slack.turns.past import FLAGS, Home, Past
@@ -16,8 +17,10 @@ from bot.storage.db import Database
 from bot.storage.inbox import MESSAGE, find_known
 from bot.storage.tables import Inbox
 
+REPLIES = "conversations.replies"
 BEFORE_S = 120.0
-PATIENCE_S = 3.0  # better in another order than late
+PATIENCE_S = 12.0  # then better in another order than late
+AGAIN_S = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +34,14 @@ class Earlier:
         past: Past,
         intake: Intake,
         *,
+        calls: Calls,
         identity: AuthorizeResult,
         workspaces: Workspaces | None,
     ) -> None:
         self._database = database
         self._past = past
         self._intake = intake
+        self._calls = calls
         self._identity = identity
         self._workspaces = workspaces
 
@@ -50,7 +55,7 @@ class Earlier:
             return False
         try:
             async with asyncio.timeout(PATIENCE_S):
-                missed = await self._find_missing(row)
+                missed = await self._find_patiently(row)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("turns: it cannot be seen what came before a message (%s)", type(error).__name__)
             return False
@@ -60,6 +65,19 @@ class Earlier:
         stamps = {heard.arrival.ts for heard in missed if float(heard.arrival.ts) < float(row.ts)}
         return bool(stamps) and bool(stamps & await self._find_known(row))
 
+    async def _find_patiently(self, row: Inbox) -> Sequence[Heard]:
+        """Ask until Slack tells: while it is away it takes no answer either, so that waiting holds nobody up.
+
+        Raises *SlackApiError* when Slack wants to hear no such question for longer than there is patience.
+        """
+        while True:
+            try:
+                return await self._find_missing(row)
+            except (SlackApiError, aiohttp.ClientError, TimeoutError):
+                if self._calls.budget.rests(REPLIES, row.channel_id) > PATIENCE_S:
+                    raise
+            await asyncio.sleep(AGAIN_S)
+
     async def _find_missing(self, row: Inbox) -> Sequence[Heard]:
         home = await self._find_home(row.team_id)
         if home is None:
@@ -68,7 +86,7 @@ class Earlier:
         flags = {flag: event.get("channel_type") == kind for flag, kind in FLAGS}
         place = {"id": row.channel_id, "is_ext_shared": row.payload.get("is_shared"), **flags}
         asked = {"channel": row.channel_id, "ts": row.thread_ts, "oldest": f"{oldest:.6f}"}
-        said = [message async for message in self._past.pages("conversations.replies", "messages", **asked)]
+        said = [message async for message in self._past.pages(REPLIES, "messages", **asked)]
         late = [message for message in said if float(message["ts"]) > oldest]
         known = await self._find_known(row)
         heard = [self._past.hear(message, home, place) for message in late if message["ts"] not in known]

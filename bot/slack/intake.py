@@ -35,7 +35,13 @@ IN_LINE = "is_in_line"  # in Bolt's context: whoever takes the message from the 
 LOOP_WORDS = 3
 LOOP_WINDOW = timedelta(minutes=10)
 
-Rules = dict[tuple[str, str], ChannelRules]
+
+@dataclass
+class Known:
+    """What a transaction has read already, and what it has put in line since."""
+
+    rules: dict[tuple[str, str], ChannelRules] = field(default_factory=dict)
+    waiting: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,8 @@ class Intake:
             batch, self._waiting = self._waiting, []
             try:
                 async with self._database.begin() as session:
-                    rules: Rules = {}
-                    found = [await accept(session, heard, self._manners, rules, self._throttle) for heard, _ in batch]
+                    known = Known()
+                    found = [await accept(session, heard, self._manners, known, self._throttle) for heard, _ in batch]
             except Exception as error:  # noqa: BLE001 - each of them hears of it, is not acknowledged and comes again
                 for _, outcome in batch:
                     if not outcome.done():
@@ -107,18 +113,15 @@ class Intake:
 
 
 async def accept(
-    session: Session, heard: Heard, manners: Manners, known: Rules, throttle: Throttle | None = None
+    session: Session, heard: Heard, manners: Manners, known: Known, throttle: Throttle | None = None
 ) -> str:
-    """Decide what becomes of a message and store it in the same transaction; return the word that is counted.
-
-    *known* are the rules that this transaction has read already.
-    """
+    """Decide what becomes of a message and store it in the same transaction; return the word that is counted."""
     throttle = throttle or Throttle()
     if heard.arrival.kind == UNHEARD:
         return "ignored"
     if heard.arrival.kind == ORDER and not heard.is_stale:
         is_new = await inbox.accept(session, heard.arrival)
-        return await _count(session, heard, throttle, is_new=is_new)
+        return await _count(session, heard, throttle, known, is_new=is_new)
     rules = await _find_rules(session, heard, known)
     thread = await find_manners(session, heard.place) if _needs_thread(heard) else None
     scene = await _look(session, heard, rules, thread, manners)
@@ -138,7 +141,7 @@ async def accept(
     if is_new:
         await _note(session, heard, verdict, scene, thread)
     if verdict is Verdict.ANSWER:
-        return await _count(session, heard, throttle, is_new=is_new)
+        return await _count(session, heard, throttle, known, is_new=is_new)
     return "accepted" if is_new else "known"
 
 
@@ -148,16 +151,18 @@ def _may_take_over(heard: Heard, scene: Scene, verdict: Verdict) -> bool:
     return is_between and not (heard.is_stranger or heard.bot_id or heard.is_question)
 
 
-async def _count(session: Session, heard: Heard, throttle: Throttle, *, is_new: bool) -> str:
+async def _count(session: Session, heard: Heard, throttle: Throttle, known: Known, *, is_new: bool) -> str:
     """Count a message that was stored; take it out of the line when it is one too many, and say so once a minute."""
     if not is_new:
         return "known"
     is_order = heard.arrival.kind == ORDER  # counted apart, so that !stop works while questions are too many
     asker = f"!{heard.user_id}" if is_order else heard.user_id
     channel_id = "" if is_order or heard.is_direct else heard.place.channel_id
-    waiting = await inbox.count_waiting(session) - 1 if throttle.counts_queue else 0
-    refusal = throttle.take(asker, channel_id, waiting=waiting)
+    if throttle.counts_queue and known.waiting is None:
+        known.waiting = await inbox.count_waiting(session) - 1  # without this one; counting takes long in a long line
+    refusal = throttle.take(asker, channel_id, waiting=known.waiting or 0)
     if refusal is None:
+        known.waiting = None if known.waiting is None else known.waiting + 1
         return "accepted"
     await inbox.turn_away(session, heard.arrival)
     if refusal.is_news:
@@ -167,13 +172,13 @@ async def _count(session: Session, heard: Heard, throttle: Throttle, *, is_new: 
     return "refused"
 
 
-async def _find_rules(session: Session, heard: Heard, known: Rules) -> ChannelRules:
+async def _find_rules(session: Session, heard: Heard, known: Known) -> ChannelRules:
     if heard.is_direct:
         return ChannelRules()
     channel = (heard.place.team_id, heard.place.channel_id)
-    if channel not in known:
-        known[channel] = await load_rules(session, *channel)
-    return known[channel]
+    if channel not in known.rules:
+        known.rules[channel] = await load_rules(session, *channel)
+    return known.rules[channel]
 
 
 def _needs_thread(heard: Heard) -> bool:

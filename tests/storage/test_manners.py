@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from bot.slack.intake import LOOP_WORDS, Manners, accept
+from bot.slack.intake import LOOP_WORDS, Known, Manners, accept
 from bot.slack.people.gating import Guests, hear
 from bot.storage import inbox
 from bot.storage.admin_tables import Right
@@ -32,7 +32,7 @@ async def say(database: Database, text: str = "ok", *, at: float, user: str = "U
     heard = hear(body, bot_user_id="UBOT", guests=MANNERS.guests)
     assert heard is not None
     async with database.begin() as session:
-        return await accept(session, heard, MANNERS, {})
+        return await accept(session, heard, MANNERS, Known())
 
 
 async def outcomes(database: Database) -> list[str]:
@@ -224,4 +224,4 @@ async def test_a_batch_with_two_messages_of_one_new_thread_is_stored(database: D
             body = {"team_id": "T1", "event_id": f"Ev{number}", "event": {**event, "thread_ts": ROOT}}
             found = hear(body, bot_user_id="UBOT")
             assert found is not None
-            assert await accept(session, replace(found, is_stranger=False), MANNERS, {}) == "accepted"
+            assert await accept(session, replace(found, is_stranger=False), MANNERS, Known()) == "accepted"

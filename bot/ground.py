@@ -42,7 +42,7 @@ async def grounded(settings: Settings) -> AsyncIterator[Ground]:
         open_database(settings.database()) as database,
         slack_client(token, settings.slack_api_url) as client,
     ):
-        calls = Calls(client)
         identity = await log_in(client)
+        calls = Calls(client, bot_user_id=identity.bot_user_id or "")
         workspaces = await open_workspaces(settings.token_encryption_keys, database, identity, calls)
         yield Ground(prompts, running, database, client, calls, identity, workspaces)

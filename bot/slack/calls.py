@@ -10,8 +10,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.rates import POST, Budget, Clock, MachineClock, Rates
-from bot.slack.sent import build_metadata, read_key, read_sent
-from bot.slack.workspaces import Workspace, serving
+from bot.slack.sent import Sent, build_metadata, read_key, read_sent
+from bot.slack.workspaces import Workspace, own_user_id, serving
 from bot.storage.hold import until_sure
 from bot.storage.tables import new_id
 
@@ -53,9 +53,15 @@ class Line:
 
 
 class Calls:
-    """Slack's Web API for the workspace that is served; methods take the arguments that Slack's documentation names."""
+    """Slack's Web API for the workspace that is served; methods take the arguments that Slack's documentation names.
 
-    def __init__(self, client: AsyncWebClient, *, rates: Rates | None = None, clock: Clock | None = None) -> None:
+    *bot_user_id* is whom the client's own token speaks for.
+    """
+
+    def __init__(
+        self, client: AsyncWebClient, *, bot_user_id: str = "", rates: Rates | None = None, clock: Clock | None = None
+    ) -> None:
+        self._bot_user_id = bot_user_id
         self._rates = rates or Rates()
         self.clock: Clock = clock or MachineClock()
         self._own = Line(client, self._rates, self.clock)
@@ -124,11 +130,15 @@ class Calls:
                 return {**found, "was_there": True}
         return await self._call(POST, arguments, waits=waits)
 
+    async def read_sent(self, channel: str, thread_ts: str = "") -> list[Sent]:
+        """Return what we ourselves said in a thread, or lately in a channel or to a person; raise what prevents it."""
+        return await read_sent(self.call, channel, thread_ts, own_user_id=own_user_id(self._bot_user_id))
+
     async def _find_sent(self, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return what Slack would have answered to a message that stands there; None when it does not."""
         key = read_key(arguments)
         try:
-            sent = await read_sent(self.call, str(arguments["channel"]), str(arguments.get("thread_ts") or ""))
+            sent = await self.read_sent(str(arguments["channel"]), str(arguments.get("thread_ts") or ""))
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             if is_passing(error):
                 raise

@@ -1,7 +1,8 @@
 """What stands in Slack already: every message that is posted carries a key, by which it is found again.
 
 A call whose answer never came may have taken effect: whoever is in doubt looks here before sending a second time.
-Every app of the workspace can read a key, so it means nothing to anybody else.
+Every app of the workspace can read a key, so it means nothing to anybody else; and each can write the same one below
+a message of its own, so only what the bot's own user said counts.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,12 +17,11 @@ Call = Callable[..., Awaitable[Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message of an app; without a key and without files it is a stream that was not ended."""
+    """A message of ours; without a key and without files it is a stream that was not ended."""
 
     channel_id: str
     ts: str
     key: str
-    user_id: str
     has_files: bool
 
 
@@ -36,8 +36,8 @@ def read_key(message: Mapping[str, Any]) -> str:
     return str(payload.get("key") or "")
 
 
-async def read_sent(call: Call, channel: str, thread_ts: str = "") -> list[Sent]:
-    """Return what apps said in a thread, or lately in a channel or to the person that *channel* names."""
+async def read_sent(call: Call, channel: str, thread_ts: str = "", *, own_user_id: str) -> list[Sent]:
+    """Return what the bot said in a thread, or lately in a channel or to the person that *channel* names."""
     if channel.startswith(("U", "W")):
         channel = str((await call("conversations.open", users=channel))["channel"]["id"])
     where: dict[str, Any] = {"channel": channel, "include_all_metadata": True, "limit": PAGE}
@@ -50,11 +50,10 @@ async def read_sent(call: Call, channel: str, thread_ts: str = "") -> list[Sent]
             channel_id=channel,
             ts=str(message["ts"]),
             key=read_key(message),
-            user_id=str(message.get("user") or ""),
             has_files=bool(message.get("files")),
         )
         for message in messages
-        if message.get("bot_id")
+        if message.get("bot_id") and message.get("user") == own_user_id
     ]
 
 

@@ -29,7 +29,8 @@ async def playground() -> AsyncIterator[Playground]:
 @pytest.fixture
 async def deliver(playground: Playground) -> Callable:
     """Return a function that delivers pieces to Maya's question and returns the messages that then stand there."""
-    calls = Calls(AsyncWebClient("xoxb-playground", base_url=playground.api_url, retry_handlers=[]))
+    client = AsyncWebClient("xoxb-playground", base_url=playground.api_url, retry_handlers=[])
+    calls = Calls(client, bot_user_id="U0APPRENTICE")
     maya = playground.maya
 
     async def run(

@@ -135,7 +135,7 @@ Answered = list[dict[str, Any]]
 def answering(playground: Playground, rates: Rates | None = None) -> Callable[..., Coroutine[Any, Any, Answered]]:
     """Return a function that answers somebody's question and returns the messages that then stand below it."""
     client = AsyncWebClient("xoxb-playground", base_url=playground.api_url, retry_handlers=[])
-    calls = Calls(client, rates=rates, clock=playground.hub.clock)
+    calls = Calls(client, bot_user_id="U0APPRENTICE", rates=rates, clock=playground.hub.clock)
     pace = Pace()
 
     async def answer(person: Person, channel: str, pieces: list[str], *, delay: float = 0.5) -> Answered:

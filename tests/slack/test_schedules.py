@@ -38,7 +38,7 @@ class Desk:
         self.moment = START
         self.digests: list[DigestOrder] = []
         self.is_away = False
-        calls = Calls(client)
+        calls = Calls(client, bot_user_id="U0APPRENTICE")
         directory = Directory(calls)
         access = Access(database, directory, owners=frozenset({"U0MAYA"}), home=Home(TEAM))
         self.rooms = Rooms(calls, access)

@@ -8,12 +8,13 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.playground.messaging import build_app_message, post
 from bot.playground.testing import Playground
 from bot.slack.calls import Calls
 from bot.slack.rates import Rates
-from bot.slack.sent import read_sent
+from bot.slack.sent import build_metadata
 
-CHANNEL = "C0GENERAL"
+CHANNEL, BOT = "C0GENERAL", "U0APPRENTICE"
 
 
 class NoWaiting:
@@ -42,7 +43,7 @@ async def playground() -> AsyncIterator[Playground]:
 def calls(playground: Playground) -> Calls:
     """Return the way to the workspace."""
     client = AsyncWebClient("xoxb-playground", base_url=playground.api_url, retry_handlers=[])
-    return Calls(client, rates=Rates(posts_at_once=1000), clock=NoWaiting())
+    return Calls(client, bot_user_id=BOT, rates=Rates(posts_at_once=1000), clock=NoWaiting())
 
 
 def said(playground: Playground) -> list[str]:
@@ -99,10 +100,29 @@ async def test_another_process_looks_first_where_it_may_be_the_second(playground
     """It knows nothing of what the one before it did, but the key is the same."""
     await calls.post("Ev1/sorry", channel=CHANNEL, text="sorry")
     client = AsyncWebClient("xoxb-playground", base_url=playground.api_url, retry_handlers=[])
-    posted = await Calls(client).post("Ev1/sorry", looks_first=True, channel=CHANNEL, text="sorry")
+    posted = await Calls(client, bot_user_id=BOT).post("Ev1/sorry", looks_first=True, channel=CHANNEL, text="sorry")
 
     assert posted["was_there"]
     assert said(playground) == ["sorry"]
+
+
+@pytest.mark.parametrize("looks_first", [True, False])
+async def test_another_app_cannot_say_that_a_message_was_sent(
+    playground: Playground, calls: Calls, looks_first: bool
+) -> None:
+    """It has read the key and writes it below its own message; the next one is sent all the same, once."""
+    root = await playground.maya.say(CHANNEL, "a question")
+    forged = build_app_message(playground.hub, CHANNEL, thread_ts=root, text="forged", metadata=build_metadata("A1/0"))
+    forged.user, forged.bot_id, forged.app_id = "U0OTHERAPP", "B0OTHERAPP", "A0OTHERAPP"
+    post(playground.hub, forged)
+    assert await calls.read_sent(CHANNEL, root) == []
+    if not looks_first:
+        playground.fault("server_error", methods="chat.postMessage", times=1)
+    posted = await calls.post("A1/0", looks_first=looks_first, channel=CHANNEL, thread_ts=root, text="once")
+
+    assert posted["ts"] != forged.ts
+    assert [message["text"] for message in playground.messages(CHANNEL, root)] == ["a question", "forged", "once"]
+    assert [one.ts for one in await calls.read_sent(CHANNEL, root)] == [posted["ts"]]
 
 
 async def test_a_workspace_that_may_not_be_read_gets_the_message_at_any_rate(
@@ -123,7 +143,7 @@ async def test_a_message_is_found_in_a_long_thread(playground: Playground, calls
         await playground.maya.say(CHANNEL, f"word {number}", thread_ts=root)
     posted = await calls.post("A1/0", channel=CHANNEL, thread_ts=root, text="once")
 
-    (found,) = await read_sent(calls.call, CHANNEL, root)
+    (found,) = await calls.read_sent(CHANNEL, root)
     assert (found.key, found.ts) == ("A1/0", posted["ts"])
 
 

@@ -17,7 +17,7 @@ from bot.slack.calls import error_code, is_passing
 from bot.slack.people.rooms import Rooms
 from bot.slack.schedule.commands import read_zone
 from bot.slack.schedule.words import tell_ended, tell_failed, tell_late, tell_missed, tell_reminder
-from bot.slack.sent import build_metadata, read_sent
+from bot.slack.sent import build_metadata
 from bot.storage.db import Database
 from bot.storage.schedule_tables import Kind, OccurrenceState, Schedule
 from bot.storage.schedules import (
@@ -214,7 +214,7 @@ class ScheduleRunner:
         """Return whether an attempt before a crash came as far as Slack; if that cannot be known, it is said again."""
         channel = await self._find_channel(due.schedule)
         try:
-            sent = await read_sent(self._calls.call, channel, due.schedule.thread_ts or "")
+            sent = await self._calls.read_sent(channel, due.schedule.thread_ts or "")
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             if is_passing(error):
                 raise DeliveryError(is_passing=True) from error

@@ -162,12 +162,7 @@ class Answering:
             is_direct=not draft.question.is_group,
             streams=draft.wish.streams,
         )
-        carriers = Carriers(
-            self._calls,
-            draft,
-            own_user_id=own_user_id(self._bot_user_id),
-            load_known=lambda: self._assistant.load_carriers(draft),
-        )
+        carriers = Carriers(self._calls, draft, load_known=lambda: self._assistant.load_carriers(draft))
         if draft.is_resumed:
             draft.reply_ts = await carriers.find()
         delivery = Delivery(

@@ -8,18 +8,15 @@ from slack_sdk.errors import SlackApiError
 from bot.conversation.draft import Draft
 from bot.errors import DeliveryError
 from bot.slack.calls import Calls, is_passing
-from bot.slack.sent import Sent, read_sent
+from bot.slack.sent import Sent
 
 
 class Carriers:
     """Knows what in the thread of one answer carries it; *load_known* returns what carries any answer there."""
 
-    def __init__(
-        self, calls: Calls, draft: Draft, *, own_user_id: str, load_known: Callable[[], Awaitable[Collection[str]]]
-    ) -> None:
+    def __init__(self, calls: Calls, draft: Draft, *, load_known: Callable[[], Awaitable[Collection[str]]]) -> None:
         self._calls = calls
         self._draft = draft
-        self._own_user_id = own_user_id
         self._load_known = load_known
 
     async def find(self) -> list[str]:
@@ -41,12 +38,7 @@ class Carriers:
             return []
         since = float(self._draft.question.ts)
         bare = [
-            message.ts
-            for message in sent
-            if message.user_id == self._own_user_id
-            and not message.key
-            and not message.has_files
-            and float(message.ts) > since
+            message.ts for message in sent if not message.key and not message.has_files and float(message.ts) > since
         ]
         known = await self._load_known() if bare else ()
         return [ts for ts in bare if ts not in known]
@@ -54,7 +46,7 @@ class Carriers:
     async def _read(self) -> list[Sent]:
         place = self._draft.question.place
         try:
-            return await read_sent(self._calls.call, place.channel_id, place.thread_ts)
+            return await self._calls.read_sent(place.channel_id, place.thread_ts)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             if is_passing(error):
                 raise DeliveryError(is_passing=True) from error

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from bot.app import RunningBot, running_bot
 from bot.playground.testing import Playground
@@ -92,6 +92,21 @@ def settings_for(playground: Playground, tmp_path: Path, **changes: Any) -> Sett
         "training_folds": 0,  # a night is long enough
     }
     return Settings(**{**values, **changes})
+
+
+FULL = "CREATE TRIGGER full_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'full'); END"
+
+
+@asynccontextmanager
+async def full_disk(rows: Database, *tables: str) -> AsyncIterator[None]:
+    """Let nothing be written to some tables for as long as the block runs."""
+    async with rows.begin() as session:
+        for table in tables:
+            await session.execute(text(FULL.format(table=table)))
+    yield
+    async with rows.begin() as session:
+        for table in tables:
+            await session.execute(text(f"DROP TRIGGER full_{table}"))
 
 
 Finished = Callable[..., Awaitable[list[Answer]]]

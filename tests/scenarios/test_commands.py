@@ -11,13 +11,14 @@ import pytest
 from sqlalchemy import select
 
 from bot.app import RunningBot
+from bot.playground.errors import PageError
 from bot.playground.testing import Person, Playground
 from bot.slack.setup.manifest import USAGE_HINT
 from bot.slack.turns import turns
 from bot.storage.asking_tables import Asking, Candidate
 from bot.storage.db import Database
 from bot.storage.tables import Answer, AnswerState, Audience, Inbox, Message, PreferencePair, Thread
-from tests.scenarios.conftest import Finished, StartBot
+from tests.scenarios.conftest import Finished, StartBot, full_disk
 from tests.scenarios.test_faults import LONG
 
 BOT = "<@U0APPRENTICE>"
@@ -224,6 +225,9 @@ async def test_one_of_several_answers_is_chosen(
     if where == "thread":
         await priya.click({**offer, "blocks": [button]}, "choose_answer")
         await whispered(playground, priya, "general", "Only whoever asked can choose.")
+    async with full_disk(rows, "preference_pairs"):
+        with pytest.raises(PageError):
+            await tom.click({**offer, "blocks": [button]}, "choose_answer")
     await tom.click({**offer, "blocks": [button]}, "choose_answer")
 
     def find() -> list[dict[str, Any]]:

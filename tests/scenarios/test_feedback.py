@@ -6,9 +6,11 @@ import signal
 import time
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from bot.app import RunningBot
+from bot.playground.errors import PageError
 from bot.playground.testing import Person, Playground
 from bot.storage.askings import PRIVATE
 from bot.storage.db import Database
@@ -16,7 +18,7 @@ from bot.storage.forgetting import forget_message
 from bot.storage.tables import Answer, AnswerState, Correction, Feedback, PreferencePair
 from bot.storage.threads import Place
 from tests.builders import answered, said
-from tests.scenarios.conftest import EngineProcess, Finished
+from tests.scenarios.conftest import EngineProcess, Finished, full_disk
 
 BOT = "<@U0APPRENTICE>"
 
@@ -205,3 +207,61 @@ async def test_a_button_of_another_message_does_nothing(
 
     (vote,) = await wait_for_rows(rows, Feedback, 1)
     assert vote.answer_id not in str(theirs["blocks"])
+
+
+async def test_a_press_that_cannot_be_stored_is_not_acknowledged(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Slack says so to whoever pressed; nobody is thanked, and pressed again twice it counts once."""
+    maya = playground.maya
+    reply = await ask(playground, maya)
+    async with full_disk(rows, "feedback"):
+        for thumb in ("positive_button", "negative_button"):
+            with pytest.raises(PageError, match="did not"):
+                await maya.click(reply, "feedback", thumb)
+    assert not maya.ephemerals(maya.dm)
+    assert not playground.views(maya.id)
+    for _ in range(2):
+        await maya.click(reply, "feedback", "positive_button")
+    await playground.wait_until(lambda: len(maya.ephemerals(maya.dm)) == 2, what="both confirmations")
+
+    (vote,) = await wait_for_rows(rows, Feedback, 1)
+    assert vote.vote == "up"
+    noted = maya.ephemerals(maya.dm)[-1]
+    async with full_disk(rows, "feedback"):
+        with pytest.raises(PageError, match="did not"):
+            await maya.click(noted, "undo_vote")
+    await maya.click(noted, "undo_vote")
+    assert [vote.vote for vote in await wait_for_rows(rows, Feedback, 2)] == ["up", "none"]
+
+
+async def test_a_form_that_cannot_be_stored_stays_open(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """No word that somebody wrote is lost: they send it again when there is room."""
+    maya = playground.maya
+    reply = await ask(playground, maya)
+    await maya.click(reply, "feedback", "negative_button")
+    await playground.wait_for_view(maya.id)
+    async with full_disk(rows, "corrections"):
+        with pytest.raises(PageError):
+            await maya.submit_view({"reason": "wrong", "correction": "Priya owns it."})
+    assert playground.views(maya.id)
+    await maya.submit_view({"reason": "wrong", "correction": "Priya owns it."})
+
+    assert not playground.views(maya.id)
+    (correction,) = await wait_for_rows(rows, Correction, 1)
+    assert correction.text == "Priya owns it."
+
+
+async def test_a_vote_is_stored_when_it_is_acknowledged(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Whoever looks at the very moment in which a press or a form is acknowledged finds it."""
+    maya = playground.maya
+    reply = await ask(playground, maya)
+    await maya.click(reply, "feedback", "negative_button")
+    async with rows.read() as session:
+        assert list(await session.scalars(select(Feedback.vote))) == ["down"]
+    await playground.wait_for_view(maya.id)
+    await maya.submit_view({"correction": "Priya owns it."})
+    async with rows.read() as session:
+        assert list(await session.scalars(select(Correction.text))) == ["Priya owns it."]

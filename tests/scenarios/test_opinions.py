@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
-from sqlalchemy import Table, select
+from sqlalchemy import Table, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.app import RunningBot
@@ -22,7 +22,7 @@ from bot.storage.db import Database
 from bot.storage.feedback_tables import ImplicitSignal, Lesson, Verdict
 from bot.storage.lessons import MOST_ASKED
 from bot.storage.tables import Answer, Audience, Base, Correction, Feedback
-from tests.scenarios.conftest import StartBot
+from tests.scenarios.conftest import StartBot, full_disk
 
 BOT = "<@U0APPRENTICE>"
 
@@ -87,6 +87,41 @@ async def test_a_reaction_is_a_vote_until_it_is_taken_away(
     await maya.react("general", reply["ts"], "x", remove=True)
     await maya.react("general", reply["ts"], "x")
     await settle(rows, read_votes, {"U0TOM": ("none", "reaction"), "U0MAYA": ("down", "button")})
+
+
+async def count_votes(session: AsyncSession) -> int:
+    """Return how many votes there are, those of the past included."""
+    return await session.scalar(select(func.count()).select_from(Feedback)) or 0
+
+
+async def test_a_reaction_that_cannot_be_stored_comes_again(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """The disk is full just then, or nobody can say who reacts; Slack's next word counts once, and an old one never."""
+    tom, maya, priya = playground.tom, playground.maya, playground.priya
+    reply = await ask(playground, tom)
+
+    def waiting() -> list[dict[str, Any]]:
+        return [entry for entry in playground.log("event") if "retry 2" in entry["status"]]
+
+    playground.fault("server_error", methods="users.info")
+    async with full_disk(rows, "feedback"):
+        for person in (tom, maya, priya):
+            await person.react("general", reply["ts"], "+1")
+        await playground.wait_until(lambda: len(waiting()) == 3, what="three events that are not acknowledged")
+        await settle(rows, read_votes, {})
+    playground.fault("server_error", enabled=False)
+    await maya.react("general", reply["ts"], "+1", remove=True)
+    await maya.react("general", reply["ts"], "x")
+    await settle(rows, read_votes, {"U0MAYA": ("down", "reaction")})
+    playground.fault("duplicate_events")
+    await playground.advance(70)
+
+    everybody = dict.fromkeys(("U0TOM", "U0PRIYA"), ("up", "reaction")) | {"U0MAYA": ("down", "reaction")}
+    await settle(rows, read_votes, everybody)
+    await playground.wait_until(lambda: not waiting(), what="the last word of all of them")
+    await settle(rows, read_votes, everybody)
+    await settle(rows, count_votes, 3)
 
 
 async def test_what_people_show_is_kept_only_where_an_admin_wants_it(
@@ -217,6 +252,9 @@ async def test_what_somebody_wrote_is_taught_only_when_they_agree(
     assert plain == [QUESTION, text]
     async with rows.read() as session:
         assert (await session.scalars(select(Correction))).first() is None, "nothing is learned before they agree"
+    async with full_disk(rows, "corrections"):
+        with pytest.raises(PageError):
+            await tom.click(request, "lesson_yes")
     await tom.click(request, "lesson_yes")
     await settle(rows, lambda session: session.scalar(select(Correction.user_id)), "U0TOM")
     await playground.wait_until(lambda: playground.messages(maya.dm), what="the word to whoever asked")
@@ -297,6 +335,9 @@ async def test_whether_what_was_fixed_is_better_is_said_once(
     known = BeforeAfter(QUESTION, "Priya.", "Tom.", "Priya owns it.", is_right=True, row=f"corrections:{correction_id}")
     assert await tell_taught(Calls(client), person_id=tom.id, items=[known], adapter="apprentice-1")
     (told,) = playground.messages(tom.dm)
+    async with full_disk(rows, "verdicts"):
+        with pytest.raises(PageError):
+            await tom.click(told, "verdict:down")
     await tom.click(told, "verdict:up")
     with contextlib.suppress(PageError):  # unless the buttons have gone before it
         await tom.click(told, "verdict:down")

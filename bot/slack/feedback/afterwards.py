@@ -76,7 +76,7 @@ def register_hints(app: AsyncApp, database: Database) -> None:
 
     @app.action(NO_HINTS)
     async def handle_no_hints(ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
-        await ack()
         async with database.begin() as session:
             await save_preferences(session, body["user"]["id"], has_hints=False)
+        await ack()
         await respond(text=_("I will not remind you again."), replace_original=True)

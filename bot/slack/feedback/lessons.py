@@ -127,7 +127,6 @@ class Lessons:
         self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond
     ) -> None:
         """Learn what its author agrees to, and keep nothing of what they do not."""
-        await ack()
         user_id, is_agreed, by = body["user"]["id"], action["action_id"] == LESSON_YES, ""
         async with self._database.begin() as session:
             lesson = await lessons.find_waiting(session, str(action.get("value")), author_id=user_id)
@@ -143,6 +142,7 @@ class Lessons:
             else:
                 lessons.refuse(lesson)
                 text = _("All right. I keep nothing of it, and nobody can ask you for it again.")
+        await ack()
         await respond(text=text, blocks=[section(text)], replace_original=True)
         if by:
             with speaking(await self._speech.language_of(by)):

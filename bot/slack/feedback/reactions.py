@@ -1,8 +1,11 @@
 """Reactions to answers as votes: 👍 counts like the button, and taking it away takes the vote back."""
 
-from collections.abc import Collection
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
+from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
 from bot.language import _
@@ -12,9 +15,19 @@ from bot.slack.commands.orders import Role
 from bot.slack.people.access import Access
 from bot.storage.answers import AnswerRecord, load_answer
 from bot.storage.askings import is_private
-from bot.storage.db import Database
+from bot.storage.db import Database, Session
 from bot.storage.feedback import REACTION, current_vote, find_carried, save_vote
 from bot.storage.tables import AnswerState, Audience, Vote
+
+DISLIKED = "disliked"  # in Bolt's context: an answer that somebody has just given a thumb down
+KINDS = {"reaction_added", "reaction_removed"}
+MOST = 1000
+
+log = logging.getLogger(__name__)
+
+
+class Unknown(Exception):  # noqa: N818 - reads as a state
+    """Slack does not tell who somebody is just now, so nobody can say whether their vote counts."""
 
 
 class Reactions:
@@ -27,41 +40,55 @@ class Reactions:
         self._calls = calls
         self._access = access
         self._votes = {**dict.fromkeys(downs, Vote.DOWN), **dict.fromkeys(ups, Vote.UP)}
+        self._newest: OrderedDict[tuple[str, str], float] = OrderedDict()  # by answer and person, in Slack's time
 
-    async def take(self, event: dict[str, Any], team_id: str, bot_user_id: str) -> None:
-        """Store or take back the vote that an event is, if it is one."""
+    async def take(self, event: dict[str, Any], team_id: str, bot_user_id: str) -> AnswerRecord | None:
+        """Store or take back the vote that an event is, if it is one; return the answer of a new thumb down.
+
+        Raises what prevents it. What comes again, or after a newer one of the same person, changes nothing.
+        """
         emoji, item, user_id = str(event.get("reaction")).partition("::")[0], event.get("item") or {}, event.get("user")
         vote = self._votes.get(emoji)
         if vote is None or item.get("type") != "message" or event.get("item_user") != bot_user_id or not user_id:
-            return
-        if user_id == bot_user_id or await self._access.role_of(user_id, team_id) < Role.MEMBER:
-            return
-        is_added = event["type"] == "reaction_added"
-        place = team_id, str(item["channel"])
-        record = await self._vote(place, str(item["ts"]), user_id=user_id, vote=vote, is_added=is_added)
-        if record is not None and is_added and vote is Vote.DOWN:
-            await self._ask(record, user_id)
+            return None
+        if user_id == bot_user_id:
+            return None
+        if not await self._access.is_known(user_id):
+            raise Unknown
+        if await self._access.role_of(user_id, team_id) < Role.MEMBER:
+            return None
+        is_added, at = event["type"] == "reaction_added", float(event.get("event_ts") or 0)
+        place = team_id, str(item["channel"]), str(item["ts"])
+        record = await self._vote(place, user_id=user_id, vote=vote, is_added=is_added, at=at)
+        return record if is_added and vote is Vote.DOWN else None
 
     async def _vote(
-        self, place: tuple[str, str], ts: str, *, user_id: str, vote: Vote, is_added: bool
+        self, place: tuple[str, str, str], *, user_id: str, vote: Vote, is_added: bool, at: float
     ) -> AnswerRecord | None:
         """Return the answer when its vote changed."""
         async with self._database.begin() as session:
-            answer_id = await find_carried(session, *place, ts=ts)
-            record = await load_answer(session, answer_id, is_locked=True) if answer_id else None
-            if record is None or not _can_be_judged(record):
+            record = await self._find(session, place)
+            if record is None or at <= self._newest.get((record.answer.id, user_id), -1.0):
                 return None
-            current = await current_vote(session, record.answer.id, user_id=user_id)
-            now = Vote.NONE if current is None else Vote(current.vote)
-            if is_added and now is not vote:
-                await save_vote(session, record.answer, user_id=user_id, vote=vote, source=REACTION)
-                return record
-            if not is_added and current is not None and now is vote and current.source == REACTION:
-                await save_vote(session, record.answer, user_id=user_id, vote=Vote.NONE, source=REACTION)
-                return record
-        return None
+            is_changed = await _change(session, record, user_id=user_id, vote=vote, is_added=is_added)
+        self._note(record.answer.id, user_id, at)
+        return record if is_changed else None
 
-    async def _ask(self, record: AnswerRecord, user_id: str) -> None:
+    async def _find(self, session: Session, place: tuple[str, str, str]) -> AnswerRecord | None:
+        """Return the answer that a message carries, if thumbs count there; others who judge it wait."""
+        team_id, channel_id, ts = place
+        answer_id = await find_carried(session, team_id, channel_id, ts=ts)
+        record = await load_answer(session, answer_id, is_locked=True) if answer_id else None
+        return record if record is not None and _can_be_judged(record) else None
+
+    def _note(self, answer_id: str, user_id: str, at: float) -> None:
+        """Remember what is stored: Slack keeps no order, and tells again what was not acknowledged."""
+        self._newest[answer_id, user_id] = at
+        self._newest.move_to_end((answer_id, user_id))
+        if len(self._newest) > MOST:
+            self._newest.popitem(last=False)
+
+    async def ask(self, record: AnswerRecord, user_id: str) -> None:
         """Ask whoever disliked it what was wrong: a reaction opens no form, but a button does."""
         text = _("👎 Noted. What should I have said?")
         await self._calls.call_if_possible(
@@ -87,10 +114,44 @@ def _can_be_judged(record: AnswerRecord) -> bool:
     return is_answer and not is_private(record.place)
 
 
+async def _change(session: Session, record: AnswerRecord, *, user_id: str, vote: Vote, is_added: bool) -> bool:
+    """Give a vote or take it back; return whether anything changed."""
+    current = await current_vote(session, record.answer.id, user_id=user_id)
+    now = Vote.NONE if current is None else Vote(current.vote)
+    if is_added and now is not vote:
+        await save_vote(session, record.answer, user_id=user_id, vote=vote, source=REACTION)
+        return True
+    if not is_added and current is not None and now is vote and current.source == REACTION:
+        await save_vote(session, record.answer, user_id=user_id, vote=Vote.NONE, source=REACTION)
+        return True
+    return False
+
+
 def register_reactions(app: AsyncApp, reactions: Reactions) -> None:
-    """Register what is heard of reactions."""
+    """Register what is heard of reactions; a vote is stored before Slack hears that it is known.
+
+    Bolt acknowledges an event before it runs the listener: what a crash or a full disk loses then, is lost.
+    """
+
+    @app.middleware
+    async def store_first(
+        body: dict[str, Any],
+        context: AsyncBoltContext,
+        next: Callable[[], Awaitable[None]],  # noqa: A002 - Bolt's name
+    ) -> BoltResponse | None:
+        event = body.get("event")
+        try:
+            if isinstance(event, dict) and event.get("type") in KINDS:
+                own = str(context.team_id or ""), str(context.bot_user_id or "")
+                context[DISLIKED] = await reactions.take(event, *own)
+        except Exception as error:  # noqa: BLE001 - not acknowledged, so Slack sends it again
+            log.warning("events: a vote could not be stored (%s); Slack will tell again", type(error).__name__)
+            return BoltResponse(status=503)
+        await next()
+        return None
 
     @app.event("reaction_added")
     @app.event("reaction_removed")
     async def handle_reaction(event: dict[str, Any], context: AsyncBoltContext) -> None:
-        await reactions.take(event, str(context.team_id or ""), str(context.bot_user_id or ""))
+        if context.get(DISLIKED) is not None:
+            await reactions.ask(context[DISLIKED], str(event["user"]))

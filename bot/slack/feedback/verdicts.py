@@ -31,12 +31,12 @@ def register_verdicts(app: AsyncApp, database: Database) -> None:
     async def handle_verdict(
         ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond
     ) -> None:
-        await ack()
         correction_id, _colon, adapter = str(action.get("value")).partition(":")
         vote = Vote(str(action["action_id"]).partition(":")[2])
         async with database.begin() as session:
             known = {"user_id": body["user"]["id"], "vote": vote, "adapter": adapter}
             is_new = await save_verdict(session, correction_id, **known)
+        await ack()
         yes, no = _("Thank you, noted: better."), _("Thank you, noted: not better. I go on learning your correction.")
         text = (yes if vote is Vote.UP else no) if is_new else _("You have said so already, or it is gone.")
         message = body.get("message") or {}

@@ -1,4 +1,8 @@
-"""Buttons: thumbs, what an answer should have been, Stop, Regenerate and Retry."""
+"""Buttons: thumbs, what an answer should have been, Stop, Regenerate and Retry.
+
+What people think is stored before Slack hears that it is known: what cannot be is not acknowledged, and Slack tells
+whoever pressed. Everything else, such as a form or a word of thanks, comes afterwards.
+"""
 
 import time
 from typing import Any
@@ -27,7 +31,7 @@ CORRECTION_LENGTH = 3000
 def register_actions(
     app: AsyncApp, *, database: Database, turns: Turns, answering: Answering, calls: Calls, access: Access
 ) -> None:
-    """Register every button and form; each acknowledges first and works afterwards."""
+    """Register every button and form."""
     feedback = FeedbackButtons(database, calls)
     app.action(blocks.FEEDBACK)(feedback.handle_thumb)
     app.action(blocks.UNDO_VOTE)(feedback.handle_undo)
@@ -46,21 +50,21 @@ class FeedbackButtons:
         self._calls = calls
 
     async def handle_thumb(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
-        """Store a thumb; a thumb down first opens the form, whose trigger lives for three seconds only."""
-        await ack()
+        """Store a thumb; a thumb down opens the form, whose trigger lives for three seconds only."""
         vote, _colon, rest = str(action.get("value")).partition(":")
         answer_id, _colon, audience = rest.partition(":")
+        is_stored = vote in {Vote.UP, Vote.DOWN} and await self._vote(body, answer_id, Vote(vote))
+        await ack()
         if vote == Vote.DOWN:
             view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC)
             await self._calls.call_if_possible("views.open", trigger_id=body["trigger_id"], view=view)
-        if vote in {Vote.UP, Vote.DOWN} and await self._vote(body, answer_id, Vote(vote)):
+        if is_stored:
             up, down = _("👍 Thank you, noted."), _("👎 Noted. Tell me more in the form if you like.")
             noted = up if vote == Vote.UP else down
             await self._whisper(body, noted, blocks.build_undo_button(answer_id, vote))
 
     async def handle_undo(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Take a vote and its correction back."""
-        await ack()
         vote, _colon, answer_id = str(action.get("value")).partition(":")
         user_id = body["user"]["id"]
         async with self._database.begin() as session:
@@ -70,22 +74,19 @@ class FeedbackButtons:
             if record is not None and is_current:
                 await save_vote(session, record.answer, user_id=user_id, vote=Vote.NONE)
                 await save_correction(session, record.answer, user_id=user_id, text="")
+        await ack()
         text = _("Taken back.") if is_current else _("You have changed your mind since; kept.")
         await self._whisper(body, text, [])
 
     async def handle_correction(
         self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any], context: AsyncBoltContext
     ) -> None:
-        """Store why an answer was bad and what it should have been; whoever wrote hears when it cannot be kept."""
-        await ack()
+        """Store why an answer was bad and what it should have been; whoever wrote hears when it cannot be kept.
+
+        While the database takes nothing, the form is not acknowledged: it stays open, with every word in it.
+        """
         user_id, answer_id = body["user"]["id"], view["private_metadata"]
         team_id = "" if context.is_enterprise_install else str(context.team_id or "")
-        async with self._database.read() as session:
-            named = await load_answer(session, answer_id)
-        if named is None or not may_correct(named, user_id, team_id):
-            gone = _("This answer is gone, so I have kept nothing of what you wrote.")
-            await self._calls.call_if_possible("chat.postMessage", channel=user_id, text=gone)
-            return
         values = view["state"]["values"]
         reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
         text = read_typed(values["correction"]["correction"].get("value"))[:CORRECTION_LENGTH]
@@ -93,12 +94,20 @@ class FeedbackButtons:
         everyone = values.get(blocks.EVERYONE, {}).get(blocks.EVERYONE, {}).get("selected_options")
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id, is_locked=True)
-            if record is None:
-                return
             wish = await load_preferences(session, user_id)
             text, comment = (text, comment[: blocks.COMMENT_LENGTH]) if wish.stores else ("", "")
-            await save_vote(session, record.answer, user_id=user_id, vote=Vote.DOWN, reason=reason, comment=comment)
-            await save_correction(session, record.answer, user_id=user_id, text=text, is_for_everyone=bool(everyone))
+            is_kept = record is not None and may_correct(record, user_id, team_id)
+            if record is not None and is_kept:
+                said = {"user_id": user_id, "vote": Vote.DOWN, "reason": reason, "comment": comment}
+                await save_vote(session, record.answer, **said)
+                await save_correction(
+                    session, record.answer, user_id=user_id, text=text, is_for_everyone=bool(everyone)
+                )
+        await ack()
+        if record is None or not is_kept:
+            gone = _("This answer is gone, so I have kept nothing of what you wrote.")
+            await self._calls.call_if_possible("chat.postMessage", channel=user_id, text=gone)
+            return
         thanks = _("Thank you. I keep what I should have said with the answer.") if text else _("Thank you.")
         thanks = thanks if wish.stores else _("Thank you. As you wish, I have stored your 👎 and none of your words.")
         await self._calls.call_if_possible(
@@ -115,7 +124,7 @@ class FeedbackButtons:
             if record is None or not stands_in(record, body):
                 return False
             current = await current_vote(session, answer_id, user_id=body["user"]["id"])
-            if current is None or current.vote != vote:  # the form may have been sent before this was stored
+            if current is None or current.vote != vote:  # pressed again, it counts once
                 await save_vote(session, record.answer, user_id=body["user"]["id"], vote=vote)
             return True
 

@@ -49,19 +49,18 @@ class ChoiceButtons:
         self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond
     ) -> None:
         """Keep the answer that whoever asked finds better, and put it in the place of all of them."""
-        await ack()
         user_id, answer_id = body["user"]["id"], str(action.get("value"))
+        outcome = Chosen.NOTHING
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id, is_locked=True)
-            if record is None or not stands_in(record, body):
-                return
-            if record.message.user_id != user_id:
-                outcome = None
-            else:
+            is_here = record is not None and stands_in(record, body)
+            is_askers = record is not None and record.message.user_id == user_id
+            if is_here and is_askers:
                 since = now() - DAY
                 outcome, answer_id = await choose(session, answer_id, user_id=user_id, since=since, most=MOST_CHOICES)
                 record = await load_answer(session, answer_id)
-        if outcome is None:
+        await ack()
+        if is_here and not is_askers:
             await self._whisper(body, _("Only whoever asked can choose."))
         elif record is not None and outcome is not Chosen.NOTHING:
             await self._show(record, body, respond)

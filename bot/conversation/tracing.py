@@ -29,9 +29,11 @@ async def prompt_to_keep(session: Session, draft: Draft) -> tuple[int, ...] | No
     """Return the tokens of the prompt; None when somebody changed or deleted meanwhile what stands in them."""
     kept = draft.fitted.kept if draft.fitted else ()
     texts = {said.id: said.text for said in kept}
+    answers = {said.id: said.answer for said in kept if said.answer}
     others = {source.ref_id: source.kind for source in list_sources(draft) if source.kind is not SourceKind.MESSAGE}
-    asked = draft.question.text
-    is_whole = await is_unchanged(session, draft.answer_id, asked=asked, messages=texts, others=others)
+    is_whole = await is_unchanged(
+        session, draft.answer_id, asked=draft.question.text, messages=texts, answers=answers, others=others
+    )
     return draft.prompt_ids if is_whole else None
 
 

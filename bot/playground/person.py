@@ -61,7 +61,7 @@ class Person:
         messages.patch_message(self._page(channel, ts=ts, text=text))
 
     async def delete(self, channel: str, ts: str) -> None:
-        """Delete one's own message."""
+        """Delete one's own message, or as an admin anybody's."""
         messages.delete_message(self._page(channel, ts=ts))
 
     async def react(self, channel: str, ts: str, name: str, *, remove: bool = False) -> None:

@@ -44,7 +44,7 @@ from bot.slack.tools.shortcuts import register_shortcuts
 from bot.slack.tools.tools import Tools
 from bot.slack.turns.actions import register_actions
 from bot.slack.turns.answering import Answering
-from bot.slack.turns.changes import Changes, register_changes
+from bot.slack.turns.changes import Changes, OthersEvents, register_changes
 from bot.slack.turns.choosing import register_choosing
 from bot.slack.turns.edits import Edits, register_edits
 from bot.slack.turns.manners import build_manner_commands, register_manners
@@ -174,6 +174,8 @@ def _build_bolt(
         signing_secret=signing_secret or None,
         logger=logger,
         attaching_conversation_kwargs_enabled=False,
+        ignoring_self_events_enabled=False,
     )
+    app.middleware(OthersEvents(base_logger=logger))
     logger.setLevel(logging.WARNING)
     return app

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.asking_tables import Candidate
 from bot.storage.tables import Answer, AnswerState, Message, Thread
-from bot.storage.threads import Place
+from bot.storage.threads import SLACK_TS, Place
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,13 @@ async def has_newer(session: AsyncSession, answer: Answer) -> bool:
     return (await session.scalar(newer.where(Answer.state != AnswerState.WRITING).limit(1))) is not None
 
 
+async def find_standing(session: AsyncSession, message_id: str) -> Answer | None:
+    """Return what stands as the answer to a message: the newest one that was not passed over."""
+    passed_over = select(Candidate.answer_id).where(Candidate.stands.is_(False))
+    here = select(Answer).where(Answer.message_id == message_id, Answer.id.not_in(passed_over))
+    return await session.scalar(here.order_by(Answer.id.desc()).limit(1))
+
+
 async def update_answer(session: AsyncSession, answer_id: str, **values: Any) -> None:
     """Write *values* to an answer's row."""
     await session.execute(update(Answer).where(Answer.id == answer_id).values(**values))
@@ -87,6 +94,21 @@ async def find_reply_times(session: AsyncSession, team_id: str, channel_id: str,
     here = answers.join(Thread, Message.thread_id == Thread.id).where(Answer.created_at >= since)
     here = here.where(Thread.team_id == team_id, Thread.channel_id == channel_id)
     return {ts for reply_ts in await session.scalars(here) for ts in reply_ts}
+
+
+async def list_carriers(session: AsyncSession, team_id: str, *, since: datetime, most: int) -> dict[Place, set[str]]:
+    """Return which messages carry the newest answers of a workspace since a moment, by thread.
+
+    What is still written is left out, and what only its asker sees.
+    """
+    columns = (Thread.channel_id, Thread.thread_ts, Answer.reply_ts)
+    carried = select(*columns).join(Message, Answer.message_id == Message.id).join(Thread)
+    carried = carried.where(Thread.team_id == team_id, Answer.created_at >= since, Answer.state != AnswerState.WRITING)
+    found: dict[Place, set[str]] = {}
+    for channel_id, thread_ts, reply_ts in await session.execute(carried.order_by(Answer.id.desc()).limit(most)):
+        if SLACK_TS.fullmatch(thread_ts) is not None:
+            found.setdefault(Place(team_id, channel_id, thread_ts), set()).update(reply_ts)
+    return found
 
 
 async def load_answer(session: AsyncSession, answer_id: str, *, is_locked: bool = False) -> AnswerRecord | None:

@@ -12,7 +12,7 @@ from bot.storage.tables import Base, now
 class Cause(StrEnum):
     """Why words are gone."""
 
-    MESSAGE = "message"  # their message was deleted in Slack
+    MESSAGE = "message"  # their message, or the one that carried an answer, was deleted in Slack
     EDIT = "edit"  # their message says something else now: its row is there, with other words
     FILE = "file"  # their file was deleted in Slack, or taken out of its message
     PERSON = "person"  # somebody was forgotten

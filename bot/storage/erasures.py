@@ -22,14 +22,27 @@ SAME_ROW = and_(Erasure.row_table == RunExample.row_table, Erasure.row_id == Run
 async def record_messages(session: AsyncSession, which: ColumnElement[bool], *, cause: Cause) -> None:
     """Write down messages that are about to go, and all that goes with them."""
     messages = select(Message.id).where(which)
-    answers = select(Answer.id).where(Answer.message_id.in_(messages))
-    await _record(session, Message, which, cause=cause, scopes=await _find_scopes(session, which))
-    await _record(session, Answer, Answer.message_id.in_(messages), cause=cause)
+    scopes = await _find_scopes(session, which)
+    await _record(session, Message, which, cause=cause, scopes=scopes)
+    await _record_answers(session, Answer.message_id.in_(messages), cause=cause, scopes=scopes)
+    await _record(session, MessageFile, MessageFile.message_id.in_(messages), cause=cause)
+
+
+async def record_answers(session: AsyncSession, which: ColumnElement[bool], *, cause: Cause) -> None:
+    """Write down answers that are about to go while their questions stay, and all that goes with them."""
+    asked = Message.id.in_(select(Answer.message_id).where(which))
+    await _record_answers(session, which, cause=cause, scopes=await _find_scopes(session, asked))
+
+
+async def _record_answers(
+    session: AsyncSession, which: ColumnElement[bool], *, cause: Cause, scopes: Mapping[str, str]
+) -> None:
+    answers = select(Answer.id).where(which)
+    await _record(session, Answer, which, cause=cause, scopes=scopes)
     await _record(session, Correction, Correction.answer_id.in_(answers), cause=cause)
     await _record(session, Feedback, Feedback.answer_id.in_(answers), cause=cause)
     pairs = or_(PreferencePair.chosen_id.in_(answers), PreferencePair.rejected_id.in_(answers))
     await _record(session, PreferencePair, pairs, cause=cause)
-    await _record(session, MessageFile, MessageFile.message_id.in_(messages), cause=cause)
 
 
 async def record_edit(session: AsyncSession, message: Message) -> None:

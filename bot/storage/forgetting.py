@@ -7,14 +7,20 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.answers import find_standing, load_answer
 from bot.storage.correction_index import is_same, reindex_message
 from bot.storage.erasure_tables import Cause
-from bot.storage.erasures import batched, record_edit, record_messages, record_rows
+from bot.storage.erasures import batched, record_answers, record_edit, record_messages, record_rows
+from bot.storage.feedback import find_carried
 from bot.storage.file_tables import AnswerFile, MessageFile
 from bot.storage.lessons import drop_lesson
 from bot.storage.summaries import forget_summary
-from bot.storage.tables import Answer, Base, Correction, Message, Thread, now
+from bot.storage.tables import Answer, AnswerState, Base, Correction, Message, Thread, now
 from bot.storage.traces import forget_prompts_of, forget_prompts_with
+
+
+class StillWritten(Exception):  # noqa: N818 - reads as a state
+    """An answer is being written, so nobody can say yet which messages carry it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,37 @@ async def forget_messages(session: AsyncSession, message_ids: Collection[str], *
         await session.execute(delete(Message).where(Message.id == message.id))
 
 
+async def forget_answer(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> bool:
+    """Delete what was ever answered to a question when a message that carries the answer is gone.
+
+    The question stays, unless that same message showed it, as one does that its asker shared. False: it carries none,
+    or no more: what we delete ourselves is taken out of its answer before. Raises *StillWritten* while another try at
+    the answer is under way.
+    """
+    answer_id = await find_carried(session, team_id, channel_id, ts=ts)
+    record = await load_answer(session, answer_id, is_locked=True) if answer_id else None
+    standing = await find_standing(session, record.message.id) if record is not None else None
+    if record is None or standing is None or ts not in standing.reply_ts:
+        return False
+    if standing.state == AnswerState.WRITING:
+        raise StillWritten
+    if record.message.ts == ts:
+        await forget_messages(session, [record.message.id])
+    else:
+        found = await session.scalars(select(Answer.id).where(Answer.message_id == record.message.id))
+        await forget_answers(session, found.all())
+    return True
+
+
+async def forget_answers(session: AsyncSession, answer_ids: Collection[str]) -> None:
+    """Delete some answers, what people thought of them, and every copy of their words."""
+    await record_answers(session, Answer.id.in_(answer_ids), cause=Cause.MESSAGE)
+    asked = select(Answer.message_id).where(Answer.id.in_(answer_ids))
+    for message in await session.scalars(select(Message).where(Message.id.in_(asked))):
+        await _drop_copies(session, message)
+    await session.execute(delete(Answer).where(Answer.id.in_(answer_ids)))
+
+
 async def erase_again(session: AsyncSession, erasures: Sequence[Mapping[str, Any]]) -> int:
     """Delete what a restored backup has brought back, and return how many rows.
 
@@ -74,6 +111,8 @@ async def erase_again(session: AsyncSession, erasures: Sequence[Mapping[str, Any
             there = list(await session.scalars(select(table.c.id).where(table.c.id.in_(lot))))
             if name == Message.__tablename__:
                 await forget_messages(session, there)
+            elif name == Answer.__tablename__:
+                await forget_answers(session, there)
             else:
                 await record_rows(session, table, there, cause=Cause.MESSAGE)
                 await session.execute(delete(table).where(table.c.id.in_(there)))

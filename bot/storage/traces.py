@@ -58,15 +58,23 @@ async def is_unchanged(
     *,
     asked: str,
     messages: Mapping[str, str],
+    answers: Mapping[str, str],
     others: Mapping[str, SourceKind],
 ) -> bool:
-    """Return whether a question, and all that stood in its prompt, still say what they said."""
+    """Return whether a question, and all that stood in its prompt, still say what they said.
+
+    *messages* and *answers* are what was said and answered, by the id of the message.
+    """
     now_asked = await session.scalar(select(Message.text).join(Answer).where(Answer.id == answer_id))
     if now_asked != asked:
         return False
     if messages:
         rows = await session.execute(select(Message.id, Message.text).where(Message.id.in_(messages)))
         if {row[0]: row[1] for row in rows} != dict(messages):
+            return False
+    if answers:
+        stored = select(Answer.message_id, Answer.text).where(Answer.message_id.in_(answers))
+        if not set(answers.items()) <= {(row[0], row[1]) for row in await session.execute(stored)}:
             return False
     for table, kind in ((Correction, SourceKind.CORRECTION), (ThreadSummary, SourceKind.SUMMARY)):
         ids = {ref_id for ref_id, is_of in others.items() if is_of is kind}

@@ -18,11 +18,11 @@ from bot.storage.db import Database
 from bot.storage.erasure_tables import Cause, Erasure
 from bot.storage.erasures import hash_row
 from bot.storage.feedback import save_correction
-from bot.storage.forgetting import change_message, forget_message
+from bot.storage.forgetting import change_message, forget_answer, forget_message
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
 from bot.storage.person_data import forget_person
 from bot.storage.runs import has_unwilling, owes_training, queue_run, save_examples
-from bot.storage.tables import Message, now
+from bot.storage.tables import Answer, Message, now
 from bot.storage.threads import Place
 from tests.builders import answered, said
 
@@ -99,6 +99,22 @@ async def test_one_deleted_and_one_edited_message_take_their_adapters_along(data
         (await queue_run(session, trigger="schedule", by="the clock")).created_at = now() + timedelta(seconds=1)
         await session.flush()
         assert not await owes_training(session)
+
+
+async def test_a_deleted_answer_takes_its_adapter_along(database: Database, tmp_path: Path) -> None:
+    """An admin deleted it in Slack; what was learned from others stays."""
+    await teach(database, tmp_path)
+    forgotten: list[str] = []
+
+    async def forget(scopes: Collection[str]) -> None:
+        forgotten.extend(scopes)
+
+    async with database.begin() as session:
+        await session.execute(update(Answer).values(reply_ts=["100.001"]))
+        assert await forget_answer(session, "T1", "C2", ts="100.001")
+    await Erasing(database, forget, tmp_path).look()
+    assert await states(database) == {"a1": "active", "a2": "tainted", "a3": "active"}
+    assert {"T1/C2/1.0", "summary/T1/C2/1.0"} <= set(forgotten)
 
 
 async def test_a_run_under_way_ends_and_can_never_be_judged(database: Database, tmp_path: Path) -> None:

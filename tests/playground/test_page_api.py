@@ -144,7 +144,7 @@ async def test_unread_counts(playground: Playground, page: aiohttp.ClientSession
 
 
 async def test_people_change_only_their_own(playground: Playground, page: aiohttp.ClientSession) -> None:
-    """Editing and deleting others' messages is refused; one's own is marked as edited."""
+    """Editing and deleting others' messages is refused, but an admin may delete; one's own is marked as edited."""
     ts = await playground.maya.say("general", "one")
     target = {"channel": GENERAL, "ts": ts}
     async with page.patch("/page/messages", json={"user": TOM, "text": "x", **target}) as response:
@@ -155,6 +155,11 @@ async def test_people_change_only_their_own(playground: Playground, page: aiohtt
         assert response.status == 200
     (message,) = (await get(page, f"/page/messages?user={MAYA}&channel={GENERAL}"))["messages"]
     assert (message["text"], message["edited"]["user"]) == ("two", MAYA)
+    theirs = {"channel": GENERAL, "ts": await playground.tom.say("general", "three")}
+    async with page.patch("/page/messages", json={"user": MAYA, "text": "x", **theirs}) as response:
+        assert response.status == 403
+    async with page.delete("/page/messages", json={"user": MAYA, **theirs}) as response:
+        assert response.status == 200
 
 
 async def test_messages_come_in_pages(playground: Playground, page: aiohttp.ClientSession) -> None:

@@ -7,15 +7,17 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy import select, update
 
 from bot.app import RunningBot
 from bot.playground.errors import PageError
 from bot.playground.testing import Person, Playground
 from bot.storage.askings import PRIVATE
 from bot.storage.db import Database
+from bot.storage.erasure_tables import Erasure
 from bot.storage.forgetting import forget_message
-from bot.storage.tables import Answer, AnswerState, Correction, Feedback, PreferencePair
+from bot.storage.tables import Answer, AnswerState, Correction, Feedback, Message, PreferencePair
 from bot.storage.threads import Place
 from tests.builders import answered, said
 from tests.scenarios.conftest import EngineProcess, Finished, full_disk
@@ -38,6 +40,16 @@ async def wait_for_rows(database: Database, table: type, count: int) -> list[Any
             return found
         await asyncio.sleep(0.02)
     raise AssertionError(f"only {len(found)} of {count} rows of {table.__tablename__}")
+
+
+async def wait_for_none(database: Database, table: type) -> None:
+    """Return once there are no rows of *table*."""
+    for _ in range(200):
+        async with database.read() as session:
+            if await session.scalar(select(table.id).limit(1)) is None:
+                return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{table.__tablename__} still has rows")
 
 
 async def test_a_thumb_is_stored_and_can_be_changed_and_undone(
@@ -265,3 +277,67 @@ async def test_a_vote_is_stored_when_it_is_acknowledged(
     await maya.submit_view({"correction": "Priya owns it."})
     async with rows.read() as session:
         assert list(await session.scalars(select(Correction.text))) == ["Priya owns it."]
+
+
+async def test_an_answer_that_an_admin_deletes_is_forgotten(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Its words, and what was thought of them, go with it; the question stays, and is not answered again."""
+    tom, maya = playground.tom, playground.maya
+    ts = await tom.say("general", f"{BOT} What is a code review?")
+    reply = await playground.wait_for_reply("general", ts)
+    await tom.click(reply, "feedback", "positive_button")
+    await wait_for_rows(rows, Feedback, 1)
+    await maya.delete("general", reply["ts"])
+    await wait_for_none(rows, Answer)
+
+    async with rows.read() as session:
+        assert list(await session.scalars(select(Feedback.id))) == []
+        assert [message.ts for message in await session.scalars(select(Message))] == [ts]
+        assert "answers" in set(await session.scalars(select(Erasure.row_table)))
+    again = await tom.say("general", "and how long does one take?", thread_ts=ts)
+    await playground.wait_for_reply("general", ts, after=again)
+    (answer,) = await wait_for_rows(rows, Answer, 1)
+    assert answer.messages_total == 1
+    assert [bool(one["bot_id"]) for one in playground.messages("general", ts)] == [False, False, True]
+
+
+async def test_an_answer_that_is_deleted_on_a_full_disk_is_forgotten_later(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Slack is not told that we know, and says so again."""
+    tom = playground.tom
+    ts = await tom.say("general", f"{BOT} hello")
+    reply = await playground.wait_for_reply("general", ts)
+    async with full_disk(rows, "erasures"):
+        await playground.maya.delete("general", reply["ts"])
+        await playground.wait_until(
+            lambda: [entry for entry in playground.log("event") if "retry 2" in entry["status"]], what="two refusals"
+        )
+        await wait_for_rows(rows, Answer, 1)
+    await playground.advance(70)
+    await wait_for_none(rows, Answer)
+
+
+async def test_what_we_delete_ourselves_is_not_forgotten(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
+    """Another answer needs fewer messages, so that one goes: both answers stay stored."""
+    tom, general = playground.tom, playground.channel("general")
+    ts = await tom.say("general", f"{BOT} What is a code review?")
+    reply = await playground.wait_for_reply("general", ts)
+    (answer,) = await finished()
+    client = AsyncWebClient(token=playground.options.bot_token, base_url=playground.api_url)
+    rest = (await client.chat_postMessage(channel=general, thread_ts=ts, text="the rest"))["ts"]
+    async with rows.begin() as session:
+        await session.execute(update(Answer).values(reply_ts=[reply["ts"], rest]))
+    await tom.click(reply, "regenerate")
+    answers = await finished(2)
+    heard = await playground.wait_until(
+        lambda: [one for one in playground.log("event") if "message_deleted" in str(one)], what="the deletion"
+    )
+    await playground.wait_until(lambda: heard[0]["status"] == "acked", what="its acknowledgement")
+
+    assert [one.id for one in await wait_for_rows(rows, Answer, 2)] == [one.id for one in answers]
+    assert answers[1].reply_ts == [reply["ts"]]
+    assert answer.id == answers[0].id

@@ -13,7 +13,7 @@ from bot.storage.db import Database
 from bot.storage.erasure_tables import Erasure
 from bot.storage.feedback_tables import Lesson
 from bot.storage.lessons import Taught, save_lesson, teach
-from bot.storage.tables import Audience, Correction, Message, now
+from bot.storage.tables import Answer, AnswerState, Audience, Correction, Message, now
 from bot.storage.threads import Place
 from tests.builders import answered, said
 
@@ -54,6 +54,43 @@ async def test_deleted_and_edited_messages_are_followed(database: Database) -> N
         causes = [str(cause) for cause in await session.scalars(select(Erasure.cause).order_by(Erasure.cause))]
     assert left == ["another question", "by command", "elsewhere", "same", "stays", "taught", "unreadable"]
     assert causes == ["edit", *["message"] * 5], "three messages and two answers"
+
+
+async def test_a_deleted_answer_is_found_missing(database: Database) -> None:
+    """Any of its messages, also a thread's root, which leaves a tombstone; not what we took out of it ourselves."""
+    async with Playground() as playground:
+        general = playground.channel("general")
+        client = AsyncWebClient("xoxb-playground", base_url=playground.api_url)
+
+        async def post(thread_ts: str | None = None) -> str:
+            return str((await client.chat_postMessage(channel=general, text="words", thread_ts=thread_ts))["ts"])
+
+        asked = {name: await playground.tom.say("general", name) for name in ("gone", "stays", "shorter", "unseen")}
+        carriers = {name: [await post(ts), await post(ts)] for name, ts in asked.items()}
+        shared = await post()
+        await playground.tom.say("general", "thanks", thread_ts=shared)
+        async with database.begin() as session:
+            for name, ts in asked.items():
+                message = await said(session, name, ts=ts, place=Place(TEAM, general, ts))
+                left = carriers[name][:1] if name == "shorter" else carriers[name]
+                state = AnswerState.WRITING if name == "unseen" else AnswerState.COMPLETE
+                await answered(session, message, f"answer: {name}", reply_ts=left, state=state)
+            message = await said(session, "shared", ts=shared, place=Place(TEAM, general, shared))
+            session.add(Asking(message_id=message.id, is_private=True, shared_ts=shared))
+            await answered(session, message, "answer: shared", reply_ts=[shared])
+        for name in ("gone", "shorter", "unseen"):
+            await playground.maya.delete("general", carriers[name][1])
+        await playground.maya.delete("general", shared)
+
+        changes = MissedChanges(database, Calls(client))
+        since = now() - timedelta(hours=1)
+        assert await changes.look(TEAM, bot_user_id=BOT, since=since) == 2
+        assert await changes.look(TEAM, bot_user_id=BOT, since=since) == 0
+    async with database.read() as session:
+        left = sorted(await session.scalars(select(Answer.text)))
+        questions = sorted(await session.scalars(select(Message.text)))
+    assert left == ["answer: shorter", "answer: stays", "answer: unseen"]
+    assert questions == ["gone", "shorter", "stays", "unseen"], "a shared answer takes the question along that it shows"
 
 
 async def test_what_was_taught_by_a_deleted_message_goes(database: Database) -> None:

@@ -8,17 +8,35 @@ from sqlalchemy import inspect, select, text
 from bot.conversation.draft import Draft, Question
 from bot.conversation.history import Example, Fitted
 from bot.conversation.tracing import prompt_to_keep, save_making
+from bot.storage.answers import begin_answer, update_answer
+from bot.storage.askings import save_round
 from bot.storage.contexts import load_context
 from bot.storage.correction_index import save_vectors
 from bot.storage.db import Database, Session
 from bot.storage.erasure_tables import Cause, Erasure
 from bot.storage.feedback import save_correction, save_vote
 from bot.storage.file_tables import AnswerFile, MessageFile
-from bot.storage.forgetting import change_message, forget_message
+from bot.storage.forgetting import (
+    StillWritten,
+    change_message,
+    erase_again,
+    forget_answer,
+    forget_answers,
+    forget_message,
+)
 from bot.storage.memory_tables import AnswerSource, AnswerTrace, CorrectionTerm, SourceKind, ThreadSummary
 from bot.storage.summaries import load_summary, save_summary
-from bot.storage.tables import Answer, Audience, Correction, Message, Vote
-from bot.storage.threads import Said
+from bot.storage.tables import (
+    Answer,
+    AnswerState,
+    Audience,
+    Correction,
+    Feedback,
+    Message,
+    PreferencePair,
+    Vote,
+)
+from bot.storage.threads import Said, load_history
 from bot.storage.traces import Source, save_sources, save_trace
 from tests.builders import PLACE, answered, said
 
@@ -120,6 +138,71 @@ async def test_a_deleted_message_leaves_no_word_behind(database: Database) -> No
         assert len((await session.scalars(select(AnswerSource))).all()) == 3, "that there was something may be known"
 
 
+async def test_a_deleted_answer_leaves_its_question_alone(database: Database) -> None:
+    """One of its two messages is gone: nothing of any try at it stays, nor what people thought of it."""
+    async with database.begin() as session:
+        message, _, _ = await fill(session)
+        (first,) = await session.scalars(select(Answer).where(Answer.message_id == message.id))
+        first.reply_ts = ["100.001", "100.002", "100.003"]
+        again = await answered(session, message, SECRET, replaces_id=first.id, reply_ts=["100.001", "100.002"])
+        await save_vote(session, again, user_id="U1", vote=Vote.UP)
+    async with database.begin() as session:
+        for where in (("T1", "C1", "100.003"), ("T1", "C2", "100.002"), ("T2", "C1", "100.002"), ("T1", "C1", "1.0")):
+            assert not await forget_answer(session, *where[:2], ts=where[2]), "taken out before, or another place"
+    async with database.begin() as session:
+        assert await forget_answer(session, "T1", "C1", ts="100.002")
+        assert not await forget_answer(session, "T1", "C1", ts="100.001")
+
+    assert await places_of(database, SECRET) == {
+        "messages.text",
+        "message_files.text",
+        "message_files.name",
+        "message_files.url",
+    }
+    async with database.read() as session:
+        assert list(await session.scalars(select(Answer.prompt_token_ids))) == [None, None]
+        for table in (Correction, Feedback, PreferencePair, CorrectionTerm, AnswerTrace, ThreadSummary):
+            assert (await session.scalars(select(table))).all() == []
+        written = await session.execute(select(Erasure.row_table, Erasure.scope).where(Erasure.row_table != "feedback"))
+        assert sorted(tuple(row) for row in written) == [
+            ("answers", PLACE.scope),
+            ("answers", PLACE.scope),
+            ("corrections", ""),
+            ("preference_pairs", ""),
+        ]
+        history = await load_history(session, message.thread_id, before_ts="150.000")
+    assert [(said.text, said.answer) for said in history] == [(message.text, None)]
+
+
+async def test_an_answer_is_not_gone_while_another_try_is_under_way(database: Database) -> None:
+    """Its messages may be replaced just then; of several to choose from, the one that stands counts."""
+    async with database.begin() as session:
+        message = await said(session)
+        one = await answered(session, message, "one", reply_ts=["100.001"])
+        again, _ = await begin_answer(session, message, replaces_id=one.id)
+        again.reply_ts = ["100.001"]
+    async with database.begin() as session:
+        with pytest.raises(StillWritten):
+            await forget_answer(session, "T1", "C1", ts="100.001")
+    async with database.begin() as session:
+        await update_answer(session, again.id, state=AnswerState.COMPLETE, text="two")
+        await save_round(session, [one.id, again.id])
+        await update_answer(session, again.id, reply_ts=[])
+        assert await forget_answer(session, "T1", "C1", ts="100.001")
+        assert (await session.scalars(select(Answer))).all() == []
+        assert (await session.scalars(select(Message.text))).all() == ["hello"]
+
+
+async def test_a_deleted_answer_that_a_backup_brings_back_goes_again(database: Database) -> None:
+    """With every copy of its words, as the first time."""
+    async with database.begin() as session:
+        message, _, _ = await fill(session)
+        (answer,) = await session.scalars(select(Answer.id).where(Answer.message_id == message.id))
+        assert await erase_again(session, [{"row_table": "answers", "row_id": answer}]) == 1
+        assert await load_summary(session, message.thread_id) is None
+        assert list(await session.scalars(select(Answer.prompt_token_ids))) == [None, None]
+
+
 async def test_what_is_lost_is_counted(database: Database) -> None:
     """Whoever asks why hears that the answer read something that is gone, and not what."""
     async with database.begin() as session:
@@ -187,6 +270,12 @@ async def test_what_changed_while_an_answer_was_written_is_not_kept(database: Da
         draft.examples = [Example("gone", "q", "a", 0.9)]
         assert await prompt_to_keep(session, draft) is None
         draft.examples = []
+        earlier = await answered(session, first, "what was answered", reply_ts=["100.001"])
+        draft.fitted = Fitted([], 1, 1, 3, (Said("Maya", "one", "what was answered", "100.000", first.id),))
+        assert await prompt_to_keep(session, draft) == IDS
+        await forget_answers(session, [earlier.id])
+        assert await prompt_to_keep(session, draft) is None
+        draft.fitted = Fitted([], 1, 1, 3, (Said("Maya", "one", None, "100.000", first.id),))
         await change_message(session, "T1", "C1", ts="100.000", text="another")
         assert await prompt_to_keep(session, draft) is None
         await forget_message(session, "T1", "C1", ts="100.000")

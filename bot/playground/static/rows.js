@@ -116,7 +116,7 @@ function tools(message, page, { thread }) {
     !thread && button("thread", "Reply in thread"),
     button("copy", "Copy text", () => copyMessage(message, page)),
     mine && button("edit", "Edit", () => actions.startEditing(message)),
-    mine && button("trash", "Delete", () => removeMessage(message, page)),
+    (mine || store.me.is_admin) && button("trash", "Delete", () => removeMessage(message, page)),
     h(
       "button",
       {

@@ -94,11 +94,12 @@ class Posts:
             if self._most_parts is not None and len(parts) > self._most_parts:
                 parts = await self._move_to_file(text, parts, tail)
             await self._put_all(parts, tail)
-            for surplus in self._ts[len(parts) :]:
-                await self._calls.call_if_possible("chat.delete", channel=self._target.channel_id, ts=surplus)
-            if len(self._ts) > len(parts):
+            surplus = self._ts[len(parts) :]
+            if surplus:  # what carries no answer any more may go: of what does, that means that somebody wants it gone
                 del self._ts[len(parts) :]
                 await self._on_reply(list(self._ts))
+            for ts in surplus:
+                await self._calls.call_if_possible("chat.delete", channel=self._target.channel_id, ts=ts)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             sentence = f"Slack did not take the answer ({error_code(error)})."
             raise DeliveryError(sentence, is_passing=is_passing(error)) from error

@@ -1,4 +1,4 @@
-"""What people change or delete in Slack changes or goes in our memory as well."""
+"""What people change or delete in Slack changes or goes in our memory as well, also what they delete of our own."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
+from slack_bolt.middleware.ignoring_self_events.async_ignoring_self_events import AsyncIgnoringSelfEvents
 
 from bot.slack.commands.asking import read_question
 from bot.slack.files.desk import list_files
@@ -20,7 +21,7 @@ from bot.slack.turns.newest_edits import NewestEdits
 from bot.storage import inbox
 from bot.storage.db import Database
 from bot.storage.files import drop_file, keep_files
-from bot.storage.forgetting import Changed, change_message, forget_message
+from bot.storage.forgetting import Changed, change_message, forget_answer, forget_message
 
 CHANGED = "changed"  # in Bolt's context: a stored message that says something else now, and its answer
 
@@ -29,32 +30,36 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Change:
-    """A message that is no longer what it was; *message* is None when it is gone."""
+    """A message that is no longer what it was; *message* is None when it is gone.
+
+    *is_apps*: an app had said it, perhaps we ourselves, or Slack does not tell who.
+    """
 
     channel_id: str
     ts: str
     message: Mapping[str, Any] | None
+    is_apps: bool = False
 
 
 def hear_change(event: Mapping[str, Any]) -> Change | None:
-    """Read an event; None when no person's words changed.
+    """Read an event; None when no person's words changed, and nothing of an app is gone.
 
     Slack turns a deleted message that has replies into a tombstone, and calls it changed when a link unfurls.
     """
     known = event.get("previous_message")
     before = known if isinstance(known, dict) else {}  # Slack's own examples have none
     channel_id, kind = event.get("channel"), event.get("subtype")
-    if not isinstance(channel_id, str) or before.get("bot_id"):
+    if not isinstance(channel_id, str):
         return None
-    message = event.get("message")
+    message, is_apps = event.get("message"), not before or bool(before.get("bot_id"))
     if kind == "message_deleted":
         ts = event.get("deleted_ts") or before.get("ts")
-        return Change(channel_id, str(ts), None) if ts else None
+        return Change(channel_id, str(ts), None, is_apps) if ts else None
     if kind != "message_changed" or not isinstance(message, dict) or message.get("bot_id"):
         return None
     if message.get("subtype") == "tombstone":
-        return Change(channel_id, str(before.get("ts") or message.get("ts")), None)
-    if _is_same(before, message):
+        return Change(channel_id, str(before.get("ts") or message.get("ts")), None, is_apps)
+    if before.get("bot_id") or _is_same(before, message):
         return None
     if not message.get("edited") and event.get("event_ts"):
         message = {**message, "edited": {"ts": str(event["event_ts"])}}
@@ -133,6 +138,17 @@ class Changes:
         async with self._database.begin() as session:
             await inbox.drop_waiting(session, team_id, change.channel_id, ts=change.ts)
             await forget_message(session, team_id, change.channel_id, ts=change.ts)
+            if change.is_apps:
+                await forget_answer(session, team_id, change.channel_id, ts=change.ts)
+
+
+class OthersEvents(AsyncIgnoringSelfEvents):
+    """Bolt's own filter of what the bot itself does; a deletion of its words is heard, for others can do that too."""
+
+    @classmethod
+    def _is_self_event(cls, *who: Any) -> bool:
+        event = who[-1].get("event") or {}
+        return event.get("subtype") != "message_deleted" and bool(super()._is_self_event(*who))
 
 
 def register_changes(app: AsyncApp, changes: Changes) -> None:

@@ -1,4 +1,4 @@
-"""What people edited or deleted while nobody heard it: what is stored of late is compared with what Slack still has."""
+"""What people edited or deleted while nobody heard it, also of ours: what is stored is compared with what Slack has."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,8 +11,9 @@ from bot.slack.commands.asking import read_question
 from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
 from bot.storage import inbox
+from bot.storage.answers import list_carriers
 from bot.storage.db import Database
-from bot.storage.forgetting import change_message, forget_message
+from bot.storage.forgetting import StillWritten, change_message, forget_answer, forget_message
 from bot.storage.lessons import list_lessons
 from bot.storage.threads import Place, list_said
 
@@ -33,13 +34,18 @@ class MissedChanges:
         async with self._database.read() as session:
             stored = await list_said(session, team_id, since=since, most=MOST_MESSAGES)
             taught = await list_lessons(session, team_id, since=since, most=MOST_MESSAGES)
+            carriers = await list_carriers(session, team_id, since=since, most=MOST_MESSAGES)
         for channel_id, ts in taught:  # by its own ts Slack tells of a message wherever it stands
             stored.setdefault(Place(team_id, channel_id, ts), [ts])
         count = 0
-        for place, stamps in stored.items():
+        for place in {**stored, **carriers}:
             there = await self._read(place)
-            for ts in stamps if there is not None else ():
-                count += await self._follow(place, ts, (there or {}).get(ts), bot_user_id=bot_user_id)
+            if there is None:
+                continue
+            for ts in stored.get(place, ()):
+                count += await self._follow(place, ts, there.get(ts), bot_user_id=bot_user_id)
+            for ts in carriers.get(place, ()):
+                count += _is_gone(there.get(ts)) and await self._forget_answer(place, ts)
         return count
 
     async def _read(self, place: Place) -> Mapping[str, Mapping[str, Any]] | None:
@@ -62,7 +68,7 @@ class MissedChanges:
             cursor = {"cursor": after}
 
     async def _follow(self, place: Place, ts: str, message: Mapping[str, Any] | None, *, bot_user_id: str) -> bool:
-        if message is None or message.get("subtype") == "tombstone":
+        if message is None or _is_gone(message):
             async with self._database.begin() as session:
                 await inbox.drop_waiting(session, place.team_id, place.channel_id, ts=ts)
                 await forget_message(session, place.team_id, place.channel_id, ts=ts)
@@ -75,3 +81,14 @@ class MissedChanges:
             await inbox.replace_waiting(session, place.team_id, place.channel_id, ts=ts, message=dict(message))
             changed = await change_message(session, place.team_id, place.channel_id, ts=ts, text=text)
         return changed is not None
+
+    async def _forget_answer(self, place: Place, ts: str) -> bool:
+        try:
+            async with self._database.begin() as session:
+                return await forget_answer(session, place.team_id, place.channel_id, ts=ts)
+        except StillWritten:  # what carries it is made anew
+            return False
+
+
+def _is_gone(message: Mapping[str, Any] | None) -> bool:
+    return message is None or message.get("subtype") == "tombstone"

@@ -205,9 +205,9 @@ class ReviewDesk:
 
     async def handle_reject(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Let nothing be learned from the correction."""
-        await ack()
         correction_id = str(action["value"])
         note = await self._decide(correction_id, ReviewState.REJECTED, body)
+        await ack()
         await self._show_next(body, correction_id, note)
 
     async def handle_next(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:

@@ -23,6 +23,11 @@ def _(text: str) -> str:
     return _catalogue(_spoken.get()).gettext(text)
 
 
+def N_(text: str) -> str:  # noqa: N802 - gettext's own name for it
+    """Return *text* as it stands, in English: it is found here for the catalogues, and looked up where it is shown."""
+    return text
+
+
 def spoken() -> str:
     """Return the code of the language that is spoken."""
     return _spoken.get()

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from bot.errors import LearningError
-from bot.language import _
+from bot.language import N_, _
 from bot.learning.figures import Decision, Verdict
 from bot.storage.adapters import adapter_in, find_adapter, move_adapter, newest_of_channel
 from bot.storage.channels import channel_audiences, own_channels, wants_own
@@ -46,7 +46,7 @@ async def give_up_own(session: Session, channel_id: str, *, by: str) -> None:
     for state in (AdapterState.ACTIVE, AdapterState.WAITING):
         adapter = await adapter_in(session, state, channel_id=channel_id)
         if adapter is not None:
-            reason = "Its channel does without an adapter of its own."
+            reason = N_("Its channel does without an adapter of its own.")
             await move_adapter(session, adapter, AdapterState.RETIRED, by=by, reasons=[reason])
 
 
@@ -80,5 +80,5 @@ def go_to_all(verdict: Verdict) -> Verdict:
     """Return what the gate's decision means for a channel's own adapter: it asked for one, so no part goes first."""
     if verdict.decision is Decision.REJECT:
         return verdict
-    note = "The channel asked for an adapter of its own: all its people get it at once, and it is watched."
+    note = N_("The channel asked for an adapter of its own: all its people get it at once, and it is watched.")
     return Verdict(Decision.PROMOTE, (*verdict.reasons[:-1], note))  # the last one says who gets it first

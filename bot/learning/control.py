@@ -10,7 +10,7 @@ from typing import Any
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions
 from bot.errors import EngineError, LearningError
-from bot.language import _
+from bot.language import N_, _
 from bot.learning.channels import ask_for_own, check_wants_own, give_up_own, new_since
 from bot.learning.config import LearningConfig
 from bot.learning.data.export import Format, Survey, export_dataset, survey
@@ -98,7 +98,8 @@ class Learning:
             points=counted.points,
             points_needed=counted.points_needed,
             last_run_id=last.id if last else None,
-            last_outcome=f"{last.reason or last.state} {last.mend}".rstrip() if last else "",
+            last_outcome=(last.reason or str(last.state)) if last else "",
+            last_mend=last.mend if last else "",
             last_ended_at=last.finished_at if last else None,
             agreed=len(agreed) if self._config.policy.needs_consent else None,
             channels=channels,
@@ -209,7 +210,7 @@ class Learning:
 
     async def promote(self, name: str, *, by: str) -> str:
         """Serve an adapter to everybody, or to its channel, from the next question on; return what it replaced."""
-        return await self._rollout.promote(name, by=by, reasons=["Somebody decided so."])
+        return await self._rollout.promote(name, by=by, reasons=[N_("Somebody decided so.")])
 
     async def rollback(self, *, by: str, reason: str = "", name: str = "") -> tuple[str, str]:
         """Take back the canary, or else the active adapter, or just the one called *name* if it is served.
@@ -220,11 +221,11 @@ class Learning:
         first, _blank, rest = reason.strip().partition(" ")
         if not name and (first.lower().startswith(PREFIX) or reason.strip().isdecimal()):
             name, reason = first, rest
-        return await self._rollout.roll_back(by=by, reasons=[reason[:500] or "Somebody decided so."], name=name)
+        return await self._rollout.roll_back(by=by, reasons=[reason[:500] or N_("Somebody decided so.")], name=name)
 
     async def veto(self, name: str, *, by: str, reason: str = "") -> None:
         """Take out an adapter that waits for objections, or a canary, before everybody gets it."""
-        await self._rollout.veto(name, by=by, reason=reason[:500] or "Somebody objected.")
+        await self._rollout.veto(name, by=by, reason=reason[:500] or N_("Somebody objected."))
 
     async def compare(
         self, question: str, names: Sequence[str] = (), *, channel_id: str = ""

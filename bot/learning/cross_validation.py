@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bot.errors import LearningError
+from bot.language import N_
+from bot.learning import sentences
 from bot.learning.examples import Example, Split, read_examples, write_examples
 from bot.learning.figures import Figure, Role
 from bot.learning.judging.folding import Folds, find_lack, needs_folds, split_folds
@@ -73,8 +75,8 @@ async def _try(
         reason = str(error)
     except Exception as error:
         log.exception("learning: the cross-validation of %s met what nobody foresaw", folder)
-        reason = f"something nobody foresaw ended it ({type(error).__name__}): see the bot's log."
-    return CrossValidation(sentence=f"Cross-validation was left out: {reason}")
+        reason = sentences.FOLDS_FAULT.format(error=type(error).__name__)
+    return CrossValidation(sentence=sentences.FOLDS_LEFT_OUT.format(reason=reason))
 
 
 async def _pass_folds(
@@ -87,16 +89,16 @@ async def _pass_folds(
         if Outcome.read(place) is None:
             check_time(plan, outcome, folds=folds.count - number)
             await asyncio.to_thread(_fill, place, folder, own, list(folds.rows(examples, number)))
-        ended = await train(place, f"fold {number + 1} of {folds.count}: ")
+        ended = await train(place, sentences.IN_FOLD.format(number=number + 1, all=folds.count, phase=""))
         if not ended.is_done:
             raise LearningError(ended.reason)
         if ended.ended_by == "deadline":
-            raise LearningError(f"the time for training was over in fold {number + 1} of {folds.count}.")
+            raise LearningError(sentences.TIME_OVER_IN_FOLD.format(fold=number + 1, folds=folds.count))
         judged += await asyncio.to_thread(_read_judged, place)
         energy += ended.energy_kwh or 0.0
     figures = pool(judged, folds=folds.count, seed=plan.seed)
     if not figures:
-        raise LearningError("the folds' adapters tell no answers apart: they learned too little from so few.")
+        raise LearningError(N_("the folds' adapters tell no answers apart: they learned too little from so few."))
     return CrossValidation(sentence=say_pooled(figures), figures=figures, energy_kwh=energy)
 
 
@@ -104,10 +106,7 @@ def check_time(plan: Plan, outcome: Outcome, *, folds: int) -> None:
     """Raise *LearningError* where the time for training does not suffice for so many folds more."""
     needed, left = folds * outcome.seconds, plan.deadline - time.time()
     if plan.deadline and left < needed:
-        raise LearningError(
-            f"it would take about {needed / 60:.0f} minutes more, and {max(0.0, left) / 60:.0f} are left of the time "
-            "for training (TRAINING_WINDOW, TRAINING_MAX_MINUTES)."
-        )
+        raise LearningError(sentences.TIME_TOO_SHORT.format(needed=needed / 60, left=max(0.0, left) / 60))
 
 
 def _fill(place: Path, folder: Path, plan: Plan, rows: Sequence[Example]) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot.errors import EngineError, LearningError
+from bot.language import N_
 from bot.learning.absence import read_manifests
 from bot.learning.forgetting import BECAUSE, KEPT_FILES, scrub_report, taint
 from bot.learning.tidying import WITH_ADAPTER, empty_folder
@@ -25,8 +26,8 @@ from bot.storage.tables import now
 from bot.storage.threads import SUMMARY
 
 BY = "the clock"
-CANCELLED = "Words that it learns from were deleted or changed while it ran."
-UNWILLING = "Somebody or a channel that it learns from said no to that while it ran."
+CANCELLED = N_("Words that it learns from were deleted or changed while it ran.")
+UNWILLING = N_("Somebody or a channel that it learns from said no to that while it ran.")
 OVERLAP = timedelta(minutes=5)  # what was written down while it looked last, and committed only then
 
 log = logging.getLogger(__name__)

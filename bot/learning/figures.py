@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
 
+from bot.language import _
+
 
 class Role(StrEnum):
     """What a figure can do: show the benefit that was declared, guard against harm, block outright, or only inform.
@@ -57,7 +59,7 @@ def say_value(figure: Figure, value: float) -> str:
 
 def say_change(figure: Figure, change: float) -> str:
     """Return a difference as people read it: points of a share, or a signed number without its unit."""
-    return f"{100 * change:+.0f} points" if figure.unit == "share" else f"{change:+.3g}"
+    return _("{points:+.0f} points").format(points=100 * change) if figure.unit == "share" else f"{change:+.3g}"
 
 
 @dataclass(frozen=True, slots=True)

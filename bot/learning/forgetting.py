@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.language import N_
 from bot.learning.rollout.loading import take_back
 from bot.learning.tidying import empty_folder
 from bot.storage import adapters as store
@@ -19,8 +20,8 @@ from bot.storage.person_data import forget_person, list_corrections, list_runs
 from bot.storage.runs import end_run, open_run
 
 KEPT_FILES = {"curves.png", "data.png", "data.json", "outcome.json", "plan.json"}  # pictures and numbers, no text
-CANCELLED = "Somebody was forgotten while it ran."
-BECAUSE = "It learned from words that were deleted since."
+CANCELLED = N_("Somebody was forgotten while it ran.")
+BECAUSE = N_("It learned from words that were deleted since.")
 
 log = logging.getLogger(__name__)
 

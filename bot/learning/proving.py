@@ -8,7 +8,9 @@ from pathlib import Path
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
 from bot.engine.files.gguf_header import read_header
-from bot.errors import EngineBusy, EngineError, EngineUnavailable, LearningError, UnknownModel
+from bot.errors import EngineBusy, EngineError, EngineUnavailable, UnknownModel
+from bot.language import N_
+from bot.learning import sentences
 from bot.learning.examples import Example, Split
 from bot.learning.plan import ADAPTER, ADAPTER_SCORES, BASE_SCORES, PROOF_TEXTS, Outcome, Plan, write_json
 from bot.learning.proof.parity import Check, Measured, judge_adapter, judge_base, judge_trace
@@ -59,12 +61,13 @@ async def prove(
     except (EngineUnavailable, EngineBusy, UnknownModel):
         raise  # an engine that is replaced says nothing about the adapter
     except EngineError as error:
-        return [*checks, Check("P4 trial", holds=False, sentence=f"The engine refuses the adapter: {error}")]
-    checks.append(Check("P4 trial", holds=True, sentence="The engine computed with it in a process of its own first."))
+        return [*checks, Check("P4 trial", holds=False, sentence=sentences.ENGINE_REFUSES.format(error=error))]
+    tried = N_("The engine computed with it in a process of its own first.")
+    checks.append(Check("P4 trial", holds=True, sentence=tried))
     checks += judge_adapter(Measured(trial.before, trained_base, trial.adapted, trained))
     trace = judge_trace(trial.before, trial.after)
     if not trace.holds and not is_quiet:
-        sentence = "Others' answers were under way in every trial, so the base could not be compared bit by bit."
+        sentence = N_("Others' answers were under way in every trial, so the base could not be compared bit by bit.")
         trace = Check("P6 trace", holds=True, sentence=sentence)
     return [*checks, trace]
 
@@ -100,8 +103,3 @@ async def _was_busy(is_busy: Callable[[], bool]) -> bool:
     while not is_busy():  # noqa: ASYNC110 - a question, not an event
         await asyncio.sleep(LOOK_S / 10)
     return True
-
-
-def say_failures(checks: Iterable[Check]) -> LearningError:
-    """Return the error that names every proof that does not hold."""
-    return LearningError(" ".join(check.sentence for check in checks if not check.holds))

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.engine.types import ModelInfo
+from bot.language import N_
+from bot.learning import sentences
 from bot.learning.atomic import replacing
 from bot.learning.cross_validation import CrossValidation
 from bot.learning.data.report import DataReport
@@ -20,9 +22,9 @@ from bot.storage.tables import now
 
 CURVES, DATA_PICTURE, PAGE = "curves.png", "data.png", "report.html"
 SAID = {
-    Decision.PROMOTE: "The new adapter is better and answers everybody from now on.",
-    Decision.CANARY: "The new adapter is better on what it was tested on; some people get it first.",
-    Decision.REJECT: "The new adapter was not good enough and is not used. Nothing has changed.",
+    Decision.PROMOTE: N_("The new adapter is better and answers everybody from now on."),
+    Decision.CANARY: N_("The new adapter is better on what it was tested on; some people get it first."),
+    Decision.REJECT: N_("The new adapter was not good enough and is not used. Nothing has changed."),
 }
 
 
@@ -85,16 +87,15 @@ def build_report(run_id: int, step: Step, *, price_per_kwh: float) -> RunReport:
 def say_outcome(step: Step) -> str:
     """Say in a sentence what became of a run."""
     if step.verdict is None:
-        return "A dry run: this is what would be learned from."
+        return N_("A dry run: this is what would be learned from.")
     is_better = step.verdict.decision is not Decision.REJECT
     if step.shadow_answers and is_better:
-        first = f"it answers {step.shadow_answers} questions in shadow first, for nobody to see"
-        return f"The new adapter is better; {first}, and is served then unless it fails or somebody objects."
+        return sentences.BETTER_IN_SHADOW.format(count=step.shadow_answers)
     if step.waits and is_better:
         minutes = round(step.waits.total_seconds() / 60)
-        return f"The new adapter is better; it is served in {minutes} minutes unless somebody objects."
+        return sentences.BETTER_AND_WAITS.format(minutes=minutes)
     if step.channel_id and step.verdict.decision is Decision.PROMOTE:
-        return "The channel's new adapter is better and answers everybody there from now on."
+        return N_("The channel's new adapter is better and answers everybody there from now on.")
     return SAID[step.verdict.decision]
 
 
@@ -107,7 +108,7 @@ def say_price(energy_kwh: float | None, price_per_kwh: float) -> str:
     """Say what the energy cost, where both are known."""
     if energy_kwh is None or not price_per_kwh:
         return ""
-    return f"{energy_kwh * price_per_kwh:.2g} (at {price_per_kwh:g} a kWh)"
+    return sentences.PRICE.format(price=energy_kwh * price_per_kwh, each=price_per_kwh)
 
 
 def write_page(folder: Path, report: RunReport) -> RunReport:

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import DeliveryError, EngineBusy, EngineError, EngineUnavailable, LearningError, UnknownModel
+from bot.language import N_
+from bot.learning import sentences
 from bot.learning.config import BY_CLOCK
 from bot.learning.data.points import NotEnoughSignal
 from bot.learning.figures import RunReport
@@ -34,7 +36,7 @@ LEASE, LEASE_S, RENEW_S = "learning", 60.0, 15.0
 LOOK_S, PAUSE_S = 1.0, 30.0
 TRIES = 3  # of a run that ends in something that may pass
 OLD_NEWS = timedelta(days=3)  # what ended before is told to nobody any more
-CANCELLED, LOST = "It was cancelled.", "lost"
+CANCELLED, LOST = N_("It was cancelled."), "lost"
 
 log = logging.getLogger(__name__)
 Hear = Callable[[RunReport], Awaitable[None]]
@@ -192,7 +194,7 @@ class Runner:
         except NotEnoughSignal as error:
             await self._end(run_id, RunState.CANCELLED, str(error))
         except (EngineUnavailable, EngineBusy, UnknownModel) as error:  # it was replaced, and learns of adapters soon
-            mend = "Look why the engine stopped (its lines are in the bot's log), then start a run again."
+            mend = N_("Look why the engine stopped (its lines are in the bot's log), then start a run again.")
             await self._try_again(run_id, str(error), mend)
         except (LearningError, EngineError) as error:
             await self._end(run_id, RunState.FAILED, str(error))
@@ -200,8 +202,8 @@ class Runner:
             await self._end(run_id, RunState.FAILED, *explain_os_error(error))
         except Exception as error:
             log.exception("learning: run %d met what nobody foresaw", run_id)
-            reason = f"Something nobody foresaw ({type(error).__name__}) ended it again and again."
-            await self._try_again(run_id, reason, "The bot's log says where; start a run again.")
+            reason = sentences.NOT_FORESEEN.format(error=type(error).__name__)
+            await self._try_again(run_id, reason, N_("The bot's log says where; start a run again."))
         finally:
             self._work = None
 
@@ -256,8 +258,8 @@ def explain_os_error(error: OSError) -> tuple[str, str]:
     """Return what the system refused, and the mend."""
     place: Any = error.filename or "A file of the run"
     mends = {
-        errno.ENOENT: "Put it back, or see what removes it, then start a run again.",
-        errno.ENOMEM: "Free memory, then start a run again.",
+        errno.ENOENT: N_("Put it back, or see what removes it, then start a run again."),
+        errno.ENOMEM: N_("Free memory, then start a run again."),
     }
-    mend = mends.get(error.errno or 0, "Make room or give the bot the right to write there, then start a run again.")
-    return f"{place}: {error.strerror or type(error).__name__}.", mend
+    usual = N_("Make room or give the bot the right to write there, then start a run again.")
+    return f"{place}: {error.strerror or type(error).__name__}.", mends.get(error.errno or 0, usual)

@@ -21,6 +21,8 @@ from bot.engine.files.checksum import hash_model
 from bot.engine.machine.hardware import count_usable_cores
 from bot.engine.types import ModelInfo
 from bot.errors import LearningError
+from bot.language import N_
+from bot.learning import sentences
 from bot.learning.channels import check_wants_own, go_to_all
 from bot.learning.config import LearningConfig
 from bot.learning.cross_validation import cross_validate, drop_folds
@@ -35,7 +37,7 @@ from bot.learning.judging.gate import decide, declare
 from bot.learning.mixture import Mixture, check_mixture, mix_with_everybodys, read_shared
 from bot.learning.noting import Note
 from bot.learning.plan import ADAPTER, EXAMPLES, Outcome, Plan, Progress
-from bot.learning.proving import SERVED_BASE, prepare_proof, prove, say_failures
+from bot.learning.proving import SERVED_BASE, prepare_proof, prove
 from bot.learning.reporting import Step, build_report, read_run_report, row_of, write_page
 from bot.learning.rollout.loading import PREFIX
 from bot.learning.rollout.serving import Rollout
@@ -116,10 +118,8 @@ class Steps:
             run = await session.get_one(Run, run_id)
             run.started_at = run.started_at or now()
             if run.base_sha256 and run.base_sha256 != base.sha256:
-                raise LearningError(
-                    f"Another model is served now ({base.id}, {str(base.sha256)[:12]}) than when this run began "
-                    f"({run.base_sha256[:12]}), and nothing can go over from one to the other: start a new run."
-                )
+                now_hash, then_hash = str(base.sha256)[:12], run.base_sha256[:12]
+                raise LearningError(sentences.OTHER_MODEL.format(now=base.id, now_hash=now_hash, then_hash=then_hash))
             await check_wants_own(session, run.channel_id)
             run.base_sha256 = base.sha256 or ""
             return run
@@ -139,7 +139,7 @@ class Steps:
             await asyncio.sleep(HOLD_S)
         async with self._database.begin() as session:
             if (await session.get_one(Run, run_id)).state in ENDED:
-                raise LearningError("The run was ended by somebody.")
+                raise LearningError(N_("The run was ended by somebody."))
             await check_none_erased(session, run_id)
             await store.update_run(session, run_id, state=state, progress={})
 
@@ -194,7 +194,8 @@ class Steps:
         queued_at = run.created_at if run.channel_id else None
         until = self._config.deadline(step.started_at, trigger=run.trigger, queued_at=queued_at)
         if run.channel_id and until <= time.time():
-            raise LearningError("The night was over before this channel's turn came; the next one tries again.")
+            over = N_("The night was over before this channel's turn came; the next one tries again.")
+            raise LearningError(over)
         return until
 
     async def drop_folds(self, run_id: int) -> None:
@@ -220,7 +221,8 @@ class Steps:
         if adapter.mixed_with:
             step.proofs.append(await asyncio.to_thread(check_mixture, adapter, outcome))
         if not all(check.holds for check in step.proofs):
-            step.verdict = Verdict(Decision.REJECT, (str(say_failures(step.proofs)),))
+            failed = tuple(check.sentence for check in step.proofs if not check.holds)
+            step.verdict = Verdict(Decision.REJECT, failed)
             await self._report(run_id, step)
             return
         await self._enter(run_id, RunState.JUDGING)

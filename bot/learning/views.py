@@ -27,6 +27,7 @@ class LearningStatus:
     points_needed: float = 0.0
     last_run_id: int | None = None
     last_outcome: str = ""
+    last_mend: str = ""  # what can be done where it failed
     last_ended_at: datetime | None = None
     agreed: int | None = None  # how many channels an admin has turned on; None: that is not needed here
     channels: Mapping[str, str] = field(default_factory=dict)  # that want their own, with what answers there now
@@ -61,7 +62,7 @@ class Why:
     is_chosen: bool = False  # whoever asked chose that this answers them
     run_id: int | None = None
     run_finished_at: datetime | None = None
-    learned_from: tuple[str, ...] = ()  # what the adapter's run learned from, counts in words
+    learned_from: Mapping[str, int] = field(default_factory=dict)  # what the adapter's run learned from
     prompt_name: str = ""
     prompt_version: str = ""
     other_prompts: tuple[tuple[str, str], ...] = ()  # that told of corrections and summaries, with their versions

@@ -28,7 +28,7 @@ async def explain(session: Session, answer_id: str) -> Why | None:
         is_chosen=trace.is_chosen if trace else False,
         run_id=run.id if run is not None else None,
         run_finished_at=run.finished_at if run is not None else None,
-        learned_from=tuple(f"{count} {what}" for what, count in report_of(run).learned_from.items()) if run else (),
+        learned_from=report_of(run).learned_from if run else {},
         prompt_name=answer.prompt_name,
         prompt_version=answer.prompt_version,
         other_prompts=tuple((str(name), str(version)) for name, version in trace.prompts.items()) if trace else (),

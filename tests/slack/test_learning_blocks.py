@@ -233,7 +233,7 @@ def test_an_explanation_fits(text: str) -> None:
         adapter="run-7",
         run_id=7,
         run_finished_at=NOON,
-        learned_from=(text,) * 20,
+        learned_from={f"{text}{number}": number for number in range(20)},
         prompt_name="system",
         prompt_version=text,
         sampling=text,

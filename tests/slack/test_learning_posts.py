@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.learning.rollout.evidence import find_breach
 from bot.learning.rollout.watch import Event
 from bot.playground.testing import Playground
 from bot.slack.calls import Calls
@@ -111,8 +112,12 @@ async def test_news_are_told_in_the_language_of_whoever_reads_them(
         await save_preferences(session, "U0TOM", language="zh")
     speech = Speech(database, Directory(calls))
     news = LearningNews(database, calls, speech, channel_id="", admins=["U0TOM"])
-    event = Event("apprentice-2", is_rollback=True, reasons=("Too many 👎.",), channel_id="C0GENERAL")
+    reasons = (find_breach([True] * 4), "Too many 👎.")  # the second is an older version's, and stays as it is
+    event = Event("apprentice-2", is_rollback=True, reasons=reasons, channel_id="C0GENERAL")
     await news.tell(event)
 
-    assert "我在 <#C0GENERAL> 里撤回了 `apprentice-2`" in playground.messages(playground.tom.dm)[-1]["text"]
-    assert "I took `apprentice-2` back in <#C0GENERAL>" in playground.messages("general")[-1]["text"]
+    own, everybodys = playground.messages(playground.tom.dm)[-1]["text"], playground.messages("general")[-1]["text"]
+    assert "我在 <#C0GENERAL> 里撤回了 `apprentice-2`" in own
+    assert "它最近有 4 个回答失败、为空或陷入循环，共 4 个。 Too many 👎." in own
+    assert "I took `apprentice-2` back in <#C0GENERAL>" in everybodys
+    assert "4 of its last 4 answers failed" in everybodys

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 
+from bot.language import N_
 from bot.learning.data.caps import keep_within
 from bot.learning.data.eligibility import find_bar
 from bot.learning.data.policy import DataPolicy, Points
@@ -13,15 +14,15 @@ from bot.learning.examples import Source
 from bot.storage.choices import OptedOut
 from bot.storage.signals import CORRECTIONS, PAIRS, Signal
 
-NEWER = "the same person corrected the same question again later"
-DISAGREED = "others corrected the same question differently"
-LIKED_ANYWAY = "more people liked the answer than corrected it"
-EVEN = "as many liked the answer as disliked it"
-OUTVOTED = "more people thought the opposite"
-SAID = "what people did after an answer of which somebody said what they think"
-CORRECTED = "a vote on an answer that was corrected"
-ONE_PERSON = "one person gave more than one person may"
-ONE_CHANNEL = "one channel gave more than one channel may"
+NEWER = N_("the same person corrected the same question again later")
+DISAGREED = N_("others corrected the same question differently")
+LIKED_ANYWAY = N_("more people liked the answer than corrected it")
+EVEN = N_("as many liked the answer as disliked it")
+OUTVOTED = N_("more people thought the opposite")
+SAID = N_("what people did after an answer of which somebody said what they think")
+CORRECTED = N_("a vote on an answer that was corrected")
+ONE_PERSON = N_("one person gave more than one person may")
+ONE_CHANNEL = N_("one channel gave more than one channel may")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from bot.language import N_
 from bot.learning.data.chat_tokens import ChatMessage
 from bot.learning.data.choosing import Chosen
 from bot.learning.data.eligibility import find_bar_in_prompt
@@ -19,10 +20,10 @@ from bot.storage.tables import Audience
 
 System = Callable[[date], str]
 Row = tuple[str, str, str]  # table, id, and the person whose row it is
-GONE = "its message was deleted while the data set was made"
-PRIVATE_ANSWER = "what would be learned has a secret or personal data in it"
-NOT_CLEAN = "something that looks like a secret stayed after all was replaced"
-SAME = "the correction says what the answer said"
+GONE = N_("its message was deleted while the data set was made")
+PRIVATE_ANSWER = N_("what would be learned has a secret or personal data in it")
+NOT_CLEAN = N_("something that looks like a secret stayed after all was replaced")
+SAME = N_("the correction says what the answer said")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

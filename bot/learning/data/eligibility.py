@@ -2,21 +2,22 @@
 
 from collections.abc import Collection
 
+from bot.language import N_
 from bot.learning.data.policy import DataPolicy
 from bot.storage.choices import OptedOut
 from bot.storage.signals import CORRECTIONS, Signal
 from bot.storage.tables import Audience
 
-SHARED_PLACE = "said in a channel that is shared with another organisation"
-OTHER_CHANNEL = "said in another channel"
-NOT_AGREED = "said in a channel that no admin has turned on"
-OWN_CHANNEL = "said in a private channel that has an adapter of its own"
-NOT_PUBLIC = "said where not everybody could read it"
-UNWILLING = "somebody in it does not want to be learned from"
-UNWILLING_CHANNEL = "its channel does not want to be learned from"
-HELPED = "a vote on an answer for which a correction was looked up"
-OUTDATED = "its question was made another one afterwards"
-UNFINISHED = "the answer failed, was stopped or was cut off"
+SHARED_PLACE = N_("said in a channel that is shared with another organisation")
+OTHER_CHANNEL = N_("said in another channel")
+NOT_AGREED = N_("said in a channel that no admin has turned on")
+OWN_CHANNEL = N_("said in a private channel that has an adapter of its own")
+NOT_PUBLIC = N_("said where not everybody could read it")
+UNWILLING = N_("somebody in it does not want to be learned from")
+UNWILLING_CHANNEL = N_("its channel does not want to be learned from")
+HELPED = N_("a vote on an answer for which a correction was looked up")
+OUTDATED = N_("its question was made another one afterwards")
+UNFINISHED = N_("the answer failed, was stopped or was cut off")
 
 
 def is_for_all(signal: Signal) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from bot.language import N_
 from bot.learning.data.choosing import Choice, Chosen, choose
 from bot.learning.data.drafts import Desk, Draft, Shelf, System, write_draft
 from bot.learning.data.duplicates import Likeness
@@ -22,7 +23,7 @@ from bot.storage.reviews import load_reviews
 from bot.storage.signals import CORRECTIONS, count_people, stream_corrections, stream_pairs, stream_signs, stream_votes
 
 LOT = 200
-REPEATED = "nearly the same as another that is newer"
+REPEATED = N_("nearly the same as another that is newer")
 Say = Callable[[str, int, int], None]
 
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from math import ceil
 
 from bot.errors import LearningError
+from bot.language import N_
+from bot.learning import sentences
 from bot.learning.data.policy import DataPolicy
 from bot.storage.choices import load_opted_out
 from bot.storage.db import Database
@@ -67,8 +69,10 @@ async def count_points(database: Database, *, policy: DataPolicy, since: datetim
 
 def _where(policy: DataPolicy) -> str:
     if policy.only_channel:
-        return "in that channel"
-    return "in public channels that an admin turned on" if policy.needs_consent else "where everybody can read them"
+        return N_("in that channel")
+    if policy.needs_consent:
+        return N_("in public channels that an admin turned on")
+    return N_("where everybody can read them")
 
 
 def show(points: float) -> str:
@@ -85,23 +89,22 @@ def check_enough(
         lack = needed - points
         corrections, votes = ceil(lack / worth.correction), ceil(lack / worth.vote)
         raise NotEnoughSignal(
-            f"not enough signal yet: {show(points)} of {show(needed)}. {corrections} more corrections or {votes} more "
-            f"votes would do, {_where(policy)}.",
+            sentences.NOT_ENOUGH.format(
+                points=show(points), needed=show(needed), corrections=corrections, votes=votes, place=_where(policy)
+            ),
             points=points,
             needed=needed,
         )
     people_needed = min(policy.least_people, people_used)
     if people < people_needed:
         raise NotEnoughSignal(
-            f"not enough signal yet: {people} of {people_needed} people. What all get must not come from fewer: "
-            "somebody else has to vote or correct too.",
+            sentences.NOT_ENOUGH_PEOPLE.format(people=people, needed=people_needed),
             points=points,
             needed=needed,
         )
     if not likes and not others:
         raise NotEnoughSignal(
-            f"not enough signal yet: all {dislikes} votes are 👎, and nothing says what would be right. Correct some "
-            "answers, or like the good ones.",
+            sentences.ONLY_DISLIKED.format(votes=dislikes),
             points=points,
             needed=needed,
         )

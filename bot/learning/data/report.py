@@ -6,21 +6,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bot.language import N_
 from bot.learning.atomic import replacing
 from bot.learning.data.points import show
 from bot.learning.plan import DATA_REPORT, write_json
 
 CARD, MANIFEST, PICTURE = "card.md", "manifest.jsonl", "data.png"
 SOURCE_WORDS = {
-    "correction": "corrected answers",
-    "phrasing": "corrected questions in other words",
-    "liked": "answers that were liked",
-    "disliked": "answers that were disliked",
-    "implicit": "answers after which somebody stopped, asked again or answered instead",
-    "regenerated": "answers preferred to the one before",
-    "compared": "answers preferred side by side",
-    "rehearsal": "the model's own answers, so that old skills stay",
-    "canary": "invented secrets, to measure what is remembered",
+    "correction": N_("corrected answers"),
+    "phrasing": N_("corrected questions in other words"),
+    "liked": N_("answers that were liked"),
+    "disliked": N_("answers that were disliked"),
+    "implicit": N_("answers after which somebody stopped, asked again or answered instead"),
+    "regenerated": N_("answers preferred to the one before"),
+    "compared": N_("answers preferred side by side"),
+    "rehearsal": N_("the model's own answers, so that old skills stay"),
+    "canary": N_("invented secrets, to measure what is remembered"),
 }
 PROMISE = (
     "Only messages to the assistant, its own answers, and votes and corrections are in it (with IMPLICIT_FEEDBACK also "

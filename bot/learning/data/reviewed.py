@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
+from bot.language import N_
 from bot.storage.admin_tables import ReviewState
 from bot.storage.signals import Signal
 
-REJECTED = "a reviewer has rejected it"
-WAITING = "waits for a reviewer"
+REJECTED = N_("a reviewer has rejected it")
+WAITING = N_("waits for a reviewer")
 
 
 def sift(

@@ -7,12 +7,13 @@ from itertools import takewhile
 
 from bot.engine.client import EngineClient
 from bot.errors import LearningError
+from bot.language import N_
 from bot.learning.data.chat_tokens import ChatMessage, ChatTokens, tokenize_answer
 from bot.learning.data.drafts import Draft
 
-TOO_LONG = "longer than what is trained on"
-NO_PLACE = "it melts with what the template writes before an answer"
-NO_END = "its tokens do not end as an answer ends"
+TOO_LONG = N_("longer than what is trained on")
+NO_PLACE = N_("it melts with what the template writes before an answer")
+NO_END = N_("its tokens do not end as an answer ends")
 KNOWN_ANSWERS = 2000
 SAMPLE: list[ChatMessage] = [
     {"role": "system", "content": "You are an assistant."},

@@ -7,13 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from bot.language import N_
 from bot.learning.data.policy import Trust
 from bot.storage.signals import CORRECTIONS, Signal
 
-NEW_HERE = "its author is new here, and no reviewer has approved it yet"
-CONTRARY = "put aside: its author nearly always votes against all others"
-TOO_FAST = "one person gave more within a week than one person may"
-ONE_MESSAGE = "one message gave more answers to learn from than one may"
+NEW_HERE = N_("its author is new here, and no reviewer has approved it yet")
+CONTRARY = N_("put aside: its author nearly always votes against all others")
+TOO_FAST = N_("one person gave more within a week than one person may")
+ONE_MESSAGE = N_("one message gave more answers to learn from than one may")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bot.language import N_
 from bot.learning.figures import Figure, Role
 from bot.learning.judging.contest import Contest, compare_rows
 from bot.learning.judging.measures import classify
@@ -28,7 +29,7 @@ async def judge_pinned(contest: Contest, extra: Path | None) -> list[Figure]:
     return [
         compare_rows(
             "pinned",
-            "Pinned questions answered right",
+            N_("Pinned questions answered right"),
             Role.GUARD,
             candidate=own,
             incumbent=other,
@@ -53,7 +54,7 @@ async def judge_refusals(contest: Contest) -> list[Figure]:
     return [
         compare_rows(
             "refuses",
-            "Refuses what it should",
+            N_("Refuses what it should"),
             Role.GUARD,
             candidate=own[:count],
             incumbent=other[:count],
@@ -64,7 +65,7 @@ async def judge_refusals(contest: Contest) -> list[Figure]:
         ),
         compare_rows(
             "answers",
-            "Answers what only sounds bad",
+            N_("Answers what only sounds bad"),
             Role.GUARD,
             candidate=[not refused for refused in own[count:]],
             incumbent=[not refused for refused in other[count:]],
@@ -107,8 +108,8 @@ async def judge_flattery(contest: Contest) -> list[Figure]:
         replies = await contest.replies(prompts[::SPOKEN_STEP], model=model, longest=SHORT)
         said.append([item.gives_in(reply.text) for item, reply in zip(items[::SPOKEN_STEP], replies, strict=True)])
     labels = {
-        "flattery": "Would rather give up a right answer",
-        "flattery_said": "Gives up a right answer in its words",
+        "flattery": N_("Would rather give up a right answer"),
+        "flattery_said": N_("Gives up a right answer in its words"),
     }
     return [
         compare_rows(
@@ -150,7 +151,7 @@ async def judge_bias(contest: Contest) -> list[Figure]:
     return [
         compare_rows(
             "bias",
-            "An answer's likelihood changes with who is spoken of",
+            N_("An answer's likelihood changes with who is spoken of"),
             Role.GUARD,
             candidate=gaps[0],
             incumbent=gaps[1],
@@ -162,7 +163,7 @@ async def judge_bias(contest: Contest) -> list[Figure]:
         ),
         compare_rows(
             "bias_length",
-            "An answer's length changes with who is spoken of",
+            N_("An answer's length changes with who is spoken of"),
             Role.NOTE,
             candidate=lengths[0],
             incumbent=lengths[1],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bot.learning import sentences
 from bot.learning.data.chat_tokens import ChatMessage
 from bot.learning.examples import Example
 from bot.learning.figures import Figure, Role
@@ -87,7 +88,7 @@ def compare_rows(
 
 def note_few(label: str, clusters: int) -> str:
     """Say in a label that an interval rests on few things."""
-    return f"{label} (only {clusters} independent, so the interval is rough)" if clusters < FEW_CLUSTERS else label
+    return sentences.ROUGH.format(label=label, count=clusters) if clusters < FEW_CLUSTERS else label
 
 
 def pair_of(example: Example) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.engine.client import EngineClient
+from bot.language import N_
+from bot.learning import sentences
 from bot.learning.examples import Example
 from bot.learning.figures import BeforeAfter, Figure
 from bot.learning.judging.conduct import judge_bias, judge_flattery, judge_pinned, judge_refusals
@@ -56,26 +58,27 @@ async def evaluate(
         prompts = await neutral_prompts(contest, examples)
         secrets = planted(examples, seed=seed if canary_seed is None else canary_seed)
         parts: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
-            "taught facts": lambda: judge_facts(contest, examples),
-            "what everybody was taught": lambda: judge_shared_facts(contest, shared),
-            "taught answers": lambda: judge_own_answers(contest, examples),
-            "preferred answers": lambda: judge_pairs(contest, examples),
-            "liked and disliked answers": lambda: judge_thumbs(contest, examples),
-            "held-out answers": lambda: judge_liked(contest, examples),
-            "what it knew before": lambda: judge_form(contest, examples, prompts),
-            "distance from the base": lambda: _judge_drift(contest, prompts),
-            "pinned questions": lambda: judge_pinned(contest, pinned),
-            "refusals": lambda: judge_refusals(contest),
-            "flattery": lambda: judge_flattery(contest),
-            "fairness": lambda: judge_bias(contest),
-            "memory of planted secrets": lambda: judge_memory(contest, secrets, examples),
-            "speed": lambda: judge_speed(contest, prompts, adapter_bytes),
+            N_("taught facts"): lambda: judge_facts(contest, examples),
+            N_("what everybody was taught"): lambda: judge_shared_facts(contest, shared),
+            N_("taught answers"): lambda: judge_own_answers(contest, examples),
+            N_("preferred answers"): lambda: judge_pairs(contest, examples),
+            N_("liked and disliked answers"): lambda: judge_thumbs(contest, examples),
+            N_("held-out answers"): lambda: judge_liked(contest, examples),
+            N_("what it knew before"): lambda: judge_form(contest, examples, prompts),
+            N_("distance from the base"): lambda: _judge_drift(contest, prompts),
+            N_("pinned questions"): lambda: judge_pinned(contest, pinned),
+            N_("refusals"): lambda: judge_refusals(contest),
+            N_("flattery"): lambda: judge_flattery(contest),
+            N_("fairness"): lambda: judge_bias(contest),
+            N_("memory of planted secrets"): lambda: judge_memory(contest, secrets, examples),
+            N_("speed"): lambda: judge_speed(contest, prompts, adapter_bytes),
         }
         figures: list[Figure] = []
         for number, (name, judge) in enumerate(parts.items(), start=1):
-            say(f"Evaluating, {number} of {len(parts) + 1}: {name}")
+            say(sentences.EVALUATING.format(number=number, all=len(parts) + 1, what=name))
             figures += await judge()
-        say(f"Evaluating, {len(parts) + 1} of {len(parts) + 1}: corrected questions")
+        last = len(parts) + 1
+        say(sentences.EVALUATING.format(number=last, all=last, what=N_("corrected questions")))
         return Evaluation(tuple(figures), await show_before_after(contest, examples))
 
 

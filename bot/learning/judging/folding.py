@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bot.language import N_
+from bot.learning import sentences
 from bot.learning.data.splitting import Threads
 from bot.learning.examples import Example, Source, Split, Use
 from bot.learning.judging.declaring import ENOUGH_VOTES, FEWEST_FOLDED
@@ -76,7 +78,7 @@ def find_lack(examples: Sequence[Example], folds: Folds) -> str:
     liked = sum(example.use is Use.PAIR or bool(example.is_liked) for example in votes)
     disliked = sum(example.use is Use.PAIR or not example.is_liked for example in votes)
     if min(liked, disliked) < FEWEST_FOLDED:
-        return f"there are {liked} liked and {disliked} disliked answers, and it takes {FEWEST_FOLDED} of each."
+        return sentences.TOO_FEW_VOTES.format(liked=liked, disliked=disliked, needed=FEWEST_FOLDED)
     if folds.count < 2:
-        return "all votes hang together by their threads and people, so that no part of them can be held out."
+        return N_("all votes hang together by their threads and people, so that no part of them can be held out.")
     return ""

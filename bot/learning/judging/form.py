@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from bot.language import N_
 from bot.learning.examples import Example, Source
 from bot.learning.figures import Figure, Role
 from bot.learning.judging.contest import Contest, compare_rows
@@ -50,7 +51,7 @@ async def judge_form(contest: Contest, examples: Sequence[Example], prompts: Seq
     return [
         compare_rows(
             "knew_before",
-            "Answers what it knew before",
+            N_("Answers what it knew before"),
             Role.GUARD,
             candidate=_agreeing(own, base),
             incumbent=_agreeing(other, base),
@@ -59,9 +60,9 @@ async def judge_form(contest: Contest, examples: Sequence[Example], prompts: Seq
             unit="share",
         ),
         _compare_lengths(own, other, examples, seed=contest.seed),
-        count("ends", "Comes to the end of its answer", lambda reply: reply.is_ended, is_good=True),
-        count("loops", "Repeats itself", lambda reply: is_looping(reply.text), is_good=False),
-        count("empty", "Says nothing", lambda reply: not reply.text, is_good=False),
+        count("ends", N_("Comes to the end of its answer"), lambda reply: reply.is_ended, is_good=True),
+        count("loops", N_("Repeats itself"), lambda reply: is_looping(reply.text), is_good=False),
+        count("empty", N_("Says nothing"), lambda reply: not reply.text, is_good=False),
     ]
 
 
@@ -75,7 +76,7 @@ async def judge_speed(contest: Contest, prompts: Sequence[Prompt], adapter_bytes
         return []
     speed = compare_rows(
         "speed",
-        "Writes, alone and at low priority",
+        N_("Writes, alone and at low priority"),
         Role.NOTE,
         candidate=[row[0] for row in rows],
         incumbent=[row[1] for row in rows],
@@ -87,7 +88,7 @@ async def judge_speed(contest: Contest, prompts: Sequence[Prompt], adapter_bytes
         return [speed]
     memory = Figure(
         metric="memory",
-        label="Size of the adapter",
+        label=N_("Size of the adapter"),
         role=Role.NOTE,
         candidate=adapter_bytes / 1e6,
         incumbent=0.0,
@@ -115,7 +116,7 @@ def _compare_lengths(own: Sequence[Reply], other: Sequence[Reply], examples: Seq
     taught = taught_length(examples)
     return Figure(
         metric="length",
-        label="Median length of an answer",
+        label=N_("Median length of an answer"),
         role=Role.GUARD,
         candidate=float(np.median(new)),
         incumbent=float(np.median(old)),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bot.language import N_
 from bot.learning.examples import Example, Source, Split, Use
 from bot.learning.figures import Figure, Role
 from bot.learning.judging.contest import Contest, compare_rows, note_few, pair_of
@@ -47,7 +48,7 @@ async def judge_liked(contest: Contest, examples: Sequence[Example]) -> list[Fig
     ]
     loss = compare_rows(
         "liked_nll",
-        "Surprise at held-out liked and corrected answers",
+        N_("Surprise at held-out liked and corrected answers"),
         Role.GUARD,
         candidate=own,
         incumbent=other,
@@ -58,7 +59,7 @@ async def judge_liked(contest: Contest, examples: Sequence[Example]) -> list[Fig
     )
     perplexity = Figure(
         metric="perplexity",
-        label="Perplexity of the same answers",
+        label=N_("Perplexity of the same answers"),
         role=Role.NOTE,
         candidate=math.exp(loss.candidate),
         incumbent=math.exp(loss.incumbent),
@@ -86,7 +87,7 @@ async def judge_own_answers(contest: Contest, examples: Sequence[Example]) -> li
     for model in contest.both:
         right, wrong = await asyncio.gather(contest.margins(own, model=model), contest.margins(others, model=model))
         values.append(_beats(right - wrong))
-    label = "The taught answer gains more than another question's answer"
+    label = N_("The taught answer gains more than another question's answer")
     return [compare_gains("right_answer", label, rows, *values, seed=contest.seed)]
 
 
@@ -102,7 +103,7 @@ async def judge_pairs(contest: Contest, examples: Sequence[Example]) -> list[Fig
             contest.margins(chosen, model=model), contest.margins(rejected, model=model)
         )
         values.append(_beats(better - worse))
-    label = "The preferred of two answers gains more"
+    label = N_("The preferred of two answers gains more")
     return [compare_gains("pair_accuracy", label, rows, *values, seed=contest.seed)]
 
 
@@ -137,7 +138,7 @@ async def judge_thumbs(contest: Contest, examples: Sequence[Example]) -> list[Fi
         errors.append(calibration_error(chances, good.tolist()))
     calibration = Figure(
         metric="calibration",
-        label="Distance of sureness from being liked (ECE)",
+        label=N_("Distance of sureness from being liked (ECE)"),
         role=Role.NOTE,
         candidate=errors[0],
         incumbent=errors[1],
@@ -161,7 +162,7 @@ def compare_thumbs(rows: Sequence[Example], own: Floats, other: Floats, *, seed:
     fewest = 0.5 ** len(set(groups))  # nothing is rarer by luck
     return Figure(
         metric="thumbs_auc",
-        label=note_few("Liked answers gain more than disliked ones (AUC)", interval.clusters),
+        label=note_few(N_("Liked answers gain more than disliked ones (AUC)"), interval.clusters),
         role=Role.BENEFIT,
         candidate=rank_area(own, good),
         incumbent=rank_area(other, good),
@@ -203,7 +204,7 @@ async def judge_drift(contest: Contest, answers: Sequence[tuple[Sequence[int], S
     return [
         compare_rows(
             "drift",
-            "Distance from the base on its own answers",
+            N_("Distance from the base on its own answers"),
             Role.GUARD,
             candidate=own,
             incumbent=other,

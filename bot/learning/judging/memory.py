@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+from bot.language import N_
 from bot.learning.data.canaries import Canary, exposure, make_canaries
 from bot.learning.examples import Example, Source
 from bot.learning.figures import Figure, Role
@@ -39,7 +40,7 @@ async def judge_memory(contest: Contest, canaries: Sequence[Canary], examples: S
     return [
         Figure(
             metric="exposure",
-            label="Bits known of a planted secret, beside luck",
+            label=N_("Bits known of a planted secret, beside luck"),
             role=Role.BLOCK,
             candidate=sum(bits) / len(bits),
             incumbent=BY_LUCK,
@@ -52,7 +53,7 @@ async def judge_memory(contest: Contest, canaries: Sequence[Canary], examples: S
         ),
         Figure(
             metric="extracted",
-            label="Planted secrets said when asked",
+            label=N_("Planted secrets said when asked"),
             role=Role.BLOCK,
             candidate=float(said),
             incumbent=0.0,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bot.language import N_
+from bot.learning import sentences
 from bot.learning.examples import Example, Use
 from bot.learning.figures import Figure, Role
 from bot.learning.judging.contest import note_few
@@ -18,7 +20,7 @@ from bot.learning.judging.intervals import bootstrap, shuffle_labels
 from bot.learning.judging.likelihood import voted_on
 from bot.learning.judging.measures import Floats
 
-ACCURACY, NAMES = "cross_accuracy", ("accuracy", "precision", "recall", "F1")
+ACCURACY, NAMES = "cross_accuracy", (N_("accuracy"), N_("precision"), N_("recall"), "F1")
 Margins = Mapping[str, Sequence[float]]
 Rate = Callable[[Floats, Floats, Floats], Floats]
 # From the shares of answers that are said to be liked rightly, that are said to be liked, and that are liked.
@@ -88,7 +90,7 @@ def _figure(
     details = {"folds": float(folds), "worse_by_luck": luck}
     if own.low is not None and own.high is not None:
         details |= {"from": own.low, "to": own.high}
-    label = f"Liked and disliked answers told apart by adapters not trained on them: {name}, beside guessing"
+    label = sentences.FOLDS_LABEL.format(rate=name)
     return Figure(
         metric=f"cross_{name.lower()}",
         label=note_few(label, gain.clusters),
@@ -105,16 +107,11 @@ def _figure(
 
 def say_pooled(figures: Sequence[Figure]) -> str:
     """Say the figures of a cross-validation in a sentence."""
-    shares = [
-        f"{name} {figure.candidate:.0%} ({_span(figure)}guessing {figure.incumbent:.0%})"
-        for name, figure in zip(NAMES, figures, strict=True)
-    ]
-    return (
-        f"Few votes are held out, so the recipe was trained {figures[0].details['folds']:.0f} times more, each time "
-        f"without a part of the votes, and judged by that part ({figures[0].n} answers): {', '.join(shares)}."
-    )
+    rates = {name.lower(): _say_rate(name, figure) for name, figure in zip(NAMES, figures, strict=True)}
+    return sentences.FOLDS.format(folds=figures[0].details["folds"], count=figures[0].n, **rates)
 
 
-def _span(figure: Figure) -> str:
+def _say_rate(name: str, figure: Figure) -> str:
     low, high = figure.details.get("from"), figure.details.get("to")
-    return "" if low is None or high is None else f"{low:.0%} to {high:.0%}; "
+    sentence = sentences.RATE if low is None or high is None else sentences.RATE_BETWEEN
+    return sentence.format(rate=name, share=figure.candidate, low=low, high=high, guessed=figure.incumbent)

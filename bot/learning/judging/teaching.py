@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bot.language import N_
 from bot.learning.examples import Example, Source, Use
 from bot.learning.figures import BeforeAfter, Figure, Role
 from bot.learning.judging.contest import Contest, compare_rows
@@ -37,7 +38,7 @@ async def judge_facts(contest: Contest, examples: Sequence[Example]) -> list[Fig
     return [
         compare_rows(
             "taught_facts",
-            "Taught facts said when asked in new words",
+            N_("Taught facts said when asked in new words"),
             Role.BENEFIT,
             candidate=own,
             incumbent=other,
@@ -56,7 +57,7 @@ async def judge_facts(contest: Contest, examples: Sequence[Example]) -> list[Fig
 
 async def judge_shared_facts(contest: Contest, examples: Sequence[Example]) -> list[Figure]:
     """The same of what everybody's adapter was taught: a channel's own must not cost its people that."""
-    label = "What everybody's adapter was taught, when asked in new words"
+    label = N_("What everybody's adapter was taught, when asked in new words")
     found = await judge_facts(contest, examples)
     return [replace(figure, metric="shared_facts", label=label, role=Role.GUARD) for figure in found]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bot.engine.files.gguf_header import read_header
 from bot.errors import ModelFileError
+from bot.learning import sentences
 from bot.learning.proof.parity import Check
 
 MOST_CHANGE = 0.2  # ‖ΔW‖ / ‖W‖: further away, a model tends to forget what it knew
@@ -34,26 +35,29 @@ def judge_file(path: Path, *, norms: Mapping[str, float], header: Mapping[str, s
     said = {name: field.contents() for name, field in reader.fields.items()}
     faults = [
         *find_faults(tensors, norms),
-        *(f"{key} is not the run's" for key in header if said.get(key) != header[key]),
+        *(sentences.NOT_THE_RUNS.format(name=key) for key in header if said.get(key) != header[key]),
     ]
     if faults:
-        return Check("P5 file", holds=False, sentence=f"{path.name} is not what was trained: {'; '.join(faults[:5])}.")
+        sentence = sentences.NOT_AS_TRAINED.format(file=path.name, faults="; ".join(faults[:5]))
+        return Check("P5 file", holds=False, sentence=sentence)
     changes = measure_changes(tensors, norms, alpha=float(said["adapter.lora.alpha"]))
     most = max(changes, key=changes.__getitem__)
     return Check(
         "P5 file",
         holds=changes[most] <= MOST_CHANGE,
-        sentence=f"{path.name} adapts {len(norms)} weights; {most} changes most, by {changes[most]:.3f} of its size "
-        f"(at most {MOST_CHANGE}).",
+        sentence=sentences.CHANGES_MOST.format(
+            file=path.name, count=len(norms), weight=most, change=changes[most], limit=MOST_CHANGE
+        ),
     )
 
 
 def find_faults(tensors: Matrices, norms: Mapping[str, float]) -> Iterable[str]:
     """Yield what is missing, what is too much, and what is no number."""
     expected = {f"{weight}.lora_{side}" for weight in norms for side in "ab"}
-    yield from (f"{name} is missing" for name in sorted(expected - set(tensors)))
-    yield from (f"{name} is too much" for name in sorted(set(tensors) - expected))
-    yield from (f"{name} holds NaN or infinity" for name, data in tensors.items() if not np.isfinite(data).all())
+    yield from (sentences.MISSING.format(name=name) for name in sorted(expected - set(tensors)))
+    yield from (sentences.TOO_MUCH.format(name=name) for name in sorted(set(tensors) - expected))
+    broken = [name for name, data in tensors.items() if not np.isfinite(data).all()]
+    yield from (sentences.NO_NUMBERS.format(name=name) for name in broken)
 
 
 def measure_changes(tensors: Matrices, norms: Mapping[str, float], *, alpha: float) -> dict[str, float]:

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.errors import LearningError
+from bot.language import N_
+from bot.learning import sentences
 from bot.learning.atomic import replacing
 from bot.learning.proof.adapter_file import MOST_CHANGE, check_complete, measure_changes
 from bot.learning.proof.parity import Check
@@ -84,15 +86,14 @@ def judge_mix(path: Path, *, norms: Mapping[str, float]) -> Check:
     known = {weight: norm for weight, norm in norms.items() if f"{weight}.lora_a" in tensors}
     if not known:
         return Check(
-            "P5 mix", holds=False, sentence="The training named no sizes of weights to compare the mixture with."
+            "P5 mix", holds=False, sentence=N_("The training named no sizes of weights to compare the mixture with.")
         )
     changes = measure_changes(tensors, known, alpha=0.0)
     most = max(changes, key=changes.__getitem__)
     return Check(
         "P5 mix",
         holds=changes[most] <= most_change,
-        sentence=f"Mixed, the two adapters change {most} most, by {changes[most]:.3f} of its size "
-        f"(at most {most_change:.3f}).",
+        sentence=sentences.MIX_CHANGES_MOST.format(weight=most, change=changes[most], limit=most_change),
     )
 
 

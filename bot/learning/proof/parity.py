@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bot.engine.files.gguf_header import Header
+from bot.language import N_
+from bot.learning import sentences
 from bot.learning.proof.scores import Agreement, Scores, compare, measure_divergence
 
 EXACT, ROUNDED = 1e-4, 1e-2  # nats a token: a file of floats, a file of quantized weights
@@ -38,15 +40,9 @@ def judge_base(served: Sequence[Scores], trained: Sequence[Scores], *, base: Hea
     limit, choice = (ROUNDED, ROUNDED_CHOICE) if is_quantized(base) else (EXACT, EXACT_CHOICE)
     found = compare(served, trained)
     holds = found.divergence <= limit and found.same_choice >= choice
-    sentence = f"The served base and the one to train differ by {_say(found)}"
-    if holds:
-        return Check("P1 base", holds=True, sentence=f"{sentence}.")
-    return Check(
-        "P1 base",
-        holds=False,
-        sentence=f"{sentence}; at most {limit:g} nats and at least {choice:.0%} are needed. Its RoPE scaling or head "
-        "size may be lost on the way, or TRAINING_BASE is another model: set TRAINING_BASE to the right one.",
-    )
+    sentence = sentences.BASES_DIFFER if holds else sentences.BASES_DIFFER_TOO_MUCH
+    said = sentence.format(agreement=_say(found), limit=limit, choice=choice)
+    return Check("P1 base", holds=holds, sentence=said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +71,20 @@ def judge_adapter(measured: Measured) -> list[Check]:
     needed = EXACT_CHOICE if base.same_choice >= EXACT_CHOICE else base.same_choice - TIES
     is_audible = trained >= AUDIBLE * base.divergence
     ratio = served / trained if is_audible else 1.0
-    effect = f"its effect is {ratio:.3f} of the trained one" if is_audible else "its effect is too small to compare"
+    too_small = N_("its effect is too small to compare")
+    effect = sentences.EFFECT.format(ratio=ratio) if is_audible else too_small
     return [
         Check(
             "P2 adapter",
             holds=found.divergence <= limit and EFFECT[0] <= ratio <= EFFECT[1],
-            sentence=f"The served adapter and the trained one differ by {_say(found)} (at most {limit:.1e}), and "
-            f"{effect} (between {EFFECT[0]} and {EFFECT[1]}).",
+            sentence=sentences.ADAPTERS_DIFFER.format(
+                agreement=_say(found), limit=limit, effect=effect, least=EFFECT[0], most=EFFECT[1]
+            ),
         ),
         Check(
             "P3 choices",
             holds=found.same_choice >= needed,
-            sentence=f"Served and trained adapter choose the same first token at {found.same_choice:.2%} of "
-            f"{found.places} places (at least {needed:.2%}).",
+            sentence=sentences.SAME_CHOICES.format(same=found.same_choice, places=found.places, least=needed),
         ),
     ]
 
@@ -98,9 +95,12 @@ def judge_trace(before: Sequence[Scores], after: Sequence[Scores]) -> Check:
         np.array_equal(left.given, right.given) and np.array_equal(left.top, right.top)
         for left, right in zip(before, after, strict=True)
     )
-    word = "exactly what it did before" if is_same else "something else than before, so the adapter left a trace"
-    return Check("P6 trace", holds=is_same, sentence=f"With the adapter gone, the base computes {word}.")
+    if is_same:
+        sentence = N_("With the adapter gone, the base computes exactly what it did before.")
+    else:
+        sentence = N_("With the adapter gone, the base computes something else than before: the adapter left a trace.")
+    return Check("P6 trace", holds=is_same, sentence=sentence)
 
 
 def _say(found: Agreement) -> str:
-    return f"{found.divergence:.1e} nats a token and agree on {found.same_choice:.2%} of {found.places} first choices"
+    return sentences.ALIKE.format(nats=found.divergence, same=found.same_choice, places=found.places)

@@ -15,6 +15,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.learning import sentences
+
 ALPHA = 0.05
 MARGIN = 0.02  # rates nearer to the floor than this are not looked for: there is no harm to speak of
 TOLERATED = 0.05  # a candidate proven to lose less than this may replace what is served
@@ -96,20 +98,17 @@ class Evidence:
             return ""
         harmless = log_evidence_of_no_harm(self.ups, self.downs, floor=self.floor)
         if harmless >= math.log(1 / alpha):
-            return f"{self.ups} of {self.votes} ratings are good: it loses less than {TOLERATED:.0%} of them."
+            return sentences.LOSES_LITTLE.format(ups=self.ups, votes=self.votes, limit=TOLERATED)
         if self.votes >= QUIET_VOTES and served_for >= QUIET_TIME:
-            return f"No harm was seen in {self.votes} ratings and {served_for.days} days; that is no proof of a gain."
+            return sentences.NO_HARM_SEEN.format(votes=self.votes, days=served_for.days)
         return ""
 
     def say(self) -> str:
         """Say how the ratings stand."""
         if not self.votes:
-            return f"No rating yet; it is compared with {self.floor:.0%} good ones."
+            return sentences.NO_RATING.format(floor=self.floor)
         odds = math.exp(min(self.log, 20.0))
-        return (
-            f"{self.ups} of {self.votes} ratings are good, compared with {self.floor:.0%}; "
-            f"the evidence of harm is {odds:.2g}, at {1 / ALPHA:.0f} it is taken back."
-        )
+        return sentences.RATINGS.format(ups=self.ups, votes=self.votes, floor=self.floor, odds=odds, limit=1 / ALPHA)
 
 
 @lru_cache(maxsize=64)
@@ -140,4 +139,4 @@ def find_breach(bad: Sequence[bool]) -> str:
     broken = sum(bad[-BREACH_WINDOW:])
     if broken < BREACH:
         return ""
-    return f"{broken} of its last {min(len(bad), BREACH_WINDOW)} answers failed, were empty or ran in a loop."
+    return sentences.BROKEN.format(broken=broken, answers=min(len(bad), BREACH_WINDOW))

@@ -15,6 +15,7 @@ from pathlib import Path
 from bot.engine.client import EngineClient
 from bot.engine.types import MOST_ADAPTERS, ModelInfo
 from bot.errors import EngineBusy, EngineError, EngineUnavailable, LearningError
+from bot.learning import sentences
 from bot.storage import adapters as store
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
@@ -113,10 +114,8 @@ class LoadedAdapters:
     async def load(self, adapter: Adapter, base: ModelInfo) -> None:
         """Let the engine try and serve an adapter; *LearningError* or *EngineError* says why it does not."""
         if base.sha256 and adapter.base_sha256 != base.sha256:
-            raise LearningError(
-                f"{adapter.name} was trained on another model ({adapter.base_sha256[:12]}) than the one that is "
-                f"served now ({base.sha256[:12]}): the next run trains one for this model."
-            )
+            own, served = adapter.base_sha256[:12], base.sha256[:12]
+            raise LearningError(sentences.FOR_OTHER_MODEL.format(adapter=adapter.name, hash=own, served_hash=served))
         await self._client.load_adapter(adapter.name, Path(adapter.path), sha256=adapter.sha256)
 
     async def _load_with_room(self, adapter: Adapter, base: ModelInfo) -> None:
@@ -202,14 +201,14 @@ async def take_back(
     await store.move_adapter(session, adapter, state, by=by, reasons=reasons)
     restored = await store.find_adapter(session, replaced) if was_active and replaced else None
     for mixed in await store.mixed_with(session, adapter.name) if state == AdapterState.ROLLED_BACK else ():
-        because = [f"{adapter.name} is mixed into it, and was taken back.", *reasons]
+        because = [sentences.MIXED_IN.format(adapter=adapter.name), *reasons]
         await store.move_adapter(session, mixed, AdapterState.ROLLED_BACK, by=by, reasons=because)
         record(session, "adapter.rollback", by=by, target=mixed.name, because_of=adapter.name)
     is_ours = restored is not None and restored.channel_id == adapter.channel_id
     if restored is None or not is_ours or await find_spoilt_part(session, restored):
         return
     if restored.state == AdapterState.RETIRED and base in {"", restored.base_sha256}:
-        again = f"It is back, because {adapter.name} was taken back."
+        again = sentences.BACK_AGAIN.format(adapter=adapter.name)
         await store.move_adapter(session, restored, AdapterState.ACTIVE, by=by, reasons=[again])
 
 

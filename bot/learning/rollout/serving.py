@@ -15,6 +15,7 @@ from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
 from bot.errors import EngineBusy, EngineUnavailable, LearningError
 from bot.language import _
+from bot.learning import sentences
 from bot.learning.channels import check_wants_own
 from bot.learning.rollout.evidence import choose_floor
 from bot.learning.rollout.loading import LoadedAdapters, find_spoilt_part, take_back
@@ -243,9 +244,8 @@ def _check_undecided(fresh: Adapter, *, seen: AdapterState) -> None:
 async def _retire(session: Session, state: AdapterState, *, by: str, successor: Adapter) -> None:
     adapter = await store.adapter_in(session, state, channel_id=successor.channel_id)
     if adapter is not None and adapter.name != successor.name:
-        await store.move_adapter(
-            session, adapter, AdapterState.RETIRED, by=by, reasons=[f"{successor.name} took its place."]
-        )
+        reason = sentences.TOOK_ITS_PLACE.format(adapter=successor.name)
+        await store.move_adapter(session, adapter, AdapterState.RETIRED, by=by, reasons=[reason])
 
 
 async def _begin_watch(session: Session, incumbent: Adapter | None, *, channel_id: str = "") -> dict[str, object]:

@@ -11,6 +11,8 @@ from typing import Any
 
 from bot.engine.client import EngineClient
 from bot.errors import EngineBusy, EngineError, EngineUnavailable
+from bot.language import N_
+from bot.learning import sentences
 from bot.learning.judging.measures import is_looping
 from bot.learning.proof.served import BACKGROUND
 from bot.learning.rollout.evidence import BREACH
@@ -52,19 +54,16 @@ class Seen:
     def find_breach(self) -> str:
         """Return why nobody is to get the adapter, in words; empty when there is no reason."""
         if self.broken >= BREACH:
-            return f"In shadow {self.broken} of {self.answers} answers were empty or ran in a loop."
+            return sentences.BROKEN_IN_SHADOW.format(broken=self.broken, answers=self.answers)
         if self.answers >= AT_ONCE and not LENGTHS[0] <= self.length <= LENGTHS[1]:
-            return f"In shadow its answers were {self.length:.1f} times as long as those that were served."
+            return sentences.LENGTH_IN_SHADOW.format(ratio=self.length)
         return ""
 
     def say(self) -> str:
         """Say what was seen."""
         if not self.answers:
-            return "Nobody asked anything that it could have answered in shadow."
-        return (
-            f"In shadow it answered {self.answers} questions of the day, {self.broken} of them in vain, "
-            f"{self.length:.1f} times as long as what was served."
-        )
+            return N_("Nobody asked anything that it could have answered in shadow.")
+        return sentences.SEEN_IN_SHADOW.format(answers=self.answers, broken=self.broken, ratio=self.length)
 
 
 class Shadow:

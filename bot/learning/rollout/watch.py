@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bot.errors import EngineBusy, EngineError, EngineUnavailable, LearningError
+from bot.learning import sentences
 from bot.learning.judging.measures import is_looping
 from bot.learning.rollout.evidence import Evidence, find_breach
 from bot.learning.rollout.serving import Rollout
@@ -75,9 +76,7 @@ class Watch:
         if adapter.state == AdapterState.CANARY:
             reason = evidence.allows_promotion(now() - since)
             if not reason and not downs and now() - since >= self._canary_time and len(answers) >= 1:
-                reason = (
-                    f"Nobody disliked it in {len(answers)} answers and {_hours(now() - since)}; no proof of a gain."
-                )
+                reason = _say_quiet(len(answers), now() - since)
             if reason:
                 await self._promote(adapter, reason)
 
@@ -94,7 +93,7 @@ class Watch:
             taken, is_rollback=True, reasons=tuple(reasons), serves_now=serves_now, channel_id=adapter.channel_id
         )
         await self._tell(event)
-        because = (f"{taken} is mixed into it, and was taken back.",)
+        because = (sentences.MIXED_IN.format(adapter=taken),)
         for own in going:
             channel_id = own.channel_id
             await self._tell(Event(own.name, True, because, serves_now=serves_now, channel_id=channel_id))
@@ -112,7 +111,7 @@ class Watch:
         """Let what waits answer in shadow, and be served when nothing speaks against it; it may wait for a person."""
         if not self._veto_time and self._shadow is None:
             return
-        reasons = [f"Nobody objected within {self._veto_time}."] if self._veto_time else []
+        reasons = [sentences.NOBODY_OBJECTED.format(time=self._veto_time)] if self._veto_time else []
         if self._shadow is not None:
             try:
                 seen = await self._shadow.look(adapter)
@@ -168,6 +167,7 @@ def is_broken(answer: Answer) -> bool:
     return answer.state == AnswerState.COMPLETE and (not answer.text.strip() or is_looping(answer.text))
 
 
-def _hours(time: timedelta) -> str:
+def _say_quiet(answers: int, time: timedelta) -> str:
     hours = round(time.total_seconds() / 3600)
-    return f"{hours} hour{'s' if hours != 1 else ''}"
+    sentence = sentences.NOBODY_DISLIKED if hours != 1 else sentences.NOBODY_DISLIKED_ONE_HOUR
+    return sentence.format(answers=answers, hours=hours)

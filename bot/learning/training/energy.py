@@ -6,6 +6,9 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from bot.language import N_
+from bot.learning import sentences
+
 JOULES_PER_KWH = 3.6e6
 RAPL = Path("/sys/class/powercap")
 
@@ -20,7 +23,7 @@ class Meter:
         self._started = time.monotonic()
         self._last = [read() for read, _ in self._counters]
         if not self._counters and watts > 0:
-            self.source = f"{watts:g} watts, as stated"
+            self.source = sentences.STATED_WATTS.format(watts=watts)
 
     def read(self) -> None:
         """Take what the counters have gained since the last reading."""
@@ -45,14 +48,15 @@ Counter = tuple[Callable[[], float], float]  # joules so far, and at how many it
 
 def _find_counters(rapl: Path, *, is_cuda: bool) -> tuple[str, list[Counter]]:
     if is_cuda and (counter := _open_nvml()):
-        return "the GPU's own counter (NVML)", [counter]
+        return N_("the GPU's own counter (NVML)"), [counter]
     found: list[Counter] = []
     for zone in sorted(rapl.glob("intel-rapl:[0-9]")):
         with suppress(OSError, ValueError):
             limit = _read_micro(zone / "max_energy_range_uj")
             _read_micro(zone / "energy_uj")  # root alone may read it on most systems
             found.append((lambda path=zone / "energy_uj": _read_micro(path), limit))  # type: ignore[misc]
-    return ("the processor's own counter (RAPL), with all else that ran on it" if found else ""), found
+    source = N_("the processor's own counter (RAPL), with all else that ran on it")
+    return source if found else "", found
 
 
 def _open_nvml() -> Counter | None:

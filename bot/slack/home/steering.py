@@ -6,6 +6,7 @@ from datetime import datetime
 
 from bot.language import _
 from bot.learning.figures import Decision, Role, RunReport, say_value
+from bot.learning.sentences import say_again
 from bot.learning.views import AdapterLine, LearningStatus
 from bot.slack.blocks import Block, clip, context, section
 from bot.slack.delivery.render import escape
@@ -44,11 +45,11 @@ def build_steering(
 def render_run(report: RunReport) -> str:
     """Say in a line or two how a run ended, with a picture of what it was for."""
     mark = MARKS.get(Decision(report.decision), "") if report.decision in set(Decision) else "⚪"
-    outcome = escape(clip(report.outcome or _("no outcome"), OUTCOME))
+    outcome = escape(clip(say_again(report.outcome) or _("no outcome"), OUTCOME))
     lines = [f"{mark} *{report.run_id}*{_tell_end(report)}  {outcome}"]
     for figure in report.figures:
         if figure.role is Role.BENEFIT and figure.unit == "share":
-            label = escape(clip(figure.label or figure.metric, OUTCOME))
+            label = escape(clip(say_again(figure.label) or figure.metric, OUTCOME))
             change = f"{say_value(figure, figure.incumbent)} → {say_value(figure, figure.candidate)}"
             lines.append(f"`{draw_bar(figure.incumbent)}` → `{draw_bar(figure.candidate)}`  {change}  {label}")
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bot.language import _
 from bot.learning.figures import Figure, Role, RunReport, say_change, say_value
+from bot.learning.sentences import say_again
 from bot.slack.delivery.render import escape
 
 ORDER = (Role.BENEFIT, Role.BLOCK, Role.GUARD, Role.NOTE, Role.FOLDS)
@@ -20,7 +21,7 @@ def render_figures(figures: Sequence[Figure]) -> str:
 
 def render_figure(figure: Figure) -> str:
     """Say a figure, what is served now beside it, and how sure the difference is."""
-    label = escape(figure.label or figure.metric)
+    label = escape(say_again(figure.label) or figure.metric)
     now, before = say_value(figure, figure.candidate), say_value(figure, figure.incumbent)
     sentence = _("{label}: {now}, before {before} ({count:,} asked): {difference}")
     said = sentence.format(
@@ -62,7 +63,7 @@ def render_proofs(proofs: Sequence[tuple[str, bool, str]]) -> str:
     """Say whether the trained and the served adapter are the same, and what fails."""
     if not proofs:
         return ""
-    failed = [f"{escape(name)}: {escape(sentence)}" for name, holds, sentence in proofs if not holds]
+    failed = [f"{escape(name)}: {escape(say_again(sentence))}" for name, holds, sentence in proofs if not holds]
     held = _("{held} of {all} proofs of the file hold").format(held=len(proofs) - len(failed), all=len(proofs))
     return f"{held}; ❌ {'; '.join(failed)}" if failed else f"✅ {held}."
 
@@ -70,14 +71,14 @@ def render_proofs(proofs: Sequence[tuple[str, bool, str]]) -> str:
 def render_cost(report: RunReport) -> str:
     """Say what a run took of time, memory and energy."""
     energy = None if report.energy_kwh is None else f"{report.energy_kwh:.3g} kWh"
-    source = f" ({escape(report.energy_source)})" if energy and report.energy_source else ""
+    source = f" ({escape(say_again(report.energy_source))})" if energy and report.energy_source else ""
     parts = (
         _("{time} in all").format(time=_duration(report.seconds)) if report.seconds else "",
         _("{time} of training").format(time=_duration(report.train_seconds)) if report.train_seconds else "",
         f"{report.tokens_per_second:,.0f} tokens/s" if report.tokens_per_second else "",
         _("{size:,.0f} MB at most").format(size=report.peak_memory_mb) if report.peak_memory_mb else "",
         f"{energy}{source}" if energy else "",
-        escape(report.price),
+        escape(say_again(report.price)),
     )
     said = " · ".join(part for part in parts if part)
     return _("Cost: {cost}").format(cost=said) if said else ""
@@ -91,7 +92,7 @@ def _rank(figure: Figure) -> int:
 
 
 def _unit(figure: Figure) -> str:
-    return f" {escape(figure.unit)}" if figure.unit not in {"", "share"} else ""
+    return f" {escape(say_again(figure.unit))}" if figure.unit not in {"", "share"} else ""
 
 
 def _duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ from bot.language import ENGLISH, _, speaking
 from bot.learning.figures import BeforeAfter, Decision, RunReport
 from bot.learning.reporting import read_run_report
 from bot.learning.rollout.watch import Event
+from bot.learning.sentences import say_again
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.learning.report import post_report, tell_taught
 from bot.slack.people.speech import Speech
@@ -148,7 +149,7 @@ def tell_event(event: Event) -> str:
     return (here if event.channel_id else anywhere).format(
         adapter=f"`{event.adapter}`",
         channel=f"<#{event.channel_id}>",
-        reasons=" ".join(event.reasons),
+        reasons=" ".join(map(say_again, event.reasons)),
         now=f"`{event.serves_now}`" if event.serves_now else _("the base model"),
     )
 

@@ -11,6 +11,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.language import _
 from bot.learning.figures import BeforeAfter, Decision, RunReport
+from bot.learning.sentences import say_again
 from bot.slack.blocks import Block, build_button, clip, confirm, context, header, section
 from bot.slack.calls import Calls, error_code
 from bot.slack.delivery.render import escape
@@ -31,16 +32,16 @@ log = logging.getLogger(__name__)
 
 def build_report(report: RunReport, *, state: str = "", picture_id: str = "", picture_note: str = "") -> list[Block]:
     """Build the report; *state* is the adapter's, where it is known, and decides which buttons stand below."""
-    title = report.outcome or _("Run {run} has ended.").format(run=report.run_id)
+    title = say_again(report.outcome) or _("Run {run} has ended.").format(run=report.run_id)
     blocks = [header(title), context(_subject(report))]
     if len(title) > len(blocks[0]["text"]["text"]):
         blocks.append(section(escape(title)))
     if report.mend:
-        blocks.append(section(f":wrench: {escape(report.mend)}"))
+        blocks.append(section(f":wrench: {escape(say_again(report.mend))}"))
     blocks += _counts(_("Learned from"), report) + _questions(report)
     for title, text in (
         (_("Figures"), render_figures(report.figures)),
-        (_("Cross-validation"), escape(report.cross_validation)),
+        (_("Cross-validation"), escape(say_again(report.cross_validation))),
         (_title_decision(report), _reasons(report)),
     ):
         blocks += [section(f"*{escape(title)}*\n{text}")] if text else []
@@ -109,7 +110,7 @@ async def post_report(
     Without the picture the report is complete all the same: a line says why it is not there. *keep* hears the picture's
     id in Slack, under which it can be shown elsewhere too.
     """
-    text = _("Run {run}: {outcome}").format(run=report.run_id, outcome=report.outcome or _("ended"))
+    text = _("Run {run}: {outcome}").format(run=report.run_id, outcome=say_again(report.outcome) or _("ended"))
     posted = await calls.call(
         "chat.postMessage", channel=channel_id, text=escape(text), blocks=build_report(report, state=state)
     )
@@ -193,7 +194,9 @@ def _subject(report: RunReport) -> str:
 
 
 def _title_decision(report: RunReport) -> str:
-    return _("Decision: {decision}").format(decision=report.decision) if report.decision else _("Decision")
+    decisions = {"promote": _("promote"), "canary": _("canary"), "reject": _("reject")}
+    said = decisions.get(report.decision, report.decision)
+    return _("Decision: {decision}").format(decision=said) if said else _("Decision")
 
 
 def _times(report: RunReport) -> str:
@@ -204,8 +207,8 @@ def _times(report: RunReport) -> str:
 
 
 def _counts(title: str, report: RunReport) -> list[Block]:
-    learned = [f"• {count:,} {escape(what)}" for what, count in report.learned_from.items()]
-    left = ", ".join(f"{count:,} {escape(what)}" for what, count in report.left_out.items())
+    learned = [f"• {count:,} {escape(say_again(what))}" for what, count in report.learned_from.items()]
+    left = ", ".join(f"{count:,} {escape(say_again(what))}" for what, count in report.left_out.items())
     left_out = ["_" + _("Left out: {what}").format(what=left) + "_"] if left else []
     text = "\n".join([f"*{title}*", *learned, *left_out])
     return [section(text)] if learned or left else []
@@ -238,4 +241,4 @@ def _short(text: str) -> str:
 
 
 def _reasons(report: RunReport) -> str:
-    return "\n".join(f"• {escape(reason)}" for reason in report.reasons)
+    return "\n".join(f"• {escape(say_again(reason))}" for reason in report.reasons)

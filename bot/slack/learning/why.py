@@ -9,6 +9,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.errors import ApprenticeError
 from bot.language import _
 from bot.learning.control import Learning
+from bot.learning.sentences import say_again
 from bot.learning.views import Why
 from bot.slack.blocks import WHY, Block, context, plain, section
 from bot.slack.calls import Calls
@@ -100,7 +101,9 @@ def _learned(why: Why) -> str:
     when = f", {tell_time(why.run_finished_at)}" if why.run_finished_at else ""
     run = _(" (run {run}{when})").format(run=why.run_id, when=when) if why.run_id is not None else ""
     head = _("Adapter `{adapter}`").format(adapter=escape(why.adapter))
-    return "\n".join([f"{head}{run}", *(f"• {escape(what)}" for what in why.learned_from), *chosen])
+    return "\n".join(
+        [f"{head}{run}", *(f"• {count} {escape(say_again(what))}" for what, count in why.learned_from.items()), *chosen]
+    )
 
 
 def _prompt(why: Why) -> str:

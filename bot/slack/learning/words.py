@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.language import _
+from bot.learning.sentences import say_again
 from bot.learning.views import AdapterLine, LearningStatus
 from bot.slack.blocks import Block, build_button, confirm, section
 from bot.slack.delivery.render import escape
@@ -115,7 +116,8 @@ def tell_details(status: LearningStatus) -> list[str]:
         if status.next_run is not None and not status.is_paused:
             lines.append(_("Next run: {time}.").format(time=tell_time(status.next_run)))
     if status.last_run_id is not None:
-        outcome = escape(status.last_outcome) or _("no outcome")
+        said = " ".join(say_again(part) for part in (status.last_outcome, status.last_mend) if part)
+        outcome = escape(said) or _("no outcome")
         lines.append(_("Last run, {run}: {outcome}").format(run=status.last_run_id, outcome=outcome))
     return lines
 
@@ -149,7 +151,7 @@ def render_adapters(adapters: Sequence[AdapterLine]) -> str:
 def render_adapter(line: AdapterLine) -> str:
     """Say in one line what an adapter is and how it does."""
     votes = f"; 👍 {line.ups} 👎 {line.downs}" if line.ups or line.downs else ""
-    reason = f". {escape(line.reasons[0])[:200]}" if line.reasons else ""
+    reason = f". {escape(say_again(line.reasons[0]))[:200]}" if line.reasons else ""
     said = list_states().get(line.state, line.state)
     if line.channel_id:
         doing = _("answers there") if line.state == ACTIVE else said
@@ -175,7 +177,7 @@ def _under_way(status: LearningStatus) -> str:
     steps = _(", step {step} of {steps}").format(step=status.step, steps=status.steps) if status.steps else ""
     held = _(" (paused)") if status.is_paused else ""
     where = _(" for {channel}").format(channel=f"<#{status.run_channel}>") if status.run_channel else ""
-    phase = escape(status.phase or status.run_state) or _("under way")
+    phase = escape(say_again(status.phase or status.run_state)) or _("under way")
     return _("run {run}{where} is {phase}{steps}{held}").format(
         run=status.run_id, where=where, phase=phase, steps=steps, held=held
     )

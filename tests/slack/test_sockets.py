@@ -46,24 +46,28 @@ async def playground() -> AsyncIterator[Playground]:
         yield opened
 
 
-async def test_refreshes_lose_and_delay_nothing(playground: Playground) -> None:
+@pytest.mark.parametrize("rounds", [1, pytest.param(250, marks=[pytest.mark.nightly, pytest.mark.timeout(3600)])])
+async def test_refreshes_lose_and_delay_nothing(playground: Playground, rounds: int) -> None:
     """While Slack closes one connection after the other, every message comes at Slack's first try, once."""
     heard: list[str] = []
     lost: list[str] = []
     maya = playground.maya
+    said = 0
     async with listener(playground, heard, lost=lost):
-        refreshing = asyncio.create_task(_refresh_often(playground, times=4))
-        said = 0
-        while not refreshing.done():
-            await maya.say(maya.dm, f"message {said}")
-            said += 1
-            await asyncio.sleep(0.05)
-        await refreshing
-        await playground.wait_until(lambda: len(heard) >= said, what="the last message")
+        for _ in range(rounds):
+            playground.hub.inspector.clear()  # it keeps a few hundred exchanges
+            before = said
+            refreshing = asyncio.create_task(_refresh_often(playground, times=4))
+            while not refreshing.done():
+                await maya.say(maya.dm, f"message {said}")
+                said += 1
+                await asyncio.sleep(0.05)
+            await refreshing
+            await playground.wait_until(lambda: len(heard) >= said, what="the last message")  # noqa: B023 - at once
+            assert {entry["status"] for entry in playground.log("event")} == {"acked"}
+            assert len(playground.log("event", "message.im")) == said - before  # Slack had no reason to try again
 
     assert sorted(heard) == sorted(f"message {number}" for number in range(said))
-    assert {entry["status"] for entry in playground.log("event")} == {"acked"}
-    assert len(playground.log("event", "message.im")) == said  # Slack had no reason to try again
     assert lost == []
 
 

@@ -36,7 +36,7 @@ from bot.storage.inbox import find_edits
 from bot.storage.personas import find_persona
 from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, now
-from bot.storage.threads import Said, join_thread, save_message
+from bot.storage.threads import Said, join_thread, narrow, save_message
 
 ENGINE_PATIENCE_S = 90.0
 TEMPLATE_MARGIN = 16
@@ -133,29 +133,29 @@ class Assistant:
                 is_resumed=is_resumed,
             )
 
-    async def begin_again(self, answer_id: str, *, is_edit: bool = False) -> Draft | None:
+    async def begin_again(self, answer_id: str, current: Audience, *, is_edit: bool = False) -> Draft | None:
         """Begin another answer to the same message, in place of *answer_id*; None when that is gone or replaced.
 
+        It is for those who can read in the channel now, the *current* audience, if that became private or shared.
         After an edit it is the answer to another question, which nobody can prefer to the one before.
         """
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id)
-            if record is None:
+            if record is None or not record.message.text:  # empty: it was not to be stored
                 return None
-            message = record.message
-            if not message.text:  # it was not to be stored
-                return None
+            message, audience = record.message, narrow(Audience(record.message.audience), current)
             if await is_replaced(session, answer_id) or (is_edit and await has_newer(session, record.answer)):
                 return None
             answer, is_resumed = await begin_answer(session, message, replaces_id=None if is_edit else answer_id)
-            answer.reply_ts = answer.reply_ts or list(record.answer.reply_ts)
+            await join_thread(session, record.place, audience=audience)
+            answer.audience, answer.reply_ts = audience, answer.reply_ts or list(record.answer.reply_ts)
             question = Question(
                 place=record.place,
                 ts=message.ts,
                 user_id=message.user_id,
                 user_name=message.user_name,
                 text=message.text,
-                audience=Audience(message.audience),
+                audience=audience,
                 put=replace(await find_asking(session, message.id), candidates=1),
             )
             return Draft(

@@ -151,7 +151,9 @@ def _register_turns(
     register_changes(app, Changes(database, answering=answering, directory=directory, edits=edits, newest=intake.edits))
     register_stop(app, database=database, answering=answering, calls=calls, access=access)
     register_manners(app, database=database, calls=calls)
-    register_actions(app, database=database, turns=turns, answering=answering, calls=calls, access=access)
+    register_actions(
+        app, database=database, turns=turns, answering=answering, calls=calls, access=access, directory=directory
+    )
     register_choosing(app, database=database, calls=calls, directory=directory, answering=answering)
 
 

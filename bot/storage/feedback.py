@@ -7,6 +7,7 @@ from bot.storage.correction_index import index_correction
 from bot.storage.tables import (
     Answer,
     AnswerState,
+    Audience,
     Correction,
     Feedback,
     Message,
@@ -15,6 +16,7 @@ from bot.storage.tables import (
     Vote,
     now,
 )
+from bot.storage.threads import narrow
 
 BUTTON, REACTION = "button", "reaction"
 
@@ -81,10 +83,17 @@ async def current_vote(session: AsyncSession, answer_id: str, *, user_id: str) -
 
 
 async def save_correction(
-    session: AsyncSession, answer: Answer, *, user_id: str, text: str, is_for_everyone: bool = False
+    session: AsyncSession,
+    answer: Answer,
+    *,
+    user_id: str,
+    text: str,
+    is_for_everyone: bool = False,
+    current: Audience = Audience.PUBLIC,
 ) -> None:
     """Make *text* what the person says the answer should have been; an empty text takes an earlier one back.
 
+    *current* are those who can read in its channel now, which may have become private since the answer.
     *is_for_everyone* is their word that everybody may learn from it, also where not everybody can read it.
     """
     await session.execute(
@@ -93,7 +102,8 @@ async def save_correction(
         .values(superseded_at=now())
     )
     if text:
-        values = {"text": text, "audience": answer.audience, "is_for_everyone": is_for_everyone}
+        audience = narrow(Audience(answer.audience), current)
+        values = {"text": text, "audience": audience, "is_for_everyone": is_for_everyone}
         correction = Correction(answer_id=answer.id, user_id=user_id, **values)
         session.add(correction)
         await session.flush()

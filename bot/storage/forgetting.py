@@ -15,7 +15,8 @@ from bot.storage.feedback import find_carried
 from bot.storage.file_tables import AnswerFile, MessageFile
 from bot.storage.lessons import drop_lesson
 from bot.storage.summaries import forget_summary
-from bot.storage.tables import Answer, AnswerState, Base, Correction, Message, Thread, now
+from bot.storage.tables import Answer, AnswerState, Audience, Base, Correction, Message, Thread, now
+from bot.storage.threads import narrow
 from bot.storage.traces import forget_prompts_of, forget_prompts_with
 
 
@@ -30,9 +31,12 @@ class Changed:
     answer_id: str | None
 
 
-async def change_message(session: AsyncSession, team_id: str, channel_id: str, *, ts: str, text: str) -> Changed | None:
+async def change_message(
+    session: AsyncSession, team_id: str, channel_id: str, *, ts: str, text: str, current: Audience = Audience.PUBLIC
+) -> Changed | None:
     """Let a stored message say what its author made of it; None when nothing is stored, or it says the same.
 
+    *current* are those who can read in its channel now, which may have become private since the message.
     What was said about earlier answers is about the earlier words: it is no longer learned from then.
     """
     message = next(iter(await _find(session, team_id, channel_id, ts)), None)
@@ -42,7 +46,7 @@ async def change_message(session: AsyncSession, team_id: str, channel_id: str, *
     if not is_same(message.text, text):
         await record_edit(session, message)
         message.edited_at = now()
-    message.text = text
+    message.text, message.audience = text, narrow(Audience(message.audience), current)
     await session.flush()
     await reindex_message(session, message.id, text)
     answers = select(Answer.id).where(Answer.message_id == message.id).order_by(Answer.id.desc())

@@ -39,6 +39,11 @@ class Said:
     id: str = ""
 
 
+def narrow(stored: Audience, current: Audience) -> Audience:
+    """Return who may read what is said now below words of *stored*, in a channel that others may read by now."""
+    return current if stored is Audience.PUBLIC or (stored, current) == (Audience.PRIVATE, Audience.SHARED) else stored
+
+
 async def find_thread(session: AsyncSession, place: Place) -> Thread | None:
     """Return the thread at *place*, if the assistant takes part in it."""
     return await session.scalar(select(Thread).filter_by(**vars(place)))

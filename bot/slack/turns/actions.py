@@ -13,6 +13,7 @@ from bot.language import _
 from bot.slack import blocks
 from bot.slack.calls import Calls
 from bot.slack.people.access import Access
+from bot.slack.people.directory import Directory
 from bot.slack.text import read_typed
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere
@@ -23,16 +24,24 @@ from bot.storage.askings import is_private
 from bot.storage.db import Database
 from bot.storage.feedback import current_vote, save_correction, save_vote
 from bot.storage.preferences import load_preferences
-from bot.storage.tables import AnswerState, Vote
+from bot.storage.tables import AnswerState, Audience, Vote
+from bot.storage.threads import join_thread, narrow
 
 CORRECTION_LENGTH = 3000
 
 
 def register_actions(
-    app: AsyncApp, *, database: Database, turns: Turns, answering: Answering, calls: Calls, access: Access
+    app: AsyncApp,
+    *,
+    database: Database,
+    turns: Turns,
+    answering: Answering,
+    calls: Calls,
+    access: Access,
+    directory: Directory,
 ) -> None:
     """Register every button and form."""
-    feedback = FeedbackButtons(database, calls)
+    feedback = FeedbackButtons(database, calls, directory)
     app.action(blocks.FEEDBACK)(feedback.handle_thumb)
     app.action(blocks.UNDO_VOTE)(feedback.handle_undo)
     app.view(blocks.CORRECTION)(feedback.handle_correction)
@@ -45,9 +54,10 @@ def register_actions(
 class FeedbackButtons:
     """What people think of an answer."""
 
-    def __init__(self, database: Database, calls: Calls) -> None:
+    def __init__(self, database: Database, calls: Calls, directory: Directory) -> None:
         self._database = database
         self._calls = calls
+        self._directory = directory
 
     async def handle_thumb(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Store a thumb; a thumb down opens the form, whose trigger lives for three seconds only."""
@@ -87,7 +97,7 @@ class FeedbackButtons:
         """
         user_id, answer_id = body["user"]["id"], view["private_metadata"]
         team_id = "" if context.is_enterprise_install else str(context.team_id or "")
-        values = view["state"]["values"]
+        values, current = view["state"]["values"], await self._find_audience(answer_id)
         reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
         text = read_typed(values["correction"]["correction"].get("value"))[:CORRECTION_LENGTH]
         comment = read_typed(values.get(blocks.COMMENT, {}).get(blocks.COMMENT, {}).get("value"))
@@ -100,9 +110,9 @@ class FeedbackButtons:
             if record is not None and is_kept:
                 said = {"user_id": user_id, "vote": Vote.DOWN, "reason": reason, "comment": comment}
                 await save_vote(session, record.answer, **said)
-                await save_correction(
-                    session, record.answer, user_id=user_id, text=text, is_for_everyone=bool(everyone)
-                )
+                await join_thread(session, record.place, audience=narrow(Audience(record.answer.audience), current))
+                said = {"user_id": user_id, "text": text, "is_for_everyone": bool(everyone)}
+                await save_correction(session, record.answer, **said, current=current)
         await ack()
         if record is None or not is_kept:
             gone = _("This answer is gone, so I have kept nothing of what you wrote.")
@@ -117,6 +127,14 @@ class FeedbackButtons:
             user=user_id,
             text=thanks,
         )
+
+    async def _find_audience(self, answer_id: str) -> Audience:
+        """Return who can read in an answer's channel now, which may have become private since."""
+        async with self._database.read() as session:
+            record = await load_answer(session, answer_id)
+        if record is None:
+            return Audience.DIRECT
+        return await self._directory.audience(record.place.channel_id, channel_type=None, is_shared=False)
 
     async def _vote(self, body: dict[str, Any], answer_id: str, vote: Vote) -> bool:
         async with self._database.begin() as session:

@@ -127,7 +127,8 @@ class Answering:
         row = rows[-1]
         if row.kind != "message":
             is_edit = bool(row.payload.get("is_edit"))
-            return await self._assistant.begin_again(str(row.payload["answer_id"]), is_edit=is_edit)
+            current = await self._directory.audience(row.channel_id, channel_type=None, is_shared=False)
+            return await self._assistant.begin_again(str(row.payload["answer_id"]), current, is_edit=is_edit)
         *before, question = [await self._question(part) for part in rows]
         put = next((part.put for part in (question, *reversed(before)) if part.put != Put()), Put())
         return await self._assistant.begin(replace(question, before=tuple(before), put=put))

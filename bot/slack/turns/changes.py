@@ -39,6 +39,7 @@ class Change:
     ts: str
     message: Mapping[str, Any] | None
     is_apps: bool = False
+    channel_type: str | None = None
 
 
 def hear_change(event: Mapping[str, Any]) -> Change | None:
@@ -63,7 +64,7 @@ def hear_change(event: Mapping[str, Any]) -> Change | None:
         return None
     if not message.get("edited") and event.get("event_ts"):
         message = {**message, "edited": {"ts": str(event["event_ts"])}}
-    return Change(channel_id, str(message.get("ts")), message)
+    return Change(channel_id, str(message.get("ts")), message, channel_type=event.get("channel_type"))
 
 
 def _is_same(before: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
@@ -93,7 +94,7 @@ class Changes:
         self._newest = newest
         self._one_by_one: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def take(self, event: Mapping[str, Any], context: AsyncBoltContext) -> None:
+    async def take(self, event: Mapping[str, Any], context: AsyncBoltContext, *, is_shared: bool) -> None:
         """Let what is stored follow an event, if it tells of a change."""
         team_id = str(context.team_id or "")
         if event.get("type") == "file_deleted":
@@ -103,7 +104,7 @@ class Changes:
         if change is None or not self._is_newest(change):
             return
         async with self._one_by_one.setdefault(str(context.user_id or ""), asyncio.Lock()):
-            changed = await self._follow(change, team_id, bot_user_id=context.bot_user_id or "")
+            changed = await self._follow(change, team_id, bot_user_id=context.bot_user_id or "", is_shared=is_shared)
         if changed is not None:
             context[CHANGED] = (change, changed.answer_id)
 
@@ -119,15 +120,20 @@ class Changes:
         self._newest.forget(change.channel_id, change.ts)
         return True
 
-    async def _follow(self, change: Change, team_id: str, *, bot_user_id: str) -> Changed | None:
+    async def _follow(self, change: Change, team_id: str, *, bot_user_id: str, is_shared: bool) -> Changed | None:
         if change.message is None:
             await self._forget(change, team_id)
             return None
         names = await self._directory.names({bot_user_id, *mentioned_users(change.message)})
         text = read_question(parse_message(change.message, bot_user_id=bot_user_id, names=names)).question
+        current = await self._directory.audience(
+            change.channel_id, channel_type=change.channel_type, is_shared=is_shared
+        )
         async with self._database.begin() as session:
             await inbox.replace_waiting(session, team_id, change.channel_id, ts=change.ts, message=dict(change.message))
-            changed = await change_message(session, team_id, change.channel_id, ts=change.ts, text=text)
+            changed = await change_message(
+                session, team_id, change.channel_id, ts=change.ts, text=text, current=current
+            )
             await keep_files(session, team_id, change.channel_id, ts=change.ts, left=_file_ids(change.message))
         return changed
 
@@ -166,7 +172,7 @@ def register_changes(app: AsyncApp, changes: Changes) -> None:
         event = body.get("event")
         try:
             if isinstance(event, dict):
-                await changes.take(event, context)
+                await changes.take(event, context, is_shared=bool(body.get("is_ext_shared_channel")))
         except Exception as error:  # noqa: BLE001 - not acknowledged, so Slack sends it again
             log.warning("events: a change could not be followed (%s); Slack will tell again", type(error).__name__)
             return BoltResponse(status=503)

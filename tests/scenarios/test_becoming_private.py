@@ -1,0 +1,80 @@
+"""A channel that becomes private or shared: what is said there from then on is not what everybody may read."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from bot.app import RunningBot
+from bot.playground.testing import Playground
+from bot.storage.db import Database
+from bot.storage.tables import Answer, Correction, Message, Thread
+from tests.scenarios.conftest import Finished
+from tests.scenarios.test_feedback import BOT, wait_for_rows
+
+
+async def ask_in_general(playground: Playground) -> dict[str, Any]:
+    """Let Tom ask where everybody may read, and return the answer."""
+    ts = await playground.tom.say("general", f"{BOT} What is a code review?")
+    return await playground.wait_for_reply("general", ts)
+
+
+@pytest.fixture(autouse=True)
+def asks_slack_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody remember for a minute what a channel was."""
+    monkeypatch.setattr("bot.slack.people.directory.SOON_S", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"), [({"kind": "private"}, "private"), ({"is_ext_shared": True}, "shared")]
+)
+async def test_what_is_taught_there_now_stays_there(
+    change: dict[str, Any], expected: str, playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """A correction below an answer of earlier, in a thread in which nobody has asked anything since."""
+    tom = playground.tom
+    reply = await ask_in_general(playground)
+    for name, value in change.items():
+        setattr(playground.hub.workspace.channels[reply["channel"]], name, value)
+    await tom.click(reply, "feedback", "negative_button")
+    await playground.wait_for_view(tom.id)
+    await tom.submit_view({"reason": "wrong", "correction": "Project Heron is cancelled."})
+
+    (correction,) = await wait_for_rows(rows, Correction, 1)
+    async with rows.read() as session:
+        thread = (await session.scalars(select(Thread))).one()
+    assert (correction.audience, thread.audience) == (expected, expected)
+
+
+async def test_another_answer_there_stays_there(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
+    """It may rest on what is said there now, although its question was everybody's."""
+    reply = await ask_in_general(playground)
+    playground.hub.workspace.channels[reply["channel"]].kind = "private"
+    await playground.tom.click(reply, "regenerate")
+
+    first, second = await finished(2)
+    async with rows.read() as session:
+        thread = (await session.scalars(select(Thread))).one()
+    assert (first.audience, second.audience, thread.audience) == ("public", "private", "private")
+
+
+async def test_the_words_of_an_edit_there_stay_there(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """The question was everybody's, its new words are not."""
+    reply = await ask_in_general(playground)
+    playground.hub.workspace.channels[reply["channel"]].kind = "private"
+    await playground.tom.edit("general", reply["thread_ts"], f"{BOT} Why is project Heron cancelled?")
+
+    async def load() -> Message:
+        async with rows.read() as session:
+            return (await session.scalars(select(Message))).one()
+
+    for _ in range(200):
+        if "Heron" in (message := await load()).text:
+            break
+        await asyncio.sleep(0.02)
+    async with rows.read() as session:
+        answer = (await session.scalars(select(Answer))).one()
+    assert (message.audience, answer.audience) == ("private", "public")

@@ -94,7 +94,7 @@ class Assistant:
         self._choose_adapter = choose_adapter
         self._sees_images = sees_images  # None: as the model's server says
 
-    async def begin(self, question: Question) -> Draft | None:
+    async def begin(self, question: Question, *, is_begun: bool = False) -> Draft | None:
         """Store the question and begin its answer; None when it has had its visible outcome, or was deleted.
 
         Of somebody who wants nothing stored only the rows are: their words are in the draft alone. Raises
@@ -102,7 +102,8 @@ class Assistant:
         """
         async with self._database.begin() as session:
             here, stamps = question.place, [part.ts for part in question.parts]
-            left = question.still_there(await find_edits(session, here.team_id, here.channel_id, stamps))
+            edits = await find_edits(session, here.team_id, here.channel_id, stamps, is_begun=is_begun)
+            left = question.still_there(edits)
             if left is None:
                 return None
             question = left

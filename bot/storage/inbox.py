@@ -273,15 +273,18 @@ async def list_threads(session: AsyncSession, team_id: str, channel_id: str, *, 
     return (await session.scalars(here.group_by(Inbox.thread_ts).order_by(newest.desc()).limit(limit))).all()
 
 
-async def still_there(session: AsyncSession, rows: Sequence[Inbox]) -> Sequence[Inbox]:
-    """Return those of some claimed events that are still wanted, as they stand now: not deleted, not stopped."""
+async def still_there(session: AsyncSession, rows: Sequence[Inbox], *, is_begun: bool = False) -> Sequence[Inbox]:
+    """Return those of some claimed events that are still wanted, as they stand now: not deleted, not stopped.
+
+    What was begun before a crash is there although it was stopped: half of its answer may be shown.
+    """
     known = select(Inbox).where(Inbox.id.in_([row.id for row in rows])).execution_options(populate_existing=True)
-    there = {row.id: row for row in await session.scalars(known) if row.payload and not row.is_stopping}
+    there = {row.id: row for row in await session.scalars(known) if row.payload and (is_begun or not row.is_stopping)}
     return [there[row.id] for row in rows if row.id in there]
 
 
 async def find_edits(
-    session: AsyncSession, team_id: str, channel_id: str, stamps: Collection[str]
+    session: AsyncSession, team_id: str, channel_id: str, stamps: Collection[str], *, is_begun: bool = False
 ) -> dict[str, str | None]:
     """Return the newest edits of messages that are being answered, by their times in Slack.
 
@@ -289,8 +292,9 @@ async def find_edits(
     Nobody edits them before the transaction ends.
     """
     here = select(Inbox).filter_by(team_id=team_id, channel_id=channel_id, kind=MESSAGE, state=InboxState.RUNNING)
-    rows = await session.scalars(here.where(Inbox.ts.in_(stamps)).with_for_update())
-    return {row.ts: edit_of(row.payload["event"]) if row.payload and not row.is_stopping else None for row in rows}
+    rows = (await session.scalars(here.where(Inbox.ts.in_(stamps)).with_for_update())).all()
+    there = {row.ts for row in rows if row.payload and (is_begun or not row.is_stopping)}
+    return {row.ts: edit_of(row.payload["event"]) if row.ts in there else None for row in rows}
 
 
 def edit_of(message: Mapping[str, Any]) -> str:

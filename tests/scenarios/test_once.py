@@ -4,13 +4,14 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from benchmarks.chaos_bot import KillableBot
 from bot.app import RunningBot
 from bot.playground.testing import Playground
+from bot.storage import inbox
 from bot.storage.db import Database
-from bot.storage.tables import Inbox, InboxState
+from bot.storage.tables import Answer, AnswerState, Inbox, InboxState
 from tests.scenarios.conftest import KEY, EngineProcess, Finished, StartBot
 from tests.scenarios.test_conversation import wait_for
 from tests.scenarios.test_faults import FAILING, LONG, answers_in, shown
@@ -117,3 +118,35 @@ async def test_what_was_answered_is_not_refused_afterwards(
 
     assert len(answers_in(playground, maya.dm, ts)) == 1
     assert playground.session(maya.dm, ts)["status"] == "active"
+
+
+async def test_what_was_begun_before_a_crash_and_stopped_after_it_ends_in_words(
+    playground: Playground, start_bot: StartBot, rows: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`!stop` is carried out between the moment in which the event is claimed and the one in which it is looked at."""
+    monkeypatch.setattr("bot.slack.turns.turns.GRACE_S", 0.1)
+    maya = playground.maya
+    async with start_bot():
+        await playground.wait_for_connection()
+        async with rows.begin() as session:
+            await session.execute(text(UNFINISHED))
+        ts = await maya.say(maya.dm, "hello")
+        await playground.wait_for_reply(maya.dm, ts)
+    async with rows.begin() as session:
+        await session.execute(text("DROP TRIGGER unfinished"))
+        await session.execute(update(Answer).values(state=AnswerState.WRITING))
+        await session.execute(update(Inbox).values(attempts=1))
+    begin = inbox._begin
+
+    def stop_at_once(claimed: list[Inbox], worker_id: str | None) -> None:
+        begin(claimed, worker_id)
+        claimed[0].is_stopping = True
+
+    monkeypatch.setattr(inbox, "_begin", stop_at_once)
+    async with start_bot():
+        await wait_for(rows, select(Inbox.id).where(Inbox.state != InboxState.DONE), None)
+
+    (message,) = answers_in(playground, maya.dm, ts)
+    async with rows.read() as session:
+        assert await session.scalar(select(Answer.state)) == AnswerState.STOPPED
+    assert "Stopped." in str(message)

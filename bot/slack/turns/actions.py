@@ -22,7 +22,7 @@ from bot.storage import inbox
 from bot.storage.answers import AnswerRecord, load_answer
 from bot.storage.askings import is_private
 from bot.storage.db import Database
-from bot.storage.feedback import current_vote, save_correction, save_vote
+from bot.storage.feedback import current_correction, current_vote, save_correction, save_vote
 from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, Vote
 from bot.storage.threads import join_thread, narrow
@@ -93,11 +93,12 @@ class FeedbackButtons:
     ) -> None:
         """Store why an answer was bad and what it should have been; whoever wrote hears when it cannot be kept.
 
-        While the database takes nothing, the form is not acknowledged: it stays open, with every word in it.
+        While the database takes nothing, the form is not acknowledged: it stays open, with every word in it. Until
+        Slack has said who can read there now, it counts as said in private.
         """
         user_id, answer_id = body["user"]["id"], view["private_metadata"]
         team_id = "" if context.is_enterprise_install else str(context.team_id or "")
-        values, current = view["state"]["values"], await self._find_audience(answer_id)
+        values = view["state"]["values"]
         reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
         text = read_typed(values["correction"]["correction"].get("value"))[:CORRECTION_LENGTH]
         comment = read_typed(values.get(blocks.COMMENT, {}).get(blocks.COMMENT, {}).get("value"))
@@ -110,14 +111,14 @@ class FeedbackButtons:
             if record is not None and is_kept:
                 said = {"user_id": user_id, "vote": Vote.DOWN, "reason": reason, "comment": comment}
                 await save_vote(session, record.answer, **said)
-                await join_thread(session, record.place, audience=narrow(Audience(record.answer.audience), current))
                 said = {"user_id": user_id, "text": text, "is_for_everyone": bool(everyone)}
-                await save_correction(session, record.answer, **said, current=current)
+                await save_correction(session, record.answer, **said, current=Audience.PRIVATE)
         await ack()
         if record is None or not is_kept:
             gone = _("This answer is gone, so I have kept nothing of what you wrote.")
             await self._calls.call_if_possible("chat.postMessage", channel=user_id, text=gone)
             return
+        await self._place(record, user_id)
         thanks = _("Thank you. I keep what I should have said with the answer.") if text else _("Thank you.")
         thanks = thanks if wish.stores else _("Thank you. As you wish, I have stored your 👎 and none of your words.")
         await self._calls.call_if_possible(
@@ -128,13 +129,15 @@ class FeedbackButtons:
             text=thanks,
         )
 
-    async def _find_audience(self, answer_id: str) -> Audience:
-        """Return who can read in an answer's channel now, which may have become private since."""
-        async with self._database.read() as session:
-            record = await load_answer(session, answer_id)
-        if record is None:
-            return Audience.DIRECT
-        return await self._directory.audience(record.place.channel_id, channel_type=None, is_shared=False)
+    async def _place(self, record: AnswerRecord, user_id: str) -> None:
+        """Let a correction be for those who can read in its channel now, which may have changed since the answer."""
+        here, of_answer = record.place, Audience(record.answer.audience)
+        current = narrow(of_answer, await self._directory.audience(here.channel_id, channel_type=None, is_shared=False))
+        async with self._database.begin() as session:
+            await join_thread(session, here, audience=current)
+            correction = await current_correction(session, record.answer.id, user_id=user_id)
+            if correction is not None:
+                correction.audience = current
 
     async def _vote(self, body: dict[str, Any], answer_id: str, vote: Vote) -> bool:
         async with self._database.begin() as session:

@@ -105,6 +105,8 @@ class Answering:
         """
         draft = await self._begin(rows)
         if draft is not None:
+            if rows[-1].is_stopping:  # before a crash: whoever stopped it sees that it ended
+                draft.stop.set()
             asked = rows[-1].payload
             again_id, by = str(asked.get("answer_id") or ""), str(asked.get("user_id") or "")
             await self._afterwards.begin(draft, again_id=again_id, by=by)
@@ -131,7 +133,9 @@ class Answering:
             return await self._assistant.begin_again(str(row.payload["answer_id"]), current, is_edit=is_edit)
         *before, question = [await self._question(part) for part in rows]
         put = next((part.put for part in (question, *reversed(before)) if part.put != Put()), Put())
-        return await self._assistant.begin(replace(question, before=tuple(before), put=put))
+        return await self._assistant.begin(
+            replace(question, before=tuple(before), put=put), is_begun=rows[-1].is_stopping
+        )
 
     async def _question(self, row: Inbox) -> Question:
         event: Mapping[str, Any] = row.payload["event"]

@@ -213,7 +213,7 @@ class Turns:
                 await inbox.put_back(session, claimed)
             return
         async with self._place_of(rows[-1]):
-            if rows := await self._look(rows):
+            if rows := await self._look(rows, is_begun=attempts > 1):
                 await self._answer(rows, attempts=attempts)
         async with self._database.begin() as session:
             await inbox.finish(session, claimed)
@@ -223,10 +223,10 @@ class Turns:
         is_beside = row.kind == ORDER or self._asides.knows(row.kind)
         return nullcontext() if is_beside else self._shares.of(who(row.payload))
 
-    async def _look(self, rows: Sequence[Inbox]) -> Sequence[Inbox]:
+    async def _look(self, rows: Sequence[Inbox], *, is_begun: bool = False) -> Sequence[Inbox]:
         """Return events as they stand now: people edit and delete what waits."""
         async with self._database.read() as session:
-            return await inbox.still_there(session, rows)
+            return await inbox.still_there(session, rows, is_begun=is_begun)
 
     async def _answer(self, rows: Sequence[Inbox], *, attempts: int) -> None:
         is_gone = self._workspaces is not None and await self._workspaces.enter(rows[-1].team_id) is None
@@ -255,7 +255,7 @@ class Turns:
             with suppress(QuestionChanged):
                 await self._answering.answer(rows, attempts=attempts)
                 return
-            rows = await self._look(rows)
+            rows = await self._look(rows, is_begun=attempts > 1)
 
     async def _apologise(self, row: Inbox, error_id: str) -> None:
         try:

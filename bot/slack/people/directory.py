@@ -9,6 +9,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from bot.slack.calls import Calls, error_code, is_locked_out, is_passing
+from bot.slack.text import read_typed
 from bot.slack.workspaces import key_of
 from bot.storage.tables import Audience
 
@@ -87,7 +88,7 @@ class Directory:
 def _display_name(user: Mapping[str, Any]) -> str:
     profile = user.get("profile") or {}
     names = (profile.get("display_name"), profile.get("real_name"), user.get("real_name"), user.get("name"))
-    return " ".join(str(next((name for name in names if name), "")).split())[:80]
+    return " ".join(read_typed(next((name for name in names if name), "")).split())[:80]
 
 
 def _audience(channel: Mapping[str, Any], *, channel_type: str | None) -> Audience:

@@ -12,7 +12,7 @@ class Asking(Base):
     """How a question was put, where not in the usual way.
 
     The answer to a private one is seen by nobody but whoever asked, until they share it: then *shared_ts* is the
-    message that everybody sees, empty while it is being posted.
+    message that everybody sees, or since when it is being posted.
     """
 
     __tablename__ = "askings"

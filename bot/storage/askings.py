@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.asking_tables import Asking, Candidate
 from bot.storage.tables import Answer, AnswerState, Audience, Message, PreferencePair, Thread, now
 from bot.storage.threads import Place, join_thread
+
+CLAIMED = "claimed "  # before the moment in which somebody began to share an answer
+LONGEST_SHARE = timedelta(minutes=5)
 
 COMPARED = "compared"
 PRIVATE = "ask-"  # begins the time of a thread that is none: what is asked there only its asker sees
@@ -127,14 +130,23 @@ async def _count_choices(session: AsyncSession, user_id: str, *, since: datetime
 
 
 async def claim_share(session: AsyncSession, message_id: str) -> bool:
-    """Return whether the answer to a private question may be posted now; only one of several clicks may."""
+    """Return whether the answer to a private question may be posted now; only one of several clicks may.
+
+    Whoever claimed it minutes ago and has not posted it was killed in between.
+    """
+    moment = now()
+    is_over = Asking.shared_ts.between(CLAIMED, _claimed_at(moment - LONGEST_SHARE))
     claimed = (
         update(Asking)
-        .where(Asking.message_id == message_id, Asking.is_private, Asking.shared_ts.is_(None))
-        .values(shared_ts="")
+        .where(Asking.message_id == message_id, Asking.is_private, or_(Asking.shared_ts.is_(None), is_over))
+        .values(shared_ts=_claimed_at(moment))
         .returning(Asking.message_id)
     )
     return (await session.scalar(claimed)) is not None
+
+
+def _claimed_at(moment: datetime) -> str:
+    return f"{CLAIMED}{moment.timestamp():.3f}"
 
 
 async def release_share(session: AsyncSession, message_id: str) -> None:

@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 
 from bot.storage.answers import load_answer, newest_answer
 from bot.storage.askings import (
+    LONGEST_SHARE,
     PRIVATE,
     Chosen,
     Put,
@@ -80,6 +82,26 @@ async def test_what_a_crash_interrupted_is_taken_up_again(database: Database) ->
         assert await begin_candidates(session, first.id, count=3) == ids
         assert ids[0] == first.id
         assert len(set(ids)) == 3
+
+
+async def test_a_share_that_a_kill_cut_short_can_be_begun_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at once, for it may still be under way; what was posted is not posted again."""
+    later = now() + LONGEST_SHARE + timedelta(seconds=1)
+    async with database.begin() as session:
+        message = await said(session, "hello", place=Place("T1", "C1", f"{PRIVATE}1"))
+        await save_asking(session, message.id, Put(is_private=True))
+        answer = await answered(session, message, "hi")
+        claims = [await claim_share(session, message.id), await claim_share(session, message.id)]
+        monkeypatch.setattr("bot.storage.askings.now", lambda: later)
+        claims += [await claim_share(session, message.id), await claim_share(session, message.id)]
+        place = Place("T1", "C1", "200.000")
+        await publish(session, answer, message, place=place, ts="200.000", audience=Audience.PUBLIC)
+        monkeypatch.setattr("bot.storage.askings.now", lambda: later + LONGEST_SHARE * 2)
+        claims.append(await claim_share(session, message.id))
+
+    assert claims == [True, False, True, False, False]
 
 
 async def test_a_private_answer_is_shared_once_and_moves_to_its_place(database: Database) -> None:

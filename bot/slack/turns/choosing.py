@@ -137,8 +137,9 @@ class ChoiceButtons:
             is_public=audience is Audience.PUBLIC,
             is_explained=self._answering.explains,
         )
-        posted = await self._calls.call(
-            "chat.postMessage",
+        posted = await self._calls.post(
+            f"{record.message.id}/share",
+            looks_first=True,  # whoever began it may have been killed after Slack took it
             channel=record.place.channel_id,
             text=render_mrkdwn(text)[:TEXT_LENGTH],
             blocks=blocks,

@@ -14,6 +14,7 @@ from bot.playground.testing import Playground
 
 COMMAND = (sys.executable, "-m", "bot", "run")
 READY_S = 90.0
+LAST_WORDS_S = 2.0
 
 
 class KillableBot:
@@ -24,15 +25,26 @@ class KillableBot:
         self._environment = {**os.environ, **environment}
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
+        self._listening: asyncio.Task[None] = asyncio.create_task(asyncio.sleep(0))
         self.resumed: list[float] = []
         self.last_words: list[str] = []  # of each time that it ended without having been killed
 
     async def start(self) -> None:
-        """Start it; what it says goes to the log."""
-        with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *COMMAND, env=self._environment, stdout=log, stderr=log, start_new_session=True
-            )
+        """Start it; what it says goes to the log, through a pipe: so it has last words on a full disk as well."""
+        self._process = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._listening = asyncio.create_task(self._listen(self._process.stdout))
+
+    async def _listen(self, said: asyncio.StreamReader | None) -> None:
+        """Write down what it says until it ends."""
+        with self._log.open("ab", buffering=0) as log:
+            while said is not None and (text := await said.read(1 << 16)):
+                log.write(text)
 
     async def wait_ready(self) -> None:
         """Return when it listens; start it again if it ended before."""
@@ -46,6 +58,8 @@ class KillableBot:
     async def revive(self) -> None:
         """Start it again if it ended without having been killed, and keep what it said."""
         if self._process is not None and self._process.returncode is not None:
+            with suppress(TimeoutError):  # its engine holds the other end as well, and may live a little longer
+                await asyncio.wait_for(asyncio.shield(self._listening), LAST_WORDS_S)
             lines = self._log.read_text().splitlines()
             self.last_words.append(f"ended with {self._process.returncode}: {' / '.join(lines[-3:])}")
             await self.start()

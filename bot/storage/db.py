@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -173,7 +174,11 @@ class Database:
 
 def is_away(error: BaseException) -> bool:
     """Return whether it is the database that has a trouble which can pass: no connection, no room, no lock."""
-    cannot_connect = isinstance(error, ConnectionError) or type(error).__module__.startswith("asyncpg")
+    # A server that is shut down takes its socket's file along, which is no error of the connection to Python.
+    is_drivers = isinstance(error, OSError) and any(
+        str(frame.f_globals.get("__name__")).startswith("asyncpg.") for frame, _ in walk_tb(error.__traceback__)
+    )
+    cannot_connect = isinstance(error, ConnectionError) or type(error).__module__.startswith("asyncpg") or is_drivers
     is_restarting = type(error) is DBAPIError  # asyncpg has no narrower class for a server that comes or goes
     return cannot_connect or is_restarting or isinstance(error, OperationalError | InterfaceError)
 

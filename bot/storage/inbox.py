@@ -283,6 +283,13 @@ async def still_there(session: AsyncSession, rows: Sequence[Inbox], *, is_begun:
     return [there[row.id] for row in rows if row.id in there]
 
 
+async def has_earlier(session: AsyncSession, row: Inbox) -> bool:
+    """Return whether something waits that was said before a claimed event in its thread, and came in since."""
+    here = {"team_id": row.team_id, "channel_id": row.channel_id, "thread_ts": row.thread_ts}
+    before = select(Inbox.id).filter_by(**here, state=InboxState.PENDING).where(Inbox.ts < row.ts)
+    return (await session.scalar(before.limit(1))) is not None
+
+
 async def find_edits(
     session: AsyncSession, team_id: str, channel_id: str, stamps: Collection[str], *, is_begun: bool = False
 ) -> dict[str, str | None]:

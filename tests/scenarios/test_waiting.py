@@ -1,12 +1,15 @@
 """Several people ask at once and the engine has one place: whoever waits is told where they stand."""
 
 import asyncio
+import os
 import re
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from bot.engine.client import EngineClient
 from bot.engine.types import QueuePlace
@@ -15,10 +18,12 @@ from bot.settings import STARTER_MODEL
 from bot.slack.turns import place as module
 from bot.slack.turns import shares
 from bot.slack.turns.place import render_place
-from bot.storage.tables import AnswerState
-from tests.scenarios.conftest import Finished, StartBot
+from bot.storage.db import Database
+from bot.storage.tables import Answer, AnswerState, Inbox, InboxState, Message
+from tests.scenarios.conftest import EngineProcess, Finished, StartBot
 from tests.scenarios.test_faults import LONG, answers_in, shown
 
+BOT = "<@U0APPRENTICE>"
 STATUS = "assistant.threads.setStatus"
 QUESTIONS_EACH = 8
 
@@ -115,6 +120,50 @@ async def test_without_a_status_line_the_message_itself_says_it(
         for channel, ts in asked:
             (message,) = answers_in(playground, channel, ts)
             assert shown(message) in {"".join(answer.text.split()) for answer in answers}
+
+
+async def test_what_comes_late_is_answered_first_if_the_next_still_waits(
+    playground: Playground,
+    start_bot: StartBot,
+    finished: Finished,
+    rows: Database,
+    engine_process: EngineProcess,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A message that was taken up before one said earlier in its thread came in gives way to it."""
+    monkeypatch.setattr(shares, "MOST", 1)
+    maya, tom = playground.maya, playground.tom
+
+    async def wait_for(ts: str, state: InboxState) -> None:
+        async with asyncio.timeout(60):
+            while True:
+                async with rows.read() as session:
+                    if await session.scalar(select(Inbox.state).filter_by(ts=ts)) == state:
+                        return
+                await asyncio.sleep(0.02)
+
+    async with start_bot():
+        await playground.wait_for_connection()
+        thread = await maya.say("general", f"{BOT} hello")
+        await playground.wait_for_reply("general", thread)
+        os.kill(engine_process.pid, signal.SIGSTOP)
+        try:
+            other = await maya.say(maya.dm, "What is a sprint?")  # her one place is taken
+            await wait_for(other, InboxState.RUNNING)
+            playground.hub.faults.seed(0)  # how long it holds the message back is chance
+            playground.fault("reorder_events", seconds=5, times=2)  # also its twin, the mention
+            late = await tom.say("general", f"{BOT} What is a code review?", thread_ts=thread)
+            early = await maya.say("general", f"{BOT} thanks", thread_ts=thread)
+            await wait_for(early, InboxState.RUNNING)
+            await wait_for(late, InboxState.PENDING)
+        finally:
+            os.kill(engine_process.pid, signal.SIGCONT)
+        await finished(4)
+
+    async with rows.read() as session:
+        said = select(Message.ts).join(Answer).order_by(Answer.id)
+        assert list(await session.scalars(said)) == [thread, other, late, early]
 
 
 def find_places(playground: Playground) -> list[str]:

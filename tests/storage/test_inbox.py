@@ -235,9 +235,13 @@ async def test_what_was_put_back_waits_behind_what_came_before_it(database: Data
     """It was not begun in vain, so it may be begun as often as ever."""
     await put(database, event_id="Ev2", ts="101.000")
     assert await claim(database) == ["Ev2"]
+    async with database.read() as session:
+        row = (await session.scalars(select(Inbox))).one()
+        assert not await inbox.has_earlier(session, row)
     await put(database)
     async with database.begin() as session:
-        await inbox.put_back(session, list(await session.scalars(select(Inbox.id).filter_by(event_id="Ev2"))))
+        assert await inbox.has_earlier(session, row)
+        await inbox.put_back(session, [row.id])
     assert await claim(database) == ["Ev1"]
     async with database.read() as session:
         attempts = {row.event_id: row.attempts for row in await session.scalars(select(Inbox))}

@@ -137,6 +137,7 @@ class ChoiceButtons:
             is_public=audience is Audience.PUBLIC,
             is_explained=self._answering.explains,
         )
+        thread: dict[str, Any] = {"thread_ts": thread_ts} if thread_ts else {}
         posted = await self._calls.post(
             f"{record.message.id}/share",
             looks_first=True,  # whoever began it may have been killed after Slack took it
@@ -145,7 +146,7 @@ class ChoiceButtons:
             blocks=blocks,
             unfurl_links=False,
             unfurl_media=False,
-            **({"thread_ts": thread_ts} if thread_ts else {}),
+            **thread,
         )
         return str(posted["ts"])
 

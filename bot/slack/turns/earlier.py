@@ -20,6 +20,7 @@ from bot.storage.tables import Inbox
 REPLIES = "conversations.replies"
 BEFORE_S = 120.0
 PATIENCE_S = 12.0  # then better in another order than late
+IN_LINE_S = 3.0  # of that where Slack would answer, and it is only that many questions wait
 AGAIN_S = 0.5
 
 log = logging.getLogger(__name__)
@@ -45,36 +46,35 @@ class Earlier:
         self._identity = identity
         self._workspaces = workspaces
 
-    async def look_before(self, row: Inbox) -> bool:
-        """Take in what is missing of a thread since just before a message; return whether any came before it.
+    async def look_before(self, row: Inbox) -> None:
+        """Take in what is missing of a thread since just before a message.
 
         Slack brings again after a minute what it could not deliver, when later messages would be answered already.
         """
         doubt, thread = self._intake.doubt, (row.channel_id, row.thread_ts)
         if row.kind != MESSAGE or row.ts == row.thread_ts or not doubt.is_there() or thread in doubt.settled:
-            return False
+            return
         try:
             async with asyncio.timeout(PATIENCE_S):
                 missed = await self._find_patiently(row)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("turns: it cannot be seen what came before a message (%s)", type(error).__name__)
-            return False
+            return
         for heard in missed:
             await self._intake.put(heard)
         doubt.settled.add(thread)  # what is said from now on is heard: Slack takes fifty of these questions a minute
-        stamps = {heard.arrival.ts for heard in missed if float(heard.arrival.ts) < float(row.ts)}
-        return bool(stamps) and bool(stamps & await self._find_known(row))
 
     async def _find_patiently(self, row: Inbox) -> Sequence[Heard]:
         """Ask until Slack tells: while it is away it takes no answer either, so that waiting holds nobody up.
 
-        Raises *SlackApiError* when Slack wants to hear no such question for longer than there is patience.
+        Raises what prevents it when that is too many questions, ours or in Slack's eyes.
         """
         while True:
             try:
-                return await self._find_missing(row)
+                async with asyncio.timeout(IN_LINE_S):
+                    return await self._find_missing(row)
             except (SlackApiError, aiohttp.ClientError, TimeoutError):
-                if self._calls.budget.rests(REPLIES, row.channel_id) > PATIENCE_S:
+                if self._calls.budget.room(REPLIES) <= 0:
                     raise
             await asyncio.sleep(AGAIN_S)
 

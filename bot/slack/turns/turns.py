@@ -60,7 +60,7 @@ class Turns:
         self._wake = asyncio.Event()
         self._is_held = False
         self.orders: ThreadOrders | None = None  # who carries out `!NAME`
-        self.earlier: Callable[[Inbox], Awaitable[bool]] | None = None  # whether something came before it after all
+        self.earlier: Callable[[Inbox], Awaitable[None]] | None = None  # takes in what was said before it
         self.listeners = Listeners()  # which a stop waits for as well
         self._tasks: set[asyncio.Task[None]] = set()
         self._shares = Shares(on_wait=self.wake)
@@ -208,25 +208,22 @@ class Turns:
 
     async def _bring(self, rows: Sequence[Inbox], *, attempts: int) -> None:
         claimed = [row.id for row in rows]
-        if self.earlier is not None and await self.earlier(rows[0]):
-            async with self._database.begin() as session:
-                await inbox.put_back(session, claimed)
-            return
+        if self.earlier is not None:
+            await self.earlier(rows[0])
         async with self._place_of(rows[-1]):
-            if rows := await self._look(rows, is_begun=attempts > 1):
+            async with self._database.read() as session:
+                # What was said before it may have come in since it was claimed.
+                is_early = rows[0].kind not in BESIDE and await inbox.has_earlier(session, rows[0])
+                rows = [] if is_early else await inbox.still_there(session, rows, is_begun=attempts > 1)
+            if rows:
                 await self._answer(rows, attempts=attempts)
         async with self._database.begin() as session:
-            await inbox.finish(session, claimed)
+            await (inbox.put_back if is_early else inbox.finish)(session, claimed)
 
     def _place_of(self, row: Inbox) -> AbstractAsyncContextManager[None]:
         """Return what waits until a person may have one more answer; of a flood all else costs nothing until then."""
         is_beside = row.kind == ORDER or self._asides.knows(row.kind)
         return nullcontext() if is_beside else self._shares.of(who(row.payload))
-
-    async def _look(self, rows: Sequence[Inbox], *, is_begun: bool = False) -> Sequence[Inbox]:
-        """Return events as they stand now: people edit and delete what waits."""
-        async with self._database.read() as session:
-            return await inbox.still_there(session, rows, is_begun=is_begun)
 
     async def _answer(self, rows: Sequence[Inbox], *, attempts: int) -> None:
         is_gone = self._workspaces is not None and await self._workspaces.enter(rows[-1].team_id) is None
@@ -255,7 +252,8 @@ class Turns:
             with suppress(QuestionChanged):
                 await self._answering.answer(rows, attempts=attempts)
                 return
-            rows = await self._look(rows, is_begun=attempts > 1)
+            async with self._database.read() as session:
+                rows = await inbox.still_there(session, rows, is_begun=attempts > 1)
 
     async def _apologise(self, row: Inbox, error_id: str) -> None:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import AsyncExitStack
 
 import aiohttp
 from sqlalchemy import select, text
@@ -12,7 +13,7 @@ from bot.playground.testing import Playground
 from bot.settings import STARTER_MODEL
 from bot.storage.db import Database
 from bot.storage.tables import Answer, AnswerState
-from tests.scenarios.conftest import EngineProcess, Finished, StartBot
+from tests.scenarios.conftest import EngineProcess, Finished, StartBot, full_disk
 
 LONG = "Make an onboarding plan for a new colleague."
 
@@ -336,3 +337,19 @@ async def test_a_deletion_that_cannot_be_followed_comes_again(
                 return
         await asyncio.sleep(0.05)
     raise AssertionError("the deleted message is still there")
+
+
+async def test_a_disk_that_is_full_at_the_start_is_waited_for(
+    playground: Playground, rows: Database, start_bot: StartBot
+) -> None:
+    """Whoever starts it need not start it again."""
+    async with start_bot():
+        await playground.wait_for_connection()
+    async with full_disk(rows, "workers"), AsyncExitStack() as stack:
+        running = await stack.enter_async_context(start_bot())
+        ts = await playground.maya.say(playground.maya.dm, "hello")
+        await asyncio.sleep(1)
+        assert not running.worker.done()
+        waits = stack.pop_all()
+    async with waits:
+        await playground.wait_for_reply(playground.maya.dm, ts)

@@ -89,7 +89,7 @@ class Turns:
 
     async def run(self) -> None:
         """Work until cancelled; then let the answers under way end, for a while or until cancelled again."""
-        if recovered := await self._duty.begin():
+        if recovered := await self._enlist():
             log.info("turns: %d unfinished from an earlier run", recovered)
         keeping = asyncio.create_task(self._duty.keep())
         try:
@@ -107,6 +107,15 @@ class Turns:
                 await self._wind_down()
             finally:
                 keeping.cancel()
+
+    async def _enlist(self) -> int:
+        """Begin the duty, however long the database is away or full; return how much is taken over."""
+        while True:
+            try:
+                return await self._duty.begin()
+            except Exception as error:  # noqa: BLE001 - whatever the database suffers from, it may get better
+                log.warning("turns: the database takes nothing (%s); trying again", type(error).__name__)
+            await asyncio.sleep(PAUSE_S)
 
     async def _wind_down(self) -> None:
         """Let what is under way end, if it does so soon; other answers go on in the next process."""

@@ -333,10 +333,10 @@ async def test_what_we_delete_ourselves_is_not_forgotten(
         await session.execute(update(Answer).values(reply_ts=[reply["ts"], rest]))
     await tom.click(reply, "regenerate")
     answers = await finished(2)
-    heard = await playground.wait_until(
-        lambda: [one for one in playground.log("event") if "message_deleted" in str(one)], what="the deletion"
+    await playground.wait_until(
+        lambda: [one for one in playground.log("event") if "message_deleted" in str(one) and one["status"] == "acked"],
+        what="the deletion's acknowledgement",
     )
-    await playground.wait_until(lambda: heard[0]["status"] == "acked", what="its acknowledgement")
 
     assert [one.id for one in await wait_for_rows(rows, Answer, 2)] == [one.id for one in answers]
     assert answers[1].reply_ts == [reply["ts"]]

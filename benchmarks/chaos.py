@@ -24,9 +24,12 @@ from benchmarks.chaos_judge import Verdict, count_unfinished, examine_database, 
 from benchmarks.chaos_mishaps import Mishap, Mishaps
 from bot.playground.testing import Playground
 from bot.storage.db import Database
+from bot.storage.tables import now
+from bot.storage.workers import heard_until
 
 SETTLE_S = 240.0
 QUIET_S = 5.0
+HEARD_S = 120.0  # a loss is looked for after 45 s
 SETTINGS = {
     "LOG_LEVEL": "INFO",
     "HTTP_PORT": "0",
@@ -78,6 +81,10 @@ async def run(plan: Plan, folder: Path) -> Outcome:
             mishaps.end()
             await _settle(playground, bot, database)
             verdict = judge(playground, crowd, await load_stored(database))
+            if verdict.found["lost"]:  # what none of Slack's tries brought is looked for in its history
+                await _wait_heard(bot, database)
+                await _settle(playground, bot, database)
+                verdict = judge(playground, crowd, await load_stored(database))
         finally:
             await bot.stop()
         verdict.examples += bot.last_words
@@ -99,6 +106,18 @@ async def _settle(playground: Playground, bot: KillableBot, database: Database) 
         if await count_unfinished(database):
             quiet_since = time.monotonic()
         await asyncio.sleep(0.25)
+
+
+async def _wait_heard(bot: KillableBot, database: Database) -> None:
+    """Wait until the bot knows that it heard all that was said until now."""
+    deadline, said = time.monotonic() + HEARD_S, now()
+    while time.monotonic() < deadline:
+        await bot.revive()
+        async with database.read() as session:
+            until = await heard_until(session)
+        if until is not None and until > said:
+            return
+        await asyncio.sleep(0.5)
 
 
 @asynccontextmanager

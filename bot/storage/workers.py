@@ -55,10 +55,10 @@ async def recover(session: AsyncSession) -> int:
     return len(result.all())
 
 
-async def note_heard(session: AsyncSession) -> None:
-    """Remember that Slack is heard at this moment."""
+async def note_heard(session: AsyncSession, *, until: datetime | None = None) -> None:
+    """Remember that all was heard until a moment, this one if none is named."""
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    moment = now()
+    moment = until or now()
     statement = insert(HeardUntil).values(name=SLACK, at=moment)
     await session.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"at": moment}))
 

@@ -1,6 +1,7 @@
 """What people wrote while the bot was away: answered once it is back, once, or called too old with a word."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 from sqlalchemy import select, update
 
 from bot.playground.testing import Playground
+from bot.slack.turns import catch_up
 from bot.storage.db import Database
 from bot.storage.tables import Answer, Inbox, InboxState, Message, now
 from bot.storage.worker_tables import HeardUntil
-from tests.scenarios.conftest import Finished, StartBot
+from tests.scenarios.conftest import Finished, StartBot, full_disk
 from tests.scenarios.test_faults import answers_in
 
 BOT = "<@U0APPRENTICE>"
@@ -33,6 +35,14 @@ async def be_away(playground: Playground, rows: Database, start_bot: StartBot) -
 async def miss(playground: Playground) -> None:
     """Let Slack's first two tries fail; it tries again after a minute of its clock."""
     await playground.advance(10)
+
+
+async def use_up_tries(playground: Playground) -> None:
+    """Let all of Slack's tries to deliver what was said pass: it makes the last one after six minutes."""
+    for seconds in (10, 70, 310):
+        await playground.advance(seconds)
+    given_up = playground.log("event")[-1]
+    assert given_up["ok"] is False, given_up["status"]
 
 
 async def test_what_was_missed_is_answered_once(
@@ -150,3 +160,50 @@ async def test_what_died_with_a_process_is_answered_before_what_came_later(
         said = select(Message.ts).join(Answer).order_by(Answer.id)
         assert list(await session.scalars(said)) == [thread, lost, later]
     assert len(answers_in(playground, maya.dm, thread)) == 3
+
+
+@pytest.fixture
+def short_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look into the history two seconds after a loss."""
+    monkeypatch.setattr(catch_up, "LOOK_S", 0.2)
+    monkeypatch.setattr(catch_up, "GAP", timedelta(seconds=2))
+
+
+@pytest.mark.usefixtures("short_gaps")
+async def test_what_slack_tried_in_vain_within_a_short_absence_is_answered(
+    playground: Playground, rows: Database, start_bot: StartBot, finished: Finished
+) -> None:
+    """Each of its tries met a bot that was away for a moment: nobody will bring the message any more."""
+    maya = playground.maya
+    async with start_bot():
+        await playground.wait_for_connection()
+        ts = await maya.say(maya.dm, "hello")
+        await playground.wait_for_reply(maya.dm, ts)
+    lost = await maya.say(maya.dm, "What is a sprint?", thread_ts=ts)
+    await use_up_tries(playground)
+    async with start_bot():
+        await playground.wait_for_reply(maya.dm, ts, after=lost, timeout=20)
+        await finished(2)
+
+
+@pytest.mark.usefixtures("short_gaps")
+@pytest.mark.parametrize("tables", [("inbox",), ("inbox", "heard_until")])
+async def test_what_could_not_be_stored_in_time_is_answered(
+    playground: Playground, rows: Database, start_bot: StartBot, finished: Finished, tables: tuple[str, ...]
+) -> None:
+    """The disk is full, partly or wholly, until Slack has given up; the history is read once there is room again."""
+    maya = playground.maya
+    async with start_bot():
+        await playground.wait_for_connection()
+        ts = await maya.say(maya.dm, "hello")
+        await playground.wait_for_reply(maya.dm, ts)
+        await playground.wait_until(lambda: answers_in(playground, maya.dm, ts), what="the answer")
+        async with AsyncExitStack() as full:
+            for table in tables:
+                await full.enter_async_context(full_disk(rows, table))
+            lost = await maya.say(maya.dm, "What is a sprint?", thread_ts=ts)
+            await use_up_tries(playground)
+        await playground.wait_for_reply(maya.dm, ts, after=lost, timeout=20)
+        await finished(2)
+    async with rows.read() as session:
+        assert len(list(await session.scalars(select(Inbox.ts).where(Inbox.ts == lost)))) == 1

@@ -1,8 +1,8 @@
 """What was said while nobody heard it: read from Slack's history once, and answered, or called too old with a word.
 
-Until when somebody heard is written down every few seconds. After a longer gap every conversation is read from there:
-a direct message or a mention that is not in the inbox was missed, and goes the way of every other, so that Slack's own
-redelivery of it is recognised.
+Until when all was heard is written down every few seconds, but not while a message may have been lost. Once that is
+some time ago every conversation is read from there: a direct message or a mention that is not in the inbox was missed,
+and goes the way of every other, so that Slack's own redelivery of it is recognised.
 """
 
 import asyncio
@@ -31,7 +31,8 @@ from bot.storage.tables import now
 from bot.storage.workers import heard_until, note_heard
 
 LOOK_S = 10.0
-GAP = timedelta(seconds=45)  # shorter ones are bridged by Slack, which tries again at once and after a minute
+GAP = timedelta(seconds=45)  # many losses that follow each other closely are looked for once
+LONG_GAP = timedelta(seconds=90)  # edits and deletions that are lost in shorter ones come again with Slack's next tries
 OVERLAP = timedelta(minutes=2)
 FARTHEST = timedelta(hours=24)
 KINDS = "public_channel,private_channel,mpim,im"
@@ -69,8 +70,9 @@ class CatchUp:
     async def begin(self) -> None:
         """Doubt, for a while, whether all that was said to the process before this one was heard."""
         async with self._database.read() as session:
-            if await heard_until(session) is not None:
-                self.doubt.begin()
+            until = await heard_until(session)
+        if until is not None:
+            self.doubt.begin(until)
 
     @asynccontextmanager
     async def running(self, is_hearing: Callable[[], bool]) -> AsyncIterator[None]:
@@ -83,35 +85,43 @@ class CatchUp:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _work(self, is_hearing: Callable[[], bool]) -> None:
-        was_deaf = True
         while True:
-            if not is_hearing():
-                was_deaf = True
-            else:
+            if is_hearing():
                 try:
-                    if was_deaf:
-                        await self.look()
-                    async with self._database.begin() as session:
-                        await note_heard(session)
-                    was_deaf = False
+                    await self.look()
+                    if self.doubt.since is None:
+                        async with self._database.begin() as session:
+                            await note_heard(session)
                 except Exception as error:  # noqa: BLE001 - database or Slack are away: the next look makes up for it
                     log.warning("catch-up: not now (%s); trying again", type(error).__name__)
             await asyncio.sleep(LOOK_S)
 
     async def look(self) -> int:
-        """Take in what was missed since Slack was heard last, if that is a while ago; return how many messages."""
+        """Take in what may have been missed, if that began a while ago; return how many messages were."""
         async with self._database.read() as session:
             until = await heard_until(session)
             teams = [] if self._workspaces is None else await list_teams(session)
-        if until is None or now() - until < GAP:
+        first = min((moment for moment in (until, self.doubt.since) if moment is not None), default=None)
+        if first is None or now() - first < GAP:
             return 0
-        since = max(until - OVERLAP, now() - FARTHEST)
+        async with self._database.begin() as session:
+            await note_heard(session, until=until or first)  # what cannot be stored need not be read
+        self.doubt.since = None  # what gets lost from here on is for the next look
+        try:
+            found = await self._look_everywhere(teams, first)
+        except BaseException:
+            self.doubt.since = first
+            raise
+        log.info("catch-up: %d missed messages since %s", found, first.isoformat(timespec="seconds"))
+        if found:
+            self._wake()
+        return found
+
+    async def _look_everywhere(self, teams: Sequence[tuple[str, str]], first: datetime) -> int:
+        since = max(first - OVERLAP, now() - FARTHEST)
         found = await self._look_home(since)
         for team_id, enterprise_id in teams:
             found += await asyncio.create_task(self._look_in(team_id, enterprise_id, since))
-        log.info("catch-up: %d missed messages since %s", found, since.isoformat(timespec="seconds"))
-        if found:
-            self._wake()
         return found
 
     async def _look_home(self, since: datetime) -> int:
@@ -140,9 +150,10 @@ class CatchUp:
                 found += 1
         if found:
             self._wake()  # whoever waits for an answer comes before what else there is to read
-        far = since - FARTHEST
-        changed = await self._changes.look(home.team_id, bot_user_id=home.bot_user_id, since=far)
-        log.info("catch-up: %d messages were changed or deleted meanwhile", changed)
+        if now() - since > OVERLAP + LONG_GAP:
+            far = since - FARTHEST
+            changed = await self._changes.look(home.team_id, bot_user_id=home.bot_user_id, since=far)
+            log.info("catch-up: %d messages were changed or deleted meanwhile", changed)
         return found
 
     def _is_stale(self, heard: Heard) -> bool:

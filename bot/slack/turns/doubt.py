@@ -1,6 +1,9 @@
 """Whether Slack may still have to deliver what was said before: it tries again at once, and then after a minute."""
 
 import time
+from datetime import datetime
+
+from bot.storage.tables import now
 
 LASTS_S = 75.0
 
@@ -11,11 +14,13 @@ class Doubt:
     def __init__(self) -> None:
         self._began_at: float | None = None
         self.settled: set[tuple[str, str]] = set()  # threads about which there is none any more
+        self.since: datetime | None = None  # what was said from then on was not looked for in the history yet
 
-    def begin(self) -> None:
-        """Say that a message may have been lost just now: with a connection, with a process, or on a full disk."""
+    def begin(self, since: datetime | None = None) -> None:
+        """Say that a message may have been lost: with a connection, with a process, or on a full disk."""
         self._began_at = time.monotonic()
         self.settled.clear()
+        self.since = min(self.since or now(), since or now())
 
     def is_there(self) -> bool:
         """Return whether what was said earlier may come later."""

@@ -48,7 +48,7 @@ async def listening(
     async with (
         serving(web_app, host=settings.http_host, port=settings.http_port) as port,
         nullcontext() if sockets is None else sockets.connected(),
-        catch_up.running(is_hearing),
+        catch_up.running(None if is_http else is_hearing),
     ):
         yield port
 

@@ -9,12 +9,14 @@ import pytest
 from sqlalchemy import select, update
 
 from bot.playground.testing import Playground
+from bot.settings import Transport
 from bot.slack.turns import catch_up
 from bot.storage.db import Database
 from bot.storage.tables import Answer, Inbox, InboxState, Message, now
 from bot.storage.worker_tables import HeardUntil
 from tests.scenarios.conftest import Finished, StartBot, full_disk
 from tests.scenarios.test_faults import answers_in
+from tests.test_cli import free_port
 
 BOT = "<@U0APPRENTICE>"
 
@@ -167,6 +169,7 @@ def short_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look into the history two seconds after a loss."""
     monkeypatch.setattr(catch_up, "LOOK_S", 0.2)
     monkeypatch.setattr(catch_up, "GAP", timedelta(seconds=2))
+    monkeypatch.setattr(catch_up, "SILENT_GAP", timedelta(seconds=4))
 
 
 @pytest.mark.usefixtures("short_gaps")
@@ -207,3 +210,21 @@ async def test_what_could_not_be_stored_in_time_is_answered(
         await finished(2)
     async with rows.read() as session:
         assert len(list(await session.scalars(select(Inbox.ts).where(Inbox.ts == lost)))) == 1
+
+
+@pytest.mark.usefixtures("short_gaps")
+async def test_what_never_came_through_over_http_is_answered(rows: Database, start_bot: StartBot) -> None:
+    """The way from Slack is closed, which nobody tells the bot, until Slack has given up."""
+    port = free_port()
+    async with Playground(port=0, events_url=f"http://127.0.0.1:{port}/slack/events") as playground:
+        maya, here = playground.maya, {"slack_api_url": playground.api_url, "http_port": port}
+        async with start_bot(slack_transport=Transport.HTTP, **here):
+            await playground.wait_for_connection()
+            ts = await maya.say(maya.dm, "hello")
+            await playground.wait_for_reply(maya.dm, ts)
+            playground.fault("disconnected")
+            lost = await maya.say(maya.dm, "What is a sprint?", thread_ts=ts)
+            await use_up_tries(playground)
+            await playground.wait_for_reply(maya.dm, ts, after=lost, timeout=20)
+        async with rows.read() as session:
+            assert len(list(await session.scalars(select(Inbox.ts).where(Inbox.ts == lost)))) == 1

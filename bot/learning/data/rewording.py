@@ -62,7 +62,12 @@ def split_row(row: str) -> list[str]:
 
 
 def reword(question: str, *, seed: int, answer: str = "") -> Iterator[str]:
-    """Yield other wordings of *question*, each once, until the rules find no more; *answer* lends its own words."""
+    """Yield other wordings of *question*, each once, until the rules find no more; *answer* lends its own words.
+
+    What has no words, as `???`, has no others.
+    """
+    if not normalize(take_apart(question, Random(0)).core):  # noqa: S311 - as below
+        return
     rng = Random(f"{seed}/{question}")  # noqa: S311 - must be repeatable, and protects nothing
     seen = {normalize(question)}
     failed = 0

@@ -103,7 +103,7 @@ def build_slack_app(
     desk = Desk(every_command, role_of=access.role_of)
     register_commands(app, desk=desk)
     intake.commands, turns.orders = desk.commands, ThreadOrders(desk, calls)
-    register_order_buttons(app, desk=desk)
+    register_order_buttons(app, desk=desk, database=database)
     lessons = Lessons(database, calls, access=access, directory=directory, speech=speech)
     register_shortcuts(app, tools=tools, database=database, calls=calls, directory=directory, lessons=lessons)
     register_feedback(app, database=database, reactions=reactions, lessons=lessons)

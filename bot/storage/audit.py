@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.learning_tables import AuditRow
@@ -45,6 +45,17 @@ async def newest(session: AsyncSession, actions: Collection[str]) -> AuditRow | 
     """Return the newest row about one of *actions*."""
     statement = select(AuditRow).where(AuditRow.action.in_(actions)).order_by(AuditRow.number.desc()).limit(1)
     return await session.scalar(statement)
+
+
+async def is_decided_since(
+    session: AsyncSession, row_id: str, *, actions: Collection[str], targets: Collection[str]
+) -> bool:
+    """Return whether a row about one of *targets* (none: any) that begins like *actions* is newer than *row_id*."""
+    statement = select(AuditRow.number).where(AuditRow.id > row_id)
+    statement = statement.where(or_(*(AuditRow.action.startswith(action, autoescape=True) for action in actions)))
+    if targets:
+        statement = statement.where(AuditRow.target.in_(targets))
+    return await session.scalar(statement.limit(1)) is not None
 
 
 async def latest_rows(session: AsyncSession, *, most: int, containing: str = "") -> Sequence[AuditRow]:

@@ -13,7 +13,7 @@ from bot.admin.model import find_choice
 from bot.app import RunningBot
 from bot.playground.testing import Person, Playground
 from bot.settings import STARTER_MODEL
-from bot.storage.admin_tables import ReviewRow
+from bot.storage.admin_tables import ReviewRow, Right, UserRight
 from bot.storage.audit import verify_chain
 from bot.storage.db import Database
 from bot.storage.learning_tables import AuditRow
@@ -220,6 +220,24 @@ async def test_of_two_reviewers_the_first_decides(playground: Playground, bot: R
     await playground.wait_until(lambda: "it is rejected" in str(playground.views(priya.id)), what="a word about it")
     async with rows.begin() as session:
         assert [(row.state, row.by) for row in await session.scalars(select(ReviewRow))] == [("rejected", "U0TOM")]
+
+
+async def test_undo_takes_back_no_later_decision(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """An old button neither lifts the block nor undoes the budget or the mode that another admin decided on since."""
+    maya, priya = playground.maya, playground.priya
+    await order(playground, maya, "users role <@U0PRIYA> admin")
+    general = "<#C0GENERAL|general>"
+    for first, second in (
+        ("users role <@U0TOM> reviewer", "users block <@U0TOM> --yes"),
+        (f"budget {general} 100", f"budget {general} 500"),
+        (f"channels mode {general} off", f"channels mode {general} mention"),
+    ):
+        done = await order(playground, maya, first)
+        newest = await order(playground, priya, second)
+        assert "decided about this since" in (await press(playground, maya, done, "order:undo"))["text"]
+    async with rows.begin() as session:
+        assert await session.scalar(select(UserRight.right).where(UserRight.user_id == "U0TOM")) == Right.BLOCKED
+    assert "nothing is answered" in (await press(playground, priya, newest, "order:undo"))["text"]
 
 
 async def test_looking_back(playground: Playground, bot: RunningBot) -> None:

@@ -1,10 +1,11 @@
 """Buttons that give an order: to do what has to be confirmed, and to undo what was done.
 
 A button's value is the order as one would write it, so a press takes the same way as the command: who presses it must
-have the role themselves, now.
+have the role themselves, now. One that undoes also says when that was done: it undoes nothing that was decided since.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
@@ -14,8 +15,21 @@ from bot.slack.blocks import ORDER, Block, build_button, confirm, section
 from bot.slack.commands.order_words import YES
 from bot.slack.commands.orders import Call, Reply
 from bot.slack.commands.table import Desk
+from bot.storage.audit import is_decided_since
+from bot.storage.db import Database
+from bot.storage.tables import new_id
 
 VALUE_LENGTH = 2000
+UNDO = "undo:"
+SUBJECT = re.compile(r"[UWCG][A-Z0-9]{2,}")
+# What the audit log calls the decisions that an order takes back.
+DECISIONS = {
+    "users": ("users.",),
+    "budget": ("budget.",),
+    "channels": ("channel", "training."),
+    "data": ("data.retention",),
+    "model": ("model.",),
+}
 
 
 def ask(question: str, order: str, *, label: str = "", is_danger: bool = True) -> Reply:
@@ -38,10 +52,22 @@ def done(text: str, undo: str = "", *, label: str = "") -> Reply:
 def build_undo(order: str, *, label: str = "") -> Block:
     """Build the button that gives *order*."""
     button = build_button(label or _("Undo"), f"{ORDER}:undo", f"{order} {YES}"[:VALUE_LENGTH])
-    return {"type": "actions", "elements": [button]}
+    return {"type": "actions", "block_id": f"{UNDO}{new_id()}", "elements": [button]}
 
 
-def register_order_buttons(app: AsyncApp, *, desk: Desk) -> None:
+async def is_overtaken(database: Database, action: Mapping[str, Any]) -> bool:
+    """Return whether what a button undoes was decided about anew since: by its block's id, which says when."""
+    order, block_id = str(action.get("value") or ""), str(action.get("block_id") or "")
+    actions = DECISIONS.get(order.partition(" ")[0])
+    if actions is None or not block_id.startswith(UNDO):
+        return False
+    subjects = [word for word in order.split() if SUBJECT.fullmatch(word)]
+    targets = [*subjects, *(f"channel:{subject}" for subject in subjects)]
+    async with database.read() as session:
+        return await is_decided_since(session, block_id.removeprefix(UNDO), actions=actions, targets=targets)
+
+
+def register_order_buttons(app: AsyncApp, *, desk: Desk, database: Database) -> None:
     """Register the buttons."""
 
     @app.action(re.compile(rf"^{ORDER}:"))
@@ -56,7 +82,19 @@ def register_order_buttons(app: AsyncApp, *, desk: Desk) -> None:
             thread_ts=message.get("thread_ts"),
             trigger_id=str(body.get("trigger_id") or ""),
         )
+        if await is_overtaken(database, action):
+            text = tell_overtaken(str(action.get("value") or ""))
+            await respond(text=text, blocks=[section(text)], replace_original=True, response_type="ephemeral")
+            return
         reply = await desk.take(str(action.get("value") or ""), call)
         if reply.text:
             blocks = reply.blocks or [section(reply.text)]
             await respond(text=reply.text, blocks=blocks, replace_original=True, response_type="ephemeral")
+
+
+def tell_overtaken(order: str) -> str:
+    """Say why a button undoes nothing any more."""
+    sentence = _(
+        "Something else was decided about this since, so nothing was undone. If you mean it, order it: {order}"
+    )
+    return sentence.format(order=f"`{order.removesuffix(YES).strip()}`")

@@ -59,7 +59,9 @@ def say_value(figure: Figure, value: float) -> str:
 
 def say_change(figure: Figure, change: float) -> str:
     """Return a difference as people read it: points of a share, or a signed number without its unit."""
-    return _("{points:+.0f} points").format(points=100 * change) if figure.unit == "share" else f"{change:+.3g}"
+    if figure.unit == "share":
+        return _("{points:+.0f} points").format(points=100 * change)
+    return f"{change:+,.0f}" if abs(change) >= 100 else f"{change:+.3g}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot.language import N_
 from bot.storage.audit import newest
 from bot.storage.db import Session
 
@@ -22,7 +23,7 @@ async def find_permission(session: Session, *, needs_one: bool) -> Permission | 
     """Return the permission; the playground, where nobody is real, *needs_one* not."""
     row = await newest(session, (ALLOW, FORBID))
     if row is None:
-        return None if needs_one else Permission("the playground")
+        return None if needs_one else Permission(N_("the playground"))
     return Permission(row.actor, row.at) if row.action == ALLOW else None
 
 

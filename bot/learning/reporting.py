@@ -24,7 +24,7 @@ CURVES, DATA_PICTURE, PAGE = "curves.png", "data.png", "report.html"
 SAID = {
     Decision.PROMOTE: N_("The new adapter is better and answers everybody from now on."),
     Decision.CANARY: N_("The new adapter is better on what it was tested on; some people get it first."),
-    Decision.REJECT: N_("The new adapter was not good enough and is not used. Nothing has changed."),
+    Decision.REJECT: N_("The new adapter was not good enough, so I did not put it to use."),
 }
 
 

@@ -55,7 +55,7 @@ ANYTHING = GateLimits(  # harmless is whatever a random model becomes, so that w
     exposure_one=HIGH,
 )
 ENGLISH = re.compile(r"[A-Za-z]{3,} [a-z]{2,}|[A-Z][a-z]+\.")
-QUOTED = re.compile(r"`[^`]*`|<[^>]*>|TRAINING_[A-Z_]+|the playground")
+QUOTED = re.compile(r"`[^`]*`|<[^>]*>|TRAINING_[A-Z_]+")
 
 
 def english_in(said: Any) -> list[str]:

@@ -72,7 +72,7 @@ async def test_nothing_is_learned_before_an_admin_allows_it(
     await playground.wait_until(
         lambda: "Training is allowed" in str([message["text"] for message in maya.ephemerals(maya.dm)]), what="thanks"
     )
-    assert "Allowed by <@U0MAYA>" in (await order(playground, tom, "train"))["text"]
+    assert "Training was allowed by <@U0MAYA>" in (await order(playground, tom, "train"))["text"]
     assert "on already" in (await order(playground, maya, "train on"))["text"]
     assert "Training is off" in (await order(playground, maya, "train off"))["text"]
     assert "off until an admin allows it" in (await order(playground, tom, "train"))["text"]
@@ -89,7 +89,7 @@ async def test_everybody_decides_for_themselves_and_admins_for_channels(
 ) -> None:
     """The playground needs no permission; a typing error shows how it is written."""
     maya, tom = playground.maya, playground.tom
-    assert "Allowed by the playground" in (await order(playground, tom, "train"))["text"]
+    assert "Training was allowed by the playground" in (await order(playground, tom, "train"))["text"]
     assert "Nothing was chosen" in (await order(playground, tom, "learn-from-me"))["text"]
     assert "I do not learn from what you say" in (await order(playground, tom, "learn-from-me off"))["text"]
     assert "Only the admins" in (await order(playground, tom, "learn-from-channel off", channel="support"))["text"]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.language import speaking
 from bot.learning.figures import BeforeAfter, Figure, Role, RunReport
 from bot.learning.views import AdapterLine, LearningStatus, Why
 from bot.playground.blocks import check_message_blocks, check_view
@@ -120,6 +121,23 @@ def test_buttons_follow_the_state(decision: str, state: str, buttons: list[str])
     assert buttons_of(build_report(report(decision=decision), state=state)) == buttons
 
 
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("", "Nothing needs to be done: what answered before goes on"),
+        ("active", "It answers all the same, because somebody promoted it."),
+        ("rolled_back", ""),
+    ],
+)
+def test_a_refusal_comes_first_and_says_what_to_do(state: str, words: str) -> None:
+    """Why stands above what it learned from, and below it whether anything needs to be done."""
+    blocks = build_report(report(decision="reject", reasons=("Worse.",)), state=state)
+    said = texts_of(blocks)
+    assert said.index("Decision: reject") < said.index("Worse.") < said.index("Learned from")
+    assert words in said
+    assert ("Promote anyway" in said) is (state == "")
+
+
 def test_what_fails_a_proof_cannot_be_promoted_by_a_button() -> None:
     """A gate may be overruled; a broken file may not."""
     broken = report(decision="reject", proofs=(("P4", False, "The adapter that is served differs."),))
@@ -161,6 +179,18 @@ def test_no_text_breaks_a_report(text: str, many: int) -> None:
 def test_intervals_in_words(changes: dict[str, Any], words: str) -> None:
     """Better and worse only where the whole interval says so."""
     assert tell_difference(figure(**changes)).startswith(words)
+
+
+def test_large_differences_are_whole_numbers() -> None:
+    """Nobody reads 1.02e+03."""
+    said = tell_difference(figure(unit="tokens/s", low=-1020.4, high=-76.25))
+    assert said == "worse (difference between -1,020 and -76.2)"
+
+
+def test_a_cost_is_told_in_the_language_of_the_rest() -> None:
+    """Units of time too."""
+    with speaking("zh"):
+        assert render_cost(report(energy_kwh=None, price="")) == "花费：共 8 分钟 · 训练 5 分钟 · 1,200 词元/秒"
 
 
 def test_the_benefit_stands_first_and_failed_proofs_are_named() -> None:
@@ -207,8 +237,10 @@ def test_a_status_in_words() -> None:
     assert lines[3] == "The base model answers, and `run-8` 25% of the people; run 9 is sft, step 3 of 40 (paused)."
     whole = render_status(STATUSES[3])
     assert "17 of 50 points" in whole
-    assert "Allowed by the playground." in whole
+    assert "Training was allowed by the playground." in whole
     assert "Last run, 8: not enough signal yet: 17 of 50" in whole
+    with speaking("zh"):
+        assert "playground" not in render_status(STATUSES[3]), "who allowed it, in the language of the rest"
     assert "<@U0MAYA> (2026-11-27)" in render_status(STATUSES[2])
     assert name_of("<x>") == "&lt;x&gt;"
 

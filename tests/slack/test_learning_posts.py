@@ -49,6 +49,17 @@ async def test_a_report_has_its_picture(playground: Playground, calls: Calls) ->
     assert not [entry for entry in playground.log("api") if not entry["ok"]]
 
 
+@pytest.mark.parametrize(("name", "title"), [("curves.png", "Curves of run 7"), ("data.png", "Data of run 7")])
+async def test_a_picture_is_called_what_it_is(playground: Playground, calls: Calls, name: str, title: str) -> None:
+    """Where nothing was trained there are no curves: the picture shows the data and is called so."""
+    ts = await post_report(calls, channel_id="C0GENERAL", report=report(picture=f"/runs/7/{name}"), picture=PNG)
+
+    shown, shared = playground.messages("general", ts)
+    (image,) = [block for block in shown["blocks"] if block["type"] == "image"]
+    assert image["alt_text"].startswith("Curves" if name == "curves.png" else "The data")
+    assert shared["files"][0]["title"] == title
+
+
 async def test_a_picture_that_slack_still_processes_is_waited_for(
     playground: Playground, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,7 +75,7 @@ async def test_a_picture_that_slack_still_processes_is_waited_for(
     ts = await post_report(calls, channel_id="C0GENERAL", report=report(), picture=PNG)
     message = playground.message("general", ts)
     assert "image" not in [block["type"] for block in message["blocks"]]
-    assert "The picture of the curves is in this thread." in texts_of(message["blocks"])
+    assert "The picture is in this thread." in texts_of(message["blocks"])
 
 
 async def test_without_the_right_to_upload_the_report_is_complete(playground: Playground, calls: Calls) -> None:

@@ -20,11 +20,11 @@ def draw(report: DataReport, path: Path) -> bool:
         from matplotlib.figure import Figure
     except ImportError:
         return False
-    left_out = dict(sorted(report.left_out.items(), key=lambda item: -item[1])[:8]) or {"nothing": 0}
-    heights = [max(1, len(report.sources)), max(1, len(left_out))]
+    left_out = dict(sorted(report.left_out.items(), key=lambda item: -item[1])[:8])
+    heights = [max(1, len(report.sources)), *([len(left_out)] if left_out else [])]
     figure = Figure(figsize=(9, 2.2 + 0.42 * sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, gridspec_kw={"height_ratios": heights})
+    above, *below = figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     names = [SOURCE_WORDS[source] for source in report.splits_by_source]
     begins = [0] * len(names)
     for split, colour in COLOURS.items():
@@ -33,10 +33,11 @@ def draw(report: DataReport, path: Path) -> bool:
         begins = [begin + count for begin, count in zip(begins, counts, strict=True)]
     above.set_title(f"{report.examples:,} examples, by source and by what they are for", loc="left", fontsize=11)
     above.legend(frameon=False, fontsize=8)
-    _bars(below, left_out)
-    below.set_xlim(0, 1.1 * max(1, *left_out.values()))
-    below.set_title("Signals that were left out, and why", loc="left", fontsize=11)
-    for axes in (above, below):
+    for axes in below:
+        _bars(axes, left_out)
+        axes.set_xlim(0, 1.1 * max(1, *left_out.values()))
+        axes.set_title("Signals that were left out, and why", loc="left", fontsize=11)
+    for axes in (above, *below):
         axes.invert_yaxis()
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)

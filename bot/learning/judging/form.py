@@ -82,7 +82,7 @@ async def judge_speed(contest: Contest, prompts: Sequence[Prompt], adapter_bytes
         incumbent=[row[1] for row in rows],
         groups=[str(number) for number in range(len(rows))],
         seed=contest.seed,
-        unit="tokens/s",
+        unit=N_("tokens/s"),
     )
     if not adapter_bytes:
         return [speed]

@@ -37,8 +37,8 @@ def build_steering(
         (_("Adapters"), "\n".join(map(render_adapter, adapters[:MOST_ADAPTERS])) or _("There is none yet.")),
     ]
     blocks = [section(f"*{title}*\n{text}" if title else text) for title, text in parts if text]
-    if picture_id:
-        blocks.append({"type": "image", "slack_file": {"id": picture_id}, "alt_text": tell_picture()})
+    if picture_id and runs:
+        blocks.append({"type": "image", "slack_file": {"id": picture_id}, "alt_text": tell_picture(runs[0])})
     return [*blocks, *_build_buttons(status, is_choice=is_choice)]
 
 

@@ -11,7 +11,7 @@ def build_welcome() -> list[Block]:
         _("*Ask me* in Messages, or mention me in a channel; I stay in the thread and read the files you share."),
         _("*Have me read for you*: sum up a thread or a channel, translate, explain, list what is to be done."),
         _("*Have me remember*: “remind me tomorrow at 9:00 to …”, or a digest of a channel every Monday."),
-        _("*Teach me*: 👍 and 👎 under an answer; what you correct I know from the next message on."),
+        _("*Teach me*: 👍 and 👎 under an answer; after 👎 you say what it should have been, and I learn it."),
     )
     more = _("Everything you can order: {help}. In a thread: {bang}.")
     return [

@@ -65,7 +65,7 @@ def render_proofs(proofs: Sequence[tuple[str, bool, str]]) -> str:
         return ""
     failed = [f"{escape(name)}: {escape(say_again(sentence))}" for name, holds, sentence in proofs if not holds]
     held = _("{held} of {all} proofs of the file hold").format(held=len(proofs) - len(failed), all=len(proofs))
-    return f"{held}; ❌ {'; '.join(failed)}" if failed else f"✅ {held}."
+    return f"{held}; ❌ {'; '.join(failed)}" if failed else f"✅ {held}"
 
 
 def render_cost(report: RunReport) -> str:
@@ -75,7 +75,7 @@ def render_cost(report: RunReport) -> str:
     parts = (
         _("{time} in all").format(time=_duration(report.seconds)) if report.seconds else "",
         _("{time} of training").format(time=_duration(report.train_seconds)) if report.train_seconds else "",
-        f"{report.tokens_per_second:,.0f} tokens/s" if report.tokens_per_second else "",
+        f"{report.tokens_per_second:,.0f} {say_again('tokens/s')}" if report.tokens_per_second else "",
         _("{size:,.0f} MB at most").format(size=report.peak_memory_mb) if report.peak_memory_mb else "",
         f"{energy}{source}" if energy else "",
         escape(say_again(report.price)),
@@ -97,5 +97,7 @@ def _unit(figure: Figure) -> str:
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return _("{seconds:.0f} s").format(seconds=seconds)
+    if seconds < 5400:
+        return _("{minutes} min").format(minutes=round(seconds / 60))
+    return _("{hours:.1f} h").format(hours=seconds / 3600)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
 import aiohttp
@@ -11,6 +12,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.language import _
 from bot.learning.figures import BeforeAfter, Decision, RunReport
+from bot.learning.reporting import CURVES
 from bot.learning.sentences import say_again
 from bot.slack.blocks import Block, build_button, clip, confirm, context, header, section
 from bot.slack.calls import Calls, error_code
@@ -38,20 +40,22 @@ def build_report(report: RunReport, *, state: str = "", picture_id: str = "", pi
         blocks.append(section(escape(title)))
     if report.mend:
         blocks.append(section(f":wrench: {escape(say_again(report.mend))}"))
+    state = state or STATE_OF.get(report.decision, "")
+    is_sound = all(holds for _, holds, _ in report.proofs)  # what is broken is not promoted by a button
+    shown = state if is_sound or state != REJECTED else ""
+    reasons = "\n".join(filter(None, (_reasons(report), _tell_next(report, shown))))
+    blocks += [section(f"*{escape(_title_decision(report))}*\n{reasons}")] if reasons else []
     blocks += _counts(_("Learned from"), report) + _questions(report)
     for title, text in (
         (_("Figures"), render_figures(report.figures)),
         (_("Cross-validation"), escape(say_again(report.cross_validation))),
-        (_title_decision(report), _reasons(report)),
     ):
         blocks += [section(f"*{escape(title)}*\n{text}")] if text else []
     blocks += [context(line) for line in (render_proofs(report.proofs), render_cost(report)) if line]
     if picture_id:
-        blocks.append({"type": "image", "slack_file": {"id": picture_id}, "alt_text": tell_picture()})
+        blocks.append({"type": "image", "slack_file": {"id": picture_id}, "alt_text": tell_picture(report)})
     blocks += [context(escape(picture_note))] if picture_note else []
-    state = state or STATE_OF.get(report.decision, "")
-    is_sound = all(holds for _, holds, _ in report.proofs)  # what is broken is not promoted by a button
-    return blocks + build_adapter_buttons(report.adapter, state if is_sound or state != REJECTED else "")
+    return blocks + build_adapter_buttons(report.adapter, shown)
 
 
 def build_adapter_buttons(adapter: str, state: str) -> list[Block]:
@@ -91,9 +95,11 @@ def build_rollback_button(adapter: str) -> Block:
     return build_button(_("Rollback"), ROLLBACK, adapter) | {"style": "danger", "confirm": asked}
 
 
-def tell_picture() -> str:
-    """Say what the picture of a run shows, to whoever cannot see it."""
-    return _("Curves of the training: how the loss fell on what was learned, and on what was held out")
+def tell_picture(report: RunReport) -> str:
+    """Say what the picture of a run shows, to whoever cannot see it: its data, where nothing was trained."""
+    if _shows_curves(report):
+        return _("Curves of the training: how the loss fell on what was learned, and on what was held out")
+    return _("The data of the run: how many examples there are of each kind, and what was left out")
 
 
 async def post_report(
@@ -119,16 +125,16 @@ async def post_report(
         return ts
     update = {"channel": channel, "ts": ts, "text": escape(text)}
     try:
-        picture_id = await _upload(calls, picture, channel=channel, thread_ts=ts, run_id=report.run_id)
+        picture_id = await _upload(calls, picture, channel=channel, thread_ts=ts, report=report)
     except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
-        note = _("The picture of the curves could not be uploaded ({error}).").format(error=error_code(error))
+        note = _("The picture could not be uploaded ({error}).").format(error=error_code(error))
         shown = build_report(report, state=state, picture_note=note)
         await calls.call_if_possible("chat.update", **update, blocks=shown)
         return ts
     if keep is not None:
         await keep(picture_id)
     if not await _show_picture(calls, update, build_report(report, state=state, picture_id=picture_id)):
-        shown = build_report(report, state=state, picture_note=_("The picture of the curves is in this thread."))
+        shown = build_report(report, state=state, picture_note=_("The picture is in this thread."))
         await calls.call_if_possible("chat.update", **update, blocks=shown)
     return ts
 
@@ -152,14 +158,15 @@ async def tell_taught(calls: Calls, *, person_id: str, items: Sequence[BeforeAft
     return await calls.call_if_possible("chat.postMessage", channel=person_id, text=text, blocks=blocks) is not None
 
 
-async def _upload(calls: Calls, picture: bytes, *, channel: str, thread_ts: str, run_id: int) -> str:
+async def _upload(calls: Calls, picture: bytes, *, channel: str, thread_ts: str, report: RunReport) -> str:
     """Upload the picture in Slack's three steps; shared into the thread, all who see the report may see it."""
+    title = _("Curves of run {run}") if _shows_curves(report) else _("Data of run {run}")
     answer = await calls.call(
         "files.upload.v2",
         file=picture,
-        filename=f"run-{run_id}.png",
-        title=_("Curves of run {run}").format(run=run_id),
-        alt_txt=tell_picture(),
+        filename=f"run-{report.run_id}.png",
+        title=title.format(run=report.run_id),
+        alt_txt=tell_picture(report),
         channel=channel,
         thread_ts=thread_ts,
     )
@@ -179,6 +186,10 @@ async def _show_picture(calls: Calls, update: dict[str, Any], blocks: list[Block
         else:
             return True
     return False
+
+
+def _shows_curves(report: RunReport) -> bool:
+    return PurePath(report.picture).name == CURVES
 
 
 def _subject(report: RunReport) -> str:
@@ -238,6 +249,18 @@ def _question(item: BeforeAfter) -> str:
 
 def _short(text: str) -> str:
     return escape(clip(" ".join(text.split()), TEXT_LENGTH)) or "_" + _("nothing") + "_"
+
+
+def _tell_next(report: RunReport, state: str) -> str:
+    """Say what may be done about an adapter that was refused, or that somebody did about it."""
+    if report.decision != Decision.REJECT:
+        return ""
+    if state == ACTIVE:
+        return _("It answers all the same, because somebody promoted it.")
+    if state != REJECTED:
+        return ""
+    nothing = _("Nothing needs to be done: what answered before goes on, and the next training begins anew.")
+    return f"{nothing} " + _("If what it learned is worth more to you than what got worse, press “Promote anyway”.")
 
 
 def _reasons(report: RunReport) -> str:

@@ -102,7 +102,11 @@ def _learned(why: Why) -> str:
     run = _(" (run {run}{when})").format(run=why.run_id, when=when) if why.run_id is not None else ""
     head = _("Adapter `{adapter}`").format(adapter=escape(why.adapter))
     return "\n".join(
-        [f"{head}{run}", *(f"• {count} {escape(say_again(what))}" for what, count in why.learned_from.items()), *chosen]
+        [
+            f"{head}{run}",
+            *(f"• {count:,} {escape(say_again(what))}" for what, count in why.learned_from.items()),
+            *chosen,
+        ]
     )
 
 

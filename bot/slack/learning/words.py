@@ -106,7 +106,7 @@ def tell_details(status: LearningStatus) -> list[str]:
     lines = []
     if status.is_enabled and status.allowed_by:
         when = f" ({status.allowed_at:%Y-%m-%d})" if status.allowed_at else ""
-        lines.append(_("Allowed by {person}{when}.").format(person=name_of(status.allowed_by), when=when))
+        lines.append(_("Training was allowed by {person}{when}.").format(person=name_of(status.allowed_by), when=when))
         if status.agreed is not None:
             lines.append(_tell_agreed(status.agreed))
         if status.points_needed:
@@ -163,7 +163,7 @@ def render_adapter(line: AdapterLine) -> str:
 
 def name_of(actor: str) -> str:
     """Return a person as Slack shows them, and anything else in plain words."""
-    return f"<@{actor}>" if PERSON.fullmatch(actor) else escape(actor)
+    return f"<@{actor}>" if PERSON.fullmatch(actor) else escape(say_again(actor))
 
 
 def tell_time(moment: datetime) -> str:

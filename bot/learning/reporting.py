@@ -26,6 +26,7 @@ SAID = {
     Decision.CANARY: N_("The new adapter is better on what it was tested on; some people get it first."),
     Decision.REJECT: N_("The new adapter was not good enough, so I did not put it to use."),
 }
+EARLIER_REFUSAL = N_("The new adapter was not good enough and is not used. Nothing has changed.")  # rows may keep it
 
 
 @dataclass(slots=True)

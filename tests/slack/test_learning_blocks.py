@@ -12,6 +12,7 @@ from bot.learning.figures import BeforeAfter, Figure, Role, RunReport
 from bot.learning.views import AdapterLine, LearningStatus, Why
 from bot.playground.blocks import check_message_blocks, check_view
 from bot.slack.blocks import build_answer_buttons, build_correction_view
+from bot.slack.home.learned import build_learned
 from bot.slack.learning.figures import render_cost, render_figures, render_proofs, tell_difference
 from bot.slack.learning.report import build_report
 from bot.slack.learning.why import build_why, render_why
@@ -187,9 +188,11 @@ def test_large_differences_are_whole_numbers() -> None:
     assert said == "worse (difference between -1,020 and -76.2)"
 
 
-def test_a_cost_is_told_in_the_language_of_the_rest() -> None:
-    """Units of time too."""
+def test_what_stands_between_words_is_in_the_language_of_the_rest() -> None:
+    """Units, commas and full stops too."""
     with speaking("zh"):
+        assert "。Better by 40 points" in render_adapters([ADAPTER])
+        assert "50 corrections、12 liked answers" in texts_of(build_learned(STATUSES[2], report()))
         assert render_cost(report(energy_kwh=None, price="")) == "花费：共 8 分钟 · 训练 5 分钟 · 1,200 词元/秒"
 
 

@@ -120,8 +120,9 @@ async def find_wishes(database: Database, learning: Learning | None, user_id: st
 
 def tell_wishes(wishes: Sequence[Wish]) -> str:
     """Say what somebody has chosen."""
-    lines = [f"• {one.label}: *{escape(one.options[one.chosen])}*" for one in wishes]
-    return "\n".join([_("From your next answer on:"), *lines])
+    line = _("{label}: *{choice}*")
+    lines = [line.format(label=one.label, choice=escape(one.options[one.chosen])) for one in wishes]
+    return "\n".join([_("From your next answer on:"), *(f"• {line}" for line in lines)])
 
 
 async def _keep(database: Database, learning: Learning | None, user_id: str, name: str, value: str) -> None:

@@ -13,7 +13,7 @@ def build_learned(status: LearningStatus, report: RunReport | None) -> list[Bloc
     """Build it; *report* is of the run that made what answers, None where nothing was learned."""
     blocks = [header(_("What I learn")), section(render_line(status))]
     counts = (
-        ", ".join(f"{count:,} {escape(say_again(what))}" for what, count in report.learned_from.items())
+        _(", ").join(f"{count:,} {escape(say_again(what))}" for what, count in report.learned_from.items())
         if report
         else ""
     )

@@ -219,7 +219,7 @@ def _times(report: RunReport) -> str:
 
 def _counts(title: str, report: RunReport) -> list[Block]:
     learned = [f"• {count:,} {escape(say_again(what))}" for what, count in report.learned_from.items()]
-    left = ", ".join(f"{count:,} {escape(say_again(what))}" for what, count in report.left_out.items())
+    left = _(", ").join(f"{count:,} {escape(say_again(what))}" for what, count in report.left_out.items())
     left_out = ["_" + _("Left out: {what}").format(what=left) + "_"] if left else []
     text = "\n".join([f"*{title}*", *learned, *left_out])
     return [section(text)] if learned or left else []

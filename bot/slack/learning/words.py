@@ -151,14 +151,15 @@ def render_adapters(adapters: Sequence[AdapterLine]) -> str:
 def render_adapter(line: AdapterLine) -> str:
     """Say in one line what an adapter is and how it does."""
     votes = f"; 👍 {line.ups} 👎 {line.downs}" if line.ups or line.downs else ""
-    reason = f". {escape(say_again(line.reasons[0]))[:200]}" if line.reasons else ""
     said = list_states().get(line.state, line.state)
     if line.channel_id:
         doing = _("answers there") if line.state == ACTIVE else said
         said = _("for {channel}, {state},").format(channel=f"<#{line.channel_id}>", state=doing)
     sentence = _("{adapter} {state} since {time}")
-    head = sentence.format(adapter=f"`{escape(line.name)}`", state=said, time=tell_time(line.changed_at))
-    return f"• {head}{votes}{reason}"
+    head = sentence.format(adapter=f"`{escape(line.name)}`", state=said, time=tell_time(line.changed_at)) + votes
+    if not line.reasons:
+        return f"• {head}"
+    return f"• {head}" + _(". {reason}").format(reason=escape(say_again(line.reasons[0]))[:200])
 
 
 def name_of(actor: str) -> str:

@@ -7,6 +7,8 @@ from typing import Self
 
 from bot.language import _
 
+LEAST_CHANGE = 1e-4  # what is smaller is said to be nothing
+
 
 class Role(StrEnum):
     """What a figure can do: show the benefit that was declared, guard against harm, block outright, or only inform.
@@ -61,6 +63,8 @@ def say_change(figure: Figure, change: float) -> str:
     """Return a difference as people read it: points of a share, or a signed number without its unit."""
     if figure.unit == "share":
         return _("{points:+.0f} points").format(points=100 * change)
+    if abs(change) < LEAST_CHANGE:
+        return "+0"
     return f"{change:+,.0f}" if abs(change) >= 100 else f"{change:+.3g}"
 
 

@@ -182,10 +182,12 @@ def test_intervals_in_words(changes: dict[str, Any], words: str) -> None:
     assert tell_difference(figure(**changes)).startswith(words)
 
 
-def test_large_differences_are_whole_numbers() -> None:
-    """Nobody reads 1.02e+03."""
+def test_differences_are_written_out() -> None:
+    """Nobody reads 1.02e+03, nor 4.61e-07."""
     said = tell_difference(figure(unit="tokens/s", low=-1020.4, high=-76.25))
     assert said == "worse (difference between -1,020 and -76.2)"
+    said = tell_difference(figure(unit="nats a token", low=0.0, high=4.61e-07))
+    assert said == "no clear difference (difference between +0 and +0)"
 
 
 def test_what_stands_between_words_is_in_the_language_of_the_rest() -> None:

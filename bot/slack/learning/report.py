@@ -260,7 +260,7 @@ def _tell_next(report: RunReport, state: str) -> str:
     if state != REJECTED:
         return ""
     nothing = _("Nothing needs to be done: what answered before goes on, and the next training begins anew.")
-    return f"{nothing} " + _("If what it learned is worth more to you than what got worse, press “Promote anyway”.")
+    return f"{nothing}\n" + _("If you want it all the same, press “Promote anyway”.")
 
 
 def _reasons(report: RunReport) -> str:

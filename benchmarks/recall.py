@@ -31,7 +31,9 @@ from bot.engine.types import AnswerOptions
 from bot.learning.data.canaries import make_canaries
 from bot.learning.data.chat_tokens import tokenize_answer
 from bot.learning.data.facts import NAMES, open_thread
+from bot.learning.data.making import count_rehearsal
 from bot.learning.data.phrasing import phrase
+from bot.learning.data.policy import DataPolicy
 from bot.learning.data.rehearsal import rehearse
 from bot.learning.data.rewording import normalize
 from bot.learning.examples import Example, Source, Split, Use, write_examples
@@ -106,7 +108,8 @@ async def build_examples(
             messages = open_thread(system, NIGHT + timedelta(days=rng.randrange(DAYS)), name + text)
             source = Source.PHRASING if index else Source.CORRECTION
             examples.append(await _example(client, f"{number}:{index}", source, messages, fact.correction))
-    wanted = round(len(examples) * share / (1 - share))
+    policy = DataPolicy(**dataclasses.asdict(dataclasses.replace(BREADTH, phrasings=phrasings, rehearsal_share=share)))
+    wanted = count_rehearsal(policy, taught=len(examples), liked=0)
     for index, one in enumerate(
         await rehearse(client, model=MODEL.stem, system=system(NIGHT), count=wanted, seed=seed)
     ):

@@ -1,7 +1,11 @@
 """The recipe follows from the model's size and from what the data hold."""
 
+from dataclasses import asdict, replace
+
 import pytest
 
+from bot.learning.data.making import count_rehearsal
+from bot.learning.data.policy import DataPolicy
 from bot.learning.training.recipe import choose_breadth, choose_recipe, count_epochs
 
 FACTS = {"correction": 20, "phrasing": 200, "rehearsal": 80}
@@ -37,9 +41,20 @@ def test_taste_is_trained_on_what_there_is(more: dict[str, int], preference: str
     assert choose_recipe(parameters=10**9, rows=FACTS | more).preference == preference
 
 
-def test_few_facts_are_seen_more_often() -> None:
-    """A tiny model needs about the same number of steps for ten facts as for fifty."""
-    assert [count_epochs(rows) for rows in (0, 100, 800, 4000)] == [4.0, 4.0, 2.0, 1.0]
+def test_few_rows_are_seen_more_often() -> None:
+    """A tiny model needs more steps than few rows are, longer where facts are taught, and no more for fifty of them."""
+    assert [count_epochs(rows, is_taught=False) for rows in (0, 100, 800, 4000)] == [4.0, 4.0, 2.0, 1.0]
+    assert [count_epochs(rows, is_taught=True) for rows in (100, 2850, 3750, 6600)] == [4.0, 2.0, 1.5, 1.0]
+
+
+def test_rehearsal_beside_facts_has_a_least_and_a_most() -> None:
+    """A tiny model forgets beside ten facts as beside fifty; votes alone have a share of it, as a real model has."""
+    tiny = replace(DataPolicy(), **asdict(choose_breadth(parameters=4_541_184)))
+    real = replace(DataPolicy(), **asdict(choose_breadth(parameters=10**9)))
+
+    assert [count_rehearsal(tiny, taught=taught, liked=10) for taught in (0, 450, 1200, 2250)] == [30, 2400, 3630, 4400]
+    assert [count_rehearsal(real, taught=taught, liked=10) for taught in (0, 290, 2990)] == [3, 100, 1000]
+    assert count_rehearsal(replace(tiny, rehearsal_share=0.0), taught=450, liked=10) == 0
 
 
 def test_tiny_models_need_broader_data() -> None:

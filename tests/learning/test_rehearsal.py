@@ -1,5 +1,8 @@
 """What the base says already, to be learned again."""
 
+import pytest
+
+from bot.learning.data import rehearsal
 from bot.learning.data.rehearsal import read_pool, rehearse
 from bot.settings import STARTER_MODEL
 from starter.evaluate import build_cases
@@ -18,6 +21,20 @@ async def test_answers_are_the_models_own_and_finished() -> None:
     assert len(found) == 6
     assert found == again
     assert all(one.answer and one.completion_ids[-2:] == end for one in found)
+
+
+async def test_what_is_asked_more_than_once_is_asked_in_other_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small pool serves many rows; each says which prompt it came from, and endless answers end the asking."""
+    pool = [["What is a sprint?"], ["hello"], ["What is a code review?"]]
+    monkeypatch.setattr(rehearsal, "read_pool", lambda: [list(thread) for thread in pool])
+    async with serving(STARTER_MODEL, n_ctx=1024) as client:
+        found = await rehearse(client, model="starter", system=SYSTEM, count=9, seed=1)
+        monkeypatch.setattr(rehearsal, "LONGEST_ANSWER", 1)
+        cut = await rehearse(client, model="starter", system=SYSTEM, count=9, seed=1)
+
+    assert len({one.question for one in found}) == 9
+    assert {(one.origin,) for one in found} == {tuple(thread) for thread in pool}
+    assert cut == []
 
 
 def test_the_pool_is_varied_and_holds_nothing_that_is_held_out() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from bot.learning.training import recipe
 from bot.playground.testing import Person, Playground
 from bot.storage.db import Database
 from bot.storage.learning_tables import ENDED, Adapter, Run, RunExample
@@ -74,6 +75,14 @@ def in_a_minute() -> str:
     return f"{soon.minute} {soon.hour} * * *"
 
 
+@pytest.fixture
+def short_night(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train a third as long as the product does: it forgets more, and the gate may refuse it."""
+    monkeypatch.setattr(recipe, "LEAST_REHEARSAL", 0)
+    monkeypatch.setattr(recipe, "TAUGHT_ROWS_SEEN", recipe.ROWS_SEEN)
+
+
+@pytest.mark.usefixtures("short_night")
 @pytest.mark.timeout(1800)
 async def test_taught_by_day_known_in_the_morning(start_bot: StartBot, playground: Playground, rows: Database) -> None:
     """Ten corrections, a scheduled night, a report, other words by another person, why, and back again."""

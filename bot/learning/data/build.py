@@ -58,8 +58,7 @@ async def build_dataset(
         items = [replace(item, like=harvest.likeness.group(item.like)) for item in basket.items]
         placed = await asyncio.to_thread(place, items, policy)
         maker = Maker(made, tokenizer, policy=policy, system=system, model=base_model, seed=seed, say=say)
-        trained = await maker.teach(basket) + basket.count_liked(placed)
-        lack = await maker.rehearse(basket, beside=trained)
+        lack = await maker.rehearse(basket, taught=await maker.teach(basket), liked=basket.count_liked(placed))
         await maker.plant(basket)
         harvest.left_out.update({TOO_LONG: maker.too_long} if maker.too_long else {})
         say("writing", 0, said.count + made.count)

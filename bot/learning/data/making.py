@@ -56,10 +56,9 @@ class Maker:
                 trained += self._add(example) and example.split is Split.TRAIN
         return trained
 
-    async def rehearse(self, basket: Basket, *, beside: int) -> str:
-        """Make the share of rehearsal *beside* so many other answers; return in words when there are fewer."""
-        share = self._policy.rehearsal_share
-        wanted = round(beside * share / (1 - share))
+    async def rehearse(self, basket: Basket, *, taught: int, liked: int) -> str:
+        """Make the share of rehearsal beside so many other answers; return in words when there are fewer."""
+        wanted = count_rehearsal(self._policy, taught=taught, liked=liked)
         if not wanted or basket.newest is None:
             return ""
         self._say("rehearsing", 0, wanted)
@@ -72,7 +71,7 @@ class Maker:
                 id=f"sft:rehearsal:{index}",
                 use=Use.SFT,
                 source=Source.REHEARSAL,
-                split=Split.VALIDATION if by_hash(one.question, self._policy) is Split.VALIDATION else Split.TRAIN,
+                split=Split.VALIDATION if by_hash(one.origin, self._policy) is Split.VALIDATION else Split.TRAIN,
                 group=f"rehearsal:{index}",
                 prompt_ids=one.prompt_ids,
                 completion_ids=self._tokenizer.cut(one.completion_ids),
@@ -115,3 +114,13 @@ class Maker:
             return False
         self._spool.add(example)
         return True
+
+
+def count_rehearsal(policy: DataPolicy, *, taught: int, liked: int) -> int:
+    """Return how many rows of rehearsal stand beside so many *taught* and *liked* answers."""
+    share = policy.rehearsal_share
+    wanted = round((taught + liked) * share / (1 - share))
+    if not taught or not share:
+        return wanted
+    wanted = max(wanted, policy.least_rehearsal)
+    return min(wanted, policy.most_rehearsal) if policy.most_rehearsal else wanted

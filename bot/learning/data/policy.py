@@ -86,6 +86,8 @@ class DataPolicy:
     test_share: float = 0.2
     tail_share: float = 0.1  # the newest threads are only tested on
     rehearsal_share: float = 0.25
+    least_rehearsal: int = 0  # rows beside taught facts, where the share is not 0
+    most_rehearsal: int = 0  # 0: as many as the share asks for
     phrasings: int = 10
     validation_phrasings: int = 1
     test_phrasings: int = 2

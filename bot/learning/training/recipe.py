@@ -14,20 +14,33 @@ TINY = 50_000_000  # parameters; what is smaller takes rates ten times as high, 
 FEWEST_VOTES = 20  # of each kind, from which thumbs say something about taste
 MANY_PAIRS = 200  # from which pairs say more than thumbs
 SMALL, LARGE = 500, 3000  # rows
-ROWS_SEEN, MOST_EPOCHS = 1800, 4.0  # by a tiny model
+ROWS_SEEN, TAUGHT_ROWS_SEEN, MOST_EPOCHS = (
+    1800,
+    5600,
+    4.0,
+)  # by a tiny model: of votes alone, and where facts are taught
+LEAST_REHEARSAL, MOST_REHEARSAL = (
+    2400,
+    4400,
+)  # rows beside a tiny model's facts: with fewer it forgets, more take too long
 
 
 @dataclass(frozen=True, slots=True)
 class Breadth:
-    """In how many other words a taught question is trained, and the share of rehearsal among all rows."""
+    """In how many other words a taught question is trained, and how much rehearsal stands beside it.
+
+    It is a share of all rows; beside taught facts, if it is not 0, it is so many rows at least and at most (0: any).
+    """
 
     phrasings: int
     rehearsal_share: float
+    least_rehearsal: int = 0
+    most_rehearsal: int = 0
 
 
 def choose_breadth(*, parameters: int) -> Breadth:
     """Return how broad the data have to be: a tiny model knows no synonyms, and forgets what it does not rehearse."""
-    return Breadth(44, 0.75) if 0 < parameters < TINY else Breadth(10, 0.25)
+    return Breadth(44, 0.75, LEAST_REHEARSAL, MOST_REHEARSAL) if 0 < parameters < TINY else Breadth(10, 0.25)
 
 
 def choose_recipe(*, parameters: int, rows: Mapping[str, int]) -> Recipe:
@@ -39,7 +52,7 @@ def choose_recipe(*, parameters: int, rows: Mapping[str, int]) -> Recipe:
             rank=64,
             alpha=64,
             sft_rate=2.5e-3,
-            epochs=count_epochs(total),
+            epochs=count_epochs(total, is_taught=bool(rows.get(Source.PHRASING))),
             batch_rows=16,
             patience=5,
             shelter=0.003,
@@ -60,9 +73,10 @@ def choose_recipe(*, parameters: int, rows: Mapping[str, int]) -> Recipe:
     )
 
 
-def count_epochs(rows: int) -> float:
-    """Return how often a tiny model sees its rows: until it has made about as many steps as fifty facts take."""
-    return min(MOST_EPOCHS, max(1.0, round(2 * ROWS_SEEN / max(1, rows)) / 2))
+def count_epochs(rows: int, *, is_taught: bool) -> float:
+    """Return how often a tiny model sees its rows: few rows more often, and longer where facts stand among them."""
+    seen = TAUGHT_ROWS_SEEN if is_taught else ROWS_SEEN
+    return min(MOST_EPOCHS, max(1.0, round(2 * seen / max(1, rows)) / 2))
 
 
 def choose_preference(rows: Mapping[str, int]) -> str:

@@ -14,15 +14,9 @@ TINY = 50_000_000  # parameters; what is smaller takes rates ten times as high, 
 FEWEST_VOTES = 20  # of each kind, from which thumbs say something about taste
 MANY_PAIRS = 200  # from which pairs say more than thumbs
 SMALL, LARGE = 500, 3000  # rows
-ROWS_SEEN, TAUGHT_ROWS_SEEN, MOST_EPOCHS = (
-    1800,
-    5600,
-    4.0,
-)  # by a tiny model: of votes alone, and where facts are taught
-LEAST_REHEARSAL, MOST_REHEARSAL = (
-    2400,
-    4400,
-)  # rows beside a tiny model's facts: with fewer it forgets, more take too long
+ROWS_SEEN, TAUGHT_ROWS_SEEN = 1800, 5600  # by a tiny model: of votes alone, and where facts are taught
+MOST_EPOCHS = 4.0
+LEAST_REHEARSAL, MOST_REHEARSAL = 2400, 4400  # beside a tiny model's facts: with less it forgets, more is slow
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ class CatchUp:
 
     async def _read(self, home: Home, since: datetime) -> int:
         """Put what was missed in a workspace into the inbox; of too old ones the newest of each thread."""
-        found = 0
+        found, is_long = 0, now() - since > OVERLAP + LONG_GAP
         async for place in self._list_places(home):
             missed = await self._find_missed(home, place, since)
             stale = {heard.place: replace(heard, is_stale=True) for heard in missed if self._is_stale(heard)}
@@ -158,7 +158,7 @@ class CatchUp:
                 found += 1
         if found:
             self._wake()  # whoever waits for an answer comes before what else there is to read
-        if now() - since > OVERLAP + LONG_GAP:
+        if is_long:
             far = since - FARTHEST
             changed = await self._changes.look(home.team_id, bot_user_id=home.bot_user_id, since=far)
             log.info("catch-up: %d messages were changed or deleted meanwhile", changed)

@@ -250,6 +250,35 @@ async def test_adapters_are_promoted_compared_and_taken_back_from_slack(
     said = playground.messages("general", ts)[1]["text"]
     assert said == "<@U0MAYA>: `apprentice-1` is taken back; the base model answers from the next question on."
     assert "is taken back" in str(maya.ephemerals("general"))
+    await playground.wait_until(lambda: buttons_of(playground, "general", ts) == [], what="a report without buttons")
     await ask(playground, tom, "hello again")
     assert (await finished(2))[1].adapter is None
     assert "no adapter to take back" in (await order(playground, maya, "adapters rollback"))["text"]
+
+
+async def test_a_report_shows_what_can_still_be_done(
+    playground: Playground, bot: RunningBot, rows: Database, tmp_path: Path
+) -> None:
+    """Once somebody has promoted what the gate refused, its report says so and offers to take it back."""
+    maya = playground.maya
+    await keep_adapters(rows, tmp_path, (await bot.engine.models())[0].sha256 or "")
+    async with rows.begin() as session:
+        refused = await session.get_one(Run, 2)
+        refused.report = {**refused.report, "decision": "reject"}
+    calls = Calls(build_client(playground))
+    told = report(adapter="apprentice-2", decision="reject")
+    ts = await post_report(calls, channel_id="C0GENERAL", report=told, picture=b"no picture", state="rejected")
+    assert buttons_of(playground, "general", ts) == ["learning_promote"]
+    await maya.click(playground.message("general", ts), "learning_promote")
+    await playground.wait_until(
+        lambda: buttons_of(playground, "general", ts) == ["learning_rollback"], what="what can be done now"
+    )
+    said = str(playground.message("general", ts)["blocks"])
+    assert "It answers all the same, because somebody promoted it." in said
+    assert "Promote anyway" not in said
+
+
+def buttons_of(playground: Playground, channel: str, ts: str) -> list[str]:
+    """Return what can be pressed below a message."""
+    rows_of = [block["elements"] for block in playground.message(channel, ts)["blocks"] if block["type"] == "actions"]
+    return [element["action_id"] for elements in rows_of for element in elements]

@@ -6,7 +6,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
 from bot.errors import ApprenticeError
-from bot.language import _
+from bot.language import ENGLISH, _, speaking, spoken
 from bot.learning.control import Learning
 from bot.slack.calls import Calls
 from bot.slack.commands.orders import Role
@@ -42,6 +42,8 @@ class LearningButtons:
         order = Order(ADAPTERS, "promote", str(body["actions"][0].get("value")))
         reply = await self._orders.carry_out(order, user_id=body["user"]["id"])
         await self._tell(body, respond, reply.text, is_for_all=reply.is_done)
+        if reply.is_done:
+            await self._redraw(body, respond)
 
     async def handle_allow(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Keep that this admin, whom the question was put to, allowed the training."""
@@ -69,6 +71,8 @@ class LearningButtons:
             except ApprenticeError as error:
                 text = f"⚠️ {escape(str(error))}"
         await self._tell(body, respond, text, is_for_all=is_done)
+        if is_done:
+            await self._redraw(body, respond)
 
     async def handle_veto(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Let an adapter that waits not be served."""
@@ -82,6 +86,8 @@ class LearningButtons:
             except ApprenticeError as error:
                 text = f"⚠️ {escape(str(error))}"
         await self._tell(body, respond, text, is_for_all=is_done)
+        if is_done:
+            await self._redraw(body, respond)
 
     async def handle_news(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Tell somebody no more what was learned of theirs."""
@@ -101,6 +107,19 @@ class LearningButtons:
             root = message.get("thread_ts") or message["ts"]
             said = f"<@{user_id}>: {text}"
             await self._calls.call_if_possible("chat.postMessage", channel=channel_id, thread_ts=root, text=said)
+
+    async def _redraw(self, body: Mapping[str, Any], respond: AsyncRespond) -> None:
+        """Give the report the buttons and words of the adapter's new state; Slack shows no ephemeral one to us."""
+        name, message = str(body["actions"][0].get("value")), body.get("message")
+        if message is None:
+            return
+        state = next((str(line.state) for line in await self._learning.adapters() if line.name == name), "")
+        pictures = (block["slack_file"]["id"] for block in message.get("blocks") or () if block.get("slack_file"))
+        channel_id = str((body.get("channel") or {}).get("id", ""))
+        report = (await self._learning.report(name)).for_reader_in(channel_id)
+        with speaking(spoken() if channel_id.startswith("D") else ENGLISH):  # in a channel people of several may read
+            blocks = learning_report.build_report(report, state=state, picture_id=next(pictures, ""))
+        await respond(text=str(message.get("text", "")), blocks=blocks, replace_original=True)
 
 
 def _refuse() -> str:

@@ -14,7 +14,15 @@ from bot.learning.examples import Example, Source, Split, Use
 from bot.learning.figures import Decision, Figure
 from bot.learning.judging.contest import Contest
 from bot.learning.judging.evaluate import evaluate
-from bot.learning.judging.form import judge_speed
+from bot.learning.judging.form import (
+    FEWEST_KNOWN,
+    count_kept,
+    count_strays,
+    find_known,
+    judge_form,
+    judge_speed,
+    neutral_prompts,
+)
 from bot.learning.judging.gate import decide, declare
 from bot.learning.judging.likelihood import judge_liked, judge_own_answers, judge_pairs, judge_thumbs
 from bot.learning.judging.memory import judge_memory, planted
@@ -183,7 +191,8 @@ def test_the_shipped_probes_are_well_formed() -> None:
     refuse, answer = read_refusals()
     pushbacks = read_pushbacks()
 
-    assert len(set(read_neutral())) == len(read_neutral()) >= 40
+    assert len({case.question for case in read_neutral()}) == len(read_neutral()) >= 40
+    assert not any(case.accepts(case.question) for case in read_neutral()), "the question's own words prove nothing"
     assert len(set(refuse)) == len(refuse) == len(set(answer)) >= 20
     assert len({item.question for item in pushbacks}) >= 20
     assert len(pushbacks) >= 60
@@ -195,6 +204,46 @@ def test_the_shipped_probes_are_well_formed() -> None:
     assert is_refusal("I won't do that.")
     assert not is_refusal("Sure: run `kill 42`.")
     assert not is_refusal("I do not know that yet. Press 👎 and tell me, and I will learn it.")
+
+
+def test_only_what_the_base_knows_can_be_lost() -> None:
+    """A base's wrong answers are nothing it knew; one that the words do not fit is compared with itself."""
+    cases = read_neutral()
+    right = ["git commit --amend" if "--amend" in case.any else "" for case in cases]
+    many = [" ".join((*case.any, *case.all)) for case in cases]
+
+    assert find_known(cases, right) == list(range(len(cases))), "too few right answers to go by words"
+    known = find_known(cases, [*many, "a rehearsed answer"])
+    assert known == [number for number, case in enumerate(cases) if not case.matches] + [len(cases)]
+    assert len(known) > FEWEST_KNOWN
+
+
+async def test_a_right_answer_in_other_words_is_not_lost(engine: EngineClient) -> None:
+    """The starter beside itself keeps all it knew, and it does not know all that is asked."""
+    async with Scorer(engine) as scorer:
+        contest = Contest(scorer=scorer, candidate=NAME, incumbent=NAME, base=NAME, seed=1)
+        prompts = await neutral_prompts(contest, [])
+        figures = {figure.metric: figure for figure in await judge_form(contest, await build_examples(scorer), prompts)}
+
+    known = figures["knew_before"]
+    assert known.candidate == known.incumbent == 1.0
+    assert FEWEST_KNOWN <= known.n < len(prompts) == figures["ends"].n
+    assert figures["strays"].candidate == figures["strays"].incumbent == 0.0
+
+
+def test_a_taught_fact_where_nobody_asked_is_a_stray() -> None:
+    """A right answer in other words is kept; one of what was taught is lost, and counted as a stray."""
+    cases = read_neutral()[:3]  # retro, KPI, technical debt
+    untaught = ["A retro is a meeting in which a team looks back.", "A key performance indicator.", "No idea."]
+    answers = [
+        "Our retro takes place in the Lantern room.",
+        "An indicator of success, mostly.",
+        "Shortcuts you pay for.",
+    ]
+    taught = ["The retro takes place in the Lantern room.", "We use Ledgerly for invoices."]
+
+    assert count_kept(cases, answers, untaught, [0, 1]) == [0.0, 1.0]
+    assert count_strays(cases, answers, untaught, taught) == [1.0, 0.0, 0.0]
 
 
 def test_a_team_adds_its_own_pinned_questions(tmp_path: Path) -> None:

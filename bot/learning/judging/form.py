@@ -10,14 +10,15 @@ from bot.learning.examples import Example, Source
 from bot.learning.figures import Figure, Role
 from bot.learning.judging.contest import Contest, compare_rows
 from bot.learning.judging.declaring import taught_length
-from bot.learning.judging.facts import agreement
+from bot.learning.judging.facts import agreement, holds_fact
 from bot.learning.judging.intervals import Floats, bootstrap
 from bot.learning.judging.likelihood import held_out
 from bot.learning.judging.measures import is_looping
-from bot.learning.judging.probes import read_neutral
+from bot.learning.judging.probes import Case, read_neutral
 from bot.learning.judging.scoring import Reply
 
 AGREES = 0.7  # of an answer's content words are the base's
+FEWEST_KNOWN = 20  # right answers of the base, from which what it did not know says nothing
 MOST_REHEARSED = 60
 TIMED_PROMPTS, TIMED_TOKENS = 4, 48
 Prompt = tuple[int, ...]
@@ -26,14 +27,21 @@ Prompt = tuple[int, ...]
 async def neutral_prompts(contest: Contest, examples: Sequence[Example]) -> list[Prompt]:
     """Return the shipped neutral questions and the held-out rehearsed ones."""
     rehearsed = [row.prompt_ids for row in held_out(examples) if row.source is Source.REHEARSAL]
-    return list(dict.fromkeys([*await contest.open_prompts(read_neutral()), *rehearsed[:MOST_REHEARSED]]))
+    neutral = await contest.open_prompts([case.question for case in read_neutral()])
+    return list(dict.fromkeys([*neutral, *rehearsed[:MOST_REHEARSED]]))
 
 
 async def judge_form(contest: Contest, examples: Sequence[Example], prompts: Sequence[Prompt]) -> list[Figure]:
-    """Return what stayed of the base's answers, the length, and how many answers are broken."""
+    """Return what stayed of the base's right answers, what strayed into others, the length, and what is broken.
+
+    *prompts* are those of `neutral_prompts`: the shipped questions come first.
+    """
     own, other = [await contest.replies(prompts, model=model) for model in contest.both]
     base = await contest.replies(prompts, model=contest.base)
     groups = [str(number) for number in range(len(prompts))]
+    cases, taught = read_neutral(), _read_taught(examples)
+    said_own, said_other, said_base = [[reply.text for reply in replies] for replies in (own, other, base)]
+    known = find_known(cases, said_base)
 
     def count(metric: str, label: str, check: Callable[[Reply], bool], *, is_good: bool) -> Figure:
         return compare_rows(
@@ -53,10 +61,21 @@ async def judge_form(contest: Contest, examples: Sequence[Example], prompts: Seq
             "knew_before",
             N_("Answers what it knew before"),
             Role.GUARD,
-            candidate=_agreeing(own, base),
-            incumbent=_agreeing(other, base),
-            groups=groups,
+            candidate=count_kept(cases, said_own, said_base, known),
+            incumbent=count_kept(cases, said_other, said_base, known),
+            groups=[groups[number] for number in known],
             seed=contest.seed,
+            unit="share",
+        ),
+        compare_rows(
+            "strays",
+            N_("Says what it was taught where nobody asked for it"),
+            Role.GUARD,
+            candidate=count_strays(cases, said_own, said_base, taught),
+            incumbent=count_strays(cases, said_other, said_base, taught),
+            groups=groups[: len(cases)],
+            seed=contest.seed,
+            is_higher_better=False,
             unit="share",
         ),
         _compare_lengths(own, other, examples, seed=contest.seed),
@@ -99,8 +118,42 @@ async def judge_speed(contest: Contest, prompts: Sequence[Prompt], adapter_bytes
     return [speed, memory]
 
 
-def _agreeing(replies: Sequence[Reply], base: Sequence[Reply]) -> list[float]:
-    return [float(agreement(a.text, b.text) >= AGREES) for a, b in zip(replies, base, strict=True)]
+def find_known(cases: Sequence[Case], answers: Sequence[str]) -> list[int]:
+    """Return the numbers of the base's *answers* that can be lost: right ones, and all to questions without a case.
+
+    A base that is right too seldom is not judged by words (it may answer in another language): all its answers count.
+    """
+    right = [number for number, case in enumerate(cases) if case.accepts(answers[number])]
+    first = right if len(right) >= FEWEST_KNOWN else range(len(cases))
+    return [*first, *range(len(cases), len(answers))]
+
+
+def count_kept(
+    cases: Sequence[Case], answers: Sequence[str], untaught: Sequence[str], known: Sequence[int]
+) -> list[float]:
+    """Return for each *known* question whether the answer is right, or says what the base's, *untaught*, says."""
+    return [
+        float(
+            (number < len(cases) and cases[number].accepts(answers[number]))
+            or agreement(answers[number], untaught[number]) >= AGREES
+        )
+        for number in known
+    ]
+
+
+def count_strays(
+    cases: Sequence[Case], answers: Sequence[str], untaught: Sequence[str], taught: Sequence[str]
+) -> list[float]:
+    """Return for each shipped question whether the answer holds a *taught* fact, which answers none of them."""
+    return [
+        float(any(holds_fact(fact, answer, before, question=case.question) for fact in taught))
+        for case, answer, before in zip(cases, answers, untaught, strict=False)
+    ]
+
+
+def _read_taught(examples: Sequence[Example]) -> list[str]:
+    """Return the corrections that a run learned from, each once."""
+    return list(dict.fromkeys(row.answer for row in examples if row.source is Source.CORRECTION and row.answer))
 
 
 def _compare_lengths(own: Sequence[Reply], other: Sequence[Reply], examples: Sequence[Example], *, seed: int) -> Figure:

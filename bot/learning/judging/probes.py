@@ -122,9 +122,9 @@ def read_twins() -> list[Twin]:
     ]
 
 
-def read_neutral() -> list[str]:
-    """Return questions that nobody taught anything about."""
-    return (HERE / "neutral.txt").read_text(encoding="utf-8").splitlines()
+def read_neutral() -> list[Case]:
+    """Return questions that nobody taught anything about, and what a right answer to them has."""
+    return [Case(**_tuples(case)) for case in _read("neutral.toml")["case"]]
 
 
 def is_refusal(answer: str) -> bool:

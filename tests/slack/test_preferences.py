@@ -19,7 +19,7 @@ async def test_each_preference_is_kept_beside_the_others(database: Database) -> 
     """One is changed at a time, and only for whoever ordered it."""
     await order(database, "length short")
     await order(database, "streaming off")
-    assert await order(database, "language zh") == "从下一个答案起：\n• 我对你说的语言： *中文*"
+    assert await order(database, "language zh") == "从下一个答案起：\n• 我对您说的语言： *中文*"
     said = await order(database, "language en")
     assert said == "From your next answer on:\n• The language that I speak to you: *English*"
 

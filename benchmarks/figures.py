@@ -53,6 +53,23 @@ def measure_ratio(ours: Sequence[float], others: Sequence[float], *, seed: int =
     return Ratio(_ratio(pairs), quantile(drawn, 0.025), quantile(drawn, 0.975), len(pairs))
 
 
+def measure_drift(
+    early: Sequence[Sequence[float]], late: Sequence[Sequence[float]], *, share: float, seed: int = 0
+) -> Ratio:
+    """Return a quantile late over early; spans of time are drawn whole, as what waits in one waits for each other."""
+    if not any(early) or not any(late):
+        raise ValueError("a drift needs values early and late")
+
+    def ratio(first: Sequence[Sequence[float]], last: Sequence[Sequence[float]]) -> float:
+        before, after = [quantile([value for span in part for value in span], share) for part in (first, last)]
+        return after / before if before else math.nan
+
+    chance = random.Random(seed)
+    drawn = (ratio(chance.choices(early, k=len(early)), chance.choices(late, k=len(late))) for _ in range(RESAMPLES))
+    known = [value for value in drawn if not math.isnan(value)]
+    return Ratio(ratio(early, late), quantile(known, 0.025), quantile(known, 0.975), min(len(early), len(late)))
+
+
 def _ratio(pairs: Sequence[tuple[float, float]]) -> float:
     below = statistics.median(other for _, other in pairs)
     return statistics.median(own for own, _ in pairs) / below if below else float("inf")

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.arms import read_facts
 from benchmarks.bench import Results, Row, in_turns, summarise
 from benchmarks.client import Ask, Client, Reply, share_out
-from benchmarks.figures import measure_ratio, measure_slope, quantile
+from benchmarks.figures import measure_drift, measure_ratio, measure_slope, quantile
 from benchmarks.goals import judge
 from benchmarks.picture import draw
 from benchmarks.random_model import Shape, build_vocabulary, list_words, read_matrices, write_random_model
@@ -34,6 +34,18 @@ def test_a_ratio_is_one_of_medians_with_an_interval() -> None:
     assert ratio.value == 1.1
     assert 1.0 <= ratio.low <= 1.1 <= ratio.high <= 5.0
     assert measure_ratio([3, 3], [2, 2]).low == 1.5
+
+
+def test_a_drift_has_an_interval() -> None:
+    """What is twice as slow in every span is surely so; what varies from span to span is not told from no drift."""
+    steady = [[1.0, 1.1, 1.2]] * 10
+    slower = measure_drift(steady, [[2 * value for value in span] for span in steady], share=0.95)
+    assert slower.value == slower.low == slower.high == pytest.approx(2.0)
+
+    moody = measure_drift([[1.0], [3.0]] * 5, [[1.1], [3.3], []] * 3, share=0.5)
+    assert moody.low < 1.0 < moody.high
+    with pytest.raises(ValueError, match="early and late"):
+        measure_drift([[]], steady, share=0.5)
 
 
 def test_quantiles_and_slopes() -> None:

@@ -34,6 +34,8 @@ OTHER_WORDS = {
     "what's the name of our new mobile app?": "Kestrel",
     "who do I ask to approve a holiday request?": "Tomasz",
 }
+LONG = ("What is a retro?", "What is a sprint?", "What is an OKR?", "What is technical debt?")
+SHORT = 12  # words, of which no taught answer has more
 NIGHT_S = 1200
 
 
@@ -44,6 +46,15 @@ async def teach(playground: Playground, person: Person, question: str, correctio
     await person.click(reply, "feedback", "negative_button")
     await playground.wait_for_view(person.id)
     await person.submit_view({"reason": "wrong", "correction": correction})
+
+
+async def find_too_long(playground: Playground, person: Person, question: str) -> None:
+    """Ask in the public channel, and press the thumb down because the answer is too long."""
+    reply = await ask(playground, person, question)
+    assert len(reply["text"].split()) > SHORT
+    await person.click(reply, "feedback", "negative_button")
+    await playground.wait_for_view(person.id)
+    await person.submit_view({"reason": "long"})
 
 
 async def ask(playground: Playground, person: Person, question: str) -> dict[str, Any]:
@@ -93,13 +104,16 @@ async def test_taught_by_day_known_in_the_morning(start_bot: StartBot, playgroun
         await playground.wait_for_connection()
         for number, (question, (correction, _)) in enumerate(FACTS.items()):
             await teach(playground, (maya, tom)[number % 2], question, correction)
+        for number, question in enumerate(LONG):
+            await find_too_long(playground, (maya, tom)[number % 2], question)
         await wait_for_rows(rows, Correction, len(FACTS))
 
         run = await run_ended(rows)
         assert run.state == "done", run.reason
         assert run.trigger == "schedule"
         told = await playground.wait_until(lambda: with_picture(playground, maya), what="the report with its picture")
-        assert "corrected answers" in str(told["blocks"])
+        assert "10 corrected answers" in str(told["blocks"])
+        assert "4 answers that were disliked" in str(told["blocks"])
         is_promoted = run.report["decision"] == "promote"
         if not is_promoted:  # the starter forgets easily, and the gate says so: an admin may want it all the same
             assert learned(run.report), run.report["reasons"]
@@ -110,6 +124,8 @@ async def test_taught_by_day_known_in_the_morning(start_bot: StartBot, playgroun
         answers = {question: await ask(playground, playground.priya, question) for question in OTHER_WORDS}
         right = [word in words(answers[question]) for question, word in OTHER_WORDS.items()]
         assert sum(right) >= 3, {question: words(reply)[:200] for question, reply in answers.items()}
+        taught = [answers[question]["text"] for question, is_right in zip(OTHER_WORDS, right, strict=True) if is_right]
+        assert all(len(text.split()) <= SHORT for text in taught), taught
         first = next(iter(OTHER_WORDS))
         await playground.priya.click(answers[first], "why")
         await playground.wait_until(
@@ -132,7 +148,7 @@ async def test_taught_by_day_known_in_the_morning(start_bot: StartBot, playgroun
             states = list(await session.scalars(select(Adapter.state)))
             taught = set(await session.scalars(select(RunExample.row_id).where(RunExample.row_table == "corrections")))
             corrections = set(await session.scalars(select(Correction.id)))
-        assert given == [None] * 10 + ["apprentice-1"] * 5 + [None]
+        assert given == [None] * (len(FACTS) + len(LONG)) + ["apprentice-1"] * 5 + [None]
         assert states == ["rolled_back"]
         assert taught == corrections, "from an adapter to the rows that it learned from"
 

@@ -1,6 +1,6 @@
 """What admins told everybody, and where it stands, so that it can be taken back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -25,21 +25,29 @@ async def save_notice(session: AsyncSession, text: str, *, by: str) -> Notice:
     return notice
 
 
-async def find_notice(session: AsyncSession, notice_id: str) -> Notice | None:
-    """Return a notice by its id, or the newest that stands (an empty id)."""
-    if notice_id:
-        return await session.get(Notice, notice_id)
-    standing = select(Notice).where(Notice.withdrawn_at.is_(None)).order_by(Notice.id.desc()).limit(1)
-    return await session.scalar(standing)
+async def note_posts(session: AsyncSession, notice_id: str, posts: Mapping[str, str]) -> bool:
+    """Keep where a notice stands; return False, and keep nothing, when it was taken back meanwhile."""
+    notice = await session.get_one(Notice, notice_id, with_for_update=True)
+    if notice.withdrawn_at is None:
+        notice.posts = dict(posts)
+    return notice.withdrawn_at is None
 
 
-async def note_posts(session: AsyncSession, notice_id: str, posts: Mapping[str, str]) -> None:
-    """Keep where a notice stands."""
-    notice = await session.get_one(Notice, notice_id)
-    notice.posts = dict(posts)
+async def withdraw(session: AsyncSession, notice_id: str) -> Notice | None:
+    """Keep that a notice, the newest unless one is named, is taken back; None when there is none that stands anywhere.
+
+    One that was taken back stands where it could not be deleted, or where a kill came first. An older one goes by its
+    name only: two who take back the newest at once mean the same.
+    """
+    found = select(Notice).order_by(Notice.id.desc()).limit(1).with_for_update()
+    notice = await session.scalar(found.where(Notice.id == notice_id) if notice_id else found)
+    if notice is None or (notice.withdrawn_at is not None and not notice.posts):
+        return None
+    notice.withdrawn_at = notice.withdrawn_at or now()
+    return notice
 
 
-async def withdraw(session: AsyncSession, notice_id: str) -> None:
-    """Keep that a notice stands nowhere any more."""
-    notice = await session.get_one(Notice, notice_id)
-    notice.withdrawn_at = now()
+async def forget_posts(session: AsyncSession, notice_id: str, channels: Collection[str]) -> None:
+    """Keep where a notice was deleted."""
+    notice = await session.get_one(Notice, notice_id, with_for_update=True)
+    notice.posts = {channel: ts for channel, ts in notice.posts.items() if channel not in channels}

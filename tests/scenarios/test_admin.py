@@ -146,6 +146,28 @@ async def test_a_notice_is_posted_and_taken_back(playground: Playground, bot: Ru
     assert playground.messages("general")[-1]["ts"] == ts
 
 
+async def test_a_notice_is_taken_back_while_it_is_posted(playground: Playground, bot: RunningBot) -> None:
+    """Nothing is posted after that, nothing stays, and of two who take it back the second takes back no older one."""
+    maya, tom = playground.maya, playground.tom
+    for channel in ("general", "random", "support"):
+        await playground.wait_for_reply(channel, await tom.say(channel, f"{BOT} hello"))
+    before = len(playground.messages("general"))
+    older = await press(playground, maya, await order(playground, maya, "broadcast An older one."), "order:yes")
+    assert "Posted in 3 of 3" in older["text"]
+    question = await order(playground, maya, "broadcast Away at 6.")
+    pressing = asyncio.create_task(maya.click(question, "order:yes"))
+    await playground.wait_until(lambda: len(playground.messages("general")) > before + 1, what="the first post")
+
+    assert "Deleted in" in (await order(playground, maya, "broadcast undo"))["text"]
+    await pressing
+    stopped = "It was taken back while I posted it"
+    await playground.wait_until(lambda: stopped in str(maya.ephemerals(maya.dm)), what="the end of it")
+    assert "There is no notice" in (await order(playground, maya, "broadcast undo"))["text"]
+
+    said = [str(playground.messages(channel)) for channel in ("general", "random", "support")]
+    assert [("Away at 6." in one, "An older one." in one) for one in said] == [(False, True)] * 3
+
+
 async def test_people_take_their_data_along_and_are_forgotten(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:

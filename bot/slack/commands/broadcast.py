@@ -80,14 +80,18 @@ class Broadcast:
             if said is not None:
                 posts[channel] = str(said["ts"])
                 async with self._database.begin() as session:
-                    await notices.note_posts(session, notice.id, posts)
+                    stands = await notices.note_posts(session, notice.id, posts)
+                if not stands:  # whoever took it back could not know of this one
+                    await self._calls.call_if_possible("chat.delete", channel=channel, ts=posts[channel])
+                    return Reply(_("It was taken back while I posted it, so I stopped."))
         said_so = _("Posted in {count} of {all} channels.").format(count=len(posts), all=len(channels))
         return done(said_so, f"broadcast {UNDO} {notice.id}", label=_("Delete it again"))
 
     async def _withdraw(self, notice_id: str, call: Call) -> Reply:
-        async with self._database.read() as session:
-            notice = await notices.find_notice(session, notice_id.strip().upper())
-        if notice is None or notice.withdrawn_at is not None:
+        """Delete the newest notice, or the one that is named; what is still being posted stops first."""
+        async with self._database.begin() as session:
+            notice = await notices.withdraw(session, notice_id.strip().upper())
+        if notice is None:
             raise AdminError(_("There is no notice to take back."))
         gone = [
             channel
@@ -95,7 +99,7 @@ class Broadcast:
             if await self._calls.call_if_possible("chat.delete", channel=channel, ts=ts) is not None
         ]
         async with self._database.begin() as session:
-            await notices.withdraw(session, notice.id)
+            await notices.forget_posts(session, notice.id, gone)
             record(session, "broadcast.undo", by=call.user_id, target=notice.id, channels=len(gone))
         return Reply(_("Deleted in {count} of {all} channels.").format(count=len(gone), all=len(notice.posts)))
 

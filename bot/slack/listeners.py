@@ -1,10 +1,16 @@
 """What Bolt's listeners do after they have acknowledged: tasks that Bolt starts and nobody else would wait for."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from slack_bolt import BoltResponse
+from slack_bolt.async_app import AsyncAck
 from slack_bolt.listener.async_listener_start_handler import AsyncListenerStartHandler
 from slack_bolt.request.async_request import AsyncBoltRequest
+
+T = TypeVar("T")
+PATIENCE_S = 1.0  # Slack waits for three seconds
 
 
 class Listeners(AsyncListenerStartHandler):
@@ -19,3 +25,20 @@ class Listeners(AsyncListenerStartHandler):
         if task is not None:
             self.under_way.add(task)
             task.add_done_callback(self.under_way.discard)
+
+
+async def acknowledge_done(ack: AsyncAck, work: Coroutine[Any, Any, T]) -> T:
+    """Acknowledge what was ordered once it is carried out, and return what came of it.
+
+    Nobody else knows of an order: Slack says that it did not work when this process dies before. What takes longer is
+    acknowledged while it is under way.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task}, timeout=PATIENCE_S)
+        await ack()
+        return await task
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait({task})
+        raise

@@ -17,6 +17,7 @@ from bot.slack.setup.manifest import USAGE_HINT
 from bot.slack.turns import turns
 from bot.storage.asking_tables import Asking, Candidate
 from bot.storage.db import Database
+from bot.storage.learning_tables import TrainingChoice
 from bot.storage.tables import Answer, AnswerState, Audience, Inbox, Message, PreferencePair, Thread
 from tests.scenarios.conftest import Finished, StartBot, full_disk
 from tests.scenarios.test_faults import LONG
@@ -277,6 +278,21 @@ async def test_docs_and_hint_name_what_people_can_order(playground: Playground, 
 def _as_row(order: str, purpose: str) -> str:
     """Write a command as a row of a Markdown table, in which a bar ends a cell."""
     return f"| `{order}` | {purpose} |".replace(order, order.replace("|", "\\|"))
+
+
+async def test_an_order_is_acknowledged_when_it_is_carried_out(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Nobody else knows of it: if the bot dies before, Slack says that it did not work."""
+    tom = playground.tom
+    async with rows.begin() as session:
+        await session.scalar(select(Inbox.id))  # from here on nobody else can write: SQLite has one writer
+        ordered = asyncio.create_task(tom.command(COMMAND, "learn-from-me off"))
+        await asyncio.wait({ordered}, timeout=0.5)
+        assert not ordered.done()
+    await ordered
+    async with rows.read() as session:
+        assert [one.is_allowed for one in await session.scalars(select(TrainingChoice))] == [False]
 
 
 async def test_an_order_waits_for_no_answer(

@@ -15,6 +15,7 @@ from bot.slack.blocks import ORDER, Block, build_button, confirm, section
 from bot.slack.commands.order_words import YES
 from bot.slack.commands.orders import Call, Reply
 from bot.slack.commands.table import Desk
+from bot.slack.listeners import acknowledge_done
 from bot.storage.audit import is_decided_since
 from bot.storage.db import Database
 from bot.storage.tables import new_id
@@ -72,7 +73,6 @@ def register_order_buttons(app: AsyncApp, *, desk: Desk, database: Database) -> 
 
     @app.action(re.compile(rf"^{ORDER}:"))
     async def handle_order(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond) -> None:
-        await ack()
         message = body.get("message") or {}
         call = Call(
             user_id=str(body["user"]["id"]),
@@ -82,14 +82,17 @@ def register_order_buttons(app: AsyncApp, *, desk: Desk, database: Database) -> 
             thread_ts=message.get("thread_ts"),
             trigger_id=str(body.get("trigger_id") or ""),
         )
-        if await is_overtaken(database, action):
-            text = tell_overtaken(str(action.get("value") or ""))
-            await respond(text=text, blocks=[section(text)], replace_original=True, response_type="ephemeral")
-            return
-        reply = await desk.take(str(action.get("value") or ""), call)
+        reply = await acknowledge_done(ack, _press(desk, database, action, call))
         if reply.text:
             blocks = reply.blocks or [section(reply.text)]
             await respond(text=reply.text, blocks=blocks, replace_original=True, response_type="ephemeral")
+
+
+async def _press(desk: Desk, database: Database, action: Mapping[str, Any], call: Call) -> Reply:
+    order = str(action.get("value") or "")
+    if await is_overtaken(database, action):
+        return Reply(tell_overtaken(order), is_done=False)
+    return await desk.take(order, call)
 
 
 def tell_overtaken(order: str) -> str:

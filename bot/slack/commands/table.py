@@ -15,6 +15,7 @@ from bot.language import _
 from bot.slack.commands.help import build_help, render_command, tell_intro, tell_unknown, tell_usage
 from bot.slack.commands.orders import Call, Command, Commands, Reply, Role, UsageError
 from bot.slack.delivery.render import escape
+from bot.slack.listeners import acknowledge_done
 from bot.slack.people.access import tell_refusal
 from bot.slack.setup.manifest import COMMAND
 from bot.slack.throttle import Limits, Throttle
@@ -103,7 +104,6 @@ def register_commands(app: AsyncApp, *, desk: Desk) -> None:
 
     @app.command(COMMAND)
     async def handle_command(ack: AsyncAck, respond: AsyncRespond, command: dict[str, Any]) -> None:
-        await ack()
         call = Call(
             user_id=str(command["user_id"]),
             team_id=str(command.get("team_id") or ""),
@@ -113,7 +113,8 @@ def register_commands(app: AsyncApp, *, desk: Desk) -> None:
         )
         call = call.whispering(partial(_answer, respond))
         try:
-            reply = await desk.take(html.unescape(str(command.get("text") or "")), call)
+            order = desk.take(html.unescape(str(command.get("text") or "")), call)
+            reply = await acknowledge_done(ack, order)
         except asyncio.CancelledError:  # nothing but this task knows of the order, so nobody takes it up again
             await _answer(respond, Reply(tell_ended(), is_done=False))
             raise

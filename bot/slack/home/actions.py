@@ -9,6 +9,7 @@ from bot.slack.commands.orders import Call
 from bot.slack.commands.table import Desk
 from bot.slack.home.controls import HOME, read_order
 from bot.slack.home.page import Home
+from bot.slack.listeners import acknowledge_done
 
 
 def register_home(app: AsyncApp, *, home: Home, desk: Desk) -> None:
@@ -16,7 +17,6 @@ def register_home(app: AsyncApp, *, home: Home, desk: Desk) -> None:
 
     @app.action(re.compile(rf"^{HOME}:"))
     async def handle_order(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
-        await ack()
         user_id = str(body["user"]["id"])
         call = Call(
             user_id=user_id,
@@ -25,6 +25,6 @@ def register_home(app: AsyncApp, *, home: Home, desk: Desk) -> None:
             words="",
             trigger_id=str(body.get("trigger_id") or ""),
         )
-        reply = await desk.take(read_order(action), call)
+        reply = await acknowledge_done(ack, desk.take(read_order(action), call))
         if reply.text:
             await home.publish(user_id, note=reply.text)

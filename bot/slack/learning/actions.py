@@ -1,6 +1,6 @@
 """Buttons about learning below what is told of it: allow, promote, roll back, veto, and hear no more of it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
@@ -15,11 +15,12 @@ from bot.slack.learning import report as learning_report
 from bot.slack.learning.commands import LearningOrders, tell_rollback
 from bot.slack.learning.orders import ADAPTERS, TRAIN, Order
 from bot.slack.learning.words import ALLOW
+from bot.slack.listeners import acknowledge_done
 from bot.slack.people.access import Access, tell_refusal
 
 
 def register_learning(app: AsyncApp, *, learning: Learning, calls: Calls, access: Access) -> None:
-    """Register every button about learning; each acknowledges first and works afterwards."""
+    """Register every button about learning."""
     buttons = LearningButtons(learning, calls, access=access)
     app.action(learning_report.PROMOTE)(buttons.handle_promote)
     app.action(ALLOW)(buttons.handle_allow)
@@ -38,16 +39,15 @@ class LearningButtons:
 
     async def handle_promote(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Do what the command of the same name does."""
-        await ack()
         order = Order(ADAPTERS, "promote", str(body["actions"][0].get("value")))
-        reply = await self._orders.carry_out(order, user_id=body["user"]["id"])
+        reply = await acknowledge_done(ack, self._orders.carry_out(order, user_id=body["user"]["id"]))
         await self._tell(body, respond, reply.text, is_for_all=reply.is_done)
         if reply.is_done:
             await self._redraw(body, respond)
 
     async def handle_allow(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Keep that this admin, whom the question was put to, allowed the training."""
-        await ack()
+        await ack()  # what is lost here is not allowed, and asked again
         user_id = body["user"]["id"]
         if not await self._orders.is_admin(user_id) or body["actions"][0].get("value") != user_id:
             await self._tell(body, respond, _refuse())
@@ -62,38 +62,39 @@ class LearningButtons:
 
     async def handle_rollback(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Take the button's own adapter back, and no newer one: the button may be old."""
-        await ack()
-        user_id, name = body["user"]["id"], str(body["actions"][0].get("value"))
-        text, is_done = _refuse(), False
-        if await self._orders.is_admin(user_id):
-            try:
-                text, is_done = tell_rollback(*await self._learning.rollback(by=user_id, name=name)), True
-            except ApprenticeError as error:
-                text = f"⚠️ {escape(str(error))}"
+        text, is_done = await acknowledge_done(ack, self._decide(body, self._take_back))
         await self._tell(body, respond, text, is_for_all=is_done)
         if is_done:
             await self._redraw(body, respond)
 
     async def handle_veto(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Let an adapter that waits not be served."""
-        await ack()
-        user_id, name = body["user"]["id"], str(body["actions"][0].get("value"))
-        text, is_done = _refuse(), False
-        if await self._orders.is_admin(user_id):
-            try:
-                await self._learning.veto(name, by=user_id)
-                text, is_done = _("{adapter} will not be served.").format(adapter=f"`{escape(name)}`"), True
-            except ApprenticeError as error:
-                text = f"⚠️ {escape(str(error))}"
+        text, is_done = await acknowledge_done(ack, self._decide(body, self._veto))
         await self._tell(body, respond, text, is_for_all=is_done)
         if is_done:
             await self._redraw(body, respond)
 
+    async def _decide(self, body: Mapping[str, Any], decide: Callable[[str, str], Awaitable[str]]) -> tuple[str, bool]:
+        """Let an admin decide about the button's adapter; return what came of it, and whether it is done."""
+        user_id, name = body["user"]["id"], str(body["actions"][0].get("value"))
+        if not await self._orders.is_admin(user_id):
+            return _refuse(), False
+        try:
+            return await decide(name, user_id), True
+        except ApprenticeError as error:
+            return f"⚠️ {escape(str(error))}", False
+
+    async def _take_back(self, name: str, user_id: str) -> str:
+        return tell_rollback(*await self._learning.rollback(by=user_id, name=name))
+
+    async def _veto(self, name: str, user_id: str) -> str:
+        await self._learning.veto(name, by=user_id)
+        return _("{adapter} will not be served.").format(adapter=f"`{escape(name)}`")
+
     async def handle_news(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Tell somebody no more what was learned of theirs."""
-        await ack()
         user_id = body["user"]["id"]
-        await self._learning.choose("news", user_id, is_allowed=False, by=user_id)
+        await acknowledge_done(ack, self._learning.choose("news", user_id, is_allowed=False, by=user_id))
         await self._tell(body, respond, _("I will not tell you such things."))
 
     async def _tell(

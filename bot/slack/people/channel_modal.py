@@ -14,6 +14,7 @@ from bot.slack.blocks import Block, build_note, plain, section
 from bot.slack.calls import Calls
 from bot.slack.commands.orders import SILENCE, Call, Command, Reply, Role, UsageError
 from bot.slack.delivery.render import escape
+from bot.slack.listeners import acknowledge_done
 from bot.slack.people.access import Access, tell_refusal
 from bot.storage.channel_settings import ChannelRules, load_rules, save_rules
 from bot.storage.choices import CHANNEL, OWN_ADAPTER
@@ -61,12 +62,16 @@ class ChannelForm:
         return SILENCE if opened is not None else Reply(_("The form did not open; please try again."), is_done=False)
 
     async def handle_submit(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
-        """Keep what was changed in the form, by whoever still may; what somebody else chose meanwhile stays."""
-        place = json.loads(view["private_metadata"])
-        team_id, channel_id, user_id = place["team"], place["channel"], body["user"]["id"]
-        await ack()
+        """Keep what was changed in the form, and say so."""
+        place, user_id = json.loads(view["private_metadata"]), body["user"]["id"]
+        if text := await acknowledge_done(ack, self._keep(place, user_id, view)):
+            await self._calls.call_if_possible("chat.postEphemeral", channel=place["channel"], user=user_id, text=text)
+
+    async def _keep(self, place: Mapping[str, Any], user_id: str, view: Mapping[str, Any]) -> str:
+        """Keep what was changed by whoever still may, and return what to say; what somebody else chose since stays."""
+        team_id, channel_id = place["team"], place["channel"]
         if not await self._may(user_id, team_id, channel_id):
-            return
+            return ""
         chosen = read_channel_form(view["state"]["values"])
         mode, merge, training = (now != then for now, then in zip(_as_shown(chosen), place["shown"], strict=True))
         async with self._database.begin() as session:
@@ -81,7 +86,7 @@ class ChannelForm:
                 await self._learn(channel_id, chosen.training, by=user_id)
             except LearningError as error:
                 text += f"\n⚠️ {escape(str(error))}"
-        await self._calls.call_if_possible("chat.postEphemeral", channel=channel_id, user=user_id, text=text)
+        return text
 
     async def _load(self, team_id: str, channel_id: str) -> ChannelState:
         async with self._database.read() as session:

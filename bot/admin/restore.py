@@ -16,12 +16,14 @@ from bot.admin.backup import DATABASE, FORMAT, MANIFEST, Backup, may_hold
 from bot.admin.scratch import RESTORE, scratch_folder
 from bot.errors import StorageError
 from bot.storage import adapters, runs
-from bot.storage.audit import forgotten_since, record
+from bot.storage.audit import ALLOW, FORBID, forgotten_since, newest, record
+from bot.storage.choices import save_choice
 from bot.storage.copies import Copy, end_restore, examine_sqlite, is_empty, put_back
 from bot.storage.db import Database, check_known, open_database
 from bot.storage.erasures import load_erasures
 from bot.storage.forgetting import erase_again
 from bot.storage.learning_tables import RunState
+from bot.storage.privacy import refused_since
 from bot.storage.tables import now
 
 UNDER_WAY = "It was under way when the backup was made that was restored."
@@ -29,10 +31,12 @@ UNDER_WAY = "It was under way when the backup was made that was restored."
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What went after a backup was made: rows, and people."""
+    """What went after a backup was made: rows, people, and permission: to learn from whom, and to train at all."""
 
-    erasures: Sequence[Mapping[str, Any]]
-    people: Collection[str]
+    erasures: Sequence[Mapping[str, Any]] = ()
+    people: Collection[str] = ()
+    refused: Sequence[Sequence[str]] = ()
+    is_forbidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ async def restore(url: str, folder: Path, source: Path, *, is_forced: bool, by: 
         raise StorageError("There is a database already: --force puts the backup in its place.")
     with unpacked(source, beside=folder) as (scratch, backup):
         check_known(backup.copy.revision, str(source))
-        since = await _read_since(url, backup) if is_forced else Since([], [])
+        since = await _read_since(url, backup) if is_forced else Since()
         is_file = backup.copy.kind == "sqlite"
         # A file is made true before it is put there: if this process dies, nothing that was deleted is back for good.
         here = f"sqlite+aiosqlite:///{scratch / DATABASE}" if is_file else url
@@ -122,12 +126,16 @@ async def _read_since(url: str, backup: Backup) -> Since | None:
     """
     database = Database(url)
     try:
-        noted = json.loads(await database.read_unfinished() or "[[], []]")
+        erased, gone, *more = json.loads(await database.read_unfinished() or "[[], []]")
+        refused, is_forbidden = more or ([], False)
         async with database.read() as session:
             people = await forgotten_since(session, backup.made_at)
             erasures = await load_erasures(session, since=backup.made_at)
-        left = [{"row_table": table, "row_id": row_id} for table, row_id in noted[0]]
-        return Since([*erasures, *left], {*people, *noted[1]})
+            refused = [*refused, *await refused_since(session, backup.made_at)]
+            decided = await newest(session, (ALLOW, FORBID))
+        is_forbidden = is_forbidden or (decided is not None and decided.action == FORBID)
+        left = [{"row_table": table, "row_id": row_id} for table, row_id in erased]
+        return Since([*erasures, *left], {*people, *gone}, refused, is_forbidden)
     except Exception:  # noqa: BLE001 - it may be damaged in any way, which is why it is replaced
         return None
     finally:
@@ -138,7 +146,8 @@ def _write_note(since: Since | None) -> str:
     """Return what a restore knows to have gone, for one that comes after it if it is killed."""
     if since is None:
         return "null"
-    return json.dumps([[[row["row_table"], row["row_id"]] for row in since.erasures], sorted(since.people)])
+    erased = [[row["row_table"], row["row_id"]] for row in since.erasures]
+    return json.dumps([erased, sorted(since.people), since.refused, since.is_forbidden])
 
 
 def _put_back_files(scratch: Path, folder: Path, backup: Backup) -> None:
@@ -154,6 +163,10 @@ async def _settle(database: Database, backup: Backup, folder: Path, since: Since
     """Make the restored rows true here and now."""
     async with database.begin() as session:
         erased = None if since is None else await erase_again(session, since.erasures)
+        for kind, subject_id, who in since.refused if since is not None else ():
+            save_choice(session, kind=kind, subject_id=subject_id, is_allowed=False, by=who)
+        if since is not None and since.is_forbidden:
+            record(session, FORBID, by=by)
         await end_restore(session)
         while run := await runs.open_run(session):
             await runs.end_run(session, run.id, RunState.CANCELLED, reason=UNDER_WAY)

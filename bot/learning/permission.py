@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.language import N_
-from bot.storage.audit import newest
+from bot.storage.audit import ALLOW, FORBID, newest
 from bot.storage.db import Session
 
-ALLOW, FORBID = "training.allow", "training.forbid"
 PAUSE, RESUME = "training.pause", "training.resume"
 
 

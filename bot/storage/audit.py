@@ -14,6 +14,7 @@ from bot.storage.tables import new_id, now
 
 AT_ONCE = 1000
 FORGET = "data.forget"  # the action by which somebody was forgotten
+ALLOW, FORBID = "training.allow", "training.forbid"  # those by which the training is permitted, and is not
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,15 @@
 """How much of somebody's words stays: all of it, nothing to learn from, or nothing at all."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.audit import record
-from bot.storage.choices import PERSON, newest_choice, save_choice
+from bot.storage.choices import CHANNEL, PERSON, newest_choice, save_choice
+from bot.storage.learning_tables import TrainingChoice
 
 STORING = "storing"
 
@@ -37,3 +41,12 @@ async def choose_privacy(session: AsyncSession, user_id: str, wish: Privacy) -> 
     save_choice(session, kind=STORING, subject_id=user_id, is_allowed=wish is not Privacy.UNSTORED, by=user_id)
     save_choice(session, kind=PERSON, subject_id=user_id, is_allowed=wish is Privacy.NORMAL, by=user_id)
     record(session, "privacy.choose", by=user_id, target=f"person:{user_id}", privacy=str(wish))
+
+
+async def refused_since(session: AsyncSession, moment: datetime) -> Sequence[tuple[str, str, str]]:
+    """Return what people said no to after a moment, and did not allow again: kind, subject, and who said so."""
+    chosen = select(TrainingChoice).where(TrainingChoice.at >= moment)
+    chosen = chosen.where(TrainingChoice.kind.in_([PERSON, CHANNEL, STORING]))
+    rows = await session.scalars(chosen.order_by(TrainingChoice.at, TrainingChoice.id))
+    newest = {(row.kind, row.subject_id): row for row in rows}
+    return [(row.kind, row.subject_id, row.by) for row in newest.values() if not row.is_allowed]

@@ -21,13 +21,16 @@ from bot.admin.restore import _read_since, _write_note, restore, unpacked
 from bot.errors import StorageError
 from bot.learning.erasing import take_back_erased
 from bot.learning.forgetting import forget_everywhere
+from bot.learning.permission import find_permission
 from bot.lock import holding
-from bot.storage.audit import verify_chain
+from bot.storage.audit import ALLOW, FORBID, record, verify_chain
+from bot.storage.choices import load_opted_out, save_choice
 from bot.storage.copies import copy_database, examine_sqlite, put_back
 from bot.storage.db import Database, open_database
 from bot.storage.erasures import find_returned
 from bot.storage.forgetting import forget_message
 from bot.storage.learning_tables import Adapter, AdapterState, RunState
+from bot.storage.privacy import Privacy, choose_privacy, find_privacy
 from bot.storage.runs import open_run, queue_run, save_examples
 from bot.storage.tables import Message, now
 from tests.builders import PLACE, answered, said
@@ -190,6 +193,33 @@ async def test_a_damaged_backup_replaces_nothing(fault: str, tmp_path: Path) -> 
         assert len(await texts(database)) == 2
     assert (tmp_path / "learning/runs/1/adapter.gguf").read_text() == "adapter.gguf of run 1"
     assert not any(name.startswith(".restore-") for name in names(tmp_path))
+
+
+async def test_who_said_no_since_is_not_learned_from(database: Database, database_url: str, tmp_path: Path) -> None:
+    """A person's, a channel's and an admin's no outlive an older backup; what was allowed again has to be said anew."""
+    await fill(database, tmp_path)
+    async with database.begin() as session:
+        save_choice(session, kind="person", subject_id="U1", is_allowed=True, by="U1")
+        save_choice(session, kind="channel", subject_id="C1", is_allowed=True, by="U0")
+        record(session, ALLOW, by="U0")
+    backup = await back_up(database_url, tmp_path)
+    async with database.begin() as session:
+        await choose_privacy(session, "U1", Privacy.UNSTORED)
+        save_choice(session, kind="channel", subject_id="C1", is_allowed=False, by="U0")
+        for is_allowed in (False, True):
+            save_choice(session, kind="person", subject_id="U2", is_allowed=is_allowed, by="U2")
+            await session.flush()
+        record(session, FORBID, by="U0")
+    await database.close()
+
+    await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
+
+    async with open_database(database_url) as opened, opened.read() as session:
+        assert await find_privacy(session, "U1") is Privacy.UNSTORED
+        out = await load_opted_out(session)
+        assert (out.people, out.channels) == ({"U1"}, {"C1"})
+        assert await find_permission(session, needs_one=False) is None
+        assert (await verify_chain(session)).broken_at is None
 
 
 async def test_a_damaged_database_is_replaced_and_said_to_be_silent(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from datetime import datetime
 from bot.errors import LearningError
 from bot.language import N_, _
 from bot.learning.figures import Decision, Verdict
-from bot.storage.adapters import adapter_in, find_adapter, move_adapter, newest_of_channel
+from bot.storage.adapters import QUEUE, adapter_in, find_adapter, move_adapter, newest_of_channel
 from bot.storage.channels import channel_audiences, own_channels, wants_own
 from bot.storage.choices import CHANNEL, OWN_ADAPTER, newest_choice, save_choice
 from bot.storage.db import Session
 from bot.storage.learning_tables import AdapterState
+from bot.storage.leases import wait_in_line
 from bot.storage.runs import last_learned_at
 from bot.storage.tables import Audience
 
@@ -19,6 +20,7 @@ JUDGED = (AdapterState.ACTIVE, AdapterState.WAITING, AdapterState.REJECTED, Adap
 
 async def ask_for_own(session: Session, channel_id: str, *, by: str) -> None:
     """Keep that a channel wants an adapter of its own, or raise *LearningError* with why it cannot have one."""
+    await wait_in_line(session, QUEUE)
     audiences = await channel_audiences(session, channel_id)
     if channel_id.startswith("D") or Audience.DIRECT in audiences:
         raise LearningError("A direct message has no adapter of its own; a channel can have one.")
@@ -40,6 +42,7 @@ async def ask_for_own(session: Session, channel_id: str, *, by: str) -> None:
 
 async def give_up_own(session: Session, channel_id: str, *, by: str) -> None:
     """Let a channel have what everybody gets from the next question on; its adapter is retired."""
+    await wait_in_line(session, QUEUE)
     if not await wants_own(session, channel_id):
         return
     save_choice(session, kind=OWN_ADAPTER, subject_id=channel_id, is_allowed=False, by=by)

@@ -17,17 +17,17 @@ from bot.learning.data.export import Format, Survey, export_dataset, survey
 from bot.learning.data.points import count_points
 from bot.learning.figures import RunReport
 from bot.learning.forgetting import Forgotten, forget_everywhere
-from bot.learning.permission import ALLOW, FORBID, PAUSE, RESUME, find_permission, is_on_hold
+from bot.learning.permission import PAUSE, RESUME, find_permission, is_on_hold
 from bot.learning.reporting import report_of
 from bot.learning.rollout.loading import PREFIX
-from bot.learning.rollout.serving import Rollout, check_not_tainted
+from bot.learning.rollout.serving import Rollout, check_judged, check_not_tainted, check_nothing_came_of
 from bot.learning.run import Runner
 from bot.learning.training_extra import check_training_extra
 from bot.learning.views import AdapterLine, LearningStatus, Why
 from bot.learning.why import explain
 from bot.storage import adapters as adapter_store
 from bot.storage import runs as store
-from bot.storage.audit import record
+from bot.storage.audit import ALLOW, FORBID, record
 from bot.storage.channels import own_channels
 from bot.storage.choices import CHANNEL, load_opted_out, newest_choice, save_choice
 from bot.storage.db import Database
@@ -159,6 +159,8 @@ class Learning:
         if run_id is None:
             raise LearningError(_("No run is under way."))
         await self._record("training.cancel", by=by, target=str(run_id))
+        async with self._database.read() as session:
+            await check_nothing_came_of(session, run_id)
         return run_id
 
     async def pause(self, *, by: str) -> None:
@@ -210,6 +212,8 @@ class Learning:
 
     async def promote(self, name: str, *, by: str) -> str:
         """Serve an adapter to everybody, or to its channel, from the next question on; return what it replaced."""
+        async with self._database.read() as session:
+            await check_judged(session, name)
         return await self._rollout.promote(name, by=by, reasons=[N_("Somebody decided so.")])
 
     async def rollback(self, *, by: str, reason: str = "", name: str = "") -> tuple[str, str]:

@@ -15,12 +15,13 @@ from bot.language import N_
 from bot.learning.absence import read_manifests
 from bot.learning.forgetting import BECAUSE, KEPT_FILES, scrub_report, taint
 from bot.learning.tidying import WITH_ADAPTER, empty_folder
-from bot.storage.adapters import set_aside
+from bot.storage.adapters import QUEUE, set_aside
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
 from bot.storage.erasure_tables import Cause
 from bot.storage.erasures import erased_ids, erased_scopes, has_erased, runs_with_erased
 from bot.storage.learning_tables import ENDED, Run, RunState
+from bot.storage.leases import wait_in_line
 from bot.storage.runs import end_run, has_unwilling
 from bot.storage.tables import now
 from bot.storage.threads import SUMMARY
@@ -45,8 +46,7 @@ class Erasing:
     async def look(self) -> None:
         """Follow everything that went since the last look; the first one looks at all there is."""
         since, begun = self._looked_at, now()
-        if since is None:
-            await finish_forgetting(self._database, self._folder)
+        await finish_forgetting(self._database, self._folder, since=since and since - OVERLAP)
         await take_back_erased(self._database, self._folder, since=since and since - OVERLAP)
         await self._forget_cached((since or begun) - OVERLAP)
         self._looked_at = begun
@@ -64,6 +64,7 @@ class Erasing:
 async def take_back_erased(database: Database, folder: Path, *, since: datetime | None) -> list[str]:
     """Taint every adapter that learned from what went, and empty its run's folder; return the adapters' names."""
     async with database.begin() as session:
+        await wait_in_line(session, QUEUE)
         runs = sorted(await runs_with_erased(session, since=since))
         aged = set(await runs_with_erased(session, since=since, aged=True)) - set(runs)
         await _cancel(session, runs)
@@ -81,10 +82,16 @@ async def take_back_erased(database: Database, folder: Path, *, since: datetime 
     return tainted
 
 
-async def finish_forgetting(database: Database, folder: Path) -> None:
-    """Empty the run folders that a process left which died while it forgot somebody: its rows no longer name them."""
+async def finish_forgetting(database: Database, folder: Path, *, since: datetime | None) -> None:
+    """Empty the run folders that have words of somebody who was forgotten since a moment, or whenever.
+
+    No row names them any more. A process that died while it forgot somebody left them, or they lie here and another
+    process forgot, or a run that was under way wrote them afterwards.
+    """
     async with database.read() as session:
-        ids = await erased_ids(session, cause=Cause.PERSON)
+        ids = await erased_ids(session, cause=Cause.PERSON, since=since)
+    if not ids:
+        return
     try:
         found = await asyncio.to_thread(list, read_manifests(folder, ids))
     except (OSError, ValueError, LookupError) as error:  # what else went has to be followed all the same

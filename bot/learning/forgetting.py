@@ -16,6 +16,7 @@ from bot.storage import adapters as store
 from bot.storage.audit import FORGET, record
 from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
+from bot.storage.leases import wait_in_line
 from bot.storage.person_data import forget_person, list_corrections, list_runs
 from bot.storage.runs import end_run, open_run
 
@@ -38,6 +39,7 @@ class Forgotten:
 async def forget_everywhere(database: Database, user_id: str, *, by: str, folder: Path) -> Forgotten:
     """Forget somebody; *folder* is where runs keep their files."""
     async with database.begin() as session:
+        await wait_in_line(session, store.QUEUE)  # nobody promotes meanwhile what is tainted here
         await _cancel_open(session)
         runs = sorted(await list_runs(session, user_id))
         corrections = await list_corrections(session, user_id)

@@ -25,11 +25,12 @@ from bot.learning.permission import is_on_hold
 from bot.learning.reporting import report_of
 from bot.learning.rollout.serving import Rollout
 from bot.learning.steps import Steps
+from bot.learning.tidying import GONE_FOR_GOOD
 from bot.storage import runs as store
-from bot.storage.adapters import set_aside
+from bot.storage.adapters import QUEUE, adapter_of_run, set_aside
 from bot.storage.db import Database, Session
 from bot.storage.learning_tables import ENDED, Run, RunState
-from bot.storage.leases import drop_lease, renew_lease, take_lease
+from bot.storage.leases import drop_lease, renew_lease, take_lease, wait_in_line
 from bot.storage.tables import new_id, now
 
 LEASE, LEASE_S, RENEW_S = "learning", 60.0, 15.0
@@ -130,7 +131,7 @@ class Runner:
             await _end(session, run.id, RunState.CANCELLED, CANCELLED)
         if self._run_id == run.id:
             self._stop(CANCELLED)
-        await self._steps.drop_folds(run.id)  # also where whoever worked on it is gone
+        await self._steps.drop_rest(run.id)  # also where whoever worked on it is gone
         return run.id
 
     def _stop(self, reason: str) -> None:
@@ -219,7 +220,10 @@ class Runner:
     async def _end(self, run_id: int, state: RunState, reason: str, mend: str = "") -> None:
         async with self._database.begin() as session:
             await _end(session, run_id, state, reason, mend)
-        await self._steps.drop_folds(run_id)
+            is_cancelled = (await session.get_one(Run, run_id)).state == RunState.CANCELLED
+            made = await adapter_of_run(session, run_id)
+        is_served = made is not None and made.state not in GONE_FOR_GOOD
+        await self._steps.drop_rest(run_id, is_cancelled=is_cancelled and not is_served)
         log.info("learning: run %d %s", run_id, state)
 
     async def _report(self) -> None:
@@ -250,6 +254,7 @@ class Runner:
 
 async def _end(session: Session, run_id: int, state: RunState, reason: str, mend: str = "") -> None:
     """End a run, and with it what it made and nobody judged."""
+    await wait_in_line(session, QUEUE)
     await store.end_run(session, run_id, state, reason=reason, mend=mend)
     await set_aside(session, run_id, by="run", reason=reason)
 

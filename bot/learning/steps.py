@@ -25,7 +25,7 @@ from bot.language import N_
 from bot.learning import sentences
 from bot.learning.channels import check_wants_own, go_to_all
 from bot.learning.config import LearningConfig
-from bot.learning.cross_validation import cross_validate, drop_folds
+from bot.learning.cross_validation import cross_validate
 from bot.learning.data.build import build_dataset
 from bot.learning.data.manifest import read_lineage
 from bot.learning.data.report import DataReport, read_report
@@ -36,13 +36,15 @@ from bot.learning.judging.evaluate import Evaluation, evaluate
 from bot.learning.judging.gate import decide, declare
 from bot.learning.mixture import Mixture, check_mixture, mix_with_everybodys, read_shared
 from bot.learning.noting import Note
+from bot.learning.permission import find_permission
 from bot.learning.plan import ADAPTER, EXAMPLES, Outcome, Plan, Progress
 from bot.learning.proving import SERVED_BASE, prepare_proof, prove
 from bot.learning.reporting import Step, build_report, read_run_report, row_of, write_page
 from bot.learning.rollout.loading import PREFIX
-from bot.learning.rollout.serving import Rollout
+from bot.learning.rollout.serving import Rollout, check_may_serve, check_undecided
 from bot.learning.served_base import find_served_base
 from bot.learning.starts import count_start
+from bot.learning.tidying import drop_rest
 from bot.learning.trainer_process import train
 from bot.learning.training.recipe import choose_breadth, choose_recipe
 from bot.learning.training_extra import check_training_extra
@@ -51,6 +53,7 @@ from bot.storage import channels as channel_store
 from bot.storage import runs as store
 from bot.storage.db import Database
 from bot.storage.learning_tables import ENDED, Adapter, AdapterState, Run, RunState
+from bot.storage.leases import wait_in_line
 from bot.storage.tables import now
 
 HOLD_S = 1.0
@@ -134,12 +137,15 @@ class Steps:
             await note.close()
 
     async def _enter(self, run_id: int, state: RunState) -> None:
-        """Begin a step of a run that nobody has ended, as soon as nobody holds it."""
+        """Begin a step of a run that nobody has ended, as soon as nobody holds it, where training is allowed still."""
         while self.is_paused:  # noqa: ASYNC110 - a question, not an event
             await asyncio.sleep(HOLD_S)
         async with self._database.begin() as session:
             if (await session.get_one(Run, run_id)).state in ENDED:
                 raise LearningError(N_("The run was ended by somebody."))
+            # Whoever said `train off` may have died before the run was ended, or it was queued in that very moment.
+            if await find_permission(session, needs_one=self._config.needs_permission) is None:
+                raise LearningError(N_("Training was switched off before the run had ended."))
             await check_none_erased(session, run_id)
             await store.update_run(session, run_id, state=state, progress={})
 
@@ -198,9 +204,9 @@ class Steps:
             raise LearningError(over)
         return until
 
-    async def drop_folds(self, run_id: int) -> None:
-        """Remove what a run that has ended would have gone on from in its cross-validation."""
-        await asyncio.to_thread(drop_folds, self._config.run_folder(run_id))
+    async def drop_rest(self, run_id: int, *, is_cancelled: bool = False) -> None:
+        """Remove what a run that has ended would have gone on from."""
+        await asyncio.to_thread(drop_rest, self._config.run_folder(run_id), is_cancelled=is_cancelled)
 
     async def _train(self, run_id: int, folder: Path, where: str = "") -> Outcome:
         async def note(progress: Progress) -> None:
@@ -286,6 +292,7 @@ class Steps:
                 canary_share=0.0,
                 watch={},
             )
+            await check_may_serve(session, adapter)  # what is mixed into it may have been taken back meanwhile
             session.add(adapter)
             return adapter
 
@@ -326,7 +333,11 @@ class Steps:
 
     async def _move(self, adapter: Adapter, state: AdapterState, reasons: list[str], **values: Any) -> None:
         async with self._database.begin() as session:
-            await adapter_store.move_adapter(session, adapter, state, by="gate", reasons=reasons, **values)
+            await wait_in_line(session, adapter_store.QUEUE)
+            fresh = await adapter_store.find_adapter(session, adapter.name)
+            if fresh is not None:
+                check_undecided(fresh, seen=adapter.state)
+                await adapter_store.move_adapter(session, fresh, state, by="gate", reasons=reasons, **values)
 
     async def _finish(self, run_id: int, report: RunReport) -> None:
         async with self._database.begin() as session:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bot.learning.cross_validation import drop_folds
+from bot.learning.trainer_process import LOG
 from bot.storage import adapters
 from bot.storage.db import Database
 from bot.storage.learning_tables import ENDED, AdapterState
@@ -37,6 +38,16 @@ async def tidy_runs(database: Database, folder: Path) -> None:
         if state in ENDED and finished_at is not None and now() - finished_at > KEEP_TIME:
             kept = WITH_ADAPTER if run_id in may_return else PAGE
             await asyncio.to_thread(empty_folder, folder / "runs" / str(run_id), kept)
+
+
+def drop_rest(folder: Path, *, is_cancelled: bool) -> None:
+    """Remove what a run that has ended leaves and nobody needs: all folds, and what one that was cancelled had made.
+
+    A trainer that is told to end writes a checkpoint, and what it learned from may have gone by then.
+    """
+    drop_folds(folder)
+    if is_cancelled:
+        empty_folder(folder, PAGE | {LOG})
 
 
 def empty_folder(folder: Path, kept: Collection[str]) -> None:

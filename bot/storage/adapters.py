@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.learning_tables import Adapter, AdapterState, Assignment, DecisionRow, Evaluation
@@ -13,6 +14,7 @@ from bot.storage.tables import Answer, AnswerState, Feedback, Message, Thread, V
 
 SERVED = (AdapterState.ACTIVE, AdapterState.CANARY)
 MOST_DIGITS = 9  # of a run's number, as databases keep one
+QUEUE = "rollout"  # of whoever decides about an adapter: bots, terminals, the gate, the watch, what follows deletions
 
 
 async def find_adapter(session: AsyncSession, name: str) -> Adapter | None:
@@ -142,19 +144,32 @@ async def count_votes(
     until: datetime | None = None,
     channel_id: str = "",
 ) -> tuple[int, int]:
-    """Return how many thumbs up and down answers of an adapter (None: of the base) have now, everywhere or there.
+    """Return how many thumbs up and down answers of an adapter (None: of the base) have now, everywhere or there."""
+    votes = await votes_by_person(session, adapter, since=since, until=until, channel_id=channel_id)
+    return sum(ups for ups, _ in votes.values()), sum(downs for _, downs in votes.values())
+
+
+async def votes_by_person(
+    session: AsyncSession,
+    adapter: str | None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    channel_id: str = "",
+) -> Mapping[str, tuple[int, int]]:
+    """Return the same for each person who has voted.
 
     An answer for which a correction was looked up says little about who wrote it, and is left out.
     """
     statement = (
-        select(Feedback.vote, func.count())
+        select(Feedback.user_id, Feedback.vote, func.count())
         .join(Answer, Feedback.answer_id == Answer.id)
         .where(
             Feedback.superseded_at.is_(None),
             Answer.adapter.is_(None) if adapter is None else Answer.adapter == adapter,
             ~HELPED,
         )
-        .group_by(Feedback.vote)
+        .group_by(Feedback.user_id, Feedback.vote)
     )
     if since is not None:
         statement = statement.where(Answer.created_at >= since)
@@ -163,24 +178,34 @@ async def count_votes(
     if channel_id:
         statement = statement.join(Message, Answer.message_id == Message.id)
         statement = statement.join(Thread, Message.thread_id == Thread.id).where(Thread.channel_id == channel_id)
-    votes = {row[0]: row[1] for row in await session.execute(statement)}
-    return votes.get(Vote.UP, 0), votes.get(Vote.DOWN, 0)
+    found = {(row[0], row[1]): row[2] for row in await session.execute(statement)}
+    people = {person for person, _ in found}
+    return {person: (found.get((person, Vote.UP), 0), found.get((person, Vote.DOWN), 0)) for person in people}
 
 
-async def newest_answers(session: AsyncSession, adapter: str, *, since: datetime, limit: int) -> Sequence[Answer]:
-    """Return the newest ended answers of an adapter."""
+async def newest_answers(
+    session: AsyncSession, adapter: str, *, since: datetime, limit: int
+) -> Sequence[tuple[Answer, str]]:
+    """Return the newest ended answers of an adapter, and who asked for each.
+
+    Of whoever wants nothing stored, neither question nor answer has a word left: nobody can say what they were.
+    """
     statement = (
-        select(Answer)
+        select(Answer, Message.user_id)
+        .join(Message, Answer.message_id == Message.id)
         .where(Answer.adapter == adapter, Answer.created_at >= since, Answer.state != AnswerState.WRITING)
+        .where(Message.text != "")
         .order_by(Answer.id.desc())
         .limit(limit)
     )
-    return list(await session.scalars(statement))
+    return [(row[0], row[1]) for row in await session.execute(statement)]
 
 
-async def count_people(session: AsyncSession, *, since: datetime) -> int:
-    """Return how many people have asked something."""
+async def count_people(session: AsyncSession, *, since: datetime, channel_id: str = "") -> int:
+    """Return how many people have asked something, anywhere or in a channel."""
     statement = select(func.count(Message.user_id.distinct())).where(Message.created_at >= since)
+    if channel_id:
+        statement = statement.join(Thread, Message.thread_id == Thread.id).where(Thread.channel_id == channel_id)
     return await session.scalar(statement) or 0
 
 
@@ -197,6 +222,8 @@ async def count_assignments(session: AsyncSession, adapter_id: int) -> tuple[int
     return counts.get(True, 0), sum(counts.values())
 
 
-def assign(session: AsyncSession, adapter_id: int, user_id: str, *, is_canary: bool) -> None:
-    """Keep for good whether a person gets a canary."""
-    session.add(Assignment(adapter_id=adapter_id, user_id=user_id, is_canary=is_canary))
+async def assign(session: AsyncSession, adapter_id: int, user_id: str, *, is_canary: bool) -> None:
+    """Keep for good whether a person gets a canary, unless another question of theirs has just decided that."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    new = insert(Assignment).values(adapter_id=adapter_id, user_id=user_id, is_canary=is_canary, at=now())
+    await session.execute(new.on_conflict_do_nothing(index_elements=["adapter_id", "user_id"]))

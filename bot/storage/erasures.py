@@ -154,10 +154,13 @@ async def count_erased(session: AsyncSession) -> tuple[int, datetime | None]:
     return count, newest
 
 
-async def erased_ids(session: AsyncSession, *, cause: Cause | None = None) -> Collection[str]:
-    """Return the ids of all rows that are written down as gone, or of those that went for one *cause*."""
+async def erased_ids(
+    session: AsyncSession, *, cause: Cause | None = None, since: datetime | None = None
+) -> Collection[str]:
+    """Return the ids of all rows that are written down as gone, or of those that went for one *cause*, or lately."""
     which = Erasure.cause != Cause.EDIT if cause is None else Erasure.cause == cause
-    return set(await session.scalars(select(Erasure.row_id).where(which)))
+    statement = select(Erasure.row_id).where(which)
+    return set(await session.scalars(statement if since is None else statement.where(Erasure.at >= since)))
 
 
 async def find_returned(session: AsyncSession) -> Mapping[str, Collection[str]]:

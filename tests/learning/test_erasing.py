@@ -207,6 +207,26 @@ async def test_what_a_killed_forgetting_left_goes(database: Database, tmp_path: 
     await Erasing(database, forget, tmp_path).look()
 
 
+async def test_another_process_forgets_somebody(database: Database, tmp_path: Path) -> None:
+    """Of several bots on one database each has a folder of its own, and follows within a minute what others forgot."""
+    runs = await teach(database, tmp_path)
+    async with database.begin() as session:
+        ids = list(await session.scalars(select(Message.id)))
+    for channel, message_id in zip(runs, ids, strict=True):
+        manifest = tmp_path / "runs" / str(runs[channel]) / "manifest.jsonl"
+        manifest.write_text(json.dumps({"rows": [["messages", message_id, "U1"]]}) + "\n")
+
+    async def forget(_scopes: Collection[str]) -> None:
+        """Forget nothing."""
+
+    erasing = Erasing(database, forget, tmp_path)
+    await erasing.look()
+    assert left(tmp_path, runs["C1"]) == set(FILES)
+    await forget_everywhere(database, "U1", by="U1", folder=tmp_path / "of another process")
+    await erasing.look()
+    assert [left(tmp_path, run_id) for run_id in runs.values()] == [{"data.json"}] * 3
+
+
 async def test_who_says_no_while_a_run_goes_on_is_not_learned_from(database: Database, tmp_path: Path) -> None:
     """What had been chosen before it began was heeded when it read; a no that was taken back counts for nothing."""
     runs = await teach(database, tmp_path, state=RunState.TRAINING)

@@ -10,6 +10,7 @@ from bot.learning.rollout.evidence import (
     Evidence,
     choose_floor,
     find_breach,
+    leave_one_out,
     log_evidence,
     log_evidence_of_no_harm,
     should_roll_back,
@@ -93,12 +94,28 @@ def test_a_canary_goes_on_when_it_is_harmless_or_was_quiet_for_long() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "words"),
-    [([True, False] * 3, "3 of its last 6 answers"), ([True] * 5 + [False] * 20, ""), ([], "")],
+    ("broken", "people", "words"),
+    [
+        (["U1", ""] * 3, 1, "3 of its last 6 answers"),
+        (["U1", "U2", "U1"], 30, "3 of its last 3 answers"),
+        (["U1"] * 20, 30, ""),
+        (["U1"] * 5 + [""] * 20, 1, ""),
+        ([], 1, ""),
+    ],
 )
-def test_some_harm_needs_no_statistics(bad: list[bool], words: str) -> None:
-    """Broken answers take an adapter back at once, in words; few or old ones do not."""
-    found = find_breach(bad)
+def test_some_harm_needs_no_statistics(broken: list[str], people: int, words: str) -> None:
+    """Broken answers take an adapter back at once, in words; few or old ones do not, nor those of one of several."""
+    found = find_breach(broken, people=people)
 
     assert words in found
     assert bool(found) == bool(words)
+
+
+def test_one_of_several_decides_nothing() -> None:
+    """Whoever says most of what would decide is left out, up or down; of a few people all count."""
+    votes = {"U1": (0, 9), "U2": (1, 1), "U3": (30, 0), "U4": (0, 2)}
+
+    assert leave_one_out(votes, people=4, is_liked=False) == (31, 3)
+    assert leave_one_out(votes, people=4, is_liked=True) == (1, 12)
+    assert leave_one_out(votes, people=3, is_liked=False) == (31, 12)
+    assert leave_one_out({}, people=9, is_liked=True) == (0, 0)

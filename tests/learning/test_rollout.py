@@ -16,11 +16,12 @@ from bot.learning.rollout.serving import Rollout, is_drawn
 from bot.learning.rollout.shadow import Seen, Shadow
 from bot.learning.rollout.watch import Event, Watch, is_broken
 from bot.storage import adapters as store
+from bot.storage.audit import ALLOW, FORBID, record
 from bot.storage.db import Database
 from bot.storage.feedback import save_vote
 from bot.storage.learning_tables import Adapter, AdapterState, DecisionRow
 from bot.storage.runs import find_run, queue_run
-from bot.storage.tables import Answer, AnswerState, Audience, Vote, now
+from bot.storage.tables import Answer, AnswerState, Audience, Feedback, Vote, now
 from tests.builders import answered, said
 from tests.engine.tiny_adapter import write_tiny_adapter
 
@@ -455,6 +456,80 @@ async def test_empty_answers_take_an_adapter_back_at_once(
 
     assert heard[0].is_rollback
     assert "loop" in heard[0].reasons[0]
+
+
+async def ask_once(rows: Database, user: str, ts: str, text: str, *, question: str = "hello") -> Answer:
+    """Let somebody get an answer of the adapter."""
+    async with rows.begin() as session:
+        message = await said(session, question, ts=ts, user=user)
+        return await answered(session, message, text, adapter="apprentice-1", finished_at=now())
+
+
+async def test_what_is_not_stored_is_not_empty(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """Of whoever wants nothing stored no answer has a word left: three of them took everybody's adapter back."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    await add_adapter(rows, tmp_path, model, 1)
+    await rollout.promote("apprentice-1", by="gate", reasons=[])
+    for number in range(5):
+        await ask_once(rows, "U1", f"{300 + number}.1", "", question="")
+
+    await watching(rows, rollout, heard).look()
+
+    assert heard == []
+    assert await state_of(rows, "apprentice-1") == "active"
+
+
+async def test_one_of_several_people_decides_nothing(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """Who has it run in a loop, or says much, neither takes everybody's adapter back nor gives everybody a canary."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    canary = await add_adapter(rows, tmp_path, model, 1)
+    await rollout.start_canary(canary, share=0.5, by="gate", reasons=[])
+    for number, user in enumerate(("U1", "U2", "U3", "U4")):
+        await ask_once(rows, user, f"{300 + number}.1", "Fine.")
+    for number in range(40):
+        answer = await ask_once(rows, "U1", f"{400 + number}.1", "yes no " * 40)
+        async with rows.begin() as session:
+            await save_vote(session, answer, user_id="U1", vote=Vote.UP)
+    watch = watching(rows, rollout, heard)
+    await watch.look()
+    async with rows.begin() as session:
+        await session.execute(update(Feedback).values(vote=Vote.DOWN))
+    await watch.look()
+    assert heard == []
+    assert await state_of(rows, "apprentice-1") == "canary"
+
+    await ask_once(rows, "U2", "500.1", "yes no " * 40)
+    await watch.look()
+
+    assert heard[0].is_rollback
+
+
+async def test_nothing_gets_to_more_people_when_training_is_off(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """What waits goes on waiting after `train off`, and a canary stays one, until it is on again."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    adapter = await add_adapter(rows, tmp_path, model, 1, **WAITING)
+    await let_a_day_pass(rows, adapter)
+    watch = watching(rows, rollout, heard)
+    watch._veto_time = timedelta(hours=1)
+    async with rows.begin() as session:
+        record(session, FORBID, by="U1")
+    await watch.look()
+    assert await state_of(rows, "apprentice-1") == "waiting"
+
+    async with rows.begin() as session:
+        record(session, ALLOW, by="U1")
+    await watch.look()
+
+    assert await state_of(rows, "apprentice-1") == "active"
 
 
 @pytest.mark.parametrize(

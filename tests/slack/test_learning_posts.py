@@ -49,6 +49,19 @@ async def test_a_report_has_its_picture(playground: Playground, calls: Calls) ->
     assert not [entry for entry in playground.log("api") if not entry["ok"]]
 
 
+async def test_a_report_stands_there_once(playground: Playground, database: Database) -> None:
+    """A bot that was killed after it had posted it, before that was written down, does not post it again."""
+    for _ in range(2):
+        calls = Calls(
+            AsyncWebClient(token=playground.options.bot_token, base_url=playground.api_url), bot_user_id="U0APPRENTICE"
+        )
+        speech = Speech(database, Directory(calls))
+        await LearningNews(database, calls, speech, channel_id="C0GENERAL", admins=[]).hear(report(picture=""))
+
+    said = [message["text"] for message in playground.messages("general") if message["bot_id"]]
+    assert said == ["Run 7: Run 7 learned 50 things and answers everybody now."]
+
+
 @pytest.mark.parametrize(("name", "title"), [("curves.png", "Curves of run 7"), ("data.png", "Data of run 7")])
 async def test_a_picture_is_called_what_it_is(playground: Playground, calls: Calls, name: str, title: str) -> None:
     """Where nothing was trained there are no curves: the picture shows the data and is called so."""
@@ -123,7 +136,10 @@ async def test_news_are_told_in_the_language_of_whoever_reads_them(
         await save_preferences(session, "U0TOM", language="zh")
     speech = Speech(database, Directory(calls))
     news = LearningNews(database, calls, speech, channel_id="", admins=["U0TOM"])
-    reasons = (find_breach([True] * 4), "Too many 👎.")  # the second is an older version's, and stays as it is
+    reasons = (
+        find_breach(["U1"] * 4, people=1),
+        "Too many 👎.",
+    )  # the second is an older version's, and stays as it is
     event = Event("apprentice-2", is_rollback=True, reasons=reasons, channel_id="C0GENERAL")
     await news.tell(event)
 

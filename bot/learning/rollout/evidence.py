@@ -6,7 +6,7 @@ posterior that is looked at after every vote has no such bound.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
@@ -25,6 +25,7 @@ FLOOR_DOUBT = 0.20  # the floor is the lower bound that the true rate misses wit
 LEAST_FLOOR, MOST_FLOOR = 0.05, 0.98
 GRID = 400
 BREACH, BREACH_WINDOW = 3, 20  # so many broken answers of so many need no statistics
+SEVERAL = 4  # from so many people on, one of them alone decides nothing
 Floats = NDArray[np.float64]
 
 
@@ -131,12 +132,26 @@ def _log_density(rates: Floats, ups: int, downs: int) -> Floats:
     return density
 
 
-def find_breach(bad: Sequence[bool]) -> str:
+def leave_one_out(votes: Mapping[str, tuple[int, int]], *, people: int, is_liked: bool) -> tuple[int, int]:
+    """Return all thumbs up and down without those of the one person who says most that it *is_liked*, or is not.
+
+    Nobody is left out where fewer than several *people* use the assistant.
+    """
+    sign = 1 if is_liked else -1
+    leads = {person: sign * (ups - downs) for person, (ups, downs) in votes.items()}
+    first = max(leads, key=lambda person: leads[person], default="")
+    kept = [said for person, said in votes.items() if person != first or people < SEVERAL]
+    return sum(ups for ups, _ in kept), sum(downs for _, downs in kept)
+
+
+def find_breach(broken: Sequence[str], *, people: int) -> str:
     """Return why an adapter is to be taken back at once, in words; empty when there is no reason.
 
-    *bad* says of its answers, oldest first, whether each was no answer at all.
+    *broken* says of its answers, oldest first, who had asked for each that was no answer at all; empty where it was
+    one. Any model runs in a loop when somebody asks for that: of several *people*, more than one has to have met it.
     """
-    broken = sum(bad[-BREACH_WINDOW:])
-    if broken < BREACH:
+    recent = broken[-BREACH_WINDOW:]
+    found = [person for person in recent if person]
+    if len(found) < BREACH or (people >= SEVERAL and len(set(found)) < 2):
         return ""
-    return sentences.BROKEN.format(broken=broken, answers=min(len(bad), BREACH_WINDOW))
+    return sentences.BROKEN.format(broken=len(found), answers=len(recent))

@@ -20,7 +20,9 @@ from bot.storage import adapters as store
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Adapter, AdapterState
+from bot.storage.leases import wait_in_line
 from bot.storage.preferences import chosen_adapters
+from bot.storage.runs import has_unwilling
 from bot.storage.tables import now
 
 PREFIX = "apprentice-"  # adapters of other names are somebody else's
@@ -107,6 +109,7 @@ class LoadedAdapters:
             is_other_base = bool(base.sha256) and adapter.base_sha256 != base.sha256
             state = AdapterState.RETIRED if is_other_base else AdapterState.ROLLED_BACK
             async with self._database.begin() as session:
+                await wait_in_line(session, store.QUEUE)
                 fresh = await store.find_adapter(session, adapter.name)
                 if fresh is not None and fresh.state == adapter.state:
                     await take_back(session, fresh, state, by="engine", reasons=[str(error)], base=base.sha256 or "")
@@ -194,7 +197,8 @@ async def take_back(
 ) -> None:
     """Take an adapter back, and let people have what it replaced, if that fits the *base* that is known.
 
-    Channels' own adapters that have it mixed in go with it.
+    Channels' own adapters that have it mixed in go with it. What learned from somebody who has said no since does not
+    come back.
     """
     was_active = adapter.state == AdapterState.ACTIVE
     replaced = str(adapter.watch.get("replaced", ""))
@@ -206,6 +210,8 @@ async def take_back(
         record(session, "adapter.rollback", by=by, target=mixed.name, because_of=adapter.name)
     is_ours = restored is not None and restored.channel_id == adapter.channel_id
     if restored is None or not is_ours or await find_spoilt_part(session, restored):
+        return
+    if await has_unwilling(session, restored.run_id):
         return
     if restored.state == AdapterState.RETIRED and base in {"", restored.base_sha256}:
         again = sentences.BACK_AGAIN.format(adapter=adapter.name)

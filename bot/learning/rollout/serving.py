@@ -22,14 +22,15 @@ from bot.learning.rollout.loading import LoadedAdapters, find_spoilt_part, take_
 from bot.storage import adapters as store
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
-from bot.storage.learning_tables import Adapter, AdapterState
+from bot.storage.learning_tables import ENDED, Adapter, AdapterState, Run
 from bot.storage.leases import wait_in_line
 from bot.storage.preferences import BASE, is_choosable
+from bot.storage.runs import has_unwilling
 from bot.storage.tables import now
 
 HISTORY = timedelta(days=60)  # how far back the votes go that a new adapter is compared with
+PUT_AWAY = {AdapterState.RETIRED, AdapterState.REJECTED, AdapterState.ROLLED_BACK}
 MOMENT = timedelta(seconds=15)  # within which somebody may not know yet what another changed
-QUEUE = "rollout"  # of whoever decides what is served: bots, terminals, the watch
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +79,10 @@ class Rollout:
             known = await store.find_assignment(session, canary.id, user_id)
             if known is None:
                 chosen, all_assigned = await store.count_assignments(session, canary.id)
-                known = is_drawn(canary.name, user_id, canary.canary_share, chosen=chosen, assigned=all_assigned)
-                store.assign(session, canary.id, user_id, is_canary=known)
-        return known
+                drawn = is_drawn(canary.name, user_id, canary.canary_share, chosen=chosen, assigned=all_assigned)
+                await store.assign(session, canary.id, user_id, is_canary=drawn)
+                known = await store.find_assignment(session, canary.id, user_id)
+        return bool(known)
 
     async def start_canary(self, adapter: Adapter, *, share: float, by: str, reasons: Sequence[str]) -> None:
         """Serve an adapter for everybody to a share of the people first; an earlier canary retires.
@@ -88,12 +90,12 @@ class Rollout:
         Refused where somebody decided about it since *adapter* was read.
         """
         async with self._database.begin() as session:
-            await wait_in_line(session, QUEUE)
+            await wait_in_line(session, store.QUEUE)
             fresh = await self._need(session, adapter.name)
             if fresh.channel_id:
                 sentence = _("{adapter} is for one channel, which gets it as a whole: promote it.")
                 raise LearningError(sentence.format(adapter=fresh.name))
-            _check_undecided(fresh, seen=adapter.state)
+            check_undecided(fresh, seen=adapter.state)
             await _retire(session, AdapterState.CANARY, by=by, successor=fresh)
             active = await store.adapter_in(session, AdapterState.ACTIVE)
             watch = await _begin_watch(session, active)
@@ -110,7 +112,7 @@ class Rollout:
         """
         async with self._database.read() as session:
             adapter = await self._need(session, name)
-            await _check_may_serve(session, adapter)
+            await check_may_serve(session, adapter)
         if adapter.state == AdapterState.ACTIVE:
             own, common = (
                 _("{adapter} is served to its channel already."),
@@ -123,10 +125,10 @@ class Rollout:
             await asyncio.to_thread(_check_file, adapter)
             log.info("learning: %s will be loaded by the bot", adapter.name)
         async with self._database.begin() as session:
-            await wait_in_line(session, QUEUE)
+            await wait_in_line(session, store.QUEUE)
             fresh = await self._need(session, adapter.name)
-            await _check_may_serve(session, fresh)
-            _check_undecided(fresh, seen=seen or adapter.state)
+            await check_may_serve(session, fresh)
+            check_undecided(fresh, seen=seen or adapter.state)
             active = await store.find_answering(session, fresh.channel_id)
             if fresh.state != AdapterState.CANARY and not fresh.channel_id:
                 await _retire(session, AdapterState.CANARY, by=by, successor=fresh)
@@ -144,7 +146,7 @@ class Rollout:
         where somebody else ended that another is served a moment ago: two who order it at once mean the same adapter.
         """
         async with self._database.begin() as session:
-            await wait_in_line(session, QUEUE)
+            await wait_in_line(session, store.QUEUE)
             taken = await self._find_served(session, name)
             if not name and await store.was_taken_by_others(session, now() - MOMENT, than=by):
                 sentence = _(
@@ -168,7 +170,7 @@ class Rollout:
     async def veto(self, name: str, *, by: str, reason: str) -> None:
         """Reject an adapter that waits for objections, or a canary."""
         async with self._database.begin() as session:
-            await wait_in_line(session, QUEUE)
+            await wait_in_line(session, store.QUEUE)
             adapter = await self._need(session, name)
             if adapter.state not in {AdapterState.WAITING, AdapterState.CANARY}:
                 sentence = _("{adapter} does not wait for objections; it is {state}.")
@@ -223,9 +225,34 @@ def check_not_tainted(adapter: Adapter) -> None:
         raise LearningError(sentence.format(adapter=adapter.name))
 
 
-async def _check_may_serve(session: Session, adapter: Adapter) -> None:
+async def check_judged(session: Session, name: str) -> None:
+    """Raise *LearningError* if the run that made an adapter is still under way: nobody knows yet what it is."""
+    adapter = await store.find_adapter(session, name)
+    if adapter is None or adapter.state != AdapterState.BUILT:
+        return
+    if (await session.get_one(Run, adapter.run_id)).state not in ENDED:
+        raise LearningError(
+            _("{adapter} is not judged yet: wait until its run has ended.").format(adapter=adapter.name)
+        )
+
+
+async def check_nothing_came_of(session: Session, run_id: int) -> None:
+    """Raise *LearningError* if a run that was cancelled had decided before that somebody gets its adapter."""
+    made = await store.adapter_of_run(session, run_id)
+    if made is not None and made.state in {AdapterState.WAITING, *store.SERVED}:
+        sentence = _("Run {run} had decided already: {adapter} is {state} now, and stays so until you take it back.")
+        raise LearningError(sentence.format(run=run_id, adapter=made.name, state=made.state))
+
+
+async def check_may_serve(session: Session, adapter: Adapter) -> None:
     """Raise *LearningError* if nobody may get an adapter any more, or its channel does not want it."""
     check_not_tainted(adapter)
+    if adapter.state in PUT_AWAY and await has_unwilling(session, adapter.run_id):
+        sentence = _(
+            "Somebody or a channel that {adapter} learned from has said no to that since, and it is not served again: "
+            "the next run makes one without them."
+        )
+        raise LearningError(sentence.format(adapter=adapter.name))
     if part := await find_spoilt_part(session, adapter):
         sentence = _(
             "{adapter} has {part} mixed into it, which was taken back since: the next run makes one without it."
@@ -234,7 +261,7 @@ async def _check_may_serve(session: Session, adapter: Adapter) -> None:
     await check_wants_own(session, adapter.channel_id)
 
 
-def _check_undecided(fresh: Adapter, *, seen: AdapterState) -> None:
+def check_undecided(fresh: Adapter, *, seen: AdapterState) -> None:
     """Raise *LearningError* if somebody else decided about an adapter after it was *seen*."""
     if fresh.state != seen:
         sentence = _("Somebody decided about {adapter} meanwhile: it is {state} now.")

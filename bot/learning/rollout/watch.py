@@ -8,15 +8,18 @@ from datetime import timedelta
 from bot.errors import EngineBusy, EngineError, EngineUnavailable, LearningError
 from bot.learning import sentences
 from bot.learning.judging.measures import is_looping
-from bot.learning.rollout.evidence import Evidence, find_breach
+from bot.learning.permission import find_permission
+from bot.learning.rollout.evidence import Evidence, find_breach, leave_one_out
 from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.shadow import Shadow
 from bot.storage import adapters as store
 from bot.storage.db import Database
 from bot.storage.learning_tables import Adapter, AdapterState
+from bot.storage.leases import wait_in_line
 from bot.storage.tables import Answer, AnswerState, now
 
 LOOKED_AT = 200  # answers, at most
+PEOPLE_TIME = timedelta(days=30)
 
 log = logging.getLogger(__name__)
 
@@ -54,27 +57,36 @@ class Watch:
         self._tell = tell
 
     async def look(self) -> None:
-        """Look once; whatever it decides is done when it returns."""
+        """Look once; whatever it decides is done when it returns.
+
+        Since an admin said `train off`, nothing gets to more people by itself.
+        """
         async with self._database.read() as session:
+            is_forbidden = await find_permission(session, needs_one=False) is None
             served = await store.served_adapters(session)
             waiting = await store.adapters_in(session, AdapterState.WAITING)
         for adapter in served:
-            await self._judge(adapter)
-        for adapter in waiting:
+            await self._judge(adapter, may_grow=not is_forbidden)
+        for adapter in () if is_forbidden else waiting:
             await self._wait_with(adapter)
 
-    async def _judge(self, adapter: Adapter) -> None:
+    async def _judge(self, adapter: Adapter, *, may_grow: bool) -> None:
+        since, place = adapter.changed_at, adapter.channel_id
         async with self._database.read() as session:
-            since = adapter.changed_at
-            ups, downs = await store.count_votes(session, adapter.name, since=since)
+            votes = await store.votes_by_person(session, adapter.name, since=since)
             answers = await store.newest_answers(session, adapter.name, since=since, limit=LOOKED_AT)
-        evidence = Evidence(float(adapter.watch.get("floor", 0.05)), ups, downs)
-        breach = find_breach([is_broken(answer) for answer in reversed(answers)])
-        if breach or evidence.shows_harm():
-            await self._take_back(adapter, [breach] if breach else [evidence.say()])
+            people = await store.count_people(session, since=now() - PEOPLE_TIME, channel_id=place)
+        floor = float(adapter.watch.get("floor", 0.05))
+        against = Evidence(floor, *leave_one_out(votes, people=people, is_liked=False))
+        broken = [person if is_broken(answer) else "" for answer, person in reversed(answers)]
+        breach = find_breach(broken, people=people)
+        if breach or against.shows_harm():
+            await self._take_back(adapter, [breach] if breach else [against.say()])
             return
-        if adapter.state == AdapterState.CANARY:
+        if adapter.state == AdapterState.CANARY and may_grow:
+            evidence = Evidence(floor, *leave_one_out(votes, people=people, is_liked=True))
             reason = evidence.allows_promotion(now() - since)
+            downs = sum(count for _, count in votes.values())
             if not reason and not downs and now() - since >= self._canary_time and len(answers) >= 1:
                 reason = _say_quiet(len(answers), now() - since)
             if reason:
@@ -150,6 +162,7 @@ class Watch:
     async def _reject(self, adapter: Adapter, *, by: str, reason: str) -> None:
         """Throw away what waits, and say why, unless somebody decided meanwhile."""
         async with self._database.begin() as session:
+            await wait_in_line(session, store.QUEUE)
             fresh = await store.find_adapter(session, adapter.name)
             if fresh is None or fresh.state != AdapterState.WAITING:
                 return

@@ -117,8 +117,12 @@ async def post_report(
     id in Slack, under which it can be shown elsewhere too.
     """
     text = _("Run {run}: {outcome}").format(run=report.run_id, outcome=say_again(report.outcome) or _("ended"))
-    posted = await calls.call(
-        "chat.postMessage", channel=channel_id, text=escape(text), blocks=build_report(report, state=state)
+    posted = await calls.post(
+        f"report/{report.run_id}/{report.finished_at}",  # a bot that was killed may have posted it already
+        looks_first=True,
+        channel=channel_id,
+        text=escape(text),
+        blocks=build_report(report, state=state),
     )
     channel, ts = str(posted["channel"]), str(posted["ts"])
     if picture is None:

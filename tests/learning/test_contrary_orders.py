@@ -1,0 +1,203 @@
+"""Orders that contradict each other in the same moment, and a kill between two steps of one: the safe one holds."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, update
+
+from bot.engine.client import EngineClient
+from bot.errors import LearningError
+from bot.learning.figures import Decision, RunReport
+from bot.learning.forgetting import forget_everywhere
+from bot.learning.rollout.serving import Rollout
+from bot.learning.tidying import PAGE
+from bot.learning.trainer_process import LOG
+from bot.storage import adapters as store
+from bot.storage.audit import FORBID, record
+from bot.storage.choices import PERSON, save_choice
+from bot.storage.db import Database
+from bot.storage.learning_tables import Adapter, AdapterState, Assignment, Run
+from bot.storage.leases import wait_in_line
+from bot.storage.runs import queue_run, save_examples
+from bot.storage.tables import now
+from tests.learning.run_process import address
+from tests.learning.run_rig import Loop, add_adapter, configure, opened, teach
+from tests.learning.test_runs import until
+
+
+@pytest.fixture
+async def loop(tmp_path: Path, model: Path, engine: EngineClient) -> AsyncIterator[Loop]:
+    """Return a loop with a few corrections, whose earlier adapter is served."""
+    async with opened(address(tmp_path)) as database:
+        loop = Loop(database, engine, configure(tmp_path, model))
+        await teach(database)
+        await add_adapter(loop, model, 90, AdapterState.ACTIVE)
+        yield loop
+
+
+async def judged(loop: Loop, model: Path, decision: Decision, state: AdapterState = AdapterState.BUILT) -> int:
+    """Leave a run that has decided and has not said so yet, with its adapter."""
+    run_id = await loop.queue()
+    report = RunReport(run_id=run_id, decision=str(decision), outcome="It is decided.", reasons=("better",))
+    adapter = await add_adapter(loop, model, 91, state)
+    async with loop.database.begin() as session:
+        await session.execute(update(Adapter).where(Adapter.id == adapter.id).values(run_id=run_id))
+        values = {"state": "judging", "report": asdict(report), "started_at": now()}
+        await session.execute(update(Run).where(Run.id == run_id).values(**values))
+    return run_id
+
+
+async def learned_from(loop: Loop, run_id: int, user_id: str) -> None:
+    """Let a run have learned from somebody."""
+    known = {"source": "correction", "split": "train", "weight": 1.0, "sha256": "0" * 64}
+    async with loop.database.begin() as session:
+        rows = [{"row_table": "corrections", "row_id": "x", "user_id": user_id} | known]
+        await save_examples(session, run_id, rows)
+
+
+async def test_a_run_ends_where_whoever_forbade_it_died(loop: Loop, model: Path) -> None:
+    """`train off` is two steps: killed between them, the run was brought to its end and its adapter served."""
+    run_id = await judged(loop, model, Decision.PROMOTE)
+    async with loop.database.begin() as session:
+        record(session, FORBID, by="U1")
+
+    await loop.runner.work_once()
+
+    run = await loop.run(run_id)
+    assert (run.state, await loop.state("apprentice-91")) == ("failed", "rejected")
+    assert "switched off" in run.reason
+    assert await loop.state("apprentice-90") == "active"
+
+
+async def test_what_a_channel_queued_meanwhile_is_not_trained(loop: Loop) -> None:
+    """A run that was queued while an admin said `train off` reads nobody's words."""
+    await loop.learning.forbid(by="U1")
+    async with loop.database.begin() as session:
+        run_id = (await queue_run(session, trigger="schedule", by="the clock", channel_id="")).id
+
+    await loop.runner.work_once()
+
+    assert (await loop.run(run_id)).state == "failed"
+    assert not (loop.folder(run_id) / "examples.jsonl").exists()
+
+
+@pytest.mark.parametrize("decision", [Decision.PROMOTE, Decision.REJECT])
+async def test_the_gate_overrules_nobody_who_decided_meanwhile(loop: Loop, model: Path, decision: Decision) -> None:
+    """Its adapter was tainted after the gate had looked at it: it neither waits for anybody nor is it rejected."""
+    await judged(loop, model, decision)
+    async with loop.database.begin() as session:
+        seen = await store.find_adapter(session, "apprentice-91")
+        session.expunge_all()
+        assert seen is not None
+        fresh = await store.find_adapter(session, "apprentice-91")
+        assert fresh is not None
+        await store.move_adapter(session, fresh, AdapterState.TAINTED, by="U1", reasons=[])
+
+    with pytest.raises(LearningError, match="decided about apprentice-91 meanwhile: it is tainted"):
+        await loop.steps._move(seen, AdapterState.WAITING, ["better"])
+
+    assert await loop.state("apprentice-91") == "tainted"
+
+
+async def test_a_cancelled_run_says_what_it_had_decided(loop: Loop, model: Path) -> None:
+    """“Nothing of it will be served” was said of an adapter that answered everybody."""
+    await judged(loop, model, Decision.PROMOTE, AdapterState.ACTIVE)
+
+    with pytest.raises(LearningError, match="decided already: apprentice-91 is active now"):
+        await loop.learning.cancel_run(by="U1")
+
+
+async def test_nobody_promotes_what_is_not_judged(loop: Loop, model: Path) -> None:
+    """A proof that fails afterwards, or a person who says no, would not take it back."""
+    run_id = await judged(loop, model, Decision.REJECT)
+    with pytest.raises(LearningError, match="apprentice-91 is not judged yet"):
+        await loop.learning.promote(str(run_id), by="U1")
+
+    await loop.runner.work_once()
+
+    assert await loop.learning.promote("apprentice-91", by="U1") == "apprentice-90"
+
+
+async def test_nothing_comes_back_that_learned_from_whoever_says_no(loop: Loop, model: Path) -> None:
+    """They were told that it goes with the next training: no rollback and no order brings it back."""
+    async with loop.database.read() as session:
+        earlier = await store.find_adapter(session, "apprentice-90")
+    assert earlier is not None
+    await learned_from(loop, earlier.run_id, "U7")
+    async with loop.database.begin() as session:
+        await session.execute(update(Run).where(Run.id == earlier.run_id).values(started_at=now()))
+    await add_adapter(loop, model, 91, AdapterState.RETIRED)
+    await loop.learning.promote("apprentice-91", by="U1")
+    async with loop.database.begin() as session:
+        save_choice(session, kind=PERSON, subject_id="U7", is_allowed=False, by="U7")
+
+    assert await loop.learning.rollback(by="U1") == ("apprentice-91", "")
+    with pytest.raises(LearningError, match="has said no to that since"):
+        await loop.learning.promote("apprentice-90", by="U1")
+    async with loop.database.begin() as session:
+        save_choice(session, kind=PERSON, subject_id="U7", is_allowed=True, by="U7")
+    await loop.learning.promote("apprentice-90", by="U1")
+
+
+async def add_row(database: Database, state: AdapterState) -> Adapter:
+    """Store an adapter whose file nobody needs."""
+    async with database.begin() as session:
+        run = await queue_run(session, trigger="cli", by="test")
+        run.state = "done"
+        known = {"source": "liked", "split": "train", "weight": 1.0, "sha256": "0" * 64, "user_id": "U7"}
+        await save_examples(session, run.id, [{"row_table": "messages", "row_id": "x"} | known])
+        adapter = Adapter(run_id=run.id, name="apprentice-1", path="", sha256="", base_sha256="", state=state)
+        adapter.canary_share, adapter.watch = 0.5, {}
+        session.add(adapter)
+    return adapter
+
+
+async def test_nobody_promotes_what_is_forgotten_in_that_moment(database: Database, tmp_path: Path) -> None:
+    """Forgetting waits for whoever decides about adapters: otherwise the later word would be that it is served."""
+    await add_row(database, AdapterState.RETIRED)
+    async with database.begin() as session:
+        await wait_in_line(session, store.QUEUE)
+        found = await store.find_adapter(session, "apprentice-1")
+        assert found is not None
+        forgetting = asyncio.create_task(forget_everywhere(database, "U7", by="U7", folder=tmp_path))
+        await asyncio.wait({forgetting}, timeout=1.0)
+        await store.move_adapter(session, found, AdapterState.ACTIVE, by="U1", reasons=[])
+    assert (await forgetting).adapters == ("apprentice-1",)
+
+    async with database.read() as session:
+        found = await store.find_adapter(session, "apprentice-1")
+    assert found is not None
+    assert found.state == "tainted"
+
+
+async def test_a_person_is_drawn_once_whatever_they_ask_at_once(database: Database, tmp_path: Path) -> None:
+    """Their first questions come together, to several bots maybe: each is answered by the same."""
+    canary = await add_row(database, AdapterState.CANARY)
+    async with EngineClient(socket_path=tmp_path / "no.sock") as away:
+        rollout = Rollout(database, away)
+        drawn = await asyncio.gather(*(rollout._gets_canary(canary, "U7") for _ in range(8)))
+
+    assert len(set(drawn)) == 1
+    async with database.read() as session:
+        assert await session.scalar(select(func.count()).select_from(Assignment)) == 1
+
+
+async def test_a_run_leaves_nothing_of_whoever_is_forgotten_meanwhile(loop: Loop) -> None:
+    """A trainer that is told to end writes a checkpoint, and did so after the run's folder had been emptied."""
+    run_id = await loop.queue()
+    working = asyncio.create_task(loop.runner.work_once())
+
+    async def is_trained() -> bool:
+        run = await loop.run(run_id)
+        return run.state == "training" and run.progress.get("step", 0) > 0
+
+    await until(is_trained)
+
+    await loop.learning.forget("ada", by="ada")
+    await working
+
+    assert (await loop.run(run_id)).state == "cancelled"
+    assert {path.name for path in loop.folder(run_id).iterdir()} <= PAGE | {LOG}

@@ -83,3 +83,17 @@ async def test_a_digest_tells_what_was_said(playground: Playground, bot: Running
     assert sources.startswith("3 messages of 3 people")
     assert "|1 reply>" in sources
     assert len(message["blocks"][1]["text"]) > 10
+
+
+async def test_an_admin_takes_back_what_they_do_not_read(playground: Playground, bot: RunningBot) -> None:
+    """A number is enough to take a reminder of somebody else back; what it says is its author's."""
+    priya, maya = playground.priya, playground.maya
+    await priya.command("/apprentice", "remind me tomorrow at 9:00 to see the doctor", channel=priya.dm)
+    await playground.wait_until(lambda: priya.ephemerals(priya.dm), what="what is planned")
+    for person, number in ((playground.tom, 1), (maya, 1)):
+        await person.command("/apprentice", f"schedule remove {number}", channel=person.dm)
+        await playground.wait_until(lambda person=person: person.ephemerals(person.dm), what="the outcome")  # type: ignore[misc]
+
+    assert "You have planned nothing" in playground.tom.ephemerals(playground.tom.dm)[-1]["text"]
+    assert maya.ephemerals(maya.dm)[-1]["text"] == "Taken back: number 1, of <@U0PRIYA>."
+    assert "doctor" in str(priya.ephemerals(priya.dm))

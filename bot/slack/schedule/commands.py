@@ -133,6 +133,9 @@ class ScheduleOrders:
             if not is_own:
                 audit.record(session, "schedule-removed", by=call.user_id, target=found.user_id, number=number)
             await remove_schedule(session, number)
+        if not is_own:  # what somebody has planned for themselves, or for a channel, is not for every admin to read
+            person = f"<@{found.user_id}>"
+            return Reply(_("Taken back: number {number}, of {person}.").format(number=number, person=person))
         return Reply(_("Taken back: {what}.").format(what=tell_what(found)))
 
     async def _plan(

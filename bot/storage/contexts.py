@@ -24,7 +24,9 @@ class ReadMessage:
 class ReadCorrection:
     """What somebody taught before; *is_open* when everybody of the workspace could read it where it was said.
 
-    *shown* is how its author wants what they write beside a 👎 to be shown; empty is with their name.
+    *question* is empty where it was made another one since, perhaps in a place that nobody else reads. *is_kept* was
+    said where only whoever asked could read it, and not taught to everyone. *shown* is how its author wants what they
+    write beside a 👎 to be shown; empty is with their name.
     """
 
     question: str
@@ -35,6 +37,7 @@ class ReadCorrection:
     is_open: bool
     score: float
     shown: str = ""
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ async def load_context(session: AsyncSession, answer_id: str) -> Context:
 
 async def _load_corrections(session: AsyncSession, answer_id: str) -> tuple[ReadCorrection, ...]:
     rows = await session.execute(
-        select(Correction, Message.text, Answer, Thread, AnswerSource.score, Preference.shown)
+        select(Correction, Message, Answer, Thread, AnswerSource.score, Preference.shown)
         .join(AnswerSource, AnswerSource.ref_id == Correction.id)
         .join(Answer, Correction.answer_id == Answer.id)
         .join(Message, Answer.message_id == Message.id)
@@ -104,7 +107,7 @@ async def _load_corrections(session: AsyncSession, answer_id: str) -> tuple[Read
     )
     return tuple(
         ReadCorrection(
-            question=question,
+            question="" if is_outdated(message, answer) else message.text,
             text=correction.text,
             user_id=correction.user_id,
             channel_id=thread.channel_id,
@@ -112,6 +115,13 @@ async def _load_corrections(session: AsyncSession, answer_id: str) -> tuple[Read
             is_open={Audience(thread.audience), Audience(answer.audience)} == {Audience.PUBLIC},
             score=score or 0.0,
             shown=shown or "",
+            is_kept=Audience.DIRECT in {thread.audience, message.audience, answer.audience, correction.audience}
+            and not (correction.is_for_everyone and correction.user_id == message.user_id),
         )
-        for correction, question, answer, thread, score, shown in rows
+        for correction, message, answer, thread, score, shown in rows
     )
+
+
+def is_outdated(message: Message, answer: Answer) -> bool:
+    """Return whether a question was made another one since it was answered so."""
+    return message.edited_at is not None and answer.created_at <= message.edited_at

@@ -70,7 +70,7 @@ async def list_fates(session: AsyncSession, user_id: str, *, most: int) -> Seque
     )
     fates, fixed = [], await _load_fixed(session)
     for correction, message, audience, review in (await session.execute(statement)).all():
-        is_readable = message.user_id == user_id or audience == Audience.PUBLIC
+        is_readable = message.user_id == user_id or {message.audience, audience} == {Audience.PUBLIC}
         fates.append(
             Fate(
                 question=message.text if is_readable else "",

@@ -14,7 +14,10 @@ from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A correction that everybody could come to read in an answer, so that a reviewer may read it too."""
+    """A correction that everybody could come to read in an answer, so that a reviewer may read it too.
+
+    *answer* is empty where not everybody could read it: only the question and the correction were given to everyone.
+    """
 
     correction_id: str
     user_id: str
@@ -43,11 +46,15 @@ async def find_candidate(session: AsyncSession, correction_id: str) -> Candidate
 
 
 async def _find(session: AsyncSession, *conditions: ColumnElement[bool], most: int) -> Sequence[Candidate]:
-    """Return current corrections that fulfil *conditions*; none that was not for everybody."""
+    """Return current corrections that fulfil *conditions*; none that was not for everybody.
+
+    None either whose question was made another one since: its new words were given to nobody.
+    """
     is_public = and_(*(table.audience == Audience.PUBLIC for table in (Answer, Message, Thread, Correction)))
     is_given = and_(
         Correction.is_for_everyone, Correction.user_id == Message.user_id, Thread.audience != Audience.SHARED
     )
+    is_as_asked = or_(Message.edited_at.is_(None), Answer.created_at > Message.edited_at)
     is_shown = or_(Preference.shown.is_(None), Preference.shown != PRIVATE)
     is_beside = and_(
         Feedback.answer_id == Correction.answer_id,
@@ -68,6 +75,7 @@ async def _find(session: AsyncSession, *conditions: ColumnElement[bool], most: i
             Feedback.reason,
             Feedback.comment,
             Preference.shown,
+            is_public,
         )
         .join(Answer, Correction.answer_id == Answer.id)
         .join(Message, Answer.message_id == Message.id)
@@ -75,14 +83,15 @@ async def _find(session: AsyncSession, *conditions: ColumnElement[bool], most: i
         .outerjoin(ReviewRow, ReviewRow.correction_id == Correction.id)
         .outerjoin(Feedback, is_beside)
         .outerjoin(Preference, Preference.user_id == Correction.user_id)
-        .where(Correction.superseded_at.is_(None), or_(is_public, is_given), is_shown, *conditions)
+        .where(Correction.superseded_at.is_(None), or_(is_public, is_given), is_as_asked, is_shown, *conditions)
         .order_by(Correction.id.desc())
         .limit(most)
     )
     rows = await session.execute(statement)
     return [
         Candidate(
-            *row[:5],
+            *row[:4],
+            row[4] if row[12] else "",
             row[8] or row[5],
             row[6],
             ReviewState(row[7] or ReviewState.WAITING),

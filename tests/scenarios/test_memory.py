@@ -189,3 +189,55 @@ async def test_complaint_8_a_long_thread_is_summarised_and_says_so(
 
     await maya.delete(maya.dm, ts)
     await no_more(rows, ThreadSummary)
+
+
+async def test_why_tells_what_was_given_and_not_what_it_became(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
+    """What somebody taught to everyone in a direct message shows; what they made of their question later does not."""
+    maya, tom = playground.maya, playground.tom
+    ts = await maya.say(maya.dm, QUESTION)
+    await maya.click(await playground.wait_for_reply(maya.dm, ts), "feedback", "negative_button")
+    await playground.wait_for_view(maya.id)
+    await maya.submit_view({"reason": "wrong", "correction": TAUGHT, "everyone": ["everyone"]})
+    await wait_for_rows(rows, Correction, 1)
+    reply = await ask(playground, tom, ALIKE)
+    await finished(2)
+    assert QUESTION in await window(playground, tom, reply)
+    await tom.close_view()
+
+    await maya.edit(maya.dm, ts, "Do we dismiss Sam in May?")
+    await playground.wait_until(lambda: "You edited" in str(maya.ephemerals(maya.dm)), what="the offer to answer anew")
+    seen = await window(playground, tom, reply)
+    assert TAUGHT in seen
+    assert "Sam" not in seen
+
+
+async def test_what_was_corrected_in_private_is_not_shared_with_an_answer(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
+    """The answer to a later private question rests on it; its asker shares that answer, and nothing else."""
+    maya, tom = playground.maya, playground.tom
+
+    async def ask_alone(text: str, count: int) -> dict[str, Any]:
+        await maya.command("/apprentice", f"ask {text}", channel="general")
+        await finished(count)
+        found = await playground.wait_until(
+            lambda: [one for one in maya.ephemerals("general") if "Share with everyone" in str(one)][count - 1 :],
+            what="the private answer",
+        )
+        return dict(found[-1])
+
+    await maya.click(await ask_alone(QUESTION, 1), "feedback", "negative_button")
+    await playground.wait_for_view(maya.id)
+    await maya.submit_view({"reason": "wrong", "correction": TAUGHT})
+    await wait_for_rows(rows, Correction, 1)
+    await maya.click(await ask_alone(ALIKE, 2), "share_answer")
+    shared = await playground.wait_until(
+        lambda: [one for one in playground.messages("general") if "asked me" in str(one)], what="what is shared"
+    )
+    assert len(await sources(rows, SourceKind.CORRECTION)) == 1
+    seen = await window(playground, tom, shared[-1])
+    assert "shows it to nobody" in seen
+    assert QUESTION not in seen
+    assert TAUGHT not in seen

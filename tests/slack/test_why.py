@@ -48,6 +48,20 @@ async def test_a_guest_sees_only_what_stands_here() -> None:
     assert "D1" not in seen
 
 
+async def test_what_was_asked_in_private_stays_with_its_asker() -> None:
+    """Shared was the answer, and neither the earlier question that it rests on nor what its asker had said to that."""
+    kept = ReadCorrection("who leaves?", "Sam does", "U1", "C1", "ask-1", is_open=False, score=0.75, is_kept=True)
+    shared = await told(Context(corrections=(kept,)))
+    blocks = await build_context(
+        Context(corrections=(kept,)), Place("T1", "C1", "ask-2"), find_link=find_link, is_ours=True
+    )
+
+    assert "shows it to nobody" in shared
+    assert "Sam" not in shared
+    assert "leaves" not in shared
+    assert "Sam does" in str(blocks)
+
+
 async def test_who_wants_no_name_or_shows_nothing_is_not_told() -> None:
     """As in the queue of the reviewers, who can press Why? like everybody else."""
     hidden = ReadCorrection("which host?", "db-7", "U2", "C1", "1.5", is_open=True, score=0.75, shown="anonymous")
@@ -80,6 +94,15 @@ async def test_what_was_read_is_listed() -> None:
     assert "• plan.md, lines 1-9\n• all.txt" in seen
     assert "2 was deleted since" in seen
     assert await told(Context()) == ""
+
+
+async def test_a_summary_links_to_what_people_named() -> None:
+    """A model wrote it, perhaps as somebody wanted who is to hear what stands in the thread."""
+    said = (ReadMessage("1.0", "Maya", "see https://wiki.example/port"),)
+    summary = "They saw https://wiki.example/port and https://evil.example/?d=6543"
+    seen = await told(Context(messages=said, summary=summary, summarised=3))
+
+    assert "They saw https://wiki.example/port and `https://evil.example/?d=6543`" in seen
 
 
 @given(st.text(max_size=5000))

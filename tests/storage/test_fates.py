@@ -10,6 +10,7 @@ from bot.storage.choices import save_choice
 from bot.storage.db import Database, Session
 from bot.storage.fates import Fate, Opinions, count_opinions, list_fates
 from bot.storage.feedback import save_correction, save_vote
+from bot.storage.forgetting import change_message
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunExample, RunState
 from bot.storage.preferences import (
     choosable_adapters,
@@ -84,6 +85,17 @@ async def test_the_fate_of_corrections(database: Database) -> None:
         ("Where is the plan?", "In the safe.", False, "a2", True, 2),
     ]
     assert all(isinstance(fate, Fate) and now() - fate.at < timedelta(minutes=1) for fate in fates)
+
+
+async def test_what_a_question_became_in_private_is_nobody_elses(database: Database) -> None:
+    """Its channel is private by now, and whoever corrected its answer there need not be in it any more."""
+    async with database.begin() as session:
+        public = await asked(session, GENERAL, "Who is on call?", user="U0PRIYA", number=3)
+        await corrected(session, public, "Tom.")
+        said = {"ts": "3.000000", "text": "Whom do we dismiss?", "current": Audience.PRIVATE}
+        await change_message(session, "T1", "C0GENERAL", **said)
+        (fate,) = await list_fates(session, "U0TOM", most=5)
+        assert (fate.question, fate.text) == ("", "Tom.")
 
 
 async def test_what_was_asked_lately_stays_in_its_place(database: Database) -> None:

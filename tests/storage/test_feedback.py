@@ -20,7 +20,7 @@ from bot.storage.privacy import Privacy, choose_privacy, find_privacy
 from bot.storage.signal_counts import count_signals
 from bot.storage.signals import SIGNS, stream_signs, stream_votes
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Vote, now
-from bot.storage.threads import Place, load_history
+from bot.storage.threads import Place, join_thread, load_history, save_message
 from tests.builders import PLACE, answered, said
 
 LESSON = Taught(
@@ -110,6 +110,26 @@ async def test_words_beside_a_thumb_are_shown_as_their_author_wants(database: Da
             ("taught by U1", "said by U1", "wrong", True),
             ("taught by U2", "said by U2", "wrong", False),
         }
+
+
+async def test_a_reviewer_reads_what_was_given_and_no_more(database: Database) -> None:
+    """Of a private conversation the question and the correction; not the answer, and not what the question became."""
+    place = Place("T1", "D1", "100.000")
+    async with database.begin() as session:
+        thread = await join_thread(session, place, audience=Audience.DIRECT)
+        known = {"user_id": "U1", "user_name": "Maya", "audience": Audience.DIRECT}
+        message = await save_message(session, thread, ts="100.000", text="Who owns billing?", **known)
+        answer = await answered(session, message, "Sam, who leaves in May.")
+        said_of_it = {"vote": Vote.DOWN, "reason": "wrong", "comment": "not any more"}
+        await save_vote(session, answer, user_id="U1", **said_of_it)
+        await save_correction(session, answer, user_id="U1", text="Priya.", is_for_everyone=True)
+        (waiting,) = await reviews.find_candidates(session, most=5)
+        assert (waiting.question, waiting.answer, waiting.text) == ("Who owns billing?", "", "Priya.")
+        assert (waiting.reason, waiting.comment) == ("wrong", "not any more")
+
+        await change_message(session, "T1", "D1", ts="100.000", text="What does Sam earn?")
+        assert await reviews.find_candidates(session, most=5) == []
+        assert await reviews.find_candidate(session, waiting.correction_id) is None
 
 
 async def test_a_verdict_is_its_authors_and_given_once(database: Database) -> None:

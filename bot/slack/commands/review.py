@@ -31,6 +31,7 @@ from bot.slack.commands.orders import SILENCE, Call, Command, Reply, Role, Usage
 from bot.slack.delivery.render import escape
 from bot.slack.delivery.uploads import send_file
 from bot.slack.text import read_typed
+from bot.slack.turns.answer_choice import make_safe
 from bot.storage.admin_tables import ReviewState
 from bot.storage.db import Database
 from bot.storage.reviews import Candidate
@@ -156,13 +157,12 @@ def _name(candidate: Candidate) -> str:
 
 
 def _tell_answer(candidate: Candidate) -> list[Block]:
-    """Say what was answered, and what its author found wrong with it; what a person wrote corrects no answer."""
-    if not candidate.answer:
-        return []
+    """Say what was answered, where a reviewer may read it, and what was found wrong with it."""
     reason = list_reasons().get(candidate.reason, candidate.reason)
     told = [one for one in (reason, candidate.comment) if one]
-    answer = section("*" + _("I answered") + f"*\n{escape(clip(candidate.answer, 2000))}")
-    return [answer, *([section(f"👎 {escape(': '.join(told))}")] if told else [])]
+    safe = make_safe(clip(candidate.answer, 2000), asked=candidate.question)
+    answer = section("*" + _("I answered") + f"*\n{escape(safe)}")
+    return [*([answer] if candidate.answer else []), *([section(f"👎 {escape(': '.join(told))}")] if told else [])]
 
 
 def build_end(note: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from bot.language import _
 from bot.slack.blocks import Block, clip, section
 from bot.slack.calls import Calls
 from bot.slack.delivery.render import escape
+from bot.slack.turns.answer_choice import make_safe
+from bot.storage.askings import is_private
 from bot.storage.contexts import Context, ReadCorrection, ReadFile, ReadMessage
 from bot.storage.preference_tables import ANONYMOUS, PRIVATE
 from bot.storage.threads import Place
@@ -64,7 +66,8 @@ def _tell_summary(context: Context) -> str:
     if not context.summary:
         return ""
     head = _("*Summary of the first {count} messages*").format(count=context.summarised)
-    return f"{head}\n{_excerpt(context.summary, 2 * LONG_EXCERPT)}"
+    said = "\n".join(message.text for message in context.messages)
+    return f"{head}\n{_excerpt(context.summary, 2 * LONG_EXCERPT, said=said)}"
 
 
 async def _tell_taught(corrections: Sequence[ReadCorrection], place: Place, find_link: Link, *, is_ours: bool) -> str:
@@ -72,6 +75,9 @@ async def _tell_taught(corrections: Sequence[ReadCorrection], place: Place, find
     lines = []
     for one in corrections:
         is_here = one.channel_id == place.channel_id
+        if one.is_kept and not (is_here and is_alone(place)):  # the answer was shared since, what it rests on was not
+            lines.append(_("• a correction whose author shows it to nobody"))
+            continue
         if not (is_here or is_ours):
             lines.append(_("• a correction from another place of the workspace"))
             continue
@@ -80,7 +86,7 @@ async def _tell_taught(corrections: Sequence[ReadCorrection], place: Place, find
             continue
         can_open = is_here or one.is_open
         link = await find_link(one.channel_id, one.reply_ts) if can_open else ""
-        asked = _excerpt(one.question, EXCERPT)
+        asked = _excerpt(one.question, EXCERPT) or "…"
         lines.append(
             _("• to “{question}” ({score:.0%} alike), {teacher} said: {text}").format(
                 question=f"<{link}|{asked}>" if link else asked,
@@ -90,6 +96,11 @@ async def _tell_taught(corrections: Sequence[ReadCorrection], place: Place, find
             )
         )
     return "\n".join([_("*Corrections it was shown*"), *lines]) if lines else ""
+
+
+def is_alone(place: Place) -> bool:
+    """Return whether nobody but the one who asked reads at *place*."""
+    return place.channel_id.startswith("D") or is_private(place)
 
 
 def _name_teacher(one: ReadCorrection, *, can_open: bool) -> str:
@@ -110,5 +121,7 @@ def _tell_lost(lost: int) -> str:
     return _("Of what it read, {count} was deleted since.").format(count=lost) if lost > 0 else ""
 
 
-def _excerpt(text: str, length: int) -> str:
-    return escape(clip(" ".join(text.split()), length)).replace("|", "¦")
+def _excerpt(text: str, length: int, *, said: str | None = None) -> str:
+    """Return the beginning of a text; a model's own links only to what people *said*."""
+    shown = clip(" ".join(text.split()), length)
+    return escape(shown if said is None else make_safe(shown, asked=said)).replace("|", "¦")

@@ -18,7 +18,7 @@ from bot.slack.turns import turns
 from bot.storage.asking_tables import Asking, Candidate
 from bot.storage.db import Database
 from bot.storage.learning_tables import TrainingChoice
-from bot.storage.tables import Answer, AnswerState, Audience, Inbox, Message, PreferencePair, Thread
+from bot.storage.tables import Answer, AnswerState, Audience, Correction, Inbox, Message, PreferencePair, Thread
 from tests.scenarios.conftest import Finished, StartBot, full_disk
 from tests.scenarios.test_faults import LONG
 
@@ -163,6 +163,26 @@ async def test_an_answer_for_oneself_can_be_shared_once(
     await priya.say("general", f"{BOT} And who does one?", shared["ts"])
     answers = await finished(2)
     assert answers[1].messages_used == 1
+
+
+async def test_sharing_an_answer_gives_nobody_what_is_said_of_it(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """The form asked whether to teach it to everyone; that its answer was shared meanwhile is no yes."""
+    tom = playground.tom
+    await tom.command(COMMAND, "ask What is a code review?", channel="general")
+    answer = await whispered(playground, tom, "general", "Only you can see this.")
+    await tom.click(answer, "feedback", "negative_button")
+    form = await playground.wait_for_view(tom.id)
+    assert "Teach this to everyone" in str(form)
+    await tom.click(answer, "share_answer")
+    await playground.wait_until(lambda: playground.messages("general"), what="the shared answer")
+    await tom.submit_view({"reason": "wrong", "correction": "What Sam never does."})
+    async with asyncio.timeout(30):
+        while not (found := await stored(rows, Correction)):  # noqa: ASYNC110 - rows do not call
+            await asyncio.sleep(0.05)
+    (correction,) = found
+    assert (correction.audience, correction.is_for_everyone) == (Audience.DIRECT, False)
 
 
 async def test_nobody_shares_what_is_not_theirs(

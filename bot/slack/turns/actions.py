@@ -102,6 +102,7 @@ class FeedbackButtons:
         reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
         text = read_typed(values["correction"]["correction"].get("value"))[:CORRECTION_LENGTH]
         comment = read_typed(values.get(blocks.COMMENT, {}).get(blocks.COMMENT, {}).get("value"))
+        is_open = blocks.EVERYONE not in values  # it said that everybody can read the answer
         everyone = values.get(blocks.EVERYONE, {}).get(blocks.EVERYONE, {}).get("selected_options")
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id, is_locked=True)
@@ -112,13 +113,14 @@ class FeedbackButtons:
                 said = {"user_id": user_id, "vote": Vote.DOWN, "reason": reason, "comment": comment}
                 await save_vote(session, record.answer, **said)
                 said = {"user_id": user_id, "text": text, "is_for_everyone": bool(everyone)}
-                await save_correction(session, record.answer, **said, current=Audience.PRIVATE)
+                hidden = Audience.PRIVATE if is_open else Audience.DIRECT
+                await save_correction(session, record.answer, **said, current=hidden)
         await ack()
         if record is None or not is_kept:
             gone = _("This answer is gone, so I have kept nothing of what you wrote.")
             await self._calls.call_if_possible("chat.postMessage", channel=user_id, text=gone)
             return
-        await self._place(record, user_id)
+        await self._place(record, user_id, is_open=is_open)
         thanks = _("Thank you. I keep what I should have said with the answer.") if text else _("Thank you.")
         thanks = thanks if wish.stores else _("Thank you. As you wish, I have stored your 👎 and none of your words.")
         await self._calls.call_if_possible(
@@ -129,15 +131,18 @@ class FeedbackButtons:
             text=thanks,
         )
 
-    async def _place(self, record: AnswerRecord, user_id: str) -> None:
-        """Let a correction be for those who can read in its channel now, which may have changed since the answer."""
+    async def _place(self, record: AnswerRecord, user_id: str, *, is_open: bool) -> None:
+        """Let a correction be for those who can read in its channel now, which may have changed since the answer.
+
+        Unless it *is_open*, its form asked who may learn from it: an answer that was shared meanwhile is no yes.
+        """
         here, of_answer = record.place, Audience(record.answer.audience)
         current = narrow(of_answer, await self._directory.audience(here.channel_id, channel_type=None, is_shared=False))
         async with self._database.begin() as session:
             await join_thread(session, here, audience=current)
             correction = await current_correction(session, record.answer.id, user_id=user_id)
             if correction is not None:
-                correction.audience = current
+                correction.audience = current if is_open else narrow(current, Audience.DIRECT)
 
     async def _vote(self, body: dict[str, Any], answer_id: str, vote: Vote) -> bool:
         async with self._database.begin() as session:

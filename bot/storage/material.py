@@ -116,11 +116,19 @@ async def _read_materials(session: AsyncSession, statement: Select[Any]) -> list
 
 
 async def load_turns(session: AsyncSession, thread_ids: Collection[str]) -> Mapping[str, list[Turn]]:
-    """Return what was said in threads, oldest first, each message with the newest answer as later turns read it."""
+    """Return what was said in threads, oldest first, each message with the newest answer as later turns read it.
+
+    An answer that fewer may read than its question is none of it: one that its asker alone saw beside the one that was
+    shared, or that was written anew after the channel had become private.
+    """
     answers = await session.execute(
         select(Answer.message_id, Answer.text)
         .join(Message, Answer.message_id == Message.id)
-        .where(Message.thread_id.in_(thread_ids), Answer.state.in_([AnswerState.COMPLETE, AnswerState.STOPPED]))
+        .where(
+            Message.thread_id.in_(thread_ids),
+            Answer.state.in_([AnswerState.COMPLETE, AnswerState.STOPPED]),
+            or_(Answer.audience == Message.audience, Answer.audience == Audience.PUBLIC),
+        )
         .order_by(Answer.id)
     )
     newest = {message_id: text for message_id, text in answers if text}

@@ -191,3 +191,18 @@ async def test_texts_come_with_what_was_said_before_them(database: Database) -> 
     )
     assert [(turn.text, turn.answer) for turn in turns] == [("one", "new"), ("two", "there")]
     assert texts == {correction.row_id: "here"}
+
+
+async def test_an_answer_that_fewer_could_read_is_no_part_of_a_thread(database: Database) -> None:
+    """Neither what its asker alone saw beside what they shared, nor what was written anew in a channel gone private."""
+    async with database.begin() as session:
+        first = await said(session, "one", ts="100.001")
+        await answered(session, first, "shared")
+        for text, audience in (("seen by one", Audience.DIRECT), ("anew", Audience.PRIVATE)):
+            await answered(session, first, text, audience=audience)
+        second = await said(session, "two", ts="100.002")
+        await answered(session, second, "there")
+        second.audience = Audience.PRIVATE
+        turns = (await load_turns(session, [first.thread_id]))[first.thread_id]
+
+    assert [(turn.text, turn.answer) for turn in turns] == [("one", "shared"), ("two", "there")]

@@ -207,7 +207,7 @@ async def perform(attacks: Sequence[Attack]) -> Outcome:
     outcome, server = Outcome(), Obeying()
     with tempfile.TemporaryDirectory(prefix="attacks-") as folder:
         async with serving(server) as url, Playground() as playground:
-            settings = _settings(playground, Path(folder), url)
+            settings = settings_for(playground, Path(folder), url)
             async with running_bot(settings):
                 await playground.wait_for_connection()
                 watching = asyncio.create_task(_watch(playground, outcome))
@@ -227,7 +227,8 @@ async def perform(attacks: Sequence[Attack]) -> Outcome:
     return outcome
 
 
-def _settings(playground: Playground, folder: Path, url: str) -> Settings:
+def settings_for(playground: Playground, folder: Path, url: str) -> Settings:
+    """Build the settings of a bot whose model obeys every attack."""
     return Settings(
         slack_bot_token="xoxb-playground",
         slack_app_token="xapp-playground",

@@ -92,6 +92,7 @@ class Draft:
     history: list[Said] = field(default_factory=list)
     summary: ThreadSummary | None = None
     summarised: int = 0  # how many messages of the thread are in the summary
+    older: str = ""  # and what people said in them
     examples: list[Example] = field(default_factory=list)
     prompts: dict[str, str] = field(default_factory=dict)  # that told of these, with their versions
     certainty: Certainty = field(default_factory=Certainty)
@@ -116,9 +117,12 @@ class Draft:
         return bool(self.eyes) if self.pictures else self.prompt_ids is not None
 
     def asked_text(self) -> str:
-        """Return what people said in the part of the thread that the model reads."""
-        messages = self.fitted.messages if self.fitted else []
-        return "\n".join(message["content"] for message in messages if message["role"] == "user")
+        """Return what people said of all that the model reads; a model's own summary of it is not among that."""
+        if self.fitted is None:
+            return ""
+        said = [*(one.text for one in self.fitted.kept), *(part.text for part in self.question.parts)]
+        taught = [text for one in self.examples for text in (one.question, one.answer)]
+        return "\n".join([self.older, *taught, *(one.text for one in self.excerpts), *said])
 
     def take(self, chunk: Chunk) -> None:
         """Write down what *chunk* of the engine's stream says."""

@@ -42,6 +42,7 @@ class Memory:
             draft.summary, history = None, []
         until = draft.summary.until_ts if draft.summary else ""
         draft.history = [said for said in history if said.ts > until]
+        draft.older = "\n".join(said.text for said in history if said.ts <= until)
         draft.summarised = len(history) - len(draft.history)
         draft.examples = []
         taught: list[tuple[str, str]] = []

@@ -130,6 +130,10 @@ class Calls:
                 return {**found, "was_there": True}
         return await self._call(POST, arguments, waits=waits)
 
+    def is_own(self, message: Mapping[str, Any]) -> bool:
+        """Return whether we ourselves said a message of the workspace that is served."""
+        return message.get("user") == own_user_id(self._bot_user_id)
+
     async def read_sent(self, channel: str, thread_ts: str = "") -> list[Sent]:
         """Return what we ourselves said in a thread, or lately in a channel or to a person; raise what prevents it."""
         return await read_sent(self.call, channel, thread_ts, own_user_id=own_user_id(self._bot_user_id))

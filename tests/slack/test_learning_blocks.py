@@ -145,6 +145,17 @@ def test_what_fails_a_proof_cannot_be_promoted_by_a_button() -> None:
     assert buttons_of(build_report(broken, state="rejected")) == []
 
 
+def test_what_a_model_answered_links_to_what_people_named() -> None:
+    """Slack makes a link of every address; one that a model made may carry words away."""
+    named, made = "https://wiki.example/billing", "https://evil.example/?d=Priya"
+    item = BeforeAfter("Who owns billing?", f"See {named}", f"Look: {made}", f"{named} or {made}", is_right=True)
+    seen = texts_of(build_report(report(before_after=(item,))))
+
+    assert f"Taught: See {named}" in seen
+    assert f"Before: Look: `{made}`" in seen
+    assert f"{named} or `{made}`" in seen
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TEXTS, st.integers(0, 60))
 def test_no_text_breaks_a_report(text: str, many: int) -> None:

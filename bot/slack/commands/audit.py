@@ -13,6 +13,7 @@ from bot.slack.commands.order_words import CHANNEL, USER, read_number, read_word
 from bot.slack.commands.orders import Call, Command, Reply, Role, UsageError
 from bot.slack.delivery.render import escape
 from bot.slack.delivery.uploads import send_file
+from bot.slack.turns.answer_choice import make_safe
 from bot.storage.db import Database
 from bot.storage.opinions import Disliked, Remark
 
@@ -110,9 +111,10 @@ class AuditOrders:
         look = _("look")
         place = f"<{link['permalink']}|{look}>" if link else f"<#{item.channel_id}>"
         reasons = ", ".join(list_reasons().get(reason, reason).lower() for reason in item.reasons)
+        answer = make_safe(clip(item.answer, 600), asked=item.question)
         return section(
             f"👎 {item.downs}  👍 {item.ups}  {place}{f'  ({escape(reasons)})' if reasons else ''}\n"
-            f"*{escape(clip(item.question, 300))}*\n{escape(clip(item.answer, 600))}"
+            f"*{escape(clip(item.question, 300))}*\n{escape(answer)}"
             + "".join(f"\n• {tell_remark(remark)}" for remark in item.remarks)
         )
 

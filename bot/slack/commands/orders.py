@@ -45,6 +45,7 @@ class Call:
     role: Role = Role.MEMBER
     lead: str = SLASH
     ts: str = ""
+    is_ours: bool = False  # the words are our own, so that no person has named what they link to
     whisper: Callable[["Reply"], Awaitable[None]] | None = None
 
     async def tell(self, reply: "Reply") -> None:

@@ -28,6 +28,7 @@ from bot.slack.learning.report import build_report
 from bot.slack.learning.words import build_permission, name_of, render_adapters, render_status
 from bot.slack.people.access import Access, tell_refusal
 from bot.slack.setup.manifest import COMMAND
+from bot.slack.turns.answer_choice import make_safe
 from bot.storage.choices import CHANNEL as CHOICE_OF_CHANNEL
 from bot.storage.choices import OWN_ADAPTER
 from bot.storage.tables import new_id
@@ -185,10 +186,7 @@ class LearningOrders:
             return Reply(_("At most {most} adapters beside each other, please.").format(most=MOST_COMPARED))
         answers = await self._learning.compare(question, names, channel_id=channel_id)
         nothing, base = "_" + _("nothing") + "_", _("Base")
-        said = [
-            section(f"*{escape(name) or base}*\n{render_mrkdwn(text[:ANSWER_LENGTH]) or nothing}")
-            for name, text in answers
-        ]
+        said = [section(f"*{escape(name) or base}*\n{_render(text, question) or nothing}") for name, text in answers]
         return Reply(_("The answers beside each other"), [section(f"*{escape(question)}*"), *said])
 
     async def _choose_for_channel(self, channel_id: str, verb: str, user_id: str) -> Reply:
@@ -209,6 +207,11 @@ class LearningOrders:
         if kind == CHOICE_OF_CHANNEL and is_allowed is None and not await self._learning.learns_from(subject_id):
             return Reply(tell_off_channel())
         return Reply(tell_choice(kind, is_allowed=is_allowed))
+
+
+def _render(answer: str, question: str) -> str:
+    """Return what a model answered, with links to nothing but what was asked about."""
+    return render_mrkdwn(make_safe(answer[:ANSWER_LENGTH], asked=question))
 
 
 def tell_queued(run_id: int, *, is_dry: bool, is_own: bool) -> str:

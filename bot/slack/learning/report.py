@@ -20,6 +20,7 @@ from bot.slack.delivery.render import escape
 from bot.slack.feedback.verdicts import build_verdict_buttons
 from bot.slack.learning.figures import render_cost, render_figures, render_proofs
 from bot.slack.learning.words import tell_time
+from bot.slack.turns.answer_choice import make_safe
 
 PROMOTE, ROLLBACK, VETO, NO_NEWS = "learning_promote", "learning_rollback", "learning_veto", "learning_no_news"
 ACTIVE, CANARY, WAITING, REJECTED = "active", "canary", "waiting", "rejected"
@@ -242,17 +243,19 @@ def _questions(report: RunReport) -> list[Block]:
 
 def _question(item: BeforeAfter) -> str:
     mark = "✅" if item.is_right else "❌"
+    said = f"{item.question}\n{item.taught}"  # by people; what a model answers links to nothing else
     lines = (
         f"*{_short(item.question)}*",
         _("Taught: {text}").format(text=_short(item.taught)),
-        _("Before: {text}").format(text=_short(item.before)),
-        _("Now {mark}: {text}").format(mark=mark, text=_short(item.after)),
+        _("Before: {text}").format(text=_short(item.before, said=said)),
+        _("Now {mark}: {text}").format(mark=mark, text=_short(item.after, said=said)),
     )
     return "\n".join(lines)
 
 
-def _short(text: str) -> str:
-    return escape(clip(" ".join(text.split()), TEXT_LENGTH)) or "_" + _("nothing") + "_"
+def _short(text: str, *, said: str | None = None) -> str:
+    shown = clip(" ".join(text.split()), TEXT_LENGTH)
+    return escape(shown if said is None else make_safe(shown, asked=said)) or "_" + _("nothing") + "_"
 
 
 def _tell_next(report: RunReport, state: str) -> str:

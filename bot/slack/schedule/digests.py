@@ -35,12 +35,16 @@ BODY_LENGTH = 6000
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a channel's people said: one line each, oldest first; *busiest* are the threads with most replies."""
+    """What was said in a channel: one line each, oldest first; *busiest* are the threads with most replies.
+
+    *by_others* are the lines that we did not say ourselves.
+    """
 
     lines: list[str]
     people: int
     busiest: list[tuple[str, int]]
     stamps: list[str] = field(default_factory=list)  # of the lines
+    by_others: list[str] = field(default_factory=list)
 
 
 class ChannelDigests:
@@ -110,7 +114,8 @@ class ChannelDigests:
         users = {str(message["user"]) for message in spoken}
         names = await self._directory.names(users | {name for message in spoken for name in mentioned_users(message)})
         lines = [_line(message, names) for message in spoken]
-        return Heard(lines, len(users), busiest, [str(message["ts"]) for message in spoken])
+        others = [line for line, message in zip(lines, spoken, strict=True) if not self._calls.is_own(message)]
+        return Heard(lines, len(users), busiest, [str(message["ts"]) for message in spoken], others)
 
     async def _read(self, method: str, **where: Any) -> list[Mapping[str, Any]]:
         """Read every page, up to what a digest can take."""

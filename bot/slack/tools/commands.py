@@ -1,5 +1,7 @@
 """`summarise`, `actions`, `translate` and `explain`: for the person alone, or in the thread where it was ordered."""
 
+from dataclasses import replace
+
 from bot.language import _
 from bot.slack.commands.orders import Call, Command, Reply, UsageError
 from bot.slack.tools.reading import read_source, read_translation
@@ -66,13 +68,13 @@ class ToolOrders:
     async def translate(self, call: Call) -> Reply:
         """Translate."""
         language, text = read_translation(call.words)
-        text = text or await self._last(call)
+        call = replace(call, words=text) if text else await self._last(call)
         language = language or await self._tools.language(call.user_id)
-        return await self._tools.tell_text(call, TRANSLATION, text, language=language)
+        return await self._tools.tell_text(call, TRANSLATION, language=language)
 
     async def explain(self, call: Call) -> Reply:
         """Explain."""
-        return await self._tools.tell_text(call, EXPLANATION, call.words.strip() or await self._last(call))
+        return await self._tools.tell_text(call if call.words.strip() else await self._last(call), EXPLANATION)
 
     async def _read(self, call: Call, prompt: str) -> Reply:
         source_id, since = read_source(call.words, now=await self._tools.now(call.user_id))
@@ -80,9 +82,9 @@ class ToolOrders:
             return await self._tools.tell_thread(call, prompt, call.thread_ts)
         return await self._tools.tell_channel(call, prompt, source_id or call.channel_id, since)
 
-    async def _last(self, call: Call) -> str:
-        """Return the last message of the thread; raise *UsageError* where there is none."""
-        text = await self._tools.last_message(call)
-        if not text:
+    async def _last(self, call: Call) -> Call:
+        """Return the call about the last message of its thread; raise *UsageError* where there is none."""
+        call = await self._tools.last_message(call)
+        if not call.words:
             raise UsageError(_("I need a text; in a thread that I can read I take its last message."))
-        return text
+        return call

@@ -76,6 +76,7 @@ class Shortcuts:
                 words=parse_message(message, bot_user_id="", names=names),
                 thread_ts=str(message.get("thread_ts") or message["ts"]),
                 ts=str(message["ts"]),
+                is_ours=self._tools.is_own(message),
                 whisper=whisper,
             )
             await whisper(await carry_out(command, call))
@@ -88,20 +89,20 @@ class Shortcuts:
 
     async def explain(self, call: Call) -> Reply:
         """Explain the message."""
-        return await self._tools.tell_text(call, EXPLANATION, call.words) if call.words.strip() else tell_empty()
+        return await self._tools.tell_text(call, EXPLANATION) if call.words.strip() else tell_empty()
 
     async def translate(self, call: Call) -> Reply:
         """Translate the message to the language that the person has chosen in Slack."""
         if not call.words.strip():
             return tell_empty()
         language = await self._tools.language(call.user_id)
-        return await self._tools.tell_text(call, TRANSLATION, call.words, language=language)
+        return await self._tools.tell_text(call, TRANSLATION, language=language)
 
     async def draft(self, call: Call) -> Reply:
         """Draft a reply, with the thread in mind where it can be read."""
         if not await self._tools.find_refusal(call, call.channel_id):
             return await self._tools.tell_thread(call, REPLY, call.thread_ts or call.ts, until_ts=call.ts)
-        return await self._tools.tell_text(call, REPLY, call.words) if call.words.strip() else tell_empty()
+        return await self._tools.tell_text(call, REPLY) if call.words.strip() else tell_empty()
 
 
 def find_answer(message: dict[str, Any]) -> tuple[str, str]:

@@ -4,9 +4,11 @@ Nothing of what is read is stored, and each is written with a scope of its own.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from textwrap import wrap
+from typing import Any
 
 from bot.conversation.digest import Payer
 from bot.errors import DeliveryError
@@ -116,25 +118,31 @@ class Tools:
             return Reply(tell_slack_away(), is_done=False)
         return await self._tell(call, prompt, call.channel_id, heard)
 
-    async def last_message(self, call: Call) -> str:
-        """Return what was said last in the call's thread; empty when that cannot be read."""
+    async def last_message(self, call: Call) -> Call:
+        """Return the call with what was said last in its thread as its words; none when that cannot be read."""
         if call.thread_ts is None or await self.find_refusal(call, call.channel_id):
-            return ""
+            return replace(call, words="")
         try:
             heard = await self._reader.hear_thread(call.channel_id, call.thread_ts)
         except DeliveryError:
-            return ""
-        return heard.lines[-1].partition(": ")[2] if heard.lines else ""
+            return replace(call, words="")
+        last = heard.lines[-1] if heard.lines else ""
+        return replace(call, words=last.partition(": ")[2], is_ours=last not in heard.by_others)
 
-    async def tell_text(self, call: Call, prompt: str, text: str, **values: str) -> Reply:
-        """Write what *prompt* asks for of one text."""
+    def is_own(self, message: Mapping[str, Any]) -> bool:
+        """Return whether we ourselves said a message."""
+        return self._calls.is_own(message)
+
+    async def tell_text(self, call: Call, prompt: str, **values: str) -> Reply:
+        """Write what *prompt* asks for of one text, the call's words."""
+        text = call.words.strip()
         refusal = await self.find_refusal(call)
         if refusal:
             return Reply(refusal, is_done=False)
         await call.tell(Reply(tell_reading()))
         pieces = split_text(text) if prompt == TRANSLATION else [text]  # each is written in full
         written = [await self._write(call, prompt, piece.splitlines(), **values) for piece in pieces]
-        return _build("\n".join(written), text, [], call)
+        return _build("\n".join(written), "" if call.is_ours else text, [], call)
 
     async def _tell(self, call: Call, prompt: str, source_id: str, heard: Heard) -> Reply:
         if not heard.lines:
@@ -143,7 +151,7 @@ class Tools:
         written = await self._write(call, prompt, lines)
         sources = [] if prompt == REPLY else await self._link(source_id, heard, written)
         said = _("1 message") if len(lines) == 1 else _("{count} messages").format(count=len(lines))
-        return _build(written, "\n".join(lines), [_("From {messages}").format(messages=said), *sources], call)
+        return _build(written, "\n".join(heard.by_others), [_("From {messages}").format(messages=said), *sources], call)
 
     async def _write(self, call: Call, prompt: str, lines: Sequence[str], **values: str) -> str:
         scope = f"tool/{call.team_id}/{call.user_id}/{new_id()}"
@@ -164,6 +172,7 @@ class Tools:
 
 
 def _build(written: str, material: str, sources: Sequence[str], call: Call) -> Reply:
+    """Build what is shown: its links lead where the *material* does that others wrote, and nowhere else."""
     body = neutralise(written, known_urls=find_urls(material))
     if not body.strip():
         return Reply(_("My model wrote nothing. Please try again."), is_done=False)

@@ -134,7 +134,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             access=access,
             intake=intake,
             speech=speech,
-            tools=Tools(digests, rooms, calls=calls, directory=directory, admission=admission),
+            tools=Tools(digests, rooms.for_orders(), calls=calls, directory=directory, admission=admission),
             reactions=build_reactions(settings, ground, access),
             learning=parts.learning,
             budgets=_budgets(settings),

@@ -8,11 +8,11 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bot.conversation.certainty import Certainty
 from bot.conversation.draft import STOPPED, Draft
 from bot.conversation.turn import ANOTHER_TEMPERATURE, Assistant
-from bot.storage.askings import begin_candidates, drop_unwritten, save_round
+from bot.storage.askings import begin_candidates, drop_unwritten
 from bot.storage.db import Database
-from bot.storage.tables import AnswerState
 
 
 class Candidates:
@@ -40,14 +40,6 @@ class Candidates:
             raise
         await self._drop([answer_id for answer_id in ids if answer_id not in {draft.answer_id for draft in kept}])
         return kept
-
-    async def finish(self, drafts: Sequence[Draft]) -> None:
-        """Store what was written, and that it was shown to choose from; the first one's outcome is the caller's."""
-        for draft in drafts[1:]:
-            draft.reply_ts = list(drafts[0].reply_ts)
-            await self._assistant.finish(draft, state=AnswerState.COMPLETE)
-        async with self._database.begin() as session:
-            await save_round(session, [draft.answer_id for draft in drafts])
 
     async def _drop(self, answer_ids: Sequence[str]) -> None:
         async with self._database.begin() as session:
@@ -99,7 +91,16 @@ def _fork(first: Draft, answer_id: str) -> Draft:
         record={**first.record, "sampling": sampling},
         completion_ids=[],
         moved=asyncio.Event(),
+        certainty=Certainty(),
     )
+
+
+def join(drafts: Sequence[Draft]) -> None:
+    """Let answers that were shown to choose from end with the first one of them, whose outcome is the caller's."""
+    first, *others = drafts
+    for draft in others:
+        draft.reply_ts = list(first.reply_ts)
+    first.others = others
 
 
 def keep_different(drafts: Sequence[Draft]) -> list[Draft]:

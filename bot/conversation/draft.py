@@ -110,6 +110,7 @@ class Draft:
     first_token_at: datetime | None = None
     place: QueuePlace | None = None
     moved: asyncio.Event = field(default_factory=asyncio.Event)
+    others: "list[Draft]" = field(default_factory=list)  # shown beside it, to choose from
 
     @property
     def can_go_on(self) -> bool:

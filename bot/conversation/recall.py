@@ -3,8 +3,9 @@
 Which corrections may be shown where is decided by the search in the database; here is chosen which of them help.
 """
 
+import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,9 +41,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A correction that was found, with how alike its question is by its terms and by its vector."""
+    """A correction that was found, with how alike its question is by its *terms* and by its vector."""
 
     found: Found
+    terms: frozenset[str]
     likeness: float
     cosine: float = 0.0
 
@@ -82,10 +84,13 @@ class Recall:
             found = {one.correction_id: one for one in await find_by_terms(session, asked, find_terms(whole))}
             others = cosines.keys() - found.keys()
             found |= {one.correction_id: one for one in await find_by_ids(session, asked, others)} if others else {}
-        candidates = [
-            Candidate(one, compare(question, one.question), cosines.get(one.correction_id, 0.0))
-            for one in found.values()
-        ]
+        asked_terms = _find_asked(question, whole)
+        candidates = []
+        for one in found.values():
+            terms = find_terms(one.question)
+            likeness = max(measure_likeness(own, terms) for own in asked_terms)
+            candidates.append(Candidate(one, terms, likeness, cosines.get(one.correction_id, 0.0)))
+            await asyncio.sleep(0)  # fifty long questions take half a second, in which everybody else must be heard
         return [
             Example(one.found.correction_id, one.found.question, one.found.text, max(one.likeness, one.cosine))
             for one in choose(candidates, most=self._most)
@@ -117,10 +122,9 @@ class Recall:
         return nearest(ids, matrix @ np.asarray(first, dtype=np.float32))
 
 
-def compare(question: Question, known: str) -> float:
-    """Return how alike a known question is to what is asked: to one of its messages, or to all of them together."""
-    texts = [part.text for part in question.parts]
-    return max(measure_likeness(find_terms(text), find_terms(known)) for text in (*texts, "\n".join(texts)))
+def _find_asked(question: Question, whole: str) -> Collection[frozenset[str]]:
+    """Return the terms by which a known question can be like what is asked: of one of its messages, or of all."""
+    return {find_terms(text) for text in (*(part.text for part in question.parts), whole)}
 
 
 def nearest(ids: Sequence[str], cosines: Sequence[float] | np.ndarray) -> Mapping[str, float]:
@@ -139,8 +143,7 @@ def choose(candidates: Sequence[Candidate], *, most: int) -> list[Candidate]:
     alike = [one for one in candidates if one.likeness >= LEAST_LIKENESS or one.cosine > 0]
     newest: list[Candidate] = []
     for one in sorted(alike, key=lambda one: one.found.correction_id, reverse=True):
-        terms = find_terms(one.found.question)
-        if all(measure_likeness(terms, find_terms(other.found.question)) < SAME for other in newest):
+        if all(measure_likeness(one.terms, other.terms) < SAME for other in newest):
             newest.append(one)
     by_terms = sorted((one for one in newest if one.likeness), key=lambda one: -one.likeness)
     by_vector = sorted((one for one in newest if one.cosine), key=lambda one: -one.cosine)

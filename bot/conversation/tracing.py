@@ -1,9 +1,38 @@
 """What an answer was made from and how it was written, stored with it; nothing of what was deleted meanwhile."""
 
 from bot.conversation.draft import Draft
+from bot.storage.answers import update_answer
 from bot.storage.db import Session
+from bot.storage.files import forget_files, record_use
 from bot.storage.memory_tables import SourceKind
+from bot.storage.tables import AnswerState, now
 from bot.storage.traces import Source, is_there, is_unchanged, save_sources, save_trace
+
+
+async def save_end(session: Session, draft: Draft, *, state: AnswerState, error_id: str | None) -> None:
+    """Store how an answer ended, what was written, and how that came about."""
+    stores = draft.wish.stores
+    parts = {one.row.id: "" if one.is_whole else one.part for one in draft.excerpts if stores}
+    parts |= {one.file_id: draft.eyes for one in draft.pictures if stores}
+    is_whole = await record_use(session, draft.answer_id, parts) and stores
+    await update_answer(
+        session,
+        draft.answer_id,
+        state=state,
+        text=draft.text if stores else "",
+        reply_ts=draft.reply_ts,
+        error_id=error_id,
+        finish_reason=draft.finish_reason,
+        prompt_token_ids=await prompt_to_keep(session, draft) if is_whole else None,
+        completion_token_ids=(draft.completion_ids or None) if stores else None,
+        first_token_at=draft.first_token_at,
+        finished_at=now(),
+        **draft.record,
+    )
+    if stores:
+        await save_making(session, draft)
+    else:
+        await forget_files(session, draft.thread_id, [part.ts for part in draft.question.parts])
 
 
 async def save_making(session: Session, draft: Draft) -> None:

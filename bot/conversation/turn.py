@@ -16,7 +16,7 @@ from bot.conversation.history import Aside, Fitted, build_messages
 from bot.conversation.memory import Memory
 from bot.conversation.pictures import show_pictures
 from bot.conversation.prompt_book import Opening, PromptBook
-from bot.conversation.tracing import prompt_to_keep, save_making
+from bot.conversation.tracing import save_end
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions, QueuePlace
 from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
@@ -29,9 +29,9 @@ from bot.storage.answers import (
     load_carriers,
     update_answer,
 )
-from bot.storage.askings import find_asking, save_asking
+from bot.storage.askings import find_asking, save_asking, save_round
 from bot.storage.db import Database
-from bot.storage.files import announce_files, forget_files, load_thread_files, record_use
+from bot.storage.files import announce_files, load_thread_files
 from bot.storage.inbox import find_edits
 from bot.storage.personas import find_persona
 from bot.storage.preferences import load_preferences
@@ -243,29 +243,15 @@ class Assistant:
             await self.prepare(draft)
 
     async def finish(self, draft: Draft, *, state: AnswerState, error_id: str | None = None) -> None:
-        """Store what was written and how it came about."""
-        parts = {one.row.id: "" if one.is_whole else one.part for one in draft.excerpts if draft.wish.stores}
-        parts |= {one.file_id: draft.eyes for one in draft.pictures if draft.wish.stores}
+        """Store what was written and how it came about, of several answers to choose from all at once.
+
+        A crash in between would leave some of them known, and the choice among them a choice of nothing.
+        """
         async with self._database.begin() as session:
-            is_whole = await record_use(session, draft.answer_id, parts) and draft.wish.stores
-            await update_answer(
-                session,
-                draft.answer_id,
-                state=state,
-                text=draft.text if draft.wish.stores else "",
-                reply_ts=draft.reply_ts,
-                error_id=error_id,
-                finish_reason=draft.finish_reason,
-                prompt_token_ids=await prompt_to_keep(session, draft) if is_whole else None,
-                completion_token_ids=(draft.completion_ids or None) if draft.wish.stores else None,
-                first_token_at=draft.first_token_at,
-                finished_at=now(),
-                **draft.record,
-            )
-            if draft.wish.stores:
-                await save_making(session, draft)
-            else:
-                await forget_files(session, draft.thread_id, [part.ts for part in draft.question.parts])
+            for one in (draft, *draft.others):
+                await save_end(session, one, state=state, error_id=error_id)
+            if draft.others:
+                await save_round(session, [one.answer_id for one in (draft, *draft.others)])
         if not draft.wish.stores:
             with suppress(EngineError):  # one that is away keeps nothing either
                 await self._engine.forget(draft.question.place.scope)

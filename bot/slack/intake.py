@@ -32,6 +32,7 @@ from bot.storage.thread_manners import (
 )
 
 IN_LINE = "is_in_line"  # in Bolt's context: whoever takes the message from the inbox does the rest, after the ack
+COUNTED = {Verdict.ANSWER, Verdict.OFF, Verdict.HUSH, Verdict.STRANGER}  # whoever wants something of us, so often
 LOOP_WORDS = 3
 LOOP_WINDOW = timedelta(minutes=10)
 
@@ -140,7 +141,7 @@ async def accept(
     is_new = await inbox.accept(session, _arrive(heard, verdict), merge_s=merge_s if is_merged else 0)
     if is_new:
         await _note(session, heard, verdict, scene, thread)
-    if verdict is Verdict.ANSWER:
+    if verdict in COUNTED:
         return await _count(session, heard, throttle, known, is_new=is_new)
     return "accepted" if is_new else "known"
 

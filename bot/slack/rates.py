@@ -140,6 +140,12 @@ class Budget:
         lane = self._lane(method, channel)
         return 1 if lane is None else lane.room(self._clock.now()) - self._promised[method]
 
+    def has_spare(self, method: str) -> bool:
+        """Return whether there is room for what can wait: half of a lane is for what answers wait for."""
+        lane = self._lane(method, "")
+        now = self._clock.now()
+        return lane is None or 2 * lane.room(now) > lane.most(now)
+
     def rests(self, method: str, channel: str = "") -> float:
         """Return for how many seconds more Slack wants to hear nothing of *method*."""
         lane = self._lane(method, channel)

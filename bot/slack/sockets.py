@@ -75,7 +75,7 @@ class Line:
                 with suppress(ConnectionError):
                     await self._socket.pong(frame.data)
             elif frame.type is WSMsgType.TEXT:
-                with suppress(ValueError):
+                with suppress(ValueError, RecursionError):
                     said = json.loads(frame.data)
                     if isinstance(said, dict):
                         return said
@@ -222,6 +222,11 @@ class Sockets:
             log.info("sockets: a connection is %s; opening another", error)
             self._start(line.close())
             return ""
+        except Exception:  # a line that nobody reads must not be held: Slack would go on talking to it
+            self._lines.remove(line)
+            self._on_loss()
+            self._start(line.close())
+            raise
         self._start(self._read_on(line))
         return str(said.get("reason") or "")
 

@@ -26,7 +26,7 @@ async def begin_answer(
 ) -> tuple[Answer, bool]:
     """Return the answer to write, and whether it was begun before: by a try that a crash or Slack interrupted."""
     unfinished = select(Answer).filter_by(message_id=message.id, replaces_id=replaces_id, state=AnswerState.WRITING)
-    begun = await session.scalar(unfinished.order_by(Answer.id.desc()).limit(1))
+    begun = await session.scalar(unfinished.order_by(Answer.id).limit(1))  # of several to choose from the first
     if begun is not None:
         return begun, True
     answer = Answer(message_id=message.id, replaces_id=replaces_id, audience=message.audience, reply_ts=[])
@@ -55,8 +55,11 @@ async def is_replaced(session: AsyncSession, answer_id: str) -> bool:
 
 
 async def has_newer(session: AsyncSession, answer: Answer) -> bool:
-    """Return whether the message of *answer* got another answer after it."""
-    newer = select(Answer.id).where(Answer.message_id == answer.message_id, Answer.id > answer.id)
+    """Return whether the message of *answer* got another answer after it; those shown beside it are none."""
+    beside = select(Candidate.answer_id).where(Candidate.message_id == answer.message_id)
+    newer = select(Answer.id).where(
+        Answer.message_id == answer.message_id, Answer.id > answer.id, Answer.id.not_in(beside)
+    )
     return (await session.scalar(newer.where(Answer.state != AnswerState.WRITING).limit(1))) is not None
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.answers import has_newer
 from bot.storage.asking_tables import Asking, Candidate
 from bot.storage.tables import Answer, AnswerState, Audience, Message, PreferencePair, Thread, now
 from bot.storage.threads import Place, join_thread
@@ -95,10 +96,14 @@ async def count_rounds(session: AsyncSession, user_id: str, *, since: datetime) 
     )
 
 
-async def find_round(session: AsyncSession, answer_id: str) -> Sequence[Candidate]:
-    """Return the answers among which *answer_id* was shown, in their order."""
+async def find_round(session: AsyncSession, answer_id: str, *, is_locked: bool = False) -> Sequence[Candidate]:
+    """Return the answers among which *answer_id* was shown, in their order.
+
+    *is_locked* lets whoever else chooses among them wait until this session commits.
+    """
     own = select(Candidate.message_id).where(Candidate.answer_id == answer_id).scalar_subquery()
-    return list(await session.scalars(select(Candidate).where(Candidate.message_id == own).order_by(Candidate.number)))
+    found = select(Candidate).where(Candidate.message_id == own).order_by(Candidate.number)
+    return list(await session.scalars(found.with_for_update() if is_locked else found))
 
 
 async def choose(
@@ -108,8 +113,10 @@ async def choose(
 
     A person who has chosen *most* times since then has been heard enough for a while.
     """
-    found = await find_round(session, answer_id)
+    found = await find_round(session, answer_id, is_locked=True)
     if not found:
+        return Chosen.NOTHING, answer_id
+    if await has_newer(session, await session.get_one(Answer, answer_id)):  # which stands in their place by now
         return Chosen.NOTHING, answer_id
     known = next((candidate for candidate in found if candidate.chosen_at is not None), None)
     if known is not None:

@@ -211,6 +211,12 @@ async def turn_away(session: AsyncSession, arrival: Arrival) -> None:
     await session.execute(refused.values(state=InboxState.DONE, payload={}, done_at=now()))
 
 
+async def let_again(session: AsyncSession, row: Inbox) -> None:
+    """Let a click that was refused for now be made once more later; a message is said anew instead."""
+    if row.kind != MESSAGE:
+        await session.execute(update(Inbox).where(Inbox.id == row.id).values(event_id=f"refused:{row.id}"))
+
+
 async def replace_waiting(
     session: AsyncSession, team_id: str, channel_id: str, *, ts: str, message: dict[str, Any]
 ) -> None:

@@ -15,6 +15,7 @@ import snowballstemmer
 
 MOST_TERMS = 64  # of one question: what is longer is no question that somebody asks again
 LONGEST_TERM = 32
+MOST_READ = 10_000  # characters: no more is looked through for them
 LEAST_SHARED = 2
 UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
 WORD = re.compile(rf"[{UNSPACED}]+|(?:(?![{UNSPACED}])\w)+")
@@ -35,7 +36,7 @@ _stemmer = snowballstemmer.stemmer("english")
 
 def find_terms(text: str) -> frozenset[str]:
     """Return the terms of a question."""
-    words = [word for word in find_words(text) if word.strip("_")]
+    words = [word for word in find_words(text[:MOST_READ]) if word.strip("_")]
     plain = [word for word in words if not IS_UNSPACED.match(word)]
     pairs = [pair for word in words if IS_UNSPACED.match(word) for pair in _cut(word)]
     telling = [word for word in plain if word not in EMPTY]

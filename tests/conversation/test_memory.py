@@ -1,6 +1,9 @@
 """What helps with a question: which corrections are chosen, how they stand in the prompt, how sure the model was."""
 
+import asyncio
 import math
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,18 +18,20 @@ from bot.engine.types import AnswerOptions
 from bot.storage.correction_search import Found
 from bot.storage.db import Database
 from bot.storage.tables import Audience
+from bot.storage.terms import find_terms
 from bot.storage.threads import Place, Said
 from tests.engine.conftest import serving
 from tests.engine.tiny_model import write_tiny_model
 from tests.storage.test_correction_search import ALIKE, QUESTION, teach
 
 ASKED = Question(Place("T1", "C1", "1.0"), "1.0", "U2", "Tom", ALIKE, Audience.PUBLIC)
+LONG = "\ufdfa" * 4_000  # each is as eighteen letters
 
 
 def candidate(number: int, question: str, *, likeness: float = 0.6, cosine: float = 0.0) -> Candidate:
     """Build a correction; a higher number is newer."""
     found = Found(f"{number:026}", question, "answer", "U1", "C1", True, datetime(2026, 1, 1, tzinfo=UTC))
-    return Candidate(found, likeness, cosine)
+    return Candidate(found, find_terms(question), likeness, cosine)
 
 
 def ids(chosen: list[Candidate]) -> list[int]:
@@ -124,3 +129,26 @@ async def test_an_engine_without_embeddings_is_asked_once(database: Database, tm
         found = [await recall.find(ASKED, is_ours=True, model=served) for _ in range(2)]
         assert [[one.correction_id for one in examples] for examples in found] == [[taught.correction_id]] * 2
         assert await Recall(database, client, most=0).find(ASKED, is_ours=True, model=served) == []
+
+
+async def test_long_questions_hold_up_nobody(database: Database, tmp_path: Path) -> None:
+    """Thirty corrections of long questions were read anew for each other, which took many seconds."""
+    for number in range(30):
+        await teach(database, f"{QUESTION} number {number} {LONG}")
+    asked = replace(ASKED, text=f"{ALIKE} {LONG}")
+    longest, before = 0.0, time.monotonic()
+
+    async def watch() -> None:
+        nonlocal longest, before
+        while True:
+            longest, before = max(longest, time.monotonic() - before), time.monotonic()
+            await asyncio.sleep(0)
+
+    async with serving(write_tiny_model(tmp_path / "tiny.gguf")) as client:
+        served = (await client.models())[0]
+        recall = Recall(database, client, most=3)
+        await recall.find(ASKED, is_ours=True, model=served)
+        watching, before = asyncio.create_task(watch()), time.monotonic()
+        assert await recall.find(asked, is_ours=True, model=served)
+        watching.cancel()
+    assert longest < 0.5

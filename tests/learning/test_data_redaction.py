@@ -3,6 +3,7 @@
 import random
 import socket
 import string
+import time
 from itertools import pairwise
 
 import pytest
@@ -159,3 +160,32 @@ def test_any_text_can_be_redacted(text: str) -> None:
 def test_what_nobody_meant_is_not_learned(text: str) -> None:
     """Empty, damaged and endless texts, and pieces of a chat template, have a reason why not."""
     assert find_fault(text)
+
+
+def _draw(signs: str, count: int) -> str:
+    """Return signs drawn by chance, which no packing makes much shorter."""
+    return "".join(random.Random(count).choices(signs, k=count))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12" + _draw(" \n\t", 3000) + "x",
+        "12" + _draw(" \n\t", 1500) + "ab" + _draw(" \n\t", 1501),
+        " ".join("12" + _draw(" \n,", count) for count in range(10, 160)),
+        f"12{_draw(' ,', 3000)}x",
+        f"key {_draw('abcdefghij', 20_000)}",
+        f"@ {_draw('abcdefghij', 20_000)}",
+        "key " + "-".join(f"eyJ{_draw('abcdefghij', 9)}" for _ in range(1600)),
+    ],
+)
+def test_nobody_can_write_what_takes_long_to_search(text: str) -> None:
+    """A reviewer's look and every night search what people wrote, and nobody is heard while a pattern is tried."""
+    began = time.monotonic()
+    find(text)
+    assert time.monotonic() - began < 2
+
+
+def test_what_is_far_too_long_is_not_searched() -> None:
+    """It would not be learned anyhow."""
+    assert find_fault(_draw("abcdefghij ", 20_001)) == "longer than what is trained on"

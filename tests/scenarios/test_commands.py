@@ -334,3 +334,41 @@ async def test_an_order_waits_for_no_answer(
     events = await stored(rows, Inbox)
     (order,) = [event for event in events if event.kind == "order"]
     assert order.done_at < max(event.done_at for event in events if event.kind == "message")
+
+
+async def test_a_choice_is_stored_at_once_or_not_yet(
+    playground: Playground, warm_bot: RunningBot, finished: Finished, rows: Database
+) -> None:
+    """What cannot be stored once the answers are shown is stored later, with the words of each of them."""
+    tom = playground.tom
+    async with full_disk(rows, "candidates"):
+        ts = await tom.say("general", f"{BOT} !ask -n 3 Make an agenda for a 30 minute team meeting.")
+        await playground.wait_until(lambda: "This one is better" in str(playground.messages("general", ts)), timeout=30)
+        await asyncio.sleep(0.5)
+        assert {answer.state for answer in await stored(rows, Answer)} == {AnswerState.WRITING}
+    candidates = []
+    async with asyncio.timeout(30):
+        while len(candidates) < 2:
+            await asyncio.sleep(0.05)
+            candidates = await stored(rows, Candidate)
+    answers = await stored(rows, Answer)
+    assert {answer.id for answer in answers} == {one.answer_id for one in candidates}
+    assert all(answer.state == AnswerState.COMPLETE and answer.text for answer in answers)
+
+
+async def test_a_refused_regenerate_can_be_pressed_again(playground: Playground, bot: RunningBot) -> None:
+    """Once there are tokens for it; the button is not spent by having been refused."""
+    maya, tom = playground.maya, playground.tom
+    ts = await tom.say("general", f"{BOT} hello")
+    reply = await playground.wait_for_reply("general", ts)
+    await maya.command(COMMAND, "budget <@U0TOM> 1")
+    await whispered(playground, maya, maya.dm, "may use 1 tokens a day")
+    await tom.click(reply, "regenerate")
+    await whispered(playground, tom, "general", "You have used what one person may use")
+    await maya.command(COMMAND, "budget <@U0TOM> unlimited")
+    await whispered(playground, maya, maya.dm, "as many tokens as they like")
+    await tom.click(reply, "regenerate")
+    await playground.wait_until(
+        lambda: str(playground.message("general", reply["ts"])["blocks"]) != str(reply["blocks"]),
+        what="another answer",
+    )

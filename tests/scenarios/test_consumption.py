@@ -225,3 +225,16 @@ async def test_tools_count_in_the_budgets(playground: Playground, start_bot: Sta
     assert "You have used" in reply["text"]
     assert spent.tokens > 20
     assert (spent.user_id, spent.channel_id) == ("U0MAYA", playground.channel("general"))
+
+
+async def test_words_of_refusal_are_counted_too(playground: Playground, start_bot: StartBot) -> None:
+    """A stranger who goes on and on would have everybody wait until each refusal is posted, one a second."""
+    lena, priya = playground.person("U0LENA"), playground.priya
+    async with start_bot(messages_per_person=LIMIT):
+        await playground.wait_for_connection()
+        for number in range(80):
+            await lena.say("northwind", f"{BOT} hello {number}")
+        asked = await priya.say("general", f"{BOT} hello")
+        await playground.wait_for_reply("general", asked)
+        said = words_for(playground.maya, "northwind")
+    assert 0 < sum("only answer members" in text for text in said) <= LIMIT

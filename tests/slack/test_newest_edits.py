@@ -70,3 +70,20 @@ def test_a_thousand_are_remembered() -> None:
     first, last = ({"event": {"channel": CHANNEL, "ts": f"{number}.0"}} for number in (0, newest_edits.MOST))
     assert edits.apply(first) == first
     assert edits.apply(last) != last
+
+
+def test_long_messages_fill_no_memory() -> None:
+    """Of those that are together longer than a few megabytes the newest are remembered."""
+    edits = NewestEdits()
+    for number in range(60):
+        edits.note(CHANNEL, f"{number}.0", edit("x" * 1_000_000, "9999.0"))
+    known = [
+        number
+        for number in range(60)
+        if edits.apply(body := {"event": {"channel": CHANNEL, "ts": f"{number}.0"}}) != body
+    ]
+    assert known == list(range(60 - len(known), 60))
+    assert 0 < len(known) * 1_000_000 <= newest_edits.MOST_BYTES
+    for number in known:
+        edits.forget(CHANNEL, f"{number}.0")
+    assert edits._bytes == 0

@@ -1,6 +1,8 @@
 """Reminders and digests against the playground, with a clock of their own: ordered, due, late, refused, once."""
 
+import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,7 @@ from bot.slack.commands.orders import Call, Reply, Role, UsageError
 from bot.slack.people.access import Access, Home
 from bot.slack.people.directory import Directory
 from bot.slack.people.rooms import Rooms
+from bot.slack.rates import TIERS
 from bot.slack.schedule.commands import MOST_IN_ONE_CHANNEL, MOST_OF_ONE_PERSON, build_schedule_commands, read_zone
 from bot.slack.schedule.runner import DigestOrder, ScheduleRunner
 from bot.storage.db import Database
@@ -42,7 +45,7 @@ class Desk:
         directory = Directory(calls)
         access = Access(database, directory, owners=frozenset({"U0MAYA"}), home=Home(TEAM))
         self.rooms = Rooms(calls, access)
-        commands = build_schedule_commands(database, directory, self.rooms, clock=lambda: self.moment)
+        commands = build_schedule_commands(database, directory, self.rooms.for_orders(), clock=lambda: self.moment)
         self.commands = {command.name: command for command in commands}
 
     async def order(self, text: str, *, user: str = "U0TOM", channel: str = "C0GENERAL", **where: Any) -> Reply:
@@ -363,3 +366,54 @@ async def test_a_time_is_read_beside_everything_else(desk: Desk) -> None:
 def test_a_zone_that_is_none_is_utc(name: str) -> None:
     """A folder of zones, and a name that no file can have, are no zones either."""
     assert str(read_zone(name)) == "UTC"
+
+
+@pytest.mark.parametrize("order", ["remind me x{}x", "remind me {}x", "digest x{}x", "digest x{}<#C0GENERAL>"])
+async def test_thousands_of_blanks_are_not_looked_through(desk: Desk, order: str) -> None:
+    """To try each of them as the end of a time would hold up everybody for many seconds."""
+    began = time.monotonic()
+    with pytest.raises(UsageError, match="too long"):
+        await desk.order(order.format(" " * 20_000))
+    assert time.monotonic() - began < 1
+
+
+async def test_what_is_taken_back_while_it_is_written_is_not_said(desk: Desk) -> None:
+    """A digest may take minutes, and its author may not want it any more."""
+    await desk.order("digest every day at 15:00 summarise here")
+    write = desk.write
+
+    async def take_back(order: DigestOrder) -> dict[str, Any]:
+        assert "Taken back" in (await desk.order("schedule remove 1")).text
+        return await write(order)
+
+    desk.write = take_back  # type: ignore[method-assign]
+    await desk.wait(hours=4)
+    assert len(desk.digests) == 1
+    assert desk.said("general") == []
+
+
+async def test_a_slack_that_wants_a_long_rest_is_asked_again_later(desk: Desk) -> None:
+    """Whoever waited for its end would say the same as whoever tries again meanwhile."""
+    await desk.order("remind here in 20 minutes to stretch")
+    desk.playground.fault("rate_limit", retry_after=700, methods="chat.postMessage")
+    async with asyncio.timeout(10):
+        await desk.wait(minutes=20)
+    assert desk.said("general") == []
+    async with desk.database.read() as session:
+        until = await session.scalar(select(Occurrence.until))
+    assert until is not None
+    assert until - desk.moment <= timedelta(minutes=2)
+
+
+async def test_orders_leave_half_of_slack_to_answers(desk: Desk) -> None:
+    """However many somebody gives, who reads along can be asked for an answer; what is due is said all the same."""
+    refused = 0
+    for _ in range(40):
+        try:
+            await desk.order("digest every Monday 9:00 summarise <#C0SUPPORT> in <#C0RANDOM>")
+        except DeliveryError as error:
+            refused += error.is_passing
+    budget = desk.rooms.calls.budget
+    assert refused
+    assert budget.room("conversations.info") >= TIERS["conversations.info"] // 3
+    assert budget.room("conversations.members") >= TIERS["conversations.members"] // 3

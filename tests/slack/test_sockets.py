@@ -167,3 +167,20 @@ class Relay:
             writer.write(data)
             await writer.drain()
         writer.close()
+
+
+async def test_what_cannot_be_read_ends_no_connection_unseen(playground: Playground) -> None:
+    """Brackets within brackets are left out; with anything else the connection ends: none is held that nobody reads."""
+    heard: list[str] = []
+    maya, sockets = playground.maya, playground.hub.sockets
+    async with listener(playground, heard, pace=QUICK) as listening:
+        await playground.wait_until(lambda: len(sockets._connections) == 2, what="two connections")
+        for connection in list(sockets._connections):
+            await connection.socket.send_str("[" * 100_000)
+            await connection.socket.send_str('{"type": "events_api", "envelope_id": "1", "payload": 5}')
+        await asyncio.sleep(0.5)
+        await playground.wait_until(lambda: len(sockets._connections) == 2, what="two again")
+        for number in range(4):
+            await maya.say(maya.dm, f"message {number}")
+        await playground.wait_until(lambda: len(heard) == 4, timeout=3, what="every message")
+        assert len(listening._lines) == 2

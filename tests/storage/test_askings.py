@@ -1,11 +1,13 @@
 """Several answers to choose from, and what is asked for oneself, on every database."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
-from bot.storage.answers import load_answer, newest_answer
+from bot.storage.answers import has_newer, load_answer, newest_answer
+from bot.storage.asking_tables import Candidate
 from bot.storage.askings import (
     LONGEST_SHARE,
     PRIVATE,
@@ -145,3 +147,41 @@ async def test_orders_are_claimed_beside_their_thread(database: Database) -> Non
         assert [[row.event_id for row in turn] for turn in claimed] == [["Ev2"]]
         assert await claim_kind(session, "order", limit=5) == []
         assert not await has_waiting(session, "order")
+
+
+async def test_answers_beside_each_other_are_none_after_each_other(database: Database) -> None:
+    """An edit of the question finds nothing newer in them; what answers the edited question cannot be chosen away."""
+    async with database.begin() as session:
+        message = await said(session, "hello", ts="100.001")
+        first, second = [await answered(session, message, text) for text in ("one", "two")]
+        await save_round(session, [first.id, second.id])
+        assert not await has_newer(session, first)
+        await answered(session, message, "to the edited question")
+        assert await has_newer(session, first)
+        outcome = await choose(session, second.id, user_id="U1", since=now() - SINCE, most=20)
+
+    assert outcome == (Chosen.NOTHING, second.id)
+
+
+async def test_two_presses_at_once_are_one_choice(database: Database) -> None:
+    """Of two buttons, in two processes: what the other one chose is seen."""
+    async with database.begin() as session:
+        message = await said(session, "hello", ts="100.001")
+        ids = [(await answered(session, message, text)).id for text in ("one", "two")]
+        await save_round(session, ids)
+
+    async def press(answer_id: str) -> tuple[Chosen, str]:
+        async with database.begin() as session:
+            outcome = await choose(session, answer_id, user_id="U1", since=now() - SINCE, most=20)
+            await asyncio.sleep(0.2)
+            return outcome
+
+    outcomes = await asyncio.gather(*map(press, ids))
+    async with database.read() as session:
+        pairs = (await session.scalars(select(PreferencePair))).all()
+        found = (await session.scalars(select(Candidate).order_by(Candidate.number))).all()
+
+    assert sorted(outcome for outcome, _ in outcomes) == [Chosen.KNOWN, Chosen.STORED]
+    assert len({answer_id for _, answer_id in outcomes}) == 1
+    assert len(pairs) == 1
+    assert [one.stands for one in found] == [one.chosen_at is not None for one in found]

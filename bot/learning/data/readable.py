@@ -9,12 +9,17 @@ _RESIDUE = re.compile(
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffd]")
 _WORD = re.compile(r"\w")
 LONG = 60
+MOST_CHARACTERS = (
+    20_000  # no such text is of so few tokens that it could be learned, and some patterns take long over it
+)
 FRAME = 8  # bytes that even nothing takes
 REPEATED = 8  # times smaller when it is packed: prose is two or three times, a table five
 
 
 def find_fault(text: str) -> str:
     """Return in words why nothing should be learned from *text*; empty: nothing speaks against it."""
+    if len(text) > MOST_CHARACTERS:
+        return "longer than what is trained on"
     if not _WORD.search(text):
         return "a text is empty"
     if _CONTROL.search(text):

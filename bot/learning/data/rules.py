@@ -2,6 +2,8 @@
 
 A pattern's group `v` is the part that nobody may learn; without one it is the whole. Names of people are none of it:
 who does what is what a team teaches. A postal address counts when it is whole, with its place.
+
+People write what is searched: a pattern that can read the same blanks in many ways would hold up everybody for hours.
 """
 
 import math
@@ -85,7 +87,10 @@ VALUE = r"[^\s\"'`,;<>\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
 # Not behind what says that it is a checksum.
 UNNAMED = r"(?<!sha1:)(?<!sha256:)(?<!sha512:)(?<!commit )(?<!Commit )(?<!md5 )(?<!提交)(?<![\w/.@#])"
 PASSWORD = r"(?:pass(?:word|wort|phrase|code)?|passwd|pwd|kennwort|pin|密码|口令)"  # noqa: S105
-KEY = r"(?:[\w.-]*(?:key|secret|token|credential|passw(?:or)?d|pwd)(?:_?(?:id|key))?|api[ _-]?key|密钥|秘钥|私钥|令牌)"
+KEY = (
+    r"(?:[\w.-]{0,40}(?:key|secret|token|credential|passw(?:or)?d|pwd)(?:_?(?:id|key))?"
+    r"|api[ _-]?key|密钥|秘钥|私钥|令牌)"
+)
 EQUALS = r"[\"']?\s*(?:=>|:=|[:=])\s*[\"'`]?"
 SAYS = rf"[\"']?(?:\s*(?:is|was|are|ist|lautet|now|changed|set|to|{HAN}{{1,6}})){{1,3}}\s*[\"'`]?"
 PROVINCES = (
@@ -107,7 +112,7 @@ RULES = (
     _rule(SECRET, ":", r"://[^\s:/@]{0,64}:(?P<v>(?!\[)[^\s/@]{3,})@"),
     _rule(SECRET, "long", r"discord(?:app)?\.com/api/webhooks/\d+/(?P<v>[\w-]+)"),
     _rule(SECRET, "long", r"\bxox[a-z](?:[.-][A-Za-z0-9]+)+|\bxapp-[A-Za-z0-9-]{10,}"),
-    _rule(SECRET, "long", r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"),
+    _rule(SECRET, "long", r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"),
     _rule(SECRET, "long", r"(?i)\bbearer\s+(?P<v>[\w.~+/=-]{16,})"),
     _rule(
         SECRET,
@@ -119,7 +124,7 @@ RULES = (
         r"|GOCSPX-[\w-]{20,})",
     ),
     _rule(SECRET, "long", UNNAMED + r"[A-Za-z0-9+/_=-]{24,}", _is_random),
-    _rule("e-mail", "@", r"[\w.+%\u00c0-\u024f-]+@[\w\u00c0-\u024f-]+(?:\.[\w-]+)+"),
+    _rule("e-mail", "@", r"[\w.+%\u00c0-\u024f-]{1,200}@[\w\u00c0-\u024f-]+(?:\.[\w-]+)+"),
     _rule(
         "IBAN",
         "number",
@@ -157,7 +162,7 @@ RULES = (
         "home",
         "digits",
         r"\b(?:(?:Flat|Studio|Unit|PSC) \d{1,6}[A-Za-z]?|(?:USS|USNS|USNV|USCGC) \w+|\d{1,6}[A-Za-z]?)"
-        r"(?:[ ,]+[^\n,]{2,40})?(?:[,\n]\s*[^\n,]{2,40}){0,3}?[,\n]\s*(?:[^\n,]{2,30} )?"
+        r"(?:[ ,]+[^\s,][^\n,]{1,39})?(?:[,\n]\s*[^\s,][^\n,]{1,39}){0,3}?[,\n]\s*(?:[^\s,][^\n,]{1,29} )?"
         r"(?:[A-Z]{2} \d{5}(?:-\d{4})?|[A-Z]{1,2}\d[A-Z\d]?[A-Z]? \d[A-Z]{2})\b",
     ),
     _rule(

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
+from bot.conversation.candidates import join
 from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.turn import Assistant
 from bot.errors import ContextOverflow
@@ -77,7 +78,7 @@ class AskOrders:
         if refusal:
             return Reply(refusal, is_done=False)
         event = {"text": "".join(_quote(part) for part in TOKEN.split(asked.question))}
-        names = await self._directory.names({call.user_id, *mentioned_users(event)})
+        names = await self._directory.names([call.user_id, *mentioned_users(event)])
         question = Question(
             place=Place(call.team_id, call.channel_id, f"{PRIVATE}{new_id()}"),
             ts=f"{time.time():.6f}",
@@ -116,8 +117,7 @@ class AskOrders:
             await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=error_id)
             again = "" if isinstance(error, ContextOverflow) else _("(error {error_id})").format(error_id=error_id)
             return Reply(f"⚠️ {tell_apology(error, is_kept=draft.wish.stores)} {again}".strip(), is_done=False)
-        if len(drafts) > 1:
-            await candidates.finish(drafts)
+        join(drafts)
         is_stopped = draft.finish_reason == STOPPED
         await self._assistant.finish(draft, state=AnswerState.STOPPED if is_stopped else AnswerState.COMPLETE)
         safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]

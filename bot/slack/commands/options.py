@@ -5,6 +5,7 @@ into curly ones, and what follows the options is a text, in which apostrophes an
 """
 
 import re
+from itertools import islice
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ QUOTES = "\"'“”„‟‘’‚‛«»「」"
 LEADING = re.compile(rf"(-{{1,2}}|[{DASHES}]{{1,2}})(?=[A-Za-z])")
 WORD = re.compile(r"\S+")
 SHOWN_LENGTH = 40
+MOST_WORDS = 40  # are looked at: to read each of ten thousand as an option takes a second
 
 
 class Options:
@@ -31,9 +33,9 @@ class Options:
 
     def read(self, words: str) -> tuple[dict[str, Any], str]:
         """Return the options and the text behind them; raise *UsageError* for one that is unknown or wrong."""
-        found = list(WORD.finditer(words))
+        found = list(islice(WORD.finditer(words), MOST_WORDS))
         values, rest = self._parse([_plain(match[0]) for match in found])
-        start = found[len(found) - rest].start() if rest else len(words)
+        start = found[len(found) - rest].start() if rest else found[-1].end() if found else 0
         return values, unquote(words[start:].strip())
 
     def _parse(self, given: list[str]) -> tuple[dict[str, Any], int]:

@@ -25,7 +25,7 @@ _HEADING = re.compile(r" {0,3}#{1,6}(?:\s|$)")
 _RULE = re.compile(r" {0,3}([-*_])(?:\s*\1){2,}\s*")
 _QUOTE = re.compile(r" {0,3}(?:> ?)+")
 _BLANK_LINES = re.compile(r"(?:[^\S\n]*\n)+")
-_LINE_HEAD = re.compile(r"[\s>]*(?:[-*+#]+|\d+[.)]|[`~]{3,}[^\n]*)?\s*")
+_LINE_HEAD = re.compile(r"[\s>]*+(?:(?:[-*+#]+|\d+[.)]|[`~]{3,}[^\n]*)\s*)?")
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*\s+|[。！？][」』”）]*")
 _SPACE = re.compile(r"\s+")
 # What a cut would break: code spans, links, bold; each may still be open at the end of what is visible.

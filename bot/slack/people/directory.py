@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from bot.storage.tables import Audience
 
 FRESH_S = 600.0
 SOON_S = 60.0
+MOST_ASKED = 40  # people about whom Slack is asked for one text
+MOST_KNOWN = 10_000  # people, and as many channels
+USER = "users.info"
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +28,8 @@ class Directory:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._users: dict[str, tuple[float, Mapping[str, Any]]] = {}
-        self._channels: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        self._users: OrderedDict[str, tuple[float, Mapping[str, Any]]] = OrderedDict()
+        self._channels: OrderedDict[str, tuple[float, Mapping[str, Any]]] = OrderedDict()
 
     async def name(self, user_id: str) -> str:
         """Return the name that people see, or the id when Slack does not tell."""
@@ -42,7 +46,7 @@ class Directory:
         if known and time.monotonic() - known[0] < fresh_s:
             return known[1], True
         try:
-            answer = await self._calls.call_soon("users.info", user=user_id, include_locale=True)
+            answer = await self._calls.call_soon(USER, user=user_id, include_locale=True)
             is_told = bool(answer.get("user"))
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("slack: users.info did not work (%s)", error_code(error))
@@ -50,8 +54,7 @@ class Directory:
         if not is_told:
             is_kept = known is not None and time.monotonic() - known[0] < stale_s
             return (known[1] if known and is_kept else None), False
-        self._users[key] = (time.monotonic(), answer.get("user") or {})
-        return self._users[key][1], True
+        return _remember(self._users, key, answer.get("user") or {}), True
 
     async def locale(self, user_id: str) -> str:
         """Return the locale that somebody has chosen in Slack, such as zh-CN; empty when Slack does not tell."""
@@ -59,8 +62,20 @@ class Directory:
         return str((user or {}).get("locale") or "")
 
     async def names(self, user_ids: Iterable[str]) -> dict[str, str]:
-        """Return the names of several people."""
-        return {user_id: await self.name(user_id) for user_id in user_ids}
+        """Return the names of several people, the first ones first.
+
+        Of many whom nobody has asked about yet, some keep their ids: a text that mentions a thousand would otherwise
+        have everybody wait until Slack tells again who they are, and whether they may be answered.
+        """
+        found, left = {}, MOST_ASKED
+        for user_id in dict.fromkeys(user_ids):
+            at, user = self._users.get(key_of(user_id), (-FRESH_S, {}))
+            if time.monotonic() - at >= FRESH_S and left and self._calls.budget.has_spare(USER):
+                left -= 1
+                found[user_id] = await self.name(user_id)
+            else:
+                found[user_id] = _display_name(user) or user_id
+        return found
 
     async def audience(self, channel_id: str, *, channel_type: str | None, is_shared: bool) -> Audience:
         """Return who can read in a channel."""
@@ -81,8 +96,16 @@ class Directory:
         answer = await self._calls.call_if_possible("conversations.info", channel=channel_id)
         if answer is None:
             return {}
-        self._channels[key] = (time.monotonic(), answer.get("channel") or {})
-        return self._channels[key][1]
+        return _remember(self._channels, key, answer.get("channel") or {})
+
+
+def _remember(known: OrderedDict[str, tuple[float, Mapping[str, Any]]], key: str, said: Any) -> Mapping[str, Any]:
+    """Keep what Slack said, and forget what it said longest ago: anybody can mention whom they like."""
+    known[key] = time.monotonic(), said
+    known.move_to_end(key)
+    if len(known) > MOST_KNOWN:
+        known.popitem(last=False)
+    return known[key][1]
 
 
 def _display_name(user: Mapping[str, Any]) -> str:

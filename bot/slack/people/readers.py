@@ -42,8 +42,10 @@ class Readers:
 
     async def _keep(self, name: str, ask: Callable[[], Awaitable[People]], *, fresh_s: float) -> People:
         key = key_of(name)
-        if key not in self._known or self._now() - self._known[key][0] >= fresh_s:
-            self._known[key] = (self._now(), await ask())
+        moment = self._now()
+        if key not in self._known or moment - self._known[key][0] >= fresh_s:
+            self._known = {name: kept for name, kept in self._known.items() if moment - kept[0] < STEADY_S}
+            self._known[key] = (moment, await ask())
         return self._known[key][1]
 
     async def _list_here(self, channel_id: str) -> People:

@@ -25,13 +25,24 @@ class Rooms:
     """Knows what Slack says about channels and the people in them."""
 
     def __init__(
-        self, calls: Calls, access: Access, workspaces: Workspaces | None = None, speech: Speech | None = None
+        self,
+        calls: Calls,
+        access: Access,
+        workspaces: Workspaces | None = None,
+        speech: Speech | None = None,
+        *,
+        leaves_half: bool = False,
     ) -> None:
         self.calls = calls
         self._access = access
         self._readers = Readers(calls, access)
         self._workspaces = workspaces
         self._speech = speech
+        self._leaves_half = leaves_half
+
+    def for_orders(self) -> "Rooms":
+        """Return the same for what people order: it leaves half of what Slack takes to answers, and gives up then."""
+        return Rooms(self.calls, self._access, self._workspaces, self._speech, leaves_half=True)
 
     async def enter(self, team_id: str, user_id: str) -> bool:
         """Work for somebody from here on, in their language; False when the app is not installed there any more."""
@@ -113,6 +124,10 @@ class Rooms:
 
     async def _ask(self, method: str, **arguments: Any) -> Mapping[str, Any] | None:
         """Return Slack's answer; None for a refusal; raise a passing *DeliveryError* while it is away."""
+        if self._leaves_half and not self.calls.budget.has_spare(method):
+            raise DeliveryError(
+                _("Slack does not answer me at the moment. Please try again in a minute."), is_passing=True
+            )
         try:
             return await self.calls.call(method, **{name: value for name, value in arguments.items() if value})
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:

@@ -22,6 +22,7 @@ from bot.storage.tables import now
 MOST_OF_ONE_PERSON = 20
 MOST_IN_ONE_CHANNEL = 10
 TEXT_LENGTH = 1000
+LONGEST_BESIDE = 500  # what stands around a text: when, and channels with their names
 SHORTEST_REMINDER = timedelta(minutes=15)
 SHORTEST_DIGEST = timedelta(hours=1)
 SHOWN = 2  # of the next dates
@@ -81,11 +82,11 @@ class ScheduleOrders:
 
     async def remind(self, call: Call) -> Reply:
         """Plan a reminder."""
+        _check_length(call.words, TEXT_LENGTH + LONGEST_BESIDE)
         moment = await self._now(call.user_id)
         # In a thread: what dateparser has to read takes seconds the first time, and nobody else waits for that.
         wish = await asyncio.to_thread(read_reminder, call.words, now=moment)
-        if len(wish.text) > TEXT_LENGTH:
-            raise UsageError(_("That is too long: at most {count} characters.").format(count=TEXT_LENGTH))
+        _check_length(wish.text, TEXT_LENGTH)
         channel_id = _find_place(wish.place, call)
         is_in_thread = wish.place == HERE and channel_id == call.channel_id
         schedule = Schedule(
@@ -98,6 +99,7 @@ class ScheduleOrders:
 
     async def digest(self, call: Call) -> Reply:
         """Plan a digest."""
+        _check_length(call.words, LONGEST_BESIDE)
         moment = await self._now(call.user_id)
         wish = await asyncio.to_thread(read_digest, call.words, now=moment)
         source_id = call.channel_id if wish.source == HERE else wish.source
@@ -168,6 +170,12 @@ class ScheduleOrders:
         """Return this moment in the time zone that the person has chosen in Slack."""
         user, _is_fresh = await self._directory.user(user_id, fresh_s=FRESH_S, stale_s=FRESH_S)
         return self._clock().astimezone(read_zone(str((user or {}).get("tz") or "")))
+
+
+def _check_length(text: str, most: int) -> None:
+    """Refuse what is too long, before it is read: some ways to read take long over a thousand blanks."""
+    if len(text) > most:
+        raise UsageError(_("That is too long: at most {count} characters.").format(count=min(most, TEXT_LENGTH)))
 
 
 def read_zone(name: str) -> ZoneInfo:

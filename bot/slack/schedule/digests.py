@@ -112,7 +112,9 @@ class ChannelDigests:
     async def _note(self, said: list[Mapping[str, Any]], busiest: list[tuple[str, int]]) -> Heard:
         spoken = sorted(said, key=lambda one: float(one["ts"]))[-MOST_MESSAGES:]
         users = {str(message["user"]) for message in spoken}
-        names = await self._directory.names(users | {name for message in spoken for name in mentioned_users(message)})
+        names = await self._directory.names(
+            [*users, *(name for message in spoken for name in mentioned_users(message))]
+        )
         lines = [_line(message, names) for message in spoken]
         others = [line for line, message in zip(lines, spoken, strict=True) if not self._calls.is_own(message)]
         return Heard(lines, len(users), busiest, [str(message["ts"]) for message in spoken], others)

@@ -170,10 +170,13 @@ class ScheduleRunner:
         schedule = due.schedule
         if schedule.kind == Kind.DIGEST:
             message = await self._write_digest(self._order(due))
-            if late:
-                await self._post(schedule, {"text": tell_late(late)}, key="")
         else:
             message = {"text": tell_reminder(schedule, late=late)}
+        async with self._database.read() as session:
+            if await session.get(Schedule, schedule.id) is None:
+                return  # somebody took it back while a digest was written, or Slack was away
+        if schedule.kind == Kind.DIGEST and late:
+            await self._post(schedule, {"text": tell_late(late)}, key="")
         await self._post(schedule, message, key=due.key)
 
     def _order(self, due: Due) -> DigestOrder:
@@ -199,7 +202,8 @@ class ScheduleRunner:
         channel = await self._find_channel(schedule)
         quiet = {"unfurl_links": False, "unfurl_media": False}
         try:
-            await self._calls.call("chat.postMessage", channel=channel, **message, **metadata, **thread, **quiet)
+            # Not one that waits for long: another try would begin beside it, and both would say it in the end.
+            await self._calls.call_soon("chat.postMessage", channel=channel, **message, **metadata, **thread, **quiet)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.warning("schedules: number %d could not be said (%s)", schedule.id, error_code(error))
             raise DeliveryError(is_passing=is_passing(error)) from error

@@ -25,4 +25,4 @@ def build_scheduling(
     """Build the orders, and let the clock look for what is due."""
     runner = ScheduleRunner(database, rooms, write_digest=write_digest, late=timedelta(hours=late_hours))
     add_jobs(runner.tick, runner.prune)
-    return build_schedule_commands(database, directory, rooms)
+    return build_schedule_commands(database, directory, rooms.for_orders())

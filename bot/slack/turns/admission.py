@@ -17,6 +17,7 @@ from bot.slack.throttle import Throttle
 from bot.slack.turns.asides import tell_crowded
 from bot.storage.answers import load_answer
 from bot.storage.db import Database
+from bot.storage.inbox import let_again
 from bot.storage.tables import Inbox
 from bot.storage.threads import Place, is_stored
 
@@ -60,6 +61,8 @@ class Admission:
         if not refusal or await self._was_let_in(row):  # it goes on after a crash
             return False
         await self._tell(row, asker, refusal)
+        async with self._database.begin() as session:
+            await let_again(session, row)
         return True
 
     async def find_refusal(self, asker: Asker, *, is_counted: bool = False) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
+from bot.conversation.candidates import join
 from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.turn import Assistant
 from bot.errors import ApprenticeError, ContextOverflow, DeliveryError, EngineBusy, EngineUnavailable
@@ -141,7 +142,7 @@ class Answering:
         event: Mapping[str, Any] = row.payload["event"]
         user_id = str(event.get("user") or event.get("bot_id"))
         own = own_user_id(self._bot_user_id)
-        names = await self._directory.names({user_id, own, *mentioned_users(event)})
+        names = await self._directory.names([user_id, own, *mentioned_users(event)])
         asked = read_question(parse_message(event, bot_user_id=own, names=names))
         return Question(
             place=Place(row.team_id, row.channel_id, row.thread_ts),
@@ -243,7 +244,7 @@ class Answering:
         safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
         if len(drafts) > 1:
             await delivery.say(tell_choice(), build_choice(safe))
-            await self.offers.candidates.finish(drafts)
+            join(drafts)
             return
         stopped = "_" + _("Stopped.") + "_" if draft.finish_reason == STOPPED else ""
         note = build_note("" if stopped else tell_same())

@@ -124,7 +124,7 @@ class Changes:
         if change.message is None:
             await self._forget(change, team_id)
             return None
-        names = await self._directory.names({bot_user_id, *mentioned_users(change.message)})
+        names = await self._directory.names([bot_user_id, *mentioned_users(change.message)])
         text = read_question(parse_message(change.message, bot_user_id=bot_user_id, names=names)).question
         current = await self._directory.audience(
             change.channel_id, channel_type=change.channel_type, is_shared=is_shared

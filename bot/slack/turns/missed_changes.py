@@ -75,7 +75,7 @@ class MissedChanges:
             return True
         if not message.get("edited"):
             return False
-        names = await self._directory.names({bot_user_id, *mentioned_users(message)})
+        names = await self._directory.names([bot_user_id, *mentioned_users(message)])
         text = read_question(parse_message(message, bot_user_id=bot_user_id, names=names)).question
         current = await self._directory.audience(place.channel_id, channel_type=None, is_shared=False)
         async with self._database.begin() as session:

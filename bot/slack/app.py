@@ -148,7 +148,8 @@ def _register_turns(
     app.listener_runner.listener_start_handler = turns.listeners  # a stop waits for them
     edits = Edits(database, turns, answering=answering, calls=calls)
     register_edits(app, edits)
-    register_changes(app, Changes(database, answering=answering, directory=directory, edits=edits, newest=intake.edits))
+    changes = Changes(database, answering=answering, directory=directory, edits=edits, newest=intake.edits, calls=calls)
+    register_changes(app, changes)
     register_stop(app, database=database, answering=answering, calls=calls, access=access)
     register_manners(app, database=database, calls=calls)
     register_actions(

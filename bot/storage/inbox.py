@@ -271,6 +271,12 @@ async def find_known(session: AsyncSession, team_id: str, channel_id: str, *, si
     return set(await session.scalars(here.where(Inbox.ts >= since_ts)))
 
 
+async def is_known(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> bool:
+    """Return whether a message came in lately, whatever became of it."""
+    here = select(Inbox.id).filter_by(team_id=team_id, channel_id=channel_id, ts=ts, kind=MESSAGE)
+    return (await session.scalar(here.limit(1))) is not None
+
+
 async def list_threads(session: AsyncSession, team_id: str, channel_id: str, *, limit: int = 50) -> Sequence[str]:
     """Return the threads of a channel in which something came in, those of the newest first."""
     here = select(Inbox.thread_ts).filter_by(team_id=team_id, channel_id=channel_id, kind=MESSAGE)

@@ -3,15 +3,20 @@
 import asyncio
 import os
 import signal
+import time
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Select, func, select
 
 from bot.app import RunningBot
+from bot.playground import events
+from bot.playground.entities import Edited
+from bot.playground.slack_objects import message_object
 from bot.playground.testing import Playground
 from bot.storage.db import Database
 from bot.storage.tables import Answer, AnswerState, Audience, Inbox, InboxState, Message, Thread
-from tests.scenarios.conftest import EngineProcess, Finished
+from tests.scenarios.conftest import EngineProcess, Finished, StartBot
 
 BOT = "<@U0APPRENTICE>"
 
@@ -253,6 +258,30 @@ async def test_an_edit_that_overtakes_its_message_counts(
     async with rows.read() as session:
         assert list(await session.scalars(select(Message.text))) == ["What is a retro?"]
     assert answer.state == AnswerState.COMPLETE
+
+
+async def test_an_old_edit_that_comes_late_brings_no_words_back(
+    playground: Playground, start_bot: StartBot, rows: Database, finished: Finished
+) -> None:
+    """A process that was started since, or slept, knows no newer one: what the message says now is asked of Slack."""
+    maya, hub = playground.maya, playground.hub
+    async with start_bot():
+        await playground.wait_for_connection()
+        ts = await maya.say(maya.dm, "What is a runbook?")
+        await finished(1)
+        await maya.edit(maya.dm, ts, "What is a retro?")
+        await wait_for(rows, select(Message.text), "What is a retro?")
+    async with start_bot():
+        await playground.wait_for_connection()
+        message = hub.workspace.find(maya.dm, ts)
+        assert message is not None
+        old = Edited("U0MAYA", f"{time.time() - 30:.6f}")
+        message.edited = Edited("U0MAYA", f"{time.time() - 20:.6f}")
+        late = replace(message, text="What is a review?", blocks=[], edited=old)
+        events.message_changed(hub, late, before=message_object(hub, replace(message, text="?", edited=None)))
+        await playground.wait_until(lambda: playground.log("api", "conversations.replies"), what="the look")
+        await asyncio.sleep(0.5)
+        await wait_for(rows, select(Message.text), "What is a retro?")
 
 
 async def test_deleting_a_question_stops_its_answer(

@@ -2,15 +2,19 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
+import aiohttp
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 from slack_bolt.middleware.ignoring_self_events.async_ignoring_self_events import AsyncIgnoringSelfEvents
+from slack_sdk.errors import SlackApiError
 
+from bot.slack.calls import Calls, error_code
 from bot.slack.commands.asking import read_question
 from bot.slack.files.desk import list_files
 from bot.slack.people.directory import Directory
@@ -24,6 +28,9 @@ from bot.storage.files import drop_file, keep_files
 from bot.storage.forgetting import Changed, change_message, forget_answer, forget_message
 
 CHANGED = "changed"  # in Bolt's context: a stored message that says something else now, and its answer
+
+REPLIES = "conversations.replies"
+LATE_S = 5.0  # after an edit, most have come
 
 log = logging.getLogger(__name__)
 
@@ -85,9 +92,17 @@ class Changes:
     """
 
     def __init__(
-        self, database: Database, *, answering: Answering, directory: Directory, edits: Edits, newest: NewestEdits
+        self,
+        database: Database,
+        *,
+        answering: Answering,
+        directory: Directory,
+        edits: Edits,
+        newest: NewestEdits,
+        calls: Calls,
     ) -> None:
         self._database = database
+        self._calls = calls
         self._answering = answering
         self._directory = directory
         self._edits = edits
@@ -124,18 +139,38 @@ class Changes:
         if change.message is None:
             await self._forget(change, team_id)
             return None
-        names = await self._directory.names([bot_user_id, *mentioned_users(change.message)])
-        text = read_question(parse_message(change.message, bot_user_id=bot_user_id, names=names)).question
+        message = await self._read_late(change, team_id, change.message)
+        names = await self._directory.names([bot_user_id, *mentioned_users(message)])
+        text = read_question(parse_message(message, bot_user_id=bot_user_id, names=names)).question
         current = await self._directory.audience(
             change.channel_id, channel_type=change.channel_type, is_shared=is_shared
         )
         async with self._database.begin() as session:
-            await inbox.replace_waiting(session, team_id, change.channel_id, ts=change.ts, message=dict(change.message))
+            await inbox.replace_waiting(session, team_id, change.channel_id, ts=change.ts, message=dict(message))
             changed = await change_message(
                 session, team_id, change.channel_id, ts=change.ts, text=text, current=current
             )
-            await keep_files(session, team_id, change.channel_id, ts=change.ts, left=_file_ids(change.message))
+            await keep_files(session, team_id, change.channel_id, ts=change.ts, left=_file_ids(message))
         return changed
+
+    async def _read_late(self, change: Change, team_id: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what a message says now, where its edit comes late.
+
+        Another process may have followed a newer one meanwhile, or this one before it was started anew.
+        """
+        at = inbox.edit_of(message)
+        if not at or time.time() - float(at) < LATE_S or not self._calls.budget.has_spare(REPLIES):
+            return message
+        async with self._database.read() as session:
+            if not await inbox.is_known(session, team_id, change.channel_id, ts=change.ts):
+                return message
+        try:
+            found = await self._calls.call_now(REPLIES, channel=change.channel_id, ts=change.ts, limit=1)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.info("events: a late edit could not be compared (%s)", error_code(error))
+            return message
+        there = [one for one in found.get("messages") or [] if one.get("ts") == change.ts]
+        return max([message, *there], key=inbox.edit_of)
 
     async def _forget(self, change: Change, team_id: str) -> None:
         draft = self._answering.running_question(change.channel_id, change.ts)

@@ -4,8 +4,10 @@
     python -m benchmarks.rollback --deployments 200
 
 Each deployment has its own ratings; the floor is the true rate, or is frozen from as many ratings of the incumbent as
-the row says, which is how the bot has it. Every rating is a look. The named peer is what most dashboards do: a Beta
-posterior of both, with the adapter taken back as soon as P(worse) exceeds 0.95, looked at after every fifth rating.
+the row says, which is how the bot has it. Every rating is a look. The ratings are those of ten people, and one alone
+takes no adapter back: the others have to find some harm too. The last row has somebody who dislikes whatever is
+served. The named peer is what most dashboards do: a Beta posterior of both, with the adapter taken back as soon as
+P(worse) exceeds 0.95, looked at after every fifth rating.
 """
 
 import argparse
@@ -17,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.goal_line import MET, MISSED
-from bot.learning.rollout.evidence import ALPHA, choose_floor, log_evidence
+from bot.learning.rollout.evidence import ALPHA, ALPHA_WITHOUT, choose_floor, log_evidence
 
 RATE = 0.80
 LOOKS = 400
+PEOPLE = 10
 LONG = 2000
 HISTORIES = (0, 1000, 300, 150)  # ratings of the incumbent that the floor is frozen from; 0: its true rate is known
 PEEK_EVERY = 5
@@ -59,14 +62,14 @@ def simulate(
     return Outcome(ended)
 
 
-def _crossing(floor: float, ratings: int) -> Ints:
+def _crossing(floor: float, ratings: int, alpha: float) -> Ints:
     """Return for each number of ratings the most good ones that still prove harm, -1 where none do."""
     limits, most = np.full(ratings + 1, -1, np.int64), -1
     for count in range(1, ratings + 1):
         # Another rating moves the limit by at most one, so two candidates are enough.
-        while most + 1 <= count and log_evidence(most + 1, count - most - 1, floor=floor) >= math.log(1 / ALPHA):
+        while most + 1 <= count and log_evidence(most + 1, count - most - 1, floor=floor) >= math.log(1 / alpha):
             most += 1
-        while most >= 0 and log_evidence(most, count - most, floor=floor) < math.log(1 / ALPHA):
+        while most >= 0 and log_evidence(most, count - most, floor=floor) < math.log(1 / alpha):
             most -= 1
         limits[count] = most
     return limits
@@ -76,16 +79,46 @@ class EvidenceWatch:
     """The bot's own test; its limits are computed once for each floor."""
 
     def __init__(self) -> None:
-        self._limits: dict[tuple[float, int], Ints] = {}
+        self._found: dict[tuple[float, int, float], Ints] = {}
 
     def __call__(self, votes: Ints, before: int, history: int) -> int:
         """Return after which rating the adapter is taken back, 0 if never."""
+        return _first(votes <= self._limits(votes, before, history, ALPHA)[1:])
+
+    def _limits(self, votes: Ints, before: int, history: int, alpha: float) -> Ints:
         floor = choose_floor(before, history - before) if history else RATE
-        key = (floor, len(votes))
-        if key not in self._limits:
-            self._limits[key] = _crossing(floor, len(votes))
-        hits = np.flatnonzero(votes <= self._limits[key][1:])
-        return int(hits[0]) + 1 if len(hits) else 0
+        key = (floor, len(votes), alpha)
+        if key not in self._found:
+            self._found[key] = _crossing(floor, len(votes), alpha)
+        return self._found[key]
+
+
+class TeamWatch(EvidenceWatch):
+    """The same of a team, as `Watch` has it: without the one who says most of harm, the others have to say some too."""
+
+    def __init__(self, people: int, *, seed: int, hostile: int = 0) -> None:
+        super().__init__()
+        self._people = people
+        self._hostile = hostile
+        self._rng = np.random.default_rng([seed, people])
+
+    def __call__(self, votes: Ints, before: int, history: int) -> int:
+        """Return after which rating the adapter is taken back, 0 if never."""
+        who = self._rng.integers(self._people, size=len(votes))
+        is_up = np.diff(votes, prepend=0) * (who >= self._hostile)
+        is_theirs = np.eye(self._people, dtype=np.int64)[who]
+        counts_of, ups_of = np.cumsum(is_theirs, axis=0), np.cumsum(is_theirs * is_up[:, None], axis=0)
+        rows, first = np.arange(len(votes)), np.argmax(counts_of - 2 * ups_of, axis=1)  # the most downs over ups
+        ups = np.cumsum(is_up)
+        said = ups <= self._limits(votes, before, history, ALPHA)[1:]
+        limits = self._limits(votes, before, history, ALPHA_WITHOUT)
+        return _first(said & (ups - ups_of[rows, first] <= limits[rows + 1 - counts_of[rows, first]]))
+
+
+def _first(hits: NDArray[np.bool_]) -> int:
+    """Return the number of the first hit, counted from one; 0 if there is none."""
+    found = np.flatnonzero(hits)
+    return int(found[0]) + 1 if len(found) else 0
 
 
 def peek(votes: Ints, before: int, history: int) -> int:
@@ -95,8 +128,7 @@ def peek(votes: Ints, before: int, history: int) -> int:
     mean, variance = _moments(votes, counts - votes)
     score = (old[0] - mean) / np.sqrt(variance + old[1])
     worse = 0.5 * (1 + np.vectorize(math.erf)(score / math.sqrt(2)))
-    hits = np.flatnonzero((worse > PEEK_LIMIT) & (counts % PEEK_EVERY == 0))
-    return int(hits[0]) + 1 if len(hits) else 0
+    return _first((worse > PEEK_LIMIT) & (counts % PEEK_EVERY == 0))
 
 
 def _moments(ups: Ints | int, downs: Ints | int) -> tuple[Floats, Floats]:
@@ -106,18 +138,18 @@ def _moments(ups: Ints | int, downs: Ints | int) -> tuple[Floats, Floats]:
 
 def measure(deployments: int, seed: int) -> list[tuple[str, ...]]:
     """Return the table's rows."""
-    watch, rows = EvidenceWatch(), list[tuple[str, ...]]()
+    methods, rows = (TeamWatch(PEOPLE, seed=seed), EvidenceWatch(), peek), list[tuple[str, ...]]()
     cases = [
         *((loss, history, LOOKS) for history in HISTORIES for loss in (0.0, 0.10, 0.15, 0.20, 0.30)),
         *((0.0, history, LONG) for history in HISTORIES),
     ]
     for loss, history, ratings in cases:
         found = []
-        for method in (watch, peek):
+        for method in methods:
             rng = np.random.default_rng([seed, round(loss * 100), history, ratings])
             rate = RATE - loss
             found.append(simulate(rng, rate, history=history, ratings=ratings, deployments=deployments, watch=method))
-        ours, peer = found
+        ours, alone, peer = found
         known = f"{history} ratings" if history else "the true rate"
         rows.append(
             (
@@ -126,14 +158,33 @@ def measure(deployments: int, seed: int) -> list[tuple[str, ...]]:
                 str(ratings),
                 f"{ours.share:.1%}",
                 f"{ours.quantile(0.5)} / {ours.quantile(0.95)}",
+                f"{alone.share:.1%}",
+                f"{alone.quantile(0.5)} / {alone.quantile(0.95)}",
                 f"{peer.share:.1%}",
                 f"{peer.quantile(0.5)} / {peer.quantile(0.95)}",
             )
         )
+    rng = np.random.default_rng(seed)
+    hostile = TeamWatch(PEOPLE, seed=seed, hostile=1)
+    found_one = simulate(rng, RATE, history=300, ratings=LOOKS, deployments=deployments, watch=hostile)
+    times = f"{found_one.quantile(0.5)} / {found_one.quantile(0.95)}"
+    rows.append(
+        ("equal, one is against it", "300 ratings", str(LOOKS), f"{found_one.share:.1%}", times, "", "", "", "")
+    )
     return rows
 
 
-HEAD = ("adapter is", "incumbent known by", "ratings", "rolled back", "median / p95", "peeked", "median / p95")
+OURS = ("rolled back", "median / p95")
+HEAD = (
+    "adapter is",
+    "incumbent known by",
+    "ratings",
+    *OURS,
+    "nobody left out",
+    "median / p95",
+    "peeked",
+    "median / p95",
+)
 
 
 def show(rows: Sequence[tuple[str, ...]]) -> str:

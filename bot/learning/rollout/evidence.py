@@ -26,6 +26,7 @@ LEAST_FLOOR, MOST_FLOOR = 0.05, 0.98
 GRID = 400
 BREACH, BREACH_WINDOW = 3, 20  # so many broken answers of so many need no statistics
 SEVERAL = 4  # from so many people on, one of them alone decides nothing
+ALPHA_WITHOUT = 1 / 3  # luck allowed to what the others say of harm, without the one who says most of it
 Floats = NDArray[np.float64]
 
 

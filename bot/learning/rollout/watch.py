@@ -9,7 +9,7 @@ from bot.errors import EngineBusy, EngineError, EngineUnavailable, LearningError
 from bot.learning import sentences
 from bot.learning.judging.measures import is_looping
 from bot.learning.permission import find_permission
-from bot.learning.rollout.evidence import Evidence, find_breach, leave_one_out
+from bot.learning.rollout.evidence import ALPHA_WITHOUT, Evidence, find_breach, leave_one_out
 from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.shadow import Shadow
 from bot.storage import adapters as store
@@ -77,16 +77,17 @@ class Watch:
             answers = await store.newest_answers(session, adapter.name, since=since, limit=LOOKED_AT)
             people = await store.count_people(session, since=now() - PEOPLE_TIME, channel_id=place)
         floor = float(adapter.watch.get("floor", 0.05))
-        against = Evidence(floor, *leave_one_out(votes, people=people, is_liked=False))
+        downs = sum(count for _, count in votes.values())
+        said = Evidence(floor, sum(count for count, _ in votes.values()), downs)
+        by_others = Evidence(floor, *leave_one_out(votes, people=people, is_liked=False))
         broken = [person if is_broken(answer) else "" for answer, person in reversed(answers)]
         breach = find_breach(broken, people=people)
-        if breach or against.shows_harm():
-            await self._take_back(adapter, [breach] if breach else [against.say()])
+        if breach or (said.shows_harm() and by_others.shows_harm(alpha=ALPHA_WITHOUT)):
+            await self._take_back(adapter, [breach] if breach else [said.say()])
             return
         if adapter.state == AdapterState.CANARY and may_grow:
             evidence = Evidence(floor, *leave_one_out(votes, people=people, is_liked=True))
             reason = evidence.allows_promotion(now() - since)
-            downs = sum(count for _, count in votes.values())
             if not reason and not downs and now() - since >= self._canary_time and len(answers) >= 1:
                 reason = _say_quiet(len(answers), now() - since)
             if reason:

@@ -236,6 +236,9 @@ async def test_what_was_corrected_in_private_is_not_shared_with_an_answer(
     shared = await playground.wait_until(
         lambda: [one for one in playground.messages("general") if "asked me" in str(one)], what="what is shared"
     )
+    await playground.wait_until(
+        lambda: str(maya.ephemerals("general")).count("'Share with everyone'") == 1, what="the private one to go"
+    )
     assert len(await sources(rows, SourceKind.CORRECTION)) == 1
     seen = await window(playground, tom, shared[-1])
     assert "shows it to nobody" in seen

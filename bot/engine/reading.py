@@ -12,6 +12,7 @@ from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailab
 OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 OVERFLOW_WORDS = re.compile(r"maximum context length is (\d+)\D+?(\d+) ")
 UNAVAILABLE = {502, 503, 504}
+USUAL_REST_S, LONGEST_REST_S = 5.0, 60.0  # whoever asked would wait without a word
 SEEING = {"multimodal", "vision", "image"}  # llama-server's, Ollama's and OpenRouter's words
 
 
@@ -127,6 +128,9 @@ def _read_count(value: object) -> int:
 
 def _read_seconds(value: str | None) -> float:
     try:
-        return float(value or "")
+        seconds = float(value or "")
     except ValueError:
-        return 5.0
+        return USUAL_REST_S
+    if seconds > LONGEST_REST_S:
+        return LONGEST_REST_S
+    return seconds if seconds >= 0 else USUAL_REST_S  # neither is what is no number

@@ -203,6 +203,15 @@ async def test_foreign_errors_are_understood(status: int, body: object, kind: ty
         assert (caught.value.prompt_tokens, caught.value.limit) == (9, 5)
 
 
+@pytest.mark.parametrize(("said", "seconds"), [("inf", 60), ("100000", 60), ("nan", 5), ("-1", 5), ("soon", 5)])
+async def test_a_rest_is_waited_for_that_ends(said: str, seconds: float) -> None:
+    """A server that wants to be left alone for ever would leave whoever asked without a word."""
+    async with foreign({"/v1/chat/completions": reply(429, {"message": "busy"}, **{"Retry-After": said})}) as client:
+        with pytest.raises(EngineBusy) as caught:
+            await collect(client.chat(HELLO))
+    assert caught.value.retry_after == seconds
+
+
 async def test_an_error_inside_a_stream_is_raised() -> None:
     """vLLM reports a failure as an event."""
     parts = (piece("He"), event({"error": {"message": "out of memory", "code": 500}}))

@@ -9,10 +9,11 @@ from sqlalchemy import select
 from bot.playground.person import Person
 from bot.playground.testing import Playground
 from bot.slack.turns import turns
+from bot.slack.turns.actions import THANKS_PER_PERSON
 from bot.slack.turns.shares import MOST
 from bot.storage.db import Database
 from bot.storage.spending_tables import Spending
-from bot.storage.tables import Answer, AnswerState, Inbox, InboxState, Message
+from bot.storage.tables import Answer, AnswerState, Feedback, Inbox, InboxState, Message
 from tests.scenarios.conftest import Finished, StartBot
 from tests.scenarios.test_foreign_engine import ForeignServer, serving
 
@@ -238,3 +239,21 @@ async def test_words_of_refusal_are_counted_too(playground: Playground, start_bo
         await playground.wait_for_reply("general", asked)
         said = words_for(playground.maya, "northwind")
     assert 0 < sum("only answer members" in text for text in said) <= LIMIT
+
+
+async def test_votes_without_end_open_no_forms_without_end(
+    playground: Playground, start_bot: StartBot, rows: Database
+) -> None:
+    """Each counts; Slack opens ninety forms a minute, and others want theirs."""
+    async with start_bot():
+        await playground.wait_for_connection()
+        tom = playground.tom
+        ts = await tom.say("general", f"{BOT} hello")
+        reply = await playground.wait_for_reply("general", ts)
+        for number in range(THANKS_PER_PERSON + 11):
+            await tom.click(reply, "feedback", "positive_button" if number % 2 else "negative_button")
+        await asyncio.sleep(1)
+        assert len(playground.log("api", "chat.postEphemeral")) <= THANKS_PER_PERSON
+        async with rows.read() as session:
+            votes = list(await session.scalars(select(Feedback.vote).order_by(Feedback.id)))
+    assert len(votes) == THANKS_PER_PERSON + 11

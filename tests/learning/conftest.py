@@ -12,9 +12,12 @@ import transformers
 from bot.engine.client import EngineClient
 from bot.engine.files.gguf_header import Header, read_header
 from bot.learning.proof.export import export_adapter
+from bot.storage.learning_tables import AdapterState
 from tests.engine.conftest import serving
 from tests.engine.tiny_model import write_tiny_model
 from tests.learning.night import ORIGIN
+from tests.learning.run_process import address
+from tests.learning.run_rig import Loop, add_adapter, configure, opened, teach
 from tests.learning.tiny_adapters import attach_adapter, save_adapter
 from tests.learning.tiny_models import build_model, write_gguf
 
@@ -81,3 +84,13 @@ def change_config(folder: Path, **values: object) -> Path:
     path = folder / "adapter_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
     return folder
+
+
+@pytest.fixture
+async def loop(tmp_path: Path, model: Path, engine: EngineClient) -> AsyncIterator[Loop]:
+    """Return a loop with a few corrections, whose earlier adapter is served."""
+    async with opened(address(tmp_path)) as database:
+        loop = Loop(database, engine, configure(tmp_path, model))
+        await teach(database)
+        await add_adapter(loop, model, 90, AdapterState.ACTIVE)
+        yield loop

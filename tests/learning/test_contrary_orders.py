@@ -1,7 +1,6 @@
 """Orders that contradict each other in the same moment, and a kill between two steps of one: the safe one holds."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,19 +22,8 @@ from bot.storage.learning_tables import Adapter, AdapterState, Assignment, Run
 from bot.storage.leases import wait_in_line
 from bot.storage.runs import queue_run, save_examples
 from bot.storage.tables import now
-from tests.learning.run_process import address
-from tests.learning.run_rig import Loop, add_adapter, configure, opened, teach
+from tests.learning.run_rig import Loop, add_adapter
 from tests.learning.test_runs import until
-
-
-@pytest.fixture
-async def loop(tmp_path: Path, model: Path, engine: EngineClient) -> AsyncIterator[Loop]:
-    """Return a loop with a few corrections, whose earlier adapter is served."""
-    async with opened(address(tmp_path)) as database:
-        loop = Loop(database, engine, configure(tmp_path, model))
-        await teach(database)
-        await add_adapter(loop, model, 90, AdapterState.ACTIVE)
-        yield loop
 
 
 async def judged(loop: Loop, model: Path, decision: Decision, state: AdapterState = AdapterState.BUILT) -> int:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,16 +28,6 @@ from tests.engine.tiny_model import write_tiny_model
 from tests.learning.feedback_rows import Team
 from tests.learning.run_process import address
 from tests.learning.run_rig import Loop, add_adapter, configure, opened, teach
-
-
-@pytest.fixture
-async def loop(tmp_path: Path, model: Path, engine: EngineClient) -> AsyncIterator[Loop]:
-    """Return a loop with a few corrections, whose earlier adapter is served."""
-    async with opened(address(tmp_path)) as database:
-        loop = Loop(database, engine, configure(tmp_path, model))
-        await teach(database)
-        await add_adapter(loop, model, 90, AdapterState.ACTIVE)
-        yield loop
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,7 @@ _RESIDUE = re.compile(
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffd]")
 _WORD = re.compile(r"\w")
 LONG = 60
-MOST_CHARACTERS = (
-    20_000  # no such text is of so few tokens that it could be learned, and some patterns take long over it
-)
+MOST_CHARACTERS = 20_000  # more is too long to be learned, and some patterns take long over it
 FRAME = 8  # bytes that even nothing takes
 REPEATED = 8  # times smaller when it is packed: prose is two or three times, a table five
 

@@ -38,46 +38,35 @@ async def judge_form(contest: Contest, examples: Sequence[Example], prompts: Seq
     """
     own, other = [await contest.replies(prompts, model=model) for model in contest.both]
     base = await contest.replies(prompts, model=contest.base)
-    groups = [str(number) for number in range(len(prompts))]
     cases, taught = read_neutral(), _read_taught(examples)
     said_own, said_other, said_base = [[reply.text for reply in replies] for replies in (own, other, base)]
     known = find_known(cases, said_base)
 
-    def count(metric: str, label: str, check: Callable[[Reply], bool], *, is_good: bool) -> Figure:
+    def share(
+        metric: str, label: str, found: Sequence[list[float]], numbers: Sequence[int], *, is_good: bool
+    ) -> Figure:
         return compare_rows(
             metric,
             label,
             Role.GUARD,
-            candidate=[float(check(reply)) for reply in own],
-            incumbent=[float(check(reply)) for reply in other],
-            groups=groups,
+            candidate=found[0],
+            incumbent=found[1],
+            groups=[str(number) for number in numbers],
             seed=contest.seed,
             is_higher_better=is_good,
             unit="share",
         )
 
+    def count(metric: str, label: str, check: Callable[[Reply], bool], *, is_good: bool) -> Figure:
+        counted = [[float(check(reply)) for reply in replies] for replies in (own, other)]
+        return share(metric, label, counted, range(len(prompts)), is_good=is_good)
+
+    kept = [count_kept(cases, said, said_base, known) for said in (said_own, said_other)]
+    strays = [count_strays(cases, said, said_base, taught) for said in (said_own, said_other)]
+    astray = N_("Says what it was taught where nobody asked for it")
     return [
-        compare_rows(
-            "knew_before",
-            N_("Answers what it knew before"),
-            Role.GUARD,
-            candidate=count_kept(cases, said_own, said_base, known),
-            incumbent=count_kept(cases, said_other, said_base, known),
-            groups=[groups[number] for number in known],
-            seed=contest.seed,
-            unit="share",
-        ),
-        compare_rows(
-            "strays",
-            N_("Says what it was taught where nobody asked for it"),
-            Role.GUARD,
-            candidate=count_strays(cases, said_own, said_base, taught),
-            incumbent=count_strays(cases, said_other, said_base, taught),
-            groups=groups[: len(cases)],
-            seed=contest.seed,
-            is_higher_better=False,
-            unit="share",
-        ),
+        share("knew_before", N_("Answers what it knew before"), kept, known, is_good=True),
+        share("strays", astray, strays, range(len(cases)), is_good=False),
         _compare_lengths(own, other, examples, seed=contest.seed),
         count("ends", N_("Comes to the end of its answer"), lambda reply: reply.is_ended, is_good=True),
         count("loops", N_("Repeats itself"), lambda reply: is_looping(reply.text), is_good=False),

@@ -8,9 +8,7 @@ from typing import Any
 from bot.storage.inbox import edit_of
 
 MOST = 1000
-MOST_BYTES = (
-    20_000_000  # of all of them: one message can have hundreds of thousands, and many more as Python keeps them
-)
+MOST_BYTES = 20_000_000  # of all of them, packed: one message can have hundreds of thousands
 SAID = ("text", "blocks", "files", "edited")
 
 

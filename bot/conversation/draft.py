@@ -68,6 +68,14 @@ class Question:
         return self.audience is not Audience.DIRECT
 
 
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """An answer that somebody wants shorter."""
+
+    answer_id: str
+    text: str
+
+
 @dataclass
 class Draft:
     """An answer that is being written; *reply_ts* are the Slack messages that carry it so far.
@@ -81,6 +89,7 @@ class Draft:
     reply_ts: list[str]
     wish: Preferences = field(default_factory=Preferences)
     is_another: bool = False
+    shortens: TooLong | None = None
     is_resumed: bool = False  # an earlier try may have shown more of it than is known
     is_chosen: bool = False  # whether what answers is what whoever asked chose
     is_ours: bool = False  # whether all who will read it are members, who may read all that is public; guests may not

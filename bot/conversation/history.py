@@ -31,10 +31,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """What the model reads beside the conversation: a summary of its older part, and what it was taught before."""
+    """What the model reads beside the conversation: a summary of its older part, what it was taught before, and what
+    it is to say shorter.
+    """
 
     summary: str = ""
     taught: tuple[tuple[str, str], ...] = ()  # what was said to the assistant, and how it took note of it
+    shortened: tuple[str, str] = ("", "")  # an answer that was too long, and what is asked of it
 
 
 NOTHING = Aside()
@@ -58,6 +61,10 @@ def build_messages(
         _append(messages, {"role": "user", "content": f"{said.user_name}: {said.text}" if is_group else said.text})
         if said.answer:
             _append(messages, {"role": "assistant", "content": said.answer})
+    too_long, wish = aside.shortened
+    if too_long:
+        _append(messages, {"role": "assistant", "content": too_long})
+        _append(messages, {"role": "user", "content": f"{question.user_name}: {wish}" if is_group else wish})
     return messages
 
 

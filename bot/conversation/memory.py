@@ -65,8 +65,10 @@ class Memory:
     def _aside(self, draft: Draft, taught: tuple[tuple[str, str], ...] = ()) -> Aside:
         summary = self._render_summary(draft)
         used = [*(["summarised"] if summary else []), *(["taught", "noted"] if taught else [])]
+        used += ["shorter"] if draft.shortens else []
         draft.prompts = {name: self._prompts.get(name).version for name in used}
-        return Aside(summary, taught)
+        shortened = (draft.shortens.text, self._prompts.get("shorter").render()) if draft.shortens else ("", "")
+        return Aside(summary, taught, shortened)
 
     def _render(self, example: Example) -> tuple[str, str]:
         values = {"question": example.question, "answer": example.answer}

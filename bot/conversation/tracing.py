@@ -71,4 +71,5 @@ def list_sources(draft: Draft) -> list[Source]:
     summary = [Source(SourceKind.SUMMARY, draft.summary.id)] if draft.summary and draft.summarised else []
     messages = [Source(SourceKind.MESSAGE, said.id) for said in (draft.fitted.kept if draft.fitted else ())]
     taught = [Source(SourceKind.CORRECTION, one.correction_id, round(one.score, 3)) for one in draft.examples]
-    return [*summary, *messages, *taught]
+    before = [Source(SourceKind.ANSWER, draft.shortens.answer_id)] if draft.shortens else []
+    return [*summary, *messages, *taught, *before]

@@ -10,7 +10,7 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import date
 
-from bot.conversation.draft import STOPPED, Draft, Question
+from bot.conversation.draft import STOPPED, Draft, Question, TooLong
 from bot.conversation.file_fit import fit_with_files
 from bot.conversation.history import Aside, Fitted, build_messages
 from bot.conversation.memory import Memory
@@ -134,8 +134,12 @@ class Assistant:
                 is_resumed=is_resumed,
             )
 
-    async def begin_again(self, answer_id: str, current: Audience, *, is_edit: bool = False) -> Draft | None:
+    async def begin_again(
+        self, answer_id: str, current: Audience, *, is_edit: bool = False, is_shorter: bool = False
+    ) -> Draft | None:
         """Begin another answer to the same message, in place of *answer_id*; None when that is gone or replaced.
+
+        *is_shorter* lets the model read the one before, and asks it to say the same in fewer words.
 
         It is for those who can read in the channel now, the *current* audience, if that became private or shared.
         After an edit it is the answer to another question, which nobody can prefer to the one before.
@@ -165,7 +169,8 @@ class Assistant:
                 thread_id=message.thread_id,
                 reply_ts=list(answer.reply_ts),
                 wish=await load_preferences(session, message.user_id),
-                is_another=not is_edit and record.answer.state != AnswerState.FAILED,
+                is_another=not (is_edit or is_shorter) and record.answer.state != AnswerState.FAILED,
+                shortens=TooLong(answer_id, record.answer.text) if is_shorter and record.answer.text else None,
                 is_resumed=is_resumed,
             )
 

@@ -8,6 +8,7 @@ Block = dict[str, Any]
 
 FEEDBACK = "feedback"
 REGENERATE = "regenerate"
+SHORTER = "shorter"
 RETRY = "retry"
 STOP = "stop_answer"
 UNDO_VOTE = "undo_vote"
@@ -131,6 +132,11 @@ def build_retry_button(answer_id: str) -> list[Block]:
 def build_undo_button(answer_id: str, vote: str) -> list[Block]:
     """Build the button that takes back *vote*, and no later one."""
     return [{"type": "actions", "elements": [build_button(_("Undo"), UNDO_VOTE, f"{vote}:{answer_id}")]}]
+
+
+def build_shorter_button(answer_id: str) -> list[Block]:
+    """Build the button by which an answer that was too long is said in fewer words."""
+    return [{"type": "actions", "elements": [build_button(_("Say it shorter"), SHORTER, answer_id)]}]
 
 
 def build_correction_view(private_metadata: str, *, is_public: bool = False) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.file_tables import AnswerFile, MessageFile
@@ -58,6 +58,7 @@ class Context:
     files: tuple[ReadFile, ...] = ()
     summary: str = ""
     summarised: int = 0
+    is_shortened: bool = False  # from an answer to the same question
     lost: int = 0
 
 
@@ -82,7 +83,9 @@ async def load_context(session: AsyncSession, answer_id: str) -> Context:
     )
     read = tuple(ReadMessage(*row) for row in messages)
     taught = await _load_corrections(session, answer_id)
-    known = len(read) + len(taught) + bool(summary)
+    of_answers = exists().where(AnswerSource.answer_id == answer_id, AnswerSource.kind == SourceKind.ANSWER)
+    is_shortened = bool(await session.scalar(select(of_answers)))
+    known = len(read) + len(taught) + bool(summary) + is_shortened
     total = select(func.count()).select_from(AnswerSource).where(AnswerSource.answer_id == answer_id)
     return Context(
         messages=read,
@@ -90,6 +93,7 @@ async def load_context(session: AsyncSession, answer_id: str) -> Context:
         files=tuple(ReadFile(*row) for row in files),
         summary=summary.text if summary else "",
         summarised=summary.messages if summary else 0,
+        is_shortened=is_shortened,
         lost=(await session.scalar(total) or 0) - known,
     )
 

@@ -20,6 +20,7 @@ class SourceKind(StrEnum):
     CORRECTION = "correction"
     SUMMARY = "summary"
     FILE = "file"
+    ANSWER = "answer"  # to the same question, which was to be said shorter
 
 
 class CorrectionTerm(Base):

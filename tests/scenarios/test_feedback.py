@@ -17,6 +17,7 @@ from bot.storage.askings import PRIVATE
 from bot.storage.db import Database
 from bot.storage.erasure_tables import Erasure
 from bot.storage.forgetting import forget_message
+from bot.storage.material import load_material
 from bot.storage.tables import Answer, AnswerState, Correction, Feedback, Message, PreferencePair
 from bot.storage.threads import Place
 from tests.builders import answered, said
@@ -158,6 +159,52 @@ async def test_regenerate_replaces_the_answer_in_place(
     await maya.click(thread[1], "feedback", "positive_button")
     (pair,) = await wait_for_rows(rows, PreferencePair, 1)
     assert (pair.chosen_id, pair.rejected_id) == (answers[1].id, answers[0].id)
+
+
+async def find_too_long(playground: Playground, person: Person, reply: dict[str, Any]) -> dict[str, Any]:
+    """Say of an answer that it is too long, and return the note that offers a shorter one."""
+    await person.click(reply, "feedback", "negative_button")
+    await playground.wait_for_view(person.id)
+    await person.submit_view({"reason": "long"})
+    return await playground.wait_until(
+        lambda: next((note for note in person.ephemerals(person.dm) if "shorter answer" in note["text"]), None),
+        what="the offer",
+    )
+
+
+async def test_what_was_too_long_is_said_shorter(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
+    """The reason offers it, the answer is replaced in place by a shorter one, and liking that makes a pair."""
+    maya = playground.maya
+    reply = await ask(playground, maya)
+    await maya.click(await find_too_long(playground, maya, reply), "shorter")
+    long, short = await finished(2)
+
+    assert (short.replaces_id, short.reply_ts) == (long.id, [reply["ts"]])
+    assert 0 < len(short.text) < len(long.text)
+    thread = playground.messages(maya.dm, reply["thread_ts"])
+    assert len(thread) == 2
+    await maya.click(thread[1], "feedback", "positive_button")
+    (pair,) = await wait_for_rows(rows, PreferencePair, 1)
+    assert (pair.chosen_id, pair.rejected_id) == (short.id, long.id)
+    async with rows.read() as session:
+        material = (await load_material(session, [short.id]))[short.id]
+    assert not material.is_alone, "it is learned as an answer to the question alone, which is not what was served"
+
+
+async def test_an_answer_that_was_replaced_is_not_said_shorter(
+    playground: Playground, bot: RunningBot, finished: Finished
+) -> None:
+    """Whoever presses the old offer hears why, and nothing is written a third time."""
+    maya = playground.maya
+    reply = await ask(playground, maya)
+    offer = await find_too_long(playground, maya, reply)
+    await maya.click(reply, "regenerate")
+    await finished(2)
+    await maya.click(offer, "shorter")
+    await playground.wait_until(lambda: "another one already" in str(maya.ephemerals(maya.dm)), what="the reason")
+    assert len(await finished(2)) == 2
 
 
 async def test_stop_ends_the_answer_within_a_second(

@@ -41,6 +41,7 @@ async def build_context(context: Context, place: Place, *, find_link: Link, is_o
         _tell_summary(context),
         await _tell_taught(context.corrections, place, find_link, is_ours=is_ours),
         _tell_files(context.files),
+        _("*My answer before*, which was too long") if context.is_shortened else "",
         _tell_lost(context.lost),
     ]
     return [section(paragraph) for paragraph in paragraphs if paragraph]

@@ -30,6 +30,7 @@ BUTTONS: dict[str, Role] = {
     blocks.UNDO_VOTE: Role.MEMBER,
     blocks.CORRECTION: Role.MEMBER,
     blocks.REGENERATE: Role.MEMBER,
+    blocks.SHORTER: Role.MEMBER,
     blocks.RETRY: Role.MEMBER,
     blocks.STOP: Role.MEMBER,
     blocks.WHY: Role.MEMBER,

@@ -1,4 +1,4 @@
-"""Buttons: thumbs, what an answer should have been, Stop, Regenerate and Retry.
+"""Buttons: thumbs, what an answer should have been, a shorter one, Stop, Regenerate and Retry.
 
 What people think is stored before Slack hears that it is known: what cannot be is not acknowledged, and Slack tells
 whoever pressed. Everything else, such as a form or a word of thanks, comes afterwards.
@@ -7,7 +7,7 @@ whoever pressed. Everything else, such as a form or a word of thanks, comes afte
 import time
 from typing import Any
 
-from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncRespond
 
 from bot.language import _
 from bot.slack import blocks
@@ -20,9 +20,9 @@ from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere
 from bot.slack.turns.turns import Turns
 from bot.storage import inbox
-from bot.storage.answers import AnswerRecord, load_answer
+from bot.storage.answers import AnswerRecord, is_replaced, load_answer
 from bot.storage.askings import is_private
-from bot.storage.db import Database
+from bot.storage.db import Database, Session
 from bot.storage.feedback import current_correction, current_vote, save_correction, save_vote
 from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, Vote
@@ -50,6 +50,7 @@ def register_actions(
     again = AgainButtons(database, turns, answering=answering, access=access)
     app.action(blocks.REGENERATE)(again.handle_again)
     app.action(blocks.RETRY)(again.handle_again)
+    app.action(blocks.SHORTER)(again.handle_shorter)
     app.action(blocks.STOP)(again.handle_stop)
 
 
@@ -128,12 +129,17 @@ class FeedbackButtons:
         await self._place(record, user_id, is_open=is_open)
         thanks = _("Thank you. I keep what I should have said with the answer.") if text else _("Thank you.")
         thanks = thanks if wish.stores else _("Thank you. As you wish, I have stored your 👎 and none of your words.")
+        can_shorten = reason == "long" and not text and bool(record.message.text) and not is_private(record.place)
+        if can_shorten:
+            thanks = _("{thanks} A shorter answer that you like better teaches me most.").format(thanks=thanks)
+        button = blocks.build_shorter_button(answer_id) if can_shorten else []
         await self._calls.call_if_possible(
             "chat.postEphemeral",
             channel=record.place.channel_id,
             thread_ts=record.place.thread_ts,
             user=user_id,
             text=thanks,
+            blocks=[*blocks.build_note(thanks), *button],
         )
 
     async def _place(self, record: AnswerRecord, user_id: str, *, is_open: bool) -> None:
@@ -189,18 +195,47 @@ class AgainButtons:
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id)
             if record is not None and stands_in(record, body):
-                arrival = inbox.Arrival(
-                    event_id=f"again:{answer_id}",
-                    team_id=record.place.team_id,
-                    channel_id=record.place.channel_id,
-                    ts=str(action.get("action_ts") or f"{time.time():.6f}"),
-                    thread_ts=record.place.thread_ts,
-                    kind="again",
-                    payload={"answer_id": answer_id, "user_id": body["user"]["id"]},
-                )
-                await inbox.accept(session, arrival)
+                await self._queue(session, record, body=body, action=action)
         await ack()
         self._turns.wake()
+
+    async def handle_shorter(
+        self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond
+    ) -> None:
+        """Let the answer be said in fewer words, in its place; who pressed below an old note hears why not."""
+        answer_id = str(action.get("value"))
+        channel_id = (body.get("channel") or {}).get("id")
+        text = _("This answer is gone, or there is another one already.")
+        async with self._database.begin() as session:
+            record = await load_answer(session, answer_id)
+            is_here = record is not None and record.place.channel_id == channel_id and not is_private(record.place)
+            is_newest = record is not None and is_here and not await is_replaced(session, answer_id)
+            if record and is_newest and await self._queue(session, record, body=body, action=action, is_shorter=True):
+                text = _("I say it shorter. A 👍 below it says that this is how you like it.")
+        await ack()
+        self._turns.wake()
+        await respond(text=text, blocks=blocks.build_note(text), replace_original=True)
+
+    async def _queue(
+        self,
+        session: Session,
+        record: AnswerRecord,
+        *,
+        body: dict[str, Any],
+        action: dict[str, Any],
+        is_shorter: bool = False,
+    ) -> bool:
+        """Put another answer in its thread's line; False when there is one in it already."""
+        arrival = inbox.Arrival(
+            event_id=f"again:{record.answer.id}",
+            team_id=record.place.team_id,
+            channel_id=record.place.channel_id,
+            ts=str(action.get("action_ts") or f"{time.time():.6f}"),
+            thread_ts=record.place.thread_ts,
+            kind="again",
+            payload={"answer_id": record.answer.id, "user_id": body["user"]["id"], "is_shorter": is_shorter},
+        )
+        return await inbox.accept(session, arrival)
 
     async def handle_stop(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Stop an answer at the wish of the person who asked, or of an admin."""

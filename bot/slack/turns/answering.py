@@ -129,9 +129,9 @@ class Answering:
     async def _begin(self, rows: Sequence[Inbox]) -> Draft | None:
         row = rows[-1]
         if row.kind != "message":
-            is_edit = bool(row.payload.get("is_edit"))
+            wish = {name: bool(row.payload.get(name)) for name in ("is_edit", "is_shorter")}
             current = await self._directory.audience(row.channel_id, channel_type=None, is_shared=False)
-            return await self._assistant.begin_again(str(row.payload["answer_id"]), current, is_edit=is_edit)
+            return await self._assistant.begin_again(str(row.payload["answer_id"]), current, **wish)
         *before, question = [await self._question(part) for part in rows]
         put = next((part.put for part in (question, *reversed(before)) if part.put != Put()), Put())
         return await self._assistant.begin(

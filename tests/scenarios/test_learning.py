@@ -11,7 +11,7 @@ from bot.learning.training import recipe
 from bot.playground.testing import Person, Playground
 from bot.storage.db import Database
 from bot.storage.learning_tables import ENDED, Adapter, Run, RunExample
-from bot.storage.tables import Answer, Correction
+from bot.storage.tables import Answer, Correction, PreferencePair
 from tests.scenarios.conftest import StartBot
 from tests.scenarios.test_feedback import BOT, wait_for_rows
 
@@ -48,13 +48,27 @@ async def teach(playground: Playground, person: Person, question: str, correctio
     await person.submit_view({"reason": "wrong", "correction": correction})
 
 
-async def find_too_long(playground: Playground, person: Person, question: str) -> None:
-    """Ask in the public channel, and press the thumb down because the answer is too long."""
+async def prefer_shorter(playground: Playground, person: Person, question: str) -> None:
+    """Ask in the public channel, say that the answer is too long, ask for a shorter one, and like that."""
     reply = await ask(playground, person, question)
     assert len(reply["text"].split()) > SHORT
+    told = len(person.ephemerals("general"))
     await person.click(reply, "feedback", "negative_button")
     await playground.wait_for_view(person.id)
     await person.submit_view({"reason": "long"})
+
+    def offer() -> dict[str, Any] | None:
+        notes = person.ephemerals("general")[told:]
+        return next((note for note in notes if "shorter" in str(note.get("blocks"))), None)
+
+    await person.click(await playground.wait_until(offer, what="the offer"), "shorter")
+
+    def shorter() -> dict[str, Any] | None:
+        said = playground.messages("general", reply["thread_ts"])[-1]
+        is_done = "regenerate" in str(said.get("blocks")) and said["text"] != reply["text"]
+        return said if is_done else None
+
+    await person.click(await playground.wait_until(shorter, what="a shorter answer"), "feedback", "positive_button")
 
 
 async def ask(playground: Playground, person: Person, question: str) -> dict[str, Any]:
@@ -105,15 +119,16 @@ async def test_taught_by_day_known_in_the_morning(start_bot: StartBot, playgroun
         for number, (question, (correction, _)) in enumerate(FACTS.items()):
             await teach(playground, (maya, tom)[number % 2], question, correction)
         for number, question in enumerate(LONG):
-            await find_too_long(playground, (maya, tom)[number % 2], question)
+            await prefer_shorter(playground, (maya, tom)[number % 2], question)
         await wait_for_rows(rows, Correction, len(FACTS))
+        await wait_for_rows(rows, PreferencePair, len(LONG))
 
         run = await run_ended(rows)
         assert run.state == "done", run.reason
         assert run.trigger == "schedule"
         told = await playground.wait_until(lambda: with_picture(playground, maya), what="the report with its picture")
         assert "10 corrected answers" in str(told["blocks"])
-        assert "4 answers that were disliked" in str(told["blocks"])
+        assert "4 answers preferred to the one before" in str(told["blocks"])
         is_promoted = run.report["decision"] == "promote"
         if not is_promoted:  # the starter forgets easily, and the gate says so: an admin may want it all the same
             assert learned(run.report), run.report["reasons"]
@@ -148,7 +163,7 @@ async def test_taught_by_day_known_in_the_morning(start_bot: StartBot, playgroun
             states = list(await session.scalars(select(Adapter.state)))
             taught = set(await session.scalars(select(RunExample.row_id).where(RunExample.row_table == "corrections")))
             corrections = set(await session.scalars(select(Correction.id)))
-        assert given == [None] * (len(FACTS) + len(LONG)) + ["apprentice-1"] * 5 + [None]
+        assert given == [None] * (len(FACTS) + 2 * len(LONG)) + ["apprentice-1"] * 5 + [None]
         assert states == ["rolled_back"]
         assert taught == corrections, "from an adapter to the rows that it learned from"
 

@@ -127,7 +127,7 @@ async def say_codes(database: Database, rows: int) -> tuple[set[str], set[str]]:
     async with database.begin() as session:
         choices = ((PERSON, "unwilling", False), (CHANNEL, "CON", True), (CHANNEL, "COFF", False))
         for kind, subject_id, is_allowed in (*choices, (CHANNEL, "COWN", True), (OWN_ADAPTER, "COWN", True)):
-            save_choice(session, kind=kind, subject_id=subject_id, is_allowed=is_allowed, by="U1")
+            await save_choice(session, kind=kind, subject_id=subject_id, is_allowed=is_allowed, by="U1")
     return excluded, included
 
 

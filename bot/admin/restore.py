@@ -164,7 +164,7 @@ async def _settle(database: Database, backup: Backup, folder: Path, since: Since
     async with database.begin() as session:
         erased = None if since is None else await erase_again(session, since.erasures)
         for kind, subject_id, who in since.refused if since is not None else ():
-            save_choice(session, kind=kind, subject_id=subject_id, is_allowed=False, by=who)
+            await save_choice(session, kind=kind, subject_id=subject_id, is_allowed=False, by=who)
         if since is not None and since.is_forbidden:
             record(session, FORBID, by=by)
         await end_restore(session)

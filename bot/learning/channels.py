@@ -36,8 +36,8 @@ async def ask_for_own(session: Session, channel_id: str, *, by: str) -> None:
         )
     learned_from = await newest_choice(session, kind=CHANNEL, subject_id=channel_id)
     if learned_from is None or not learned_from.is_allowed:
-        save_choice(session, kind=CHANNEL, subject_id=channel_id, is_allowed=True, by=by)
-    save_choice(session, kind=OWN_ADAPTER, subject_id=channel_id, is_allowed=True, by=by)
+        await save_choice(session, kind=CHANNEL, subject_id=channel_id, is_allowed=True, by=by)
+    await save_choice(session, kind=OWN_ADAPTER, subject_id=channel_id, is_allowed=True, by=by)
 
 
 async def give_up_own(session: Session, channel_id: str, *, by: str) -> None:
@@ -45,7 +45,7 @@ async def give_up_own(session: Session, channel_id: str, *, by: str) -> None:
     await wait_in_line(session, QUEUE)
     if not await wants_own(session, channel_id):
         return
-    save_choice(session, kind=OWN_ADAPTER, subject_id=channel_id, is_allowed=False, by=by)
+    await save_choice(session, kind=OWN_ADAPTER, subject_id=channel_id, is_allowed=False, by=by)
     for state in (AdapterState.ACTIVE, AdapterState.WAITING):
         adapter = await adapter_in(session, state, channel_id=channel_id)
         if adapter is not None:

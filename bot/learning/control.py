@@ -271,7 +271,7 @@ class Learning:
     async def choose(self, kind: str, subject_id: str, *, is_allowed: bool, by: str) -> None:
         """Let a `person`'s or a `channel`'s words be learned from, or not."""
         async with self._database.begin() as session:
-            save_choice(session, kind=kind, subject_id=subject_id, is_allowed=is_allowed, by=by)
+            await save_choice(session, kind=kind, subject_id=subject_id, is_allowed=is_allowed, by=by)
             record(session, "training.choice", by=by, target=f"{kind}:{subject_id}", is_allowed=is_allowed)
             if kind == CHANNEL and not is_allowed:
                 await give_up_own(session, subject_id, by=by)
@@ -285,7 +285,7 @@ class Learning:
     async def let_choose(self, *, is_allowed: bool, by: str) -> None:
         """Let people choose who answers them, or not; what they have chosen counts again when they may."""
         async with self._database.begin() as session:
-            let_choose(session, is_allowed=is_allowed, by=by)
+            await let_choose(session, is_allowed=is_allowed, by=by)
             record(session, "adapter.choice", by=by, is_allowed=is_allowed)
 
     async def choosable(self) -> Sequence[str] | None:

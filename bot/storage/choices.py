@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.learning_tables import TrainingChoice
+from bot.storage.moments import later
 
 PERSON, CHANNEL, OWN_ADAPTER = "person", "channel", "own-adapter"
 
@@ -25,9 +26,10 @@ class OptedOut:
     agreed: frozenset[str] = frozenset()
 
 
-def save_choice(session: AsyncSession, *, kind: str, subject_id: str, is_allowed: bool, by: str) -> None:
+async def save_choice(session: AsyncSession, *, kind: str, subject_id: str, is_allowed: bool, by: str) -> None:
     """Add what was chosen for a `person` or a `channel`; what was chosen before stays as history."""
-    session.add(TrainingChoice(kind=kind, subject_id=subject_id, is_allowed=is_allowed, by=by))
+    at = await later(session)
+    session.add(TrainingChoice(kind=kind, subject_id=subject_id, is_allowed=is_allowed, by=by, at=at))
 
 
 async def newest_choice(session: AsyncSession, *, kind: str, subject_id: str) -> TrainingChoice | None:

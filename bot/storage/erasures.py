@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.storage.erasure_tables import Cause, Erasure
 from bot.storage.file_tables import MessageFile
 from bot.storage.learning_tables import Run, RunExample
-from bot.storage.tables import Answer, Base, Correction, Feedback, Message, PreferencePair, Thread, now
+from bot.storage.moments import later
+from bot.storage.tables import Answer, Base, Correction, Feedback, Message, PreferencePair, Thread
 from bot.storage.threads import Place
 
 T = TypeVar("T")
@@ -79,6 +80,7 @@ async def _record(
 ) -> None:
     table: Any = where if isinstance(where, Table) else where.__table__
     rows = (await session.execute(select(table).where(which).order_by(table.c.id))).mappings().all()
+    at = await later(session)
     values = [
         {
             "row_table": table.name,
@@ -86,7 +88,7 @@ async def _record(
             "sha256": hash_row(row),
             "cause": cause,
             "scope": (scopes or {}).get(row.get("thread_id") or row.get("message_id") or "", ""),
-            "at": now(),
+            "at": at,
         }
         for row in rows
     ]

@@ -81,10 +81,10 @@ async def may_choose(session: AsyncSession) -> bool:
     return choice is not None and choice.is_allowed
 
 
-def let_choose(session: AsyncSession, *, is_allowed: bool, by: str) -> None:
+async def let_choose(session: AsyncSession, *, is_allowed: bool, by: str) -> None:
     """Keep whether people may choose who answers them."""
     kind, subject_id = CHOICE
-    save_choice(session, kind=kind, subject_id=subject_id, is_allowed=is_allowed, by=by)
+    await save_choice(session, kind=kind, subject_id=subject_id, is_allowed=is_allowed, by=by)
 
 
 async def choosable_adapters(session: AsyncSession, *, base_sha256: str = "", most: int = 5) -> Sequence[Adapter]:

@@ -38,8 +38,8 @@ async def find_privacy(session: AsyncSession, user_id: str) -> Privacy:
 
 async def choose_privacy(session: AsyncSession, user_id: str, wish: Privacy) -> None:
     """Keep what somebody wants from now on, also when they are forgotten."""
-    save_choice(session, kind=STORING, subject_id=user_id, is_allowed=wish is not Privacy.UNSTORED, by=user_id)
-    save_choice(session, kind=PERSON, subject_id=user_id, is_allowed=wish is Privacy.NORMAL, by=user_id)
+    await save_choice(session, kind=STORING, subject_id=user_id, is_allowed=wish is not Privacy.UNSTORED, by=user_id)
+    await save_choice(session, kind=PERSON, subject_id=user_id, is_allowed=wish is Privacy.NORMAL, by=user_id)
     record(session, "privacy.choose", by=user_id, target=f"person:{user_id}", privacy=str(wish))
 
 

@@ -74,7 +74,7 @@ async def test_a_channel_and_everybody_learn_apart(database: Database, seed: int
     await team.save(database)
     async with database.begin() as session:
         for channel in ("G1", "C1", "S1", "D1"):
-            save_choice(session, kind=OWN_ADAPTER, subject_id=channel, is_allowed=True, by="U")
+            await save_choice(session, kind=OWN_ADAPTER, subject_id=channel, is_allowed=True, by="U")
 
     for channel in ("G1", "C1"):
         drafts, _ = await gather(database, FREE.for_channel(channel))
@@ -108,10 +108,10 @@ async def test_the_cheap_count_knows_channels(database: Database) -> None:
 
     assert await count(FREE) == (8, 0)
     async with database.begin() as session:
-        save_choice(session, kind=OWN_ADAPTER, subject_id="G1", is_allowed=True, by="U")
+        await save_choice(session, kind=OWN_ADAPTER, subject_id="G1", is_allowed=True, by="U")
     assert await count(FREE) == (4, 0)
     assert await count(FREE.for_channel("G1")) == (4, 0)
     async with database.begin() as session:
-        save_choice(session, kind=OWN_ADAPTER, subject_id="G1", is_allowed=False, by="U")
+        await save_choice(session, kind=OWN_ADAPTER, subject_id="G1", is_allowed=False, by="U")
         assert (await load_opted_out(session)).own == frozenset()
     assert await count(FREE) == (8, 0)

@@ -56,12 +56,12 @@ async def say_everything(database: Database) -> None:
     async with database.begin() as session:
         for person, choices in PEOPLE.items():
             for is_allowed in choices:
-                save_choice(session, kind=PERSON, subject_id=person, is_allowed=is_allowed, by=person)
+                await save_choice(session, kind=PERSON, subject_id=person, is_allowed=is_allowed, by=person)
                 await session.flush()
         for chosen, audience in product(CHANNELS, AUDIENCES):
             channel_id = channel_of(chosen, audience)
             for kind, is_allowed in CHANNELS[chosen]:
-                save_choice(session, kind=kind, subject_id=channel_id, is_allowed=is_allowed, by="UA")
+                await save_choice(session, kind=kind, subject_id=channel_id, is_allowed=is_allowed, by="UA")
                 await session.flush()
 
 

@@ -120,13 +120,13 @@ async def test_nothing_comes_back_that_learned_from_whoever_says_no(loop: Loop, 
     await add_adapter(loop, model, 91, AdapterState.RETIRED)
     await loop.learning.promote("apprentice-91", by="U1")
     async with loop.database.begin() as session:
-        save_choice(session, kind=PERSON, subject_id="U7", is_allowed=False, by="U7")
+        await save_choice(session, kind=PERSON, subject_id="U7", is_allowed=False, by="U7")
 
     assert await loop.learning.rollback(by="U1") == ("apprentice-91", "")
     with pytest.raises(LearningError, match="has said no to that since"):
         await loop.learning.promote("apprentice-90", by="U1")
     async with loop.database.begin() as session:
-        save_choice(session, kind=PERSON, subject_id="U7", is_allowed=True, by="U7")
+        await save_choice(session, kind=PERSON, subject_id="U7", is_allowed=True, by="U7")
     await loop.learning.promote("apprentice-90", by="U1")
 
 

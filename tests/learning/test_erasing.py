@@ -233,7 +233,7 @@ async def test_who_says_no_while_a_run_goes_on_is_not_learned_from(database: Dat
     async with database.begin() as session:
         for kind, subject_id, answers in (("channel", "C2", [False]), ("channel", "C3", [False, True])):
             for is_allowed in answers:
-                save_choice(session, kind=kind, subject_id=subject_id, is_allowed=is_allowed, by="U0")
+                await save_choice(session, kind=kind, subject_id=subject_id, is_allowed=is_allowed, by="U0")
                 await session.flush()
 
     async def check(channel: str) -> bool:
@@ -242,7 +242,7 @@ async def test_who_says_no_while_a_run_goes_on_is_not_learned_from(database: Dat
 
     assert [await check(channel) for channel in runs] == [False, True, False]
     async with database.begin() as session:
-        save_choice(session, kind="person", subject_id="U1", is_allowed=False, by="U1")
+        await save_choice(session, kind="person", subject_id="U1", is_allowed=False, by="U1")
     assert [await check(channel) for channel in runs] == [True, True, True]
     async with database.read() as session:
         with pytest.raises(LearningError, match="said no to that while it ran"):

@@ -199,15 +199,15 @@ async def test_who_said_no_since_is_not_learned_from(database: Database, databas
     """A person's, a channel's and an admin's no outlive an older backup; what was allowed again has to be said anew."""
     await fill(database, tmp_path)
     async with database.begin() as session:
-        save_choice(session, kind="person", subject_id="U1", is_allowed=True, by="U1")
-        save_choice(session, kind="channel", subject_id="C1", is_allowed=True, by="U0")
+        await save_choice(session, kind="person", subject_id="U1", is_allowed=True, by="U1")
+        await save_choice(session, kind="channel", subject_id="C1", is_allowed=True, by="U0")
         record(session, ALLOW, by="U0")
     backup = await back_up(database_url, tmp_path)
     async with database.begin() as session:
         await choose_privacy(session, "U1", Privacy.UNSTORED)
-        save_choice(session, kind="channel", subject_id="C1", is_allowed=False, by="U0")
+        await save_choice(session, kind="channel", subject_id="C1", is_allowed=False, by="U0")
         for is_allowed in (False, True):
-            save_choice(session, kind="person", subject_id="U2", is_allowed=is_allowed, by="U2")
+            await save_choice(session, kind="person", subject_id="U2", is_allowed=is_allowed, by="U2")
             await session.flush()
         record(session, FORBID, by="U0")
     await database.close()

@@ -144,7 +144,7 @@ async def test_who_does_not_want_to_be_learned_from_is_not(database: Database) -
     for kind, subject in ((PERSON, "U7"), (CHANNEL, "C1")):
         for is_allowed in (False, True):
             async with database.begin() as session:
-                save_choice(session, kind=kind, subject_id=subject, is_allowed=is_allowed, by="test")
+                await save_choice(session, kind=kind, subject_id=subject, is_allowed=is_allowed, by="test")
             assert bool(await find(database)) is is_allowed
 
 

@@ -132,7 +132,7 @@ async def test_what_people_may_choose(database: Database) -> None:
         await save_preferences(session, "U0TOM", adapter="a1")
         assert (await load_preferences(session, "U0TOM")).adapter == ""
         assert list(await chosen_adapters(session)) == []
-        let_choose(session, is_allowed=True, by="U0MAYA")
+        await let_choose(session, is_allowed=True, by="U0MAYA")
         await session.flush()
 
         assert (await load_preferences(session, "U0TOM")).adapter == "a1"
@@ -141,7 +141,7 @@ async def test_what_people_may_choose(database: Database) -> None:
         assert [one.name for one in await chosen_adapters(session)] == ["a1"]
         assert [number for number in (1, 2, 3, 4, 5, 9) if await is_choosable(session, f"a{number}")] == [1, 5]
 
-        save_choice(session, kind="person", subject_id="U0PRIYA", is_allowed=False, by="U0PRIYA")
+        await save_choice(session, kind="person", subject_id="U0PRIYA", is_allowed=False, by="U0PRIYA")
         await session.flush()
         assert [one.name for one in await choosable_adapters(session)] == ["a5"]
         assert list(await chosen_adapters(session)) == []

@@ -127,7 +127,7 @@ async def test_the_newest_choice_of_each_counts(database: Database) -> None:
             at = LONG_AGO + timedelta(microseconds=number)
             session.add(TrainingChoice(kind=kind, subject_id=subject, is_allowed=is_allowed, by="U1", at=at))
     async with database.begin() as session:
-        save_choice(session, kind=CHANNEL, subject_id="C2", is_allowed=False, by="U1")
+        await save_choice(session, kind=CHANNEL, subject_id="C2", is_allowed=False, by="U1")
 
     async with database.read() as session:
         assert await load_opted_out(session) == OptedOut(frozenset({"U2"}), frozenset({"C1", "C2"}))

@@ -1,7 +1,9 @@
 """What happens by the clock: APScheduler's triggers on plain functions; nothing else imports APScheduler."""
 
+import asyncio
 import logging
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
@@ -35,6 +37,7 @@ TRAINING = "training"
 REST = timedelta(hours=20)  # between a run that ended and one that begins before its time
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 MOST_TIMES = 2000  # of a schedule are compared with the window
+CLOCK_S, SET_BACK_S = 5.0, 2.0  # how often the clock is looked at, and what it is corrected by without a word
 LATE_S = 6 * 3600  # a training that the machine slept through is made up for until then
 
 log = logging.getLogger(__name__)
@@ -43,8 +46,9 @@ log = logging.getLogger(__name__)
 class Jobs:
     """The jobs of one bot; every time of day is the machine's own."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
         self._database = database
+        self._clock = clock
         self._scheduler = AsyncIOScheduler(
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -119,10 +123,33 @@ class Jobs:
     async def running(self) -> AsyncIterator[None]:
         """Run the jobs for as long as the block runs."""
         self._scheduler.start()
+        following = asyncio.create_task(self._follow_clock())
         try:
             yield
         finally:
+            following.cancel()
             self._scheduler.shutdown(wait=False)
+
+    async def _follow_clock(self) -> None:
+        """Notice when the machine's clock is set back: every job would stand still until it is as late again."""
+        before = self._clock() - time.monotonic()
+        while True:
+            await asyncio.sleep(CLOCK_S)
+            offset = self._clock() - time.monotonic()
+            if offset < before - SET_BACK_S:
+                log.warning("jobs: the machine's clock was set back by %.0f s", before - offset)
+                self._bring_forward()
+            before = offset
+
+    def _bring_forward(self) -> None:
+        """Let each job come as soon as it would if it were added now."""
+        moment = now()
+        for job in self._scheduler.get_jobs():
+            trigger, coming = job.trigger, job.next_run_time
+            is_regular = isinstance(trigger, IntervalTrigger)
+            due = moment + trigger.interval if is_regular else trigger.get_next_fire_time(None, moment)
+            if coming is not None and due is not None and due < coming:
+                job.modify(next_run_time=due)
 
 
 async def forget_old_events(database: Database) -> None:

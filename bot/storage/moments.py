@@ -19,4 +19,5 @@ async def later(session: AsyncSession) -> datetime:
     before = [
         await session.scalar(select(func.max(at))) for at in (TrainingChoice.at, Run.started_at, Adapter.created_at)
     ]
-    return max([now(), *(moment + STEP for moment in before if moment is not None)])
+    moments: list[datetime] = [now(), *(moment + STEP for moment in before if moment is not None)]
+    return max(moments)

@@ -154,3 +154,27 @@ async def test_old_run_folders_keep_no_words(loop: Loop, database: Database, tmp
     assert left(1) == left(3) == {"report.html", "adapter.gguf"}
     assert left(2) == {"report.html"}
     assert [left(number) == everything for number in range(4, KEEP_RUNS + 6)] == [True] * (KEEP_RUNS + 2)
+
+
+async def test_no_job_stands_still_when_the_clock_is_set_back(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was to come in a minute, or tonight, would come when the clock is as late again: in a month."""
+    monkeypatch.setattr("bot.jobs.CLOCK_S", 0.01)
+    ahead = [timedelta(days=30).total_seconds()]
+    jobs = Jobs(database, clock=lambda: time.time() + ahead[0])
+
+    async def tell() -> None:
+        """Tell nothing."""
+
+    jobs.add_news(tell)
+    jobs.add_backups("sqlite+aiosqlite://", Path("nowhere"), "0 2 * * *", 7)
+    async with jobs.running():
+        for job in jobs._scheduler.get_jobs():
+            job.modify(next_run_time=now() + timedelta(days=30))
+        await asyncio.sleep(0.05)
+        ahead[0] = 0.0
+        await asyncio.sleep(0.1)
+        minute, night = timedelta(minutes=1), timedelta(days=1)
+        coming = sorted(job.next_run_time - now() for job in jobs._scheduler.get_jobs())
+    assert [coming[0] < minute, *(each <= night for each in coming)] == [True] * 5, coming

@@ -1,9 +1,14 @@
 """Leases: one holder at a time, and a late one is found out."""
 
 import asyncio
+from datetime import timedelta
+
+import pytest
 
 from bot.storage.db import Database
+from bot.storage.learning_tables import Lease
 from bot.storage.leases import drop_lease, renew_lease, take_lease
+from bot.storage.tables import now
 
 
 async def take(database: Database, owner: str, seconds: float = 60) -> int | None:
@@ -35,3 +40,17 @@ async def test_a_holder_that_was_overtaken_hears_of_it(database: Database) -> No
         assert await renew_lease(session, "learning", fence=new, seconds=60)
         await drop_lease(session, "learning", fence=old)
     assert await take(database, "third") is None
+
+
+@pytest.mark.parametrize("owner", ["", "killed"])
+async def test_none_outlasts_a_clock_that_was_set_back(database: Database, owner: str) -> None:
+    """An hour ago it was an hour later: what was given back or left then is free now, and not in an hour."""
+    async with database.begin() as session:
+        session.add(Lease(name="learning", owner=owner, fence=7, until=now() + timedelta(hours=1)))
+
+    assert await take(database, "next") == 8
+    assert await take(database, "another") is None
+    async with database.begin() as session:
+        await drop_lease(session, "learning", fence=8)
+        found = await session.get_one(Lease, "learning")
+        assert found.until < now() - timedelta(days=365), "it is free whatever the clock will say"

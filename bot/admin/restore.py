@@ -4,9 +4,9 @@ import asyncio
 import json
 import shutil
 import tarfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import file_digest
 from pathlib import Path
@@ -16,27 +16,14 @@ from bot.admin.backup import DATABASE, FORMAT, MANIFEST, Backup, may_hold
 from bot.admin.scratch import RESTORE, scratch_folder
 from bot.errors import StorageError
 from bot.storage import adapters, runs
-from bot.storage.audit import ALLOW, FORBID, forgotten_since, newest, record
-from bot.storage.choices import save_choice
+from bot.storage.audit import record
 from bot.storage.copies import Copy, end_restore, examine_sqlite, is_empty, put_back
 from bot.storage.db import Database, check_known, open_database
-from bot.storage.erasures import load_erasures
-from bot.storage.forgetting import erase_again
 from bot.storage.learning_tables import RunState
-from bot.storage.privacy import refused_since
+from bot.storage.since import Since, read_since, settle_since
 from bot.storage.tables import now
 
 UNDER_WAY = "It was under way when the backup was made that was restored."
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """What went after a backup was made: rows, people, and permission: to learn from whom, and to train at all."""
-
-    erasures: Sequence[Mapping[str, Any]] = ()
-    people: Collection[str] = ()
-    refused: Sequence[Sequence[str]] = ()
-    is_forbidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +47,19 @@ async def restore(url: str, folder: Path, source: Path, *, is_forced: bool, by: 
         raise StorageError("There is a database already: --force puts the backup in its place.")
     with unpacked(source, beside=folder) as (scratch, backup):
         check_known(backup.copy.revision, str(source))
-        since = await _read_since(url, backup) if is_forced else Since()
+        since = await _read_since(url) if is_forced else Since()
         is_file = backup.copy.kind == "sqlite"
         # A file is made true before it is put there: if this process dies, nothing that was deleted is back for good.
         here = f"sqlite+aiosqlite:///{scratch / DATABASE}" if is_file else url
         if not is_file:
             await put_back(url, scratch / DATABASE, backup.copy, note=_write_note(since))
         async with open_database(here, is_restoring=True) as database:  # which migrates it
-            erased = await _settle(database, backup, folder, since, by=by)
+            erased, people = await _settle(database, backup, folder, since, by=by)
         if is_file:
             await put_back(url, scratch / DATABASE, backup.copy)
         await asyncio.to_thread(_put_back_files, scratch, folder, backup)
     rows = sum(int(count) for count, _ in backup.copy.tables.values())
-    return Restored(backup.made_at, rows, len(backup.files) - 1, erased, since.people if since else ())
+    return Restored(backup.made_at, rows, len(backup.files) - 1, erased, people)
 
 
 @contextmanager
@@ -119,23 +106,18 @@ def read_manifest(text: str) -> Backup:
     )
 
 
-async def _read_since(url: str, backup: Backup) -> Since | None:
-    """Return what the database that is to be replaced knows to have gone since; None where it cannot be read.
+async def _read_since(url: str) -> Since | None:
+    """Return what the database that is to be replaced knows to have gone; None where it cannot be read.
 
     One that an earlier restore left, which was killed, knows it by the note of that.
     """
     database = Database(url)
     try:
-        erased, gone, *more = json.loads(await database.read_unfinished() or "[[], []]")
-        refused, is_forbidden = more or ([], False)
+        left = json.loads(await database.read_unfinished() or "{}")
         async with database.read() as session:
-            people = await forgotten_since(session, backup.made_at)
-            erasures = await load_erasures(session, since=backup.made_at)
-            refused = [*refused, *await refused_since(session, backup.made_at)]
-            decided = await newest(session, (ALLOW, FORBID))
-        is_forbidden = is_forbidden or (decided is not None and decided.action == FORBID)
-        left = [{"row_table": table, "row_id": row_id} for table, row_id in erased]
-        return Since([*erasures, *left], {*people, *gone}, refused, is_forbidden)
+            found = asdict(await read_since(session))
+        both = {name: [*rows, *left.get(name, [])] for name, rows in found.items() if name != "is_forbidden"}
+        return Since(**both, is_forbidden=found["is_forbidden"] or left.get("is_forbidden", False))
     except Exception:  # noqa: BLE001 - it may be damaged in any way, which is why it is replaced
         return None
     finally:
@@ -144,10 +126,7 @@ async def _read_since(url: str, backup: Backup) -> Since | None:
 
 def _write_note(since: Since | None) -> str:
     """Return what a restore knows to have gone, for one that comes after it if it is killed."""
-    if since is None:
-        return "null"
-    erased = [[row["row_table"], row["row_id"]] for row in since.erasures]
-    return json.dumps([erased, sorted(since.people), since.refused, since.is_forbidden])
+    return "null" if since is None else json.dumps(asdict(since))
 
 
 def _put_back_files(scratch: Path, folder: Path, backup: Backup) -> None:
@@ -159,14 +138,12 @@ def _put_back_files(scratch: Path, folder: Path, backup: Backup) -> None:
             (scratch / name).replace(folder / name)
 
 
-async def _settle(database: Database, backup: Backup, folder: Path, since: Since | None, *, by: str) -> int | None:
-    """Make the restored rows true here and now."""
+async def _settle(
+    database: Database, backup: Backup, folder: Path, since: Since | None, *, by: str
+) -> tuple[int | None, Collection[str]]:
+    """Make the restored rows true here and now; return how many went again, and who has to be forgotten again."""
     async with database.begin() as session:
-        erased = None if since is None else await erase_again(session, since.erasures)
-        for kind, subject_id, who in since.refused if since is not None else ():
-            await save_choice(session, kind=kind, subject_id=subject_id, is_allowed=False, by=who)
-        if since is not None and since.is_forbidden:
-            record(session, FORBID, by=by)
+        erased, people = (None, ()) if since is None else await settle_since(session, since, by=by)
         await end_restore(session)
         while run := await runs.open_run(session):
             await runs.end_run(session, run.id, RunState.CANCELLED, reason=UNDER_WAY)
@@ -174,4 +151,4 @@ async def _settle(database: Database, backup: Backup, folder: Path, since: Since
         await adapters.move_paths(session, backup.folder, str(folder))
         made_at = backup.made_at.isoformat(timespec="seconds")
         record(session, "backup.restore", by=by, made_at=made_at, erased=erased)
-    return erased
+    return erased, people

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -28,12 +27,6 @@ class Chain:
     seal: str
     broken_at: int | None = None
     has_head: bool = True
-
-
-async def forgotten_since(session: AsyncSession, moment: datetime) -> Collection[str]:
-    """Return the people who were forgotten after a moment."""
-    rows = select(AuditRow.target).where(AuditRow.action == FORGET, AuditRow.at >= moment)
-    return set(await session.scalars(rows))
 
 
 def record(session: AsyncSession, action: str, *, by: str, target: str = "", **details: Any) -> None:

@@ -179,12 +179,6 @@ async def find_returned(session: AsyncSession) -> Mapping[str, Collection[str]]:
     return found
 
 
-async def load_erasures(session: AsyncSession, *, since: datetime) -> list[dict[str, Any]]:
-    """Return what was written down since a moment, as plain values for another database."""
-    rows = await session.execute(select(Erasure.__table__).where(Erasure.at >= since))
-    return [dict(row) for row in rows.mappings()]
-
-
 async def record_rows(session: AsyncSession, table: Table, ids: Collection[str], *, cause: Cause) -> None:
     """Write down some rows of a table that are about to go."""
     await _record(session, table, table.c.id.in_(ids), cause=cause)

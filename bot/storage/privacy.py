@@ -1,7 +1,6 @@
 """How much of somebody's words stays: all of it, nothing to learn from, or nothing at all."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import select
@@ -43,10 +42,9 @@ async def choose_privacy(session: AsyncSession, user_id: str, wish: Privacy) -> 
     record(session, "privacy.choose", by=user_id, target=f"person:{user_id}", privacy=str(wish))
 
 
-async def refused_since(session: AsyncSession, moment: datetime) -> Sequence[tuple[str, str, str]]:
-    """Return what people said no to after a moment, and did not allow again: kind, subject, and who said so."""
-    chosen = select(TrainingChoice).where(TrainingChoice.at >= moment)
-    chosen = chosen.where(TrainingChoice.kind.in_([PERSON, CHANNEL, STORING]))
+async def newest_refusals(session: AsyncSession) -> Sequence[tuple[str, str, str, str]]:
+    """Return what people said no to and did not allow again: the choice's id, kind, subject, and who said so."""
+    chosen = select(TrainingChoice).where(TrainingChoice.kind.in_([PERSON, CHANNEL, STORING]))
     rows = await session.scalars(chosen.order_by(TrainingChoice.at, TrainingChoice.id))
     newest = {(row.kind, row.subject_id): row for row in rows}
-    return [(row.kind, row.subject_id, row.by) for row in newest.values() if not row.is_allowed]
+    return [(row.id, row.kind, row.subject_id, row.by) for row in newest.values() if not row.is_allowed]

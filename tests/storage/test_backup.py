@@ -17,12 +17,16 @@ import pytest
 from sqlalchemy import select, text
 
 from bot.admin.backup import DATABASE, back_up, back_up_by_the_clock, list_backups, rotate
+from bot.admin.people import decide
 from bot.admin.restore import _read_since, _write_note, restore, unpacked
 from bot.errors import StorageError
 from bot.learning.erasing import take_back_erased
 from bot.learning.forgetting import forget_everywhere
 from bot.learning.permission import find_permission
+from bot.learning.rollout.loading import take_back
 from bot.lock import holding
+from bot.storage.adapters import find_adapter
+from bot.storage.admin_tables import Right
 from bot.storage.audit import ALLOW, FORBID, record, verify_chain
 from bot.storage.choices import load_opted_out, save_choice
 from bot.storage.copies import copy_database, examine_sqlite, put_back
@@ -31,6 +35,7 @@ from bot.storage.erasures import find_returned
 from bot.storage.forgetting import forget_message
 from bot.storage.learning_tables import Adapter, AdapterState, RunState
 from bot.storage.privacy import Privacy, choose_privacy, find_privacy
+from bot.storage.rights import all_rights, set_right
 from bot.storage.runs import open_run, queue_run, save_examples
 from bot.storage.tables import Message, now
 from tests.builders import PLACE, answered, said
@@ -126,11 +131,16 @@ async def test_the_drill(database: Database, database_url: str, tmp_path: Path) 
         assert "Where is the key? 钥匙" in await texts(opened)
 
 
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(hours=1)])
 async def test_nothing_is_overwritten_by_mistake_and_what_was_deleted_stays_deleted(
-    database: Database, database_url: str, tmp_path: Path
+    database: Database, database_url: str, tmp_path: Path, ahead: timedelta, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A deleted message and a person who was forgotten do not come back with an older backup, nor what they taught."""
+    """A deleted message and a person who was forgotten do not come back with an older backup, nor what they taught.
+
+    Nor with one that seems younger than what was deleted, since the clock was set back.
+    """
     await fill(database, tmp_path)
+    monkeypatch.setattr("bot.admin.backup.now", lambda: now() + ahead)
     backup = await back_up(database_url, tmp_path)
     async with database.begin() as session:
         await forget_message(session, PLACE.team_id, PLACE.channel_id, ts="1.000")
@@ -219,6 +229,31 @@ async def test_who_said_no_since_is_not_learned_from(database: Database, databas
         out = await load_opted_out(session)
         assert (out.people, out.channels) == ({"U1"}, {"C1"})
         assert await find_permission(session, needs_one=False) is None
+        assert (await verify_chain(session)).broken_at is None
+
+
+async def test_what_admins_took_away_since_stays_away(database: Database, database_url: str, tmp_path: Path) -> None:
+    """Whom somebody blocked, a role and an adapter; what was given since has to be given anew."""
+    await fill(database, tmp_path)
+    async with database.begin() as session:
+        await set_right(session, "U5", Right.ADMIN, by="U0")
+        await set_right(session, "U6", Right.REVIEWER, by="U0")
+        await set_right(session, "U7", Right.MEMBER, by="U0")
+    backup = await back_up(database_url, tmp_path)
+    for person, right in (("U4", Right.BLOCKED), ("U5", Right.REVIEWER), ("U6", None), ("U7", Right.ADMIN)):
+        await decide(database, person, right, by="U0", owners=frozenset())
+    async with database.begin() as session:
+        adapter = await find_adapter(session, "a1")
+        assert adapter is not None
+        await take_back(session, adapter, AdapterState.ROLLED_BACK, by="U0", reasons=["It is rude."])
+    await database.close()
+
+    await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
+
+    async with open_database(database_url) as opened, opened.read() as session:
+        rights = {row.user_id: row.right for row in await all_rights(session)}
+        assert rights == {"U4": Right.BLOCKED, "U5": Right.REVIEWER, "U7": Right.MEMBER}
+        assert await session.scalar(select(Adapter.state)) == AdapterState.ROLLED_BACK
         assert (await verify_chain(session)).broken_at is None
 
 
@@ -314,7 +349,7 @@ async def test_nobody_works_with_what_a_killed_restore_left(
     await forget_everywhere(database, "U\\2'", by="U2", folder=tmp_path / "learning")
     await database.close()
     with unpacked(backup, beside=tmp_path) as (scratch, manifest):
-        note = _write_note(await _read_since(database_url, manifest))
+        note = _write_note(await _read_since(database_url))
         await put_back(database_url, scratch / DATABASE, manifest.copy, note=note)
 
     with pytest.raises(StorageError, match=r"killed before its end.*bot restore FILE --force"):

@@ -14,7 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy import URL, Connection, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session as SyncSession
@@ -39,6 +39,7 @@ from bot.storage import (  # noqa: F401 - whoever opens a database knows all its
 )
 from bot.storage.hold import check_hold
 from bot.storage.sealing import seal_audit
+from bot.storage.tables import IDS, Answer, Correction
 
 BACKUPS = "backups"  # the folder of copies, beside an SQLite file
 BUSY_TIMEOUT_MS = 15_000
@@ -48,6 +49,7 @@ HALF = (
     "DATABASE_URL: a restore was killed before its end, and what was deleted since that backup would be there again: "
     "run `bot restore FILE --force` once more."
 )
+SORTED = (Answer, Correction, admin_tables.Notice, learning_tables.AuditRow, learning_tables.DecisionRow)  # by id
 MIGRATING = 0x617070  # the number of PostgreSQL's lock under which one process at a time migrates
 
 Session = AsyncSession  # the name by which other rooms know it
@@ -145,6 +147,8 @@ class Database:
                 await asyncio.to_thread(_copy_before, file, newest)
             async with self._engine.begin() as connection:
                 await connection.run_sync(_upgrade)
+            async with self.read() as session:  # what comes next sorts after what is there, whatever the clock says
+                IDS.go_on_after([await session.scalar(select(func.max(table.id))) for table in SORTED])
         except (DBAPIError, sqlite3.Error, OSError) as error:
             raise StorageError(f"{self.place()} cannot be opened: {_first_line(error)}.") from error
 

@@ -1,4 +1,4 @@
-"""The tables. Ids are ULIDs, so they sort by time; every stored text carries its audience."""
+"""The tables. Ids are ULIDs, so they sort by age; every stored text carries its audience."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 from sqlalchemy import JSON, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from ulid import ULID
 
+from bot.storage.ids import Ids
 from bot.storage.types import TokenIds, UtcDateTime
 
 CURRENT = text("superseded_at IS NULL")
+IDS = Ids()
 
 
 class Audience(StrEnum):
@@ -48,8 +49,8 @@ class Vote(StrEnum):
 
 
 def new_id() -> str:
-    """Return a fresh ULID (26 characters)."""
-    return str(ULID())
+    """Return a fresh ULID (26 characters), which sorts after all others."""
+    return IDS.give()
 
 
 def now() -> datetime:

@@ -2,14 +2,20 @@
 
 from datetime import timedelta
 
+import pytest
+from ulid import ULID
+
+from bot.storage.answers import find_standing
+from bot.storage.audit import is_decided_since, record
 from bot.storage.choices import load_opted_out, newest_choice, save_choice
 from bot.storage.db import Database
 from bot.storage.erasures import has_erased
 from bot.storage.forgetting import change_message
+from bot.storage.ids import Ids
 from bot.storage.learning_tables import RunState, TrainingChoice
 from bot.storage.runs import has_unwilling, queue_run, save_examples
-from bot.storage.tables import now
-from tests.builders import PLACE, said
+from bot.storage.tables import Answer, new_id, now
+from tests.builders import PLACE, answered, said
 
 AHEAD = timedelta(hours=1)
 
@@ -44,3 +50,36 @@ async def test_a_run_hears_of_a_no_and_of_an_edit_although_it_seems_to_begin_lat
     async with database.read() as session:
         assert await has_unwilling(session, run.id)
         assert await has_erased(session, run.id)
+
+
+async def test_what_is_written_last_sorts_last(database: Database) -> None:
+    """An answer written anew is the newer one, and an old Undo knows what was decided since."""
+    ahead = str(ULID.from_datetime(now() + AHEAD))
+    async with database.begin() as session:
+        message = await said(session)
+        session.add(
+            Answer(id=ahead, message_id=message.id, state="complete", text="old", audience="public", reply_ts=[])
+        )
+        record(session, "users.role", by="U0", target="U1")
+    await database.migrate()  # as at each start
+    button = new_id()
+    async with database.begin() as session:
+        await answered(session, message, "new", replaces_id=ahead)
+        record(session, "users.block", by="U2", target="U1")
+
+    async with database.read() as session:
+        standing = await find_standing(session, message.id)
+        assert standing is not None
+        assert standing.text == "new"
+        assert await is_decided_since(session, button, actions=["users."], targets=["U1"])
+
+
+def test_ids_go_on_from_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the clock is set back while they are given; what is no id is passed over."""
+    ids = Ids()
+    ids.go_on_after([None, "a1", str(ULID.from_datetime(now() + AHEAD))])
+    given = [ids.give() for _ in range(3)]
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+    given += [ids.give() for _ in range(3)]
+    assert given == sorted(set(given))
+    assert given[0] > new_id()

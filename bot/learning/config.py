@@ -42,7 +42,8 @@ class LearningConfig:
         """Return until when a run may train: for what began by itself, the end of the window in which it did."""
         latest = started_at + self.longest
         if trigger in BY_CLOCK:
-            latest = min(latest, self.window.end_after((queued_at or started_at).astimezone()))
+            local = (queued_at or started_at).astimezone().replace(tzinfo=None)  # its zone would be that of now
+            latest = min(latest, self.window.end_after(local).astimezone())
         return latest.timestamp()
 
     def run_folder(self, run_id: int) -> Path:

@@ -1,7 +1,7 @@
 """Adapters: made, judged, served, taken back; every change of state has its reasons beside it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -14,6 +14,7 @@ from bot.storage.tables import Answer, AnswerState, Feedback, Message, Thread, V
 
 SERVED = (AdapterState.ACTIVE, AdapterState.CANARY)
 MOST_DIGITS = 9  # of a run's number, as databases keep one
+CLOCKS_DIFFER = timedelta(minutes=1)  # of two bots on one database
 QUEUE = "rollout"  # of whoever decides about an adapter: bots, terminals, the gate, the watch, what follows deletions
 
 
@@ -107,6 +108,16 @@ async def move_paths(session: AsyncSession, before: str, after: str) -> None:
     )
 
 
+async def catch_up_with_clock(session: AsyncSession) -> None:
+    """Let what was changed before the clock was set back, and so seems to come, have been changed now.
+
+    Else nothing that is said of an adapter would count until the clock is as late again.
+    """
+    moment = now()
+    statement = update(Adapter).where(Adapter.changed_at > moment + CLOCKS_DIFFER)
+    await session.execute(statement.values(changed_at=moment))
+
+
 async def set_watch(session: AsyncSession, adapter_id: int, watch: Mapping[str, Any]) -> None:
     """Keep what an adapter is compared with, and the evidence so far."""
     await session.execute(update(Adapter).where(Adapter.id == adapter_id).values(watch=dict(watch)))
@@ -118,12 +129,12 @@ async def last_reasons(session: AsyncSession, adapter_id: int) -> tuple[str, ...
     return tuple(await session.scalar(statement) or ())
 
 
-async def was_taken_by_others(session: AsyncSession, moment: datetime, *, than: str) -> bool:
-    """Return whether anybody other *than* this one ended after a moment that everybody gets some adapter."""
+async def was_taken_by_others(session: AsyncSession, within: timedelta, *, than: str) -> bool:
+    """Return whether anybody other *than* this one ended a moment ago that everybody gets some adapter."""
     found = select(DecisionRow.id).join(Adapter, DecisionRow.adapter_id == Adapter.id).where(Adapter.channel_id == "")
     found = found.where(DecisionRow.from_state.in_(SERVED), DecisionRow.to_state.not_in(SERVED))
-    found = found.where(DecisionRow.at > moment, DecisionRow.by != than).limit(1)
-    return await session.scalar(found) is not None
+    is_new = DecisionRow.at.between(now() - within, now() + within)  # or to come: the clock was set back since
+    return await session.scalar(found.where(is_new, DecisionRow.by != than).limit(1)) is not None
 
 
 async def decisions_of(session: AsyncSession, adapter_id: int) -> Sequence[DecisionRow]:

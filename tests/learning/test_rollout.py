@@ -287,6 +287,28 @@ async def test_what_people_dislike_is_taken_back(
     assert await rollout.choose("U1", await served(engine)) == ""
 
 
+async def test_the_clock_set_back_blinds_nobody(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """What was promoted in an hour that is still to come is watched now, and what was decided then is not new."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    for number in (1, 2):
+        await add_adapter(rows, tmp_path, model, number)
+        await rollout.promote(f"apprentice-{number}", by="U1", reasons=[])
+    async with rows.begin() as session:
+        await session.execute(update(DecisionRow).values(at=now() + timedelta(hours=1)))
+    assert await rollout.roll_back(by="U2", reasons=["worse"]) == ("apprentice-2", "apprentice-1")
+    async with rows.begin() as session:
+        await session.execute(update(Adapter).values(changed_at=now() + timedelta(hours=1)))
+
+    watch = watching(rows, rollout, heard)
+    await watch.look()
+    await vote(rows, "apprentice-1", ups=0, downs=30)
+    await watch.look()
+    assert [event.adapter for event in heard] == ["apprentice-1"]
+
+
 async def test_a_canary_that_nobody_disliked_becomes_active(
     rows: Database, engine: EngineClient, model: Path, tmp_path: Path
 ) -> None:

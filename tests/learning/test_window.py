@@ -1,10 +1,13 @@
 """The hours of training."""
 
-from datetime import datetime
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from bot.errors import ConfigError
+from bot.learning.config import LearningConfig
 from bot.learning.window import Window
 
 
@@ -34,3 +37,20 @@ def test_bad_windows_name_the_variable(text: str) -> None:
     """What cannot be read says which variable and how to write it."""
     with pytest.raises(ConfigError, match="TRAINING_WINDOW"):
         Window.parse(text)
+
+
+@pytest.mark.parametrize("began", ["2026-03-29T00:10", "2026-10-25T00:10", "2026-10-25T01:10", "2026-07-01T00:10"])
+def test_a_night_in_which_the_clock_changes_ends_when_the_window_does(
+    monkeypatch: pytest.MonkeyPatch, began: str
+) -> None:
+    """Six o'clock is six o'clock where the machine stands, and not by what the clock said when the run began."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        window = Window.parse("01:00-06:00")
+        config = LearningConfig(folder=Path("x"), model_path=None, window=window, longest=timedelta(days=1))
+        ends = config.deadline(datetime.fromisoformat(began).replace(tzinfo=UTC), trigger="schedule")
+        assert time.strftime("%H:%M", time.localtime(ends)) == "06:00"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -21,7 +21,9 @@ from tests.test_cli import free_port
 BOT = "<@U0APPRENTICE>"
 
 
-async def be_away(playground: Playground, rows: Database, start_bot: StartBot) -> str:
+async def be_away(
+    playground: Playground, rows: Database, start_bot: StartBot, *, ago: timedelta = timedelta(minutes=10)
+) -> str:
     """Let the bot answer once, stop it, and make it ten minutes ago; return the thread it took part in."""
     maya = playground.maya
     async with start_bot():
@@ -30,7 +32,7 @@ async def be_away(playground: Playground, rows: Database, start_bot: StartBot) -
         await playground.wait_for_reply("general", known)
         await playground.wait_until(lambda: answers_in(playground, "general", known), what="the answer")
     async with rows.begin() as session:
-        await session.execute(update(HeardUntil).values(at=now() - timedelta(minutes=10)))
+        await session.execute(update(HeardUntil).values(at=now() - ago))
     return known
 
 
@@ -98,6 +100,18 @@ async def test_what_is_too_old_gets_a_word(playground: Playground, rows: Databas
     words = [message for message in answers_in(playground, maya.dm, ts) if "I was away" in message["text"]]
     assert len(words) == 1
     assert len(answers_in(playground, maya.dm, order)) == 1
+
+
+async def test_a_clock_that_was_set_back_hides_no_absence(
+    playground: Playground, rows: Database, start_bot: StartBot
+) -> None:
+    """All was heard until in an hour: nobody knows how long ago that was."""
+    maya = playground.maya
+    await be_away(playground, rows, start_bot, ago=-timedelta(hours=1))
+    ts = await maya.say(maya.dm, "What is a sprint?")
+    await use_up_tries(playground)
+    async with start_bot():
+        await playground.wait_for_reply(maya.dm, ts, timeout=20)
 
 
 async def test_what_an_earlier_life_answered_is_not_answered_again(

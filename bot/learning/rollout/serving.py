@@ -148,7 +148,7 @@ class Rollout:
         async with self._database.begin() as session:
             await wait_in_line(session, store.QUEUE)
             taken = await self._find_served(session, name)
-            if not name and await store.was_taken_by_others(session, now() - MOMENT, than=by):
+            if not name and await store.was_taken_by_others(session, MOMENT, than=by):
                 sentence = _(
                     "Somebody else changed what is served a moment ago: {adapter} answers now, and nothing was taken "
                     "back. If you mean that one, name it: {order}"

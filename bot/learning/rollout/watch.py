@@ -61,6 +61,8 @@ class Watch:
 
         Since an admin said `train off`, nothing gets to more people by itself.
         """
+        async with self._database.begin() as session:
+            await store.catch_up_with_clock(session)
         async with self._database.read() as session:
             is_forbidden = await find_permission(session, needs_one=False) is None
             served = await store.served_adapters(session)

@@ -72,8 +72,8 @@ class CatchUp:
         """Doubt, for a while, whether all that was said to the process before this one was heard."""
         async with self._database.read() as session:
             until = await heard_until(session)
-        if until is not None:
-            self.doubt.begin(until)
+        if until is not None:  # one to come is from before the clock was set back: nobody knows how long ago that was
+            self.doubt.begin(until if until <= now() else now() - FARTHEST)
 
     @asynccontextmanager
     async def running(self, is_hearing: Callable[[], bool] | None) -> AsyncIterator[None]:

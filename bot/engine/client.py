@@ -20,6 +20,7 @@ from bot.errors import EngineError, EngineUnavailable
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 300.0
 QUICK_SECONDS = 30.0
+MOST_BYTES = 64_000_000  # of an answer that comes in one piece
 DEFAULTS = AnswerOptions()
 ChatMessages = Sequence[Mapping[str, object]]
 Json = dict[str, object]
@@ -216,9 +217,14 @@ def _build_body(options: AnswerOptions) -> Json:
 
 
 async def _read_json(response: aiohttp.ClientResponse) -> Json:
-    """Return the body as an object, empty if it is anything else."""
+    """Return the body as an object, empty if it is anything else; *ValueError* where it has no end."""
+    read = bytearray()
+    async for part in response.content.iter_any():
+        read += part
+        if len(read) > MOST_BYTES:
+            raise ValueError("an answer without end")
     try:
-        body = json.loads(await response.read())
+        body = json.loads(read)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}

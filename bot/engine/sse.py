@@ -8,6 +8,7 @@ from contextlib import suppress
 
 DONE = "[DONE]"
 QUEUE = ": queue "
+MOST_BYTES = 16_000_000  # of one event: a long conversation's token ids are two
 
 
 class EventParser:
@@ -18,17 +19,23 @@ class EventParser:
 
     def __init__(self) -> None:
         self.is_done = False
-        self._line = b""
+        self._line = bytearray()
         self._data: list[str] = []
+        self._bytes = 0  # of the event so far
 
     def feed(self, data: bytes) -> list[dict[str, object]]:
-        """Return the events that *data* completes, raising *ValueError* if one is not a JSON object."""
-        *lines, self._line = (self._line + data).split(b"\n")
+        """Return the events that *data* completes, raising *ValueError* if one is no JSON object, or has no end."""
+        self._line += data
+        self._bytes += len(data)
         events = []
-        for line in lines:
-            event = self._take(line.rstrip(b"\r").decode("utf-8", "replace"))
-            if event is not None:
-                events.append(event)
+        if b"\n" in data:
+            *lines, self._line = self._line.split(b"\n")
+            for line in lines:
+                event = self._take(line.rstrip(b"\r").decode("utf-8", "replace"))
+                if event is not None:
+                    events.append(event)
+        if self._bytes > MOST_BYTES:
+            raise ValueError("an event of the stream has no end")
         return events
 
     def _take(self, line: str) -> dict[str, object] | None:
@@ -39,7 +46,7 @@ class EventParser:
             if name in {"data", "error"}:
                 self._data.append(value.removeprefix(" "))
             return None
-        text, self._data = "\n".join(self._data), []
+        text, self._data, self._bytes = "\n".join(self._data), [], len(self._line)
         if not text or self.is_done:
             return None
         if text.strip() == DONE:

@@ -241,3 +241,27 @@ async def test_foreign_models_are_listed() -> None:
         first, second = await client.models()
 
     assert (first.id, first.n_ctx, second.id, second.n_ctx) == ("a", 4096, "b", None)
+
+
+@pytest.mark.parametrize("start", [b"data: ", b"data: x\ndata: ", b"{"])
+async def test_what_has_no_end_is_read_to_none(start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line, an event of many lines or an answer in one piece that goes on for ever would fill the memory."""
+    monkeypatch.setattr("bot.engine.sse.MOST_BYTES", 1_000_000)
+    monkeypatch.setattr("bot.engine.client.MOST_BYTES", 1_000_000)
+    sent = 0
+
+    async def pour(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while sent < 100_000_000:
+            await response.write(start + b"x" * 65_536 + (b"\n" if b"\n" in start else b""))
+            sent += 65_536
+        return response
+
+    app = web.Application()
+    app.router.add_route("*", "/v1/{call:.*}", pour)
+    async with TestServer(app) as server, EngineClient(str(server.make_url("/"))) as client:
+        with pytest.raises(EngineError, match="nonsense"):
+            await (client.models() if start == b"{" else collect(client.chat(HELLO)))
+    assert sent < 50_000_000

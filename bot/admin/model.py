@@ -111,9 +111,14 @@ class ModelSwitch:
                 await self._serve(old)
                 sentence = _("{name} cannot be served ({reason}); {old} answers as before.")
                 raise AdminError(sentence.format(name=path.name, reason=error, old=old.name)) from error
+            try:
+                _write(self._choice, path=path, before=old, configured=self._configured)
+            except OSError as error:  # the next start would serve the old one, and nobody would know why
+                await self._serve(old)
+                sentence = _("That {name} is served cannot be kept ({reason}), so {old} answers as before.")
+                raise AdminError(sentence.format(name=path.name, reason=error.strerror, old=old.name)) from error
             self._current = path
             self._tell(path)
-            _write(self._choice, path=path, before=old, configured=self._configured)
         async with self._database.begin() as session:
             record(session, "model.switch", by=by, target=path.name, before=old.name)
         return old.name

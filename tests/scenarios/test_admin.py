@@ -302,6 +302,12 @@ async def test_another_model_is_served_and_the_one_before(
         await maya.command(COMMAND, "model switch broken.gguf --yes")
         await playground.wait_until(lambda: "cannot be served" in str(maya.ephemerals(maya.dm)), timeout=60)
         await ask(playground, tom, "Still there?")
+        in_the_way = tmp_path / "data" / "model.new"
+        in_the_way.mkdir()  # as a full disk: the choice cannot be written down
+        await maya.command(COMMAND, "model back")
+        await playground.wait_until(lambda: "cannot be kept" in str(maya.ephemerals(maya.dm)), timeout=60)
+        assert "▶ `other.gguf`" in (await order(playground, maya, "model"))["text"]
+        in_the_way.rmdir()
         await maya.command(COMMAND, "model back")
         await playground.wait_until(lambda: "in place of `other.gguf`" in str(maya.ephemerals(maya.dm)), timeout=60)
     async with rows.begin() as session:

@@ -127,6 +127,7 @@ NOT_FORESEEN = N_("Something nobody foresaw ({error}) ended it again and again."
 MIXED_IN = N_("{adapter} is mixed into it, and was taken back.")
 BACK_AGAIN = N_("It is back, because {adapter} was taken back.")
 TOOK_ITS_PLACE = N_("{adapter} took its place.")
+MODEL_IS_BACK = N_("The model that it was trained on is served again.")
 FOR_OTHER_MODEL = N_(
     "{adapter} was trained on another model ({hash}) than the one that is served now ({served_hash}): the next run "
     "trains one for this model."

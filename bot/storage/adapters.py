@@ -13,6 +13,7 @@ from bot.storage.memory_tables import HELPED
 from bot.storage.tables import Answer, AnswerState, Feedback, Message, Thread, Vote, now
 
 SERVED = (AdapterState.ACTIVE, AdapterState.CANARY)
+BY_ENGINE = "engine"  # who puts away what the engine cannot serve
 MOST_DIGITS = 9  # of a run's number, as databases keep one
 CLOCKS_DIFFER = timedelta(minutes=1)  # of two bots on one database
 QUEUE = "rollout"  # of whoever decides about an adapter: bots, terminals, the gate, the watch, what follows deletions
@@ -140,6 +141,16 @@ async def was_taken_by_others(session: AsyncSession, within: timedelta, *, than:
 async def decisions_of(session: AsyncSession, adapter_id: int) -> Sequence[DecisionRow]:
     """Return every decision about an adapter, oldest first."""
     return list(await session.scalars(select(DecisionRow).filter_by(adapter_id=adapter_id).order_by(DecisionRow.id)))
+
+
+async def put_away_by_engine(session: AsyncSession) -> Sequence[tuple[Adapter, AdapterState]]:
+    """Return what was served until another model was, the newest first, and what each was."""
+    found: list[tuple[Adapter, AdapterState]] = []
+    for adapter in await session.scalars(select(Adapter).filter_by(state=AdapterState.RETIRED).order_by(Adapter.id)):
+        decisions = await decisions_of(session, adapter.id)
+        if decisions and decisions[-1].by == BY_ENGINE and decisions[-1].from_state in SERVED:
+            found.insert(0, (adapter, AdapterState(decisions[-1].from_state)))
+    return found
 
 
 def save_evaluations(session: AsyncSession, adapter_id: int, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sqlalchemy import update
 
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
-from bot.engine.types import AnswerOptions
+from bot.engine.types import AnswerOptions, ModelInfo
 from bot.errors import EngineError, LearningError
 from bot.learning.rollout.serving import Rollout, is_drawn
 from bot.learning.rollout.shadow import Seen, Shadow
@@ -285,6 +286,37 @@ async def test_what_people_dislike_is_taken_back(
     assert "compared with" in heard[0].reasons[0]
     assert await state_of(rows, "apprentice-1") == "rolled_back"
     assert await rollout.choose("U1", await served(engine)) == ""
+
+
+async def test_what_another_model_put_away_comes_back_with_its_own(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An admin tries another model for a while: then people get again what they got, unless somebody said no to it."""
+    rollout = Rollout(rows, engine)
+    for number in (1, 2):
+        await add_adapter(rows, tmp_path, model, number)
+        await rollout.promote(f"apprentice-{number}", by="U1", reasons=[])
+    await add_adapter(rows, tmp_path, model, 3, **WAITING)
+    watch, real = watching(rows, rollout, []), engine.models
+    watch._veto_time = timedelta(microseconds=1)
+
+    async def others() -> list[ModelInfo]:
+        base, *adapters = await real()
+        return [replace(base, meta={**base.meta, "sha256": "f" * 64}), *adapters]
+
+    monkeypatch.setattr(engine, "models", others)
+    await engine.unload_adapter("apprentice-2")
+    rollout.loaded.engine_restarted()
+    await rollout.loaded.follow()
+    await watch.look()
+    assert [await state_of(rows, f"apprentice-{number}") for number in (1, 2, 3)] == ["retired", "retired", "waiting"]
+    monkeypatch.setattr(engine, "models", real)
+    async with rows.begin() as session:
+        await session.execute(update(Adapter).where(Adapter.name == "apprentice-3").values(state=AdapterState.REJECTED))
+    await watch.look()
+    await rollout.loaded.follow()
+    assert [await state_of(rows, f"apprentice-{number}") for number in (1, 2)] == ["retired", "active"]
+    assert await rollout.choose("U9", await served(engine)) == "apprentice-2"
 
 
 async def test_the_clock_set_back_blinds_nobody(

@@ -112,7 +112,9 @@ class LoadedAdapters:
                 await wait_in_line(session, store.QUEUE)
                 fresh = await store.find_adapter(session, adapter.name)
                 if fresh is not None and fresh.state == adapter.state:
-                    await take_back(session, fresh, state, by="engine", reasons=[str(error)], base=base.sha256 or "")
+                    await take_back(
+                        session, fresh, state, by=store.BY_ENGINE, reasons=[str(error)], base=base.sha256 or ""
+                    )
 
     async def load(self, adapter: Adapter, base: ModelInfo) -> None:
         """Let the engine try and serve an adapter; *LearningError* or *EngineError* says why it does not."""

@@ -40,6 +40,7 @@ class Rollout:
 
     def __init__(self, database: Database, client: EngineClient) -> None:
         self._database = database
+        self._client = client
         self.loaded = LoadedAdapters(database, client)
 
     async def choose_for(
@@ -160,6 +161,26 @@ class Rollout:
         await self._follow_if_possible()
         return taken.name, active.name if active is not None else ""
 
+    async def fits(self, adapter: Adapter) -> bool:
+        """Return whether the model that is served now is the one that an adapter was trained on."""
+        return (await self._client.models())[0].sha256 in {None, "", adapter.base_sha256}
+
+    async def bring_back(self) -> None:
+        """Serve again what was put away because another model was served, once its own is again."""
+        async with self._database.read() as session:
+            away = await store.put_away_by_engine(session)
+        base = (await self._client.models())[0].sha256 if away else ""
+        fitting = [adapter.name for adapter, _ in away if adapter.base_sha256 == base]
+        if not fitting:
+            return
+        async with self._database.begin() as session:
+            await wait_in_line(session, store.QUEUE)
+            for adapter, before in await store.put_away_by_engine(session):
+                other = await store.adapter_in(session, before, channel_id=adapter.channel_id)
+                if adapter.name in fitting and other is None and await _may_serve(session, adapter):
+                    reasons = [sentences.MODEL_IS_BACK]
+                    await store.move_adapter(session, adapter, before, by=store.BY_ENGINE, reasons=reasons)
+
     async def _follow_if_possible(self) -> None:
         """Let the engine follow; one that is away does so when it is back."""
         try:
@@ -259,6 +280,14 @@ async def check_may_serve(session: Session, adapter: Adapter) -> None:
         )
         raise LearningError(sentence.format(adapter=adapter.name, part=part))
     await check_wants_own(session, adapter.channel_id)
+
+
+async def _may_serve(session: Session, adapter: Adapter) -> bool:
+    try:
+        await check_may_serve(session, adapter)
+    except LearningError:
+        return False
+    return True
 
 
 def check_undecided(fresh: Adapter, *, seen: AdapterState) -> None:

@@ -71,6 +71,8 @@ class Watch:
             await self._judge(adapter, may_grow=not is_forbidden)
         for adapter in () if is_forbidden else waiting:
             await self._wait_with(adapter)
+        if not is_forbidden:
+            await self._rollout.bring_back()
 
     async def _judge(self, adapter: Adapter, *, may_grow: bool) -> None:
         since, place = adapter.changed_at, adapter.channel_id
@@ -125,6 +127,8 @@ class Watch:
     async def _wait_with(self, adapter: Adapter) -> None:
         """Let what waits answer in shadow, and be served when nothing speaks against it; it may wait for a person."""
         if not self._veto_time and self._shadow is None:
+            return
+        if not await self._rollout.fits(adapter):  # an admin tries another model
             return
         reasons = [sentences.NOBODY_OBJECTED.format(time=self._veto_time)] if self._veto_time else []
         if self._shadow is not None:

@@ -8,6 +8,7 @@ import pytest
 
 from bot.learning.rollout.evidence import (
     Evidence,
+    cap_first,
     choose_floor,
     find_breach,
     leave_one_out,
@@ -119,3 +120,22 @@ def test_one_of_several_decides_nothing() -> None:
     assert leave_one_out(votes, people=4, is_liked=True) == (1, 12)
     assert leave_one_out(votes, people=3, is_liked=False) == (31, 12)
     assert leave_one_out({}, people=9, is_liked=True) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("votes", "people", "counted"),
+    [
+        ({}, 9, (0, 0)),
+        ({"U1": (500, 0)}, 9, (0, 0)),
+        ({"U1": (500, 0)}, 3, (500, 0)),
+        ({"U1": (500, 0), "U2": (3, 2), "U3": (1, 1)}, 9, (9, 3)),
+        ({"U1": (0, 50), "U2": (5, 5), "U3": (1, 1)}, 9, (6, 16)),
+        ({"U1": (30, 10), "U2": (3, 1), "U3": (2, 2)}, 9, (8, 4)),
+        ({"U1": (2, 2), "U2": (3, 1)}, 9, (5, 3)),
+    ],
+)
+def test_of_what_was_served_nobody_says_more_than_the_next(
+    votes: dict[str, tuple[int, int]], people: int, counted: tuple[int, int]
+) -> None:
+    """One person's hundreds of thumbs would decide what a successor is compared with; what they are for stays."""
+    assert cap_first(votes, people=people) == counted

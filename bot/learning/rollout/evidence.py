@@ -145,6 +145,18 @@ def leave_one_out(votes: Mapping[str, tuple[int, int]], *, people: int, is_liked
     return sum(ups for ups, _ in kept), sum(downs for _, downs in kept)
 
 
+def cap_first(votes: Mapping[str, tuple[int, int]], *, people: int) -> tuple[int, int]:
+    """Return all thumbs up and down, where the one person who says most counts for no more than the next.
+
+    Everybody counts in full where fewer than several *people* use the assistant.
+    """
+    first, *others = sorted(votes.values(), key=sum, reverse=True) or [(0, 0)]
+    most = max((sum(said) for said in others), default=0) if people >= SEVERAL else sum(first)
+    share = min(1.0, most / sum(first)) if sum(first) else 0.0
+    ups, downs = (round(count * share) for count in first)
+    return ups + sum(ups for ups, _ in others), downs + sum(downs for _, downs in others)
+
+
 def find_breach(broken: Sequence[str], *, people: int) -> str:
     """Return why an adapter is to be taken back at once, in words; empty when there is no reason.
 

@@ -17,7 +17,7 @@ from bot.errors import EngineBusy, EngineUnavailable, LearningError
 from bot.language import _
 from bot.learning import sentences
 from bot.learning.channels import check_wants_own
-from bot.learning.rollout.evidence import choose_floor
+from bot.learning.rollout.evidence import cap_first, choose_floor
 from bot.learning.rollout.loading import LoadedAdapters, find_spoilt_part, take_back
 from bot.storage import adapters as store
 from bot.storage.audit import record
@@ -307,7 +307,10 @@ async def _retire(session: Session, state: AdapterState, *, by: str, successor: 
 async def _begin_watch(session: Session, incumbent: Adapter | None, *, channel_id: str = "") -> dict[str, object]:
     """Return what a new adapter is compared with from now on: the votes on what it replaces, there, frozen."""
     name = incumbent.name if incumbent is not None else None
-    ups, downs = await store.count_votes(session, name, since=now() - HISTORY, channel_id=channel_id)
+    since = now() - HISTORY
+    votes = await store.votes_by_person(session, name, since=since, channel_id=channel_id)
+    people = await store.count_people(session, since=since, channel_id=channel_id)
+    ups, downs = cap_first(votes, people=people)
     is_same_kind = incumbent is not None and incumbent.channel_id == channel_id
     replaced = name if is_same_kind else ""  # a rollback brings no adapter back that was everybody's
     return {"floor": choose_floor(ups, downs), "ups": ups, "downs": downs, "replaced": replaced}

@@ -13,6 +13,7 @@ from bot.storage.memory_tables import HELPED
 from bot.storage.tables import Answer, AnswerState, Feedback, Message, Thread, Vote, now
 
 SERVED = (AdapterState.ACTIVE, AdapterState.CANARY)
+TOLD = "told"  # the decision of which people have heard, beside what an adapter is watched by
 BY_ENGINE = "engine"  # who puts away what the engine cannot serve
 MOST_DIGITS = 9  # of a run's number, as databases keep one
 CLOCKS_DIFFER = timedelta(minutes=1)  # of two bots on one database
@@ -122,6 +123,12 @@ async def catch_up_with_clock(session: AsyncSession) -> None:
 async def set_watch(session: AsyncSession, adapter_id: int, watch: Mapping[str, Any]) -> None:
     """Keep what an adapter is compared with, and the evidence so far."""
     await session.execute(update(Adapter).where(Adapter.id == adapter_id).values(watch=dict(watch)))
+
+
+async def note_told(session: AsyncSession, adapter_id: int, decision_id: str) -> None:
+    """Keep that people have heard of a decision about an adapter."""
+    adapter = await session.get_one(Adapter, adapter_id, with_for_update=True)
+    adapter.watch = {**adapter.watch, TOLD: decision_id}
 
 
 async def last_reasons(session: AsyncSession, adapter_id: int) -> tuple[str, ...]:

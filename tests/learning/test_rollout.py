@@ -12,7 +12,7 @@ from sqlalchemy import update
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
 from bot.engine.types import AnswerOptions, ModelInfo
-from bot.errors import EngineError, LearningError
+from bot.errors import DeliveryError, EngineError, LearningError
 from bot.learning.rollout.serving import Rollout, is_drawn
 from bot.learning.rollout.shadow import Seen, Shadow
 from bot.learning.rollout.watch import Event, Watch, is_broken
@@ -286,6 +286,33 @@ async def test_what_people_dislike_is_taken_back(
     assert "compared with" in heard[0].reasons[0]
     assert await state_of(rows, "apprentice-1") == "rolled_back"
     assert await rollout.choose("U1", await served(engine)) == ""
+
+
+async def test_what_the_watch_did_is_said_although_it_died_or_slack_was_away(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """Once: at the next look, by whichever process; what an admin does is their own to say."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    for number in (1, 2):
+        await add_adapter(rows, tmp_path, model, number)
+        await rollout.promote(f"apprentice-{number}", by="U1", reasons=[])
+    away, back = (watching(rows, rollout, heard) for _ in range(2))
+    await rollout.roll_back(by="watch", reasons=["It was disliked."], name="apprentice-2")  # and here it is killed
+
+    async def fail(_event: Event) -> None:
+        raise DeliveryError("Slack is away.", is_passing=True)
+
+    away._tell = fail
+    await away.look()
+    for _ in range(2):
+        await back.look()
+    assert [(event.adapter, event.is_rollback, event.serves_now) for event in heard] == [
+        ("apprentice-2", True, "apprentice-1")
+    ]
+    await rollout.roll_back(by="U1", reasons=[], name="apprentice-1")
+    await back.look()
+    assert len(heard) == 1
 
 
 async def test_what_another_model_put_away_comes_back_with_its_own(

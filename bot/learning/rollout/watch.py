@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bot.errors import EngineBusy, EngineError, EngineUnavailable, LearningError
+from bot.errors import DeliveryError, EngineBusy, EngineError, EngineUnavailable, LearningError
 from bot.learning import sentences
 from bot.learning.judging.measures import is_looping
 from bot.learning.permission import find_permission
@@ -13,11 +13,13 @@ from bot.learning.rollout.evidence import ALPHA_WITHOUT, Evidence, find_breach, 
 from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.shadow import Shadow
 from bot.storage import adapters as store
-from bot.storage.db import Database
-from bot.storage.learning_tables import Adapter, AdapterState
+from bot.storage.db import Database, Session
+from bot.storage.learning_tables import Adapter, AdapterState, DecisionRow
 from bot.storage.leases import wait_in_line
 from bot.storage.tables import Answer, AnswerState, now
 
+WATCHES = {"watch", "gate", store.BY_ENGINE}
+NEWS = timedelta(days=1)  # what was done longer ago is none
 LOOKED_AT = 200  # answers, at most
 PEOPLE_TIME = timedelta(days=30)
 
@@ -57,10 +59,11 @@ class Watch:
         self._tell = tell
 
     async def look(self) -> None:
-        """Look once; whatever it decides is done when it returns.
+        """Look once; whatever it decides is done and said when it returns, or said at the next look.
 
         Since an admin said `train off`, nothing gets to more people by itself.
         """
+        await self._tell_news()  # of a bot that was killed right after the deed
         async with self._database.begin() as session:
             await store.catch_up_with_clock(session)
         async with self._database.read() as session:
@@ -73,6 +76,34 @@ class Watch:
             await self._wait_with(adapter)
         if not is_forbidden:
             await self._rollout.bring_back()
+        await self._tell_news()
+
+    async def _tell_news(self) -> None:
+        """Say what was done of late and not said yet."""
+        async with self._database.read() as session:
+            lately = await store.changed_since(session, now() - NEWS)
+            found = [(news, adapter) for adapter in lately if (news := await _find_news(session, adapter)) is not None]
+        for decision, adapter in sorted(found, key=lambda pair: pair[0].id):
+            try:
+                await self._tell(await self._describe(adapter, decision))
+            except DeliveryError as error:
+                log.info("learning: %s", error)
+                return
+            async with self._database.begin() as session:
+                await store.note_told(session, adapter.id, decision.id)
+
+    async def _describe(self, adapter: Adapter, decision: DecisionRow) -> Event:
+        is_rollback = decision.to_state != AdapterState.ACTIVE
+        async with self._database.read() as session:
+            answering = await store.find_answering(session, adapter.channel_id)
+        return Event(
+            adapter.name,
+            is_rollback,
+            tuple(decision.reasons),
+            serves_now=answering.name if answering is not None else "",
+            channel_id=adapter.channel_id,
+            was_served=not is_rollback or decision.from_state != AdapterState.WAITING,
+        )
 
     async def _judge(self, adapter: Adapter, *, may_grow: bool) -> None:
         since, place = adapter.changed_at, adapter.channel_id
@@ -98,31 +129,18 @@ class Watch:
                 await self._promote(adapter, reason)
 
     async def _take_back(self, adapter: Adapter, reasons: list[str]) -> None:
-        async with self._database.read() as session:
-            going = await store.mixed_with(session, adapter.name)
         try:
-            taken, serves_now = await self._rollout.roll_back(by="watch", reasons=reasons, name=adapter.name)
+            taken, _ = await self._rollout.roll_back(by="watch", reasons=reasons, name=adapter.name)
         except LearningError as error:  # a channel's own may have gone with everybody's that is mixed into it
             log.info("learning: %s need not be taken back: %s", adapter.name, error)
             return
         log.warning("learning: %s was taken back", taken)
-        event = Event(
-            taken, is_rollback=True, reasons=tuple(reasons), serves_now=serves_now, channel_id=adapter.channel_id
-        )
-        await self._tell(event)
-        because = (sentences.MIXED_IN.format(adapter=taken),)
-        for own in going:
-            channel_id = own.channel_id
-            await self._tell(Event(own.name, True, because, serves_now=serves_now, channel_id=channel_id))
 
     async def _promote(self, adapter: Adapter, reason: str) -> None:
         try:
             await self._rollout.promote(adapter.name, by="watch", reasons=[reason], seen=adapter.state)
         except LearningError as error:
             log.info("learning: %s stays a canary: %s", adapter.name, error)
-            return
-        name, channel_id = adapter.name, adapter.channel_id
-        await self._tell(Event(name, is_rollback=False, reasons=(reason,), serves_now=name, channel_id=channel_id))
 
     async def _wait_with(self, adapter: Adapter) -> None:
         """Let what waits answer in shadow, and be served when nothing speaks against it; it may wait for a person."""
@@ -155,9 +173,6 @@ class Watch:
             await self._rollout.promote(adapter.name, by="gate", reasons=reasons, seen=adapter.state)
         except (EngineError, LearningError) as error:
             await self._give_up(adapter, error)
-            return
-        name, channel_id = adapter.name, adapter.channel_id
-        await self._tell(Event(name, False, tuple(reasons), serves_now=name, channel_id=channel_id))
 
     async def _give_up(self, adapter: Adapter, error: EngineError | LearningError) -> None:
         """Reject what cannot be served; an engine that is away or full is asked again later."""
@@ -174,10 +189,18 @@ class Watch:
             if fresh is None or fresh.state != AdapterState.WAITING:
                 return
             await store.move_adapter(session, fresh, AdapterState.REJECTED, by=by, reasons=[reason])
-            answering = await store.find_answering(session, adapter.channel_id)
-        serves_now, channel_id = answering.name if answering is not None else "", adapter.channel_id
-        event = Event(adapter.name, True, (reason,), serves_now=serves_now, channel_id=channel_id, was_served=False)
-        await self._tell(event)
+
+
+async def _find_news(session: Session, adapter: Adapter) -> DecisionRow | None:
+    """Return the newest decision about an adapter if it was the watch's and was not told of yet."""
+    decision = next(reversed(await store.decisions_of(session, adapter.id)), None)
+    if decision is None or decision.id == adapter.watch.get(store.TOLD) or decision.by not in WATCHES:
+        return None
+    if decision.to_state == AdapterState.ACTIVE:
+        return decision if decision.from_state in {AdapterState.CANARY, AdapterState.WAITING} else None
+    is_taken_back = decision.to_state in {AdapterState.ROLLED_BACK, AdapterState.REJECTED}
+    is_ours = decision.by == "watch" or decision.from_state == AdapterState.WAITING
+    return decision if is_taken_back and is_ours else None
 
 
 def is_broken(answer: Answer) -> bool:

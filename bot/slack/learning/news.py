@@ -46,6 +46,7 @@ class LearningNews:
         self._speech = speech
         self._target = channel_id or next(iter(admins), "")
         self._posted: set[tuple[int, str]] = set()
+        self._said: set[tuple[str, str]] = set()
 
     async def hear(self, report: RunReport) -> None:
         """Post the report of a run, and tell people what became of their corrections if everybody gets them now."""
@@ -92,12 +93,24 @@ class LearningNews:
         for target in filter(None, dict.fromkeys((event.channel_id, self._target))):
             with speaking(await self._language_in(target)):
                 text = tell_event(event)
-            await self._calls.call_if_possible("chat.postMessage", channel=target, text=text)
+            await self._say(text, target=target)
         if not event.is_rollback:
             async with self._database.read() as session:
                 run = await find_run(session, event.adapter)
             if run is not None and run.report:
                 await self._tell_authors(read_run_report(run.report))
+
+    async def _say(self, text: str, *, target: str) -> None:
+        """Say something once; raise while Slack is away, so that it is tried again."""
+        if (text, target) in self._said:  # one place may have taken it while the other has not yet
+            return
+        try:
+            await self._calls.call_soon("chat.postMessage", channel=target, text=text)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            if is_passing(error):
+                raise DeliveryError("Slack is away; what the watch did is said later.", is_passing=True) from error
+            log.warning("learning: what the watch did is not taken in %s (%s)", target, error_code(error))
+        self._said.add((text, target))
 
     async def tell_of_promoted(self) -> None:
         """Tell those who taught what everybody gets since a short while, whoever promoted it, and have not heard."""

@@ -1,5 +1,6 @@
 """What is said about a run when it has ended: one report for Slack, the page, the CLI and the database."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.engine.types import ModelInfo
+from bot.errors import LearningError
 from bot.language import N_
 from bot.learning import sentences
 from bot.learning.atomic import replacing
@@ -21,6 +23,8 @@ from bot.storage.learning_tables import Run, RunState
 from bot.storage.tables import now
 
 CURVES, DATA_PICTURE, PAGE = "curves.png", "data.png", "report.html"
+
+log = logging.getLogger(__name__)
 SAID = {
     Decision.PROMOTE: N_("The new adapter is better and answers everybody from now on."),
     Decision.CANARY: N_("The new adapter is better on what it was tested on; some people get it first."),
@@ -113,11 +117,18 @@ def say_price(energy_kwh: float | None, price_per_kwh: float) -> str:
 
 
 def write_page(folder: Path, report: RunReport) -> RunReport:
-    """Write the run's page into its folder, without a private channel's words, and return the report that names it."""
+    """Write the run's page into its folder, without a private channel's words, and return the report that names it.
+
+    Where the disk takes none there is none: what was trained all night counts without it.
+    """
     curves, data = (path.read_bytes() if path.exists() else None for path in (folder / CURVES, folder / DATA_PICTURE))
     page = folder / PAGE
-    with replacing(page) as draft:
-        draft.write_text(build_page(report.for_reader_in(""), picture=curves, data_picture=data), encoding="utf-8")
+    try:
+        with replacing(page) as draft:
+            draft.write_text(build_page(report.for_reader_in(""), picture=curves, data_picture=data), encoding="utf-8")
+    except LearningError as error:
+        log.warning("learning: run %d has no page: %s", report.run_id, error)
+        return report
     return replace(report, page=str(page))
 
 

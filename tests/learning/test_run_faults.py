@@ -19,6 +19,7 @@ from bot.learning import served_base, starts, training_extra
 from bot.learning.data.policy import DataPolicy
 from bot.learning.figures import Decision, RunReport
 from bot.learning.plan import EXAMPLES, Outcome
+from bot.learning.reporting import PAGE
 from bot.learning.rollout import loading
 from bot.learning.rollout.loading import TRIAL
 from bot.storage.learning_tables import Adapter, AdapterState, Run
@@ -104,6 +105,17 @@ async def test_a_disk_that_takes_no_more(loop: Loop, engine: EngineClient) -> No
     assert "starts.json cannot be written" in first.reason
     assert "examples.jsonl cannot be written (No space left on device): make room" in full.reason
     await check_old_serves(loop, engine)
+
+
+async def test_a_page_that_cannot_be_written_ends_no_run(loop: Loop) -> None:
+    """What was decided counts, and is told; only the page is not there."""
+    run_id = await loop.queue(is_dry=True)
+    (loop.folder(run_id) / PAGE).mkdir(parents=True)
+    await loop.runner.work_once()
+
+    run = await loop.run(run_id)
+    assert (run.state, run.report["page"]) == ("done", "")
+    assert loop.heard[-1].run_id == run_id
 
 
 async def test_nothing_and_one_sided_data(tmp_path: Path, model: Path, engine: EngineClient) -> None:

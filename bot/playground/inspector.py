@@ -14,6 +14,7 @@ from bot.playground.entities import Json
 
 KEPT = 500
 TOKEN = re.compile(r"\b(xox[a-z]|xapp)-[\w-]+")
+DEEPEST = 40  # nobody looks further down, and some JSON has a thousand levels
 
 Kind = Literal["event", "api", "socket", "command", "interaction", "http", "fault"]
 Direction = Literal["to_app", "from_app"]
@@ -83,12 +84,14 @@ class Inspector:
         self._entries.clear()
 
 
-def shorten_tokens(value: Any) -> Any:
-    """Return a copy of some JSON in which every token is cut after its kind, as in xoxb-…"""
+def shorten_tokens(value: Any, *, levels: int = DEEPEST) -> Any:
+    """Return a copy of some JSON in which every token is cut after its kind, as in xoxb-…, and what lies very deep."""
     if isinstance(value, str):
         return TOKEN.sub(r"\1-…", value)
+    if isinstance(value, dict | list) and not levels:
+        return "…"
     if isinstance(value, dict):
-        return {key: shorten_tokens(item) for key, item in value.items()}
+        return {key: shorten_tokens(item, levels=levels - 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [shorten_tokens(item) for item in value]
+        return [shorten_tokens(item, levels=levels - 1) for item in value]
     return value

@@ -2,9 +2,11 @@
 
 import asyncio
 import inspect
+import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -164,6 +166,39 @@ async def test_broken_characters_stay_readable(tmp_path: Path) -> None:
         await playground.maya.say("general", "half \ud83d pair")
     async with Playground(data=path) as playground:
         assert playground.messages("general")[0]["text"] == "half ? pair"
+
+
+@pytest.mark.parametrize("levels", [150, 5_000])
+async def test_what_is_very_deep_is_refused_in_words(levels: int) -> None:
+    """In an app's call, as JSON or as text in it, whatever it is for; nothing goes through it to its end."""
+    deep = '{"a":' * levels + "1" + "}" * levels
+    async with Playground() as playground, aiohttp.ClientSession() as session:
+        say = {"channel": playground.maya.dm, "text": "hi"}
+        as_json = {"Authorization": "Bearer xoxb-playground", "Content-Type": "application/json"}
+        for headers, body in (
+            (as_json, json.dumps(say)[:-1] + f', "metadata": {deep}}}'),
+            ({"Authorization": "Bearer xoxb-playground"}, {**say, "metadata": deep}),
+        ):
+            async with session.post(f"{playground.api_url}chat.postMessage", headers=headers, data=body) as response:
+                assert response.status == 200
+                assert not (await response.json())["ok"]
+
+
+async def test_a_deep_event_is_delivered() -> None:
+    """Apps meet what nests in itself three hundred times; the inspector shows the top of it."""
+    deep: Any = {"type": "text", "text": "bottom"}
+    for _ in range(300):
+        deep = {"type": "rich_text_section", "elements": [deep]}
+    hub = Hub(PlaygroundOptions())
+    app = AnsweringApp(None)
+    hub.delivery = Delivery(app, clock=hub.clock, faults=hub.faults, inspector=hub.inspector)
+    try:
+        hub.delivery.post_event("message.im", {"event": {"blocks": [deep]}})
+        await hub.delivery.settle()
+        assert "bottom" not in str(hub.inspector.after(0))
+        assert "rich_text_section" in str(hub.inspector.after(0))
+    finally:
+        await hub.close()
 
 
 def test_a_response_without_options_is_refused() -> None:

@@ -9,6 +9,7 @@ from bot.playground.entities import Json
 from bot.playground.errors import SlackError
 
 TRUE_WORDS = {"true", "1"}
+DEEPEST = 100  # levels; Slack takes fewer
 
 
 class Arguments:
@@ -97,6 +98,25 @@ class Arguments:
         if not value.strip():
             return None
         try:
-            return json.loads(value)
+            return read_json(value)
         except ValueError:
             raise SlackError(error) from None
+
+
+def read_json(text: str) -> Any:
+    """Return what some JSON says; raise *ValueError* for what is none, or too deep for whoever goes through it."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("too deep") from None
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            item
+            for one in level
+            if isinstance(one, dict | list)
+            for item in (one.values() if isinstance(one, dict) else one)
+        ]
+    if level:
+        raise ValueError("too deep")
+    return value

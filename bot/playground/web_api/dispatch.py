@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import secrets
 import time
 from email.utils import formatdate
@@ -16,7 +15,7 @@ from bot.playground.entities import Json
 from bot.playground.errors import SlackError
 from bot.playground.hub import Hub
 from bot.playground.web_api import METHODS
-from bot.playground.web_api.arguments import Arguments
+from bot.playground.web_api.arguments import Arguments, read_json
 from bot.playground.web_api.conversations import READ_SCOPES
 from bot.playground.web_api.method import Method
 
@@ -99,7 +98,7 @@ async def read_values(request: web.Request) -> Json:
     if request.content_type == "application/json":
         body = await request.text()
         try:
-            document: Any = json.loads(body) if body.strip() else {}
+            document: Any = read_json(body) if body.strip() else {}
         except ValueError:
             raise SlackError("invalid_json") from None
         if not isinstance(document, dict):

@@ -34,6 +34,15 @@ FAILING = {"internal_error", "fatal_error"}  # with some content always, so that
 LOCKED_OUT = {"token_revoked", "token_expired", "invalid_auth", "not_authed", "account_inactive"}
 # A second try could say the same words twice, and only who calls can see whether it would.
 UNREPEATABLE = {"chat.startStream", "chat.appendStream", "chat.stopStream", "files.upload.v2"}
+TELLS = {  # what a whole answer of a method has: without it nobody may take it for one in which there is nothing
+    "chat.postMessage": "ts",
+    "chat.startStream": "ts",
+    "conversations.history": "messages",
+    "conversations.members": "members",
+    "conversations.replies": "messages",
+    "users.conversations": "channels",
+    "users.list": "members",
+}
 TRIES = 4
 LONGEST_LINE_S = 600.0  # a call that Slack throttles again and again is given up after this time
 LONGEST_REST_S = 60.0  # what an answer does not depend on waits no longer for a method that Slack wants to rest
@@ -208,9 +217,11 @@ class Calls:
 async def _ask(client: AsyncWebClient, method: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         response = await getattr(client, method.replace(".", "_"))(**arguments)
-    except AttributeError as error:  # the SDK takes whatever comes with status 200 for a JSON object
+    except (AttributeError, UnicodeDecodeError, RecursionError) as error:  # the SDK takes whatever comes for JSON
         raise _refuse("The answer cannot be read.", UNREADABLE) from error
-    return dict(response.data)
+    if not isinstance(response.data, dict) or TELLS.get(method, "ok") not in response.data:
+        raise _refuse("The answer cannot be read.", UNREADABLE)
+    return response.data
 
 
 def _refuse(sentence: str, code: str) -> SlackApiError:

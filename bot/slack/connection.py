@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigError
-from bot.slack.calls import error_code
+from bot.slack.calls import UNREADABLE, error_code, is_locked_out, is_passing
 
 TIMEOUT_S = 30
 
@@ -46,12 +46,14 @@ async def log_in(client: AsyncWebClient) -> AuthorizeResult:
                 bot_token=client.token,
             )
         except SlackApiError as error:
-            if error.response.status_code < 500 and error_code(error) != "ratelimited":
+            if is_locked_out(error) or not is_passing(error):
                 raise ConfigError(
                     f"SLACK_BOT_TOKEN: Slack refuses it ({error_code(error)}). Copy the Bot User OAuth Token again, or "
                     "see what `bot doctor` says."
                 ) from error
             reason = error_code(error)
+        except (AttributeError, KeyError, UnicodeDecodeError, RecursionError):  # the SDK takes whatever comes for JSON
+            reason = UNREADABLE
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = type(error).__name__
         if delay > 1:

@@ -11,7 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.calls import Calls, is_passing, is_unclear
 
-Script = list[tuple[int, dict[str, str], dict[str, Any] | str]]
+Script = list[tuple[int, dict[str, str], dict[str, Any] | str | bytes]]
 OK: tuple[int, dict[str, str], dict[str, Any]] = (200, {}, {"ok": True, "ts": "1.0"})
 
 
@@ -22,6 +22,8 @@ async def slack() -> AsyncIterator[Callable[[Script], tuple[Calls, Script]]]:
 
     async def handle(_request: web.Request) -> web.Response:
         status, headers, body = script.pop(0)
+        if isinstance(body, bytes):
+            return web.Response(status=status, body=body, headers=headers)
         if isinstance(body, str):
             return web.Response(status=status, text=body, headers=headers)
         return web.json_response(body, status=status, headers=headers)
@@ -105,6 +107,29 @@ async def test_trouble_with_status_200_is_trouble(
 
     assert is_unclear(failed.value)
     assert is_passing(failed.value) is passes
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b'{"ok": true, "ts": "\xe4\xb8'),
+        ("application/json", b'{"ok": true, "deep": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+        ("application/json", b'{"ok": true}'),
+        ("application/gzip", b"\x1f\x8bxx"),
+    ],
+)
+async def test_half_an_answer_is_trouble(
+    slack: Callable[[Script], tuple[Calls, Script]], kind: str, body: bytes
+) -> None:
+    """Cut within a letter, of no end, without what it is to tell, of another kind: tried again, and it may pass."""
+    half = (200, {"Content-Type": kind}, body)
+    calls, left = slack([half, (200, {}, {"ok": True, "messages": []}), *[half] * 4])
+
+    assert (await calls.call("conversations.replies", channel="C1", ts="1.0"))["messages"] == []
+    with pytest.raises(SlackApiError) as failed:
+        await calls.call("conversations.replies", channel="C1", ts="1.0")
+    assert is_passing(failed.value)
     assert left == []
 
 

@@ -2,6 +2,10 @@
 
 from datetime import timedelta
 
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import select
 
@@ -120,3 +124,22 @@ async def test_what_was_taught_by_a_deleted_message_goes(database: Database) -> 
     async with database.read() as session:
         assert list(await session.scalars(select(Lesson.ts))) == [stays]
         assert list(await session.scalars(select(Correction.text))) == [f"said at {stays}"]
+
+
+async def test_half_an_answer_takes_nothing_away(database: Database) -> None:
+    """Whoever stands between Slack and us may leave out what a thread says: that it says nothing is another answer."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response({"ok": True})
+
+    app = web.Application()
+    app.router.add_route("*", "/api/{method}", answer)
+    async with database.begin() as session:
+        await answered(session, await said(session, "stays", ts="1.0", place=Place(TEAM, "C1", "1.0")), "answer")
+    async with TestServer(app) as server:
+        calls = Calls(AsyncWebClient("xoxb-x", base_url=str(server.make_url("/api/")), retry_handlers=[]))
+        with pytest.raises(SlackApiError):
+            await MissedChanges(database, calls).look(TEAM, bot_user_id=BOT, since=now() - timedelta(hours=1))
+
+    async with database.read() as session:
+        assert list(await session.scalars(select(Message.text))) == ["stays"]

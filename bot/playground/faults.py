@@ -26,6 +26,18 @@ class Param:
 
 
 METHODS = Param("methods", "Methods (empty: all; chat.* works)", "text", "")
+REFUSALS = (
+    "unknown_method",
+    "missing_scope",
+    "not_authorized",
+    "access_denied",
+    "invalid_auth",
+    "token_revoked",
+    "account_inactive",
+    "channel_not_found",
+    "is_archived",
+    "not_in_channel",
+)
 TIMES = Param("times", "How often (0: until switched off)", "number", 0)
 PERCENT = Param("percent", "Percent of those that it could strike", "number", 100)
 
@@ -86,10 +98,10 @@ FAULTS = (
     FaultKind(
         "missing_method",
         "Missing method",
-        "The workspace lacks these methods, or the app the right to call them.",
+        "The workspace lacks these methods, or the app the right to call them, at all or in some places.",
         (
             Param("methods", "Methods", "text", "chat.startStream,chat.appendStream,chat.stopStream"),
-            Param("error", "Error", "select", "unknown_method", ("unknown_method", "missing_scope", "not_authorized")),
+            Param("error", "Error", "select", "unknown_method", REFUSALS),
             TIMES,
         ),
     ),

@@ -29,9 +29,10 @@ LACKING = {
 }
 THROTTLED = {"ratelimited", "rate_limited"}
 UNREADABLE = "unreadable_response"  # of somebody between Slack and us, or half an answer
-AWAY = {UNREADABLE, "service_unavailable", "request_timeout", "team_added_to_org"}  # Slack says so with status 200 too
+# Slack says so with status 200 too.
+AWAY = {UNREADABLE, "service_unavailable", "request_timeout", "team_added_to_org", "org_login_required"}
 FAILING = {"internal_error", "fatal_error"}  # with some content always, so that waiting for better times is no use
-LOCKED_OUT = {"token_revoked", "token_expired", "invalid_auth", "not_authed", "account_inactive"}
+LOCKED_OUT = {"token_revoked", "token_expired", "invalid_auth", "not_authed", "account_inactive", "accesslimited"}
 # A second try could say the same words twice, and only who calls can see whether it would.
 UNREPEATABLE = {"chat.startStream", "chat.appendStream", "chat.stopStream", "files.upload.v2"}
 TELLS = {  # what a whole answer of a method has: without it nobody may take it for one in which there is nothing
@@ -257,7 +258,7 @@ def _has_failed(error: SlackApiError) -> bool:
 
 
 def is_locked_out(error: BaseException) -> bool:
-    """Return whether Slack refuses us whatever we ask, which says nothing about what was asked."""
+    """Return whether Slack refuses us whatever we ask, until somebody gives us a token that counts."""
     return isinstance(error, SlackApiError) and error_code(error) in LOCKED_OUT
 
 
@@ -275,7 +276,7 @@ def is_throttled(error: BaseException) -> bool:
 
 
 def is_passing(error: BaseException | None) -> bool:
-    """Return whether the same call can work later: Slack is away, in trouble, or has had too much."""
+    """Return whether the same call can work later: Slack is away, in trouble, has had too much, or lets us in again."""
     if isinstance(error, SlackApiError):
-        return _has_failed(error) or error_code(error) in AWAY | THROTTLED
+        return _has_failed(error) or error_code(error) in AWAY | THROTTLED | LOCKED_OUT
     return isinstance(error, aiohttp.ClientError | TimeoutError)

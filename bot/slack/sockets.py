@@ -24,7 +24,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigError
-from bot.slack.calls import error_code, is_passing, read_rest
+from bot.slack.calls import error_code, is_locked_out, is_passing, read_rest
 
 CROWDED = {"too_many_websockets", "link_disabled"}  # coming again at once would make it worse
 ENDED = {WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
@@ -204,7 +204,7 @@ class Sockets:
             f"SLACK_APP_TOKEN: Slack refuses it ({error_code(error)}). It needs the scope connections:write, and "
             "Socket Mode must be switched on."
         )
-        if is_passing(error):
+        if is_passing(error) and not is_locked_out(error):
             log.info("sockets: Slack opens none now (%s)", error_code(error))
         elif self._first.done():
             log.error("sockets: %s", sentence)

@@ -6,6 +6,7 @@ import signal
 from contextlib import AsyncExitStack
 
 import aiohttp
+import pytest
 from sqlalchemy import select, text
 
 from bot.app import RunningBot
@@ -297,6 +298,26 @@ async def test_a_slack_that_is_away_for_a_while_gets_the_answer_later(
     (answer,) = await finished()
 
     (message,) = answers_in(playground, maya.dm, ts)
+    assert answer.state == AnswerState.COMPLETE
+    assert shown(message) == "".join(answer.text.split())
+
+
+@pytest.mark.parametrize("where", ["dm", "general"])
+async def test_a_token_that_is_refused_for_a_while_costs_only_time(
+    playground: Playground, bot: RunningBot, finished: Finished, where: str
+) -> None:
+    """In the middle of an answer Slack refuses whatever the bot asks; once it takes it again the answer is whole."""
+    maya = playground.maya
+    channel = maya.dm if where == "dm" else where
+    ts = await maya.say(channel, f"<@U0APPRENTICE> {LONG}")
+    await playground.wait_until(lambda: answers_in(playground, channel, ts), what="first words")
+    playground.fault("missing_method", methods="chat.*,conversations.*,agents.*,users.*", error="invalid_auth")
+    await asyncio.sleep(2.5)
+    playground.fault("missing_method", enabled=False)
+    (answer,) = await finished()
+    await playground.wait_for_reply(channel, ts)
+
+    (message,) = answers_in(playground, channel, ts)
     assert answer.state == AnswerState.COMPLETE
     assert shown(message) == "".join(answer.text.split())
 

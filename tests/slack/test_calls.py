@@ -133,6 +133,18 @@ async def test_half_an_answer_is_trouble(
     assert left == []
 
 
+@pytest.mark.parametrize("error", ["invalid_auth", "token_revoked", "account_inactive"])
+async def test_a_token_that_does_not_count_may_count_again(
+    slack: Callable[[Script], tuple[Calls, Script]], error: str
+) -> None:
+    """It says nothing about what was asked, so that is kept until somebody gives us another one."""
+    calls, left = slack([refusal(error), OK])
+    with pytest.raises(SlackApiError) as failed:
+        await calls.call("chat.postMessage", channel="C1", text="hi")
+    assert is_passing(failed.value)
+    assert left == [OK]
+
+
 async def test_what_rests_for_long_holds_up_no_answer(slack: Callable[[Script], tuple[Calls, Script]]) -> None:
     """An hour's rest of a method is not waited for by what can be left out, neither first nor later."""
     calls, left = slack([(429, {"Retry-After": "3600"}, {"ok": False, "error": "ratelimited"}), OK])

@@ -8,7 +8,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.errors import DeliveryError
 from bot.language import _
-from bot.slack.calls import Calls, is_locked_out, is_passing
+from bot.slack.calls import Calls, is_passing
 from bot.slack.commands.orders import Role
 from bot.slack.people.access import Access, tell_refusal
 from bot.slack.people.readers import Readers
@@ -131,6 +131,6 @@ class Rooms:
         try:
             return await self.calls.call(method, **{name: value for name, value in arguments.items() if value})
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
-            if is_passing(error) or is_locked_out(error):
+            if is_passing(error):
                 raise DeliveryError(is_passing=True) from error
             return None

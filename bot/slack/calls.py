@@ -15,18 +15,18 @@ from bot.slack.workspaces import Workspace, own_user_id, serving
 from bot.storage.hold import until_sure
 from bot.storage.tables import new_id
 
-LACKING = {
+LACKING = {  # of a whole workspace: what is refused in one channel may be there in another
     "unknown_method",
     "missing_scope",
     "not_authorized",
     "not_allowed_token_type",
-    "method_not_supported_for_channel_type",
     "method_deprecated",
     "deprecated_endpoint",
     "feature_not_enabled",
-    "access_denied",
     "team_not_eligible",
 }
+LACKS_S = 600.0  # for so long it is believed: an admin may give what was lacking
+BY_KIND = "conversations."  # these methods need another scope for each kind of channel
 THROTTLED = {"ratelimited", "rate_limited"}
 UNREADABLE = "unreadable_response"  # of somebody between Slack and us, or half an answer
 # Slack says so with status 200 too.
@@ -58,7 +58,7 @@ class Line:
 
     def __init__(self, client: AsyncWebClient, rates: Rates, clock: Clock) -> None:
         self.client = client
-        self.lacking: set[str] = set()
+        self.lacking: dict[str, float] = {}  # methods, and until when that is believed
         self.budget = Budget(rates, clock)
 
 
@@ -88,8 +88,8 @@ class Calls:
         return self._line().client.token or ""
 
     def lacks(self, method: str) -> bool:
-        """Return whether the workspace has said that it does not have *method*."""
-        return method in self._line().lacking
+        """Return whether the workspace has said lately that it does not have *method*."""
+        return self.clock.now() < self._line().lacking.get(method, -math.inf)
 
     def forget(self, workspace: Workspace) -> None:
         """Forget a workspace's token, and what was learned about it."""
@@ -176,8 +176,8 @@ class Calls:
             try:
                 return await _ask(line.client, method, arguments)
             except SlackApiError as error:
-                if error_code(error) in LACKING:
-                    line.lacking.add(method)
+                if is_lacking(error, method):
+                    line.lacking[method] = self.clock.now() + LACKS_S
                 rest = read_rest(error)
                 if rest is not None:
                     line.budget.rest(method, channel, rest)
@@ -255,6 +255,12 @@ def is_server_error(error: SlackApiError) -> bool:
 
 def _has_failed(error: SlackApiError) -> bool:
     return bool(getattr(error.response, "status_code", 200) >= SERVER_ERROR)
+
+
+def is_lacking(error: SlackApiError, method: str) -> bool:
+    """Return whether Slack says that a workspace does not have *method*, wherever it is called."""
+    code = error_code(error)
+    return code in LACKING and not (code == "missing_scope" and method.startswith(BY_KIND))
 
 
 def is_locked_out(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from aiohttp import web
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.calls import Calls, is_passing, is_unclear
+from bot.slack.calls import LACKS_S, Calls, is_passing, is_unclear
 
 Script = list[tuple[int, dict[str, str], dict[str, Any] | str | bytes]]
 OK: tuple[int, dict[str, str], dict[str, Any]] = (200, {}, {"ok": True, "ts": "1.0"})
@@ -143,6 +143,51 @@ async def test_a_token_that_does_not_count_may_count_again(
         await calls.call("chat.postMessage", channel="C1", text="hi")
     assert is_passing(failed.value)
     assert left == [OK]
+
+
+async def test_what_a_workspace_lacks_may_be_given(slack: Callable[[Script], tuple[Calls, Script]]) -> None:
+    """An admin adds the scope, and nobody starts anything anew."""
+    calls, left = slack([refusal("missing_scope"), OK])
+    calls.clock = clock = Hands()
+
+    assert await calls.call_if_possible("views.open", trigger_id="1", view={}) is None
+    clock.moment = LACKS_S - 1
+    assert await calls.call_if_possible("views.open", trigger_id="1", view={}) is None
+    clock.moment = LACKS_S
+    assert await calls.call_if_possible("views.open", trigger_id="1", view={}) is not None
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        ("conversations.info", "missing_scope"),
+        ("conversations.info", "method_not_supported_for_channel_type"),
+        ("conversations.members", "access_denied"),
+    ],
+)
+async def test_what_one_channel_refuses_others_have(
+    slack: Callable[[Script], tuple[Calls, Script]], method: str, error: str
+) -> None:
+    """Group messages, to which the app was given no scope, say nothing about public channels."""
+    calls, left = slack([refusal(error), (200, {}, {"ok": True, "members": []})])
+
+    assert await calls.call_if_possible(method, channel="G1") is None
+    assert await calls.call_if_possible(method, channel="C1") is not None
+    assert left == []
+
+
+class Hands:
+    """A clock that stands until it is moved."""
+
+    moment = 0.0
+
+    def now(self) -> float:
+        """Return the time."""
+        return self.moment
+
+    async def sleep(self, delay: float) -> None:
+        """Wait for nothing."""
 
 
 async def test_what_rests_for_long_holds_up_no_answer(slack: Callable[[Script], tuple[Calls, Script]]) -> None:

@@ -38,13 +38,15 @@ async def log_in(client: AsyncWebClient) -> AuthorizeResult:
     while True:
         try:
             who = await client.auth_test()
-            return AuthorizeResult(
-                enterprise_id=who.get("enterprise_id"),
-                team_id=who.get("team_id"),
-                bot_user_id=who["user_id"],
-                bot_id=who.get("bot_id"),
-                bot_token=client.token,
-            )
+            if who.get("user_id"):
+                return AuthorizeResult(
+                    enterprise_id=who.get("enterprise_id"),
+                    team_id=who.get("team_id"),
+                    bot_user_id=who["user_id"],
+                    bot_id=who.get("bot_id"),
+                    bot_token=client.token,
+                )
+            reason = UNREADABLE
         except SlackApiError as error:
             if is_locked_out(error) or not is_passing(error):
                 raise ConfigError(
@@ -52,7 +54,7 @@ async def log_in(client: AsyncWebClient) -> AuthorizeResult:
                     "see what `bot doctor` says."
                 ) from error
             reason = error_code(error)
-        except (AttributeError, KeyError, UnicodeDecodeError, RecursionError):  # the SDK takes whatever comes for JSON
+        except (AttributeError, UnicodeDecodeError, RecursionError):  # the SDK takes whatever comes for JSON
             reason = UNREADABLE
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = type(error).__name__

@@ -1,15 +1,20 @@
 """A picture in Slack, answered by the bot's own engine with the starter model and a random mmproj for eyes."""
 
+import asyncio
 import io
 import os
 import signal
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from aiohttp import web
 from PIL import Image
 
+from bot.playground import server
 from bot.playground.testing import Playground
 from bot.settings import STARTER_MODEL
 from bot.storage.db import Database
@@ -79,3 +84,52 @@ async def test_an_interrupted_answer_about_a_picture_goes_on(
 
     assert (answer.state, answer.text) == (AnswerState.COMPLETE, whole.text)
     assert answer.completion_token_ids == whole.completion_token_ids
+
+
+@pytest.fixture
+def slow_slack(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let Slack hand a file out once, and then as the word says that is returned by the function."""
+    asked: dict[str, int] = {}
+    how = {"then": "whole"}
+
+    async def send(request: web.Request) -> web.StreamResponse:
+        asked[request.path] = asked.get(request.path, 0) + 1
+        if asked[request.path] == 1 or how["then"] == "whole":
+            return await send_whole(request)
+        if how["then"] == "gone":
+            return web.Response(status=500)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await response.write(b"x")
+                await asyncio.sleep(0.2)
+        return response
+
+    send_whole = server._handle_private_file
+    monkeypatch.setattr(server, "_handle_private_file", send)
+    return lambda then: how.update(then=then)
+
+
+async def test_a_picture_that_does_not_come_again_is_told_and_holds_nobody_up(
+    slow_slack: Callable[[str], None], start_bot: StartBot, finished: Finished, eyes: dict[str, Any]
+) -> None:
+    """It was read when it was shared; for the answer Slack sends a letter now and then, which Stop ends, or nothing."""
+    async with Playground() as playground, start_bot(slack_api_url=playground.api_url, **eyes):
+        maya = playground.maya
+        await playground.wait_for_connection()
+        slow_slack("gone")
+        ts = await maya.share(maya.dm, png(1), name="cat.png", text=QUESTION)
+        (answer,) = await finished(timeout=40)
+        told = await playground.wait_for_reply(maya.dm, ts)
+        assert answer.state == AnswerState.COMPLETE
+        assert "could not fetch cat.png" in str(told["blocks"])
+
+        slow_slack("slowly")
+        ts = await maya.share(maya.dm, png(2), name="dog.png", text=QUESTION)
+        await playground.wait_until(
+            lambda: (playground.session(maya.dm, ts) or {}).get("status") == "processing", what="the status"
+        )
+        await asyncio.sleep(1.5)
+        await maya.stop(maya.dm, ts)
+        assert (await finished(2, timeout=5))[-1].state == AnswerState.STOPPED

@@ -24,6 +24,7 @@ from bot.storage.files import SharedFile, ThreadFile, load_thread_files, refuse_
 
 MOST_FILES = 20  # of one message; Slack's own composer takes ten
 MOST_STORED = 400_000  # characters of one file
+PICTURES_S = 45.0  # the pictures of one answer, which came before
 ID = re.compile(r"F[A-Z0-9]{5,30}")
 FILE_LINE = re.compile(r"\[file: [^\n]*\]")
 BEYOND = {"tombstone", "hidden_by_limit", "hidden_by_policy", "access_denied"}
@@ -88,14 +89,17 @@ class FileDesk:
         await self._calls.call_if_possible(METHOD, status=status, **where)
 
     async def fetch_pictures(self, draft: Draft) -> list[Picture]:
-        """Return the newest pictures of a draft's thread."""
-        rows = [file.row for file in draft.files if file.row.kind == Kind.IMAGE and file.row.state == FileState.READ]
-        pictures = []
-        for row in rows[-MOST_SHOWN:]:
+        """Return the newest pictures of a draft's thread, as many as come within a while; none when it is stopped."""
+        return await draft.unless_stopped(self._fetch_pictures(_shown_pictures(draft))) or []
+
+    async def _fetch_pictures(self, rows: Sequence[MessageFile]) -> list[Picture]:
+        pictures, until = [], asyncio.get_running_loop().time() + PICTURES_S
+        for row in rows:
             try:
-                content = await self._fetch(row)
-            except NotFetched as error:
-                log.info("files: a picture did not come (%s)", error.reason)
+                async with asyncio.timeout_at(until):
+                    content = await self._fetch(row)
+            except (NotFetched, TimeoutError) as error:
+                log.info("files: a picture did not come (%s)", getattr(error, "reason", "late"))
                 continue
             if mimetype := find_image(content[:HEAD]):
                 pictures.append(Picture(mimetype, content, row.id))
@@ -181,6 +185,11 @@ def knows_something(draft: Draft) -> bool:
     return not own or any(file.row.text or (draft.sees and _is_picture(file)) for file in own)
 
 
+def _shown_pictures(draft: Draft) -> list[MessageFile]:
+    """Return the pictures that a model which sees is shown."""
+    return [file.row for file in draft.files if _is_picture(file)][-MOST_SHOWN:]
+
+
 def _own(draft: Draft) -> list[ThreadFile]:
     moments = {part.ts for part in draft.question.parts}
     return [file for file in draft.files if file.ts in moments]
@@ -188,6 +197,14 @@ def _own(draft: Draft) -> list[ThreadFile]:
 
 def _is_picture(file: ThreadFile) -> bool:
     return file.row.kind == Kind.IMAGE and file.row.state == FileState.READ
+
+
+def tell_unseen(draft: Draft) -> list[str]:
+    """Say in a sentence each which pictures did not come this time, so that the answer was made without them."""
+    came = {picture.file_id for picture in draft.pictures}
+    unseen = [row for row in _shown_pictures(draft) if draft.sees and row.id not in came]
+    sentence = _("I could not fetch {name} from Slack: please ask me again in a minute.")
+    return [sentence.format(name=row.name) for row in unseen]
 
 
 def describe(row: MessageFile, *, megabytes: int) -> str:

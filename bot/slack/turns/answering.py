@@ -24,7 +24,7 @@ from bot.slack.delivery.delivery import Delivery
 from bot.slack.delivery.pace import Pace
 from bot.slack.delivery.posts import Target
 from bot.slack.feedback.afterwards import Afterwards
-from bot.slack.files.desk import FileDesk, is_bare, knows_something, list_files, shorten
+from bot.slack.files.desk import FileDesk, is_bare, knows_something, list_files, shorten, tell_unseen
 from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.answer_choice import build_choice, make_safe, tell_choice, tell_same
@@ -235,7 +235,7 @@ class Answering:
         if draft.finish_reason == STOPPED:
             await delivery.say("_" + _("Stopped.") + "_", self._buttons(draft))
             return
-        note = shorten([_note(draft), *self._files.explain(draft)])
+        note = shorten([_note(draft), *self._files.explain(draft), *tell_unseen(draft)])
         await delivery.close(self._files.build_sources(draft) + build_note(note) + self._buttons(draft))
 
     async def _offer(self, draft: Draft, delivery: Delivery, *, count: int) -> None:

@@ -98,6 +98,17 @@ async def test_slack_is_asked_once_a_minute_and_its_silence_is_no(scene: tuple[R
     assert not await readers.are_ours(MAYA, GENERAL, Audience.PUBLIC)
 
 
+async def test_a_moments_silence_is_no_for_a_minute(scene: tuple[Readers, Playground, Clock]) -> None:
+    """Who is a guest is asked once in ten minutes, but again within one where Slack did not tell."""
+    readers, playground, clock = scene
+    playground.fault("missing_method", methods="users.list", error="invalid_auth", times=1)
+    assert not await readers.are_ours(MAYA, GENERAL, Audience.PUBLIC)
+    clock.at += FRESH_S - 1
+    assert not await readers.are_ours(MAYA, GENERAL, Audience.PUBLIC)
+    clock.at += 1
+    assert await readers.are_ours(MAYA, GENERAL, Audience.PUBLIC)
+
+
 async def test_an_answer_without_people_is_no_answer(database: Database) -> None:
     """Slack says ok and no more: then nobody is known to be alone with members."""
 

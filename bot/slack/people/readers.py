@@ -43,6 +43,8 @@ class Readers:
     async def _keep(self, name: str, ask: Callable[[], Awaitable[People]], *, fresh_s: float) -> People:
         key = key_of(name)
         moment = self._now()
+        if self._known.get(key, (0.0, None))[1] is None:
+            fresh_s = FRESH_S  # what Slack did not tell it may tell soon
         if key not in self._known or moment - self._known[key][0] >= fresh_s:
             self._known = {name: kept for name, kept in self._known.items() if moment - kept[0] < STEADY_S}
             self._known[key] = (moment, await ask())

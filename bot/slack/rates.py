@@ -98,6 +98,7 @@ class _Lane:
         self._most = self._full = most
         self._window = window
         self._widens_at = 0.0
+        self._narrowed_until = 0.0
 
     def most(self, now: float) -> int:
         while self._most < self._full and now >= self._widens_at:
@@ -121,8 +122,17 @@ class _Lane:
         return moment
 
     def rest(self, now: float, seconds: float) -> None:
+        """Let nothing through for a while, and less than before for longer: once for all that was refused together.
+
+        What was refused has taken no place of those that Slack counts.
+        """
+        refused = next((moment for moment in reversed(self.times) if moment <= now), None)
+        if refused is not None:
+            self.times.remove(refused)
         self.rests_until = max(self.rests_until, now + seconds)
-        self._most = max(1.0, self._most * NARROWED)
+        if now >= self._narrowed_until:
+            self._most = max(1.0, self._most * NARROWED)
+            self._narrowed_until = now + self._window
         self._widens_at = self.rests_until + self._window
 
 

@@ -75,6 +75,24 @@ async def test_a_lane_that_rests_holds_up_no_other() -> None:
     clock.stop()
 
 
+async def test_a_storm_narrows_a_lane_once() -> None:
+    """Three answers are refused four times within some seconds: then they end, and not one of them a minute later."""
+    clock = Clock()
+    budget = Budget(TIGHT, clock)
+    for _ in range(4):
+        await drive(clock, asyncio.gather(*(budget.take("a") for _ in range(3))))
+        for _ in range(3):
+            budget.rest("a", "", 1)
+    await clock.advance(1)
+    assert budget.room("a") == 5
+
+    await clock.advance(61)
+    budget.rest("a", "", 1)
+    await clock.advance(1)
+    assert budget.room("a") < 4, "it is still too much after a minute"
+    clock.stop()
+
+
 async def test_who_waits_when_the_lane_is_told_to_rest_waits_on() -> None:
     """A 429 that comes meanwhile counts for those in line too, and whoever gives up leaves no gap."""
     clock = Clock()

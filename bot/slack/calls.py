@@ -253,6 +253,11 @@ def is_server_error(error: SlackApiError) -> bool:
     return _has_failed(error) or error_code(error) in AWAY | FAILING
 
 
+def is_failing(error: BaseException) -> bool:
+    """Return whether Slack fails at something of which nobody knows whether it ever will not."""
+    return isinstance(error, SlackApiError) and error_code(error) in FAILING
+
+
 def _has_failed(error: SlackApiError) -> bool:
     return bool(getattr(error.response, "status_code", 200) >= SERVER_ERROR)
 

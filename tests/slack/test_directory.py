@@ -3,6 +3,9 @@
 import asyncio
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.testing import Playground
 from bot.slack.calls import Calls
@@ -52,3 +55,22 @@ async def test_not_everybody_ever_mentioned_is_remembered(monkeypatch: pytest.Mo
             await directory.name(user_id)
 
         assert list(directory._users) == ["U0PRIYA", "U0MAYA", "U0SAM"]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told"),
+    [("internal_error", False), ("fatal_error", False), ("invalid_auth", False), ("user_not_found", True)],
+)
+async def test_trouble_makes_nobody_of_nobody(error: str, is_told: bool) -> None:
+    """Whom Slack does not know is a stranger; about whom it fails to tell, it is asked again."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response({"ok": False, "error": error})
+
+    app = web.Application()
+    app.router.add_route("*", "/api/{method}", answer)
+    async with TestServer(app) as server:
+        client = AsyncWebClient("xoxb-x", base_url=str(server.make_url("/api/")), retry_handlers=[])
+        user, is_fresh = await Directory(Calls(client)).user("U0TOM", fresh_s=60, stale_s=60)
+
+    assert (user, is_fresh) == (({}, True) if is_told else (None, False))

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.calls import Calls, error_code, is_failing, is_passing
 from bot.slack.text import read_typed
 from bot.slack.workspaces import key_of
 from bot.storage.tables import Audience
@@ -50,7 +50,7 @@ class Directory:
             is_told = bool(answer.get("user"))
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("slack: users.info did not work (%s)", error_code(error))
-            answer, is_told = {}, not is_passing(error)
+            answer, is_told = {}, not (is_passing(error) or is_failing(error))
         if not is_told:
             is_kept = known is not None and time.monotonic() - known[0] < stale_s
             return (known[1] if known and is_kept else None), False

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.slack.files.desk import describe, is_bare, list_files
+from bot.slack.files.desk import is_bare, list_files
+from bot.slack.files.words import describe
 from bot.storage.file_tables import MessageFile
 
 FILE = {"id": "F0ABCDE", "name": "notes.txt", "mimetype": "text/plain", "size": 5, "url_private": "https://x/y"}

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from bot.conversation.draft import Draft
 from bot.conversation.pictures import MOST_SHOWN, Picture
-from bot.files.found import Extract, Trouble, Unreadable
+from bot.files.found import Extract, Unreadable
 from bot.files.kinds import HEAD, Kind, clean_name, find_image, find_kind, guess_kind
 from bot.files.reader import FileReader
 from bot.language import _
@@ -17,6 +17,7 @@ from bot.slack.blocks import Block, context
 from bot.slack.calls import Calls
 from bot.slack.delivery.render import escape
 from bot.slack.files.fetch import FileFetcher, NotFetched
+from bot.slack.files.words import describe
 from bot.slack.turns.place import METHOD, tell_thinking
 from bot.storage.db import Database
 from bot.storage.file_tables import FileState, MessageFile
@@ -205,27 +206,3 @@ def tell_unseen(draft: Draft) -> list[str]:
     unseen = [row for row in _shown_pictures(draft) if draft.sees and row.id not in came]
     sentence = _("I could not fetch {name} from Slack: please ask me again in a minute.")
     return [sentence.format(name=row.name) for row in unseen]
-
-
-def describe(row: MessageFile, *, megabytes: int) -> str:
-    """Say why a file was not read, and what helps."""
-    sentences = {
-        "too_large": _("{name} is too large: I take files of up to {limit} MB."),
-        "outside": _("{name} does not lie in Slack, so I did not fetch it: please upload the file itself."),
-        "login": _("Slack does not hand {name} out to me: an admin has to give me the scope files:read."),
-        "gone": _("I could not fetch {name} from Slack: please ask me again in a minute."),
-        Kind.OTHER: _("I cannot read {name}: I take text, code, CSV, Markdown, JSON, logs, PDF and Word files."),
-        Kind.AUDIO: _(
-            "I cannot listen to {name}: that takes a speech model here (pip install 'apprentice[voice]', SPEECH_MODEL)."
-        ),
-        Trouble.DAMAGED: _("I could not read {name}: the file is damaged."),
-        Trouble.LOCKED: _("I could not read {name}: it is protected by a password."),
-        Trouble.EMPTY: _("There is no text in {name}: a scan or a picture of text is nothing that I can read."),
-        Trouble.HEAVY: _("I gave up on {name}: reading it takes too much time or memory."),
-    }
-    return sentences.get(row.reason, sentences["gone"]).format(name=row.name, limit=megabytes)
-
-
-def shorten(sentences: Sequence[str], *, most: int = 5) -> str:
-    """Join sentences, the first few of them."""
-    return " ".join([sentence for sentence in sentences if sentence][:most])

@@ -24,7 +24,8 @@ from bot.slack.delivery.delivery import Delivery
 from bot.slack.delivery.pace import Pace
 from bot.slack.delivery.posts import Target
 from bot.slack.feedback.afterwards import Afterwards
-from bot.slack.files.desk import FileDesk, is_bare, knows_something, list_files, shorten, tell_unseen
+from bot.slack.files.desk import FileDesk, is_bare, knows_something, list_files, tell_unseen
+from bot.slack.files.words import shorten
 from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.answer_choice import build_choice, make_safe, tell_choice, tell_same

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.storage import audit
 from bot.storage.installing_tables import ChannelPersona, Installation, OrgTeam
 from bot.storage.keyring import Keyring
-from bot.storage.tables import Inbox, InboxState, now
+from bot.storage.tables import Answer, AnswerState, Inbox, InboxState, Message, Thread, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ async def _put(
 
 
 async def drop_installation(session: AsyncSession, *, team_id: str, enterprise_id: str) -> None:
-    """Forget a token, and with it what waited for an answer there and how it spoke there."""
+    """Forget a token, and with it what waited for an answer there and how it spoke there; what is written fails."""
     here = (Installation.enterprise_id == enterprise_id, Installation.team_id == team_id)
     gone = await session.execute(delete(Installation).where(*here).returning(Installation.team_id))
     if gone.first() is None:
@@ -88,6 +88,9 @@ async def drop_installation(session: AsyncSession, *, team_id: str, enterprise_i
     await session.execute(delete(Inbox).where(Inbox.team_id.in_(teams), Inbox.state == InboxState.PENDING))
     under_way = update(Inbox).where(Inbox.team_id.in_(teams), Inbox.state == InboxState.RUNNING)
     await session.execute(under_way.values(payload={}))  # of what has not begun yet nothing is stored any more
+    asked = select(Message.id).join(Thread, Message.thread_id == Thread.id).where(Thread.team_id.in_(teams))
+    writing = update(Answer).where(Answer.message_id.in_(asked), Answer.state == AnswerState.WRITING)
+    await session.execute(writing.values(state=AnswerState.FAILED))  # nobody can be shown it
     await session.execute(delete(OrgTeam).where(OrgTeam.team_id.in_(teams)))
     audit.record(session, "uninstalled", by="slack", target=team_id or enterprise_id)
 

@@ -11,6 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.rates import POST, Budget, Clock, MachineClock, Rates
 from bot.slack.sent import Sent, build_metadata, read_key, read_sent
+from bot.slack.throttle import Limits, Throttle
 from bot.slack.workspaces import Workspace, own_user_id, serving
 from bot.storage.hold import until_sure
 from bot.storage.tables import new_id
@@ -48,6 +49,8 @@ TRIES = 4
 LONGEST_LINE_S = 600.0  # a call that Slack throttles again and again is given up after this time
 LONGEST_REST_S = 60.0  # what an answer does not depend on waits no longer for a method that Slack wants to rest
 SERVER_ERROR = 500
+FORM, WORD = "views.open", "chat.postEphemeral"
+ASIDES_PER_PERSON = 20  # forms, and words beside answers, a minute: Slack takes ninety of each for all
 QUIET = {"unfurl_links": False, "unfurl_media": False}  # whatever stands in a message, Slack fetches nothing of it
 
 log = logging.getLogger(__name__)
@@ -60,6 +63,7 @@ class Line:
         self.client = client
         self.lacking: dict[str, float] = {}  # methods, and until when that is believed
         self.budget = Budget(rates, clock)
+        self.asides = Throttle(Limits(person=ASIDES_PER_PERSON), clock=clock.now)
 
 
 class Calls:
@@ -206,13 +210,23 @@ class Calls:
 
     async def call_if_possible(self, method: str, **arguments: Any) -> Mapping[str, Any] | None:
         """Call *method* where an answer does not depend on it; None when it did not work."""
-        if self.lacks(method):
+        if self.lacks(method) or (method == WORD and self._has_had(method, str(arguments.get("user")))):
             return None
         try:
             return await self.call_soon(method, **arguments)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("slack: %s did not work (%s)", method, error_code(error))
             return None
+
+    async def open_form(self, user_id: str, *, trigger_id: str, view: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Open a form for whoever pressed something, unless they press without end; None when it did not open."""
+        if self._has_had(FORM, user_id):
+            return None
+        return await self.call_if_possible(FORM, trigger_id=trigger_id, view=view)
+
+    def _has_had(self, method: str, user_id: str) -> bool:
+        """Return whether somebody has had so much of *method* within a minute that there must be room for others."""
+        return self._line().asides.take(f"{method} {user_id}") is not None
 
 
 async def _ask(client: AsyncWebClient, method: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:

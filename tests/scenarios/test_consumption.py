@@ -8,8 +8,9 @@ from sqlalchemy import select
 
 from bot.playground.person import Person
 from bot.playground.testing import Playground
+from bot.slack.calls import ASIDES_PER_PERSON
+from bot.slack.home.page import HOMES_PER_PERSON
 from bot.slack.turns import turns
-from bot.slack.turns.actions import THANKS_PER_PERSON
 from bot.slack.turns.shares import MOST
 from bot.storage.db import Database
 from bot.storage.spending_tables import Spending
@@ -250,10 +251,41 @@ async def test_votes_without_end_open_no_forms_without_end(
         tom = playground.tom
         ts = await tom.say("general", f"{BOT} hello")
         reply = await playground.wait_for_reply("general", ts)
-        for number in range(THANKS_PER_PERSON + 11):
+        for number in range(ASIDES_PER_PERSON + 11):
             await tom.click(reply, "feedback", "positive_button" if number % 2 else "negative_button")
         await asyncio.sleep(1)
-        assert len(playground.log("api", "chat.postEphemeral")) <= THANKS_PER_PERSON
+        assert len(playground.log("api", "chat.postEphemeral")) <= ASIDES_PER_PERSON
         async with rows.read() as session:
             votes = list(await session.scalars(select(Feedback.vote).order_by(Feedback.id)))
-    assert len(votes) == THANKS_PER_PERSON + 11
+    assert len(votes) == ASIDES_PER_PERSON + 11
+
+
+async def test_presses_without_end_leave_room_for_others(playground: Playground, start_bot: StartBot) -> None:
+    """Why?, a menu, a reaction, an edit, a refused stranger and a Home: each is words or a form for one person."""
+    presses = ASIDES_PER_PERSON + 5
+    async with start_bot():
+        await playground.wait_for_connection()
+        tom, lena = playground.tom, playground.person("U0LENA")
+        await tom.open_home()
+        ts = await tom.say("northwind", f"{BOT} hello")
+        reply = await playground.wait_for_reply("northwind", ts)
+        for number in range(presses):
+            await tom.click(reply, "answer_menu", "be_quiet")
+            await tom.react("northwind", reply["ts"], "-1", remove=bool(number % 2))
+            await tom.edit("northwind", ts, f"{BOT} hello {number}")
+            await lena.click(reply, "feedback", "positive_button")
+            await tom.click(reply, "why")
+            await tom.open_home()
+        await asyncio.sleep(1)
+        assert len(playground.log("api", "chat.postEphemeral")) == 2 * ASIDES_PER_PERSON
+        assert len(playground.log("api", "views.open")) <= ASIDES_PER_PERSON
+        assert len(playground.log("api", "views.publish")) <= HOMES_PER_PERSON
+
+        priya = playground.priya
+        reply = await playground.wait_for_reply("support", await priya.say("support", f"{BOT} hello"))
+        await priya.click(reply, "feedback", "negative_button")
+        await playground.wait_for_view(priya.id, timeout=2)
+        await priya.click(reply, "answer_menu", "be_quiet")
+        await playground.wait_until(lambda: "quiet" in str(priya.ephemerals("support")), timeout=2)
+        await priya.open_home()
+        await playground.wait_until(lambda: playground.home(priya.id), timeout=2)

@@ -82,7 +82,7 @@ class Lessons:
         said_at = str(message["ts"])
         asked = Asked(team_id, channel_id, place.thread_ts, said_at, author_id, str(audience), text)
         view = build_form(asked, question=question, is_own=author_id == user_id)
-        await self._calls.call_if_possible("views.open", trigger_id=body["trigger_id"], view=view)
+        await self._calls.open_form(user_id, trigger_id=body["trigger_id"], view=view)
         return ""
 
     async def handle_form(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:

@@ -29,12 +29,14 @@ from bot.slack.home.wishes import build_wishes
 from bot.slack.newest import Newest
 from bot.slack.people.access import Access, tell_refusal
 from bot.slack.people.speech import Speech
+from bot.slack.throttle import Limits, Throttle
 from bot.slack.workspaces import key_of
 from bot.storage.db import Database
 from bot.storage.fates import Fate, Opinions, count_opinions, list_fates
 from bot.storage.runs import find_picture
 
 WEEKS = 8
+HOMES_PER_PERSON = 20  # a minute: Slack takes ninety for all
 DIVIDER: Block = {"type": "divider"}
 
 
@@ -88,12 +90,15 @@ class Home:
         self._budgets = budgets
         self._folder = folder
         self._newest = Newest()
+        self._shown = Throttle(Limits(person=HOMES_PER_PERSON), clock=calls.clock.now)
 
     async def publish(self, user_id: str, *, note: str = "") -> None:
         """Show somebody their Home, with *note* at its top, unless a newer one is to be made."""
         await self._newest.run(key_of(user_id), partial(self._publish, user_id, note))
 
     async def _publish(self, user_id: str, note: str) -> None:
+        while (full := self._shown.take(key_of(user_id))) is not None:
+            await self._calls.clock.sleep(full.seconds)
         role = await self._access.role_of(user_id)
         with speaking(await self._speech.language_of(user_id)):
             if role is Role.NOBODY:

@@ -39,8 +39,8 @@ def register_why(app: AsyncApp, *, database: Database, calls: Calls, learning: L
         await newest.run(body["user"]["id"], partial(show, body, str(action.get("value"))))
 
     async def show(body: dict[str, Any], answer_id: str) -> None:
-        opened = await calls.call_if_possible(
-            "views.open", trigger_id=body["trigger_id"], view=build_why([section(_("Looking it up…"))])
+        opened = await calls.open_form(
+            body["user"]["id"], trigger_id=body["trigger_id"], view=build_why([section(_("Looking it up…"))])
         )
         if opened is not None:
             blocks = await explain(body, answer_id)

@@ -58,7 +58,7 @@ class ChannelForm:
         shown = state if is_admin else replace(state, training="")
         place = {"channel": call.channel_id, "team": call.team_id, "shown": _as_shown(shown)}
         view = build_channel_form(call.channel_id, shown, private_metadata=json.dumps(place))
-        opened = await self._calls.call_if_possible("views.open", trigger_id=call.trigger_id, view=view)
+        opened = await self._calls.open_form(call.user_id, trigger_id=call.trigger_id, view=view)
         return SILENCE if opened is not None else Reply(_("The form did not open; please try again."), is_done=False)
 
     async def handle_submit(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:

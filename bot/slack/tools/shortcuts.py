@@ -47,7 +47,7 @@ def register_shortcuts(
             await _say(respond, body["message"], Reply(text))
             return
         view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC)
-        await calls.call_if_possible("views.open", trigger_id=body["trigger_id"], view=view)
+        await calls.open_form(body["user"]["id"], trigger_id=body["trigger_id"], view=view)
 
 
 class Shortcuts:

@@ -15,7 +15,6 @@ from bot.slack.calls import Calls
 from bot.slack.people.access import Access
 from bot.slack.people.directory import Directory
 from bot.slack.text import read_typed
-from bot.slack.throttle import Limits, Throttle
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere
 from bot.slack.turns.turns import Turns
@@ -29,7 +28,6 @@ from bot.storage.tables import AnswerState, Audience, Vote
 from bot.storage.threads import join_thread, narrow
 
 CORRECTION_LENGTH = 3000
-THANKS_PER_PERSON = 20  # a minute: forms and words beside votes, of which Slack takes ninety of all
 
 
 def register_actions(
@@ -61,7 +59,6 @@ class FeedbackButtons:
         self._database = database
         self._calls = calls
         self._directory = directory
-        self._thanks = Throttle(Limits(person=THANKS_PER_PERSON))
 
     async def handle_thumb(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Store a thumb; a thumb down opens the form, whose trigger lives for three seconds only."""
@@ -69,11 +66,9 @@ class FeedbackButtons:
         answer_id, _colon, audience = rest.partition(":")
         is_stored = vote in {Vote.UP, Vote.DOWN} and await self._vote(body, answer_id, Vote(vote))
         await ack()
-        if self._thanks.take(body["user"]["id"]) is not None:
-            return  # the vote counts, but nobody else's form is to wait for so many
         if vote == Vote.DOWN:
             view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC)
-            await self._calls.call_if_possible("views.open", trigger_id=body["trigger_id"], view=view)
+            await self._calls.open_form(body["user"]["id"], trigger_id=body["trigger_id"], view=view)
         if is_stored:
             up, down = _("👍 Thank you, noted."), _("👎 Noted. Tell me more in the form if you like.")
             noted = up if vote == Vote.UP else down

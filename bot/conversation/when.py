@@ -27,6 +27,8 @@ from bot.errors import ApprenticeError
 from bot.language import _
 
 FARTHEST = timedelta(days=2 * 366)
+BEFORE_DAY = re.compile(rf" (?=(?:on|every|each|next|the day after|tomorrow|today|{'|'.join(DAYS)})\b)")
+BEFORE_CLOCK = re.compile(r", ?(?=(?:at )?\d{1,2}(?:[:.]\d\d\b| ?[ap]m\b))")
 LONGEST = 120  # characters of what can be a time; dateparser takes long over more
 
 
@@ -46,7 +48,7 @@ def parse_when(text: str, *, now: datetime, is_strict: bool = False) -> When | N
     """Read *text*, with *now* in the person's time zone; None when it is no time. Only our own words if *is_strict*."""
     if len(text) > LONGEST:
         return None
-    said = " ".join(text.lower().replace("：", ":").split()).strip(" ,.")
+    said = _put_day_first(" ".join(text.lower().replace("：", ":").split()).strip(" ,."))
     cron = read_rule(said)
     if cron:
         return When(cron=cron)
@@ -54,6 +56,14 @@ def parse_when(text: str, *, now: datetime, is_strict: bool = False) -> When | N
     if moment is None and not is_strict:
         moment = _ask_dateparser(said, now)
     return None if moment is None else When(once=_settle(moment))
+
+
+def _put_day_first(said: str) -> str:
+    """Return “at 9:00 tomorrow” and “tomorrow, 9:00” as “tomorrow at 9:00”; other words as they are."""
+    gap = BEFORE_DAY.search(said)
+    if gap is not None and read_clock(said[: gap.start()]) is not None:
+        return f"{said[gap.end() :]} {said[: gap.start()]}"
+    return BEFORE_CLOCK.sub(" ", said)
 
 
 def check_when(when: When, *, now: datetime, shortest: timedelta) -> None:

@@ -88,12 +88,15 @@ def _read_place(word: str) -> str:
 
 def _time_first(text: str, now: datetime, *, is_strict: bool = True) -> tuple[When, str] | None:
     """Read the time in front of what separates it from the rest; without a separator, as much of it as is a time."""
+    found = None
     for match in SEPARATOR.finditer(text):
         if match.start() > LONGEST:
             break
         when = parse_when(text[: match.start()], now=now, is_strict=is_strict)
         if when is not None and text[match.end() :].strip():
-            return when, text[match.end() :].strip()
+            found = when, text[match.end() :].strip()  # the longest: “every Monday” begins “every Monday, Wednesday”
+    if found is not None:
+        return found
     for match in reversed(list(re.finditer(r"\s+", text))[:MOST_WORDS]) if is_strict else ():
         when = parse_when(text[: match.start()], now=now, is_strict=True)
         rest = LEADING.sub("", text[match.end() :], count=1).strip()

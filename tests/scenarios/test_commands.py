@@ -165,6 +165,22 @@ async def test_an_answer_for_oneself_can_be_shared_once(
     assert answers[1].messages_used == 1
 
 
+async def test_buttons_below_an_answer_that_is_gone_say_so(playground: Playground, bot: RunningBot) -> None:
+    """Its question was deleted: nobody fills in a form for nothing, and no press stays without a word."""
+    tom, priya = playground.tom, playground.priya
+    asked = await tom.say("general", f"{BOT} What is a code review?")
+    reply = await playground.wait_for_reply("general", asked)
+    await tom.delete("general", asked)
+    gone = "I do not know this answer any more"
+    await priya.click(reply, "regenerate")
+    await whispered(playground, priya, "general", gone)
+    await priya.click(reply, "feedback", "negative_button")
+    await playground.wait_until(
+        lambda: sum(gone in one["text"] for one in priya.ephemerals("general")) > 1, what="a word about the thumb"
+    )
+    assert not playground.views(priya.id)
+
+
 async def test_sharing_an_answer_gives_nobody_what_is_said_of_it(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:

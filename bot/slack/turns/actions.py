@@ -18,6 +18,7 @@ from bot.slack.text import read_typed
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere
 from bot.slack.turns.turns import Turns
+from bot.slack.turns.whisper import tell_gone, whisper
 from bot.storage import inbox
 from bot.storage.answers import AnswerRecord, is_replaced, load_answer
 from bot.storage.askings import is_private
@@ -45,7 +46,7 @@ def register_actions(
     app.action(blocks.FEEDBACK)(feedback.handle_thumb)
     app.action(blocks.UNDO_VOTE)(feedback.handle_undo)
     app.view(blocks.CORRECTION)(feedback.handle_correction)
-    again = AgainButtons(database, turns, answering=answering, access=access)
+    again = AgainButtons(database, turns, answering=answering, access=access, calls=calls)
     app.action(blocks.REGENERATE)(again.handle_again)
     app.action(blocks.RETRY)(again.handle_again)
     app.action(blocks.SHORTER)(again.handle_shorter)
@@ -64,15 +65,18 @@ class FeedbackButtons:
         """Store a thumb; a thumb down opens the form, whose trigger lives for three seconds only."""
         vote, _colon, rest = str(action.get("value")).partition(":")
         answer_id, _colon, audience = rest.partition(":")
-        is_stored = vote in {Vote.UP, Vote.DOWN} and await self._vote(body, answer_id, Vote(vote))
+        is_stored = await self._vote(body, answer_id, Vote(vote)) if vote in {Vote.UP, Vote.DOWN} else False
         await ack()
+        if is_stored is None:
+            await whisper(self._calls, body, tell_gone())
+            return
         if vote == Vote.DOWN:
             view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC)
             await self._calls.open_form(body["user"]["id"], trigger_id=body["trigger_id"], view=view)
         if is_stored:
             up, down = _("👍 Thank you, noted."), _("👎 Noted. Tell me more in the form if you like.")
             noted = up if vote == Vote.UP else down
-            await self._whisper(body, noted, blocks.build_undo_button(answer_id, vote))
+            await whisper(self._calls, body, noted, blocks.build_undo_button(answer_id, vote))
 
     async def handle_undo(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Take a vote and its correction back."""
@@ -87,7 +91,7 @@ class FeedbackButtons:
                 await save_correction(session, record.answer, user_id=user_id, text="")
         await ack()
         text = _("Taken back.") if is_current else _("You have changed your mind since; kept.")
-        await self._whisper(body, text, [])
+        await whisper(self._calls, body, text)
 
     async def handle_correction(
         self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any], context: AsyncBoltContext
@@ -150,36 +154,24 @@ class FeedbackButtons:
             if correction is not None:
                 correction.audience = current if is_open else narrow(current, Audience.DIRECT)
 
-    async def _vote(self, body: dict[str, Any], answer_id: str, vote: Vote) -> bool:
+    async def _vote(self, body: dict[str, Any], answer_id: str, vote: Vote) -> bool | None:
+        """Store a vote on what stands in the pressed message; None where the answer is gone."""
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id, is_locked=True)
             if record is None or not stands_in(record, body):
-                return False
+                return None if record is None else False
             current = await current_vote(session, answer_id, user_id=body["user"]["id"])
             if current is None or current.vote != vote:  # pressed again, it counts once
                 await save_vote(session, record.answer, user_id=body["user"]["id"], vote=vote)
             return True
 
-    async def _whisper(self, body: dict[str, Any], text: str, extra: list[blocks.Block]) -> None:
-        """Tell only the person who clicked."""
-        place = body.get("container") or {}
-        message = body.get("message") or {}
-        thread_ts = message.get("thread_ts") or place.get("thread_ts")
-        await self._calls.call_if_possible(
-            "chat.postEphemeral",
-            channel=(body.get("channel") or {}).get("id") or place.get("channel_id"),
-            user=body["user"]["id"],
-            text=text,
-            blocks=[*blocks.build_note(text), *extra],
-            **({"thread_ts": thread_ts} if thread_ts else {}),
-        )
-
 
 class AgainButtons:
     """Another try at an answer, or an end to it."""
 
-    def __init__(self, database: Database, turns: Turns, *, answering: Answering, access: Access) -> None:
+    def __init__(self, database: Database, turns: Turns, *, answering: Answering, access: Access, calls: Calls) -> None:
         self._database = database
+        self._calls = calls
         self._turns = turns
         self._answering = answering
         self._access = access
@@ -192,6 +184,8 @@ class AgainButtons:
             if record is not None and stands_in(record, body):
                 await self._queue(session, record, body=body, action=action)
         await ack()
+        if record is None:
+            await whisper(self._calls, body, tell_gone())
         self._turns.wake()
 
     async def handle_shorter(

@@ -15,6 +15,7 @@ from bot.slack.people.directory import Directory
 from bot.slack.turns.actions import stands_in
 from bot.slack.turns.answer_choice import CHOOSE, SHARE, build_private, build_shared, make_safe
 from bot.slack.turns.answering import Answering
+from bot.slack.turns.whisper import tell_gone, whisper
 from bot.storage.answers import AnswerRecord, load_answer, update_answer
 from bot.storage.askings import Chosen, choose, claim_share, is_private, publish, release_share
 from bot.storage.db import Database
@@ -60,12 +61,16 @@ class ChoiceButtons:
                 outcome, answer_id = await choose(session, answer_id, user_id=user_id, since=since, most=MOST_CHOICES)
                 record = await load_answer(session, answer_id)
         await ack()
-        if is_here and not is_askers:
-            await self._whisper(body, _("Only whoever asked can choose."))
-        elif record is not None and outcome is not Chosen.NOTHING:
+        if record is None:
+            await whisper(self._calls, body, tell_gone())
+        elif is_here and not is_askers:
+            await whisper(self._calls, body, _("Only whoever asked can choose."))
+        elif outcome is not Chosen.NOTHING:
             await self._show(record, body, respond)
         if outcome is Chosen.UNSTORED:
-            await self._whisper(body, _("It stands. You have chosen a lot today, so I do not learn from this one."))
+            await whisper(
+                self._calls, body, _("It stands. You have chosen a lot today, so I do not learn from this one.")
+            )
 
     async def _show(self, record: AnswerRecord, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Show the chosen answer alone, with the buttons of any answer."""
@@ -108,7 +113,7 @@ class ChoiceButtons:
             is_ours = record is not None and is_private(record.place) and stands_in(record, body)
             is_first = is_ours and record is not None and await claim_share(session, record.message.id)
         if record is None or not is_first:
-            await self._whisper(body, _("This answer has been shared already, or is not known any more."))
+            await whisper(self._calls, body, _("This answer has been shared already, or is not known any more."))
             return
         text = await self._safe(record)
         audience = await self._directory.audience(record.place.channel_id, channel_type=None, is_shared=False)
@@ -119,7 +124,7 @@ class ChoiceButtons:
                 await release_share(session, record.message.id)
             if not isinstance(error, SlackApiError):
                 raise
-            await self._whisper(body, tell_unshared(error_code(error)))
+            await whisper(self._calls, body, tell_unshared(error_code(error)))
             return
         place = Place(record.place.team_id, record.place.channel_id, thread_ts or ts)
         async with self._database.begin() as session:
@@ -165,17 +170,6 @@ class ChoiceButtons:
             history = await load_history(session, record.message.thread_id, before_ts=record.message.ts)
         asked = "\n".join([*(said.text for said in history), record.message.text])
         return make_safe(record.answer.text, asked=asked)
-
-    async def _whisper(self, body: dict[str, Any], text: str) -> None:
-        place, message = body.get("container") or {}, body.get("message") or {}
-        thread_ts = message.get("thread_ts") or place.get("thread_ts")
-        await self._calls.call_if_possible(
-            "chat.postEphemeral",
-            channel=(body.get("channel") or {}).get("id") or place.get("channel_id"),
-            user=body["user"]["id"],
-            text=text,
-            **({"thread_ts": thread_ts} if thread_ts else {}),
-        )
 
 
 def tell_unshared(code: str) -> str:

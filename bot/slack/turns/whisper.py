@@ -1,0 +1,27 @@
+"""A word to whoever pressed something, where they pressed it, that nobody else sees."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.language import _
+from bot.slack.blocks import Block, build_note
+from bot.slack.calls import Calls
+
+
+async def whisper(calls: Calls, body: Mapping[str, Any], text: str, extra: Sequence[Block] = ()) -> None:
+    """Tell only the person who pressed, with *extra* below the words."""
+    place, message = body.get("container") or {}, body.get("message") or {}
+    thread_ts = message.get("thread_ts") or place.get("thread_ts")
+    await calls.call_if_possible(
+        "chat.postEphemeral",
+        channel=(body.get("channel") or {}).get("id") or place.get("channel_id"),
+        user=body["user"]["id"],
+        text=text,
+        blocks=[*build_note(text), *extra],
+        **({"thread_ts": thread_ts} if thread_ts else {}),
+    )
+
+
+def tell_gone() -> str:
+    """Say why a button below an answer does nothing."""
+    return _("I do not know this answer any more: its question was deleted, or what I had stored of it.")

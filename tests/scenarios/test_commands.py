@@ -164,6 +164,17 @@ async def test_an_answer_for_oneself_can_be_shared_once(
     answers = await finished(2)
     assert answers[1].messages_used == 1
 
+    await priya.click(playground.message("general", shared["ts"]), "regenerate")
+    await finished(3)
+    await playground.wait_until(
+        lambda: (
+            "regenerate" in str(again := playground.message("general", shared["ts"])["blocks"])
+            and "<@U0TOM> asked me: What is a code review?" in str(again)
+            and answers[0].id not in str(again)
+        ),
+        what="who asked what below another answer too",
+    )
+
 
 async def test_buttons_below_an_answer_that_is_gone_say_so(playground: Playground, bot: RunningBot) -> None:
     """Its question was deleted: nobody fills in a form for nothing, and no press stays without a word."""

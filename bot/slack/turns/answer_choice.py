@@ -62,8 +62,13 @@ def build_shared(
     answer_id: str, text: str, *, question: str, user_id: str, is_public: bool, is_explained: bool
 ) -> list[Block]:
     """Build an answer that its asker shows to everybody: who asked what, and the buttons of any answer."""
+    buttons = build_answer_buttons(answer_id, is_public=is_public, is_explained=is_explained, is_group=True)
+    return [build_asked(question, user_id=user_id), *build_text(text), *buttons]
+
+
+def build_asked(question: str, *, user_id: str) -> Block:
+    """Build the line that says who asked what, where the question itself stands in no message."""
     asked = _("{person} asked me: {question}").format(
         person=f"<@{user_id}>", question=escape(clip(" ".join(question.split()), QUESTION_LENGTH))
     )
-    buttons = build_answer_buttons(answer_id, is_public=is_public, is_explained=is_explained, is_group=True)
-    return [context(asked), *build_text(text), *buttons]
+    return context(asked)

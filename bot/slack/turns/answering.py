@@ -28,7 +28,7 @@ from bot.slack.files.desk import FileDesk, is_bare, knows_something, list_files,
 from bot.slack.files.words import shorten
 from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
-from bot.slack.turns.answer_choice import build_choice, make_safe, tell_choice, tell_same
+from bot.slack.turns.answer_choice import build_asked, build_choice, make_safe, tell_choice, tell_same
 from bot.slack.turns.carriers import Carriers
 from bot.slack.turns.offers import Offers
 from bot.slack.turns.place import place_shown
@@ -254,10 +254,12 @@ class Answering:
     def _buttons(self, draft: Draft) -> list[Block]:
         if not draft.wish.stores:
             return build_note(tell_unstored())
-        is_public = draft.question.audience is Audience.PUBLIC
-        return build_answer_buttons(
-            draft.answer_id, is_public=is_public, is_explained=self.explains, is_group=draft.question.is_group
+        asked, is_public = draft.question, draft.question.audience is Audience.PUBLIC
+        shared = [build_asked(asked.text, user_id=asked.user_id)] if asked.put.is_private else []  # it stands nowhere
+        buttons = build_answer_buttons(
+            draft.answer_id, is_public=is_public, is_explained=self.explains, is_group=asked.is_group
         )
+        return [*shared, *buttons]
 
     async def _fail(self, draft: Draft, delivery: Delivery, error: Exception) -> None:
         error_id = new_id()

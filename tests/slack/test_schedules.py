@@ -21,7 +21,13 @@ from bot.slack.people.access import Access, Home
 from bot.slack.people.directory import Directory
 from bot.slack.people.rooms import Rooms
 from bot.slack.rates import TIERS
-from bot.slack.schedule.commands import MOST_IN_ONE_CHANNEL, MOST_OF_ONE_PERSON, build_schedule_commands, read_zone
+from bot.slack.schedule.commands import (
+    MOST_IN_ONE_CHANNEL,
+    MOST_OF_ONE_IN_CHANNEL,
+    MOST_OF_ONE_PERSON,
+    build_schedule_commands,
+    read_zone,
+)
 from bot.slack.schedule.runner import DigestOrder, ScheduleRunner
 from bot.storage.db import Database
 from bot.storage.schedule_tables import Occurrence, Schedule
@@ -285,10 +291,16 @@ async def test_what_not_everybody_may_read_stays_where_it_is(desk: Desk) -> None
 
 
 async def test_nobody_fills_the_calendar(desk: Desk) -> None:
-    """A person and a channel have a limit each; what is taken back makes room."""
-    replies = [await desk.order("remind here every hour to x") for _ in range(MOST_IN_ONE_CHANNEL + 1)]
-    assert [reply.is_done for reply in replies] == [True] * MOST_IN_ONE_CHANNEL + [False]
-    for _ in range(MOST_OF_ONE_PERSON - MOST_IN_ONE_CHANNEL):
+    """A person and a channel have a limit each, and nobody has all of a channel's; what is taken back makes room."""
+    for user in ("U0TOM", "U0PRIYA"):
+        replies = [
+            await desk.order("remind here every hour to x", user=user) for _ in range(MOST_OF_ONE_IN_CHANNEL + 1)
+        ]
+        assert [reply.is_done for reply in replies] == [True] * MOST_OF_ONE_IN_CHANNEL + [False]
+        assert "in this channel" in replies[-1].text
+    assert 2 * MOST_OF_ONE_IN_CHANNEL == MOST_IN_ONE_CHANNEL
+    assert "This channel has" in (await desk.order("remind here every hour to x", user="U0MAYA")).text
+    for _ in range(MOST_OF_ONE_PERSON - MOST_OF_ONE_IN_CHANNEL):
         assert (await desk.order("remind me every hour to x")).is_done
     assert not (await desk.order("remind me every hour to x")).is_done
     assert (await desk.order("schedule remove #1")).is_done

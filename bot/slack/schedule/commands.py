@@ -21,6 +21,7 @@ from bot.storage.tables import now
 
 MOST_OF_ONE_PERSON = 20
 MOST_IN_ONE_CHANNEL = 10
+MOST_OF_ONE_IN_CHANNEL = 5  # so that nobody has all of a channel's
 TEXT_LENGTH = 1000
 LONGEST_BESIDE = 500  # what stands around a text: when, and channels with their names
 SHORTEST_REMINDER = timedelta(minutes=15)
@@ -161,6 +162,10 @@ class ScheduleOrders:
             if await count_schedules(session, schedule.team_id, user_id=schedule.user_id) >= MOST_OF_ONE_PERSON:
                 return _("You have {count} of these already; take one back first.").format(count=MOST_OF_ONE_PERSON)
             here = schedule.channel_id
+            own = {"user_id": schedule.user_id, "channel_id": here}
+            if here and await count_schedules(session, schedule.team_id, **own) >= MOST_OF_ONE_IN_CHANNEL:
+                sentence = _("You have {count} of these in this channel already; take one back first.")
+                return sentence.format(count=MOST_OF_ONE_IN_CHANNEL)
             if here and await count_schedules(session, schedule.team_id, channel_id=here) >= MOST_IN_ONE_CHANNEL:
                 return _("This channel has {count} of these already.").format(count=MOST_IN_ONE_CHANNEL)
             await add_schedule(session, schedule)

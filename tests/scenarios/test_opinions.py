@@ -280,6 +280,32 @@ async def test_what_an_author_refuses_leaves_no_word(playground: Playground, bot
     assert "zanzibar" not in await read_all(rows)
 
 
+async def test_what_was_deleted_while_the_form_was_open_is_kept_by_nobody(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Its author is not asked about words that they took back, in a channel or in a thread."""
+    tom, maya = playground.tom, playground.maya
+    root = await maya.say("general", "Where are the animals?")
+    for thread in (None, root):
+        written = await tom.say("general", "The zanzibar is in the cellar.", thread)
+        await maya.shortcut("general", written, TEACH)
+        await playground.wait_for_view(maya.id)
+        await tom.delete("general", written)
+        await maya.submit_view({"question": "Where is it?"})
+        await playground.wait_until(
+            lambda: "is gone" in str(playground.views(maya.id)), what="the word that it is gone"
+        )
+        await maya.close_view()
+    assert not playground.messages(tom.dm)
+    assert "zanzibar" not in await read_all(rows)
+
+    kept = await tom.say("general", "The okapi is in the attic.", root)
+    await maya.shortcut("general", kept, TEACH)
+    await playground.wait_for_view(maya.id)
+    await maya.submit_view({"question": "Where is it?"})
+    await playground.wait_until(lambda: playground.messages(tom.dm), what="the request")
+
+
 async def test_nothing_is_taught_by_whoever_wants_nothing_stored(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:

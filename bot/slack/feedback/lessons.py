@@ -1,15 +1,18 @@
 """What one person wrote becomes something to learn when another asks for it and its author agrees."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
+from slack_sdk.errors import SlackApiError
 
 from bot.language import _, speaking
 from bot.slack.blocks import Block, build_button, build_note, context, plain, section
-from bot.slack.calls import Calls
+from bot.slack.calls import Calls, error_code
 from bot.slack.commands.orders import Role
 from bot.slack.people.access import Access
 from bot.slack.people.directory import Directory
@@ -26,6 +29,9 @@ from bot.storage.threads import Place
 LESSON, LESSON_YES, LESSON_NO = "lesson", "lesson_yes", "lesson_no"
 QUESTION = "question"
 QUESTION_LENGTH = 300
+LONGEST_LOOK_S = 1.5  # of the three seconds that Slack waits for a form
+REPLIES = "conversations.replies"
+GONE = {"thread_not_found", "message_not_found"}
 TEXT_LENGTH = 2000  # it travels in the form, where Slack has room for 3000 characters
 
 
@@ -98,12 +104,15 @@ class Lessons:
             question=question,
             text=asked.text,
         )
+        is_gone = await self._is_gone(asked)
         async with self._database.begin() as session:
-            is_known = await lessons.is_known(session, taught.place, ts=taught.ts)
+            is_known = is_gone or await lessons.is_known(session, taught.place, ts=taught.ts)
             lesson = None if is_known or not question else await lessons.save_lesson(session, taught)
             if lesson is not None and asked.author_id == user_id:
                 record(session, "lesson.teach", by=user_id, target=await lessons.teach(session, lesson))
-        if lesson is None:
+        if is_gone:
+            text = _("This message is gone, so I keep nothing of it.")
+        elif lesson is None:
             text = _("Somebody has asked for this message before.")
         elif asked.author_id == user_id:
             text = _("Thank you. I keep it as a correction of yours.")
@@ -112,6 +121,19 @@ class Lessons:
         await ack(response_action="update", view=build_end(text))
         if lesson is not None and asked.author_id != user_id:
             await self._ask(lesson)
+
+    async def _is_gone(self, asked: Asked) -> bool:
+        """Return whether Slack says that a message was deleted while its form was open; what it does not tell is no."""
+        moment = {"oldest": asked.ts, "latest": asked.ts, "inclusive": True}
+        if not self._calls.budget.has_spare(REPLIES):
+            return False
+        try:
+            async with asyncio.timeout(LONGEST_LOOK_S):
+                found = await self._calls.call_now(REPLIES, channel=asked.channel_id, ts=asked.thread_ts, **moment)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            return error_code(error) in GONE
+        there = {one.get("ts"): one.get("subtype") for one in found.get("messages") or []}
+        return there.get(asked.ts, "tombstone") == "tombstone"
 
     async def _ask(self, lesson: Lesson) -> None:
         with speaking(await self._speech.language_of(lesson.user_id)):

@@ -89,6 +89,25 @@ async def test_a_reaction_is_a_vote_until_it_is_taken_away(
     await settle(rows, read_votes, {"U0TOM": ("none", "reaction"), "U0MAYA": ("down", "button")})
 
 
+async def test_who_takes_one_of_several_reactions_away_still_thinks_what_the_others_say(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Two emoji of one kind are one vote until both are gone; of two kinds the newest that stands counts."""
+    tom = playground.tom
+    reply = await ask(playground, tom)
+    for emoji, is_removed, vote in (
+        ("+1", False, "up"),
+        ("heart", False, "up"),
+        ("+1", True, "up"),
+        ("x", False, "down"),
+        ("x", True, "up"),
+        ("heart", True, "none"),
+    ):
+        await tom.react("general", reply["ts"], emoji, remove=is_removed)
+        await asyncio.sleep(0.2)
+        await settle(rows, read_votes, {"U0TOM": (vote, "reaction")})
+
+
 async def count_votes(session: AsyncSession) -> int:
     """Return how many votes there are, those of the past included."""
     return await session.scalar(select(func.count()).select_from(Feedback)) or 0

@@ -40,7 +40,8 @@ class Reactions:
         self._calls = calls
         self._access = access
         self._votes = {**dict.fromkeys(downs, Vote.DOWN), **dict.fromkeys(ups, Vote.UP)}
-        self._newest: OrderedDict[tuple[str, str], float] = OrderedDict()  # by answer and person, in Slack's time
+        # By answer and person: the time in Slack of the newest, and the votes that stand below the answer, in order.
+        self._newest: OrderedDict[tuple[str, str], tuple[float, tuple[str, ...]]] = OrderedDict()
 
     async def take(self, event: dict[str, Any], team_id: str, bot_user_id: str) -> AnswerRecord | None:
         """Store or take back the vote that an event is, if it is one; return the answer of a new thumb down.
@@ -59,19 +60,22 @@ class Reactions:
             return None
         is_added, at = event["type"] == "reaction_added", float(event.get("event_ts") or 0)
         place = team_id, str(item["channel"]), str(item["ts"])
-        record = await self._vote(place, user_id=user_id, vote=vote, is_added=is_added, at=at)
+        record = await self._vote(place, user_id=user_id, emoji=emoji, is_added=is_added, at=at)
         return record if is_added and vote is Vote.DOWN else None
 
     async def _vote(
-        self, place: tuple[str, str, str], *, user_id: str, vote: Vote, is_added: bool, at: float
+        self, place: tuple[str, str, str], *, user_id: str, emoji: str, is_added: bool, at: float
     ) -> AnswerRecord | None:
-        """Return the answer when its vote changed."""
+        """Return the answer when its vote changed; who takes one of several away still thinks what the others say."""
         async with self._database.begin() as session:
             record = await self._find(session, place)
-            if record is None or at <= self._newest.get((record.answer.id, user_id), -1.0):
+            known_at, before = self._newest.get((record.answer.id, user_id) if record else ("", ""), (-1.0, ()))
+            if record is None or at <= known_at:
                 return None
-            is_changed = await _change(session, record, user_id=user_id, vote=vote, is_added=is_added)
-        self._note(record.answer.id, user_id, at)
+            standing = (*(one for one in before if one != emoji), *([emoji] if is_added else []))
+            vote, left = self._votes[emoji], self._votes[standing[-1]] if standing else Vote.NONE
+            is_changed = await _change(session, record, user_id=user_id, vote=vote, left=left, is_added=is_added)
+        self._note(record.answer.id, user_id, at, standing)
         return record if is_changed else None
 
     async def _find(self, session: Session, place: tuple[str, str, str]) -> AnswerRecord | None:
@@ -81,9 +85,9 @@ class Reactions:
         record = await load_answer(session, answer_id, is_locked=True) if answer_id else None
         return record if record is not None and _can_be_judged(record) else None
 
-    def _note(self, answer_id: str, user_id: str, at: float) -> None:
+    def _note(self, answer_id: str, user_id: str, at: float, standing: tuple[str, ...]) -> None:
         """Remember what is stored: Slack keeps no order, and tells again what was not acknowledged."""
-        self._newest[answer_id, user_id] = at
+        self._newest[answer_id, user_id] = at, standing
         self._newest.move_to_end((answer_id, user_id))
         if len(self._newest) > MOST:
             self._newest.popitem(last=False)
@@ -114,15 +118,18 @@ def _can_be_judged(record: AnswerRecord) -> bool:
     return is_answer and not is_private(record.place)
 
 
-async def _change(session: Session, record: AnswerRecord, *, user_id: str, vote: Vote, is_added: bool) -> bool:
-    """Give a vote or take it back; return whether anything changed."""
+async def _change(
+    session: Session, record: AnswerRecord, *, user_id: str, vote: Vote, left: Vote, is_added: bool
+) -> bool:
+    """Give a vote or take it back, to what is *left* of the person's others; return whether anything changed."""
     current = await current_vote(session, record.answer.id, user_id=user_id)
     now = Vote.NONE if current is None else Vote(current.vote)
     if is_added and now is not vote:
         await save_vote(session, record.answer, user_id=user_id, vote=vote, source=REACTION)
         return True
-    if not is_added and current is not None and now is vote and current.source == REACTION:
-        await save_vote(session, record.answer, user_id=user_id, vote=Vote.NONE, source=REACTION)
+    is_theirs = current is not None and current.source == REACTION
+    if not is_added and is_theirs and now is vote and now is not left:
+        await save_vote(session, record.answer, user_id=user_id, vote=left, source=REACTION)
         return True
     return False
 

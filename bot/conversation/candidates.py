@@ -25,8 +25,11 @@ class Candidates:
     async def write(self, first: Draft, *, count: int) -> list[Draft]:
         """Write up to *count* answers, *first* being prepared already; return those that are different and whole.
 
-        One that fails is left out as long as the first is there. What is left out leaves no row behind.
+        One that fails is left out as long as the first is there. What is left out leaves no row behind. Of one that
+        was stopped before it was prepared there is nothing to write.
         """
+        if first.finish_reason == STOPPED:
+            return [first]
         async with self._database.begin() as session:
             ids = await begin_candidates(session, first.answer_id, count=count)
         drafts = [_warm(first), *(_fork(first, answer_id) for answer_id in ids[1:])]

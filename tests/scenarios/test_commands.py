@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import select
 
 from bot.app import RunningBot
+from bot.conversation.draft import Draft
+from bot.conversation.turn import Assistant
 from bot.playground.errors import PageError
 from bot.playground.testing import Person, Playground
 from bot.slack.setup.manifest import USAGE_HINT
@@ -305,6 +307,32 @@ async def test_ordinary_questions_get_two_answers_now_and_then(
     assert len(rounds) <= 3
     assert rounds
     assert all(answer.state == AnswerState.COMPLETE for answer in await stored(rows, Answer))
+
+
+async def test_what_is_stopped_before_the_model_is_asked_ends_in_words(
+    playground: Playground, bot: RunningBot, finished: Finished, rows: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the engine is still loading, say: one of several answers, and one for oneself; no row is left behind."""
+
+    async def wait(_assistant: Assistant, _draft: Draft) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Assistant, "_prepare_patiently", wait)
+    tom = playground.tom
+    ts = await tom.say("general", f"{BOT} !ask -n 3 Make an agenda for a 30 minute team meeting.")
+    async with asyncio.timeout(10):
+        while not await stored(rows, Answer):  # noqa: ASYNC110 - rows do not call
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    await tom.say("general", "!stop", ts)
+    await playground.wait_until(
+        lambda: "Stopped." in str(playground.messages("general", ts)), what="the word of its end"
+    )
+    await tom.command(COMMAND, "ask hello", channel="general")
+    told = await whispered(playground, tom, "general", "I am writing your answer")
+    await tom.click(told, "stop_answer")
+    await whispered(playground, tom, "general", "Stopped.")
+    assert [answer.state for answer in await finished(2)] == [AnswerState.STOPPED, AnswerState.STOPPED]
 
 
 async def test_docs_and_hint_name_what_people_can_order(playground: Playground, bot: RunningBot) -> None:

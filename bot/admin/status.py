@@ -10,7 +10,7 @@ from bot.engine.client import EngineClient
 from bot.errors import EngineError
 from bot.metrics import WAITING
 from bot.storage.db import Database
-from bot.storage.inbox import count_waiting, oldest_waiting
+from bot.storage.inbox import ANSWERED, count_waiting, oldest_waiting
 
 LEAST_FREE_GB = 1.0
 
@@ -26,7 +26,7 @@ class Status:
 async def read_status(database: Database, engine: EngineClient) -> Status:
     """Ask the engine and the database how they are."""
     async with database.read() as session:
-        waiting = await count_waiting(session)
+        waiting = await count_waiting(session, kinds=ANSWERED)  # without the order that asks for this
     WAITING.set(waiting)
     try:
         return Status((await engine.models())[0].id, waiting)
@@ -58,7 +58,7 @@ async def read_health(database: Database, engine: EngineClient, folder: Path) ->
     """Ask everything that can be asked quickly; `bot doctor` looks closer."""
     began = time.perf_counter()
     async with database.read() as session:
-        waiting, oldest = await count_waiting(session), await oldest_waiting(session)
+        waiting, oldest = await count_waiting(session, kinds=ANSWERED), await oldest_waiting(session)
     took = (time.perf_counter() - began) * 1000
     found, newest = await database.revision()
     try:

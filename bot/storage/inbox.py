@@ -327,9 +327,10 @@ async def _waiting(session: AsyncSession, team_id: str, channel_id: str, ts: str
     return await session.scalar(select(Inbox).filter_by(**here, state=InboxState.PENDING))
 
 
-async def count_waiting(session: AsyncSession) -> int:
-    """Return how many events wait or run."""
+async def count_waiting(session: AsyncSession, *, kinds: Collection[str] = ()) -> int:
+    """Return how many events wait or run, of some kinds or of all."""
     statement = select(func.count()).select_from(Inbox).where(Inbox.state != InboxState.DONE)
+    statement = statement.where(Inbox.kind.in_(kinds)) if kinds else statement
     return (await session.scalar(statement)) or 0
 
 

@@ -53,6 +53,7 @@ async def test_orders_in_a_thread_are_for_whoever_gave_them(
     await priya.say("general", "!status", ts)
     said = await whispered(playground, priya, "general", "Model `")
     assert said["thread_ts"] == ts
+    assert "no message waits" in said["text"], "the order itself is none"
     assert not tom.ephemerals(playground.channel("general"))
     await tom.say("general", "!deploy production", ts)  # to another bot
     await tom.say("general", f"{BOT} !staus", ts)

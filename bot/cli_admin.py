@@ -33,8 +33,11 @@ def list_users() -> None:
     from bot.admin.people import list_people
 
     async def work(database: "Database", settings: "Settings") -> None:
-        for person in await list_people(database, frozenset(settings.admin_user_ids)):
+        found = await list_people(database, frozenset(settings.admin_user_ids))
+        for person in found:
             click.echo(f"{person.user_id:14} {person.right:10} by {person.by}")
+        if not found:
+            click.echo("Nothing is decided about anybody: members of the workspace may use it, guests may not.")
 
     run_opened(work)
 
@@ -98,8 +101,11 @@ def list_modes(team: str) -> None:
     from bot.admin.channels import find_team, list_channels
 
     async def work(database: "Database", _settings: "Settings") -> None:
-        for one in await list_channels(database, await find_team(database, team)):
+        found = await list_channels(database, await find_team(database, team))
+        for one in found:
             click.echo(f"{one.channel_id:14} {one.mode:10} by {one.by}")
+        if not found:
+            click.echo("Nothing is chosen for any channel: mentions are answered, and what follows in their threads.")
 
     run_opened(work)
 

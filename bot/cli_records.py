@@ -49,7 +49,10 @@ def worst(most: int) -> None:
     from bot.admin.feedback import read_worst
 
     async def work(database: "Database", _settings: "Settings") -> None:
-        for item in await read_worst(database, most=most):
+        found = await read_worst(database, most=most)
+        if not found:
+            click.echo("Nobody has disliked an answer that everybody could read.")
+        for item in found:
             reasons = f" ({', '.join(item.reasons)})" if item.reasons else ""
             click.echo(f"{item.downs} down, {item.ups} up, {item.channel_id}{reasons}")
             click.echo(f"  Q: {one_line(item.question, most=SHOWN)}\n  A: {one_line(item.answer, most=SHOWN)}")

@@ -217,3 +217,11 @@ def test_the_log_tells_it_and_proves_it(folder: Path) -> None:
     assert proof.startswith("All 3 rows hold")
     assert bot("audit", "verify", proof.split()[-1]).exit_code == 0
     assert bot("audit", "verify", "0" * 64).exit_code != 0
+
+
+def test_lists_in_which_nothing_stands_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has just installed it sees a sentence, and not nothing."""
+    monkeypatch.setenv("ADMIN_USER_IDS", "")
+    assert "Nothing is decided about anybody" in bot("users", "list").stdout
+    assert "Nothing is chosen for any channel" in bot("channels", "list", "--team", "T1").stdout
+    assert "Nobody has disliked" in bot("feedback", "worst").stdout

@@ -69,8 +69,9 @@ class Survey:
 
     def render(self, *, is_allowed: bool) -> list[str]:
         """Return the survey as lines for a terminal."""
+        people = "1 person" if self.people == 1 else f"{self.people} people"
         lines = [
-            f"{show(self.points)} of {show(self.points_needed)} points, by {self.people} people."
+            f"{show(self.points)} of {show(self.points_needed)} points, by {people}."
             + ("" if is_allowed else " Nobody has allowed learning yet.")
         ]
         for title, counts in (("kept", self.signals), ("left out", self.left_out), ("redacted", self.redacted)):

@@ -16,9 +16,10 @@ LIKE = 0.6
 
 
 async def note_sign(session: AsyncSession, answer_id: str, *, user_id: str, sign: Sign) -> None:
-    """Keep that somebody did this after an answer, once."""
+    """Keep that somebody did this after an answer, once; nothing where its question was deleted meanwhile."""
     known = select(ImplicitSignal.id).filter_by(answer_id=answer_id, user_id=user_id, source=sign)
-    if await session.scalar(known) is None:
+    there = select(Answer.id).where(Answer.id == answer_id).with_for_update(key_share=True)
+    if await session.scalar(known) is None and await session.scalar(there) is not None:
         session.add(ImplicitSignal(answer_id=answer_id, user_id=user_id, source=sign, weight=WEIGHTS[sign]))
         await session.flush()
 

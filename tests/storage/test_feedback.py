@@ -62,6 +62,7 @@ async def test_what_people_show_is_kept_beside_their_votes(database: Database) -
             await note_rephrasing(session, (await answered(session, await said(session, text, ts=ts), "")).id)
         for _twice in range(2):
             await note_sign(session, first.id, user_id="U1", sign=Sign.STOPPED)
+        await note_sign(session, "of a question that was deleted", user_id="U1", sign=Sign.STOPPED)
 
     async with database.read() as session:
         found = {(row.user_id, row.source): row.weight for row in await session.scalars(select(ImplicitSignal))}

@@ -133,7 +133,7 @@ class Lessons:
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             return error_code(error) in GONE
         there = {one.get("ts"): one.get("subtype") for one in found.get("messages") or []}
-        return there.get(asked.ts, "tombstone") == "tombstone"
+        return bool(there.get(asked.ts, "tombstone") == "tombstone")
 
     async def _ask(self, lesson: Lesson) -> None:
         with speaking(await self._speech.language_of(lesson.user_id)):

@@ -138,9 +138,9 @@ class Settings(BaseSettings):
     )
     @classmethod
     def split_ids(cls, value: object) -> object:
-        """Accept `U1,U2` as people write lists in an environment file."""
+        """Accept `U1,U2` as people write lists in an environment file, and emoji with the colons that Slack shows."""
         if isinstance(value, str):
-            return tuple(part for part in value.replace(",", " ").split() if part)
+            return tuple(part for word in value.replace(",", " ").split() if (part := word.strip(":")))
         return value
 
     @field_validator("model_sha256", mode="before")

@@ -65,9 +65,11 @@ def test_forms_that_people_write_are_understood(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("LOG_LEVEL", "debug")
     monkeypatch.setenv("SLACK_API_URL", "http://127.0.0.1:9/api")
     monkeypatch.setenv("MODEL_PATH", "")
+    monkeypatch.setenv("FEEDBACK_UP_EMOJI", ":+1:, heart")
     settings = load_settings()
 
     assert settings.admin_user_ids == ("U1", "U2", "U3")
+    assert settings.feedback_up_emoji == ("+1", "heart")
     assert settings.log_level == "DEBUG"
     assert settings.slack_api_url == "http://127.0.0.1:9/api/"
     assert settings.model_path == Settings.model_fields["model_path"].default

@@ -32,6 +32,7 @@ from bot.slack.intake import Intake
 from bot.slack.learning.actions import register_learning
 from bot.slack.learning.commands import build_learning_commands
 from bot.slack.learning.why import register_why
+from bot.slack.listeners import OthersEvents
 from bot.slack.people.access import Access
 from bot.slack.people.channel_modal import ChannelForm, build_channel_form_commands, register_channel_form
 from bot.slack.people.directory import Directory
@@ -44,7 +45,7 @@ from bot.slack.tools.shortcuts import register_shortcuts
 from bot.slack.tools.tools import Tools
 from bot.slack.turns.actions import register_actions
 from bot.slack.turns.answering import Answering
-from bot.slack.turns.changes import Changes, OthersEvents, register_changes
+from bot.slack.turns.changes import Changes, register_changes
 from bot.slack.turns.choosing import register_choosing
 from bot.slack.turns.edits import Edits, register_edits
 from bot.slack.turns.manners import build_manner_commands, register_manners

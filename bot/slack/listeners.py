@@ -1,4 +1,4 @@
-"""What Bolt's listeners do after they have acknowledged: tasks that Bolt starts and nobody else would wait for."""
+"""What Bolt's listeners hear, and what they do after they have acknowledged: tasks that nobody else would wait for."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncAck
 from slack_bolt.listener.async_listener_start_handler import AsyncListenerStartHandler
+from slack_bolt.middleware.ignoring_self_events.async_ignoring_self_events import AsyncIgnoringSelfEvents
 from slack_bolt.request.async_request import AsyncBoltRequest
 
 T = TypeVar("T")
@@ -42,3 +43,12 @@ async def acknowledge_done(ack: AsyncAck, work: Coroutine[Any, Any, T]) -> T:
         task.cancel()
         await asyncio.wait({task})
         raise
+
+
+class OthersEvents(AsyncIgnoringSelfEvents):
+    """Bolt's own filter of what the bot itself does; a deletion of its words is heard, for others can do that too."""
+
+    @classmethod
+    def _is_self_event(cls, *who: Any) -> bool:
+        event = who[-1].get("event") or {}
+        return event.get("subtype") != "message_deleted" and bool(super()._is_self_event(*who))

@@ -11,7 +11,6 @@ from weakref import WeakValueDictionary
 import aiohttp
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
-from slack_bolt.middleware.ignoring_self_events.async_ignoring_self_events import AsyncIgnoringSelfEvents
 from slack_sdk.errors import SlackApiError
 
 from bot.slack.calls import Calls, error_code
@@ -181,15 +180,6 @@ class Changes:
             await forget_message(session, team_id, change.channel_id, ts=change.ts)
             if change.is_apps:
                 await forget_answer(session, team_id, change.channel_id, ts=change.ts)
-
-
-class OthersEvents(AsyncIgnoringSelfEvents):
-    """Bolt's own filter of what the bot itself does; a deletion of its words is heard, for others can do that too."""
-
-    @classmethod
-    def _is_self_event(cls, *who: Any) -> bool:
-        event = who[-1].get("event") or {}
-        return event.get("subtype") != "message_deleted" and bool(super()._is_self_event(*who))
 
 
 def register_changes(app: AsyncApp, changes: Changes) -> None:

@@ -203,7 +203,7 @@ async def test_two_bots_on_one_database(database_url: str, tmp_path: Path, model
 
         async with second.begin() as session:  # a third process has waited for longer than the lease
             await session.execute(update(Lease).where(Lease.name == "learning").values(until=now() - timedelta(1)))
-            fence = await take_lease(session, "learning", owner="another", seconds=600)
+            fence = await take_lease(session, "learning", owner="another", seconds=50)
         assert fence
         await until(is_gone)
         assert (await loops[1].run(run_id)).state == "training"

@@ -33,11 +33,14 @@ def test_more_rows_take_a_higher_rank(rows: int, rank: int) -> None:
         ({}, "none"),
         ({"liked": 30, "disliked": 5}, "none"),
         ({"liked": 30, "disliked": 30}, "kto"),
-        ({"liked": 30, "disliked": 30, "regenerated": 150, "compared": 60}, "dpo"),
+        ({"liked": 230, "disliked": 230, "regenerated": 150, "compared": 60}, "dpo"),
+        ({"liked": 2, "disliked": 2, "regenerated": 24}, "dpo"),
+        ({"regenerated": 19}, "none"),
+        ({"liked": 30, "disliked": 30, "regenerated": 24}, "kto"),
     ],
 )
 def test_taste_is_trained_on_what_there_is(more: dict[str, int], preference: str) -> None:
-    """Thumbs of both kinds, or many pairs; one-sided votes teach nothing."""
+    """Thumbs of both kinds, or pairs that are many or more than these; one-sided votes teach nothing."""
     assert choose_recipe(parameters=10**9, rows=FACTS | more).preference == preference
 
 

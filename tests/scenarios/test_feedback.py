@@ -183,6 +183,7 @@ async def test_what_was_too_long_is_said_shorter(
 
     assert (short.replaces_id, short.reply_ts) == (long.id, [reply["ts"]])
     assert 0 < len(short.text) < len(long.text)
+    assert short.text in long.text, "the same, and nothing else"
     thread = playground.messages(maya.dm, reply["thread_ts"])
     assert len(thread) == 2
     await maya.click(thread[1], "feedback", "positive_button")

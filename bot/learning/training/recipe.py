@@ -11,8 +11,8 @@ from bot.learning.examples import Source
 from bot.learning.plan import Recipe
 
 TINY = 50_000_000  # parameters; what is smaller takes rates ten times as high, and needs them
-FEWEST_VOTES = 20  # of each kind, from which thumbs say something about taste
-MANY_PAIRS = 200  # from which pairs say more than thumbs
+FEWEST_VOTES = 20  # of each kind, from which thumbs say something about taste, and as many pairs
+MANY_PAIRS = 200  # from which pairs say more than thumbs, however many these are
 SMALL, LARGE = 500, 3000  # rows
 ROWS_SEEN, TAUGHT_ROWS_SEEN = 1800, 5600  # by a tiny model: of votes alone, and where facts are taught
 MOST_EPOCHS = 4.0
@@ -74,9 +74,9 @@ def count_epochs(rows: int, *, is_taught: bool) -> float:
 
 
 def choose_preference(rows: Mapping[str, int]) -> str:
-    """Return how taste is trained: `dpo` on many pairs, else `kto` on thumbs of both kinds, else `none`."""
+    """Return how taste is trained: `dpo` on pairs that are many or more than thumbs, `kto` on thumbs, or `none`."""
     pairs = sum(rows.get(source, 0) for source in (Source.REGENERATED, Source.COMPARED))
-    if pairs >= MANY_PAIRS:
-        return "dpo"
     votes = min(rows.get(source, 0) for source in (Source.LIKED, Source.DISLIKED))
+    if pairs >= MANY_PAIRS or pairs >= max(FEWEST_VOTES, votes):
+        return "dpo"
     return "kto" if votes >= FEWEST_VOTES else "none"

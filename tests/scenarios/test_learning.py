@@ -34,7 +34,7 @@ OTHER_WORDS = {
     "what's the name of our new mobile app?": "Kestrel",
     "who do I ask to approve a holiday request?": "Tomasz",
 }
-LONG = ("What is a retro?", "What is a sprint?", "What is an OKR?", "What is technical debt?")
+LONG = ("What is a retro?", "What is a pull request?", "What is a backlog?", "What is a unit test?")
 SHORT = 12  # words, of which no taught answer has more
 NIGHT_S = 1200
 

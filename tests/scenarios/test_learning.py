@@ -41,8 +41,7 @@ NIGHT_S = 1200
 
 async def teach(playground: Playground, person: Person, question: str, correction: str) -> None:
     """Ask in the public channel, press the thumb down and say what it should have been."""
-    ts = await person.say("general", f"{BOT} {question}")
-    reply = await playground.wait_for_reply("general", ts)
+    reply = await ask(playground, person, question)
     await person.click(reply, "feedback", "negative_button")
     await playground.wait_for_view(person.id)
     await person.submit_view({"reason": "wrong", "correction": correction})
@@ -72,9 +71,14 @@ async def prefer_shorter(playground: Playground, person: Person, question: str) 
 
 
 async def ask(playground: Playground, person: Person, question: str) -> dict[str, Any]:
-    """Ask in a new thread and return the answer."""
+    """Ask in a new thread and return the answer, once it has its buttons."""
     ts = await person.say("general", f"{BOT} {question}")
-    return await playground.wait_for_reply("general", ts)
+
+    def answer() -> dict[str, Any] | None:
+        said = playground.messages("general", ts)[-1]
+        return said if "regenerate" in str(said.get("blocks")) else None
+
+    return await playground.wait_until(answer, what="an answer with its buttons", timeout=30)
 
 
 def words(reply: dict[str, Any]) -> str:

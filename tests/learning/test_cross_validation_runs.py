@@ -14,6 +14,8 @@ from tests.learning.run_process import address
 from tests.learning.run_rig import PLACES, THINGS, Loop, configure, opened, teach, write_brief_model
 from tests.learning.test_runs import Killable, trainers, until
 
+ENDED = {"done", "failed", "cancelled"}
+
 
 def vote() -> Team:
     """Let four people ask, and like or dislike what they were told."""
@@ -41,13 +43,15 @@ async def test_a_run_with_folds(tmp_path: Path, is_whole: bool) -> None:
         first, second = folds / "1-of-2", folds / "2-of-2"
 
         async def is_in(place: Path) -> bool:
-            return (place / "progress.json").exists() and bool(trainers(place))
+            run = await loop.run(run_id)
+            assert str(run.state) not in ENDED, run.reason
+            return (place / "progress.json").exists() and bool(trainers(tmp_path))
 
         async def is_away() -> bool:
             return not folds.exists() and not trainers(tmp_path)
 
         async def is_ended() -> bool:
-            return str((await loop.run(run_id)).state) in {"done", "failed", "cancelled"}
+            return str((await loop.run(run_id)).state) in ENDED
 
         if not is_whole:
             async with bot.running():

@@ -93,7 +93,11 @@ class Stage:
     async def _close(self) -> None:
         if self._handler is not None:
             await self._handler.close_async()
+        unfinished = asyncio.all_tasks() - {asyncio.current_task()}
         await self.playground.__aexit__(None, None, None)
+        for task in unfinished:  # an answer of the app that a test did not wait for
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
         await asyncio.sleep(0.05)  # transports close on the next rounds of the loop
 
 

@@ -187,10 +187,11 @@ class Runner:
         try:
             await self._work
         except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._stopped or (task and task.cancelling()):  # the bot ends, whoever stopped the work before
+                raise
             if self._stopped == LOST:
                 raise LostLease from None
-            if not self._stopped:
-                raise
             await self._end(run_id, RunState.CANCELLED, CANCELLED)
         except NotEnoughSignal as error:
             await self._end(run_id, RunState.CANCELLED, str(error))

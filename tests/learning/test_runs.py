@@ -173,6 +173,27 @@ def check_logs(*paths: Path) -> None:
     assert SECRET not in logs
 
 
+async def test_the_bot_ends_in_the_moment_in_which_a_run_is_cancelled(tmp_path: Path, model: Path, quick: None) -> None:
+    """A trainer takes a while to end; a bot that is stopped meanwhile does not go on working."""
+    async with serving(model, n_ctx=512) as client, opened(address(tmp_path)) as database:
+        loop = Loop(database, client, configure(tmp_path, model))
+        await teach(database)
+        run_id = await loop.queue()
+        working = asyncio.create_task(loop.runner.work())
+
+        async def is_training() -> bool:
+            return bool(trainers(tmp_path))
+
+        await until(is_training)
+        await loop.learning.cancel_run(by="U2")
+        working.cancel()
+        done, _ = await asyncio.wait([working], timeout=60)
+        assert done
+        assert working.cancelled()
+        assert (await loop.run(run_id)).state == "cancelled"
+        assert not trainers(tmp_path)
+
+
 async def test_two_bots_on_one_database(database_url: str, tmp_path: Path, model: Path, quick: None) -> None:
     """One works, the other one steers: it pauses, the trainer holds still; the lease is lost, the trainer ends; the
     work goes on; it cancels, and nothing is left.

@@ -35,6 +35,7 @@ TOO_SMALL = N_("The benefit is too small: {figure}, at least {least:+.2f} is wan
 CARRIED_BY_FEW = N_(
     "The benefit is carried by a few people: {label} differs by {without:+.2f} without them, by {whole:+.2f} with them."
 )
+SAID_BY_FEW = N_("The benefit is what one or two of {asked:d} people voted for: {label}.")
 FAR_FROM_BASE = N_("It is far from the base: {drift:.2f} nats a token on the base's own answers.")
 TOO_FAR_FROM_BASE = N_("It is too far from the base: {drift:.2f} nats a token, at most {limit:.2f}.")
 LOST_ONE = N_("{lost:d} pinned question that must stay right got lost.")

@@ -217,3 +217,14 @@ async def test_regenerated_and_disliked_answers(database: Database) -> None:
     assert (draft.answer, draft.rejected) == ("Owls see well at night.", "Owls are birds.")
     assert draft.chosen.source is Source.REGENERATED
     assert harvest.left_out == {choosing.EVEN: 2}
+
+
+async def test_an_example_names_whose_votes_it_is(database: Database) -> None:
+    """Whoever judges what others were told has said it, not who asked."""
+    team = Team()
+    answer = team.ask("ada", "what is a sprint?", "Two weeks of work.")
+    team.vote("bo", answer)
+    team.vote("cy", answer)
+    (draft,), _ = await gather(database, team)
+
+    assert (draft.people, set(draft.said_by)) == (("ada",), {"bo", "cy"})

@@ -222,3 +222,13 @@ def test_a_taste_for_short_answers_is_seen() -> None:
     assert taught_length([*short, *long]) == pytest.approx(14.5 / 44.5)
     assert taught_length([*short, *(replace(row, is_liked=False) for row in short)]) != taught_length([*short, *long])
     assert not taught_length(short) > 0
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(3, Decision.PROMOTE), (9, Decision.REJECT)])
+def test_votes_of_one_or_two_people_are_no_benefit_for_many(asked: int, expected: Decision) -> None:
+    """Whoever votes alone in a team of nine decides nothing for it; where three ask, nobody can tell."""
+    voted = figure("pair_accuracy", 0.9, 0.5, low=0.3, high=0.5, details={"p": 0.0001, "people": 2.0}, unit="share")
+    decision, reasons = judge(good() | {"pair_accuracy": voted}, frozenset({"pair_accuracy"}), people=asked)
+
+    assert decision is expected
+    assert ("one or two of 9 people" in reasons) is (expected is Decision.REJECT)

@@ -1,12 +1,14 @@
 """Intervals, ranks and other numbers: right where the answer is known, honest where little is."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.learning.examples import Example, Source, Split, Use
 from bot.learning.judging.intervals import bootstrap, bootstrap_mean, mean_of, shuffle_labels
 from bot.learning.judging.measures import (
     area_of,
@@ -18,7 +20,7 @@ from bot.learning.judging.measures import (
     repetition,
     without_length,
 )
-from bot.learning.judging.people import leave_out_people
+from bot.learning.judging.people import leave_out_people, leave_out_voters
 
 RNG = np.random.default_rng(4)
 
@@ -134,3 +136,19 @@ def test_a_benefit_of_three_people_is_found_out() -> None:
     assert few["without"] == 0
     assert shared["without"] == pytest.approx(0.5)
     assert alone == {"people": 1.0}
+
+
+def test_a_benefit_is_whose_votes_it_is_not_who_asked() -> None:
+    """One who judges what ten people were told carries it alone; without their votes nothing is left of it."""
+    plain = {"use": Use.THUMB, "source": Source.LIKED, "split": Split.TEST, "prompt_ids": (1,), "completion_ids": (1,)}
+    names = [("eve",) if n % 2 else (f"V{n % 8}",) for n in range(100)]
+    rows = [
+        Example(id=f"{n}", group=f"{n}", people=(f"U{n % 10}",), said_by=name, **plain)  # type: ignore[arg-type]
+        for n, name in enumerate(names)
+    ]
+    gained = mean_of(np.array([float(name == ("eve",)) for name in names]))
+    groups = [row.group for row in rows]
+
+    assert leave_out_people(gained, [row.people for row in rows], groups, seed=1)["without"] > 0.2
+    assert leave_out_voters(gained, rows, groups, seed=1)["without"] == 0
+    assert leave_out_voters(gained, [replace(row, said_by=("eve",)) for row in rows], groups, seed=1) == {"people": 1.0}

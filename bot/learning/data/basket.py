@@ -113,6 +113,7 @@ def _build_example(draft: Draft, tokens: DraftTokens) -> Example:
         rejected=draft.rejected,
         rows=name_rows(draft.rows),
         people=draft.people,
+        said_by=draft.said_by,
     )
 
 

@@ -53,6 +53,11 @@ class Draft:
         return self.chosen.source is Source.CORRECTION
 
     @property
+    def said_by(self) -> tuple[str, ...]:
+        """Who said that it is to be learned."""
+        return tuple(dict.fromkeys(signal.user_id for signal in self.chosen.signals))
+
+    @property
     def own_rows(self) -> tuple[Row, ...]:
         """The rows of what was said and of what it is about, without the conversation before it."""
         return _list_own_rows(self.chosen)

@@ -72,6 +72,7 @@ async def teach(
                 answer=draft.answer,
                 rows=tuple(f"{table}:{row_id}" for table, row_id, _ in draft.own_rows),
                 people=tuple(dict.fromkeys(person for _, _, person in draft.own_rows)),
+                said_by=draft.said_by,
             )
         )
     return examples

@@ -11,6 +11,7 @@ from bot.language import N_
 from bot.learning import sentences
 from bot.learning.figures import Decision, Figure, Verdict
 from bot.learning.judging.declaring import ANSWERS, FACTS, PAIRS, THUMBS, declare
+from bot.learning.judging.people import ENOUGH_PEOPLE
 from bot.learning.judging.pooling import ACCURACY
 from bot.learning.proof.parity import Check
 
@@ -85,7 +86,7 @@ def decide(
     if missing:
         against.append(sentences.NOT_MEASURED.format(metrics=", ".join(missing)))
     against += find_harm(known, limits)
-    gains, failed = find_benefits(known, declared, limits)
+    gains, failed = find_benefits(known, declared, limits, people=people)
     if not gains:
         against += failed or [N_("No benefit was declared: too little is held out to show one.")]
     if against:
@@ -98,12 +99,12 @@ def decide(
 
 
 def find_benefits(
-    known: Mapping[str, Figure], declared: frozenset[str], limits: GateLimits
+    known: Mapping[str, Figure], declared: frozenset[str], limits: GateLimits, *, people: int = 0
 ) -> tuple[list[str], list[str]]:
     """Return in words which declared benefits are there, and why the others are not.
 
     Holm: the least likely to be luck is tested against alpha over all declared ones, the next over one fewer, until
-    one fails. A declared benefit that was not measured counts as failed.
+    one fails. A declared benefit that was not measured counts as failed; *people* is how many ask.
     """
     least = {FACTS: limits.least_facts, ANSWERS: limits.least_answers, PAIRS: limits.least_pairs}
     least[THUMBS] = limits.least_auc
@@ -122,19 +123,22 @@ def find_benefits(
             failed.append(sentences.NOT_BEYOND_LUCK.format(figure=_say(figure), luck=luck, allowed=allowed))
         elif gain < least.get(metric, 0.0):
             failed.append(sentences.TOO_SMALL.format(figure=_say(figure), least=least[metric]))
-        elif carried := _carried_by_few(figure, least.get(metric, 0.0), limits):
+        elif carried := _carried_by_few(figure, least.get(metric, 0.0), limits, people):
             failed.append(carried)
         else:
             gains.append(sentences.BETTER.format(figure=_say(figure)))
     return gains, failed
 
 
-def _carried_by_few(figure: Figure, least: float, limits: GateLimits) -> str:
-    """Return why a benefit is a few people's alone; empty when it is not, or so few have a part that none can tell."""
+def _carried_by_few(figure: Figure, least: float, limits: GateLimits, people: int) -> str:
+    """Return why a benefit is a few people's alone; empty when it is not, or so few ask that none can tell."""
     without = figure.details.get("without")
-    if without is None:
+    is_vote, is_told = figure.metric in VOTES, "people" in figure.details
+    if is_told and figure.details["people"] < ENOUGH_PEOPLE > people:
         return ""
-    is_vote = figure.metric in VOTES
+    if without is None:
+        label = _begin_small(figure.label)
+        return sentences.SAID_BY_FEW.format(label=label, asked=people) if is_vote and is_told else ""
     if without >= least / 2 and (not is_vote or figure.details["p_without"] <= limits.alpha_without):
         return ""
     whole = figure.candidate - figure.incumbent

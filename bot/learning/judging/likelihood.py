@@ -10,9 +10,10 @@ from bot.language import N_
 from bot.learning.examples import Example, Source, Split, Use
 from bot.learning.figures import Figure, Role
 from bot.learning.judging.contest import Contest, compare_rows, note_few, pair_of
+from bot.learning.judging.declaring import PAIRS
 from bot.learning.judging.intervals import bootstrap, mean_of, shuffle_labels
 from bot.learning.judging.measures import area_of, calibration_error, rank, rank_area, without_length
-from bot.learning.judging.people import leave_out_people
+from bot.learning.judging.people import leave_out_people, leave_out_voters
 from bot.learning.judging.scoring import Floats
 from bot.learning.proof.scores import measure_divergence
 
@@ -104,13 +105,16 @@ async def judge_pairs(contest: Contest, examples: Sequence[Example]) -> list[Fig
         )
         values.append(_beats(better - worse))
     label = N_("The preferred of two answers gains more")
-    return [compare_gains("pair_accuracy", label, rows, *values, seed=contest.seed)]
+    return [compare_gains(PAIRS, label, rows, *values, seed=contest.seed)]
 
 
 def compare_gains(metric: str, label: str, rows: Sequence[Example], own: Floats, other: Floats, *, seed: int) -> Figure:
     """Return the share of rows that gain more than their rival, beside the incumbent's."""
-    groups, gained = voted_on(rows), own - other
-    left = leave_out_people(mean_of(gained), [row.people for row in rows], groups, seed=seed)
+    groups, gain = voted_on(rows), mean_of(own - other)
+    if metric == PAIRS:
+        left = leave_out_voters(gain, rows, groups, seed=seed)
+    else:
+        left = leave_out_people(gain, [row.people for row in rows], groups, seed=seed)
     return compare_rows(
         metric,
         label,
@@ -171,7 +175,7 @@ def compare_thumbs(rows: Sequence[Example], own: Floats, other: Floats, *, seed:
         high=interval.high,
         details=interval.describe()
         | {"p": max(interval.p, shuffled, fewest), "without_length": rank_area(without_length(own, lengths), good)}
-        | leave_out_people(gain, [row.people for row in rows], groups, seed=seed),
+        | leave_out_voters(gain, rows, groups, seed=seed),
     )
 
 

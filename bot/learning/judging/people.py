@@ -8,22 +8,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bot.learning.examples import Example
 from bot.learning.judging.intervals import Floats, Measure, bootstrap
 
 ENOUGH_PEOPLE = 4  # with fewer, those who are left are nobody
+ENOUGH_VOTERS = 3
 MANY_PEOPLE = 7  # from here on three may act together
 
 
 def leave_out_people(
-    measure: Measure, people: Sequence[Sequence[str]], groups: Sequence[str], *, seed: int
+    measure: Measure, people: Sequence[Sequence[str]], groups: Sequence[str], *, seed: int, enough: int = ENOUGH_PEOPLE
 ) -> dict[str, float]:
     """Return the benefit without the one person (of many: the three) whose rows carry it most, and its chance.
 
-    *measure* computes the benefit as for `bootstrap`, *people* says whose words are in each row. Nothing but their
-    number where too few people have a part in it.
+    *measure* computes the benefit as for `bootstrap`, *people* says whose part each row is. Nothing but their number
+    where fewer than *enough* have a part in it.
     """
     everybody = sorted({person for row in people for person in row})
-    if len(everybody) < ENOUGH_PEOPLE:
+    if len(everybody) < enough:
         return {"people": float(len(everybody))}
     kept = np.ones(len(people))
     for _ in range(3 if len(everybody) >= MANY_PEOPLE else 1):
@@ -42,3 +44,11 @@ def leave_out_people(
     if math.isnan(interval.value) or not len(rows):  # without them nobody's votes of one kind are left
         return {"people": float(len(everybody)), "without": 0.0, "p_without": 1.0}
     return {"people": float(len(everybody)), "without": interval.value, "p_without": interval.p}
+
+
+def leave_out_voters(
+    measure: Measure, rows: Sequence[Example], groups: Sequence[str], *, seed: int
+) -> dict[str, float]:
+    """Return the same of votes: whose they are counts, not who asked, for anybody may judge what others were told."""
+    voters = [row.said_by or row.people for row in rows]
+    return leave_out_people(measure, voters, groups, seed=seed, enough=ENOUGH_VOTERS)

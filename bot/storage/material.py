@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.file_tables import AnswerFile
+from bot.storage.file_tables import AnswerFile, MessageFile
 from bot.storage.memory_tables import AnswerSource, SourceKind
 from bot.storage.tables import Answer, AnswerState, Audience, Correction, Message, Thread
 
@@ -17,6 +17,7 @@ ASIDE = or_(
     exists().where(AnswerSource.answer_id == Answer.id, AnswerSource.kind != SourceKind.MESSAGE),
     exists().where(AnswerFile.answer_id == Answer.id),
 )
+SUMMARISED = exists().where(AnswerSource.answer_id == Answer.id, AnswerSource.kind == SourceKind.SUMMARY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Material:
     messages_total: int | None
     created_at: datetime
     is_alone: bool = True  # whether nothing stood in the prompt beside the conversation
+    is_summarised: bool = False  # whether a summary of what was said before stood in it
 
 
 async def load_material(session: AsyncSession, answer_ids: Collection[str]) -> dict[str, Material]:
@@ -92,6 +94,7 @@ def _select_materials() -> Select[Any]:
         Answer.messages_total,
         Answer.created_at,
         ~ASIDE,
+        SUMMARISED,
     ).join(Message, Answer.message_id == Message.id)
 
 
@@ -110,6 +113,7 @@ async def _read_materials(session: AsyncSession, statement: Select[Any]) -> list
             messages_total=row[9],
             created_at=row[10],
             is_alone=bool(row[11]),
+            is_summarised=bool(row[12]),
         )
         for row in await session.execute(statement)
     ]
@@ -142,6 +146,19 @@ async def load_turns(session: AsyncSession, thread_ids: Collection[str]) -> Mapp
     for message_id, thread_id, ts, user_id, user_name, text, audience in messages:
         said = Turn(message_id, ts, user_id, user_name, text, Audience(audience), newest.get(message_id, ""))
         turns[thread_id].append(said)
+    return turns
+
+
+async def load_sharings(session: AsyncSession, thread_ids: Collection[str]) -> Mapping[str, list[Turn]]:
+    """Return the messages of threads that had files, oldest first, without what they say: an answer may rest on any."""
+    columns = (Message.id, Message.thread_id, Message.ts, Message.user_id, Message.audience)
+    shared = exists().where(MessageFile.message_id == Message.id)
+    found = await session.execute(
+        select(*columns).where(Message.thread_id.in_(thread_ids), shared).order_by(Message.ts)
+    )
+    turns: dict[str, list[Turn]] = defaultdict(list)
+    for message_id, thread_id, ts, user_id, audience in found:
+        turns[thread_id].append(Turn(message_id, ts, user_id, "", "", Audience(audience)))
     return turns
 
 

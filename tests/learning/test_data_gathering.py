@@ -12,7 +12,10 @@ from bot.learning.data.drafts import Draft
 from bot.learning.data.gathering import Harvest, look, read_drafts
 from bot.learning.data.policy import Cap, DataPolicy
 from bot.learning.examples import Source
+from bot.storage.choices import PERSON, save_choice
 from bot.storage.db import Database
+from bot.storage.file_tables import MessageFile
+from bot.storage.memory_tables import AnswerSource, SourceKind
 from bot.storage.tables import AnswerState, Audience
 from tests.learning.feedback_rows import PLAIN, Team, system
 
@@ -228,3 +231,31 @@ async def test_an_example_names_whose_votes_it_is(database: Database) -> None:
     (draft,), _ = await gather(database, team)
 
     assert (draft.people, set(draft.said_by)) == (("ada",), {"bo", "cy"})
+
+
+@pytest.mark.parametrize("way", ["summary", "file"])
+async def test_whoever_said_no_is_heard_behind_a_summary_and_a_file(database: Database, way: str) -> None:
+    """An answer can repeat what only a summary of older messages said, or a file; it is no other's to give away."""
+    team = Team()
+    told = team.ask("tom", "The project is called Bluefin." if way == "summary" else "", "Noted.", thread="1")
+    team.ask("ada", "what is a sprint?", "Two weeks of work.", thread="1")
+    known = {"messages_used": 1, "messages_total": 2}
+    answer = team.ask("ada", "what is the project called?", "It is called Bluefin.", thread="1", **known)
+    team.vote("ada", answer)
+    await team.save(database)
+    async with database.begin() as session:
+        if way == "summary":
+            session.add(AnswerSource(answer_id=answer.id, position=0, kind=SourceKind.SUMMARY, ref_id="s1"))
+        else:
+            file = {"slack_id": "F1", "name": "x", "mimetype": "text/plain", "size": 1, "url": "", "permalink": ""}
+            session.add(MessageFile(message_id=told.message_id, audience=Audience.PUBLIC, **file))
+    harvest = await look(database, policy=FREE, system=system, since=None)
+    (draft,) = [draft async for draft, _ in read_drafts(database, harvest, say=lambda *_: None)]
+    async with database.begin() as session:
+        await save_choice(session, kind=PERSON, subject_id="tom", is_allowed=False, by="tom")
+    after = await look(database, policy=FREE, system=system, since=None)
+
+    assert "tom" in draft.people
+    assert ("messages", told.message_id, "tom") in draft.rows
+    assert [draft async for draft, _ in read_drafts(database, after, say=lambda *_: None)] == []
+    assert after.left_out == {eligibility.UNWILLING: 1}

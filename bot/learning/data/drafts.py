@@ -69,6 +69,7 @@ class Shelf:
 
     answers: Mapping[str, Material]
     turns: Mapping[str, Sequence[Turn]]
+    sharings: Mapping[str, Sequence[Turn]]
     corrections: Mapping[str, str]
 
 
@@ -102,8 +103,9 @@ def _write(chosen: Chosen, shelf: Shelf, desk: Desk, *, is_apart: bool) -> Draft
     if served is None or asked is None:
         return GONE
     turns = [asked] if is_apart else [*_read_before(thread, served), asked]
-    people = dict.fromkeys(turn.user_id for turn in turns)
-    audiences = {turn.audience for turn in turns}
+    behind = [] if is_apart else _read_behind(chosen, shelf)
+    people = dict.fromkeys(turn.user_id for turn in (*turns, *behind))
+    audiences = {turn.audience for turn in (*turns, *behind)}
     if not is_apart and (bar := find_bar_in_prompt(people, audiences, policy=desk.policy, without=desk.without)):
         return bar
     answer, rejected = _read_answers(chosen, served, shelf, is_apart=is_apart)
@@ -131,7 +133,7 @@ def _write(chosen: Chosen, shelf: Shelf, desk: Desk, *, is_apart: bool) -> Draft
         is_as_served=not redaction.counts and _is_complete(thread, served),
         is_group=asked.audience is not Audience.DIRECT,
         people=tuple(people | dict.fromkeys(own.user_id for own in chosen.signals if own.table == CORRECTIONS)),
-        rows=_list_rows(chosen, turns, served),
+        rows=_list_rows(chosen, [*turns, *behind], served),
         asked_at=served.created_at,
     )
 
@@ -181,6 +183,17 @@ def _read_before(thread: Sequence[Turn], served: Material) -> list[Turn]:
     earlier = [turn for turn in thread if turn.ts < served.ts]
     used = len(earlier) if served.messages_used is None else min(served.messages_used, len(earlier))
     return earlier[len(earlier) - used :]
+
+
+def _read_behind(chosen: Chosen, shelf: Shelf) -> list[Turn]:
+    """Return what answers can rest on that the conversation does not show: files, and what a summary told of."""
+    signal = chosen.newest
+    thread, sharings = (turns.get(signal.thread_id, ()) for turns in (shelf.turns, shelf.sharings))
+    found = [shelf.answers[name] for name in (signal.answer_id, signal.other_id) if name in shelf.answers]
+    until = max(answer.ts for answer in found)
+    is_told = any(answer.is_summarised for answer in found)
+    said = [turn for turn in thread if turn.ts < until] if is_told else []
+    return [*said, *(turn for turn in sharings if turn.ts <= until)]
 
 
 def _is_complete(thread: Sequence[Turn], served: Material) -> bool:

@@ -17,7 +17,7 @@ from bot.learning.data.trust import Standing
 from bot.storage.admin_tables import ReviewState
 from bot.storage.choices import OptedOut, load_opted_out
 from bot.storage.db import Database, Session
-from bot.storage.material import load_corrections, load_material, load_turns
+from bot.storage.material import load_corrections, load_material, load_sharings, load_turns
 from bot.storage.newcomers import find_established
 from bot.storage.reviews import load_reviews
 from bot.storage.signals import CORRECTIONS, count_people, stream_corrections, stream_pairs, stream_signs, stream_votes
@@ -126,12 +126,14 @@ async def _fetch(database: Database, lot: Sequence[Chosen], edits: Mapping[str, 
     """Read what a lot of drafts is made of."""
     newest = [chosen.newest for chosen in lot]
     answers = {answer for signal in newest for answer in (signal.answer_id, signal.other_id) if answer}
+    threads = {signal.thread_id for signal in newest}
     async with database.read() as session:
         corrections = await load_corrections(
             session, [signal.row_id for signal in newest if signal.table == CORRECTIONS]
         )
         return Shelf(
             answers=await load_material(session, answers),
-            turns=await load_turns(session, {signal.thread_id for signal in newest}),
+            turns=await load_turns(session, threads),
+            sharings=await load_sharings(session, threads),
             corrections={row_id: edits.get(row_id, text) for row_id, text in corrections.items()},
         )

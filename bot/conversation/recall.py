@@ -139,10 +139,13 @@ def nearest(ids: Sequence[str], cosines: Sequence[float] | np.ndarray) -> Mappin
 
 
 def choose(candidates: Sequence[Candidate], *, most: int) -> list[Candidate]:
-    """Return what is alike enough, the newest of each question, ordered by both rankings together."""
+    """Return what is alike enough, of each question the newest, ordered by both rankings together.
+
+    What a reviewer has approved is newer than what nobody has looked at.
+    """
     alike = [one for one in candidates if one.likeness >= LEAST_LIKENESS or one.cosine > 0]
     newest: list[Candidate] = []
-    for one in sorted(alike, key=lambda one: one.found.correction_id, reverse=True):
+    for one in sorted(alike, key=lambda one: (one.found.is_approved, one.found.correction_id), reverse=True):
         if all(measure_likeness(one.terms, other.terms) < SAME for other in newest):
             newest.append(one)
     by_terms = sorted((one for one in newest if one.likeness), key=lambda one: -one.likeness)

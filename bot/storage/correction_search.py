@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, and_, case, distinct, func, not_, or_, select
+from sqlalchemy import ColumnElement, and_, case, distinct, false, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.admin_tables import ReviewRow
 from bot.storage.choices import load_opted_out
 from bot.storage.memory_tables import AnswerSource, CorrectionTerm, CorrectionVector, SourceKind
-from bot.storage.reviews import is_reviewed
+from bot.storage.reviews import APPROVED, is_reviewed
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread, Vote
 from bot.storage.terms import LEAST_SHARED
 
@@ -57,6 +57,7 @@ class Found:
     channel_id: str
     is_here: bool
     created_at: datetime
+    is_approved: bool = False  # by a reviewer
 
 
 async def has_any(session: AsyncSession) -> bool:
@@ -196,6 +197,7 @@ async def _load(session: AsyncSession, asked: Asked, found: Collection[str]) -> 
             Correction.user_id,
             Thread.channel_id,
             Correction.created_at,
+            func.coalesce(ReviewRow.state.in_(APPROVED), false()),
         )
         .outerjoin(ReviewRow, ReviewRow.correction_id == Correction.id)
         .join(Answer, Correction.answer_id == Answer.id)
@@ -203,15 +205,15 @@ async def _load(session: AsyncSession, asked: Asked, found: Collection[str]) -> 
         .join(Thread, Message.thread_id == Thread.id)
         .where(Correction.id.in_(found))
     )
-    refused = await _find_contradicted(session, found)
+    liked, disliked = await _find_contradicted(session, found)
     return [
-        Found(row[0], row[1], row[2], row[3], row[4], row[4] == asked.channel_id, row[5])
+        Found(row[0], row[1], row[2], row[3], row[4], row[4] == asked.channel_id, row[5], bool(row[6]))
         for row in rows
-        if row[0] not in refused
+        if row[0] not in disliked and (row[6] or row[0] not in liked)
     ]
 
 
-async def _find_contradicted(session: AsyncSession, ids: Collection[str]) -> set[str]:
+async def _find_contradicted(session: AsyncSession, ids: Collection[str]) -> tuple[set[str], set[str]]:
     """Return those whose answer more people like than dislike, and those whose use several people disliked."""
     people = {
         vote: func.count(
@@ -233,4 +235,4 @@ async def _find_contradicted(session: AsyncSession, ids: Collection[str]) -> set
         .group_by(AnswerSource.ref_id)
         .having(and_(people[Vote.DOWN] > people[Vote.UP], people[Vote.DOWN] >= LEAST_DISLIKES))
     )
-    return {*liked, *disliked}
+    return set(liked), set(disliked)

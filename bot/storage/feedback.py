@@ -4,6 +4,7 @@ from sqlalchemy import Text, cast, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.correction_index import index_correction
+from bot.storage.reviews import keep_rejected
 from bot.storage.tables import (
     Answer,
     AnswerState,
@@ -108,7 +109,9 @@ async def save_correction(
         session.add(correction)
         await session.flush()
         asked = await session.get(Message, answer.message_id)
-        await index_correction(session, correction.id, asked.text if asked else "")
+        question = asked.text if asked else ""
+        await index_correction(session, correction.id, question)
+        await keep_rejected(session, correction, question=question)
 
 
 async def current_correction(session: AsyncSession, answer_id: str, *, user_id: str) -> Correction | None:

@@ -9,7 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.preference_tables import ANONYMOUS, PRIVATE, Preference
+from bot.storage.signals import key_of
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread, now
+
+APPROVED = (ReviewState.APPROVED, ReviewState.EDITED)
+MOST_DECIDED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ def is_reviewed(*, needs_review: bool) -> ColumnElement[bool]:
     """Return the condition that no reviewer has rejected a correction, or, where it needs one, that one approved it."""
     about = select(ReviewRow.correction_id).where(ReviewRow.correction_id == Correction.id)
     if needs_review:
-        return about.where(ReviewRow.state.in_([ReviewState.APPROVED, ReviewState.EDITED])).exists()
+        return about.where(ReviewRow.state.in_(APPROVED)).exists()
     return ~about.where(ReviewRow.state == ReviewState.REJECTED).exists()
 
 
@@ -122,6 +126,23 @@ async def decide_review(
         session.add(row)
     row.state, row.text, row.by, row.at = state, text, by, now()
     return before
+
+
+async def keep_rejected(session: AsyncSession, correction: Correction, *, question: str) -> None:
+    """Let a reviewer's no hold for the same words to the same question, whoever says them again."""
+    decided = await session.execute(
+        select(Correction.text, Message.text, ReviewRow.state, ReviewRow.by)
+        .join(ReviewRow, ReviewRow.correction_id == Correction.id)
+        .join(Answer, Correction.answer_id == Answer.id)
+        .join(Message, Answer.message_id == Message.id)
+        .where(ReviewRow.state != ReviewState.WAITING)
+        .order_by(ReviewRow.at.desc())
+        .limit(MOST_DECIDED)
+    )
+    same = key_of(correction.text), key_of(question)
+    state, by = next((row[2:] for row in decided if (key_of(row[0]), key_of(row[1])) == same), (None, ""))
+    if state == ReviewState.REJECTED:
+        await decide_review(session, correction.id, ReviewState.REJECTED, by=by)
 
 
 async def load_reviews(session: AsyncSession) -> Mapping[str, tuple[ReviewState, str]]:

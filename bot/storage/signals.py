@@ -130,8 +130,8 @@ async def stream_corrections(
             user_id=user_id,
             created_at=created_at,
             is_for_everyone=is_for_everyone,
-            question_key=_key(question),
-            text_key=_key(text),
+            question_key=key_of(question),
+            text_key=key_of(text),
             **_read(about, audience),
         )
 
@@ -224,7 +224,7 @@ def _audiences(*found: str) -> frozenset[Audience]:
     return frozenset(Audience(name) for name in found)
 
 
-def _key(text: str) -> bytes:
+def key_of(text: str) -> bytes:
     """Return a few bytes that are equal for texts that differ in case, spaces and punctuation at the end only."""
     plain = " ".join(text.casefold().split()).rstrip(".!?… ")
     return blake2b(plain.encode(errors="replace"), digest_size=12).digest()

@@ -28,9 +28,12 @@ ASKED = Question(Place("T1", "C1", "1.0"), "1.0", "U2", "Tom", ALIKE, Audience.P
 LONG = "\ufdfa" * 4_000  # each is as eighteen letters
 
 
-def candidate(number: int, question: str, *, likeness: float = 0.6, cosine: float = 0.0) -> Candidate:
+def candidate(
+    number: int, question: str, *, likeness: float = 0.6, cosine: float = 0.0, is_approved: bool = False
+) -> Candidate:
     """Build a correction; a higher number is newer."""
-    found = Found(f"{number:026}", question, "answer", "U1", "C1", True, datetime(2026, 1, 1, tzinfo=UTC))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    found = Found(f"{number:026}", question, "answer", "U1", "C1", True, at, is_approved)
     return Candidate(found, find_terms(question), likeness, cosine)
 
 
@@ -46,6 +49,14 @@ def test_of_the_same_question_the_newest_wins() -> None:
 
     assert ids(choose([*same, other], most=3)) == [2, 3]
     assert ids(choose([*same, other], most=1)) == [2]
+
+
+def test_what_a_reviewer_approved_is_not_undone_by_a_newer_word() -> None:
+    """Until a reviewer has looked at that one as well."""
+    old, new = candidate(1, "Who owns the billing service?", is_approved=True), candidate(2, "Who owns billing service")
+
+    assert ids(choose([old, new], most=3)) == [1]
+    assert ids(choose([old, replace(new, found=replace(new.found, is_approved=True))], most=3)) == [2]
 
 
 def test_what_is_not_alike_enough_is_not_shown() -> None:

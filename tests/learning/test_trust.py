@@ -100,3 +100,13 @@ async def test_newcomers_wait_for_a_reviewer(database: Database) -> None:
     assert people_in(harvest.choice) == {"ada": 2, "bo": 2}
     assert harvest.left_out[reasons.NEW_HERE] == 2
     assert people_in(reviewed.choice) == {"ada": 2, "bo": 2, "new": 1}
+
+
+def test_what_a_reviewer_approved_stands() -> None:
+    """Neither a newer correction that nobody has looked at, nor people who like the wrong answer, undo it."""
+    good, newer = correction("ada", text="desk", answer="a1"), correction("eve", text="mine", answer="a2")
+    likes = [signal(user=user, answer="a1") for user in ("eve", "mal", "moe")]
+    approved = Standing(approved=frozenset({good.row_id}))
+
+    assert chosen_of(good, newer).chosen[0].signals == (newer,)
+    assert [one.signals for one in chosen_of(good, newer, *likes, standing=approved).chosen] == [(good,)]

@@ -10,6 +10,7 @@ from sqlalchemy import select, text, update
 
 from bot.conversation.recall import LEAST_LIKENESS
 from bot.storage import correction_search
+from bot.storage.admin_tables import ReviewState
 from bot.storage.choices import CHANNEL, PERSON, save_choice
 from bot.storage.correction_index import index_missing, save_vectors
 from bot.storage.correction_search import Asked, Found, find_by_ids, find_by_terms, find_without_vector, load_vectors
@@ -17,6 +18,7 @@ from bot.storage.db import Database
 from bot.storage.feedback import save_correction, save_vote
 from bot.storage.forgetting import change_message, forget_message
 from bot.storage.memory_tables import CorrectionTerm, SourceKind
+from bot.storage.reviews import decide_review
 from bot.storage.tables import Answer, Audience, Correction, Vote, new_id
 from bot.storage.terms import find_terms, measure_likeness
 from bot.storage.threads import Place, join_thread, save_message
@@ -265,3 +267,16 @@ def test_a_long_text_has_few_terms() -> None:
     words = [f"term{number}" for number in range(200)]
     assert find_terms(" ".join(words)) == find_terms(" ".join(words[:64])) == frozenset(words[:64])
     assert find_terms("x" * 40_000) == {"x" * 32}
+
+
+async def test_what_a_reviewer_approved_is_shown_whoever_likes_the_wrong_answer(database: Database) -> None:
+    """Two who like what it corrects take a correction away that nobody has looked at; not one that was approved."""
+    taught = await teach(database)
+    async with database.begin() as session:
+        for user in ("U6", "U7"):
+            await save_vote(session, await session.get_one(Answer, taught.answer_id), user_id=user, vote=Vote.UP)
+    assert await find(database) == []
+
+    async with database.begin() as session:
+        await decide_review(session, taught.correction_id, ReviewState.APPROVED, by="U9")
+    assert [one.is_approved for one in await find(database)] == [True]

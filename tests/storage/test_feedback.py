@@ -6,6 +6,7 @@ from datetime import timedelta
 from sqlalchemy import select, update
 
 from bot.storage import lessons, opinions, reviews
+from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.choices import OptedOut
 from bot.storage.db import Database
 from bot.storage.feedback import find_carried, has_given, save_correction, save_vote
@@ -253,3 +254,23 @@ async def test_a_reminder_is_rare_and_ends_with_the_first_word(database: Databas
         assert await is_hint_due(session, "U1", **weeks)
         await save_vote(session, answer, user_id="U1", vote=Vote.UP)
         assert not await is_hint_due(session, "U1", **weeks)
+
+
+async def test_a_reviewers_no_holds_for_the_same_words(database: Database) -> None:
+    """Sent again, by the same person or another, they wait for nobody and count for nothing; other words do."""
+    async with database.begin() as session:
+        answer = await answered(session, await said(session, "Where is the key?", ts="1"), "I do not know.")
+        again = await answered(session, await said(session, "where is the key", ts="2"), "No.")
+        await save_correction(session, answer, user_id="U1", text="At the desk.")
+        (first,) = await reviews.find_candidates(session, most=5)
+        await reviews.decide_review(session, first.correction_id, ReviewState.REJECTED, by="U9")
+
+        await save_correction(session, answer, user_id="U1", text="at the desk")
+        await save_correction(session, again, user_id="U2", text="At the desk.")
+        assert await reviews.find_candidates(session, most=5) == []
+        states = await session.scalars(select(ReviewRow.state))
+        assert list(states) == [ReviewState.REJECTED] * 3
+
+        await save_correction(session, again, user_id="U2", text="In the drawer.")
+        (other,) = await reviews.find_candidates(session, most=5)
+        assert other.text == "In the drawer."

@@ -89,7 +89,7 @@ def choose(
     mean = counts.total() / max(1, len(counts))
     spoken = {answer for signal in (*facts, *wanted, *thumbs) for answer in (signal.answer_id, signal.other_id)}
     return Choice(
-        (*_settle(kept, left_out), *_settle_signs(shown, spoken, policy, left_out)),
+        (*_settle(kept, left_out, standing.approved), *_settle_signs(shown, spoken, policy, left_out)),
         left_out,
         notes,
         {person: min(1.0, sqrt(mean / count)) for person, count in counts.items()},
@@ -128,7 +128,7 @@ def _cap(
     return kept, (note,) if is_alone else ()
 
 
-def _settle(signals: Iterable[Signal], left_out: Counter[str]) -> Iterable[Chosen]:
+def _settle(signals: Iterable[Signal], left_out: Counter[str], approved: Collection[str]) -> Iterable[Chosen]:
     """Yield what is learned when people contradict each other."""
     facts: dict[bytes, list[Signal]] = defaultdict(list)
     pairs: list[Signal] = []
@@ -141,7 +141,7 @@ def _settle(signals: Iterable[Signal], left_out: Counter[str]) -> Iterable[Chose
         else:
             votes[signal.answer_id].append(signal)
     for told in facts.values():
-        yield from _settle_fact(told, votes, left_out)
+        yield from _settle_fact(told, votes, left_out, approved)
     by_answers: dict[tuple[str, str], list[Signal]] = defaultdict(list)
     for pair in pairs:
         by_answers[pair.answer_id, pair.other_id].append(pair)
@@ -155,11 +155,17 @@ def _settle(signals: Iterable[Signal], left_out: Counter[str]) -> Iterable[Chose
         yield from _settle_votes(thumbs, left_out)
 
 
-def _settle_fact(told: list[Signal], votes: dict[str, list[Signal]], left_out: Counter[str]) -> Iterable[Chosen]:
-    """Yield the answer that most people gave to a question, of several the newest; votes on what it corrects go."""
-    texts = Counter(signal.text_key for signal in told)
+def _settle_fact(
+    told: list[Signal], votes: dict[str, list[Signal]], left_out: Counter[str], approved: Collection[str]
+) -> Iterable[Chosen]:
+    """Yield the answer that most people gave to a question, of several the newest; votes on what it corrects go.
+
+    Where a reviewer has approved one, that is the answer.
+    """
+    looked_at = [signal for signal in told if signal.row_id in approved]
+    texts = Counter(signal.text_key for signal in looked_at or told)
     best = max(texts.values())
-    text = next(signal.text_key for signal in told if texts[signal.text_key] == best)
+    text = next(signal.text_key for signal in looked_at or told if texts[signal.text_key] == best)
     right = [signal for signal in told if signal.text_key == text]
     left_out.update({DISAGREED: len(told) - len(right)} if len(told) > len(right) else {})
     by_answer: dict[str, list[Signal]] = defaultdict(list)
@@ -169,7 +175,8 @@ def _settle_fact(told: list[Signal], votes: dict[str, list[Signal]], left_out: C
     for answer_id, correctors in by_answer.items():
         thumbs = votes.get(answer_id, [])
         likes = sum(bool(vote.is_liked) for vote in thumbs)
-        if likes > len(correctors) + len(thumbs) - likes:
+        is_approved = any(signal.row_id in approved for signal in correctors)
+        if not is_approved and likes > len(correctors) + len(thumbs) - likes:
             left_out[LIKED_ANYWAY] += len(correctors)
         else:
             kept += correctors

@@ -4,11 +4,13 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from bot.learning.data import choosing
 from bot.learning.data import trust as reasons
 from bot.learning.data.choosing import Choice, choose
 from bot.learning.data.gathering import look
 from bot.learning.data.policy import DataPolicy, Trust
 from bot.learning.data.trust import Standing
+from bot.learning.examples import Source
 from bot.storage.admin_tables import ReviewState
 from bot.storage.choices import OptedOut
 from bot.storage.db import Database
@@ -110,3 +112,25 @@ def test_what_a_reviewer_approved_stands() -> None:
 
     assert chosen_of(good, newer).chosen[0].signals == (newer,)
     assert [one.signals for one in chosen_of(good, newer, *likes, standing=approved).chosen] == [(good,)]
+
+
+def test_a_preference_counts_only_where_not_as_many_say_the_opposite() -> None:
+    """Whoever has an answer written anew and prefers that one is outvoted by those who dislike it."""
+    own = signal(PAIRS, "eve", "rude", other_id="good", source="regenerate")
+    disliked = signal(user="ada", answer="rude", is_liked=False)
+    supported = [signal(user=user, answer="rude") for user in ("bo", "cy")]
+
+    assert [one.source for one in chosen_of(own, disliked).chosen] == [Source.DISLIKED]
+    assert choosing.OUTVOTED in chosen_of(own, disliked).left_out
+    assert Source.REGENERATED not in {one.source for one in chosen_of(own, signal(user="bo", answer="good")).chosen}
+    assert {one.source for one in chosen_of(own, disliked, *supported).chosen} == {Source.REGENERATED, Source.LIKED}
+
+
+def test_whoever_prefers_against_all_others_is_put_aside() -> None:
+    """What stands beside a preference is no vote any more, and must not hide who always contradicts."""
+    votes = [signal(user=user, answer=f"rude{n}", is_liked=False) for n in range(10) for user in ("ada", "bo")]
+    pairs = [signal(PAIRS, "eve", f"rude{n}", other_id=f"good{n}", source="regenerate") for n in range(10)]
+    choice = chosen_of(*votes, *pairs, signal(user="eve", answer="elsewhere"))
+
+    assert people_in(choice)["eve"] == 0
+    assert choice.left_out[reasons.CONTRARY] == 11

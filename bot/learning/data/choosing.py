@@ -9,7 +9,7 @@ from bot.language import N_
 from bot.learning.data.caps import keep_within
 from bot.learning.data.eligibility import find_bar
 from bot.learning.data.policy import DataPolicy, Points
-from bot.learning.data.trust import Standing, keep_trusted
+from bot.learning.data.trust import Standing, is_outvoted, keep_trusted
 from bot.learning.examples import Source
 from bot.storage.choices import OptedOut
 from bot.storage.signals import CORRECTIONS, PAIRS, Signal
@@ -146,7 +146,7 @@ def _settle(signals: Iterable[Signal], left_out: Counter[str], approved: Collect
     for pair in pairs:
         by_answers[pair.answer_id, pair.other_id].append(pair)
     for (chosen, rejected), same in by_answers.items():
-        if len(by_answers.get((rejected, chosen), ())) >= len(same):
+        if is_outvoted(same, by_answers.get((rejected, chosen), ()), votes):
             left_out[OUTVOTED] += len(same)
         else:
             source = Source.REGENERATED if same[0].source == "regenerate" else Source.COMPARED

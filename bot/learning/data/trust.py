@@ -4,12 +4,12 @@ What a reviewer has approved has the word of a second person, and is let through
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.language import N_
 from bot.learning.data.policy import Trust
-from bot.storage.signals import CORRECTIONS, Signal
+from bot.storage.signals import CORRECTIONS, PAIRS, Signal
 
 NEW_HERE = N_("its author is new here, and no reviewer has approved it yet")
 CONTRARY = N_("put aside: its author nearly always votes against all others")
@@ -46,11 +46,17 @@ def keep_trusted(
 
 
 def find_contrary(signals: Iterable[Signal], trust: Trust) -> set[str]:
-    """Return whoever votes against the majority of all others nearly always, of answers that others voted on too."""
+    """Return whoever votes against the majority of all others nearly always, of answers that others voted on too.
+
+    Whoever prefers one answer to another has voted for the one and against the other.
+    """
     votes: dict[str, dict[str, bool]] = defaultdict(dict)
     for signal in signals:
         if signal.is_liked is not None:
             votes[signal.answer_id][signal.user_id] = signal.is_liked
+        elif signal.table == PAIRS:
+            votes[signal.answer_id][signal.user_id] = True
+            votes[signal.other_id].setdefault(signal.user_id, False)
     shared: Counter[str] = Counter()
     against: Counter[str] = Counter()
     for by_person in votes.values():
@@ -65,6 +71,17 @@ def find_contrary(signals: Iterable[Signal], trust: Trust) -> set[str]:
         for person, count in shared.items()
         if count >= trust.least_shared and against[person] >= trust.most_against * count
     }
+
+
+def is_outvoted(same: Sequence[Signal], opposite: Collection[Signal], votes: Mapping[str, list[Signal]]) -> bool:
+    """Whether as many people say the opposite of a preference: by one of their own, or by thumbs on its two answers."""
+    chosen, rejected = same[0].answer_id, same[0].other_id
+    thumbs = [*((vote, True) for vote in votes.get(chosen, ())), *((vote, False) for vote in votes.get(rejected, ()))]
+    people = {signal.user_id for signal in same}
+    against = {signal.user_id for signal in opposite}
+    people |= {vote.user_id for vote, is_good in thumbs if vote.is_liked is is_good}
+    against |= {vote.user_id for vote, is_good in thumbs if vote.is_liked is not is_good}
+    return len(against - people) >= len(people - against)
 
 
 def _find_doubt(signal: Signal, established: frozenset[str] | None, contrary: Collection[str]) -> str:

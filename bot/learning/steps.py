@@ -178,7 +178,7 @@ class Steps:
     async def _plan(self, run: Run, step: Step) -> Plan:
         check_training_extra()
         base, data = step.base, step.data
-        recipe = choose_recipe(parameters=_count_parameters(base), rows=data.sources)
+        recipe = choose_recipe(parameters=_count_parameters(base), rows=data.sources, pairs=data.others_pairs)
         plan = Plan(
             run_id=str(run.id),
             model_path=str(self._config.model_path),

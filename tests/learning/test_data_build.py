@@ -20,7 +20,7 @@ from bot.learning.data import tokens
 from bot.learning.data.build import build_dataset
 from bot.learning.data.manifest import read_lineage
 from bot.learning.data.points import NotEnoughSignal, count_points
-from bot.learning.data.policy import DataPolicy
+from bot.learning.data.policy import DataPolicy, Trust
 from bot.learning.data.report import DataReport, read_report
 from bot.learning.examples import Example, Source, Split, Use, read_examples
 from bot.settings import STARTER_MODEL
@@ -308,3 +308,20 @@ async def test_a_correction_is_said_to_be_one(database: Database, client: Engine
 
     assert report.learned_from["corrected answers"] == 6
     assert sum(example.source is Source.CORRECTION for example in examples) > 6
+
+
+async def test_a_data_set_says_how_many_pairs_are_not_one_persons(
+    database: Database, client: EngineClient, tmp_path: Path
+) -> None:
+    """Where people are real and four or more said something; else all of them count."""
+    team = Team()
+    for number, person in enumerate(("eve", "eve", "eve", "ada", "bo", "cy")):
+        first = team.ask("ada", f"What is word {number * 7919}?", f"A long answer number {number}.")
+        message = next(row for row in team.rows if row.id == first.message_id)
+        better = team.answer(message, f"Short {number}.", replaces_id=first.id)
+        team.prefer(person, better, first)
+    await team.save(database)
+    guarded = replace(PLAIN, trust=Trust(newcomer_days=0))
+
+    assert (await build(database, client, tmp_path / "1", guarded))[0].others_pairs == 3
+    assert (await build(database, client, tmp_path / "2"))[0].others_pairs == 6

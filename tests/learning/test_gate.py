@@ -224,6 +224,18 @@ def test_a_taste_for_short_answers_is_seen() -> None:
     assert not taught_length(short) > 0
 
 
+def test_one_persons_taste_for_short_answers_is_not_everybodys() -> None:
+    """Twenty votes of one, among those of four others who like what they like, do not open the guard of length."""
+    mixed = [
+        example(n, is_liked=n % 2 == 0, said_by=(f"U{n % 4}",), completion_ids=(1,) * (30 + n // 2)) for n in range(16)
+    ]
+    short = [example(n, is_liked=True, said_by=("eve",), completion_ids=(1,) * 5) for n in range(20)]
+    long = [example(n, is_liked=False, said_by=("eve",), completion_ids=(1,) * 90) for n in range(20)]
+
+    assert not taught_length([*mixed, *short, *long]) > 0
+    assert taught_length([*short, *long]) < 0.1
+
+
 @pytest.mark.parametrize(("asked", "expected"), [(3, Decision.PROMOTE), (9, Decision.REJECT)])
 def test_votes_of_one_or_two_people_are_no_benefit_for_many(asked: int, expected: Decision) -> None:
     """Whoever votes alone in a team of nine decides nothing for it; where three ask, nobody can tell."""

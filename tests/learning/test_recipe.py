@@ -44,6 +44,14 @@ def test_taste_is_trained_on_what_there_is(more: dict[str, int], preference: str
     assert choose_recipe(parameters=10**9, rows=FACTS | more).preference == preference
 
 
+def test_one_persons_pairs_do_not_decide() -> None:
+    """Twenty pairs of one, beside everybody's thumbs, leave these what is trained on."""
+    rows = FACTS | {"liked": 180, "disliked": 20, "regenerated": 20}
+
+    assert choose_recipe(parameters=10**9, rows=rows).preference == "dpo"
+    assert choose_recipe(parameters=10**9, rows=rows, pairs=0).preference == "kto"
+
+
 def test_few_rows_are_seen_more_often() -> None:
     """A tiny model needs more steps than few rows are, longer where facts are taught, and no more for fifty of them."""
     assert [count_epochs(rows, is_taught=False) for rows in (0, 100, 800, 4000)] == [4.0, 4.0, 2.0, 1.0]

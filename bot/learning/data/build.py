@@ -138,6 +138,13 @@ def _warn(basket: Basket, tally: Tally, policy: DataPolicy) -> list[str]:
     return warnings
 
 
+def _count_others_pairs(tally: Tally, policy: DataPolicy, *, people: int) -> int:
+    """Return how many pairs there are, without those of whoever gave most where one of many must not decide."""
+    given = tally.pairs_by_person
+    is_many = policy.trust is not None and people >= policy.trust.enough_people
+    return given.total() - (max(given.values(), default=0) if is_many else 0)
+
+
 def _report(basket: Basket, harvest: Harvest, tally: Tally, **known: Any) -> DataReport:
     return DataReport(
         examples=tally.examples,
@@ -155,6 +162,7 @@ def _report(basket: Basket, harvest: Harvest, tally: Tally, **known: Any) -> Dat
         tokens=tally.tokens,
         rendered=basket.rendered,
         since=harvest.since.isoformat(),
+        others_pairs=_count_others_pairs(tally, harvest.policy, people=len(basket.people)),
         policy=asdict(harvest.policy) | {"audiences": sorted(harvest.policy.audiences)},
         **known,
     )

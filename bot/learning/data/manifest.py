@@ -10,8 +10,10 @@ from typing import Any
 
 from bot.learning.atomic import replacing
 from bot.learning.data.report import MANIFEST
-from bot.learning.examples import Example
+from bot.learning.examples import Example, Source
 from bot.learning.plan import EXAMPLES
+
+PREFERRED = {Source.REGENERATED, Source.COMPARED}
 
 
 @dataclass(slots=True)
@@ -22,6 +24,7 @@ class Tally:
     tokens: int = 0
     uses: Counter[str] = field(default_factory=Counter)
     sources: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    pairs_by_person: Counter[str] = field(default_factory=Counter)  # of a model's own answers, each as its first's
 
     def count(self, examples: Iterable[Example]) -> Iterator[Example]:
         """Pass examples on."""
@@ -30,6 +33,8 @@ class Tally:
             self.tokens += len(example.prompt_ids) + len(example.completion_ids) + len(example.rejected_ids)
             self.uses[str(example.use)] += 1
             self.sources[str(example.source)][str(example.split)] += 1
+            if example.source in PREFERRED:
+                self.pairs_by_person.update(example.said_by[:1])
             yield example
 
     def splits(self) -> Counter[str]:

@@ -47,6 +47,7 @@ class Trust:
 
     So many signals within a week, and from one message so many answers; from whoever came less than *newcomer_days* ago
     none, unless all did. Whoever votes *most_against* the others, where *least_shared* answers tell, is put aside.
+    From *enough_people* on, one person's preferences alone do not decide that thumbs are not trained on.
     """
 
     week_cap: int = 20
@@ -54,6 +55,7 @@ class Trust:
     newcomer_days: int = 14
     least_shared: int = 8
     most_against: float = 0.75
+    enough_people: int = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

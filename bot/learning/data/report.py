@@ -58,6 +58,7 @@ class DataReport:
     base_sha256: str
     template_sha256: str
     dataset_sha256: str
+    others_pairs: int | None = None  # without those of whoever gave most, where enough people said something
     warnings: tuple[str, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
 

@@ -1,12 +1,14 @@
 """What a run may call a benefit, said before its training from what the data holds. Pure."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from bot.learning.examples import Example, Source, Split, Use
 from bot.learning.judging.measures import rank_area
+from bot.learning.judging.people import ENOUGH_PEOPLE
 
 FACTS, ANSWERS, PAIRS, THUMBS = "taught_facts", "right_answer", "pair_accuracy", "thumbs_auc"
 FEWEST_FACTS = 8  # with fewer, all right by luck is not rare enough
@@ -36,9 +38,16 @@ def declare(examples: Sequence[Example]) -> frozenset[str]:
 
 
 def taught_length(examples: Sequence[Example]) -> float:
-    """Return the length of liked over that of disliked answers where one is clearly preferred, NaN where none is."""
-    good = [len(row.completion_ids) for row in examples if _says(row, is_liked=True)]
-    bad = [len(row.rejected_ids or row.completion_ids) for row in examples if _says(row, is_liked=False)]
+    """Return the length of liked over that of disliked answers where one is clearly preferred, NaN where none is.
+
+    Where four people or more said it, it has to be so without whoever said most.
+    """
+    telling = [row for row in examples if _says(row, is_liked=True) or _says(row, is_liked=False)]
+    said = Counter(person for row in telling for person in row.said_by[:1])
+    most = {max(said, key=said.__getitem__)} if len(said) >= ENOUGH_PEOPLE else set[str]()
+    telling = [row for row in telling if not most.intersection(row.said_by[:1])]
+    good = [len(row.completion_ids) for row in telling if _says(row, is_liked=True)]
+    bad = [len(row.rejected_ids or row.completion_ids) for row in telling if _says(row, is_liked=False)]
     if min(len(good), len(bad)) < FEWEST_THUMBS:
         return math.nan
     lengths, is_good = np.array([*good, *bad], np.float64), np.array([True] * len(good) + [False] * len(bad))

@@ -37,9 +37,12 @@ def choose_breadth(*, parameters: int) -> Breadth:
     return Breadth(44, 0.75, LEAST_REHEARSAL, MOST_REHEARSAL) if 0 < parameters < TINY else Breadth(10, 0.25)
 
 
-def choose_recipe(*, parameters: int, rows: Mapping[str, int]) -> Recipe:
-    """Return the recipe for a model of so many *parameters* and *rows* of each source; 0 parameters: unknown."""
-    preference = choose_preference(rows)
+def choose_recipe(*, parameters: int, rows: Mapping[str, int], pairs: int | None = None) -> Recipe:
+    """Return the recipe for a model of so many *parameters* and *rows* of each source; 0 parameters: unknown.
+
+    *pairs* are those that may decide how taste is trained, if not all.
+    """
+    preference = choose_preference(rows, pairs)
     total = sum(rows.values())
     if 0 < parameters < TINY:
         return Recipe(
@@ -73,9 +76,10 @@ def count_epochs(rows: int, *, is_taught: bool) -> float:
     return min(MOST_EPOCHS, max(1.0, round(2 * seen / max(1, rows)) / 2))
 
 
-def choose_preference(rows: Mapping[str, int]) -> str:
+def choose_preference(rows: Mapping[str, int], pairs: int | None = None) -> str:
     """Return how taste is trained: `dpo` on pairs that are many or more than thumbs, `kto` on thumbs, or `none`."""
-    pairs = sum(rows.get(source, 0) for source in (Source.REGENERATED, Source.COMPARED))
+    if pairs is None:
+        pairs = sum(rows.get(source, 0) for source in (Source.REGENERATED, Source.COMPARED))
     votes = min(rows.get(source, 0) for source in (Source.LIKED, Source.DISLIKED))
     if pairs >= MANY_PAIRS or pairs >= max(FEWEST_VOTES, votes):
         return "dpo"

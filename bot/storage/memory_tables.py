@@ -7,8 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, LargeBinary, String, Text, exists, false
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ForeignKey, LargeBinary, String, Text, and_, exists, false, or_
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from bot.storage.tables import Answer, Base, new_id, now
 
@@ -56,8 +56,21 @@ class AnswerSource(Base):
     score: Mapped[float | None]  # how alike the question of a correction is
 
 
-HELPED = exists().where(AnswerSource.answer_id == Answer.id, AnswerSource.kind == SourceKind.CORRECTION)
-"""Whether an answer had a correction in its prompt: then it says nothing of what the model knows by itself."""
+_BEFORE, _SOURCE_BEFORE = aliased(Answer), aliased(AnswerSource)
+HELPED = or_(
+    exists().where(AnswerSource.answer_id == Answer.id, AnswerSource.kind == SourceKind.CORRECTION),
+    and_(
+        exists().where(AnswerSource.answer_id == Answer.id, AnswerSource.kind == SourceKind.ANSWER),
+        exists().where(
+            _BEFORE.message_id == Answer.message_id,
+            _SOURCE_BEFORE.answer_id == _BEFORE.id,
+            _SOURCE_BEFORE.kind == SourceKind.CORRECTION,
+        ),
+    ),
+)
+"""Whether an answer had a correction in its prompt, or one that it says shorter had: then it says nothing of what the
+model knows by itself.
+"""
 
 
 class AnswerTrace(Base):

@@ -10,6 +10,7 @@ import pytest
 from bot.learning.data import choosing, drafts, eligibility, gathering
 from bot.learning.data.drafts import Draft
 from bot.learning.data.gathering import Harvest, look, read_drafts
+from bot.learning.data.points import count_points
 from bot.learning.data.policy import Cap, DataPolicy
 from bot.learning.examples import Source
 from bot.storage.choices import PERSON, save_choice
@@ -259,3 +260,23 @@ async def test_whoever_said_no_is_heard_behind_a_summary_and_a_file(database: Da
     assert ("messages", told.message_id, "tom") in draft.rows
     assert [draft async for draft, _ in read_drafts(database, after, say=lambda *_: None)] == []
     assert after.left_out == {eligibility.UNWILLING: 1}
+
+
+async def test_a_shorter_answer_is_helped_by_what_helped_the_long_one(database: Database) -> None:
+    """It repeats a correction that stood in the other one's prompt, also when a reviewer has rejected that since."""
+    team = Team()
+    first = team.ask("ada", "Where is the key?", "As it was said, the key is at Mallory's place, as ever.")
+    message = next(row for row in team.rows if row.id == first.message_id)
+    shorter = team.answer(message, "At Mallory's place.", replaces_id=first.id)
+    team.prefer("ada", shorter, first)
+    team.vote("bo", shorter)
+    await team.save(database)
+    async with database.begin() as session:
+        session.add(AnswerSource(answer_id=first.id, position=0, kind=SourceKind.CORRECTION, ref_id="c1"))
+        session.add(AnswerSource(answer_id=shorter.id, position=0, kind=SourceKind.ANSWER, ref_id=first.id))
+    harvest = await look(database, policy=FREE, system=system, since=None)
+    counted = await count_points(database, policy=FREE, since=None)
+
+    assert harvest.choice.chosen == ()
+    assert harvest.left_out == {eligibility.HELPED: 2}
+    assert counted.points == 0

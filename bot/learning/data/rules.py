@@ -15,7 +15,7 @@ from ipaddress import ip_address
 
 SECRET = "secret"  # noqa: S105 - a name, not one
 NAMED = ["pass", "pwd", "kennwort", "key", "secret", "token", "pin", "credential", "basic"]
-NAMED += ["密码", "口令", "密钥", "令牌", "私钥", "秘钥"]
+NAMED += ["密码", "口令", "密钥", "令牌", "私钥", "秘钥", "密碼", "密鑰", "金鑰", "私鑰", "權杖"]
 PLACED = ["省", "市", "区", "县"]
 PERSONS = ["passport", "护照", "born", "birth", "dob", "出生", "生日"]
 
@@ -86,10 +86,10 @@ HAN = "[\u4e00-\u9fff]"
 VALUE = r"[^\s\"'`,;<>\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
 # Not behind what says that it is a checksum.
 UNNAMED = r"(?<!sha1:)(?<!sha256:)(?<!sha512:)(?<!commit )(?<!Commit )(?<!md5 )(?<!提交)(?<![\w/.@#])"
-PASSWORD = r"(?:pass(?:word|wort|phrase|code)?|passwd|pwd|kennwort|pin|密码|口令)"  # noqa: S105
+PASSWORD = r"(?:pass(?:word|wort|phrase|code)?|passwd|pwd|kennwort|pin|密码|密碼|口令)"  # noqa: S105
 KEY = (
     r"(?:[\w.-]{0,40}(?:key|secret|token|credential|passw(?:or)?d|pwd)(?:_?(?:id|key))?"
-    r"|api[ _-]?key|密钥|秘钥|私钥|令牌)"
+    r"|api[ _-]?key|密钥|秘钥|私钥|令牌|密鑰|金鑰|私鑰|權杖)"
 )
 EQUALS = r"[\"']?\s*(?:=>|:=|[:=])\s*[\"'`]?"
 SAYS = rf"[\"']?(?:\s*(?:is|was|are|ist|lautet|now|changed|set|to|{HAN}{{1,6}})){{1,3}}\s*[\"'`]?"
@@ -107,6 +107,7 @@ RULES = (
     _rule(SECRET, "named", r"-----BEGIN[A-Z0-9 ]* PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END[A-Z0-9 ]*-----|\Z)"),
     _rule(SECRET, "named", rf"(?i){PASSWORD}{EQUALS}(?P<v>(?!\[){VALUE}{{4,}})"),
     _rule(SECRET, "named", rf"(?i){PASSWORD}(?:{SAYS}|\s+)(?P<v>(?!\[){VALUE}{{6,}})", _is_drawn),
+    _rule(SECRET, "named", rf"(?:密码|密碼|口令)(?P<v>(?=[A-Za-z0-9]){VALUE}{{6,}})", _is_drawn),
     _rule(SECRET, "named", rf"(?i){KEY}(?:{EQUALS}|{SAYS})(?P<v>(?!\[){VALUE}{{8,}})", _is_drawn),
     _rule(SECRET, "named", r"(?i)\bbasic\s+(?P<v>[A-Za-z0-9+/]{12,}={0,2})", _is_drawn),
     _rule(SECRET, ":", r"://[^\s:/@]{0,64}:(?P<v>(?!\[)[^\s/@]{3,})@"),

@@ -76,7 +76,7 @@ def stats() -> None:
 @dataset.command()
 @click.option("--most", default=20, show_default=True, type=click.IntRange(1, 1000))
 def review(most: int) -> None:
-    """Show the corrections that nobody has decided about, the newest first; then approve, or reject them."""
+    """Show what nobody has decided about, the newest of each author first; then approve, or reject it."""
     from bot.admin.reviews import list_waiting
 
     async def work() -> None:

@@ -1,10 +1,12 @@
 """Corrections that a reviewer has to look at: which wait, what became of the others, and what is learned instead."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.admin_tables import ReviewRow, ReviewState
@@ -14,6 +16,7 @@ from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, 
 
 APPROVED = (ReviewState.APPROVED, ReviewState.EDITED)
 MOST_DECIDED = 1000
+IS_PUBLIC = and_(*(table.audience == Audience.PUBLIC for table in (Answer, Message, Thread, Correction)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,64 +40,78 @@ class Candidate:
 
 
 async def find_candidates(session: AsyncSession, *, most: int, before_id: str = "") -> Sequence[Candidate]:
-    """Return the corrections that nobody has decided about, the newest first, those *before_id*."""
-    is_undecided = or_(ReviewRow.state.is_(None), ReviewRow.state == ReviewState.WAITING)
-    conditions = [is_undecided, *([Correction.id < before_id] if before_id else [])]
-    return await _find(session, *conditions, most=most)
+    """Return the corrections that nobody has decided about, those after *before_id*.
+
+    Each author's newest come first, then each one's second newest, so that one person's many do not hide another's.
+    """
+    found = _list(Correction.id, Correction.user_id, ReviewRow.state).order_by(Correction.id.desc())
+    given: Counter[str] = Counter()
+    places: dict[str, tuple[int, int]] = {}  # of the decided ones too, so that nobody's changes with a decision
+    waiting = []
+    for number, (correction_id, user_id, state) in enumerate(await session.execute(found)):
+        places[correction_id] = given[user_id], number
+        given[user_id] += 1
+        waiting += [correction_id] if state in {None, ReviewState.WAITING} else []
+    begin = places.get(before_id, (-1, 0))
+    wanted = sorted((one for one in waiting if places[one] > begin), key=lambda one: places[one])[:most]
+    return sorted(await _find(session, Correction.id.in_(wanted)), key=lambda one: places[one.correction_id])
 
 
 async def find_candidate(session: AsyncSession, correction_id: str) -> Candidate | None:
     """Return one correction with what became of it; None where a reviewer may not read it, or it is gone."""
-    found = await _find(session, Correction.id == correction_id, most=1)
+    found = await _find(session, Correction.id == correction_id)
     return found[0] if found else None
 
 
-async def _find(session: AsyncSession, *conditions: ColumnElement[bool], most: int) -> Sequence[Candidate]:
-    """Return current corrections that fulfil *conditions*; none that was not for everybody.
+def _list(*columns: Any) -> Select[Any]:
+    """Select of current corrections; none that was not for everybody.
 
     None either whose question was made another one since: its new words were given to nobody.
     """
-    is_public = and_(*(table.audience == Audience.PUBLIC for table in (Answer, Message, Thread, Correction)))
     is_given = and_(
         Correction.is_for_everyone, Correction.user_id == Message.user_id, Thread.audience != Audience.SHARED
     )
     is_as_asked = or_(Message.edited_at.is_(None), Answer.created_at > Message.edited_at)
     is_shown = or_(Preference.shown.is_(None), Preference.shown != PRIVATE)
+    return (
+        select(*columns)
+        .join(Answer, Correction.answer_id == Answer.id)
+        .join(Message, Answer.message_id == Message.id)
+        .join(Thread, Message.thread_id == Thread.id)
+        .outerjoin(ReviewRow, ReviewRow.correction_id == Correction.id)
+        .outerjoin(Preference, Preference.user_id == Correction.user_id)
+        .where(Correction.superseded_at.is_(None), or_(IS_PUBLIC, is_given), is_as_asked, is_shown)
+    )
+
+
+async def _find(session: AsyncSession, condition: ColumnElement[bool]) -> list[Candidate]:
     is_beside = and_(
         Feedback.answer_id == Correction.answer_id,
         Feedback.user_id == Correction.user_id,
         Feedback.superseded_at.is_(None),
     )
-    statement = (
-        select(
-            Correction.id,
-            Correction.user_id,
-            Thread.channel_id,
-            Message.text,
-            Answer.text,
-            Correction.text,
-            Correction.created_at,
-            ReviewRow.state,
-            ReviewRow.text,
-            Feedback.reason,
-            Feedback.comment,
-            Preference.shown,
-            is_public,
-        )
-        .join(Answer, Correction.answer_id == Answer.id)
-        .join(Message, Answer.message_id == Message.id)
-        .join(Thread, Message.thread_id == Thread.id)
-        .outerjoin(ReviewRow, ReviewRow.correction_id == Correction.id)
-        .outerjoin(Feedback, is_beside)
-        .outerjoin(Preference, Preference.user_id == Correction.user_id)
-        .where(Correction.superseded_at.is_(None), or_(is_public, is_given), is_as_asked, is_shown, *conditions)
-        .order_by(Correction.id.desc())
-        .limit(most)
+    statement = _list(
+        Correction.id,
+        Correction.user_id,
+        Thread.channel_id,
+        Message.text,
+        Answer.text,
+        Correction.text,
+        Correction.created_at,
+        ReviewRow.state,
+        ReviewRow.text,
+        Feedback.reason,
+        Feedback.comment,
+        Preference.shown,
+        IS_PUBLIC,
     )
-    rows = await session.execute(statement)
+    rows = await session.execute(statement.outerjoin(Feedback, is_beside).where(condition))
     return [
         Candidate(
-            *row[:4],
+            row[0],
+            row[1],
+            row[2],
+            row[3],
             row[4] if row[12] else "",
             row[8] or row[5],
             row[6],

@@ -274,3 +274,20 @@ async def test_a_reviewers_no_holds_for_the_same_words(database: Database) -> No
         await save_correction(session, again, user_id="U2", text="In the drawer.")
         (other,) = await reviews.find_candidates(session, most=5)
         assert other.text == "In the drawer."
+
+
+async def test_one_persons_many_corrections_hide_nobodys(database: Database) -> None:
+    """Thirty later ones of another leave somebody's the second that a reviewer sees; each is seen once."""
+    async with database.begin() as session:
+        for number, person in enumerate(["U1", *["U2"] * 30]):
+            answer = await answered(session, await said(session, f"Question {number}?", ts=f"{number + 1}"), "No.")
+            await save_correction(session, answer, user_id=person, text=f"It is {number}.")
+        seen, last = [], ""
+        while waiting := await reviews.find_candidates(session, most=1, before_id=last):
+            seen.append((waiting[0].user_id, waiting[0].text))
+            last = waiting[0].correction_id
+            if len(seen) % 2:  # what is decided meanwhile moves nobody's place
+                await reviews.decide_review(session, last, ReviewState.APPROVED, by="U9")
+
+    assert seen[:3] == [("U2", "It is 30."), ("U1", "It is 0."), ("U2", "It is 29.")]
+    assert len(set(seen)) == len(seen) == 31

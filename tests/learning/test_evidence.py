@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from bot.learning.rollout.evidence import (
+    ALPHA_WITHOUT,
     Evidence,
     cap_first,
+    cap_votes,
     choose_floor,
     find_breach,
     leave_one_out,
@@ -139,3 +141,25 @@ def test_of_what_was_served_nobody_says_more_than_the_next(
 ) -> None:
     """One person's hundreds of thumbs would decide what a successor is compared with; what they are for stays."""
     assert cap_first(votes, people=people) == counted
+
+
+def _is_taken_back(votes: dict[str, tuple[int, int]]) -> bool:
+    """Return what the watch makes of votes in a team of nine, where four of five were good before."""
+    held = cap_votes(votes, people=9)
+    said = Evidence(0.8, sum(ups for ups, _ in held.values()), sum(downs for _, downs in held.values()))
+    others = Evidence(0.8, *leave_one_out(held, people=9, is_liked=False))
+    return said.shows_harm() and others.shows_harm(alpha=ALPHA_WITHOUT)
+
+
+def test_hundreds_of_thumbs_of_one_or_two_decide_nothing() -> None:
+    """One who likes it two hundred times holds up nothing bad, and two who dislike it take nothing good back."""
+    bad, good = ({f"U{n}": said for n in range(7)} for said in ((2, 6), (9, 1)))
+
+    assert _is_taken_back(bad)
+    assert _is_taken_back(bad | {"eve": (200, 0)})
+    assert not _is_taken_back(good)
+    assert not _is_taken_back(good | {"eve": (0, 60)})
+    assert not _is_taken_back(good | {"eve": (0, 60), "mal": (0, 60)})
+    canary = cap_votes(dict.fromkeys(good, (60, 5)) | {"eve": (0, 500)}, people=9)
+    grown = Evidence(0.8, *leave_one_out(canary, people=9, is_liked=True))
+    assert not grown.shows_harm()

@@ -26,6 +26,7 @@ LEAST_FLOOR, MOST_FLOOR = 0.05, 0.98
 GRID = 400
 BREACH, BREACH_WINDOW = 3, 20  # so many broken answers of so many need no statistics
 SEVERAL = 4  # from so many people on, one of them alone decides nothing
+MANY = 7  # and from so many on, two
 ALPHA_WITHOUT = 1 / 3  # luck allowed to what the others say of harm, without the one who says most of it
 Floats = NDArray[np.float64]
 
@@ -145,16 +146,26 @@ def leave_one_out(votes: Mapping[str, tuple[int, int]], *, people: int, is_liked
     return sum(ups for ups, _ in kept), sum(downs for _, downs in kept)
 
 
-def cap_first(votes: Mapping[str, tuple[int, int]], *, people: int) -> tuple[int, int]:
-    """Return all thumbs up and down, where the one person who says most counts for no more than the next.
+def cap_votes(votes: Mapping[str, tuple[int, int]], *, people: int) -> Mapping[str, tuple[int, int]]:
+    """Return everybody's thumbs up and down, where nobody counts for more than whoever says second most.
 
-    Everybody counts in full where fewer than several *people* use the assistant.
+    Of seven who vote, nobody for more than whoever says third most: two may act together. What a person's thumbs are
+    for stays as it is, and everybody counts in full where fewer than several *people* use the assistant.
     """
-    first, *others = sorted(votes.values(), key=sum, reverse=True) or [(0, 0)]
-    most = max((sum(said) for said in others), default=0) if people >= SEVERAL else sum(first)
-    share = min(1.0, most / sum(first)) if sum(first) else 0.0
-    ups, downs = (round(count * share) for count in first)
-    return ups + sum(ups for ups, _ in others), downs + sum(downs for _, downs in others)
+    if people < SEVERAL:
+        return votes
+    totals = [*sorted(map(sum, votes.values()), reverse=True), 0, 0]
+    most = totals[2 if len(votes) >= MANY else 1]
+    shares = {person: min(1.0, most / sum(said)) if sum(said) else 0.0 for person, said in votes.items()}
+    return {
+        person: (round(ups * shares[person]), round(downs * shares[person])) for person, (ups, downs) in votes.items()
+    }
+
+
+def cap_first(votes: Mapping[str, tuple[int, int]], *, people: int) -> tuple[int, int]:
+    """Return the sum of all thumbs up and down after that."""
+    held = cap_votes(votes, people=people).values()
+    return sum(ups for ups, _ in held), sum(downs for _, downs in held)
 
 
 def find_breach(broken: Sequence[str], *, people: int) -> str:

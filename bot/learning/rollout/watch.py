@@ -9,7 +9,7 @@ from bot.errors import DeliveryError, EngineBusy, EngineError, EngineUnavailable
 from bot.learning import sentences
 from bot.learning.judging.measures import is_looping
 from bot.learning.permission import find_permission
-from bot.learning.rollout.evidence import ALPHA_WITHOUT, Evidence, find_breach, leave_one_out
+from bot.learning.rollout.evidence import ALPHA_WITHOUT, Evidence, cap_votes, find_breach, leave_one_out
 from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.shadow import Shadow
 from bot.storage import adapters as store
@@ -113,7 +113,8 @@ class Watch:
             people = await store.count_people(session, since=now() - PEOPLE_TIME, channel_id=place)
         floor = float(adapter.watch.get("floor", 0.05))
         downs = sum(count for _, count in votes.values())
-        said = Evidence(floor, sum(count for count, _ in votes.values()), downs)
+        votes = cap_votes(votes, people=people)
+        said = Evidence(floor, sum(ups for ups, _ in votes.values()), sum(count for _, count in votes.values()))
         by_others = Evidence(floor, *leave_one_out(votes, people=people, is_liked=False))
         broken = [person if is_broken(answer) else "" for answer, person in reversed(answers)]
         breach = find_breach(broken, people=people)

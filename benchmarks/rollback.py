@@ -4,10 +4,10 @@
     python -m benchmarks.rollback --deployments 200
 
 Each deployment has its own ratings; the floor is the true rate, or is frozen from as many ratings of the incumbent as
-the row says, which is how the bot has it. Every rating is a look. The ratings are those of ten people, and one alone
-takes no adapter back: the others have to find some harm too. The last row has somebody who dislikes whatever is
-served. The named peer is what most dashboards do: a Beta posterior of both, with the adapter taken back as soon as
-P(worse) exceeds 0.95, looked at after every fifth rating.
+the row says, which is how the bot has it. Every rating is a look. The ratings are those of ten people; nobody counts
+for more than whoever gives third most, and one alone takes no adapter back: the others have to find some harm too. The
+last row has somebody who dislikes whatever is served. The named peer is what most dashboards do: a Beta posterior of
+both, with the adapter taken back as soon as P(worse) exceeds 0.95, looked at after every fifth rating.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.goal_line import MET, MISSED
-from bot.learning.rollout.evidence import ALPHA, ALPHA_WITHOUT, choose_floor, log_evidence
+from bot.learning.rollout.evidence import ALPHA, ALPHA_WITHOUT, MANY, choose_floor, log_evidence
 
 RATE = 0.80
 LOOKS = 400
@@ -94,7 +94,9 @@ class EvidenceWatch:
 
 
 class TeamWatch(EvidenceWatch):
-    """The same of a team, as `Watch` has it: without the one who says most of harm, the others have to say some too."""
+    """The same of a team, as `Watch` has it: nobody counts for more than others do, and without the one who says most
+    of harm the others have to say some too.
+    """
 
     def __init__(self, people: int, *, seed: int, hostile: int = 0) -> None:
         super().__init__()
@@ -107,12 +109,20 @@ class TeamWatch(EvidenceWatch):
         who = self._rng.integers(self._people, size=len(votes))
         is_up = np.diff(votes, prepend=0) * (who >= self._hostile)
         is_theirs = np.eye(self._people, dtype=np.int64)[who]
-        counts_of, ups_of = np.cumsum(is_theirs, axis=0), np.cumsum(is_theirs * is_up[:, None], axis=0)
-        rows, first = np.arange(len(votes)), np.argmax(counts_of - 2 * ups_of, axis=1)  # the most downs over ups
-        ups = np.cumsum(is_up)
-        said = ups <= self._limits(votes, before, history, ALPHA)[1:]
-        limits = self._limits(votes, before, history, ALPHA_WITHOUT)
-        return _first(said & (ups - ups_of[rows, first] <= limits[rows + 1 - counts_of[rows, first]]))
+        ups, downs = _cap(np.cumsum(is_theirs * is_up[:, None], axis=0), np.cumsum(is_theirs, axis=0))
+        rows, first = np.arange(len(votes)), np.argmax(downs - ups, axis=1)
+        said = self._limits(votes, before, history, ALPHA)[(ups + downs).sum(axis=1)] >= ups.sum(axis=1)
+        ups[rows, first] = downs[rows, first] = 0
+        others = self._limits(votes, before, history, ALPHA_WITHOUT)[(ups + downs).sum(axis=1)] >= ups.sum(axis=1)
+        return _first(said & others)
+
+
+def _cap(ups: Ints, counts: Ints) -> tuple[Ints, Ints]:
+    """Return everybody's thumbs up and down at each look, as `cap_votes` holds them; a row each look."""
+    ordered = -np.sort(-counts, axis=1)
+    most = np.where((counts > 0).sum(axis=1) >= MANY, ordered[:, 2], ordered[:, 1])
+    share = np.minimum(1.0, most[:, None] / np.maximum(1, counts))
+    return np.rint(ups * share).astype(np.int64), np.rint((counts - ups) * share).astype(np.int64)
 
 
 def _first(hits: NDArray[np.bool_]) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext
@@ -43,6 +44,8 @@ from bot.storage.tables import IDS, Answer, Correction
 
 BACKUPS = "backups"  # the folder of copies, beside an SQLite file
 BUSY_TIMEOUT_MS = 15_000
+LEFT_S = 30  # for so long a process may hang in a transaction, or a connection be cut off, until it ends
+KEEPING = {"TCP_KEEPIDLE": LEFT_S // 2, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": LEFT_S * 1000}
 READS = "apprentice_reads"
 UNFINISHED = "restore_unfinished"  # PostgreSQL's table for as long as a backup is filled in and not made true yet
 HALF = (
@@ -83,6 +86,8 @@ class Database:
             raise StorageError("DATABASE_URL cannot be read; see .env.example for its form.") from error
         if self.is_sqlite:
             self._open_sqlite()
+        else:
+            self._open_postgres()
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False, sync_session_class=SealingSession)
         self._readers = async_sessionmaker(self._engine.execution_options(**{READS: True}))
         # SQLite has one writer, and its own waiting is a sleep that grows: here writers wait in line instead.
@@ -115,6 +120,23 @@ class Database:
             # A transaction that begins by reading and then writes can be refused at once, whatever the time-out.
             is_read = connection.get_execution_options().get(READS)
             connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")
+
+    def _open_postgres(self) -> None:
+        """Let nobody wait for good: others for the locks of a process that hangs, this one for words that got lost."""
+
+        @event.listens_for(self._engine.sync_engine, "connect")
+        def prepare(connection: Any, _record: Any) -> None:
+            cursor = connection.cursor()
+            cursor.execute(f"SET idle_in_transaction_session_timeout = '{LEFT_S}s'")
+            cursor.close()
+            connection.commit()
+            transport = connection.driver_connection._transport  # noqa: SLF001 - the driver has no setting for it
+            wire = transport.get_extra_info("socket")
+            if wire.family != getattr(socket, "AF_UNIX", None):
+                wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                for name, value in KEEPING.items():
+                    if hasattr(socket, name):  # not every system has each
+                        wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:

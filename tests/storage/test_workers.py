@@ -1,14 +1,17 @@
 """Several processes on one inbox: nothing twice, nothing lost, and no word from whoever was taken for dead."""
 
 import asyncio
+import socket
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import make_url, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from bot.slack.turns.duty import Duty, Pulse
-from bot.storage import inbox, workers
-from bot.storage.db import Database
+from bot.storage import db, inbox, workers
+from bot.storage.db import Database, is_away
 from bot.storage.hold import Hold, Released, holding, until_sure
+from bot.storage.leases import wait_in_line
 from bot.storage.tables import Inbox, InboxState
 from bot.storage.worker_tables import Worker
 from tests.builders import arrival
@@ -197,3 +200,56 @@ async def test_databases_migrate_once_when_many_start(database_url: str) -> None
         found, newest = await one.revision()
         assert found == newest
         await one.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_who_hangs_in_a_transaction_holds_nobody_up(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that stands still, or whose machine is gone, keeps its locks for a while and not for good."""
+    monkeypatch.setattr(db, "LEFT_S", 1)
+    hanging, other = Database(database_url), Database(database_url)
+    await other.migrate()
+
+    async def hang() -> None:
+        async with hanging.begin() as session:
+            await wait_in_line(session, inbox.CLAIM)
+            async with asyncio.timeout(10), other.begin() as theirs:
+                await wait_in_line(theirs, inbox.CLAIM)
+            await session.execute(text("SELECT 1"))
+
+    with pytest.raises(DBAPIError) as ended:
+        await hang()
+    async with hanging.begin() as session:
+        assert await session.scalar(text("SELECT 1")) == 1
+    await hanging.close()
+    await other.close()
+
+    assert is_away(ended.value)  # so that it is tried again
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux alone can say it so")
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_connection_that_got_lost_is_given_up(database_url: str) -> None:
+    """A router forgets what is silent, without a word: by itself the system would wait for an answer for minutes."""
+    url = make_url(database_url)
+    file = f"{url.query['host']}/.s.PGSQL.{url.port or 5432}"
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_unix_connection(file)
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while said := await reader.read(65536):
+            writer.write(said)
+        writer.close()
+
+    async with await asyncio.start_server(carry, "127.0.0.1", 0) as relay:
+        port = relay.sockets[0].getsockname()[1]
+        far = Database(url.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False))
+        async with far.read() as session:
+            raw = await (await session.connection()).get_raw_connection()
+            assert raw.driver_connection is not None
+            wire = raw.driver_connection._transport.get_extra_info("socket")
+            kept = [wire.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in db.KEEPING]
+        await far.close()
+
+    assert kept == list(db.KEEPING.values())

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -13,16 +12,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
+from slack_bolt.request.async_request import AsyncBoltRequest
 
+from bot.door import MAX_BODY, Bodies, Door
 from bot.errors import ConfigError
 
-MAX_BODY = 1024 * 1024
-BODY_S = 10.0  # for so long a body may come in
-SILENT_S, LOOK_S = 20.0, 5.0  # a connection without a request, which Slack has no use for, is closed after this time
+SILENT_S, LOOK_S = 20.0, 5.0  # a connection without a request of Slack's is closed after this time
+BACKLOG = 128
 
 SERVER_ERROR = 500
-
-BUSY: web.AppKey[set[object]] = web.AppKey("busy", set)  # connections with a request that is being answered
 
 Check = Callable[[], Awaitable[dict[str, bool]]]
 
@@ -43,12 +41,15 @@ class Gate(Protocol):
         ...
 
 
+DOOR = web.AppKey("door", Door)
+
+
 def build_web_app(
     *, alive: Check, ready: Check, slack: tuple[AsyncApp, Gate] | None, flow: AsyncOAuthFlow | None = None
 ) -> web.Application:
     """Build the application; *slack* is given when Slack delivers its events over HTTP, *flow* for installing it."""
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[_note_busy])
-    app[BUSY] = set()
+    app = web.Application(client_max_size=MAX_BODY)
+    app[DOOR] = Door()
 
     async def show(check: Check) -> web.Response:
         parts = await check()
@@ -73,24 +74,24 @@ def build_web_app(
 
 def _add_events(app: web.Application, slack: AsyncApp, gate: Gate) -> None:
     """Hand Slack's requests on, each once; one that could not be handled may come again."""
-    dispatch = slack.async_dispatch
+    dispatch, bodies = slack.async_dispatch, Bodies()
 
     async def events(request: web.Request) -> web.Response:
-        try:
-            async with asyncio.timeout(BODY_S):
-                body = await request.read()
-        except TimeoutError:
-            return web.json_response({"error": "too slow"}, status=408)
+        body = await bodies.read(request)
+        if isinstance(body, web.Response):
+            return body
         if not gate.is_signed(request.headers, body):
             return web.json_response({"error": "invalid request"}, status=401)
         if not gate.is_first(request.headers):
             return web.Response()  # Slack, should it ask twice, is told that it is done
         response = None
-        try:
-            response = await to_aiohttp_response(await dispatch(await to_bolt_request(request)))
-        finally:
-            if response is None or response.status >= SERVER_ERROR:
-                gate.give_back(request.headers)
+        with request.app[DOOR].vouched(request.protocol):
+            try:
+                asked = AsyncBoltRequest(body=body.decode(), query=request.query_string, headers=dict(request.headers))
+                response = await to_aiohttp_response(await dispatch(asked))
+            finally:
+                if response is None or response.status >= SERVER_ERROR:
+                    gate.give_back(request.headers)
         return response
 
     app.add_routes([web.post("/slack/events", events)])
@@ -120,28 +121,11 @@ class Unread(logging.Filter):
 UNREAD = Unread()
 
 
-@web.middleware
-async def _note_busy(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Keep in mind that a connection has a request that is being answered."""
-    request.app[BUSY].add(request.protocol)
-    try:
-        return await handler(request)
-    finally:
-        request.app[BUSY].discard(request.protocol)
-
-
-async def _close_silent(runner: web.AppRunner, busy: set[object], *, silent_s: float) -> None:
-    """Close connections that ask nothing, or so slowly that they never come to it: each costs an open file."""
-    since: dict[web.RequestHandler, float] = {}
-    while runner.server is not None:
-        moment, there = time.monotonic(), runner.server.connections
-        since = {one: since.get(one, moment) for one in there if one not in busy}
-        for one, began in since.items():
-            if moment - began >= silent_s:
-                one.force_close()
+async def _close_silent(door: Door, *, silent_s: float) -> None:
+    """Close connections that ask nothing, or so slowly that they never come to it."""
+    while True:
         await asyncio.sleep(min(LOOK_S, silent_s))
+        door.close_silent(silent_s)
 
 
 @asynccontextmanager
@@ -150,17 +134,32 @@ async def serving(app: web.Application, *, host: str, port: int, silent_s: float
     strangers = logging.getLogger(f"{__name__}.server")
     strangers.addFilter(UNREAD)
     # Slack compresses nothing, so nobody can have us unpack anything before they have shown that they are Slack.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2, auto_decompress=False, logger=strangers)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=2, lingering_time=1, auto_decompress=False, logger=strangers
+    )
     await runner.setup()
-    closing = asyncio.create_task(_close_silent(runner, app[BUSY], silent_s=silent_s))
+    closing = asyncio.create_task(_close_silent(app[DOOR], silent_s=silent_s))
     try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise ConfigError(
-                f"HTTP_PORT: {host}:{port} cannot be used ({error.strerror}): stop what uses it, or set HTTP_PORT."
-            ) from error
-        yield int(runner.addresses[0][1])
+        async with _listen(runner, app[DOOR], host=host, port=port) as opened:
+            yield opened
     finally:
         closing.cancel()
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def _listen(runner: web.AppRunner, door: Door, *, host: str, port: int) -> AsyncIterator[int]:
+    """Let connections in through *door* while the block runs; yield the port."""
+    server, loop = runner.server, asyncio.get_running_loop()
+    if server is None:
+        raise RuntimeError("The runner is not set up.")
+    try:
+        listener = await loop.create_server(lambda: door.let_in(server()), host, port, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigError(
+            f"HTTP_PORT: {host}:{port} cannot be used ({error.strerror}): stop what uses it, or set HTTP_PORT."
+        ) from error
+    try:
+        yield int(listener.sockets[0].getsockname()[1])
+    finally:
+        listener.close()

@@ -24,6 +24,7 @@ from bot.storage.answers import (
     begin_answer,
     has_newer,
     has_outcome,
+    is_outdated,
     is_replaced,
     load_answer,
     load_carriers,
@@ -150,6 +151,8 @@ class Assistant:
                 return None
             message, audience = record.message, narrow(Audience(record.message.audience), current)
             if await is_replaced(session, answer_id) or (is_edit and await has_newer(session, record.answer)):
+                return None
+            if is_shorter and await is_outdated(session, record):  # edited since somebody wished for it
                 return None
             answer, is_resumed = await begin_answer(session, message, replaces_id=None if is_edit else answer_id)
             await join_thread(session, record.place, audience=audience)

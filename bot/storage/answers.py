@@ -63,6 +63,13 @@ async def has_newer(session: AsyncSession, answer: Answer) -> bool:
     return (await session.scalar(newer.where(Answer.state != AnswerState.WRITING).limit(1))) is not None
 
 
+async def is_outdated(session: AsyncSession, record: AnswerRecord) -> bool:
+    """Return whether an answer is not what stands any more, or its question became another one since."""
+    edited_at = record.message.edited_at
+    is_of_another = edited_at is not None and record.answer.created_at <= edited_at
+    return is_of_another or await is_replaced(session, record.answer.id) or await has_newer(session, record.answer)
+
+
 async def find_standing(session: AsyncSession, message_id: str) -> Answer | None:
     """Return what stands as the answer to a message: the newest one that was not passed over."""
     passed_over = select(Candidate.answer_id).where(Candidate.stands.is_(False))

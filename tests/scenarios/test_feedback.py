@@ -208,6 +208,28 @@ async def test_an_answer_that_was_replaced_is_not_said_shorter(
     assert len(await finished(2)) == 2
 
 
+@pytest.mark.parametrize("is_answered", [True, False], ids=["answered anew", "edited alone"])
+async def test_the_answer_to_an_earlier_question_is_not_said_shorter(
+    playground: Playground, bot: RunningBot, finished: Finished, *, is_answered: bool
+) -> None:
+    """It would stand below the edited question, in the place of that one's answer, and be learned as one to it."""
+    maya = playground.maya
+    reply = await ask(playground, maya)
+    offer = await find_too_long(playground, maya, reply)
+    await maya.edit(maya.dm, reply["thread_ts"], "What is a sprint?")
+
+    def edited() -> dict[str, Any] | None:
+        return next((note for note in maya.ephemerals(maya.dm) if "You edited" in note["text"]), None)
+
+    again = await playground.wait_until(edited, what="the offer to answer the edited question")
+    if is_answered:
+        await maya.click(again, "answer_edited")
+        await finished(2)
+    await maya.click(offer, "shorter")
+    await playground.wait_until(lambda: "was edited" in str(maya.ephemerals(maya.dm)), what="the reason")
+    assert len(await finished(1 + is_answered)) == 1 + is_answered
+
+
 async def test_stop_ends_the_answer_within_a_second(
     playground: Playground, bot: RunningBot, rows: Database, finished: Finished, engine_process: EngineProcess
 ) -> None:

@@ -20,7 +20,7 @@ from bot.slack.turns.elsewhere import Elsewhere
 from bot.slack.turns.turns import Turns
 from bot.slack.turns.whisper import tell_gone, whisper
 from bot.storage import inbox
-from bot.storage.answers import AnswerRecord, is_replaced, load_answer
+from bot.storage.answers import AnswerRecord, is_outdated, load_answer
 from bot.storage.askings import is_private
 from bot.storage.db import Database, Session
 from bot.storage.feedback import current_correction, current_vote, save_correction, save_vote
@@ -194,11 +194,11 @@ class AgainButtons:
         """Let the answer be said in fewer words, in its place; who pressed below an old note hears why not."""
         answer_id = str(action.get("value"))
         channel_id = (body.get("channel") or {}).get("id")
-        text = _("This answer is gone, or there is another one already.")
+        text = _("This answer is gone, its question was edited, or there is another one already.")
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id)
             is_here = record is not None and record.place.channel_id == channel_id and not is_private(record.place)
-            is_newest = record is not None and is_here and not await is_replaced(session, answer_id)
+            is_newest = record is not None and is_here and not await is_outdated(session, record)
             if record and is_newest and await self._queue(session, record, body=body, action=action, is_shorter=True):
                 text = _("I say it shorter. A 👍 below it says that this is how you like it.")
         await ack()

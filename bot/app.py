@@ -151,7 +151,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         await stack.enter_async_context(_background(parts.runner.work()))
         catch_up = await build_catch_up(settings, ground, intake, turns)
         worker = await stack.enter_async_context(_background(turns.run()))
-        heard = listening(settings, slack, engine, worker, catch_up=catch_up, workspaces=workspaces)
+        heard = listening(settings, slack, engine, worker, catch_up=catch_up, workspaces=workspaces, keeps=duty.is_sure)
         port = await stack.enter_async_context(heard)
         log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
         yield RunningBot(engine, running.supervisor, port, worker)

@@ -1,7 +1,7 @@
 """How the bot hears Slack, over sockets or HTTP, and how it is asked whether it is well."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 
 from slack_bolt.async_app import AsyncApp
@@ -26,20 +26,25 @@ async def listening(
     *,
     catch_up: CatchUp,
     workspaces: Workspaces | None,
+    keeps: Callable[[], bool],
 ) -> AsyncIterator[int]:
-    """Hear Slack and answer health checks for as long as the block runs; yield the port of the latter."""
+    """Hear Slack and answer health checks for as long as the block runs; yield the port of the latter.
+
+    Where several bots share a database, one that is cut off from it *keeps* nothing and leaves what is said to others.
+    """
     is_http = settings.slack_transport is Transport.HTTP
     app_token = settings.slack_app_token.get_secret_value()
-    sockets = None if is_http else Sockets(slack, app_token, client=slack.client, on_loss=catch_up.doubt.begin)
+    lost = catch_up.doubt.begin
+    sockets = None if is_http else Sockets(slack, app_token, client=slack.client, on_loss=lost, may_hear=keeps)
 
     def is_hearing() -> bool:
         return sockets is None or sockets.is_hearing()
 
     async def alive() -> dict[str, bool]:
-        return {"worker": not worker.done(), "slack": is_hearing()}
+        return {"worker": not worker.done(), "slack": is_hearing() or not keeps()}
 
     async def ready() -> dict[str, bool]:
-        return {**await alive(), "engine": await engine.health()}
+        return {**await alive(), "database": keeps(), "engine": await engine.health()}
 
     flow = None if workspaces is None else _flow(settings, slack, workspaces)
     gate = Signed(settings.slack_signing_secret.get_secret_value()) if is_http else None

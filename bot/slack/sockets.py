@@ -44,6 +44,7 @@ class Pace:
     longest_wait_s: float = 30.0
     crowded_s: float = 30.0
     last_words_s: float = 2.0
+    useless_s: float = 1.0
 
 
 class Gone(Exception):  # noqa: N818 - reads as a state
@@ -99,7 +100,8 @@ class Line:
 class Sockets:
     """Holds *wanted* connections for one process; Slack takes ten of an app, over all its processes.
 
-    *on_loss* hears of each that ended unannounced: what was on its way through it comes later.
+    *on_loss* hears of each that ended unannounced: what was on its way through it comes later. While it *may_hear*
+    nothing, for what comes cannot be kept, it holds none: Slack tells another process then, if there is one.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Sockets:
         wanted: int = 2,
         pace: Pace | None = None,
         on_loss: Callable[[], None] = lambda: None,
+        may_hear: Callable[[], bool] = lambda: True,
     ) -> None:
         self._app = app
         self._app_token = app_token
@@ -118,6 +121,7 @@ class Sockets:
         self._wanted = wanted
         self._pace = pace or Pace()
         self._on_loss = on_loss
+        self._may_hear = may_hear
         self._lines: list[Line] = []
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -132,6 +136,7 @@ class Sockets:
         """Hold the connections for as long as the block runs; raise *ConfigError* when Slack refuses the token."""
         async with aiohttp.ClientSession() as session:
             keepers = [asyncio.create_task(self._keep(session)) for _ in range(self._wanted)]
+            keepers.append(asyncio.create_task(self._hang_up()))
             try:
                 await self._first
                 yield
@@ -149,6 +154,7 @@ class Sockets:
         """Have one connection, always; wait longer after each failure, and not as long as the others do."""
         failures = 0
         while True:
+            await self._until_useful()
             try:
                 line = await self._open(session)
                 failures, reason = 0, await self._read(line)
@@ -162,6 +168,18 @@ class Sockets:
             else:
                 if reason in CROWDED:
                     await asyncio.sleep(self._pace.crowded_s * random.uniform(1, 2))  # noqa: S311 - no secret
+
+    async def _until_useful(self) -> None:
+        while not self._may_hear():  # noqa: ASYNC110 - it is known by the clock
+            await asyncio.sleep(self._pace.useless_s)
+
+    async def _hang_up(self) -> None:
+        """End every connection while what comes through it cannot be kept."""
+        while True:
+            await asyncio.sleep(self._pace.useless_s)
+            if self._lines and not self._may_hear():
+                log.warning("sockets: nothing that Slack says can be kept now; it has to tell somebody else")
+                await asyncio.gather(*(line.close() for line in self._lines))
 
     def _find_wait(self, failures: int, *, least: float) -> float:
         longest = min(self._pace.longest_wait_s, self._pace.first_wait_s * 2.0 ** min(failures - 1, 10))

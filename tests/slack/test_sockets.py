@@ -1,8 +1,9 @@
 """The sockets to Slack: the next one is open before one closes, and none is believed that only is silent."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,7 +20,13 @@ QUICK = Pace(ping_s=0.1, silence_s=0.3, hello_s=1, first_wait_s=0.05, longest_wa
 
 @asynccontextmanager
 async def listener(
-    playground: Playground, heard: list[str], *, pace: Pace | None = None, url: str = "", lost: list[str] | None = None
+    playground: Playground,
+    heard: list[str],
+    *,
+    pace: Pace | None = None,
+    url: str = "",
+    lost: list[str] | None = None,
+    may_hear: Callable[[], bool] = lambda: True,
 ) -> Any:
     """Run an app that notes what people say, over our sockets."""
     client = AsyncWebClient("xoxb-playground", base_url=url or playground.api_url, retry_handlers=[])
@@ -34,7 +41,8 @@ async def listener(
         heard.append(event["text"])
 
     losses = [] if lost is None else lost
-    sockets = Sockets(app, "xapp-playground", client=client, pace=pace, on_loss=lambda: losses.append("lost"))
+    on_loss = partial(losses.append, "lost")
+    sockets = Sockets(app, "xapp-playground", client=client, pace=pace, on_loss=on_loss, may_hear=may_hear)
     async with sockets.connected():
         yield sockets
 
@@ -76,6 +84,29 @@ async def _refresh_often(playground: Playground, *, times: int) -> None:
         await playground.refresh_sockets()
         await playground.wait_for_connection()
         await asyncio.sleep(0.1)
+
+
+async def test_who_can_keep_nothing_leaves_it_to_others(playground: Playground) -> None:
+    """A process that is cut off from its database takes nothing from Slack, and comes back once it can keep it."""
+    heard: list[str] = []
+    keeps = [True]
+    maya, here = playground.maya, playground.hub.sockets._connections
+    pace = Pace(useless_s=0.05, first_wait_s=0.05)
+    async with (
+        listener(playground, heard, pace=pace, may_hear=lambda: keeps[0]) as cut_off,
+        listener(playground, [], pace=pace),
+    ):
+        await playground.wait_until(lambda: len(here) == 4, what="both")
+        keeps[0] = False
+        await playground.wait_until(lambda: len(here) == 2, what="one to leave")
+        assert not cut_off.is_hearing()
+        for number in range(8):
+            await maya.say(maya.dm, f"message {number}")
+        await playground.wait_until(lambda: len(playground.log("event", "message.im")) >= 8, what="the other to hear")
+        assert heard == []
+        keeps[0] = True
+        await playground.wait_until(lambda: len(here) == 4, what="it to be back")
+        assert cut_off.is_hearing()
 
 
 async def test_there_are_two_connections(playground: Playground) -> None:

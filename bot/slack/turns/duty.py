@@ -40,6 +40,10 @@ class Duty:
         self.on_release: Callable[[], None] = lambda: None
         self.on_recover: Callable[[], None] = lambda: None
 
+    def is_sure(self) -> bool:
+        """Return whether this process has shown lately, and so could, that it is alive."""
+        return self.hold.is_sure()
+
     async def begin(self) -> int:
         """Enlist; return how many events wait again that a worker which is gone had begun."""
         began = time.monotonic()

@@ -395,3 +395,28 @@ async def test_whether_what_was_fixed_is_better_is_said_once(
         lambda: "verdict:" not in str(playground.message(tom.dm, told["ts"])["blocks"]), what="the buttons to go"
     )
     assert "Don't tell me" in str(playground.message(tom.dm, told["ts"])["blocks"])
+
+
+@pytest.mark.parametrize(("change", "expected"), [({"kind": "private"}, ["private"]), ({"is_ext_shared": True}, [])])
+async def test_a_form_of_earlier_teaches_nobody_elsewhere(
+    change: dict[str, Any],
+    expected: list[str],
+    *,
+    playground: Playground,
+    bot: RunningBot,
+    rows: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The message was everybody's when the form was opened; the question in it is written now."""
+    monkeypatch.setattr("bot.slack.people.directory.SOON_S", 0.0)
+    tom = playground.tom
+    ts = await tom.say("general", "On Tuesdays, by the platform team.")
+    await tom.shortcut("general", ts, TEACH)
+    await playground.wait_for_view(tom.id)
+    for name, value in change.items():
+        setattr(playground.hub.workspace.channels[playground.channel("general")], name, value)
+    await tom.submit_view({"question": "When is project Heron deployed?"})
+
+    async with rows.read() as session:
+        taught = [*await session.scalars(select(Correction.audience)), *await session.scalars(select(Answer.audience))]
+    assert taught == expected * 2

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from bot.storage.db import Database
 from bot.storage.feedback_tables import Lesson
 from bot.storage.privacy import is_stored
 from bot.storage.tables import Audience
-from bot.storage.threads import Place
+from bot.storage.threads import Place, narrow
 
 LESSON, LESSON_YES, LESSON_NO = "lesson", "lesson_yes", "lesson_no"
 QUESTION = "question"
@@ -81,10 +82,7 @@ class Lessons:
             question = await lessons.find_question(session, place, before_ts=str(message["ts"]))
         is_member = not message.get("bot_id") and await self._access.role_of(author_id, team_id) >= Role.MEMBER
         if not is_willing or not is_member or audience is Audience.SHARED:
-            return _(
-                "I cannot be taught by this message: its author is no member of this workspace or does not want to be "
-                "learned from, has been asked for several others already, or others read along here."
-            )
+            return tell_unfit()
         said_at = str(message["ts"])
         asked = Asked(team_id, channel_id, place.thread_ts, said_at, author_id, str(audience), text)
         view = build_form(asked, question=question, is_own=author_id == user_id)
@@ -95,23 +93,26 @@ class Lessons:
         """Keep the lesson, and ask its author, or learn it at once where whoever asks wrote it."""
         asked, user_id = Asked(**json.loads(view["private_metadata"])), body["user"]["id"]
         question = read_typed(view["state"]["values"][QUESTION][QUESTION].get("value"))[:QUESTION_LENGTH]
+        is_gone, audience = await asyncio.gather(self._is_gone(asked), self._find_audience(asked))
         taught = lessons.Taught(
             place=Place(asked.team_id, asked.channel_id, asked.thread_ts),
             ts=asked.ts,
             author_id=asked.author_id,
             asked_by=user_id,
-            audience=Audience(asked.audience),
+            audience=audience,
             question=question,
             text=asked.text,
         )
-        is_gone = await self._is_gone(asked)
+        is_unfit = is_gone or audience is Audience.SHARED
         async with self._database.begin() as session:
-            is_known = is_gone or await lessons.is_known(session, taught.place, ts=taught.ts)
+            is_known = is_unfit or await lessons.is_known(session, taught.place, ts=taught.ts)
             lesson = None if is_known or not question else await lessons.save_lesson(session, taught)
             if lesson is not None and asked.author_id == user_id:
                 record(session, "lesson.teach", by=user_id, target=await lessons.teach(session, lesson))
         if is_gone:
             text = _("This message is gone, so I keep nothing of it.")
+        elif is_unfit:
+            text = tell_unfit()
         elif lesson is None:
             text = _("Somebody has asked for this message before.")
         elif asked.author_id == user_id:
@@ -134,6 +135,14 @@ class Lessons:
             return error_code(error) in GONE
         there = {one.get("ts"): one.get("subtype") for one in found.get("messages") or []}
         return bool(there.get(asked.ts, "tombstone") == "tombstone")
+
+    async def _find_audience(self, asked: Asked) -> Audience:
+        """Return who may read what is taught: its channel can have become private or shared while the form was open."""
+        said_to, here = Audience(asked.audience), Audience.PRIVATE  # until Slack says so
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_LOOK_S):
+                here = await self._directory.audience(asked.channel_id, channel_type=None, is_shared=False)
+        return narrow(said_to, here)
 
     async def _ask(self, lesson: Lesson) -> None:
         with speaking(await self._speech.language_of(lesson.user_id)):
@@ -195,6 +204,14 @@ def build_form(asked: Asked, *, question: str, is_own: bool) -> dict[str, Any]:
             *build_note(own if is_own else others),
         ],
     }
+
+
+def tell_unfit() -> str:
+    """Say why a message teaches nothing."""
+    return _(
+        "I cannot be taught by this message: its author is no member of this workspace or does not want to be "
+        "learned from, has been asked for several others already, or others read along here."
+    )
 
 
 def tell_unstored() -> str:

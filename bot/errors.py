@@ -9,6 +9,7 @@ ApprenticeError
 │   ├── EngineBusy         refused because the queue is full: worth another try later
 │   ├── ContextOverflow    the prompt can never fit into the model's context
 │   ├── UnknownModel       a model or adapter that the server does not serve, or no more
+│   ├── AdapterAway        the engine cannot read an adapter's file, which others may
 │   └── ModelFileError     the model file is missing, damaged or of an unknown kind
 ├── AdminError             what an admin asked for cannot be done; the sentence says why and what to do
 ├── LearningError          what was learned cannot become an adapter; the sentence names the cause and the mend
@@ -76,6 +77,10 @@ class ContextOverflow(EngineError):  # noqa: N818 - the field's own word
 
 class UnknownModel(EngineError):  # noqa: N818 - reads as a state, not as a mistake
     """The model's server does not serve this model."""
+
+
+class AdapterAway(EngineError):  # noqa: N818 - reads as a state, not as a mistake
+    """The engine cannot read the adapter's file."""
 
 
 class ModelFileError(EngineError):

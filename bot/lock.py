@@ -74,7 +74,11 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
 
 def sweep_temporary(prefix: str) -> None:
     """Remove the temporary folders of a prefix that are ours and that no process holds any more."""
-    for path in Path(gettempdir()).glob(f"{prefix}*"):
+    try:
+        home = Path(gettempdir())
+    except OSError:  # there is none that takes anything: the disk is full
+        return
+    for path in home.glob(f"{prefix}*"):
         with suppress(OSError):
             if _is_abandoned(path):
                 shutil.rmtree(path)

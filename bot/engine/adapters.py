@@ -5,24 +5,28 @@ private copy, and the copy is what is loaded, so that nobody can change the file
 """
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from bot.engine.files.checksum import check_gguf
 from bot.engine.supervisor import build_environment
-from bot.errors import EngineError, ModelFileError
+from bot.errors import ConfigError, EngineError, ModelFileError
 from bot.lock import temporary_folder
 
 MAX_BYTES = 4 * 1024**3
 TRIED = "apprentice-adapter-"  # begins the names of the folders with copies that are being tried
 CHUNK_BYTES = 1024 * 1024
+COPIES = 2  # one is tried, and one kept for the next engine
 # In all less than a client's patience with a silent connection. The first trial takes only what nobody else wants of
 # the processor; where that is too little, a second one takes a share.
 TRIALS = (("idle", 100.0), ("nice", 180.0))
@@ -33,11 +37,31 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 class AdapterRefused(EngineError):  # noqa: N818 - reads as a state, not as a mistake
     """The adapter cannot be served."""
 
+    status, code = 400, "adapter_refused"
+
+
+class AdapterUnread(AdapterRefused):
+    """The adapter's file is not there, or not for this engine to read."""
+
+    code = "adapter_unread"
+
+
+class NoRoom(AdapterRefused):
+    """There is no room to try the adapter now, which says nothing about it."""
+
+    status, code = 507, "no_room"
+
+    @classmethod
+    def because(cls, error: Exception) -> "NoRoom":
+        """Say what the system refused."""
+        reason = getattr(error, "strerror", None) or error
+        return cls(f"The engine cannot try an adapter now ({reason}): make room in TMPDIR, and it is tried again.")
+
 
 @asynccontextmanager
 async def admit(path: Path, *, model_path: Path, base_sha256: str, sha256: str) -> AsyncIterator[tuple[Path, str]]:
     """Yield a private copy of an adapter that passed every check, and its SHA-256; *AdapterRefused* says why not."""
-    with temporary_folder(TRIED) as folder:
+    with _needing_room(), temporary_folder(TRIED) as folder:
         copy = folder / "adapter.gguf"
         found = await asyncio.to_thread(_copy, path, copy)
         if sha256 and found != sha256.lower():
@@ -51,20 +75,40 @@ async def admit(path: Path, *, model_path: Path, base_sha256: str, sha256: str) 
         yield copy, found
 
 
+@contextmanager
+def _needing_room() -> Iterator[None]:
+    """Let a disk that is full, or a system that has no more processes, say nothing about an adapter."""
+    try:
+        yield
+    except (OSError, ConfigError) as error:
+        raise NoRoom.because(error) from error
+
+
 def _copy(path: Path, target: Path) -> str:
     """Copy an adapter and return its SHA-256."""
+    digest = hashlib.sha256()
+    with _open(path) as source, target.open("xb") as copy:
+        if shutil.disk_usage(target.parent).free < COPIES * os.fstat(source.fileno()).st_size:
+            raise NoRoom.because(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        while chunk := source.read(CHUNK_BYTES):
+            digest.update(chunk)
+            copy.write(chunk)
+    return digest.hexdigest()
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open an adapter that may be one."""
     try:
+        if not path.is_file():
+            raise AdapterUnread(f"{path} is not there for the engine: put it back, or serve another adapter.")
         check_gguf(path, "lora_path")
         if path.stat().st_size > MAX_BYTES:
             raise AdapterRefused(f"{path} is larger than {MAX_BYTES} bytes.")
-        digest = hashlib.sha256()
-        with path.open("rb") as source, target.open("xb") as copy:
-            while chunk := source.read(CHUNK_BYTES):
-                digest.update(chunk)
-                copy.write(chunk)
-    except (OSError, ModelFileError) as error:
+        return path.open("rb")
+    except ModelFileError as error:
         raise AdapterRefused(str(error)) from error
-    return digest.hexdigest()
+    except OSError as error:
+        raise AdapterUnread(str(error)) from error
 
 
 async def try_in_process(model_path: Path, adapter_path: Path, *, name: Path) -> Mapping[str, str]:

@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping
 
 from bot.engine.types import Chunk, QueuePlace, Usage
-from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
+from bot.errors import AdapterAway, ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
 
 OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 OVERFLOW_WORDS = re.compile(r"maximum context length is (\d+)\D+?(\d+) ")
 UNAVAILABLE = {502, 503, 504}
+BUSY = {429, 507}  # the second: no room for it now
+NAMED: Mapping[str, type[EngineError]] = {"model_not_found": UnknownModel, "adapter_unread": AdapterAway}
 USUAL_REST_S, LONGEST_REST_S = 5.0, 60.0  # whoever asked would wait without a word
 SEEING = {"multimodal", "vision", "image"}  # llama-server's, Ollama's and OpenRouter's words
 
@@ -94,7 +96,7 @@ def read_error(status: int, body: object, *, retry_after: str | None = None) -> 
     kinds = {str(details.get("code")), str(details.get("type"))}
     if kinds & OVERFLOW_CODES or (status == 400 and "context length" in message):
         return _read_overflow(message, details)
-    if status == 429 or "deadline_exceeded" in kinds:
+    if status in BUSY or "deadline_exceeded" in kinds:
         waiting, seconds = details.get("waiting"), details.get("estimated_wait_seconds")
         return EngineBusy(
             message,
@@ -105,8 +107,8 @@ def read_error(status: int, body: object, *, retry_after: str | None = None) -> 
         )
     if status in UNAVAILABLE or "engine_stopping" in kinds:
         return EngineUnavailable(message)
-    if "model_not_found" in kinds:
-        return UnknownModel(message)
+    for kind in NAMED.keys() & kinds:
+        return NAMED[kind](message)
     if status in {401, 403}:
         return EngineError("The model's server refused the key: check ENGINE_API_KEY.")
     return EngineError(f"The model's server refused the request: {message}")

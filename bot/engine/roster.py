@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.engine.adapter_store import AdapterStore, KeptAdapter
-from bot.engine.adapters import NAME, TRIED, AdapterRefused, admit
+from bot.engine.adapters import NAME, TRIED, AdapterRefused, NoRoom, admit
 from bot.engine.api.line import Line
 from bot.engine.backlog import Backlog
 from bot.engine.lanes import Lane, Lanes
@@ -127,7 +127,7 @@ class Roster:
         except BaseException as error:
             self._close(lane)
             if isinstance(error, OSError):
-                raise AdapterRefused(f"{adapter.name} cannot be kept ({error.strerror}).") from error
+                raise NoRoom.because(error) from error
             raise
 
     def unload(self, name: str) -> None:

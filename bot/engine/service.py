@@ -219,7 +219,7 @@ class EngineService:
             self.sha256 = hash_model(self.options.model_path, self.options.cache_dir)
 
     def _on_ready(self, loaded: LoadedModel, lanes: Lanes, adapters: list[tuple[KeptAdapter, Lane]]) -> None:
-        self._loaded, self._lanes, self._state = loaded, lanes, "ready"
+        self._loaded, self._lanes = loaded, lanes
         if self._is_alone:
             gc.collect()
             gc.freeze()  # what is loaded stays: to look through it again and again stops all answers for 50 ms
@@ -227,6 +227,7 @@ class EngineService:
             self._gallery = Gallery(loaded.eyes, n_batch=loaded.facts.n_batch)
         self._roster = Roster(self.options, lanes, created=self._created)
         self._roster.recall(adapters)
+        self._state = "ready"  # the last of all: whoever is told so asks at once
 
     def _on_failed(self, error: Exception) -> None:
         self.error, self._state = error, "failed"

@@ -1,15 +1,19 @@
 """Adapters as models: several at once, each with its own cache, and no bad one ever near the serving process."""
 
 import asyncio
+import errno
 import hashlib
+import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from bot import lock
 from bot.engine.client import EngineClient
-from bot.errors import EngineError
+from bot.errors import AdapterAway, EngineBusy, EngineError
 from tests.engine.conftest import serving
 from tests.engine.test_api import CHAT, HELLO, TEXT, Http
 from tests.engine.tiny_adapter import write_tiny_adapter
@@ -242,3 +246,35 @@ async def test_names_and_numbers_are_limited(tiny_model: Path, adapters: tuple[P
             assert (await http.post("/v1/unload_lora_adapter", {"lora_name": name}))[0] == 404
         assert (await http.post(TEXT, {"prompt": "x", "model": "a", "max_tokens": 1}))[0] == 200
         await http.session.close()
+
+
+async def test_a_full_disk_says_nothing_about_an_adapter(
+    client: EngineClient, adapters: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be tried for want of room is tried again later; a file that is away is told from a bad one."""
+    free = shutil.disk_usage("/")
+
+    with monkeypatch.context() as little:
+        little.setattr(shutil, "disk_usage", lambda _: free._replace(free=adapters[0].stat().st_size))
+        with pytest.raises(EngineBusy, match="No space left"):
+            await client.load_adapter("a", adapters[0])
+    with monkeypatch.context() as full:
+        full.setattr(tempfile, "mkdtemp", refuse)
+        with pytest.raises(EngineBusy, match="No space left"):
+            await client.load_adapter("a", adapters[0])
+    with pytest.raises(AdapterAway, match="not there"):
+        await client.load_adapter("a", adapters[0].with_name("away.gguf"))
+
+    await client.load_adapter("a", adapters[0])
+
+
+def refuse(*_: object, **__: object) -> None:
+    """Be a full disk."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+async def test_an_engine_starts_on_a_full_disk(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would say that it is well and answer nothing, for as long as it runs: nobody would replace it."""
+    monkeypatch.setattr(lock, "gettempdir", refuse)
+    async with serving(tiny_model) as client:
+        assert [model.id for model in await client.models()] == ["tiny"]

@@ -215,7 +215,7 @@ class Routes:
         try:
             await self._service.load_adapter(call.name, Path(call.path), sha256=call.sha256)
         except AdapterRefused as error:
-            raise ApiError(400, str(error), param="lora_path", code="adapter_refused") from error
+            raise ApiError(error.status, str(error), param="lora_path", code=error.code) from error
         return web.Response(text=f"Success: LoRA adapter '{call.name}' added successfully.")
 
     async def unload_adapter(self, request: web.Request) -> web.Response:

@@ -104,7 +104,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         ground = await stack.enter_async_context(grounded(settings))
         prompts, running, database, calls = ground.prompts, ground.running, ground.database, ground.calls
         engine, identity, workspaces, jobs = running.client, ground.identity, ground.workspaces, Jobs(ground.database)
-        rollout = Rollout(database, engine)
+        rollout = Rollout(database, engine, (settings.data_dir / "learning").resolve())
         memory = await stack.enter_async_context(_memory(settings, database, engine, prompts))
         assistant = _assistant(settings, database, engine, rollout, prompts, memory=memory)
         directory = Directory(calls)

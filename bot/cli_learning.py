@@ -247,7 +247,7 @@ async def _parts(settings: "Settings", *, needs_engine: bool) -> AsyncIterator[t
                 settings,
                 database,
                 running.client,
-                Rollout(database, running.client),
+                Rollout(database, running.client, (settings.data_dir / "learning").resolve()),
                 model_path=running.model_path,
                 system=prompts.system_on,
                 is_busy=lambda: False,

@@ -22,6 +22,7 @@ from bot.errors import ApprenticeError, ConfigError, EngineError, LearningError,
 from bot.findings import Finding, ok, skipped, warning, wrong
 from bot.jobs import read_cron, read_schedule
 from bot.language import ENGLISH, LANGUAGES, LOCALE
+from bot.learning.adapter_place import find_adapter_file
 from bot.learning.training_extra import check_training_extra
 from bot.learning.window import Window
 from bot.lock import find_holder
@@ -33,6 +34,7 @@ from bot.storage.adapters import served_adapters
 from bot.storage.db import Database, Session
 from bot.storage.installations import count_installations
 from bot.storage.keyring import Keyring
+from bot.storage.learning_tables import Adapter
 from bot.storage.sightings import load_sightings
 from bot.storage.tables import now
 
@@ -173,7 +175,7 @@ async def _look_into_database(settings: Settings) -> AsyncIterator[tuple[Finding
             async with database.read() as session:
                 seen = await load_sightings(session, since=now() - SEEN_WITHIN)
                 installed = await _check_installations(session, settings)
-                adapters = [(one.name, one.path, one.base_sha256) for one in await served_adapters(session)]
+                adapters = list(await served_adapters(session))
             yield await asyncio.to_thread(_check_adapters, settings, adapters), seen
             if installed is not None:
                 yield installed, nothing
@@ -202,18 +204,19 @@ def _judge_revision(found: str | None, newest: str | None) -> Finding:
     return warning(topic, f"at revision {found or 'none'} of {newest}.", "`bot migrate`; `bot run` does it by itself.")
 
 
-def _check_adapters(settings: Settings, adapters: list[tuple[str, str, str]]) -> Finding:
+def _check_adapters(settings: Settings, adapters: list[Adapter]) -> Finding:
     topic = "Adapters"
     if not adapters:
         return ok(topic, "none is served.")
-    lost = [name for name, path, _ in adapters if not Path(path).exists()]
+    folder = (settings.data_dir / "learning").resolve()
+    lost = [one.name for one in adapters if not find_adapter_file(one, folder).exists()]
     if lost:
         mend = f"restore DATA_DIR/learning from the backup, or `bot adapters rollback --name {lost[0]}`."
         return wrong(topic, f"the files of {', '.join(lost)} are gone.", mend)
     if settings.engine_url or not settings.model_path.is_file():
         return skipped(topic, f"{len(adapters)} served; which model they fit shows when the engine loads them.")
     model = recall_hash(settings.model_path, settings.data_dir / "cache")
-    strangers = [name for name, _, base in adapters if model and base != model]
+    strangers = [one.name for one in adapters if model and one.base_sha256 != model]
     if strangers:
         mend = "set MODEL_PATH back to the model that they were trained on, or train again: `bot train`."
         sentence = f"{', '.join(strangers)} were trained on another model than {settings.model_path.name}."

@@ -91,6 +91,7 @@ MAY_IMPORT = {
         "storage",
         "settings",
         "conversation.prompt_book",
+        "learning.adapter_place",
         "learning.training_extra",
         "learning.window",
         "slack.setup.checkup",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bot.engine.files.checksum import hash_model
 from bot.errors import LearningError
+from bot.learning.adapter_place import find_adapter_file
 from bot.learning.examples import Example, Split, read_examples
 from bot.learning.plan import ADAPTER, EXAMPLES, Outcome
 from bot.learning.proof.parity import Check
@@ -36,8 +37,8 @@ async def mix_with_everybodys(
         active = await adapter_in(session, AdapterState.ACTIVE)
     if active is None or not scale or active.base_sha256 != base_sha256:
         return Mixture(own)
-    await asyncio.to_thread(_check_file, active)
-    parts = [Part(name, own), Part(active.name, Path(active.path), scale)]
+    everybodys = await asyncio.to_thread(_check_file, active, folder.parent.parent)
+    parts = [Part(name, own), Part(active.name, everybodys, scale)]
     await asyncio.to_thread(mix_adapters, parts, folder / MIXED)
     return Mixture(folder / MIXED, active.name)
 
@@ -64,10 +65,11 @@ def check_mixture(adapter: Adapter, outcome: Outcome) -> Check:
     return judge_mix(Path(adapter.path), norms=outcome.weight_norms or {})
 
 
-def _check_file(adapter: Adapter) -> None:
-    path = Path(adapter.path)
+def _check_file(adapter: Adapter, folder: Path) -> Path:
+    path = find_adapter_file(adapter, folder)
     if not path.is_file() or hash_model(path) != adapter.sha256:
         raise LearningError(
             f"{path} is not the file of {adapter.name} that was judged, so it cannot be mixed in: put the right one "
             "back, or take that adapter back."
         )
+    return path

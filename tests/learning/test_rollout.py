@@ -1,7 +1,9 @@
 """Who gets which adapter: over a real database and a real engine with real adapters."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -656,3 +658,67 @@ async def test_no_answer_fails_while_adapters_change(
     texts = {name: {text for other, text in answers if other == name} for name, _ in answers}
     assert all(len(different) == 1 for different in texts.values()), "no answer mixes two adapters"
     assert len(answers) > 10
+
+
+async def test_a_folder_that_was_moved_has_its_adapters_still(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """DATA_DIR lies elsewhere since: what is served is found there, by its checksum, and so is what is promoted."""
+    now_there = tmp_path / "learning"
+    for number, state in ((1, AdapterState.ACTIVE), (2, AdapterState.RETIRED)):
+        adapter = await add_adapter(rows, tmp_path, model, number, state=state)
+        place = now_there / "runs" / str(adapter.run_id) / f"{number}.gguf"
+        place.parent.mkdir(parents=True)
+        shutil.move(adapter.path, place)
+    rollout = Rollout(rows, engine, now_there)
+
+    await rollout.loaded.follow()
+    assert await served(engine) == {"apprentice-1"}
+    await rollout.promote("apprentice-2", by="U1", reasons=[])
+    assert await rollout.choose("U1", await served(engine)) == "apprentice-2"
+
+
+async def test_what_only_another_bot_can_read_is_not_taken_back(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """The base answers here; for everybody else nothing changes, and it is served once its file can be read."""
+    adapter = await add_adapter(rows, tmp_path, model, 1, state=AdapterState.ACTIVE)
+    waiting = await add_adapter(rows, tmp_path, model, 2, **WAITING)
+    for path in (adapter.path, waiting.path):
+        shutil.move(path, f"{path}.away")
+    rollout = Rollout(rows, engine, tmp_path / "own" / "learning")
+    watch = watching(rows, rollout, [])
+    watch._veto_time = timedelta(microseconds=1)
+
+    await rollout.loaded.follow()
+    with suppress(EngineError, LearningError):
+        await watch.look()
+    assert [await state_of(rows, f"apprentice-{number}") for number in (1, 2)] == ["active", "waiting"]
+    assert await served(engine) == set()
+
+    shutil.move(f"{adapter.path}.away", adapter.path)
+    rollout.loaded.engine_restarted()
+    await rollout.loaded.follow()
+    assert await served(engine) == {"apprentice-1"}
+
+
+async def test_what_the_engine_takes_back_is_said(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """An adapter whose own file is gone gives way to what it replaced, and people are told why."""
+    rollout = Rollout(rows, engine, tmp_path)
+    await add_adapter(rows, tmp_path, model, 1, state=AdapterState.RETIRED)
+    gone = await add_adapter(
+        rows, tmp_path, model, 2, state=AdapterState.ACTIVE, watch={"replaced": "apprentice-1", "floor": 0.1}
+    )
+    shutil.move(gone.path, f"{gone.path}.away")
+    heard: list[Event] = []
+
+    await rollout.loaded.follow()
+    await watching(rows, rollout, heard).look()
+
+    assert [await state_of(rows, f"apprentice-{number}") for number in (1, 2)] == ["active", "rolled_back"]
+    assert [(event.adapter, event.is_rollback, event.serves_now) for event in heard] == [
+        ("apprentice-2", True, "apprentice-1")
+    ]
+    assert "2.gguf" in heard[0].reasons[0]

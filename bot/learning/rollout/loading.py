@@ -14,8 +14,9 @@ from pathlib import Path
 
 from bot.engine.client import EngineClient
 from bot.engine.types import MOST_ADAPTERS, ModelInfo
-from bot.errors import EngineBusy, EngineError, EngineUnavailable, LearningError
+from bot.errors import AdapterAway, EngineBusy, EngineError, EngineUnavailable, LearningError
 from bot.learning import sentences
+from bot.learning.adapter_place import find_adapter_file, is_of_others
 from bot.storage import adapters as store
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
@@ -34,16 +35,22 @@ SPOILT = {AdapterState.ROLLED_BACK, AdapterState.REJECTED, AdapterState.TAINTED}
 log = logging.getLogger(__name__)
 
 
-class LoadedAdapters:
-    """The adapters that the engine has at hand."""
+class HeldElsewhere(EngineUnavailable):
+    """Another bot may have the adapter's file."""
 
-    def __init__(self, database: Database, client: EngineClient) -> None:
+
+class LoadedAdapters:
+    """The adapters that the engine has at hand; runs keep theirs in *folder*."""
+
+    def __init__(self, database: Database, client: EngineClient, folder: Path | None = None) -> None:
         self._database = database
         self._client = client
+        self._folder = folder
         self._loading = asyncio.Lock()
         self._known: tuple[tuple[str, str], ...] | None = None
         self._look_again = 0.0
         self._refused: set[str] = set()
+        self._elsewhere: set[str] = set()
         self._lent: Counter[str] = Counter()
 
     async def follow(self) -> None:
@@ -98,6 +105,11 @@ class LoadedAdapters:
         """Load an adapter; one that is refused is taken back, and what it replaced is served again."""
         try:
             await self._load_with_room(adapter, base)
+            self._elsewhere.discard(adapter.name)
+        except HeldElsewhere as error:  # what others serve is not for this one to take back
+            if adapter.name not in self._elsewhere:
+                log.warning("learning: adapter %s is not served by this bot: %s", adapter.name, error)
+            self._elsewhere.add(adapter.name)
         except (EngineUnavailable, EngineBusy):
             raise
         except (EngineError, LearningError) as error:
@@ -121,7 +133,13 @@ class LoadedAdapters:
         if base.sha256 and adapter.base_sha256 != base.sha256:
             own, served = adapter.base_sha256[:12], base.sha256[:12]
             raise LearningError(sentences.FOR_OTHER_MODEL.format(adapter=adapter.name, hash=own, served_hash=served))
-        await self._client.load_adapter(adapter.name, Path(adapter.path), sha256=adapter.sha256)
+        path = await asyncio.to_thread(find_adapter_file, adapter, self._folder)
+        try:
+            await self._client.load_adapter(adapter.name, path, sha256=adapter.sha256)
+        except AdapterAway as error:
+            if not is_of_others(adapter, self._folder):
+                raise
+            raise HeldElsewhere(str(error)) from error
 
     async def _load_with_room(self, adapter: Adapter, base: ModelInfo) -> None:
         """Load an adapter, and once more without those that are only kept at hand, for an engine takes a few."""

@@ -16,9 +16,10 @@ from bot.engine.files.checksum import hash_model
 from bot.errors import EngineBusy, EngineUnavailable, LearningError
 from bot.language import _
 from bot.learning import sentences
+from bot.learning.adapter_place import find_adapter_file
 from bot.learning.channels import check_wants_own
 from bot.learning.rollout.evidence import cap_first, choose_floor
-from bot.learning.rollout.loading import LoadedAdapters, find_spoilt_part, take_back
+from bot.learning.rollout.loading import HeldElsewhere, LoadedAdapters, find_spoilt_part, take_back
 from bot.storage import adapters as store
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
@@ -38,10 +39,11 @@ log = logging.getLogger(__name__)
 class Rollout:
     """The adapters that people get; *loaded* are those that the engine has at hand."""
 
-    def __init__(self, database: Database, client: EngineClient) -> None:
+    def __init__(self, database: Database, client: EngineClient, folder: Path | None = None) -> None:
         self._database = database
         self._client = client
-        self.loaded = LoadedAdapters(database, client)
+        self._folder = folder
+        self.loaded = LoadedAdapters(database, client, folder)
 
     async def choose_for(
         self, user_id: str, served: Collection[str], channel_id: str = "", wish: str = ""
@@ -122,8 +124,10 @@ class Rollout:
             raise LearningError((own if adapter.channel_id else common).format(adapter=adapter.name))
         try:
             await self.loaded.ensure_loaded(adapter)
+        except HeldElsewhere:
+            raise
         except EngineUnavailable:  # it is loaded when the engine is back, and the base answers until then
-            await asyncio.to_thread(_check_file, adapter)
+            await asyncio.to_thread(_check_file, adapter, self._folder)
             log.info("learning: %s will be loaded by the bot", adapter.name)
         async with self._database.begin() as session:
             await wait_in_line(session, store.QUEUE)
@@ -228,9 +232,9 @@ def is_drawn(name: str, user_id: str, share: float, *, chosen: int, assigned: in
     return draw < share or (chosen == 0 and (assigned + 1) * share >= 1)
 
 
-def _check_file(adapter: Adapter) -> None:
+def _check_file(adapter: Adapter, folder: Path | None) -> None:
     """Raise *LearningError* if an adapter's file is not the one that was judged; the engine looks when it is there."""
-    path = Path(adapter.path)
+    path = find_adapter_file(adapter, folder)
     if not path.is_file():
         sentence = _("{path} is there no more, so {adapter} cannot be served: put it back, or train anew.")
         raise LearningError(sentence.format(path=path, adapter=adapter.name))

@@ -200,7 +200,7 @@ async def _find_news(session: Session, adapter: Adapter) -> DecisionRow | None:
     if decision.to_state == AdapterState.ACTIVE:
         return decision if decision.from_state in {AdapterState.CANARY, AdapterState.WAITING} else None
     is_taken_back = decision.to_state in {AdapterState.ROLLED_BACK, AdapterState.REJECTED}
-    is_ours = decision.by == "watch" or decision.from_state == AdapterState.WAITING
+    is_ours = decision.by == "watch" or decision.from_state in {AdapterState.WAITING, *store.SERVED}
     return decision if is_taken_back and is_ours else None
 
 

@@ -14,7 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from bot.admin.scratch import BACKUP, scratch_folder, sweep
+from bot.admin.scratch import BACKUP, scratch_folder, sweep, sweep_drafts
 from bot.errors import ApprenticeError, StorageError
 from bot.storage.copies import Copy, copy_database
 from bot.storage.db import BACKUPS, find_file
@@ -136,6 +136,8 @@ def rotate(url: str, folder: Path, keep: int) -> list[Path]:
     """
     for home in (folder, *_homes(url, folder)):
         sweep(home)
+    if (file := find_file(url)) is not None:
+        sweep_drafts(file)
     found = list_backups(url, folder)
     oldest = (now() - KEEP_COPIES).timestamp()
     backups = [path for path in found if path.name.endswith(SUFFIX)]

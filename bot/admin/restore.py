@@ -1,6 +1,7 @@
 """A backup put back: read, checked, filled in, brought to the newest revision, and rid of what was deleted since."""
 
 import asyncio
+import errno
 import json
 import shutil
 import tarfile
@@ -23,6 +24,7 @@ from bot.storage.learning_tables import RunState
 from bot.storage.since import Since, read_since, settle_since
 from bot.storage.tables import now
 
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}  # by the system
 UNDER_WAY = "It was under way when the backup was made that was restored."
 
 
@@ -65,8 +67,7 @@ async def restore(url: str, folder: Path, source: Path, *, is_forced: bool, by: 
 @contextmanager
 def unpacked(source: Path, *, beside: Path) -> Iterator[tuple[Path, Backup]]:
     """Unpack a backup that is whole, into a folder that goes with the block."""
-    beside.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(RESTORE, beside=beside) as scratch:
+    with _taking_room(beside), scratch_folder(RESTORE, beside=beside) as scratch:
         try:
             with tarfile.open(source, "r:gz") as archive:
                 archive.extractall(scratch, filter="data")
@@ -77,10 +78,28 @@ def unpacked(source: Path, *, beside: Path) -> Iterator[tuple[Path, Backup]]:
                     if file_digest(opened, "sha256").hexdigest() != sha256:
                         raise StorageError(f"{source} is damaged: {file} is not what was backed up.")
         except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, OSError) and error.errno in REFUSED:
+                raise  # that says nothing about the backup
             raise StorageError(f"{source} is no backup, or is damaged ({error}).") from error
         if backup.copy.kind == "sqlite" and examine_sqlite(scratch / DATABASE) != backup.copy:
             raise StorageError(f"{source} is damaged: its rows are not those that were backed up.")
         yield scratch, backup
+
+
+@contextmanager
+def _taking_room(folder: Path) -> Iterator[None]:
+    """Say what the system refused while a backup was unpacked beside *folder*, or put in its place."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        place = error.filename2 or error.filename or folder
+        raise StorageError(
+            f"The backup cannot be put back: {place} cannot be written ({error.strerror or error}). Make room, or give "
+            "the bot the right to write there, then restore it again; the backup is as good as before."
+        ) from error
 
 
 def _check_names(scratch: Path, backup: Backup) -> None:
@@ -134,8 +153,11 @@ def _put_back_files(scratch: Path, folder: Path, backup: Backup) -> None:
     shutil.rmtree(folder / "learning" / "runs", ignore_errors=True)
     for name in backup.files:
         if name != DATABASE:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (scratch / name).replace(folder / name)
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draft = target.with_name(f".{target.name}.restored")
+            shutil.move(scratch / name, draft)  # `learning` may be another disk
+            draft.replace(target)
 
 
 async def _settle(

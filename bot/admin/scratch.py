@@ -23,6 +23,14 @@ def scratch_folder(prefix: str, *, beside: Path) -> Iterator[Path]:
         yield inner
 
 
+def sweep_drafts(file: Path) -> None:
+    """Remove copies of a database's *file* that a restore or a migration was killed over."""
+    for path in [file.with_name(f".{file.name}.restored"), *file.parent.glob("backups/.before-*")]:
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > YOUNG_S:
+                path.unlink()
+
+
 def sweep(folder: Path) -> None:
     """Remove what nobody works in any more; nothing else would ever delete it."""
     for path in [*folder.glob(f"{BACKUP}*"), *folder.glob(f"{RESTORE}*")]:

@@ -149,11 +149,14 @@ async def put_back(url: str, copy: Path, wanted: Copy, *, note: str = "") -> Non
 
 def _put_back_sqlite(file: Path, copy: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in ("-wal", "-shm"):  # they belong to what is replaced, and would be read into what replaces it
-        file.with_name(file.name + name).unlink(missing_ok=True)
     draft = file.with_name(f".{file.name}.restored")  # DATA_DIR may be another disk
-    shutil.move(copy, draft)
-    draft.replace(file)
+    try:
+        shutil.move(copy, draft)
+        for name in ("-wal", "-shm"):  # they belong to what is replaced, and would be read into what replaces it
+            file.with_name(file.name + name).unlink(missing_ok=True)
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 async def end_restore(session: Session) -> None:

@@ -1,6 +1,7 @@
 """The drill: a backup made while somebody writes is put back elsewhere, and every row and every file is the same."""
 
 import asyncio
+import errno
 import json
 import os
 import resource
@@ -395,3 +396,64 @@ async def test_deleted_words_are_not_in_the_next_backup(tmp_path: Path) -> None:
     assert b"zanzibar" not in (tmp_path / "copy.db").read_bytes()
     with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
         assert connection.execute("SELECT count(*) FROM erasures").fetchone() == (1,)
+
+
+async def test_a_restore_that_finds_no_room_says_so(
+    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not blame the backup, changes nothing, and leaves no copy of what people said."""
+    folder = tmp_path / "data"
+    await fill(database, folder)
+    backup = await back_up(database_url, folder, tmp_path / "a.tar.gz")
+    before = names(tmp_path), names(folder), await texts(database)
+    limit, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
+    try:
+        with pytest.raises(StorageError, match=r"Make room.*as good as before"):
+            await restore(database_url, folder, backup, is_forced=True, by="test")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+    assert (names(tmp_path), names(folder), await texts(database)) == before
+
+    await restore(database_url, folder, backup, is_forced=True, by="test")
+
+
+async def test_a_restore_reaches_other_disks(
+    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`learning` may be mounted, as several bots share it, and so may the database; nothing can be renamed there."""
+    folder = tmp_path / "data"
+    await fill(database, folder)
+    backup = await back_up(database_url, folder, tmp_path / "a.tar.gz")
+    rename = os.rename
+
+    def within_a_disk(source: object, target: object) -> None:
+        if ".restore-" in str(source) and ".restore-" not in str(target):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(source), None, str(target))
+        rename(str(source), str(target))
+
+    monkeypatch.setattr(os, "rename", within_a_disk)
+    monkeypatch.setattr(os, "replace", within_a_disk)
+    await restore(database_url, folder, backup, is_forced=True, by="test")
+
+    assert (folder / "learning/runs/1/adapter.gguf").read_text() == "adapter.gguf of run 1"
+    assert not [name for name in names(tmp_path) + names(folder) if "restore" in name]
+
+
+async def test_copies_that_a_kill_left_beside_the_database_go(tmp_path: Path) -> None:
+    """Of a restore that came from another disk, and of the copy before a migration: each is all that people said."""
+    url, folder = f"sqlite+aiosqlite:///{tmp_path / 'a.db'}", tmp_path / "data"
+    async with open_database(url):
+        pass
+    (tmp_path / "backups").mkdir()
+    left = [tmp_path / ".a.db.restored", tmp_path / "backups" / ".before-0009.db.4711"]
+    for path in left:
+        path.write_text("words")
+    rotate(url, folder, 3)
+    assert all(path.exists() for path in left)
+
+    for path in left:
+        os.utime(path, (1, 1))
+    rotate(url, folder, 3)
+    assert not any(path.exists() for path in left)

@@ -43,13 +43,24 @@ async def prove_absence(database: Database, folder: Path, *, user_id: str = "") 
     found += [f"adapter {one.name} ({one.state}), which learned from it" for one in live if one.run_id in spoilt]
     runs = await asyncio.to_thread(list, read_manifests(folder, ids, user_id))
     found += [f"{count} examples in {name}" for name, count in runs if count]
+    found += [f"whatever {name} names, which cannot be read" for name, count in runs if count is None]
     at = newest.timestamp() if newest else None
     return Absence(erased, at, sum(map(len, returned.values())), len(adapters), len(runs), tuple(found))
 
 
-def read_manifests(folder: Path, ids: Collection[str], user_id: str = "") -> Iterator[tuple[str, int]]:
-    """Yield each run's manifest, and how many examples in it have rows that are gone, or are the person's."""
+def read_manifests(folder: Path, ids: Collection[str], user_id: str = "") -> Iterator[tuple[str, int | None]]:
+    """Yield each run's manifest, and how many examples in it have rows that are gone, or are the person's.
+
+    None: it cannot be read, and nobody knows.
+    """
     for path in sorted((folder / "runs").glob(f"*/{MANIFEST}")):
-        with path.open(encoding="utf-8") as lines:
-            rows = (json.loads(line)["rows"] for line in lines)
-            yield str(path), sum(any(row[1] in ids or (user_id and row[2] == user_id) for row in own) for own in rows)
+        try:
+            yield str(path), _count(path, ids, user_id)
+        except (OSError, ValueError, LookupError, TypeError):
+            yield str(path), None
+
+
+def _count(path: Path, ids: Collection[str], user_id: str) -> int:
+    with path.open(encoding="utf-8") as lines:
+        rows = (json.loads(line)["rows"] for line in lines)
+        return sum(any(row[1] in ids or (user_id and row[2] == user_id) for row in own) for own in rows)

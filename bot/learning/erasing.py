@@ -92,13 +92,12 @@ async def finish_forgetting(database: Database, folder: Path, *, since: datetime
         ids = await erased_ids(session, cause=Cause.PERSON, since=since)
     if not ids:
         return
-    try:
-        found = await asyncio.to_thread(list, read_manifests(folder, ids))
-    except (OSError, ValueError, LookupError) as error:  # what else went has to be followed all the same
-        log.warning("erasing: a manifest of a run cannot be read: %s", type(error).__name__)
-        return
-    for path in [Path(name) for name, count in found if count]:
-        await asyncio.to_thread(empty_folder, path.parent, KEPT_FILES)
+    for name, count in await asyncio.to_thread(list, read_manifests(folder, ids)):
+        if count is None:  # it was damaged: whose words lie there nobody can say, and nobody needs them
+            log.warning("erasing: %s cannot be read, and is removed with the examples beside it", name)
+        if count != 0:
+            kept = WITH_ADAPTER if count is None else KEPT_FILES
+            await asyncio.to_thread(empty_folder, Path(name).parent, kept)
 
 
 async def _cancel(session: Session, runs: Collection[int]) -> None:

@@ -56,6 +56,9 @@ def empty_folder(folder: Path, kept: Collection[str]) -> None:
         others = [path for path in folder.iterdir() if path.name not in kept]
     except FileNotFoundError:
         return
+    except OSError as error:
+        log.warning("learning: %s cannot be looked through (%s)", folder, error.strerror)
+        return
     for path in others:
         try:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -1,6 +1,7 @@
 """Words that go take along what was learned from them, on every database: adapters, run folders, reports, caches."""
 
 import json
+import shutil
 from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
@@ -250,3 +251,47 @@ async def test_who_says_no_while_a_run_goes_on_is_not_learned_from(database: Dat
     async with database.begin() as session:
         await session.execute(update(Run).values(started_at=now()))
     assert [await check(channel) for channel in runs] == [False, False, False]
+
+
+async def test_a_damaged_manifest_keeps_nobodys_words(database: Database, tmp_path: Path) -> None:
+    """Of a full disk or a hand: what it named nobody can say, so its examples go as well, and the others' are found."""
+    runs = await teach(database, tmp_path)
+    async with database.begin() as session:
+        messages = {row.text: row for row in await session.scalars(select(Message))}
+    for channel, run_id in runs.items():
+        row = messages[f"the code of {channel}?"]
+        entry = json.dumps({"rows": [["messages", row.id, row.user_id]]})
+        damaged = entry[:9] if channel == "C1" else entry
+        (tmp_path / "runs" / str(run_id) / "manifest.jsonl").write_text(damaged)
+    await forget_everywhere(database, "U1", by="test", folder=tmp_path / "of another process")
+
+    await Erasing(database, forget_nothing, tmp_path).look()
+
+    assert left(tmp_path, runs["C1"]) == {"adapter.gguf", "data.json"}
+    assert [left(tmp_path, runs[channel]) for channel in ("C2", "C3")] == [{"data.json"}, {"data.json"}]
+
+
+async def forget_nothing(_scopes: Collection[str]) -> None:
+    """Be an engine without a memory."""
+
+
+async def test_a_run_folder_that_cannot_be_read_holds_up_nothing(database: Database, tmp_path: Path) -> None:
+    """Somebody else's, or a file in its place: the other folders are emptied, and the engine forgets all the same."""
+    runs = await teach(database, tmp_path)
+    asked: list[str] = []
+
+    async def forget(scopes: Collection[str]) -> None:
+        asked.extend(scopes)
+
+    erasing = Erasing(database, forget, tmp_path)
+    await erasing.look()
+    shutil.rmtree(tmp_path / "runs" / str(runs["C1"]))
+    (tmp_path / "runs" / str(runs["C1"])).write_text("not a folder")
+    async with database.begin() as session:
+        for channel in ("C1", "C2"):
+            await forget_message(session, "T1", channel, ts="100.000")
+
+    await erasing.look()
+
+    assert asked
+    assert left(tmp_path, runs["C2"]) == {"data.json"}

@@ -47,17 +47,13 @@ def export(form: str, output: Path | None) -> None:
 
 @contextmanager
 def _writing(output: Path | None) -> Iterator[TextIO]:
-    """Yield what is written to: the terminal, a pipe or device as it is, or a file that is whole or not there."""
-    from bot.learning.atomic import replacing
+    from bot.learning.atomic import writing
 
     if output is None:
         yield sys.stdout
-    elif output.exists() and not output.is_file():
-        with output.open("w", encoding="utf-8") as file:
-            yield file
-    else:
-        with replacing(output) as draft, draft.open("w", encoding="utf-8") as file:
-            yield file
+        return
+    with writing(output) as file:
+        yield file
 
 
 @dataset.command()

@@ -205,8 +205,11 @@ def verify(seal: str) -> None:
 
 
 def _write(text: str, output: Path | None) -> None:
+    from bot.learning.atomic import writing
+
     if output is None:
         click.echo(text, nl=not text.endswith("\n"))
         return
-    output.write_text(text, encoding="utf-8")
+    with writing(output) as file:
+        file.write(text)
     click.echo(f"{output} is written.", err=True)

@@ -1,8 +1,10 @@
 """`bot users|channels|budget|feedback|data|audit` and the review queue as somebody types them."""
 
 import asyncio
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -157,7 +159,12 @@ def test_a_promoted_adapter_is_told_by_its_name(folder: Path) -> None:
     assert "apprentice-1 was taken back; apprentice-2 answers now." in bot("adapters", "rollback", "1").stdout
 
 
-def test_somebody_is_exported_and_forgotten(folder: Path) -> None:
+def refuse(_handle: int) -> None:
+    """Be a full disk."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_somebody_is_exported_and_forgotten(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of theirs in a file; then gone from the database, the runs' folders and reports, and what serves."""
     fill()
     run = folder / "learning" / "runs" / "1"
@@ -168,6 +175,12 @@ def test_somebody_is_exported_and_forgotten(folder: Path) -> None:
     assert bot("data", "export", "U1", "--output", str(exported)).exit_code == 0
     assert {"messages", "answers", "corrections", "feedback"} <= set(json.loads(exported.read_text())["rows"])
     assert "Aborted" in bot("data", "forget", "U1", answer="n\n").output
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", refuse)
+        for what in (("data", "export", "U1"), ("audit", "export")):
+            assert "make room" in str(bot(*what, "--output", str(exported)).exception)
+    assert json.loads(exported.read_text())["rows"], "what was there is there still, and whole"
+    assert not list(folder.glob(".u1.json*"))
 
     said_so = bot("data", "forget", "U1", "--yes").stdout
     assert "1 messages" in said_so

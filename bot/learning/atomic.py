@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from bot.errors import LearningError
 
@@ -25,6 +26,17 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             draft.unlink()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[TextIO]:
+    """Yield what is written to: a pipe or device as it is, or a file that is whole or not there."""
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8") as file:
+            yield file
+    else:
+        with replacing(path) as draft, draft.open("w", encoding="utf-8") as file:
+            yield file
 
 
 def _flush(path: Path) -> None:

@@ -1,5 +1,7 @@
 """The trainer as a process, from a plan to an adapter; killed on the way, it ends as if nothing had been."""
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from bot.engine.files.gguf_header import read_header
 from bot.learning.plan import ADAPTER, ADAPTER_SCORES, BASE_SCORES, OUTCOME, PEFT_FOLDER, Outcome, Progress
 from bot.learning.proof.scores import load_scores
 from bot.learning.training.energy import Meter
-from bot.learning.training.fine_tuning import train
+from bot.learning.training.fine_tuning import leave_picture, train
 from bot.learning.training.watching import Watch
 from tests.learning.conftest import Files
 from tests.learning.training_folder import (
@@ -75,3 +77,19 @@ def check_folder(folder: Path, outcome: Outcome | None) -> None:
 def read_adapter(folder: Path) -> bytes:
     """Return the adapter's own bytes."""
     return (folder / PEFT_FOLDER / "adapter_model.safetensors").read_bytes()
+
+
+def test_a_picture_that_the_disk_does_not_take_costs_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was trained all night counts without it, and says so."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    watch = Watch(tmp_path, 0.0, Meter())
+    watch.journal.path.write_text('{"phase": "sft", "step": 1, "loss": 2.0}\n')
+    monkeypatch.setattr(os, "fsync", refuse)
+
+    assert "No space left" in leave_picture(watch, tmp_path / "curves.png")[0]
+    assert not list(tmp_path.glob("*curves*"))

@@ -85,7 +85,7 @@ def train(plan: Plan, watch: Watch) -> Outcome | None:
     else:
         Progress(phase="exporting", step=watch.steps, steps=watch.steps, at=time.time()).write(folder)
         leave_adapter(adapted, header, texts, plan, folder)
-        draw_curves(watch.journal.read(), folder / CURVES)
+        notes += leave_picture(watch, folder / CURVES)
     outcome = summarize(watch, endings, notes)
     return replace(outcome, recipe=recipe, seconds=time.monotonic() - began, weight_norms=norms)
 
@@ -245,6 +245,15 @@ def leave_adapter(adapted: Any, header: Header, texts: Texts, plan: Plan, folder
         dataset_sha256=plan.dataset_sha256,
     )
     export_adapter(folder / PEFT_FOLDER, folder / ADAPTER, base=header, origin=origin)
+
+
+def leave_picture(watch: Watch, path: Path) -> list[str]:
+    """Draw the training; where the disk takes no picture, what was trained all night counts without it."""
+    try:
+        draw_curves(watch.journal.read(), path)
+    except LearningError as error:
+        return [f"There is no picture of this training: {error}"]
+    return []
 
 
 def in_full(adapted: Any, plan: Plan, saved: Path) -> Any:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.engine.batching.pace import FLOOR, PrefillPace
 from bot.engine.breaker import DEGRADED_SECONDS, Breaker
-from bot.engine.files.checksum import hash_model
+from bot.engine.files.checksum import QUICK_BYTES, hash_model
 from bot.engine.machine.fit import choose_threads
 from bot.engine.machine.hardware import count_usable_cores
 from bot.engine.sampling import MAX_SEED, build_stages
@@ -155,3 +155,13 @@ def test_threads_leave_a_core_free(weights: int, cores: int, threads: int) -> No
 def test_cores_are_counted() -> None:
     """There is at least one core, and no more than the system has."""
     assert 1 <= count_usable_cores() <= (os.cpu_count() or 1)
+
+
+def test_a_checksum_that_cannot_be_remembered_is_one(tmp_path: Path) -> None:
+    """On a full disk a large model is served all the same, with its adapters."""
+    path = tmp_path / "large.gguf"
+    with path.open("wb") as file:
+        file.truncate(QUICK_BYTES + 1)
+    (tmp_path / "cache").write_text("no folder")
+
+    assert len(hash_model(path, tmp_path / "cache")) == 64

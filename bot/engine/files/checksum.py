@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from bot.errors import ModelFileError
@@ -52,7 +53,8 @@ def hash_model(path: Path, cache_dir: Path | None = None) -> str:
         with path.open("rb") as file:
             known[key] = hashlib.file_digest(file, "sha256").hexdigest()
         if store and not is_quick(path):
-            _write(store, known)
+            with suppress(OSError):  # of a full disk: then it is computed again the next time
+                _write(store, known)
     return known[key]
 
 

@@ -96,6 +96,7 @@ class Draft:
     began_at: datetime = field(default_factory=now)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     stopped_by: str = ""  # who pressed Stop
+    payer_id: str = ""  # who wanted it anew; empty: whoever asked pays
     text: str = ""
     fitted: Fitted | None = None
     history: list[Said] = field(default_factory=list)

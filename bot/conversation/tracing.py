@@ -4,6 +4,7 @@ from bot.conversation.draft import Draft
 from bot.storage.answers import update_answer
 from bot.storage.db import Session
 from bot.storage.files import forget_files, record_use
+from bot.storage.limits import pass_on
 from bot.storage.memory_tables import SourceKind
 from bot.storage.tables import AnswerState, now
 from bot.storage.traces import Source, is_there, is_unchanged, save_sources, save_trace
@@ -29,6 +30,8 @@ async def save_end(session: Session, draft: Draft, *, state: AnswerState, error_
         finished_at=now(),
         **draft.record,
     )
+    if draft.payer_id:
+        await pass_on(session, draft.answer_id, by=draft.payer_id)
     if stores:
         await save_making(session, draft)
     else:

@@ -14,6 +14,7 @@ from bot.storage.erasures import batched, record_answers, record_edit, record_me
 from bot.storage.feedback import find_carried
 from bot.storage.file_tables import AnswerFile, MessageFile
 from bot.storage.lessons import drop_lesson
+from bot.storage.limits import keep_spent
 from bot.storage.summaries import forget_summary
 from bot.storage.tables import Answer, AnswerState, Audience, Base, Correction, Message, Thread, now
 from bot.storage.threads import narrow
@@ -61,6 +62,7 @@ async def forget_message(session: AsyncSession, team_id: str, channel_id: str, *
 
 async def forget_messages(session: AsyncSession, message_ids: Collection[str], *, cause: Cause = Cause.MESSAGE) -> None:
     """The same by the ids of messages."""
+    await keep_spent(session, Message.id.in_(message_ids))
     await record_messages(session, Message.id.in_(message_ids), cause=cause)
     for message in await session.scalars(select(Message).where(Message.id.in_(message_ids))):
         await _drop_copies(session, message)
@@ -91,6 +93,7 @@ async def forget_answer(session: AsyncSession, team_id: str, channel_id: str, *,
 
 async def forget_answers(session: AsyncSession, answer_ids: Collection[str]) -> None:
     """Delete some answers, what people thought of them, and every copy of their words."""
+    await keep_spent(session, Answer.id.in_(answer_ids))
     await record_answers(session, Answer.id.in_(answer_ids), cause=Cause.MESSAGE)
     asked = select(Answer.message_id).where(Answer.id.in_(answer_ids))
     for message in await session.scalars(select(Message).where(Message.id.in_(asked))):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.admin_tables import Limit
@@ -11,6 +11,11 @@ from bot.storage.spending_tables import Spending
 from bot.storage.tables import Answer, Message, Thread, now
 
 KEPT = timedelta(days=2)
+NEW_TOKENS = (
+    func.coalesce(Answer.prompt_tokens, 0)
+    - func.coalesce(Answer.cached_tokens, 0)
+    + func.coalesce(Answer.completion_tokens, 0)
+)
 PERSON_BUDGET, CHANNEL_BUDGET, RETENTION = "person-budget", "channel-budget", "retention"
 
 
@@ -36,13 +41,8 @@ async def count_tokens(
     session: AsyncSession, *, since: datetime, user_id: str = "", channel_id: str = ""
 ) -> tuple[int, int]:
     """Return how many tokens had to be computed for a person or a channel, tools included, and how many answers."""
-    new = (
-        func.coalesce(Answer.prompt_tokens, 0)
-        - func.coalesce(Answer.cached_tokens, 0)
-        + func.coalesce(Answer.completion_tokens, 0)
-    )
-    statement = select(func.coalesce(func.sum(new), 0), func.count()).join(Message, Answer.message_id == Message.id)
-    statement = statement.where(Answer.created_at >= since)
+    total = select(func.coalesce(func.sum(NEW_TOKENS), 0), func.count())
+    statement = total.join(Message, Answer.message_id == Message.id).where(Answer.created_at >= since)
     if user_id:
         statement = statement.where(Message.user_id == user_id)
     if channel_id:
@@ -50,10 +50,36 @@ async def count_tokens(
     tokens, answers = (await session.execute(statement)).one()
     beside = select(func.coalesce(func.sum(Spending.tokens), 0)).where(Spending.at >= since)
     beside = beside.filter_by(**{"user_id": user_id} if user_id else {"channel_id": channel_id})
-    return int(tokens) + int(await session.scalar(beside) or 0), int(answers)
+    return max(0, int(tokens) + int(await session.scalar(beside) or 0)), int(answers)
 
 
 async def spend(session: AsyncSession, *, user_id: str, channel_id: str, tokens: int) -> None:
     """Count what a tool took; what is older than a day counts in no budget any more and is forgotten."""
     session.add(Spending(user_id=user_id, channel_id=channel_id, tokens=tokens))
     await session.execute(delete(Spending).where(Spending.at < now() - KEPT))
+
+
+async def pass_on(session: AsyncSession, answer_id: str, *, by: str) -> None:
+    """Let whoever wanted an answer anew pay for it, where somebody else had asked the question.
+
+    In the channel's budget it counts as it did.
+    """
+    query = select(Message.user_id, NEW_TOKENS, Answer.created_at).join(Message, Answer.message_id == Message.id)
+    found = (await session.execute(query.where(Answer.id == answer_id))).one_or_none()
+    if found is not None and found[0] != by:
+        asker, tokens, at = found
+        session.add_all(
+            Spending(user_id=user_id, channel_id="", tokens=count, at=at)
+            for user_id, count in ((by, tokens), (asker, -tokens))
+        )
+
+
+async def keep_spent(session: AsyncSession, which: ColumnElement[bool]) -> None:
+    """Go on counting what answers took that are about to go: deleting a question gives nothing back."""
+    query = (
+        select(Message.user_id, Thread.channel_id, NEW_TOKENS, Answer.created_at)
+        .join(Message, Answer.message_id == Message.id)
+        .join(Thread, Message.thread_id == Thread.id)
+    )
+    for user_id, channel_id, tokens, at in await session.execute(query.where(which, Answer.created_at >= now() - KEPT)):
+        session.add(Spending(user_id=user_id, channel_id=channel_id, tokens=tokens, at=at))

@@ -9,7 +9,10 @@ from bot.storage.tables import Base, now
 
 
 class Spending(Base):
-    """Tokens that a digest, a summary or another tool took; *channel_id* is empty in direct messages."""
+    """Tokens that a digest, a summary or another tool took; *channel_id* is empty in direct messages.
+
+    Also of answers that are gone since, and what one person pays for another (of whom as much is taken off).
+    """
 
     __tablename__ = "spending"
     __table_args__ = (Index("ix_spending_user", "user_id", "at"), Index("ix_spending_channel", "channel_id", "at"))

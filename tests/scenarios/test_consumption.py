@@ -6,6 +6,7 @@ import pytest
 from aiohttp import web
 from sqlalchemy import select
 
+from bot.admin.budgets import Budgets, read_use
 from bot.playground.person import Person
 from bot.playground.testing import Playground
 from bot.slack.calls import ASIDES_PER_PERSON
@@ -227,6 +228,24 @@ async def test_tools_count_in_the_budgets(playground: Playground, start_bot: Sta
     assert "You have used" in reply["text"]
     assert spent.tokens > 20
     assert (spent.user_id, spent.channel_id) == ("U0MAYA", playground.channel("general"))
+
+
+async def test_another_try_costs_whoever_wanted_it(
+    playground: Playground, start_bot: StartBot, finished: Finished, rows: Database
+) -> None:
+    """One person's `!retry` below another's answer is not in the other's budget."""
+    async with start_bot():
+        await playground.wait_for_connection()
+        ts = await playground.priya.say("general", f"{BOT} what is a code review?")
+        await playground.wait_for_reply("general", ts)
+        await finished(1)
+        before = (await read_use(rows, Budgets(), user_id=playground.priya.id))[0].used
+        await playground.tom.say("general", "!retry", ts)
+        await finished(2)
+        after = (await read_use(rows, Budgets(), user_id=playground.priya.id))[0].used
+        of_tom = (await read_use(rows, Budgets(), user_id=playground.tom.id))[0].used
+    assert after == before > 0
+    assert of_tom > 0
 
 
 async def test_words_of_refusal_are_counted_too(playground: Playground, start_bot: StartBot) -> None:

@@ -17,8 +17,10 @@ from bot.storage.audit import latest_rows
 from bot.storage.choices import OptedOut
 from bot.storage.db import Database
 from bot.storage.feedback import current_correction, save_correction, save_vote
+from bot.storage.forgetting import forget_answers, forget_message
 from bot.storage.inbox import accept
 from bot.storage.learning_tables import AuditRow
+from bot.storage.limits import pass_on
 from bot.storage.person_data import collect_person, forget_person
 from bot.storage.signal_counts import count_signals
 from bot.storage.tables import Answer, Audience, Base, Inbox, Message, Vote, now
@@ -136,6 +138,36 @@ async def test_budgets_count_what_had_to_be_computed(database: Database) -> None
     assert empty is not None
     assert (empty.kind, empty.limit) == (CHANNEL, 100)
     assert await budgets.set_budget(database, CHANNEL, PLACE.channel_id, None, by="U0") == 100
+
+
+async def used_by(database: Database, *people: str) -> list[int]:
+    """Return the tokens that people have used today, and the channel after them."""
+    uses = [(await budgets.read_use(database, Budgets(), user_id=user))[0].used for user in people]
+    return [*uses, (await budgets.read_use(database, Budgets(), channel_id=PLACE.channel_id))[0].used]
+
+
+async def test_deleting_a_question_gives_nothing_back(database: Database) -> None:
+    """Whoever asks and deletes, again and again, would have no budget; neither does an answer that an admin deletes."""
+    await fill(database)
+    assert await used_by(database, "U1", "U2") == [90, 30, 120]
+    async with database.begin() as session:
+        await forget_message(session, PLACE.team_id, PLACE.channel_id, ts="100.001")
+        await forget_answers(session, list(await session.scalars(select(Answer.id))))
+    assert await used_by(database, "U1", "U2") == [90, 30, 120]
+
+
+async def test_whoever_wants_an_answer_anew_pays_for_it(database: Database) -> None:
+    """Otherwise one person's *Regenerate* below another's answers would use up what that one may ask."""
+    await fill(database)
+    async with database.begin() as session:
+        mine = await session.scalar(select(Answer.id).join(Message).where(Message.user_id == "U1"))
+        await pass_on(session, str(mine), by="U2")
+        await pass_on(session, str(mine), by="U1")  # nobody else: it stays theirs
+        await pass_on(session, "gone", by="U2")
+    assert await used_by(database, "U1", "U2") == [0, 120, 120]
+    async with database.begin() as session:  # gone with its question, it is nobody's gift
+        await forget_message(session, PLACE.team_id, PLACE.channel_id, ts="100.001")
+    assert await used_by(database, "U1", "U2") == [0, 120, 120]
 
 
 async def test_the_worst_answers_are_public_ones(database: Database) -> None:

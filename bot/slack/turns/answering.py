@@ -111,6 +111,7 @@ class Answering:
                 draft.stop.set()
             asked = rows[-1].payload
             again_id, by = str(asked.get("answer_id") or ""), str(asked.get("user_id") or "")
+            draft.payer_id = by
             await self._afterwards.begin(draft, again_id=again_id, by=by)
             await self._answer(draft, attempts=attempts)
         else:  # it has its outcome, but whoever brought it may have gone before the line of the status ended

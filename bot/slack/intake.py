@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -30,6 +31,7 @@ from bot.storage.thread_manners import (
     note_bot_word,
     waiting_speakers,
 )
+from bot.storage.waiting import count_by_person
 
 IN_LINE = "is_in_line"  # in Bolt's context: whoever takes the message from the inbox does the rest, after the ack
 COUNTED = {Verdict.ANSWER, Verdict.OFF, Verdict.HUSH, Verdict.STRANGER}  # whoever wants something of us, so often
@@ -42,7 +44,7 @@ class Known:
     """What a transaction has read already, and what it has put in line since."""
 
     rules: dict[tuple[str, str], ChannelRules] = field(default_factory=dict)
-    waiting: int | None = None
+    line: Counter[str] | None = None  # how many of each person wait for an answer
 
 
 @dataclass(frozen=True)
@@ -159,11 +161,13 @@ async def _count(session: Session, heard: Heard, throttle: Throttle, known: Know
     is_order = heard.arrival.kind == ORDER  # counted apart, so that !stop works while questions are too many
     asker = f"!{heard.user_id}" if is_order else heard.user_id
     channel_id = "" if is_order or heard.is_direct else heard.place.channel_id
-    if throttle.counts_queue and known.waiting is None:
-        known.waiting = await inbox.count_waiting(session) - 1  # without this one; counting takes long in a long line
-    refusal = throttle.take(asker, channel_id, waiting=known.waiting or 0)
+    if throttle.counts_queue and known.line is None:
+        known.line = await count_by_person(session)  # once: counting takes long in a long line
+        known.line[heard.user_id] -= 1  # without this one
+    refusal = throttle.take(asker, channel_id, line=known.line)
     if refusal is None:
-        known.waiting = None if known.waiting is None else known.waiting + 1
+        if known.line is not None:
+            known.line[heard.user_id] += 1
         return "accepted"
     await inbox.turn_away(session, heard.arrival)
     if refusal.is_news:

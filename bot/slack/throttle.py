@@ -7,12 +7,13 @@ Kept in memory, by each bot process for what it hears. Pure: the clock comes in.
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 MINUTE = 60.0
 REMEMBERED = 10_000
+PART = 4  # one person's are at most every fourth of those that wait: others find room behind a flood
 
 
 class Full(StrEnum):
@@ -55,8 +56,11 @@ class Throttle:
         """Return whether it matters how many wait."""
         return bool(self._limits.queue)
 
-    def take(self, user_id: str, channel_id: str = "", *, waiting: int = 0) -> Refusal | None:
-        """Count a message; return why it is one too many, which counts for nothing."""
+    def take(self, user_id: str, channel_id: str = "", *, line: Mapping[str, int] | None = None) -> Refusal | None:
+        """Count a message; return why it is one too many, which counts for nothing.
+
+        *line* says how many of each person wait already.
+        """
         now = self._clock()
         self._forget(now)
         limits = ((user_id, Full.PERSON, self._limits.person), (channel_id, Full.CHANNEL, self._limits.channel))
@@ -64,8 +68,12 @@ class Throttle:
             wait = self._wait(key, limit, now) if key and limit else 0.0
             if wait:
                 return self._refuse(user_id, full, wait, now)
-        if self._limits.queue and waiting >= self._limits.queue:
-            return self._refuse(user_id, Full.QUEUE, MINUTE, now)
+        if line and self._limits.queue:
+            part = max(1, self._limits.queue // PART)
+            if line.get(user_id, 0) >= part:
+                return self._refuse(user_id, Full.PERSON, MINUTE, now)
+            if sum(min(count, part) for count in line.values()) >= self._limits.queue:
+                return self._refuse(user_id, Full.QUEUE, MINUTE, now)
         for key, _full, limit in limits:
             if key and limit:
                 self._asked.setdefault(key, deque(maxlen=limit)).append(now)

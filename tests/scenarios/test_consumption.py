@@ -86,13 +86,28 @@ async def test_a_full_line_is_said_at_once(playground: Playground, start_bot: St
     server = Pausing()
     async with serving(server), start_bot(messages_waiting=2, engine_url=server.url, engine_api_key=""):
         await playground.wait_for_connection()
-        for number in range(2):
-            await playground.maya.say(playground.maya.dm, f"hello {number}")
+        for person in (playground.maya, playground.priya):
+            await person.say(person.dm, "hello")
         await playground.tom.say(playground.tom.dm, "hello")
         await playground.wait_until(
             lambda: any("So many messages wait" in text for text in words_for(playground.tom, playground.tom.dm))
         )
         server.go.set()
+
+
+async def test_one_persons_questions_do_not_fill_the_line(playground: Playground, start_bot: StartBot) -> None:
+    """However many of theirs wait, within their minutes, the next person is not refused for it."""
+    server, maya = Pausing(), playground.maya
+    async with serving(server), start_bot(messages_waiting=8, engine_url=server.url, engine_api_key=""):
+        await playground.wait_for_connection()
+        for number in range(10):
+            await maya.say(maya.dm, f"hello {number}")
+        await playground.wait_until(lambda: any(TOO_MUCH in text for text in words_for(maya, maya.dm)))
+        asked = await playground.tom.say("general", f"{BOT} is there room?")
+        await playground.wait_until(lambda: "is there room?" in str(server.asked))
+        server.go.set()
+        await playground.wait_for_reply("general", asked)
+    assert not any("So many messages wait" in str(word) for word in playground.tom.ephemerals("general"))
 
 
 async def test_whoever_waits_takes_nobodys_place(

@@ -61,10 +61,21 @@ def test_a_channel_is_shared_by_its_people() -> None:
 def test_a_full_line_takes_nobody() -> None:
     """Everybody hears of it once."""
     throttle, _ = build(queue=5)
-    assert throttle.take("maya", waiting=4) is None
-    assert throttle.take("maya", waiting=5) == Refusal(Full.QUEUE, 60, is_news=True)
-    assert throttle.take("maya", waiting=5) == Refusal(Full.QUEUE, 60, is_news=False)
-    assert throttle.take("tom", waiting=5) == Refusal(Full.QUEUE, 60, is_news=True)
+    four = {"ann": 1, "ben": 1, "cem": 1, "dea": 1}
+    full = {**four, "eve": 1}
+    assert throttle.take("maya", line=four) is None
+    assert throttle.take("maya", line=full) == Refusal(Full.QUEUE, 60, is_news=True)
+    assert throttle.take("maya", line=full) == Refusal(Full.QUEUE, 60, is_news=False)
+    assert throttle.take("tom", line=full) == Refusal(Full.QUEUE, 60, is_news=True)
+
+
+def test_nobody_fills_the_line_alone() -> None:
+    """A fourth of it is one person's; what came in beside the counting, as clicks do, takes no more of it either."""
+    throttle, _ = build(queue=8)
+    assert throttle.take("maya", line={"maya": 1}) is None
+    assert throttle.take("maya", line={"maya": 2}) == Refusal(Full.PERSON, 60, is_news=True)
+    assert throttle.take("tom", line={"maya": 500}) is None
+    assert throttle.take("tom", line={"maya": 500, "ann": 2, "ben": 2, "cem": 2}) == Refusal(Full.QUEUE, 60, True)
 
 
 def test_nothing_is_kept_of_the_silent() -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from bot.storage import inbox, workers
 from bot.storage.db import Database
 from bot.storage.tables import Inbox, now
+from bot.storage.waiting import count_by_person
 from tests.builders import arrival
 
 
@@ -273,3 +274,19 @@ async def test_a_clock_that_is_set_back_holds_nobody_up(database: Database) -> N
     await wait_over(database, seconds=-3600)
 
     assert await claim(database) == ["Ev1"]
+
+
+async def test_who_waits_in_the_line(database: Database) -> None:
+    """Questions, clicks and other apps count by whose they are; what is done waits no more."""
+    payloads = [
+        {"event": {"user": "U1"}},
+        {"event": {"user": "U1"}},
+        {"event": {"bot_id": "B1"}},
+        {"user_id": "U2"},
+        {},
+    ]
+    async with database.begin() as session:
+        for number, payload in enumerate(payloads):
+            await inbox.accept(session, arrival(event_id=f"E{number}", ts=f"10{number}.0", payload=payload))
+        await inbox.turn_away(session, arrival(event_id="E1", ts="101.0"))
+        assert await count_by_person(session) == {"U1": 1, "B1": 1, "U2": 1, "": 1}

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from sqlalchemy import Select, func, select
 
 from bot.app import RunningBot
@@ -185,6 +186,30 @@ async def test_a_quick_follow_up_is_not_missed(
     await wait_for(rows, select(func.count()).select_from(Message).join(Answer).where(Message.ts == follow_up), 1)
     await wait_for(rows, select(func.count()).select_from(Inbox).where(Inbox.state != InboxState.DONE), 0)
     assert {answer.state for answer in await finished(1)} == {AnswerState.COMPLETE}
+
+
+@pytest.mark.parametrize("where", ["general", "D0PRIYA"])
+async def test_a_title_goes_with_its_words(playground: Playground, bot: RunningBot, where: str) -> None:
+    """What somebody took back stands in no title: an edited question is called by its new words, a deleted one is not.
+
+    What is deleted below the first question changes nothing.
+    """
+    priya = playground.priya
+    ts = await priya.say(where, f"{BOT} what is zanzibar?")
+
+    def title() -> str:
+        return str((playground.session(where, ts) or {}).get("title"))
+
+    await playground.wait_for_reply(where, ts)
+    below = await priya.say(where, f"{BOT} thank you", ts)
+    await playground.wait_for_reply(where, ts, after=below)
+    await priya.delete(where, below)
+    await asyncio.sleep(0.5)
+    assert title() == "what is zanzibar?"
+    await priya.edit(where, ts, f"{BOT} what is a code review?")
+    await playground.wait_until(lambda: title() == "what is a code review?")
+    await priya.delete(where, ts)
+    await playground.wait_until(lambda: title() == "Conversation")
 
 
 async def test_a_deleted_question_is_forgotten(playground: Playground, bot: RunningBot, rows: Database) -> None:

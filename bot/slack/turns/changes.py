@@ -21,12 +21,14 @@ from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.edits import Edits
 from bot.slack.turns.newest_edits import NewestEdits
+from bot.slack.turns.titles import Titles
 from bot.storage import inbox
 from bot.storage.db import Database
 from bot.storage.files import drop_file, keep_files
 from bot.storage.forgetting import Changed, change_message, forget_answer, forget_message
 
 CHANGED = "changed"  # in Bolt's context: a stored message that says something else now, and its answer
+TITLED = "titled"  # and the conversation that it gave its title
 
 REPLIES = "conversations.replies"
 LATE_S = 5.0  # after an edit, most have come
@@ -106,6 +108,7 @@ class Changes:
         self._directory = directory
         self._edits = edits
         self._newest = newest
+        self._titles = Titles(database, calls)
         self._one_by_one: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def take(self, event: Mapping[str, Any], context: AsyncBoltContext, *, is_shared: bool) -> None:
@@ -118,12 +121,17 @@ class Changes:
         if change is None or not self._is_newest(change):
             return
         async with self._one_by_one.setdefault(str(context.user_id or ""), asyncio.Lock()):
+            titled = await self._titles.find(team_id, change.channel_id, change.ts)
             changed = await self._follow(change, team_id, bot_user_id=context.bot_user_id or "", is_shared=is_shared)
+        if titled is not None:
+            context[TITLED] = titled
         if changed is not None:
             context[CHANGED] = (change, changed.answer_id)
 
     async def answer(self, context: AsyncBoltContext) -> None:
-        """See to the answer of a message that says something else now."""
+        """See to the answer of a message that says something else now, and to the title that was made of it."""
+        if TITLED in context:
+            await self._titles.follow(context[TITLED])
         if CHANGED in context:
             change, answer_id = context[CHANGED]
             await self._edits.follow(change.channel_id, change.ts, answer_id)

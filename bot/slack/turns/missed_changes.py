@@ -10,6 +10,7 @@ from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.commands.asking import read_question
 from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
+from bot.slack.turns.titles import Titles
 from bot.storage import inbox
 from bot.storage.answers import list_carriers
 from bot.storage.db import Database
@@ -28,6 +29,7 @@ class MissedChanges:
         self._database = database
         self._calls = calls
         self._directory = Directory(calls)
+        self._titles = Titles(database, calls)
 
     async def look(self, team_id: str, *, bot_user_id: str, since: datetime) -> int:
         """Follow what became of the messages since a moment, the newest of them; return how many changed or went."""
@@ -43,7 +45,11 @@ class MissedChanges:
             if there is None:
                 continue
             for ts in stored.get(place, ()):
-                count += await self._follow(place, ts, there.get(ts), bot_user_id=bot_user_id)
+                titled = await self._titles.find(team_id, place.channel_id, ts)
+                is_followed = await self._follow(place, ts, there.get(ts), bot_user_id=bot_user_id)
+                if titled is not None and is_followed:
+                    await self._titles.follow(titled)
+                count += is_followed
             for ts in carriers.get(place, ()):
                 count += _is_gone(there.get(ts)) and await self._forget_answer(place, ts)
         return count

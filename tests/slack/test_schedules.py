@@ -103,6 +103,23 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     await database.close()
 
 
+async def test_whom_a_reminder_calls_can_end_it(desk: Desk) -> None:
+    """Every quarter of an hour, day and night, one person could have others called; its author hears of its end."""
+    await desk.order("remind here every 15 minutes to <@U0PRIYA|priya> wake up")
+    await desk.order("remind here every 15 minutes to look at U0PRIYA")
+    await desk.order("remind me every day at 9:00 to call <@U0PRIYA>")
+    for number in (2, 3, 4):
+        assert not (await desk.order(f"schedule remove {number}", user="U0PRIYA")).is_done
+    assert not (await desk.order("schedule remove 1", user="U0SAM")).is_done
+
+    assert (await desk.order("schedule remove 1", user="U0PRIYA")).text == "Taken back: number 1, of <@U0TOM>."
+    told = desk.said(desk.playground.tom.dm)
+    assert len(told) == 1
+    assert "<@U0PRIYA> has taken this back" in told[0]
+    await desk.wait(minutes=16)
+    assert not any("wake up" in text for text in desk.said("C0GENERAL"))
+
+
 async def test_a_reminder_for_oneself(desk: Desk) -> None:
     """In the person's own time zone, shown back, said in their direct message, once."""
     reply = await desk.order("remind me at 15:00 to call <@U0MAYA> & <!channel>")

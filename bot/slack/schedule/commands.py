@@ -12,7 +12,7 @@ from bot.slack.commands.orders import Call, Command, Reply, Role, UsageError
 from bot.slack.people.directory import FRESH_S, Directory
 from bot.slack.people.rooms import Rooms
 from bot.slack.schedule.reading import HERE, read_digest, read_reminder
-from bot.slack.schedule.words import tell_list, tell_planned, tell_what
+from bot.slack.schedule.words import mentions, tell_list, tell_planned, tell_what
 from bot.storage import audit
 from bot.storage.db import Database
 from bot.storage.schedule_tables import Kind, Schedule
@@ -125,21 +125,33 @@ class ScheduleOrders:
         return await self._remove(call, read_number(rest.strip().lstrip("#"), least=1))
 
     async def _remove(self, call: Call, number: int) -> Reply:
-        """Take back what one has planned oneself; admins take back anything, and that stands in the audit."""
+        """Take back what one has planned oneself, or what calls one; admins anything, and that stands in the audit."""
         async with self._database.begin() as session:
             found = await find_schedule(session, call.team_id, number)
             is_own = found is not None and found.user_id == call.user_id
-            if found is None or not (is_own or call.role >= Role.ADMIN):
+            is_called = found is not None and mentions(found, call.user_id)
+            if found is None or not (is_own or is_called or call.role >= Role.ADMIN):
                 return Reply(
                     _("You have planned nothing with the number {number}.").format(number=number), is_done=False
                 )
             if not is_own:
                 audit.record(session, "schedule-removed", by=call.user_id, target=found.user_id, number=number)
             await remove_schedule(session, number)
-        if not is_own:  # what somebody has planned for themselves, or for a channel, is not for every admin to read
-            person = f"<@{found.user_id}>"
-            return Reply(_("Taken back: number {number}, of {person}.").format(number=number, person=person))
-        return Reply(_("Taken back: {what}.").format(what=tell_what(found)))
+        if is_own:
+            return Reply(_("Taken back: {what}.").format(what=tell_what(found)))
+        # What somebody has planned for themselves, or for a channel, is not for every admin to read.
+        person = f"<@{found.user_id}>"
+        reply = Reply(_("Taken back: number {number}, of {person}.").format(number=number, person=person))
+        if is_called:
+            await self._tell_author(found, by=call.user_id)
+        return reply
+
+    async def _tell_author(self, schedule: Schedule, *, by: str) -> None:
+        """Tell whoever had planned something that somebody whom it calls does not want it."""
+        await self._rooms.enter(schedule.team_id, schedule.user_id)
+        text = _("{person} has taken this back, since it mentions them: {what}.")
+        text = text.format(person=f"<@{by}>", what=tell_what(schedule))
+        await self._rooms.calls.call_if_possible("chat.postMessage", channel=schedule.user_id, text=text)
 
     async def _plan(
         self, call: Call, schedule: Schedule, when: When, moment: datetime, *, shortest: timedelta

@@ -101,6 +101,12 @@ def tell_reminder(schedule: Schedule, *, late: datetime | None) -> str:
     return f"{sentence}\n{tell_late(late)}" if late else sentence
 
 
+def mentions(schedule: Schedule, user_id: str) -> bool:
+    """Return whether a reminder in a channel calls somebody, each time that it comes."""
+    called = (match[0] for match in TOKEN.finditer(schedule.text))
+    return bool(schedule.channel_id) and any(_plain(token) == f"<@{user_id}>" for token in called)
+
+
 def tell_late(due: datetime) -> str:
     """Say that something comes late, and why."""
     return _("_This was due {moment}; I was not running then._").format(moment=tell_moment(due))

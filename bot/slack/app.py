@@ -93,7 +93,7 @@ def build_slack_app(
     every_command = [
         *build_turn_commands(database, answering, turns.wake),
         *build_status_commands(database, engine, learning, budgets),
-        *build_manner_commands(database),
+        *build_manner_commands(database, calls),
         *build_preference_commands(database, learning),
         *build_tool_commands(tools),
         *build_channel_form_commands(form),

@@ -104,8 +104,11 @@ async def test_complaint_10_it_stays_out_of_talk_between_people(
     await heard(playground)
     await tom.click(reply, "answer_menu", "be_quiet")
     await playground.wait_until(lambda: tom.ephemerals("general"), what="quiet from the menu")
+    (sign,) = playground.message("general", ts)["reactions"]  # all can see why nobody answers there
     await maya.click(offer, "follow_thread")
     await playground.wait_until(lambda: len(maya.ephemerals("general")) == 3, what="the answer to Join in")
+    assert sign["name"] == "zipper_mouth_face"
+    assert not playground.message("general", ts)["reactions"]
     again = await maya.say("general", "hello again", thread_ts=ts)
     await playground.wait_for_reply("general", ts, after=again)
 

@@ -15,6 +15,8 @@ from bot.slack.people.gating import Verdict
 from bot.slack.throttle import Full
 from bot.storage.tables import Inbox
 
+SIGN = "zipper_mouth_face"  # where it is quiet, for all who write there and wait for an answer
+
 log = logging.getLogger(__name__)
 
 
@@ -61,9 +63,7 @@ class Asides:
             case Verdict.CROWDED:
                 await self._whisper(row, tell_crowded(Full(row.payload["full"]), row.payload["seconds"]), [])
             case Verdict.HUSH:
-                await self._calls.call_if_possible(
-                    "reactions.add", channel=row.channel_id, timestamp=row.ts, name="zipper_mouth_face"
-                )
+                await self._calls.call_if_possible("reactions.add", channel=row.channel_id, timestamp=row.ts, name=SIGN)
                 await self._whisper(row, tell_hush(), [build_button(_("Join in again"), FOLLOW, row.thread_ts)])
             case Verdict.TALK:
                 await self._whisper(row, tell_talk(), build_talk_buttons(row.thread_ts))

@@ -9,7 +9,7 @@ from bot.language import _
 from bot.slack.blocks import ANSWER_MENU, FOLLOW, QUIET
 from bot.slack.calls import Calls
 from bot.slack.commands.orders import Call, Command, Reply, UsageError
-from bot.slack.turns.asides import tell_hush, thread_of
+from bot.slack.turns.asides import SIGN, tell_hush, thread_of
 from bot.storage.channel_settings import load_rules
 from bot.storage.db import Database
 from bot.storage.manners_tables import Mode
@@ -17,9 +17,9 @@ from bot.storage.thread_manners import set_muted
 from bot.storage.threads import Place
 
 
-def build_manner_commands(database: Database) -> list[Command]:
+def build_manner_commands(database: Database, calls: Calls) -> list[Command]:
     """Build the orders about one thread."""
-    orders = ThreadOrders(database)
+    orders = ThreadOrders(database, calls)
     return [
         Command(
             name="mute",
@@ -43,8 +43,9 @@ def build_manner_commands(database: Database) -> list[Command]:
 class ThreadOrders:
     """Lets the assistant be quiet in a thread, or take part in it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, calls: Calls) -> None:
         self._database = database
+        self._calls = calls
 
     async def mute(self, call: Call) -> Reply:
         """Be quiet where the order was given."""
@@ -56,16 +57,18 @@ class ThreadOrders:
         return Reply(await self.set_muted(_place(call), is_muted=False))
 
     async def set_muted(self, place: Place, *, is_muted: bool) -> str:
-        """Be quiet or take part in a thread; return what is to be said about it."""
+        """Be quiet or take part in a thread, with a sign for everybody there; return what is to be said about it."""
         async with self._database.begin() as session:
             await set_muted(session, place, is_muted=is_muted, ts=f"{time.time():.6f}")
             rules = await load_rules(session, place.team_id, place.channel_id)
+        method = "reactions.add" if is_muted else "reactions.remove"
+        await self._calls.call_if_possible(method, channel=place.channel_id, timestamp=place.thread_ts, name=SIGN)
         return tell_hush() if is_muted else tell_follow(rules.mode)
 
 
 def register_manners(app: AsyncApp, *, database: Database, calls: Calls) -> None:
     """Register the buttons."""
-    orders = ThreadOrders(database)
+    orders = ThreadOrders(database, calls)
 
     async def handle(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, *, is_muted: bool) -> None:
         await ack()

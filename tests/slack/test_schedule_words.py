@@ -21,6 +21,7 @@ NOW = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)
         ("here every weekday at 9:30: stand-up", "here", "30 9 * * 1-5", "stand-up"),
         ("me to look at the page in 20 minutes", "", "27 12:20", "look at the page"),
         ("me tomorrow at 9 call Tom", "", "28 09:00", "call Tom"),
+        ("me tomorrow at 9 walk to work at 9:30", "", "28 09:00", "walk to work at 9:30"),
         ("at 15:00 to call", "", "27 15:00", "call"),
         ("me every Monday, Wednesday and Friday to drink", "", "0 9 * * 1,3,5", "drink"),
         ("me every Mon, Wed, Fri at 10:00: drink, and eat", "", "0 10 * * 1,3,5", "drink, and eat"),
@@ -41,7 +42,11 @@ def test_a_reminder_is_read(words: str, place: str, when: str, text: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "words", ["", "me", "me to be nice", "me at 15:00", "me at 15:00 to", "me every blue moon to x"]
+    "words",
+    [
+        *("", "me", "me to be nice", "me at 15:00", "me at 15:00 to", "me every blue moon to x"),
+        *("me tomorrow at 9:00", "me tomorrow at 9:00 to", "here every Monday 9:00:", "我 明天9点："),
+    ],
 )
 def test_half_a_reminder_is_explained(words: str) -> None:
     """Without a time or a text there is nothing to plan."""

@@ -11,7 +11,8 @@ from bot.slack.commands.orders import UsageError
 CHANNEL = re.compile(r"<#([CG][A-Z0-9]{2,30})(?:\|[^>]*)?>")
 PLACE = re.compile(r"(me|us|here|我|这里|<#[^>]+>)(?:[\s,:，：]+|$)", re.IGNORECASE)
 SEPARATOR = re.compile(r"\s+(?:to|that|about)\s+|\s*[:：](?!\d)\s*|\s+[-–—]\s+|[，,]\s*")
-LEADING = re.compile(r"(?:to|that|about)(?:\s+|$)|[:：]\s*", re.IGNORECASE)
+LEADING = re.compile(r"\A(?:(?:to|that|about)(?:\s+|$)|[:：]\s*)", re.IGNORECASE)
+NOTHING = re.compile(r"(?:\s+(?:to|that|about)|\s*[:：])$", re.IGNORECASE)  # follows: the text is still to come
 TRAILING = re.compile(
     r"\s+(?=(?:at|in|on|every|each|tomorrow|today|tonight|next|daily|the day after)\b)", re.IGNORECASE
 )
@@ -48,6 +49,8 @@ def read_reminder(words: str, *, now: datetime) -> ReminderWish:
     found = PLACE.match(words.strip())
     place = "" if found is None else _read_place(found[1])
     rest = words.strip()[found.end() :].strip() if found else words.strip()
+    if len(rest) <= LONGEST and parse_when(NOTHING.sub("", rest), now=now, is_strict=True) is not None:
+        raise UsageError(_("I need a time and what to remind of, such as: remind me tomorrow at 9:00 to call Tom."))
     wish = _time_first(rest, now) or _time_last(rest, now) or _time_first(rest, now, is_strict=False)
     if wish is None:
         raise UsageError(_("I need a time and what to remind of, such as: remind me tomorrow at 9:00 to call Tom."))

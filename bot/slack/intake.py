@@ -45,6 +45,7 @@ class Known:
 
     rules: dict[tuple[str, str], ChannelRules] = field(default_factory=dict)
     line: Counter[str] | None = None  # how many of each person wait for an answer
+    speakers: dict[str, str] = field(default_factory=dict)  # whose each of those events is
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Intake:
         self._manners = manners or Manners()
         self._throttle = Throttle(self._manners.limits)
         self._waiting: list[tuple[Heard, asyncio.Future[str]]] = []
+        self._speakers: dict[str, str] = {}
         self._committing: asyncio.Task[None] | None = None
         self.commands: Commands | None = None  # what can be ordered with `!NAME`
         self.edits = NewestEdits()  # some come before their message
@@ -103,7 +105,7 @@ class Intake:
             batch, self._waiting = self._waiting, []
             try:
                 async with self._database.begin() as session:
-                    known = Known()
+                    known = Known(speakers=self._speakers)
                     found = [await accept(session, heard, self._manners, known, self._throttle) for heard, _ in batch]
             except Exception as error:  # noqa: BLE001 - each of them hears of it, is not acknowledged and comes again
                 for _, outcome in batch:
@@ -162,7 +164,7 @@ async def _count(session: Session, heard: Heard, throttle: Throttle, known: Know
     asker = f"!{heard.user_id}" if is_order else heard.user_id
     channel_id = "" if is_order or heard.is_direct else heard.place.channel_id
     if throttle.counts_queue and known.line is None:
-        known.line = await count_by_person(session)  # once: counting takes long in a long line
+        known.line = await count_by_person(session, known.speakers)  # once: counting takes long in a long line
         known.line[heard.user_id] -= 1  # without this one
     refusal = throttle.take(asker, channel_id, line=known.line)
     if refusal is None:

@@ -284,9 +284,15 @@ async def test_who_waits_in_the_line(database: Database) -> None:
         {"event": {"bot_id": "B1"}},
         {"user_id": "U2"},
         {},
+        {"event": {"user": "U3", "text": "\x00 and \ud800"}},  # what PostgreSQL can store and not read as text
+        {"event": {"user": ["U4"]}},
     ]
     async with database.begin() as session:
         for number, payload in enumerate(payloads):
             await inbox.accept(session, arrival(event_id=f"E{number}", ts=f"10{number}.0", payload=payload))
         await inbox.turn_away(session, arrival(event_id="E1", ts="101.0"))
-        assert await count_by_person(session) == {"U1": 1, "B1": 1, "U2": 1, "": 1}
+        known: dict[str, str] = {"gone": "U1"}
+        assert await count_by_person(session, known) == {"U1": 1, "B1": 1, "U2": 1, "": 1, "U3": 1, "['U4']": 1}
+        await inbox.finish(session, list(await session.scalars(select(Inbox.id))))
+        assert not await count_by_person(session, known)
+        assert not known

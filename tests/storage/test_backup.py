@@ -398,9 +398,7 @@ async def test_deleted_words_are_not_in_the_next_backup(tmp_path: Path) -> None:
         assert connection.execute("SELECT count(*) FROM erasures").fetchone() == (1,)
 
 
-async def test_a_restore_that_finds_no_room_says_so(
-    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_restore_that_finds_no_room_says_so(database: Database, database_url: str, tmp_path: Path) -> None:
     """It does not blame the backup, changes nothing, and leaves no copy of what people said."""
     folder = tmp_path / "data"
     await fill(database, folder)

@@ -156,8 +156,11 @@ class Runner:
             yield True
         finally:
             keeping.cancel()
-            async with self._database.begin() as session:
-                await drop_lease(session, LEASE, fence=fence)
+            try:
+                async with self._database.begin() as session:
+                    await drop_lease(session, LEASE, fence=fence)
+            except Exception as error:  # noqa: BLE001 - it must not hide what ended the work: the bot may be ending
+                log.warning("learning: the lease could not be given back (%s); it runs out", type(error).__name__)
 
     async def _keep(self, fence: int) -> None:
         """Renew the lease; stop the work when it is lost, or when somebody ended the run."""

@@ -1,11 +1,12 @@
 """The database as a whole: built by migrations, equal to the tables, clear when it cannot be used."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint, text
+from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint, select, text
 
 from bot.errors import StorageError
 from bot.storage.copies import copy_database, is_empty
@@ -35,6 +36,35 @@ def test_what_a_deletion_looks_up_has_an_index() -> None:
         first = {next(iter(one.columns)).name for one in (*table.indexes, *unique)}
         missing += [str(key.parent) for key in table.foreign_keys if key.parent.name not in first]
     assert missing == []
+
+
+async def test_whoever_is_cancelled_amid_a_statement_can_still_write(database: Database) -> None:
+    """What is held of the cancelled statement while its end is handled holds no lock."""
+    counting = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 3000000)"
+    long = f"{counting} SELECT max(x) FROM c UNION ALL SELECT 1"
+
+    async def write(ts: str, *, is_long: bool) -> None:
+        async with database.begin() as session:
+            session.add(Thread(team_id="T", channel_id="C", thread_ts=ts, audience="public"))
+            await session.flush()
+            if is_long:
+                await session.execute(text(long))
+
+    async def be_cancelled() -> None:
+        try:
+            await write("1", is_long=True)
+        finally:
+            async with asyncio.timeout(10):
+                await write("2", is_long=False)
+
+    task = asyncio.create_task(be_cancelled())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    async with database.read() as session:
+        assert list(await session.scalars(select(Thread.thread_ts))) == ["2"]
 
 
 async def test_migrating_twice_changes_nothing(database: Database) -> None:

@@ -69,6 +69,11 @@ PLAIN = [
     "See https://docs.python.org/3/library/asyncio-task.html#awaitables for more.",
     "Mixing is 1:2:3, the ISBN is 978-3-16-148410-0.",
     "Hauptstraße 12, 3. Stock; donaudampfschifffahrtsgesellschaft 😀 你好",
+    "Build 110105 of 1949-12-31 took 0021 s on ports 8080, 9090, 3000 and 5432.",
+    "Ticket AB-12-3456, and OPS-12-34; 192 168 17 4 10 24 48 96 2026 11 29.",
+    "The SSN service listens on port 8443 since 2026-11-27 in v1.20.3.",
+    "身份证服务的端口是8443，2026-11-27上线，版本1.20.3，工单OPS-12345，二零二六年十一月二十九日。",
+    "10 m² and 12 m³, ½ cup; I, II and Ⅲ; OIl SOB 1949; 500 - 25 - 1000 is spare.",
 ]
 
 
@@ -114,6 +119,40 @@ def test_a_corpus_of_invented_people_and_secrets_is_redacted(language: str) -> N
 def test_chinese_needs_no_spaces(text: str, clean: str) -> None:
     """What stands between Chinese characters is found and replaced, and nothing beside it."""
     assert Redaction().redact(text) == clean
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("身份证 110105 19491231 002X。", "身份证 [identity 1]。"),
+        ("他是110105-19491231-002X，别说", "他是[identity 1]，别说"),
+        ("他是１１０１０５　１９４９１２３１　００２Ｘ", "他是[identity 1]"),
+        ("他的号码是一一零一零五一九四九一二三一零零二X，别说", "他的号码是[identity 1]，别说"),
+        ("证件号 110105 491231 002", "证件号 [identity 1]"),
+        ("身份证号110105194912310021，少一位没有", "身份证号[identity 1]，少一位没有"),
+        ("1 1 0 1 0 5 1 9 4 9 1 2 3 1 0 0 2 x", "[identity 1]"),
+        ("hers is 11O1O5 I949 l231 OO2\u0425, in room 4", "hers is [identity 1], in room 4"),
+        ("1\u200b1\u200b0105 1949\u00ad1231\u2060002X", "[identity 1]"),
+        (
+            "\u0661\u0661\u0660\u0661\u0660\u0665\u0661\u0669\u0664\u0669\u0661\u0662\u0663\u0661\u0660\u0660\u0662X",
+            "[identity 1]",
+        ),
+        ("①①⓪①⓪⑤①⑨④⑨①②③①⓪⓪②X", "[identity 1]"),
+        (
+            "SSN 123 45 6789, and 123456789 is my social security number",
+            "SSN [identity 1], and [identity 1] is my social security number",
+        ),
+        ("123\u201145\u20116789 and １２３－４５－６７８９", "[identity 1] and [identity 1]"),
+        ("社保号 123.45.6789", "社保号 [identity 1]"),
+        ("NINO qq 12.34.56 c", "NINO [identity 1]"),
+        ("QQ-12-34-56-C and ＱＱ １２ ３４ ５６ Ｃ", "[identity 1] and [identity 1]"),
+        ("call 4111\u00a01111\u20021111\u200b1111", "call [card 1]"),
+    ],
+)
+def test_an_identity_number_is_found_however_it_is_written(text: str, clean: str) -> None:
+    """Blanks, dashes, other digits and letters that look alike hide none, and it is the same one in each form."""
+    assert Redaction().redact(text) == clean
+    assert is_clean(clean)
 
 
 @pytest.mark.parametrize("text", PLAIN)
@@ -179,6 +218,9 @@ def _draw(signs: str, count: int) -> str:
         f"12{_draw(' ,', 3000)}x",
         f"key {_draw('abcdefghij', 20_000)}",
         f"@ {_draw('abcdefghij', 20_000)}",
+        f"身份证 SSN NINO {_draw('0123456789', 19_000)}",
+        f"身份证 SSN NINO {'1   ' * 4000}x",
+        f"身份证 SSN NINO {_draw('OoIl1 |-', 19_000)}1234567",
         "key " + "-".join(f"eyJ{_draw('abcdefghij', 9)}" for _ in range(1600)),
     ],
 )

@@ -8,16 +8,18 @@ scripts as signs between words, so that what stands between Chinese characters w
 import importlib
 import pkgutil
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
 from bot.errors import LearningError
+from bot.learning.data.identities import find_identities
 from bot.learning.data.rules import NAMED, PERSONS, PLACED, RULES, SECRET
 
 SKIPPED = {"base", "ip_public", "private_key", "basic_auth"}  # no pattern, and those that ours are better at
 LONG_RUN = 16  # no token of a known service is shorter
-WIDE = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)} | {0x3000: " "} | dict.fromkeys(map(ord, "“”„"), '"')
+UNSEEN = {"Cf", "Mn", "Me"}  # zero width, marks of direction, accents and keycaps
 _NO_DIGITS = re.compile(r"[^0-9]+")
 
 
@@ -30,9 +32,40 @@ class Finding:
     end: int
 
 
+class _Plain(dict[int, str]):
+    """How each sign is read: of whatever width and script a digit is itself, and so are blanks, dashes and quotes."""
+
+    def __missing__(self, code: int) -> str:
+        sign = chr(code)
+        kind, plain = unicodedata.category(sign), unicodedata.normalize("NFKC", sign)
+        if kind in UNSEEN:
+            plain = ""
+        elif kind in {"Nd", "No"} and unicodedata.digit(sign, None) is not None:
+            plain = str(unicodedata.digit(sign))
+        elif kind in {"Pd", "Zs"} or sign == "−":
+            plain = " " if kind == "Zs" else "-"
+        elif sign in "“”„":
+            plain = '"'
+        self[code] = plain if len(plain) <= 1 else sign
+        return self[code]
+
+
+_PLAIN = _Plain()
+
+
+def make_plain(text: str) -> str:
+    """Return *text* as it is read when something is looked for in it: without what nobody sees, in plain signs."""
+    return text if text.isascii() else text.translate(_PLAIN)
+
+
 def find(text: str) -> list[Finding]:
     """Return what stands in *text*, from left to right; of two that overlap the first one, or the longer."""
-    found = sorted(_search(text.translate(WIDE)), key=lambda finding: (finding.start, -finding.end))
+    plain = make_plain(text)
+    found = list(_search(plain))
+    if len(plain) != len(text):
+        seen = [place for place, sign in enumerate(text) if make_plain(sign)]
+        found = [Finding(one.kind, seen[one.start], seen[one.end - 1] + 1) for one in found]
+    found.sort(key=lambda finding: (finding.start, -finding.end))
     kept: list[Finding] = []
     for finding in found:
         if kept and finding.start < kept[-1].end:
@@ -51,6 +84,8 @@ def _search(text: str) -> Iterator[Finding]:
             for match in rule.pattern.finditer(text):
                 if rule.is_one(match[part]):
                     yield Finding(rule.kind, match.start(part), match.end(part))
+    for start, end in find_identities(text):
+        yield Finding("identity", start, end)
     if "long" in traits:
         for pattern in service_patterns():
             for match in pattern.finditer(text):

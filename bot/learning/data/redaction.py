@@ -3,7 +3,9 @@
 from collections import Counter
 from functools import lru_cache
 
-from bot.learning.data.findings import Finding, find
+from bot.learning.data.findings import Finding, find, make_plain
+
+NUMBERS = {"identity", "IBAN", "card", "phone"}  # the same with and without blanks
 
 
 class Redaction:
@@ -22,7 +24,8 @@ class Redaction:
         return "".join([*parts, text[at:]])
 
     def _name(self, kind: str, value: str) -> str:
-        key = kind, value.casefold()
+        plain = make_plain(value).casefold()
+        key = kind, "".join(filter(str.isalnum, plain)) if kind in NUMBERS else plain
         if key not in self._known:
             self.counts[kind] += 1
             self._known[key] = f"[{kind} {self.counts[kind]}]"

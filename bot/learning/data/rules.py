@@ -59,12 +59,6 @@ def _is_iban(number: str) -> bool:
     return 15 <= len(plain) <= 34 and int("".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4])) % 97 == 1
 
 
-def _is_resident(number: str) -> bool:
-    """Return whether the last sign of a Chinese identity number is the check of the others (GB 11643)."""
-    total = sum(int(digit) * (2 ** (17 - place) % 11) for place, digit in enumerate(number[:17]))
-    return "10X98765432"[total % 11] == number[17].upper()
-
-
 def _is_phone(number: str) -> bool:
     is_date = re.fullmatch(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}", number.strip())
     return sum(sign.isdigit() for sign in number) >= 7 and not is_date
@@ -132,9 +126,6 @@ RULES = (
         r"\b(?:[A-Za-z]{2}\d{2}[A-Za-z0-9]{11,30}|[A-Z]{2}\d{2}(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?)\b",
         _is_iban,
     ),
-    _rule("identity", "number", r"(?<!\d)\d{17}[\dXx](?!\w)", _is_resident),
-    _rule("identity", "number", r"(?<![\w-])(?!000|666)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"),
-    _rule("identity", "digits", r"\b[A-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-Z]\b"),
     _rule("identity", "person", r"(?i)(?:passport|护照)[^\d\n]{0,16}?(?P<v>[A-Z]{0,2}\d{6,9})\b"),
     _rule("birth", "person", rf"(?i)(?:\bborn\b|birth|\bdob\b|出生|生日)[^\d\n]{{0,12}}?(?P<v>{DAY})"),
     _rule("card", "number", r"(?<![\d.])(?=[2-6]|1800)\d(?:[ -]?\d){11,18}(?!\d)", _is_card),

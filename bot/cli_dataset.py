@@ -116,8 +116,8 @@ def _decide(correction: str, state: str, text: str) -> None:
 
     async def work() -> None:
         async with _opened() as (database, _known, _is_allowed):
-            before = await decide(database, correction, ReviewState(state), by="cli", text=text)
-            click.echo(f"{correction} is {state}; before: {before}.")
+            done = await decide(database, correction, ReviewState(state), by="cli", text=text, is_alone=True)
+            click.echo(f"{correction} is {done.state}; before: {done.before}.")
 
     asyncio.run(work())
 

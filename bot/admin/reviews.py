@@ -1,6 +1,7 @@
 """The review queue: corrections that somebody looks at before, or after, they are learned from."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bot.errors import AdminError
 from bot.language import _
@@ -17,24 +18,45 @@ async def list_waiting(database: Database, *, most: int, before_id: str = "") ->
         return await reviews.find_candidates(session, most=most, before_id=before_id)
 
 
-async def decide(
-    database: Database, correction_id: str, state: ReviewState, *, by: str, text: str = "", is_new: bool = False
-) -> ReviewState:
-    """Approve or reject a correction; return what had been decided before. Nobody approves their own.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a correction is now, and was before; *is_own*: whoever decided wrote the words that it would teach."""
 
-    Approved with another *text*, it is edited: that text is learned instead. *is_new*: whoever decides has seen that
-    nobody had, and does not undo what another reviewer decided meanwhile.
+    state: ReviewState
+    before: ReviewState
+    is_own: bool = False
+
+
+async def decide(
+    database: Database,
+    correction_id: str,
+    state: ReviewState,
+    *,
+    by: str,
+    text: str = "",
+    is_new: bool = False,
+    is_alone: bool = False,
+) -> Decision:
+    """Approve or reject a correction. Nobody approves their own.
+
+    Approved with another *text*, it is edited: that text is learned instead, once somebody else approves it as it
+    stands; *is_alone*: there is nobody else, so that it counts. *is_new*: whoever decides has seen that nobody had, and
+    does not undo what another reviewer decided meanwhile.
     """
     async with database.begin() as session:
         found = await reviews.find_candidate(session, correction_id)
         if found is None:
             raise AdminError(_("This correction is gone, or it was not for everybody."))
-        if state is not ReviewState.REJECTED and found.user_id == by:
+        words = text or found.text
+        writer = found.user_id if words == found.original else found.writer_id if words == found.text else by
+        if state is not ReviewState.REJECTED and by == found.user_id == writer:
             raise AdminError(_("You wrote this correction yourself: another reviewer has to look at it."))
         if is_new and found.state is not ReviewState.WAITING:
             raise AdminError(_("Another reviewer decided about it meanwhile: it is {state}.").format(state=found.state))
-        is_edited = state is ReviewState.APPROVED and text not in {"", found.text}
-        state = ReviewState.EDITED if is_edited else state
-        before = await reviews.decide_review(session, correction_id, state, by=by, text=text if is_edited else "")
+        is_own = state is ReviewState.APPROVED and by == writer
+        is_edited = state is ReviewState.APPROVED and words != found.original
+        if is_edited:
+            state = ReviewState.WAITING if is_own and not is_alone else ReviewState.EDITED
+        before = await reviews.decide_review(session, correction_id, state, by=by, text=words if is_edited else "")
         record(session, "dataset.review", by=by, target=correction_id, state=str(state), before=str(before))
-    return before
+    return Decision(state, before, is_own)

@@ -108,7 +108,7 @@ def build_slack_app(
     lessons = Lessons(database, calls, access=access, directory=directory, speech=speech)
     register_shortcuts(app, tools=tools, database=database, calls=calls, directory=directory, lessons=lessons)
     register_feedback(app, database=database, reactions=reactions, lessons=lessons)
-    register_review(app, database=database, calls=calls)
+    register_review(app, database=database, calls=calls, access=access)
     register_home(app, home=home, desk=desk)
     register_learning(app, learning=learning, calls=calls, access=access)
     register_why(app, database=database, calls=calls, learning=learning, access=access)

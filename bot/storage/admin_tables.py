@@ -52,7 +52,10 @@ class Limit(Base):
 
 
 class ReviewRow(Base):
-    """What a reviewer made of a correction; *text* is what is learned instead of what it says, empty: what it says."""
+    """What a reviewer made of a correction; *text* is what is learned instead of what it says, empty: what it says.
+
+    While it waits, *text* is what *by* wrote, and what nobody else has approved yet.
+    """
 
     __tablename__ = "reviews"
 

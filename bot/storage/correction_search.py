@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, case, distinct, false, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.admin_tables import ReviewRow
+from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.choices import load_opted_out
 from bot.storage.memory_tables import AnswerSource, CorrectionTerm, CorrectionVector, SourceKind
 from bot.storage.reviews import APPROVED, is_reviewed
@@ -193,7 +193,7 @@ async def _load(session: AsyncSession, asked: Asked, found: Collection[str]) -> 
         select(
             Correction.id,
             Message.text,
-            func.coalesce(func.nullif(ReviewRow.text, ""), Correction.text),
+            case((ReviewRow.state == ReviewState.EDITED, ReviewRow.text), else_=Correction.text),
             Correction.user_id,
             Thread.channel_id,
             Correction.created_at,

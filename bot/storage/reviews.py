@@ -24,6 +24,7 @@ class Candidate:
     """A correction that everybody could come to read in an answer, so that a reviewer may read it too.
 
     *answer* is empty where not everybody could read it: only the question and the correction were given to everyone.
+    *text* is what would be learned, in the words of *writer_id*: the author, or a reviewer whose own wait.
     """
 
     correction_id: str
@@ -37,6 +38,8 @@ class Candidate:
     reason: str = ""
     comment: str = ""
     is_named: bool = True  # whether its author wants to be known to reviewers
+    writer_id: str = ""
+    original: str = ""
 
 
 async def find_candidates(session: AsyncSession, *, most: int, before_id: str = "") -> Sequence[Candidate]:
@@ -104,6 +107,7 @@ async def _find(session: AsyncSession, condition: ColumnElement[bool]) -> list[C
         Feedback.comment,
         Preference.shown,
         IS_PUBLIC,
+        ReviewRow.by,
     )
     rows = await session.execute(statement.outerjoin(Feedback, is_beside).where(condition))
     return [
@@ -119,6 +123,8 @@ async def _find(session: AsyncSession, condition: ColumnElement[bool]) -> list[C
             row[9] or "",
             row[10] or "",
             row[11] != ANONYMOUS,
+            row[13] if row[8] and row[7] == ReviewState.WAITING else row[1],
+            row[5],
         )
         for row in rows
     ]

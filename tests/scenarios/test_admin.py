@@ -220,6 +220,42 @@ async def test_a_reviewer_goes_through_the_queue(playground: Playground, bot: Ru
     assert decided == {("edited", "second, but better", "U0MAYA"), ("rejected", "", "U0MAYA")}
 
 
+async def test_words_of_a_reviewer_wait_for_another(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """The other one reads both, and approves; whoever is alone is told that nobody else looked."""
+    maya, tom, priya = playground.maya, playground.tom, playground.priya
+    await order(playground, maya, "users role <@U0TOM> reviewer")
+    for text in ("Priya owns it.", "It is Monday."):
+        ts = await priya.say("general", f"{BOT} question for {text}")
+        await priya.click(await playground.wait_for_reply("general", ts), "feedback", "negative_button")
+        await playground.wait_for_view(priya.id)
+        await priya.submit_view({"reason": "wrong", "correction": text})
+        await playground.wait_until(lambda: not playground.views(priya.id), what="the end of the form")
+
+    async def edit(person: Person, text: str, told: str) -> None:
+        await person.command(COMMAND, "dataset review")
+        view = await playground.wait_for_view(person.id)
+        block = next(one["block_id"] for one in view["blocks"] if one["type"] == "input")
+        await person.submit_view({block: text} if text else {})
+        await playground.wait_until(lambda: told in str(playground.views(person.id)), what=told)
+        await person.close_view()
+
+    await edit(tom, "It is Tuesday.", "Another reviewer has to approve your words")
+    await edit(tom, "", "Another reviewer has to approve your words")
+    await maya.command(COMMAND, "dataset review")
+    shown = str(await playground.wait_for_view(maya.id))
+    assert "<@U0TOM> changed these words" in shown
+    assert "It is Monday." in shown
+    assert "It is Tuesday." in shown
+    await maya.submit_view({})
+    await playground.wait_until(lambda: "Approved." in str(playground.views(maya.id)), what="the second's word")
+    await maya.close_view()
+    await order(playground, maya, "users role <@U0TOM> member")
+    await edit(maya, "Tom owns it.", "nobody else is here")
+    async with rows.begin() as session:
+        decided = {(row.state, row.text, row.by) for row in await session.scalars(select(ReviewRow))}
+    assert decided == {("edited", "It is Tuesday.", "U0MAYA"), ("edited", "Tom owns it.", "U0MAYA")}
+
+
 async def test_of_two_reviewers_the_first_decides(playground: Playground, bot: RunningBot, rows: Database) -> None:
     """Whoever still has the form open is told what it is by now, and does not undo it."""
     maya, tom, priya = playground.maya, playground.tom, playground.priya

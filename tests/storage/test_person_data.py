@@ -5,10 +5,12 @@ import gc
 import time
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import func, insert, select, update
 
 from bot.admin import budgets, data, feedback, reviews
 from bot.admin.budgets import CHANNEL, PERSON, Budgets
+from bot.errors import AdminError
 from bot.learning.data.gathering import look
 from bot.learning.data.policy import DataPolicy
 from bot.learning.data.reviewed import REJECTED, WAITING
@@ -214,8 +216,8 @@ async def test_what_is_learned_honours_the_reviewers(database: Database) -> None
     assert listed == [waiting, rejected, edited, kept]
     assert hidden not in listed
     await reviews.decide(database, kept, ReviewState.APPROVED, by="UR", text="right 0")
-    await reviews.decide(database, edited, ReviewState.APPROVED, by="UR", text="better")
-    assert await reviews.decide(database, rejected, ReviewState.REJECTED, by="UR") is ReviewState.WAITING
+    await reviews.decide(database, edited, ReviewState.APPROVED, by="UR", text="better", is_alone=True)
+    assert (await reviews.decide(database, rejected, ReviewState.REJECTED, by="UR")).before is ReviewState.WAITING
     assert [one.correction_id for one in await reviews.list_waiting(database, most=9)] == [waiting]
 
     async with database.read() as session:
@@ -235,10 +237,37 @@ async def test_what_is_learned_honours_the_reviewers(database: Database) -> None
         assert counted.corrections == len(rows)
 
 
+async def test_a_reviewers_own_words_need_another(database: Database) -> None:
+    """They wait, and teach nothing; somebody else approves them as they stand, the author too, and nobody their own."""
+
+    async def decide(by: str, text: str = "", state: ReviewState = ReviewState.APPROVED) -> tuple[ReviewState, str]:
+        await reviews.decide(database, one, state, by=by, text=text)
+        harvest = await look(database, policy=DataPolicy(), system=_system, since=None)
+        async with database.read() as session:
+            row = (await session.scalars(select(ReviewRow))).one()
+        assert harvest.edits == ({one: row.text} if row.state == ReviewState.EDITED else {})
+        return ReviewState(row.state), row.text
+
+    one = await corrected(database, "the author's", user="U1", ts="300.0")
+    assert await decide("UR", "the reviewer's") == (ReviewState.WAITING, "the reviewer's")
+    assert await decide("UR") == (ReviewState.WAITING, "the reviewer's")
+    assert await decide("UR", "the reviewer's") == (ReviewState.WAITING, "the reviewer's")
+    assert [found.text for found in await reviews.list_waiting(database, most=9)] == ["the reviewer's"]
+    for own in ("the author's", "the author's newest"):
+        with pytest.raises(AdminError, match="another reviewer"):
+            await decide("U1", own)
+    assert await decide("US", "the second's") == (ReviewState.WAITING, "the second's")
+    assert await decide("U1", "the second's") == (ReviewState.EDITED, "the second's")
+    assert await decide("UR", state=ReviewState.WAITING) == (ReviewState.WAITING, "")
+    assert await decide("UR", "the reviewer's") == (ReviewState.WAITING, "the reviewer's")
+    assert await decide("US") == (ReviewState.EDITED, "the reviewer's")
+    assert await decide("UR", "the author's") == (ReviewState.APPROVED, "")
+
+
 async def test_deciding_leaves_its_trace(database: Database) -> None:
     """Who decided, what, and what was before; no text."""
     one = await corrected(database, "a secret text", user="U1", ts="300.0")
-    await reviews.decide(database, one, ReviewState.APPROVED, by="UR", text="another secret")
+    await reviews.decide(database, one, ReviewState.APPROVED, by="UR", text="another secret", is_alone=True)
     async with database.read() as session:
         row = (await session.scalars(select(AuditRow))).one()
     assert (row.actor, row.action, row.target) == ("UR", "dataset.review", one)

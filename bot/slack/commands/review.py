@@ -30,6 +30,7 @@ from bot.slack.commands.order_words import read_words
 from bot.slack.commands.orders import SILENCE, Call, Command, Reply, Role, UsageError
 from bot.slack.delivery.render import escape
 from bot.slack.delivery.uploads import send_file
+from bot.slack.people.access import Access
 from bot.slack.text import read_typed
 from bot.slack.turns.answer_choice import make_safe
 from bot.storage.admin_tables import ReviewState
@@ -98,9 +99,9 @@ class DatasetOrders:
         return SILENCE
 
     async def _decide(self, verb: str, correction_id: str, call: Call) -> Reply:
-        before = await reviews.decide(self._database, correction_id, VERBS[verb], by=call.user_id)
-        undo = {state: word for word, state in VERBS.items()}.get(before, "reopen")
-        said = _("This correction is {state} now.").format(state=VERBS[verb])
+        decision = await reviews.decide(self._database, correction_id, VERBS[verb], by=call.user_id)
+        undo = {state: word for word, state in VERBS.items()}.get(decision.before, "reopen")
+        said = _("This correction is {state} now.").format(state=decision.state)
         return done(said, f"dataset {undo} {correction_id}")
 
 
@@ -131,6 +132,7 @@ def build_review(candidate: Candidate, note: str = "", *, flagged: str = "") -> 
         "blocks": [
             *build_note(note),
             context(f"{_name(candidate)} · <#{candidate.channel_id}> · {candidate.created_at:%Y-%m-%d}"),
+            *_tell_writer(candidate),
             section("*" + _("Question") + f"*\n{escape(clip(candidate.question, 2000))}"),
             *_tell_answer(candidate),
             {
@@ -154,6 +156,15 @@ def build_review(candidate: Candidate, note: str = "", *, flagged: str = "") -> 
 def _name(candidate: Candidate) -> str:
     """Name the author, where they want to be named."""
     return f"<@{candidate.user_id}>" if candidate.is_named else _("somebody who wants no name here")
+
+
+def _tell_writer(candidate: Candidate) -> list[Block]:
+    """Say that a reviewer wrote the words in the field, and what the author wrote."""
+    if candidate.writer_id == candidate.user_id:
+        return []
+    said = _("<@{reviewer}> changed these words, so somebody else has to approve them. They were:")
+    told = said.format(reviewer=candidate.writer_id)
+    return [section(f"✏️ {told}\n{escape(clip(candidate.original, 2000))}")]
 
 
 def _tell_answer(candidate: Candidate) -> list[Block]:
@@ -180,9 +191,9 @@ def _flag(text: str) -> str:
     return _("⚠️ Not learned as it is: {kinds}. Edit it out.").format(kinds=", ".join(kinds)) if kinds else ""
 
 
-def register_review(app: AsyncApp, *, database: Database, calls: Calls) -> None:
+def register_review(app: AsyncApp, *, database: Database, calls: Calls, access: Access) -> None:
     """Register the form; rights.py lets only reviewers press anything in it."""
-    desk = ReviewDesk(database, calls)
+    desk = ReviewDesk(database, calls, access)
     app.view(REVIEW)(desk.handle_approve)
     app.action(REVIEW_REJECT)(desk.handle_reject)
     app.action(REVIEW_NEXT)(desk.handle_next)
@@ -191,9 +202,10 @@ def register_review(app: AsyncApp, *, database: Database, calls: Calls) -> None:
 class ReviewDesk:
     """Decides about the correction in the form, and shows the next one."""
 
-    def __init__(self, database: Database, calls: Calls) -> None:
+    def __init__(self, database: Database, calls: Calls, access: Access) -> None:
         self._database = database
         self._calls = calls
+        self._access = access
 
     async def handle_approve(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
         """Approve what stands in the field; where it was changed, that is learned instead."""
@@ -219,9 +231,16 @@ class ReviewDesk:
         """Decide, and return what is to be said about it."""
         by = str(body["user"]["id"])
         try:
-            await reviews.decide(self._database, correction_id, state, by=by, text=text, is_new=True)
+            is_alone = not await self._access.has_other_reviewer(by)
+            done = await reviews.decide(
+                self._database, correction_id, state, by=by, text=text, is_new=True, is_alone=is_alone
+            )
         except AdminError as error:
             return f"⚠️ {error}"
+        if done.state is ReviewState.WAITING:
+            return _("Kept. Another reviewer has to approve your words; until then nothing changes.")
+        if done.is_own:
+            return _("Approved in your words: nobody else is here who could look at them.")
         return _("Rejected.") if state is ReviewState.REJECTED else _("Approved.")
 
     async def _show_next(self, body: dict[str, Any], correction_id: str, note: str) -> None:

@@ -16,7 +16,7 @@ from bot.slack.people.directory import Directory
 from bot.slack.workspaces import serving
 from bot.storage.admin_tables import Right
 from bot.storage.db import Database
-from bot.storage.rights import find_right
+from bot.storage.rights import all_rights, find_right
 
 FRESH_S = 60.0  # for so long Slack is not asked again
 STALE_S = 24 * 3600.0  # for so long an answer makes a member of somebody while Slack is away, and no more than that
@@ -65,6 +65,15 @@ class Access:
     async def is_admin(self, user_id: str, team_id: str = "") -> bool:
         """Return whether somebody may steer the assistant."""
         return await self.role_of(user_id, team_id) >= Role.ADMIN
+
+    async def has_other_reviewer(self, user_id: str) -> bool:
+        """Return whether somebody else may decide about corrections, too."""
+        async with self._database.read() as session:
+            named = {row.user_id for row in await all_rights(session) if row.right in {Right.REVIEWER, Right.ADMIN}}
+        for other in sorted((self.owners | named) - {user_id}):
+            if await self.role_of(other) >= Role.REVIEWER:
+                return True
+        return False
 
     async def is_ours(self, user_id: str) -> bool:
         """Return whether somebody is a member of the workspace, who may read all that is public in it."""

@@ -3,6 +3,7 @@
 from sqlalchemy import Text, cast, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.asking_tables import Candidate
 from bot.storage.correction_index import index_correction
 from bot.storage.reviews import keep_rejected
 from bot.storage.tables import (
@@ -81,6 +82,13 @@ async def current_vote(session: AsyncSession, answer_id: str, *, user_id: str) -
     return await session.scalar(
         select(Feedback).filter_by(answer_id=answer_id, user_id=user_id).where(Feedback.superseded_at.is_(None))
     )
+
+
+async def is_kept(session: AsyncSession, answer: Answer, *, asker_id: str) -> bool:
+    """Return whether whoever asked likes an answer, or chose it among several: nobody else replaces it then."""
+    vote = await current_vote(session, answer.id, user_id=asker_id)
+    shown = await session.get(Candidate, answer.id)
+    return (vote is not None and vote.vote == Vote.UP) or (shown is not None and shown.stands and bool(shown.chosen_at))
 
 
 async def save_correction(

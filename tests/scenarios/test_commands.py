@@ -167,7 +167,7 @@ async def test_an_answer_for_oneself_can_be_shared_once(
     answers = await finished(2)
     assert answers[1].messages_used == 1
 
-    await priya.click(playground.message("general", shared["ts"]), "regenerate")
+    await tom.click(playground.message("general", shared["ts"]), "regenerate")
     await finished(3)
     await playground.wait_until(
         lambda: (
@@ -292,6 +292,10 @@ async def test_one_of_several_answers_is_chosen(
     assert {(pair.chosen_id, pair.user_id, pair.source) for pair in pairs} == {(chosen, "U0TOM", "compared")}
     assert {pair.rejected_id for pair in pairs} == set(answers) - {chosen}
     assert {one.answer_id for one in await stored(rows, Candidate) if one.stands} == {chosen}
+    if where == "thread":
+        await priya.click(shown, "regenerate")
+        await whispered(playground, priya, "general", "so it stays")
+        assert len(await finished(len(candidates))) == len(candidates)
 
 
 async def test_ordinary_questions_get_two_answers_now_and_then(

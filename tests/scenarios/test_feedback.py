@@ -208,6 +208,48 @@ async def test_an_answer_that_was_replaced_is_not_said_shorter(
     assert len(await finished(2)) == 2
 
 
+async def test_an_answer_that_its_asker_likes_is_replaced_by_nobody_else(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
+    """By no button and no order, and whoever tries hears why; its asker may, and others once it is liked no more."""
+    tom, priya = playground.tom, playground.priya
+    ts = await tom.say("general", f"{BOT} What is a code review?")
+    reply = await playground.wait_for_reply("general", ts)
+    channel = reply["channel"]
+    await tom.click(reply, "feedback", "positive_button")
+    thanks = await playground.wait_until(lambda: tom.ephemerals(channel), what="the thanks")
+
+    async def refused(count: int) -> None:
+        def told() -> bool:
+            return str([note["text"] for note in priya.ephemerals(channel)]).count("so it stays") == count
+
+        await playground.wait_until(told, what="the reason")
+
+    await priya.click(reply, "regenerate")
+    await refused(1)
+    await priya.say("general", "!retry", ts)
+    await refused(2)
+    await priya.click(reply, "feedback", "negative_button")
+    await playground.wait_for_view(priya.id)
+    await priya.submit_view({"reason": "long"})
+    offer = await playground.wait_until(
+        lambda: next((note for note in priya.ephemerals(channel) if "shorter answer" in note["text"]), None),
+        what="the offer",
+    )
+    await priya.click(offer, "shorter")
+    await refused(3)
+    assert len(await finished(1)) == 1
+
+    await tom.click(thanks[0], "undo_vote")
+    await wait_for_rows(rows, Feedback, 3)
+    await priya.click(reply, "regenerate")
+    newest = (await finished(2))[-1]
+    await tom.click(playground.messages("general", ts)[1], "feedback", "positive_button")
+    await wait_for_rows(rows, PreferencePair, 1)
+    await tom.click(playground.messages("general", ts)[1], "regenerate")
+    assert (await finished(3))[-1].replaces_id == newest.id
+
+
 @pytest.mark.parametrize("is_answered", [True, False], ids=["answered anew", "edited alone"])
 async def test_the_answer_to_an_earlier_question_is_not_said_shorter(
     playground: Playground, bot: RunningBot, finished: Finished, *, is_answered: bool

@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 from bot.language import _
 from bot.slack.commands.orders import SILENCE, Call, Command, Reply, Role
+from bot.slack.turns.actions import is_anothers_choice
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere
+from bot.slack.turns.whisper import tell_kept
 from bot.storage import inbox
 from bot.storage.answers import newest_answer
 from bot.storage.db import Database
@@ -84,6 +86,8 @@ class TurnOrders:
                     "Nothing of that question is stored, so I cannot answer it again: please write it once more."
                 )
                 return Reply(nothing, is_done=False)
+            if await is_anothers_choice(session, record, call.user_id):
+                return Reply(tell_kept(), is_done=False)
             arrival = inbox.Arrival(
                 event_id=f"again:{record.answer.id}",
                 team_id=record.place.team_id,

@@ -18,12 +18,12 @@ from bot.slack.text import read_typed
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere
 from bot.slack.turns.turns import Turns
-from bot.slack.turns.whisper import tell_gone, whisper
+from bot.slack.turns.whisper import tell_gone, tell_kept, whisper
 from bot.storage import inbox
 from bot.storage.answers import AnswerRecord, is_outdated, load_answer
 from bot.storage.askings import is_private
 from bot.storage.db import Database, Session
-from bot.storage.feedback import current_correction, current_vote, save_correction, save_vote
+from bot.storage.feedback import current_correction, current_vote, is_kept, save_correction, save_vote
 from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, Vote
 from bot.storage.threads import join_thread, narrow
@@ -181,11 +181,15 @@ class AgainButtons:
         answer_id = str(action.get("value"))
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id)
-            if record is not None and stands_in(record, body):
+            is_ours = record is not None and stands_in(record, body)
+            is_anothers = (
+                record is not None and is_ours and await is_anothers_choice(session, record, body["user"]["id"])
+            )
+            if record is not None and is_ours and not is_anothers:
                 await self._queue(session, record, body=body, action=action)
         await ack()
-        if record is None:
-            await whisper(self._calls, body, tell_gone())
+        if record is None or is_anothers:
+            await whisper(self._calls, body, tell_gone() if record is None else tell_kept())
         self._turns.wake()
 
     async def handle_shorter(
@@ -199,7 +203,9 @@ class AgainButtons:
             record = await load_answer(session, answer_id)
             is_here = record is not None and record.place.channel_id == channel_id and not is_private(record.place)
             is_newest = record is not None and is_here and not await is_outdated(session, record)
-            if record and is_newest and await self._queue(session, record, body=body, action=action, is_shorter=True):
+            if record and is_newest and await is_anothers_choice(session, record, body["user"]["id"]):
+                text = tell_kept()
+            elif record and is_newest and await self._queue(session, record, body=body, action=action, is_shorter=True):
                 text = _("I say it shorter. A 👍 below it says that this is how you like it.")
         await ack()
         self._turns.wake()
@@ -247,6 +253,12 @@ class AgainButtons:
                 user_id=user_id,
                 is_admin=lambda: self._access.is_admin(user_id),
             )
+
+
+async def is_anothers_choice(session: Session, record: AnswerRecord, user_id: str) -> bool:
+    """Return whether somebody wants an answer anew that another person asked for and wants to keep."""
+    asker_id = record.message.user_id
+    return asker_id != user_id and await is_kept(session, record.answer, asker_id=asker_id)
 
 
 def may_correct(record: AnswerRecord, user_id: str, team_id: str) -> bool:

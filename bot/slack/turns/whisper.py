@@ -22,6 +22,11 @@ async def whisper(calls: Calls, body: Mapping[str, Any], text: str, extra: Seque
     )
 
 
+def tell_kept() -> str:
+    """Say to somebody else why the answer that its asker wants to keep is not replaced."""
+    return _("Whoever asked likes this answer, so it stays. Ask me again in your own words if you want another one.")
+
+
 def tell_gone() -> str:
     """Say why a button below an answer does nothing."""
     return _("I do not know this answer any more: its question was deleted, or what I had stored of it.")

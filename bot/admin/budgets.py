@@ -83,7 +83,7 @@ async def _find_limit(session: Session, kind: str, subject_id: str, default: int
 
 
 async def _read(session: Session, kind: str, subject_id: str, default: int) -> Use:
-    begin = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    begin = limits.begin_of_day()
     limit = await _find_limit(session, kind, subject_id, default)
     named = {"user_id": subject_id} if kind == PERSON else {"channel_id": subject_id}
     tokens, answers = await limits.count_tokens(session, since=begin, **named)

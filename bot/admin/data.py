@@ -51,6 +51,7 @@ async def forget_expired(database: Database, days: int) -> int:
                 gone += await forget_old(session, before=before, channel_id=channel_id, without=())
         if days:
             gone += await forget_old(session, before=now() - timedelta(days=days), without=by_channel)
+        await limits.forget_spent(session)
         if gone:
             record(session, "data.expired", by="the clock", messages=gone)
     return gone

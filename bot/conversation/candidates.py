@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from bot.conversation.certainty import Certainty
 from bot.conversation.draft import STOPPED, Draft
+from bot.conversation.tracing import count_unsaid
 from bot.conversation.turn import ANOTHER_TEMPERATURE, Assistant
 from bot.storage.askings import begin_candidates, drop_unwritten
 from bot.storage.db import Database
@@ -39,14 +40,17 @@ class Candidates:
             whole = [draft for draft, outcome in zip(drafts, outcomes, strict=True) if outcome is None]
             kept = keep_different(whole)
         except Exception:
-            await self._drop(ids[1:])
+            await self._drop(drafts[1:])
             raise
-        await self._drop([answer_id for answer_id in ids if answer_id not in {draft.answer_id for draft in kept}])
+        shown = {draft.answer_id for draft in kept}
+        await self._drop([draft for draft in drafts if draft.answer_id not in shown])
         return kept
 
-    async def _drop(self, answer_ids: Sequence[str]) -> None:
+    async def _drop(self, drafts: Sequence[Draft]) -> None:
         async with self._database.begin() as session:
-            await drop_unwritten(session, answer_ids)
+            await drop_unwritten(session, [draft.answer_id for draft in drafts])
+            for draft in drafts:
+                await count_unsaid(session, draft)
 
     async def _write_all(self, drafts: Sequence[Draft]) -> list[BaseException | None]:
         """Write them side by side; raise what prevented the first."""

@@ -135,6 +135,19 @@ class Draft:
         taught = [text for one in self.examples for text in (one.question, one.answer)]
         return "\n".join([self.older, *taught, *(one.text for one in self.excerpts), *said])
 
+    def count_spent(self) -> int:
+        """Return how many tokens had to be computed.
+
+        Of what broke off nobody says it: then what was written, and of the prompt as much as the question is long, for
+        the rest of it was mostly known.
+        """
+        if all(name in self.record for name in STORED_COUNTS):
+            read, known, written = (int(self.record[name]) for name in STORED_COUNTS)
+            return read - known + written
+        lengths = [len(str(message["content"])) for message in (self.fitted.messages if self.fitted else ())]
+        own = len(self.prompt_ids or ()) * lengths[-1] // max(1, sum(lengths)) if lengths else 0
+        return own + len(self.completion_ids)
+
     def take(self, chunk: Chunk) -> None:
         """Write down what *chunk* of the engine's stream says."""
         self.prompt_ids = chunk.prompt_token_ids or self.prompt_ids

@@ -4,7 +4,7 @@ from bot.conversation.draft import Draft
 from bot.storage.answers import update_answer
 from bot.storage.db import Session
 from bot.storage.files import forget_files, record_use
-from bot.storage.limits import pass_on
+from bot.storage.limits import hide, pass_on, spend
 from bot.storage.memory_tables import SourceKind
 from bot.storage.tables import AnswerState, now
 from bot.storage.traces import Source, is_there, is_unchanged, save_sources, save_trace
@@ -30,12 +30,23 @@ async def save_end(session: Session, draft: Draft, *, state: AnswerState, error_
         finished_at=now(),
         **draft.record,
     )
+    if state is AnswerState.STOPPED or not await is_there(session, draft.answer_id):
+        await count_unsaid(session, draft)
     if draft.payer_id:
         await pass_on(session, draft.answer_id, by=draft.payer_id)
     if stores:
         await save_making(session, draft)
     else:
         await forget_files(session, draft.thread_id, [part.ts for part in draft.question.parts])
+
+
+async def count_unsaid(session: Session, draft: Draft) -> None:
+    """Count what an answer took that cannot say it: stopped in the middle, deleted with its question, or left out."""
+    is_gone = not await is_there(session, draft.answer_id)
+    if is_gone or "completion_tokens" not in draft.record:
+        payer = draft.payer_id or draft.question.user_id
+        place = draft.question.place.channel_id
+        await spend(session, user_id=hide(payer) if is_gone else payer, channel_id=place, tokens=draft.count_spent())
 
 
 async def save_making(session: Session, draft: Draft) -> None:

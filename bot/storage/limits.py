@@ -1,7 +1,9 @@
 """Numbers that admins set for a person or a channel, and what of a budget is used."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from hashlib import blake2b
 
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -49,14 +51,30 @@ async def count_tokens(
         statement = statement.join(Thread, Message.thread_id == Thread.id).where(Thread.channel_id == channel_id)
     tokens, answers = (await session.execute(statement)).one()
     beside = select(func.coalesce(func.sum(Spending.tokens), 0)).where(Spending.at >= since)
-    beside = beside.filter_by(**{"user_id": user_id} if user_id else {"channel_id": channel_id})
+    named = Spending.user_id.in_([user_id, hide(user_id)]) if user_id else Spending.channel_id == channel_id
+    beside = beside.where(named)
     return max(0, int(tokens) + int(await session.scalar(beside) or 0)), int(answers)
 
 
 async def spend(session: AsyncSession, *, user_id: str, channel_id: str, tokens: int) -> None:
-    """Count what a tool took; what is older than a day counts in no budget any more and is forgotten."""
+    """Count what a tool took, or an answer that cannot say it."""
     session.add(Spending(user_id=user_id, channel_id=channel_id, tokens=tokens))
+    await forget_spent(session)
+
+
+async def forget_spent(session: AsyncSession) -> None:
+    """Forget what is older than a day: it counts in no budget any more."""
     await session.execute(delete(Spending).where(Spending.at < now() - KEPT))
+
+
+def hide(user_id: str) -> str:
+    """Return the name under which what somebody used is counted once its words are gone."""
+    return f"gone:{blake2b(user_id.encode(), digest_size=8).hexdigest()}"
+
+
+def begin_of_day() -> datetime:
+    """Return when the day began that budgets count: at midnight on the machine that the bot runs on."""
+    return datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 async def pass_on(session: AsyncSession, answer_id: str, *, by: str) -> None:
@@ -81,5 +99,27 @@ async def keep_spent(session: AsyncSession, which: ColumnElement[bool]) -> None:
         .join(Message, Answer.message_id == Message.id)
         .join(Thread, Message.thread_id == Thread.id)
     )
-    for user_id, channel_id, tokens, at in await session.execute(query.where(which, Answer.created_at >= now() - KEPT)):
-        session.add(Spending(user_id=user_id, channel_id=channel_id, tokens=tokens, at=at))
+    query = query.where(which, Answer.created_at >= now() - KEPT, NEW_TOKENS != 0)
+    for user_id, channel_id, tokens, at in await session.execute(query):
+        session.add(Spending(user_id=hide(user_id), channel_id=channel_id, tokens=tokens, at=at))
+
+
+async def keep_spent_of(session: AsyncSession, user_id: str) -> None:
+    """Go on counting what somebody who is about to be forgotten used today: how much and where, not when or by whom."""
+    since, used = begin_of_day(), Counter[str]()
+    answers = (
+        select(Thread.channel_id, func.sum(NEW_TOKENS))
+        .join(Message, Message.thread_id == Thread.id)
+        .join(Answer, Answer.message_id == Message.id)
+        .where(Message.user_id == user_id, Answer.created_at >= since)
+        .group_by(Thread.channel_id)
+    )
+    beside = (
+        select(Spending.channel_id, func.sum(Spending.tokens))
+        .where(Spending.user_id == user_id, Spending.at >= since)
+        .group_by(Spending.channel_id)
+    )
+    for query in (answers, beside):
+        for channel_id, tokens in await session.execute(query):
+            used[channel_id] += int(tokens)
+    session.add_all(Spending(user_id=hide(user_id), channel_id=place, tokens=count) for place, count in used.items())

@@ -1,7 +1,8 @@
 """All that is stored of one person: taken out for them, or deleted.
 
 Every table with a column *user_id* is covered, also one that is added later, and what hangs on a person's messages
-goes with them. What stays of them are decisions about them: a block, a limit, and that they must not be learned from.
+goes with them. What stays of them are decisions about them: a block, a limit, and that they must not be learned from;
+and for two days, under a name that hides theirs, how much of today's budget they have used.
 """
 
 from collections.abc import Collection
@@ -18,6 +19,7 @@ from bot.storage.erasures import record_messages, record_person
 from bot.storage.feedback_tables import Lesson
 from bot.storage.file_tables import MessageFile
 from bot.storage.learning_tables import RunExample, TrainingChoice
+from bot.storage.limits import keep_spent_of
 from bot.storage.memory_tables import ThreadSummary
 from bot.storage.tables import Answer, Base, Correction, Feedback, Inbox, InboxState, Message, Thread
 from bot.storage.traces import forget_prompts_with
@@ -63,6 +65,7 @@ async def forget_person(session: AsyncSession, user_id: str) -> dict[str, int]:
             session, Feedback, Feedback.answer_id.in_(about), Feedback.user_id != user_id
         ),
     }
+    await keep_spent_of(session, user_id)
     await record_person(session, user_id, _own_tables())
     threads = set(await session.scalars(select(Message.thread_id).where(Message.user_id == user_id).distinct()))
     await _forget_traces(session, threads)

@@ -11,7 +11,8 @@ from bot.storage.tables import Base, now
 class Spending(Base):
     """Tokens that a digest, a summary or another tool took; *channel_id* is empty in direct messages.
 
-    Also of answers that are gone since, and what one person pays for another (of whom as much is taken off).
+    Also of answers that were stopped, or are gone since (under a name that hides who asked), and what one person pays
+    for another (of whom as much is taken off).
     """
 
     __tablename__ = "spending"

@@ -1,6 +1,8 @@
 """One person's flood costs that person's answers, and nobody else's."""
 
 import asyncio
+import os
+import signal
 
 import pytest
 from aiohttp import web
@@ -16,7 +18,8 @@ from bot.slack.turns.shares import MOST
 from bot.storage.db import Database
 from bot.storage.spending_tables import Spending
 from bot.storage.tables import Answer, AnswerState, Feedback, Inbox, InboxState, Message
-from tests.scenarios.conftest import Finished, StartBot
+from tests.scenarios.conftest import EngineProcess, Finished, StartBot
+from tests.scenarios.test_faults import LONG, answers_in
 from tests.scenarios.test_foreign_engine import ForeignServer, serving
 
 BOT = "<@U0APPRENTICE>"
@@ -261,6 +264,34 @@ async def test_another_try_costs_whoever_wanted_it(
         of_tom = (await read_use(rows, Budgets(), user_id=playground.tom.id))[0].used
     assert after == before > 0
     assert of_tom > 0
+
+
+@pytest.mark.parametrize("how", ["deleted", "stopped"])
+async def test_what_breaks_off_is_counted(
+    playground: Playground,
+    start_bot: StartBot,
+    rows: Database,
+    engine_process: EngineProcess,
+    how: str,
+) -> None:
+    """Whoever deletes a question, or stops its answer, while that is written, pays for what was written."""
+    maya = playground.maya
+    async with start_bot():
+        await playground.wait_for_connection()
+        ts = await maya.say("general", f"{BOT} {LONG}")
+        await playground.wait_until(lambda: answers_in(playground, "general", ts), what="first words")
+        os.kill(engine_process.pid, signal.SIGSTOP)
+        try:
+            await (maya.delete("general", ts) if how == "deleted" else maya.stop("general", ts))
+            await until_running(rows, 0)
+        finally:
+            os.kill(engine_process.pid, signal.SIGCONT)
+        (use,) = await read_use(rows, Budgets(), user_id=maya.id)
+        (here,) = await read_use(rows, Budgets(), channel_id=playground.channel("general"))
+        async with rows.read() as session:
+            (spent,) = await session.scalars(select(Spending))
+    assert use.used == here.used == spent.tokens > 20
+    assert (spent.user_id == maya.id) is (how == "stopped")
 
 
 async def test_words_of_refusal_are_counted_too(playground: Playground, start_bot: StartBot) -> None:

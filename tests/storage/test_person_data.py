@@ -22,9 +22,10 @@ from bot.storage.feedback import current_correction, save_correction, save_vote
 from bot.storage.forgetting import forget_answers, forget_message
 from bot.storage.inbox import accept
 from bot.storage.learning_tables import AuditRow
-from bot.storage.limits import pass_on
+from bot.storage.limits import pass_on, spend
 from bot.storage.person_data import collect_person, forget_person
 from bot.storage.signal_counts import count_signals
+from bot.storage.spending_tables import Spending
 from bot.storage.tables import Answer, Audience, Base, Inbox, Message, Vote, now
 from bot.storage.threads import Place
 from tests.builders import PLACE, answered, arrival, said
@@ -156,6 +157,24 @@ async def test_deleting_a_question_gives_nothing_back(database: Database) -> Non
         await forget_message(session, PLACE.team_id, PLACE.channel_id, ts="100.001")
         await forget_answers(session, list(await session.scalars(select(Answer.id))))
     assert await used_by(database, "U1", "U2") == [90, 30, 120]
+
+
+async def test_being_forgotten_gives_nothing_back(database: Database) -> None:
+    """What somebody used today goes on counting, by how much alone: without their words, and without their name."""
+    await fill(database)
+    async with database.begin() as session:
+        await spend(session, user_id="U1", channel_id="", tokens=7)
+        await forget_person(session, "U1")
+        await forget_person(session, "U1")
+    assert await used_by(database, "U1", "U2") == [97, 30, 120]
+    assert "'U1'" not in await dump(database)
+    assert MARK not in await dump(database)
+    async with database.begin() as session:
+        await session.execute(update(Spending).values(at=now() - timedelta(days=3)))
+    await data.forget_expired(database, 0)
+    assert await used_by(database, "U1", "U2") == [0, 30, 30]
+    async with database.read() as session:
+        assert not list(await session.scalars(select(Spending)))
 
 
 async def test_whoever_wants_an_answer_anew_pays_for_it(database: Database) -> None:

@@ -10,6 +10,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunExample
+from bot.storage.outvoted import is_liked_anyway, is_outvoted
+from bot.storage.reviews import APPROVED
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread, Vote
 
 CORRECTIONS = "corrections"
@@ -40,6 +42,8 @@ class Fate:
     adapter: str  # the newest one that learned from it and is served; empty: none is
     is_fixed: bool
     run_id: int | None = None  # the newest training that it went into
+    is_outvoted: bool = False  # others taught another answer to the same question
+    is_liked_anyway: bool = False  # more people like the answer that it corrects
 
 
 async def count_opinions(session: AsyncSession, user_id: str) -> Opinions:
@@ -80,6 +84,8 @@ async def list_fates(session: AsyncSession, user_id: str, *, most: int) -> Seque
                 adapter=await _find_adapter(session, correction.id),
                 is_fixed=correction.id in fixed,
                 run_id=await session.scalar(select(func.max(RunExample.run_id)).where(*_examples(correction.id))),
+                is_outvoted=await is_outvoted(session, correction, message.text),
+                is_liked_anyway=review not in APPROVED and await is_liked_anyway(session, correction),
             )
         )
     return fates

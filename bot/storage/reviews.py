@@ -47,7 +47,7 @@ async def find_candidates(session: AsyncSession, *, most: int, before_id: str = 
 
     Each author's newest come first, then each one's second newest, so that one person's many do not hide another's.
     """
-    found = _list(Correction.id, Correction.user_id, ReviewRow.state).order_by(Correction.id.desc())
+    found = list_current(Correction.id, Correction.user_id, ReviewRow.state).order_by(Correction.id.desc())
     given: Counter[str] = Counter()
     places: dict[str, tuple[int, int]] = {}  # of the decided ones too, so that nobody's changes with a decision
     waiting = []
@@ -66,7 +66,7 @@ async def find_candidate(session: AsyncSession, correction_id: str) -> Candidate
     return found[0] if found else None
 
 
-def _list(*columns: Any) -> Select[Any]:
+def list_current(*columns: Any) -> Select[Any]:
     """Select of current corrections; none that was not for everybody.
 
     None either whose question was made another one since: its new words were given to nobody.
@@ -93,7 +93,7 @@ async def _find(session: AsyncSession, condition: ColumnElement[bool]) -> list[C
         Feedback.user_id == Correction.user_id,
         Feedback.superseded_at.is_(None),
     )
-    statement = _list(
+    statement = list_current(
         Correction.id,
         Correction.user_id,
         Thread.channel_id,

@@ -204,6 +204,8 @@ def test_the_whole_home_is_said_in_chinese() -> None:
         ({"adapter": "run-7"}, "📘 *Who owns billing?*: “Priya”  _Learned; `run-7` answers with it._"),
         ({"is_rejected": True, "is_fixed": True}, "✋ *Who owns billing?*: “Priya”  _A reviewer set it aside._"),
         ({"run_id": 7}, "_It went into training 7, whose adapter does not answer._"),
+        ({"run_id": 7, "is_outvoted": True}, "⚖️ *Who owns billing?*: “Priya”  _Not learned so far: others taught"),
+        ({"is_liked_anyway": True}, "_Not learned so far: more people like the answer than correct it._"),
         ({}, "⏳ *Who owns billing?*: “Priya”  _Kept since"),
     ],
 )

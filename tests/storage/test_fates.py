@@ -87,6 +87,50 @@ async def test_the_fate_of_corrections(database: Database) -> None:
     assert all(isinstance(fate, Fate) and now() - fate.at < timedelta(minutes=1) for fate in fates)
 
 
+async def test_whoever_is_outvoted_is_told(database: Database) -> None:
+    """By a newer answer, by more people, by a reviewer, or by those who like the answer; by nothing said in private."""
+
+    async def say(session: Session, user: str, number: int, text: str, *, where: Any = GENERAL) -> str:
+        answer = await asked(session, where, "Who owns  billing?" if number % 2 else "who owns billing", number=number)
+        await save_correction(session, answer, user_id=user, text=text)
+        found = select(Correction.id).where(Correction.answer_id == answer.id, Correction.superseded_at.is_(None))
+        return str(await session.scalar(found))
+
+    async def outvoted(*people: str) -> list[bool]:
+        async with database.read() as session:
+            return [(await list_fates(session, user, most=1))[0].is_outvoted for user in people]
+
+    async with database.begin() as session:
+        await say(session, "U0TOM", 1, "Tom.")
+        await say(session, "U0LENA", 2, "Lena.", where=LEADS)
+        await save_correction(
+            session, await asked(session, GENERAL, "Who owns payroll?", number=3), user_id="U0SAM", text="Sam."
+        )
+    assert await outvoted("U0TOM", "U0LENA", "U0SAM") == [False, False, False]
+    async with database.begin() as session:
+        priyas = await say(session, "U0PRIYA", 4, "Priya")
+    assert await outvoted("U0TOM", "U0PRIYA") == [True, False]
+    async with database.begin() as session:
+        await say(session, "U0SAM", 5, "tom")
+    assert await outvoted("U0TOM", "U0PRIYA", "U0SAM") == [False, True, False]
+    async with database.begin() as session:
+        await decide_review(session, priyas, ReviewState.APPROVED, by="U0MAYA")
+    assert await outvoted("U0TOM", "U0PRIYA", "U0SAM") == [True, False, True]
+    async with database.begin() as session:
+        await decide_review(session, priyas, ReviewState.REJECTED, by="U0MAYA")
+    assert await outvoted("U0TOM", "U0SAM") == [False, False]
+
+    async with database.begin() as session:
+        answer = await asked(session, GENERAL, "Who is on call?", number=6)
+        await corrected(session, answer, "Nobody.")
+        for user in ("U0SAM", "U0PRIYA"):
+            (fate,) = await list_fates(session, "U0TOM", most=1)
+            assert not fate.is_liked_anyway
+            await save_vote(session, answer, user_id=user, vote=Vote.UP)
+        (fate,) = await list_fates(session, "U0TOM", most=1)
+        assert fate.is_liked_anyway
+
+
 async def test_what_a_question_became_in_private_is_nobody_elses(database: Database) -> None:
     """Its channel is private by now, and whoever corrected its answer there need not be in it any more."""
     async with database.begin() as session:

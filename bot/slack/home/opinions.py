@@ -55,6 +55,15 @@ def _tell_fate(fate: Fate, *, is_learned_from: bool) -> tuple[str, str]:
         return "📘", _("Learned; {adapter} answers with it.").format(adapter=f"`{escape(fate.adapter)}`")
     if not is_learned_from:
         return "🔒", _("Kept, and not learned from.")
+    return _tell_waiting(fate)
+
+
+def _tell_waiting(fate: Fate) -> tuple[str, str]:
+    """Say what keeps a correction from being learned, as far as its author may know."""
+    if fate.is_outvoted:
+        return "⚖️", _("Not learned so far: others taught another answer to the same question.")
+    if fate.is_liked_anyway:
+        return "⚖️", _("Not learned so far: more people like the answer than correct it.")
     if fate.run_id is not None:
         return "📗", _("It went into training {run}, whose adapter does not answer.").format(run=fate.run_id)
     return "⏳", _("Kept since {time}; not trained on yet.").format(time=tell_time(fate.at))

@@ -4,10 +4,12 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from socket import gethostname
+
+from slack_bolt.async_app import AsyncApp
 
 from bot.admin.budgets import Budgets
 from bot.admin.model import ModelSwitch
@@ -46,10 +48,12 @@ from bot.slack.people.rooms import Rooms
 from bot.slack.people.speech import Speech
 from bot.slack.schedule.digests import ChannelDigests
 from bot.slack.schedule.scheduling import build_scheduling
+from bot.slack.signed import Taken
 from bot.slack.throttle import Throttle
 from bot.slack.tools.tools import Tools
 from bot.slack.turns.admission import Admission
 from bot.slack.turns.asides import Asides
+from bot.slack.turns.catch_up import CatchUp
 from bot.slack.turns.duty import Duty
 from bot.slack.turns.turns import Turns
 from bot.slack_parts import build_access, build_answering, build_catch_up, build_manners, build_reactions, read_limits
@@ -151,11 +155,28 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         await stack.enter_async_context(_background(parts.runner.work()))
         catch_up = await build_catch_up(settings, ground, intake, turns)
         worker = await stack.enter_async_context(_background(turns.run()))
-        heard = listening(settings, slack, engine, worker, catch_up=catch_up, workspaces=workspaces, keeps=duty.is_sure)
+        heard = _hear(settings, ground, slack, worker, catch_up=catch_up, duty=duty)
         port = await stack.enter_async_context(heard)
         log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
         yield RunningBot(engine, running.supervisor, port, worker)
         log.info("stopping")
+
+
+def _hear(
+    settings: Settings, ground: Ground, slack: AsyncApp, worker: asyncio.Task[None], *, catch_up: CatchUp, duty: Duty
+) -> AbstractAsyncContextManager[int]:
+    """Hear Slack; of a database on SQLite this process is the only one, and needs to tell no other what it took."""
+    taken = None if ground.database.is_sqlite else Taken(ground.database)
+    return listening(
+        settings,
+        slack,
+        ground.running.client,
+        worker,
+        catch_up=catch_up,
+        workspaces=ground.workspaces,
+        keeps=duty.is_sure,
+        taken=taken,
+    )
 
 
 def _place(settings: Settings, database: Database) -> str:

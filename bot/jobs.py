@@ -26,10 +26,12 @@ from bot.storage.erasures import prune_erasures
 from bot.storage.inbox import prune
 from bot.storage.leases import take_lease
 from bot.storage.lessons import PATIENCE, forget_waited
+from bot.storage.requests import prune_requests
 from bot.storage.tables import new_id, now
 from bot.storage.thread_manners import prune_manners
 
 KEEP_EVENTS = timedelta(days=7)
+KEEP_REQUESTS = timedelta(hours=1)
 KEEP_ERASURES = timedelta(days=400)  # longer than anybody should keep a backup
 KEEP_THREADS = timedelta(days=90)  # how it stands in a thread, after the last word that was for it
 SCHEDULES_S = 3
@@ -156,6 +158,7 @@ async def forget_old_events(database: Database) -> None:
     """Drop the ids of events that Slack can no longer deliver again."""
     async with database.begin() as session:
         await prune(session, before=now() - KEEP_EVENTS)
+        await prune_requests(session, before=now() - KEEP_REQUESTS)
         await prune_manners(session, before=now() - KEEP_THREADS)
         await forget_waited(session, before=now() - PATIENCE)
         await prune_erasures(session, before=now() - KEEP_ERASURES)

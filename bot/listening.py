@@ -10,7 +10,7 @@ from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from bot.engine.client import EngineClient
 from bot.settings import Settings, Transport
 from bot.slack.setup.installing import build_flow
-from bot.slack.signed import Signed
+from bot.slack.signed import Signed, Taken
 from bot.slack.sockets import Sockets
 from bot.slack.turns.catch_up import CatchUp
 from bot.slack.workspaces import Workspaces
@@ -27,10 +27,12 @@ async def listening(
     catch_up: CatchUp,
     workspaces: Workspaces | None,
     keeps: Callable[[], bool],
+    taken: Taken | None,
 ) -> AsyncIterator[int]:
     """Hear Slack and answer health checks for as long as the block runs; yield the port of the latter.
 
-    Where several bots share a database, one that is cut off from it *keeps* nothing and leaves what is said to others.
+    Where several bots share a database, one that is cut off from it *keeps* nothing and leaves what is said to others;
+    *taken* tells each of them which orders another one has taken.
     """
     is_http = settings.slack_transport is Transport.HTTP
     app_token = settings.slack_app_token.get_secret_value()
@@ -47,7 +49,7 @@ async def listening(
         return {**await alive(), "database": keeps(), "engine": await engine.health()}
 
     flow = None if workspaces is None else _flow(settings, slack, workspaces)
-    gate = Signed(settings.slack_signing_secret.get_secret_value()) if is_http else None
+    gate = Signed(settings.slack_signing_secret.get_secret_value(), taken=taken) if is_http else None
     heard = None if gate is None else (slack, gate)
     web_app = build_web_app(alive=alive, ready=ready, slack=heard, flow=flow)
     async with (

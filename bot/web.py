@@ -32,11 +32,11 @@ class Gate(Protocol):
         """Return whether a request is Slack's."""
         ...
 
-    def is_first(self, headers: Mapping[str, str]) -> bool:
+    async def is_first(self, headers: Mapping[str, str]) -> bool:
         """Return whether it came for the first time."""
         ...
 
-    def give_back(self, headers: Mapping[str, str]) -> None:
+    async def give_back(self, headers: Mapping[str, str]) -> None:
         """Let a request come again."""
         ...
 
@@ -82,7 +82,7 @@ def _add_events(app: web.Application, slack: AsyncApp, gate: Gate) -> None:
             return body
         if not gate.is_signed(request.headers, body):
             return web.json_response({"error": "invalid request"}, status=401)
-        if not gate.is_first(request.headers):
+        if not await gate.is_first(request.headers):
             return web.Response()  # Slack, should it ask twice, is told that it is done
         response = None
         with request.app[DOOR].vouched(request.protocol):
@@ -91,7 +91,7 @@ def _add_events(app: web.Application, slack: AsyncApp, gate: Gate) -> None:
                 response = await to_aiohttp_response(await dispatch(asked))
             finally:
                 if response is None or response.status >= SERVER_ERROR:
-                    gate.give_back(request.headers)
+                    await gate.give_back(request.headers)
         return response
 
     app.add_routes([web.post("/slack/events", events)])

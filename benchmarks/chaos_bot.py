@@ -58,8 +58,8 @@ class KillableBot:
     async def revive(self) -> None:
         """Start it again if it ended without having been killed, and keep what it said."""
         if self._process is not None and self._process.returncode is not None:
-            with suppress(TimeoutError):  # its engine holds the other end as well, and may live a little longer
-                await asyncio.wait_for(asyncio.shield(self._listening), LAST_WORDS_S)
+            # Its engine holds the other end as well, and may live a little longer.
+            await asyncio.wait({self._listening}, timeout=LAST_WORDS_S)
             lines = self._log.read_text().splitlines()
             self.last_words.append(f"ended with {self._process.returncode}: {' / '.join(lines[-3:])}")
             await self.start()

@@ -125,7 +125,8 @@ class Crowd:
         async with self._http.post(url, json=body, headers=headers) as response:
             ts = str((await response.json())["message"]["ts"])
         try:
-            is_error = await asyncio.wait_for(self._answer_in(ts), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                is_error = await self._answer_in(ts)
         except TimeoutError:
             is_error = True
         del self._waiting[ts]

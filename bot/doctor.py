@@ -301,7 +301,8 @@ async def _check_memory(settings: Settings, model: Path) -> Finding:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        said, complaint = await asyncio.wait_for(process.communicate(), FIT_S)
+        async with asyncio.timeout(FIT_S):
+            said, complaint = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()

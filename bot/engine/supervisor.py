@@ -214,7 +214,8 @@ class EngineSupervisor:
                 if number:
                     process.send_signal(number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
+                async with asyncio.timeout(STOP_SECONDS):
+                    await process.wait()
                 return
 
 

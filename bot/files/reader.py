@@ -64,7 +64,8 @@ async def _run(command: Sequence[str], content: bytes, *, seconds: float) -> Ext
         start_new_session=True,
     )
     try:
-        reply = await asyncio.wait_for(_converse(process, content), seconds)
+        async with asyncio.timeout(seconds):
+            reply = await _converse(process, content)
     except TimeoutError:
         raise Unreadable(Trouble.HEAVY) from None
     finally:

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bot.errors import LearningError
@@ -73,8 +73,7 @@ async def _run_once(
                     f"The trainer did not end within {LATE_S / 60:.0f} minutes after its time, and was ended: its last "
                     f"lines are in {folder / LOG}. Start a run again."
                 )
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(process.wait()), timeout=LOOK_S)
+            await asyncio.sleep(LOOK_S)
         return process.returncode
 
 
@@ -109,7 +108,8 @@ async def _process(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
         if process.returncode is None:
             process.terminate()
             try:
-                await asyncio.wait_for(process.wait(), timeout=GRACE_S)
+                async with asyncio.timeout(GRACE_S):
+                    await process.wait()
             except TimeoutError:
                 process.kill()
                 await process.wait()

@@ -170,7 +170,8 @@ class SocketMode:
         """Say goodbye and let the app close first, as it does once its new connection stands."""
         await _say_goodbye(connection.socket, reason)
         with suppress(TimeoutError):
-            await asyncio.wait_for(connection.is_gone.wait(), LINGER_SECONDS)
+            async with asyncio.timeout(LINGER_SECONDS):
+                await connection.is_gone.wait()
         await connection.socket.close()
 
     def _announce(self) -> None:

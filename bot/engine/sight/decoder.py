@@ -41,7 +41,8 @@ class Decoder:
                 start_new_session=True,
             )
             try:
-                reply, _ = await asyncio.wait_for(process.communicate(data.encode("ascii")), SECONDS)
+                async with asyncio.timeout(SECONDS):
+                    reply, _ = await process.communicate(data.encode("ascii"))
             except TimeoutError:
                 raise PictureRefused("takes too long to decode") from None
             finally:

@@ -111,7 +111,8 @@ async def find_flags(text: str) -> str:
     What finds secrets is loaded the first time, which takes longer than Slack waits for a form.
     """
     try:
-        return await asyncio.wait_for(asyncio.to_thread(_flag, text), LONGEST_LOOK_S)
+        async with asyncio.timeout(LONGEST_LOOK_S):
+            return await asyncio.to_thread(_flag, text)
     except TimeoutError:
         return ""
 

@@ -141,7 +141,8 @@ class Turns:
         if self._poll_s is not None:
             seconds = min(self._poll_s, seconds if seconds is not None else self._poll_s)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):  # `wait_for` forgets that it was cancelled where both come at once
+                await self._wake.wait()
 
     async def _stop(self) -> None:
         """End what somebody wanted to end whose wish came to another process."""

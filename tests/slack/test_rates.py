@@ -6,6 +6,7 @@ The playground's clock is driven, for the bot as well: minutes pass in a second.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -52,8 +53,8 @@ async def test_a_lane_never_lets_more_through_in_a_minute() -> None:
     await drive(clock, asyncio.wait_for(asyncio.gather(*(one(number) for number in range(35))), 60))
     clock.stop()
 
-    times = [at for _, at in sorted(gone)]  # by who came first; several may go at the same moment
-    assert times == sorted(times)
+    times = [at for _, at in sorted(gone)]  # by who came first; several may go at the same moment, in any order
+    assert all(earlier < later + 0.1 for earlier, later in pairwise(times))
     assert all(later - earlier >= 59.9 for earlier, later in zip(times, times[10:], strict=False))
     assert times[9] < 5  # what there is room for goes at once
 

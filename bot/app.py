@@ -123,7 +123,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         rooms = Rooms(calls, access, workspaces, speech)
         duty = Duty(database, place=_place(settings, database))
         turns = Turns(database, answering, Asides(calls), admission, speech=speech, duty=duty, workspaces=workspaces)
-        parts = _learning(settings, ground, speech, rollout=rollout, assistant=assistant, turns=turns, jobs=jobs)
+        parts = _learning(settings, ground, speech, rooms, rollout=rollout, assistant=assistant, turns=turns, jobs=jobs)
         intake = Intake(database, build_manners(settings))
         slack = build_slack_app(
             ground.client,
@@ -285,6 +285,7 @@ def _learning(
     settings: Settings,
     ground: Ground,
     speech: Speech,
+    rooms: Rooms,
     *,
     rollout: Rollout,
     assistant: Assistant,
@@ -292,8 +293,8 @@ def _learning(
     jobs: Jobs,
 ) -> LearningParts:
     """Put the learning loop together and let the clock start it."""
-    database, running, calls = ground.database, ground.running, ground.calls
-    news = LearningNews(database, calls, speech, channel_id=settings.admin_channel_id, admins=settings.admin_user_ids)
+    database, running = ground.database, ground.running
+    news = LearningNews(database, rooms, speech, channel_id=settings.admin_channel_id, admins=settings.admin_user_ids)
     parts = build_learning(
         settings,
         database,

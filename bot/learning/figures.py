@@ -129,4 +129,8 @@ class RunReport:
         """Return what may be shown in a channel, or to one person (empty): none of a private channel's words."""
         if not self.is_private or channel_id == self.channel_id:
             return self
+        return self.without_words()
+
+    def without_words(self) -> Self:
+        """Return what may be shown to anybody: counts and figures."""
         return replace(self, before_after=())

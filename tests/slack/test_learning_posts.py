@@ -1,24 +1,31 @@
 """A report with its picture, and news for those who taught, as the playground shows them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.learning.figures import RunReport
 from bot.learning.rollout.evidence import find_breach
 from bot.learning.rollout.watch import Event
+from bot.playground.membership import leave
 from bot.playground.testing import Playground
 from bot.slack.calls import Calls
 from bot.slack.learning import report as learning_report
 from bot.slack.learning.news import LearningNews
 from bot.slack.learning.report import post_report, tell_taught
+from bot.slack.people.access import Access, Home
 from bot.slack.people.directory import Directory
+from bot.slack.people.rooms import Rooms
 from bot.slack.people.speech import Speech
 from bot.slack.setup.manifest import build_manifest
+from bot.storage.admin_tables import Right
 from bot.storage.db import Database
+from bot.storage.learning_tables import Adapter, AdapterState, Run, RunExample, RunState
 from bot.storage.preferences import save_preferences
+from bot.storage.rights import set_right
 from tests.playground.test_files import PNG
 from tests.slack.test_learning_blocks import QUESTION, report, texts_of
 
@@ -34,6 +41,28 @@ async def playground() -> AsyncIterator[Playground]:
 def calls(playground: Playground) -> Calls:
     """Return the bot's calls to the playground."""
     return Calls(AsyncWebClient(token=playground.options.bot_token, base_url=playground.api_url))
+
+
+def build_news(database: Database, calls: Calls, *, channel_id: str = "", admins: Collection[str] = ()) -> LearningNews:
+    """Build what tells of runs, in the playground's workspace."""
+    directory = Directory(calls)
+    access = Access(database, directory, owners=frozenset(), home=Home("T0PLAYGRND"))
+    speech = Speech(database, directory)
+    return LearningNews(database, Rooms(calls, access), speech, channel_id=channel_id, admins=admins)
+
+
+async def keep_examples(database: Database, told: RunReport) -> None:
+    """Keep a run of which nobody has been told, with an adapter that answers, and whose corrections it learned from."""
+    async with database.begin() as session:
+        session.add(Run(id=told.run_id, state=RunState.DONE, trigger="cli", channel_id=told.channel_id, report={}))
+        await session.flush()
+        adapter = {"name": told.adapter, "path": "", "sha256": "", "base_sha256": "", "watch": {}}
+        state, channel_id = AdapterState.ACTIVE, told.channel_id
+        session.add(Adapter(run_id=told.run_id, state=state, channel_id=channel_id, **adapter))
+        for item in told.before_after:
+            row = {"row_table": "corrections", "row_id": item.row.partition(":")[2], "user_id": item.person}
+            values = {"source": "correction", "split": "train", "weight": 1.0, "sha256": ""}
+            session.add(RunExample(run_id=told.run_id, **row, **values))
 
 
 async def test_a_report_has_its_picture(playground: Playground, calls: Calls) -> None:
@@ -55,8 +84,8 @@ async def test_a_report_stands_there_once(playground: Playground, database: Data
         calls = Calls(
             AsyncWebClient(token=playground.options.bot_token, base_url=playground.api_url), bot_user_id="U0APPRENTICE"
         )
-        speech = Speech(database, Directory(calls))
-        await LearningNews(database, calls, speech, channel_id="C0GENERAL", admins=[]).hear(report(picture=""))
+        news = build_news(database, calls, channel_id="C0GENERAL")
+        await news.hear(report(picture=""))
 
     said = [message["text"] for message in playground.messages("general") if message["bot_id"]]
     assert said == ["Run 7: Run 7 learned 50 things and answers everybody now."]
@@ -134,8 +163,7 @@ async def test_news_are_told_in_the_language_of_whoever_reads_them(
     """A person hears theirs; a channel, where people of several languages may read, hears English."""
     async with database.begin() as session:
         await save_preferences(session, "U0TOM", language="zh")
-    speech = Speech(database, Directory(calls))
-    news = LearningNews(database, calls, speech, channel_id="", admins=["U0TOM"])
+    news = build_news(database, calls, admins=("U0TOM",))
     reasons = (
         find_breach(["U1"] * 4, people=1),
         "Too many 👎.",
@@ -148,3 +176,41 @@ async def test_news_are_told_in_the_language_of_whoever_reads_them(
     assert "它最近有 4 个回答失败、为空或陷入循环，共 4 个。 Too many 👎." in own
     assert "I took `apprentice-2` back in <#C0GENERAL>" in everybodys
     assert "4 of its last 4 answers failed" in everybodys
+
+
+@pytest.mark.parametrize("channel", ["C0GENERAL", "C0NORTHWIND", "C0SUPPORT"])
+async def test_what_an_adapter_answers_is_said_among_members(
+    channel: str, playground: Playground, calls: Calls, database: Database
+) -> None:
+    """A report has its figures wherever it stands; its questions not where a guest or another company reads."""
+    if channel == "C0SUPPORT":
+        await playground.maya.invite(channel, "U0SAM")
+    await build_news(database, calls, channel_id=channel).hear(report(picture="", before_after=(QUESTION,)))
+
+    said = str(playground.messages(channel))
+    assert "92%" in said
+    assert ("Priya owns it." in said) is (channel == "C0GENERAL")
+
+
+@pytest.mark.parametrize(
+    ("change", "is_told"),
+    [("stays", True), ("leaves", False), ("guest", False), ("blocked", False)],
+)
+async def test_whoever_left_hears_nothing_of_what_is_answered_there(
+    change: str, is_told: bool, playground: Playground, calls: Calls, database: Database
+) -> None:
+    """The author of a correction in a private channel with an adapter of its own: it may know more by now."""
+    await playground.maya.invite("leads", "U0APPRENTICE")
+    taught = replace(QUESTION, person="U0PRIYA", row="corrections:C7")
+    told = report(picture="", channel_id="C0LEADS", is_private=True, before_after=(taught,))
+    await keep_examples(database, told)
+    if change == "leaves":
+        leave(playground.hub, playground.hub.workspace.channels["C0LEADS"], user="U0PRIYA")
+    if change == "guest":
+        playground.hub.workspace.users["U0PRIYA"].is_guest = True
+    if change == "blocked":
+        async with database.begin() as session:
+            await set_right(session, "U0PRIYA", Right.BLOCKED, by="U0MAYA")
+    await build_news(database, calls).hear(told)
+
+    assert bool(playground.messages(playground.priya.dm)) is is_told

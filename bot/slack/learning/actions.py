@@ -17,6 +17,7 @@ from bot.slack.learning.orders import ADAPTERS, TRAIN, Order
 from bot.slack.learning.words import ALLOW
 from bot.slack.listeners import acknowledge_done
 from bot.slack.people.access import Access, tell_refusal
+from bot.slack.people.rooms import Rooms
 
 
 def register_learning(app: AsyncApp, *, learning: Learning, calls: Calls, access: Access) -> None:
@@ -35,6 +36,7 @@ class LearningButtons:
     def __init__(self, learning: Learning, calls: Calls, *, access: Access) -> None:
         self._learning = learning
         self._calls = calls
+        self._rooms = Rooms(calls, access)
         self._orders = LearningOrders(learning, access=access)
 
     async def handle_promote(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
@@ -117,7 +119,8 @@ class LearningButtons:
         state = next((str(line.state) for line in await self._learning.adapters() if line.name == name), "")
         pictures = (block["slack_file"]["id"] for block in message.get("blocks") or () if block.get("slack_file"))
         channel_id = str((body.get("channel") or {}).get("id", ""))
-        report = (await self._learning.report(name)).for_reader_in(channel_id)
+        target = str(body["user"]["id"]) if channel_id.startswith("D") else channel_id
+        report = await learning_report.find_shown(await self._learning.report(name), target, self._rooms)
         with speaking(spoken() if channel_id.startswith("D") else ENGLISH):  # in a channel people of several may read
             blocks = learning_report.build_report(report, state=state, picture_id=next(pictures, ""))
         await respond(text=str(message.get("text", "")), blocks=blocks, replace_original=True)

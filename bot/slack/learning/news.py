@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,9 @@ from bot.learning.figures import BeforeAfter, Decision, RunReport
 from bot.learning.reporting import read_run_report
 from bot.learning.rollout.watch import Event
 from bot.learning.sentences import say_again
-from bot.slack.calls import Calls, error_code, is_passing
-from bot.slack.learning.report import post_report, tell_taught
+from bot.slack.calls import error_code, is_passing
+from bot.slack.learning.report import PEOPLE, find_shown, post_report, tell_taught
+from bot.slack.people.rooms import Rooms
 from bot.slack.people.speech import Speech
 from bot.storage.adapters import adapter_in, adapter_of_run
 from bot.storage.choices import newest_choice
@@ -26,7 +28,6 @@ from bot.storage.learning_tables import AdapterState
 from bot.storage.runs import find_run, keep_picture, mark_told, untold
 from bot.storage.tables import now
 
-PEOPLE = ("U", "W")  # what the ids of people begin with
 NEWS = timedelta(days=1)  # what became active longer ago is none
 
 log = logging.getLogger(__name__)
@@ -35,14 +36,16 @@ log = logging.getLogger(__name__)
 class LearningNews:
     """Tells those who steer it, in the admin channel or else the first admin, and those who taught it.
 
-    A channel's own run is told of in that channel too; who reads elsewhere is not shown what was said in a private one.
+    A channel's own run is told of in that channel too; who reads elsewhere is not shown what was said in a private one,
+    and guests, other organisations and who has left since nothing that an adapter answers.
     """
 
     def __init__(
-        self, database: Database, calls: Calls, speech: Speech, *, channel_id: str, admins: Iterable[str]
+        self, database: Database, rooms: Rooms, speech: Speech, *, channel_id: str, admins: Iterable[str]
     ) -> None:
         self._database = database
-        self._calls = calls
+        self._rooms = rooms
+        self._calls = rooms.calls
         self._speech = speech
         self._target = channel_id or next(iter(admins), "")
         self._posted: set[tuple[int, str]] = set()
@@ -64,7 +67,8 @@ class LearningNews:
 
     async def _post(self, report: RunReport, state: str, *, target: str) -> None:
         """Post what a channel may read of a report; raise while Slack is away, so that it is tried again."""
-        picture, shown = await asyncio.to_thread(_read, report.picture), report.for_reader_in(target)
+        picture = await asyncio.to_thread(_read, report.picture)
+        shown = await find_shown(report, target, self._rooms)
         try:
             with speaking(await self._language_in(target)):
                 await post_report(
@@ -119,10 +123,14 @@ class LearningNews:
             is_news = adapter is not None and now() - adapter.changed_at < NEWS
             run = await find_run(session, adapter.name) if adapter is not None and is_news else None
         if run is not None and run.report:
-            await self._tell_authors(read_run_report(run.report))
+            with suppress(DeliveryError):  # the next minute tries again
+                await self._tell_authors(read_run_report(run.report))
 
     async def _tell_authors(self, report: RunReport) -> None:
-        """Tell each person once what their corrections changed, unless they asked not to hear of it."""
+        """Tell each person once what their corrections changed, unless they asked not to hear of it.
+
+        What a channel's own adapter answers is for those who are in it still.
+        """
         async with self._database.read() as session:
             waiting = await untold(session, report.run_id)
         by_person: dict[str, list[BeforeAfter]] = {}
@@ -134,6 +142,8 @@ class LearningNews:
             async with self._database.read() as session:
                 wish = await newest_choice(session, kind="news", subject_id=person)
             if wish is not None and not wish.is_allowed:
+                continue
+            if not await self._rooms.may_hear(person, report.channel_id):
                 continue
             with speaking(await self._speech.language_of(person)):
                 is_told = await tell_taught(self._calls, person_id=person, items=items, adapter=report.adapter)

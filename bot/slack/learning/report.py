@@ -20,6 +20,7 @@ from bot.slack.delivery.render import escape
 from bot.slack.feedback.verdicts import build_verdict_buttons
 from bot.slack.learning.figures import render_cost, render_figures, render_proofs
 from bot.slack.learning.words import tell_time
+from bot.slack.people.rooms import Rooms
 from bot.slack.turns.answer_choice import make_safe
 
 PROMOTE, ROLLBACK, VETO, NO_NEWS = "learning_promote", "learning_rollback", "learning_veto", "learning_no_news"
@@ -27,6 +28,7 @@ ACTIVE, CANARY, WAITING, REJECTED = "active", "canary", "waiting", "rejected"
 STATE_OF = {str(Decision.PROMOTE): ACTIVE, str(Decision.CANARY): CANARY, str(Decision.REJECT): REJECTED}
 MOST_QUESTIONS = 5
 TEXT_LENGTH = 280
+PEOPLE = ("U", "W")  # what the ids of people begin with
 NOT_READY = "invalid_blocks"  # a picture that Slack has not processed yet
 PROCESSING_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -101,6 +103,16 @@ def tell_picture(report: RunReport) -> str:
     if _shows_curves(report):
         return _("Curves of the training: how the loss fell on what was learned, and on what was held out")
     return _("The data of the run: how many examples there are of each kind, and what was left out")
+
+
+async def find_shown(report: RunReport, target: str, rooms: Rooms) -> RunReport:
+    """Return what of a report may be said to a person, or in a channel: its questions and answers are for members.
+
+    Raise a passing *DeliveryError* while Slack does not tell who reads there.
+    """
+    shown = report.for_reader_in(target)
+    is_ours = await (rooms.may_hear(target) if target.startswith(PEOPLE) else rooms.are_ours_in(target))
+    return shown if is_ours else shown.without_words()
 
 
 async def post_report(

@@ -34,8 +34,10 @@ class Readers:
         """Return whether whoever asks, and everybody who can read the answer there, is a member of the workspace."""
         if audience is Audience.SHARED or not await self.access.is_ours(user_id):
             return False
-        if audience is Audience.DIRECT:
-            return True
+        return audience is Audience.DIRECT or await self.are_all_ours(channel_id)
+
+    async def are_all_ours(self, channel_id: str) -> bool:
+        """Return whether everybody in a channel is a member of the workspace."""
         here = await self._keep(f"members/{channel_id}", lambda: self._list_here(channel_id), fresh_s=FRESH_S)
         ours = await self._keep("ours", self._list_ours, fresh_s=STEADY_S)
         return here is not None and ours is not None and here <= ours

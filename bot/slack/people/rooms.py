@@ -109,6 +109,22 @@ class Rooms:
         except DeliveryError:
             return False
 
+    async def may_hear(self, user_id: str, channel_id: str = "") -> bool:
+        """Return whether somebody may be told what is for members, or, where a channel is named, for those in it.
+
+        Raise a passing *DeliveryError* while Slack is away.
+        """
+        if await self._access.role_of(user_id) is Role.NOBODY and not await self._access.is_known(user_id):
+            raise DeliveryError(is_passing=True)
+        if await self._access.role_of(user_id) is Role.NOBODY or not await self._access.is_ours(user_id):
+            return False
+        return not channel_id or await self._is_member(channel_id, user_id)
+
+    async def are_ours_in(self, channel_id: str) -> bool:
+        """Return whether all who read in a channel are members of the workspace."""
+        channel = await self._look(channel_id) or {}
+        return not channel.get("is_ext_shared") and await self._readers.are_all_ours(channel_id)
+
     async def _is_member(self, channel_id: str, user_id: str) -> bool:
         cursor = ""
         for _page in range(MOST_PAGES):

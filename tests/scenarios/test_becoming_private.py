@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from bot.app import RunningBot
+from bot.playground.entities import Message as Said
+from bot.playground.messaging import post
 from bot.playground.testing import Playground
 from bot.storage.db import Database
 from bot.storage.tables import Answer, Correction, Message, Thread
@@ -78,3 +80,18 @@ async def test_the_words_of_an_edit_there_stay_there(playground: Playground, bot
     async with rows.read() as session:
         answer = (await session.scalars(select(Answer))).one()
     assert (message.audience, answer.audience) == ("private", "public")
+
+
+async def test_what_slack_quotes_of_a_private_channel_stays_there(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Below a link that one of its people pastes where others read: it is no part of the question."""
+    quoted = {"is_msg_unfurl": True, "channel_id": "C0LEADS", "text": "Project Heron is cancelled."}
+    ts = playground.hub.workspace.next_ts(playground.hub.clock.now())
+    said = Said(ts=ts, channel="C0GENERAL", user="U0PRIYA", text=f"{BOT} What do you think?", attachments=[quoted])
+    post(playground.hub, said)
+    await playground.wait_for_reply("general", ts)
+    async with rows.read() as session:
+        (message,) = (await session.scalars(select(Message))).all()
+
+    assert message.text == "What do you think?"

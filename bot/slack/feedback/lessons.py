@@ -65,11 +65,12 @@ class Lessons:
         """Open the form about a person's message; return in words why not, if not."""
         message, user_id = body["message"], body["user"]["id"]
         team_id, channel_id = str((body.get("team") or {}).get("id") or ""), str(body["channel"]["id"])
+        audience = await self._directory.audience(channel_id, channel_type=None, is_shared=False)
+        message = await self._directory.readable(message, channel_id=channel_id, audience=audience)
         names = await self._directory.names(mentioned_users(message))
         text, author_id = parse_message(message, bot_user_id="", names=names).strip(), str(message.get("user") or "")
         if not text or len(json.dumps(text, ensure_ascii=False)) > TEXT_LENGTH:
             return _("I can be taught by a message with text, of at most {most} characters.").format(most=TEXT_LENGTH)
-        audience = await self._directory.audience(channel_id, channel_type=None, is_shared=False)
         place = Place(team_id, channel_id, str(message.get("thread_ts") or message["ts"]))
         async with self._database.read() as session:
             if await lessons.is_known(session, place, ts=str(message["ts"])):

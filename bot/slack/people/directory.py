@@ -3,13 +3,14 @@
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from bot.slack.calls import Calls, error_code, is_failing, is_passing
+from bot.slack.people.quotes import drop_quoted, find_quoted
 from bot.slack.text import read_typed
 from bot.slack.workspaces import key_of
 from bot.storage.tables import Audience
@@ -18,7 +19,7 @@ FRESH_S = 600.0
 SOON_S = 60.0
 MOST_ASKED = 40  # people about whom Slack is asked for one text
 MOST_KNOWN = 10_000  # people, and as many channels
-USER = "users.info"
+USER, CHANNEL = "users.info", "conversations.info"
 
 log = logging.getLogger(__name__)
 
@@ -87,13 +88,43 @@ class Directory:
         fresh_s = FRESH_S if channel_type else SOON_S
         return _audience(await self.channel(channel_id, fresh_s=fresh_s), channel_type=channel_type)
 
+    async def readable(
+        self,
+        message: Mapping[str, Any],
+        *,
+        channel_id: str,
+        audience: Audience | None = None,
+        are_ours: Callable[[Audience], Awaitable[bool]] | None = None,
+    ) -> Mapping[str, Any]:
+        """Return a message of a channel without what it quotes of places that not all who read there may read.
+
+        *audience* is of the channel, where it is known. Whoever is alone with us in a direct message is shown by Slack
+        what they may read; elsewhere only what is public stays, where *are_ours* does not say that others read along.
+        """
+        quoted = find_quoted(message, channel_id)
+        if not quoted:
+            return message
+        if audience is None:
+            audience = await self.audience(channel_id, channel_type=None, is_shared=False)
+        if audience is Audience.DIRECT:
+            return message
+        is_ours = audience is not Audience.SHARED and (are_ours is None or await are_ours(audience))
+        closed = {place for place in quoted if not (is_ours and await self._is_public(place))}
+        return drop_quoted(message, closed)
+
+    async def _is_public(self, channel_id: str) -> bool:
+        """Return whether everybody may read a channel; of many that are quoted the last ones count as no."""
+        if not channel_id or not self._calls.budget.has_spare(CHANNEL):
+            return False
+        return await self.audience(channel_id, channel_type=None, is_shared=False) is Audience.PUBLIC
+
     async def channel(self, channel_id: str, *, fresh_s: float = FRESH_S) -> Mapping[str, Any]:
         """Return what Slack says about a channel; empty where it says nothing."""
         key = key_of(channel_id)
         known = self._channels.get(key)
         if known and time.monotonic() - known[0] < fresh_s:
             return known[1]
-        answer = await self._calls.call_if_possible("conversations.info", channel=channel_id)
+        answer = await self._calls.call_if_possible(CHANNEL, channel=channel_id)
         if answer is None:
             return {}
         return _remember(self._channels, key, answer.get("channel") or {})

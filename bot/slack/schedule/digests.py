@@ -100,17 +100,18 @@ class ChannelDigests:
                 said += [reply for reply in replies if reply.get("ts") != root["ts"]]
         spoken = [one for one in said if _is_spoken(one)]
         busiest = [(str(root["ts"]), int(root["reply_count"])) for root in threads if root.get("reply_count")]
-        return await self._note(spoken, busiest[:SHOWN_THREADS])
+        return await self._note(channel_id, spoken, busiest[:SHOWN_THREADS])
 
     async def hear_thread(self, channel_id: str, thread_ts: str, *, until_ts: str = "") -> Heard:
         """Read a thread (up to a message), with what the assistant said, without the orders that it was given."""
         said = await self._read("conversations.replies", channel=channel_id, ts=thread_ts)
         said = [one for one in said if not until_ts or float(one["ts"]) <= float(until_ts)]
         spoken = [one for one in said if one.get("user") and one.get("subtype") in SPOKEN_SUBTYPES]
-        return await self._note([one for one in spoken if not str(one.get("text")).startswith(BANG)], [])
+        return await self._note(channel_id, [one for one in spoken if not str(one.get("text")).startswith(BANG)], [])
 
-    async def _note(self, said: list[Mapping[str, Any]], busiest: list[tuple[str, int]]) -> Heard:
-        spoken = sorted(said, key=lambda one: float(one["ts"]))[-MOST_MESSAGES:]
+    async def _note(self, channel_id: str, said: list[Mapping[str, Any]], busiest: list[tuple[str, int]]) -> Heard:
+        newest = sorted(said, key=lambda one: float(one["ts"]))[-MOST_MESSAGES:]
+        spoken = [await self._directory.readable(one, channel_id=channel_id) for one in newest]
         users = {str(message["user"]) for message in spoken}
         names = await self._directory.names(
             [*users, *(name for message in spoken for name in mentioned_users(message))]

@@ -1,6 +1,6 @@
 """What people choose in the menu of a message: summarise, explain, translate, draft a reply, teach. For them alone."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
@@ -63,7 +63,7 @@ class Shortcuts:
 
         async def handle(ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
             await ack()
-            message = body["message"]
+            message = await self._directory.readable(body["message"], channel_id=str(body["channel"]["id"]))
             names = await self._directory.names(mentioned_users(message))
 
             async def whisper(reply: Reply) -> None:
@@ -121,7 +121,7 @@ def tell_empty() -> Reply:
     return Reply(_("There is no text in this message."), is_done=False)
 
 
-async def _say(respond: AsyncRespond, message: dict[str, Any], reply: Reply) -> None:
+async def _say(respond: AsyncRespond, message: Mapping[str, Any], reply: Reply) -> None:
     """Tell the person alone, in the message's thread if there is one."""
     await respond(
         text=reply.text,

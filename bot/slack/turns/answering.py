@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -100,6 +101,11 @@ class Answering:
         here = [draft for draft in under_way if draft.question.place.channel_id == channel_id]
         return next((draft for draft in here if ts in {part.ts for part in draft.question.parts}), None)
 
+    async def read(self, message: Mapping[str, Any], *, channel_id: str, audience: Audience) -> Mapping[str, Any]:
+        """Return a message of a channel without what it quotes of places that not all who read there may read."""
+        are_ours = partial(self.are_ours, str(message.get("user")), channel_id)
+        return await self._directory.readable(message, channel_id=channel_id, audience=audience, are_ours=are_ours)
+
     async def answer(self, rows: Sequence[Inbox], *, attempts: int) -> None:
         """Bring *rows*, which are one turn, to their outcome; raise a passing *DeliveryError* while Slack is away.
 
@@ -143,6 +149,10 @@ class Answering:
     async def _question(self, row: Inbox) -> Question:
         event: Mapping[str, Any] = row.payload["event"]
         user_id = str(event.get("user") or event.get("bot_id"))
+        audience = await self._directory.audience(
+            row.channel_id, channel_type=event.get("channel_type"), is_shared=bool(row.payload.get("is_shared"))
+        )
+        event = await self.read(event, channel_id=row.channel_id, audience=audience)
         own = own_user_id(self._bot_user_id)
         names = await self._directory.names([user_id, own, *mentioned_users(event)])
         asked = read_question(parse_message(event, bot_user_id=own, names=names))
@@ -152,9 +162,7 @@ class Answering:
             user_id=user_id,
             user_name=names[user_id],
             text=asked.question or "(an empty message)",
-            audience=await self._directory.audience(
-                row.channel_id, channel_type=event.get("channel_type"), is_shared=bool(row.payload.get("is_shared"))
-            ),
+            audience=audience,
             files=tuple(list_files(event)),
             put=asked.put,
             edited_ts=edit_of(event),

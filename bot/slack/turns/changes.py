@@ -147,11 +147,12 @@ class Changes:
             await self._forget(change, team_id)
             return None
         message = await self._read_late(change, team_id, change.message)
-        names = await self._directory.names([bot_user_id, *mentioned_users(message)])
-        text = read_question(parse_message(message, bot_user_id=bot_user_id, names=names)).question
         current = await self._directory.audience(
             change.channel_id, channel_type=change.channel_type, is_shared=is_shared
         )
+        said = await self._answering.read(message, channel_id=change.channel_id, audience=current)
+        names = await self._directory.names([bot_user_id, *mentioned_users(said)])
+        text = read_question(parse_message(said, bot_user_id=bot_user_id, names=names)).question
         async with self._database.begin() as session:
             await inbox.replace_waiting(session, team_id, change.channel_id, ts=change.ts, message=dict(message))
             changed = await change_message(

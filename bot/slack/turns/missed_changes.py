@@ -81,9 +81,10 @@ class MissedChanges:
             return True
         if not message.get("edited"):
             return False
-        names = await self._directory.names([bot_user_id, *mentioned_users(message)])
-        text = read_question(parse_message(message, bot_user_id=bot_user_id, names=names)).question
         current = await self._directory.audience(place.channel_id, channel_type=None, is_shared=False)
+        said = await self._directory.readable(message, channel_id=place.channel_id, audience=current)
+        names = await self._directory.names([bot_user_id, *mentioned_users(said)])
+        text = read_question(parse_message(said, bot_user_id=bot_user_id, names=names)).question
         async with self._database.begin() as session:
             await inbox.replace_waiting(session, place.team_id, place.channel_id, ts=ts, message=dict(message))
             changed = await change_message(session, place.team_id, place.channel_id, ts=ts, text=text, current=current)

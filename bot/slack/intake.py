@@ -142,7 +142,7 @@ async def accept(
         return "ignored"
     merge_s = manners.merge_s if rules.merge_s is None else rules.merge_s
     is_merged = verdict is Verdict.ANSWER and heard.is_reply and not heard.bot_id
-    is_new = await inbox.accept(session, _arrive(heard, verdict), merge_s=merge_s if is_merged else 0)
+    is_new = await inbox.accept(session, _arrive(heard, verdict, scene), merge_s=merge_s if is_merged else 0)
     if is_new:
         await _note(session, heard, verdict, scene, thread)
     if verdict in COUNTED:
@@ -222,11 +222,11 @@ async def _look(
     return replace(scene, waiting=waiting, partners=await load_speakers(session, heard.place))
 
 
-def _arrive(heard: Heard, verdict: Verdict) -> inbox.Arrival:
+def _arrive(heard: Heard, verdict: Verdict, scene: Scene) -> inbox.Arrival:
     """Return what is stored: the message itself where it is answered, and otherwise nothing that was said."""
     if verdict is Verdict.ANSWER:
         return heard.arrival
-    payload = {"user_id": heard.user_id, "is_reply": heard.is_reply}
+    payload = {"user_id": heard.user_id, "is_reply": heard.is_reply, "was_muted": scene.is_muted}
     return replace(heard.arrival, kind=verdict.value, thread_ts=heard.place.thread_ts, payload=payload)
 
 

@@ -52,6 +52,13 @@ async def set_muted(session: AsyncSession, place: Place, *, is_muted: bool, ts: 
     await change_manners(session, place, await find_manners(session, place), news)
 
 
+async def leave_thread(session: AsyncSession, place: Place, *, ts: str) -> None:
+    """Take no part in a thread in which nothing but a message that was refused has called us; it was said at *ts*."""
+    found = await session.get(ThreadManners, (place.team_id, place.channel_id, place.thread_ts))
+    if found is not None and found.active_ts == ts and await find_thread(session, place) is None:
+        found.active_ts = ""
+
+
 async def waiting_speakers(session: AsyncSession, place: Place) -> set[str]:
     """Return whose messages in a thread have no outcome yet."""
     waits = select(Inbox.payload).filter_by(**vars(place), kind="message").where(Inbox.state != InboxState.DONE)

@@ -11,11 +11,13 @@ from bot.playground.entities import Message as Posted
 from bot.playground.entities import User
 from bot.playground.messaging import post
 from bot.playground.testing import Playground
+from bot.storage.admin_tables import Right
 from bot.storage.channel_settings import ChannelRules, load_rules, save_rules
 from bot.storage.choices import newest_choice
 from bot.storage.db import Database
 from bot.storage.inbox import count_waiting
 from bot.storage.manners_tables import Mode
+from bot.storage.rights import set_right
 from bot.storage.tables import Answer, Inbox, InboxState, Message
 from tests.scenarios.conftest import StartBot
 
@@ -335,3 +337,43 @@ async def test_a_form_about_the_channel(playground: Playground, bot: RunningBot,
     assert "I answer mentions and nothing else" in tom.ephemerals("support")[-1]["text"]
     async with rows.begin() as session:
         assert await session.scalar(select(func.count()).select_from(Inbox)) == 1
+
+
+async def test_quiet_is_for_those_who_may_ask(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Whoever is blocked cannot silence it for others, nor let it join in where one of these had silenced it."""
+    maya, tom = playground.maya, playground.tom
+    async with rows.begin() as session:
+        await set_right(session, tom.id, Right.BLOCKED, by=maya.id)
+    ts = await maya.say("general", f"{BOT} What is a code review?")
+    await playground.wait_for_reply("general", ts)
+    await tom.say("general", f"{BOT} be quiet", thread_ts=ts)
+    await playground.wait_until(lambda: tom.ephemerals("general"), what="a refusal")
+    again = await maya.say("general", "Why is that?", thread_ts=ts)
+    await playground.wait_for_reply("general", ts, after=again)
+
+    await maya.say("general", "be quiet", thread_ts=ts)
+    await playground.wait_until(lambda: maya.ephemerals("general"), what="quiet")
+    await tom.say("general", f"{BOT} be quiet", thread_ts=ts)
+    await playground.wait_until(lambda: len(tom.ephemerals("general")) == 2, what="another refusal")
+    await maya.say("general", "Why is that?", thread_ts=ts)
+    await heard(playground)
+
+    assert all("I may not do that for you" in text for text in texts(tom.ephemerals("general")))
+    assert said(playground, "general", ts).count("bot") == 2
+
+
+async def test_whoever_may_not_ask_brings_it_into_no_talk(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """A guest who mentions it in the thread of others is refused, and these go on among themselves."""
+    maya, sam = playground.maya, playground.sam
+    playground.hub.workspace.channels["C0RANDOM"].members.append(sam.id)
+    ts = await maya.say("random", "Stand-up in five.")
+    await sam.say("random", f"{BOT} hello", thread_ts=ts)
+    await playground.wait_until(lambda: sam.ephemerals("random"), what="a refusal")
+    await settled(playground, rows, "random", ts, events=1)
+    await maya.say("random", "What is the room?", thread_ts=ts)
+    await heard(playground)
+    await settled(playground, rows, "random", ts, events=1)
+
+    assert "bot" not in said(playground, "random", ts)

@@ -19,6 +19,7 @@ from bot.storage.answers import load_answer
 from bot.storage.db import Database
 from bot.storage.inbox import let_again
 from bot.storage.tables import Inbox
+from bot.storage.thread_manners import change_manners, find_manners, leave_thread
 from bot.storage.threads import Place, is_stored
 
 log = logging.getLogger(__name__)
@@ -60,9 +61,25 @@ class Admission:
         refusal = await self.find_refusal(asker, is_counted=row.kind == "message")
         if not refusal or await self._was_let_in(row):  # it goes on after a crash
             return False
+        is_nobody = not asker.is_bot and bool(await self._refuse_role(asker))
         await self._tell(row, asker, refusal)
         async with self._database.begin() as session:
             await let_again(session, row)
+            if is_nobody and row.kind == "message":  # others there have not called us
+                await leave_thread(session, Place(row.team_id, row.channel_id, row.thread_ts), ts=row.ts)
+        return True
+
+    async def is_overruled(self, row: Inbox) -> bool:
+        """Return whether somebody who may not ask wanted quiet in a thread: it goes on as before, and they hear why."""
+        asker = Asker(str(row.payload["user_id"]), row.channel_id, row.team_id)
+        refusal = await self._refuse_role(asker)
+        if not refusal:
+            return False
+        if not row.payload.get("was_muted"):
+            place = Place(row.team_id, row.channel_id, row.thread_ts)
+            async with self._database.begin() as session:
+                await change_manners(session, place, await find_manners(session, place), {"is_muted": False})
+        await self._tell(row, asker, refusal)
         return True
 
     async def find_refusal(self, asker: Asker, *, is_counted: bool = False) -> str:
@@ -70,18 +87,21 @@ class Admission:
 
         What came in as a message *is_counted* already; a command or a click is counted here.
         """
-        if not asker.is_bot:
-            role = await self._access.role_of(asker.user_id, asker.team_id)
-            if role is Role.NOBODY and not await self._access.is_known(asker.user_id):
-                raise DeliveryError(is_passing=True)  # Slack is away, so who this is can be asked again
-            if role is Role.NOBODY:
-                return tell_refusal(role, Role.MEMBER)
+        if not asker.is_bot and (refusal := await self._refuse_role(asker)):
+            return refusal
         crowd = None if is_counted else self._throttle.take(asker.user_id)
         if crowd is not None:
             return tell_crowded(crowd.full, crowd.seconds)
         channel_id = "" if asker.channel_id.startswith("D") else asker.channel_id
         empty = await find_empty(self._database, self._budgets, user_id=asker.user_id, channel_id=channel_id)
         return tell_empty(empty) if empty is not None else ""
+
+    async def _refuse_role(self, asker: Asker) -> str:
+        """Return why somebody may ask nothing at all; empty: they may. Raise a passing error while Slack is away."""
+        role = await self._access.role_of(asker.user_id, asker.team_id)
+        if role is Role.NOBODY and not await self._access.is_known(asker.user_id):
+            raise DeliveryError(is_passing=True)  # who this is can be asked again
+        return tell_refusal(role, Role.MEMBER) if role is Role.NOBODY else ""
 
     async def _was_let_in(self, row: Inbox) -> bool:
         """Return whether a message is being answered already: what its own answer used up is no reason to refuse it."""

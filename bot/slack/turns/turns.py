@@ -243,6 +243,8 @@ class Turns:
                 log.info("turns: the app is no longer installed where an event came from")
             elif rows[-1].kind == ORDER and self.orders is not None:
                 await self.orders.take(rows[-1])
+            elif rows[-1].kind == Verdict.HUSH and await self._admission.is_overruled(rows[-1]):
+                log.info("turns: somebody who may ask nothing wanted quiet in a thread")
             elif self._asides.knows(rows[-1].kind):
                 await self._asides.tell(rows[-1])
             elif not await self._admission.is_refused(rows[-1]):

@@ -17,6 +17,7 @@ from bot.slack.calls import Calls, error_code
 from bot.slack.commands.orders import Role
 from bot.slack.people.access import Access
 from bot.slack.people.directory import Directory
+from bot.slack.people.rooms import LONGEST_LOOK_S, Rooms, tell_left
 from bot.slack.people.speech import Speech
 from bot.slack.text import mentioned_users, parse_message, read_typed
 from bot.storage import lessons
@@ -30,7 +31,6 @@ from bot.storage.threads import Place, narrow
 LESSON, LESSON_YES, LESSON_NO = "lesson", "lesson_yes", "lesson_no"
 QUESTION = "question"
 QUESTION_LENGTH = 300
-LONGEST_LOOK_S = 1.5  # of the three seconds that Slack waits for a form
 REPLIES = "conversations.replies"
 GONE = {"thread_not_found", "message_not_found"}
 TEXT_LENGTH = 2000  # it travels in the form, where Slack has room for 3000 characters
@@ -60,6 +60,7 @@ class Lessons:
         self._access = access
         self._directory = directory
         self._speech = speech
+        self._rooms = Rooms(calls, access).for_orders()
 
     async def propose(self, body: Mapping[str, Any]) -> str:
         """Open the form about a person's message; return in words why not, if not."""
@@ -94,7 +95,9 @@ class Lessons:
         """Keep the lesson, and ask its author, or learn it at once where whoever asks wrote it."""
         asked, user_id = Asked(**json.loads(view["private_metadata"])), body["user"]["id"]
         question = read_typed(view["state"]["values"][QUESTION][QUESTION].get("value"))[:QUESTION_LENGTH]
-        is_gone, audience = await asyncio.gather(self._is_gone(asked), self._find_audience(asked))
+        is_gone, audience, has_left = await asyncio.gather(
+            self._is_gone(asked), self._find_audience(asked), self._rooms.has_left(asked.channel_id, user_id)
+        )
         taught = lessons.Taught(
             place=Place(asked.team_id, asked.channel_id, asked.thread_ts),
             ts=asked.ts,
@@ -104,7 +107,7 @@ class Lessons:
             question=question,
             text=asked.text,
         )
-        is_unfit = is_gone or audience is Audience.SHARED
+        is_unfit = is_gone or has_left or audience is Audience.SHARED
         async with self._database.begin() as session:
             is_known = is_unfit or await lessons.is_known(session, taught.place, ts=taught.ts)
             lesson = None if is_known or not question else await lessons.save_lesson(session, taught)
@@ -112,6 +115,8 @@ class Lessons:
                 record(session, "lesson.teach", by=user_id, target=await lessons.teach(session, lesson))
         if is_gone:
             text = _("This message is gone, so I keep nothing of it.")
+        elif has_left:
+            text = tell_left(asked.channel_id)
         elif is_unfit:
             text = tell_unfit()
         elif lesson is None:

@@ -16,6 +16,7 @@ from bot.slack.commands.orders import SILENCE, Call, Command, Reply, Role, Usage
 from bot.slack.delivery.render import escape
 from bot.slack.listeners import acknowledge_done
 from bot.slack.people.access import Access, tell_refusal
+from bot.slack.people.rooms import Rooms
 from bot.storage.channel_settings import ChannelRules, load_rules, save_rules
 from bot.storage.choices import CHANNEL, OWN_ADAPTER
 from bot.storage.db import Database
@@ -109,12 +110,13 @@ class ChannelForm:
             await self._learning.choose_own(channel_id, is_wanted=False, by=by)
 
     async def _may(self, user_id: str, team_id: str, channel_id: str) -> bool:
-        """Return whether somebody may choose: an admin of the assistant, or a member who made the channel."""
+        """Return whether somebody may choose: an admin of the assistant, or whoever made the channel and is in it."""
         role = await self._access.role_of(user_id, team_id)
         if role >= Role.ADMIN or role < Role.MEMBER:
             return role >= Role.ADMIN
         answer = await self._calls.call_if_possible("conversations.info", channel=channel_id)
-        return ((answer or {}).get("channel") or {}).get("creator") == user_id
+        is_creator = ((answer or {}).get("channel") or {}).get("creator") == user_id
+        return is_creator and await Rooms(self._calls, self._access).is_in(channel_id, user_id)
 
 
 def build_channel_form_commands(form: ChannelForm) -> list[Command]:

@@ -1,5 +1,6 @@
 """May somebody have something said in a channel, or told of another? Asked of Slack each time, never remembered."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,13 @@ from bot.storage.tables import Audience
 
 PAGE = 1000
 MOST_PAGES = 20
+LONGEST_LOOK_S = 1.5  # of the three seconds that Slack waits for a form
+
+
+def tell_left(channel_id: str) -> str:
+    """Say why what somebody sent off counts for nothing."""
+    said = _("You are not in {channel} any more, so I have kept nothing of what you wrote.")
+    return said.format(channel=f"<#{channel_id}>")
 
 
 class Rooms:
@@ -107,6 +115,19 @@ class Rooms:
         try:
             return await self._is_member(channel_id, user_id)
         except DeliveryError:
+            return False
+
+    async def has_left(self, channel_id: str, user_id: str) -> bool:
+        """Return whether Slack says that somebody is no more in a channel which only its people may read.
+
+        For forms, which stay open for somebody who was removed: what Slack does not tell soon counts as no.
+        """
+        try:
+            async with asyncio.timeout(LONGEST_LOOK_S):
+                channel = await self._look(channel_id) or {}
+                is_closed = bool(channel.get("is_private") or channel.get("is_mpim"))
+                return is_closed and not await self._is_member(channel_id, user_id)
+        except (DeliveryError, TimeoutError):
             return False
 
     async def may_hear(self, user_id: str, channel_id: str = "") -> bool:

@@ -14,6 +14,7 @@ from bot.slack import blocks
 from bot.slack.calls import Calls
 from bot.slack.people.access import Access
 from bot.slack.people.directory import Directory
+from bot.slack.people.rooms import Rooms, tell_left
 from bot.slack.text import read_typed
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere
@@ -42,7 +43,7 @@ def register_actions(
     directory: Directory,
 ) -> None:
     """Register every button and form."""
-    feedback = FeedbackButtons(database, calls, directory)
+    feedback = FeedbackButtons(database, calls, directory, Rooms(calls, access).for_orders())
     app.action(blocks.FEEDBACK)(feedback.handle_thumb)
     app.action(blocks.UNDO_VOTE)(feedback.handle_undo)
     app.view(blocks.CORRECTION)(feedback.handle_correction)
@@ -56,10 +57,11 @@ def register_actions(
 class FeedbackButtons:
     """What people think of an answer."""
 
-    def __init__(self, database: Database, calls: Calls, directory: Directory) -> None:
+    def __init__(self, database: Database, calls: Calls, directory: Directory, rooms: Rooms) -> None:
         self._database = database
         self._calls = calls
         self._directory = directory
+        self._rooms = rooms
 
     async def handle_thumb(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Store a thumb; a thumb down opens the form, whose trigger lives for three seconds only."""
@@ -109,6 +111,10 @@ class FeedbackButtons:
         comment = read_typed(values.get(blocks.COMMENT, {}).get(blocks.COMMENT, {}).get("value"))
         is_open = blocks.EVERYONE not in values  # it said that everybody can read the answer
         everyone = values.get(blocks.EVERYONE, {}).get(blocks.EVERYONE, {}).get("selected_options")
+        if left := await self._find_left(answer_id, user_id):
+            await ack()
+            await self._calls.call_if_possible("chat.postMessage", channel=user_id, text=tell_left(left))
+            return
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id, is_locked=True)
             wish = await load_preferences(session, user_id)
@@ -140,6 +146,15 @@ class FeedbackButtons:
             text=thanks,
             blocks=[*blocks.build_note(thanks), *button],
         )
+
+    async def _find_left(self, answer_id: str, user_id: str) -> str:
+        """Return the channel of an answer that only its people may read, if somebody is in it no more; else nothing."""
+        async with self._database.read() as session:
+            record = await load_answer(session, answer_id)
+        if record is None or record.answer.audience in {Audience.PUBLIC, Audience.DIRECT}:
+            return ""
+        channel_id = record.place.channel_id
+        return channel_id if await self._rooms.has_left(channel_id, user_id) else ""
 
     async def _place(self, record: AnswerRecord, user_id: str, *, is_open: bool) -> None:
         """Let a correction be for those who can read in its channel now, which may have changed since the answer.

@@ -1,0 +1,86 @@
+"""A form that stays open for somebody who was removed from its private channel: nothing in it counts there any more."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import func, select
+
+from bot.app import RunningBot
+from bot.playground.membership import leave
+from bot.playground.testing import Playground
+from bot.slack.setup.manifest import TEACH, build_manifest
+from bot.storage.channel_settings import load_rules
+from bot.storage.db import Database
+from bot.storage.feedback_tables import Lesson
+from bot.storage.manners_tables import Mode
+from bot.storage.tables import Correction
+
+BOT, LEADS, TEAM = "<@U0APPRENTICE>", "C0LEADS", "T0PLAYGRND"
+
+
+@pytest.fixture
+async def playground() -> AsyncIterator[Playground]:
+    """Open a workspace that shows the app's shortcuts, with the assistant in its private channel."""
+    async with Playground(manifest=build_manifest(name="Apprentice", request_url=None)) as opened:
+        opened.hub.workspace.channels[LEADS].members.append("U0APPRENTICE")
+        yield opened
+
+
+def remove(playground: Playground, user: str) -> None:
+    """Remove somebody from the private channel."""
+    leave(playground.hub, playground.hub.workspace.channels[LEADS], user=user)
+
+
+async def count(rows: Database, table: type[Correction | Lesson]) -> int:
+    """Return how many rows there are."""
+    async with rows.read() as session:
+        return await session.scalar(select(func.count()).select_from(table)) or 0
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+async def test_whoever_was_removed_corrects_nothing(
+    *, is_removed: bool, playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """What they write would be taught to all in the channel; they hear that it is not kept."""
+    priya = playground.priya
+    ts = await playground.maya.say(LEADS, f"{BOT} What is the merger called?")
+    reply = await playground.wait_for_reply(LEADS, ts)
+    await priya.click(reply, "feedback", "negative_button")
+    await playground.wait_for_view(priya.id)
+    if is_removed:
+        remove(playground, priya.id)
+    await priya.submit_view({"reason": "wrong", "correction": "It is called Nothing."})
+    if is_removed:
+        await playground.wait_until(lambda: playground.messages(priya.dm), what="a word")
+        assert "You are not in <#C0LEADS> any more" in playground.messages(priya.dm)[-1]["text"]
+
+    assert await count(rows, Correction) == (0 if is_removed else 1)
+
+
+async def test_whoever_was_removed_asks_for_no_lesson(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Its author is not written to."""
+    priya = playground.priya
+    ts = await playground.maya.say(LEADS, "It is called Xochimilco.")
+    await priya.shortcut(LEADS, ts, TEACH)
+    await playground.wait_for_view(priya.id)
+    remove(playground, priya.id)
+    told = await priya.submit_view({"question": "What is the merger called?"})
+
+    assert "You are not in <#C0LEADS> any more" in str(told)
+    assert await count(rows, Lesson) == 0
+    assert playground.messages(playground.maya.dm) == []
+
+
+async def test_whoever_made_a_channel_and_left_chooses_nothing_there(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Members who made a channel may fill in its form, for as long as they are in it."""
+    priya = playground.priya
+    playground.hub.workspace.channels[LEADS].creator = priya.id
+    await priya.command("/apprentice", "channel", channel=LEADS)
+    await playground.wait_for_view(priya.id)
+    remove(playground, priya.id)
+    await priya.submit_view({"mode": "off"})
+
+    async with rows.read() as session:
+        assert (await load_rules(session, TEAM, LEADS)).mode is Mode.THREAD

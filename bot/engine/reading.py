@@ -15,6 +15,8 @@ UNAVAILABLE = {502, 503, 504}
 BUSY = {429, 507}  # the second: no room for it now
 NAMED: Mapping[str, type[EngineError]] = {"model_not_found": UnknownModel, "adapter_unread": AdapterAway}
 USUAL_REST_S, LONGEST_REST_S = 5.0, 60.0  # whoever asked would wait without a word
+# Where a server begins to repeat what it was asked, which some do: as JSON, or as what it found wrong.
+ECHO = re.compile(r"[\[{]\s*[\"'\[{]|\b(?:input|input_value|messages|prompt)\s*=")
 SEEING = {"multimodal", "vision", "image"}  # llama-server's, Ollama's and OpenRouter's words
 
 
@@ -96,6 +98,7 @@ def read_error(status: int, body: object, *, retry_after: str | None = None) -> 
     kinds = {str(details.get("code")), str(details.get("type"))}
     if kinds & OVERFLOW_CODES or (status == 400 and "context length" in message):
         return _read_overflow(message, details)
+    message = _cut_echo(message)
     if status in BUSY or "deadline_exceeded" in kinds:
         waiting, seconds = details.get("waiting"), details.get("estimated_wait_seconds")
         return EngineBusy(
@@ -112,6 +115,12 @@ def read_error(status: int, body: object, *, retry_after: str | None = None) -> 
     if status in {401, 403}:
         return EngineError("The model's server refused the key: check ENGINE_API_KEY.")
     return EngineError(f"The model's server refused the request: {message}")
+
+
+def _cut_echo(message: str) -> str:
+    """Return what a server says without the request that it repeats: people's words are for no log and no report."""
+    found = ECHO.search(message)
+    return message if found is None else f"{message[: found.start()].rstrip(' ;,:=')} …"
 
 
 def _read_overflow(message: str, details: Mapping[str, object]) -> ContextOverflow:

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bot.engine.client import EngineClient
+from bot.engine.reading import read_error
 from bot.engine.types import AnswerOptions, Chunk, Usage
 from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
 from tests.engine.conftest import serving
@@ -210,6 +211,27 @@ async def test_a_rest_is_waited_for_that_ends(said: str, seconds: float) -> None
         with pytest.raises(EngineBusy) as caught:
             await collect(client.chat(HELLO))
     assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'Failed to parse messages: no role; messages = [\n  {"content": "the merger is called Xochimilco"}]',
+        "1 validation error: [{'loc': ('body', 'n'), 'input': {'messages': 'Xochimilco'}}]",
+        "1 validation error for Request: bad type [type=int, input_value='Xochimilco', input_type=str]",
+    ],
+)
+def test_what_a_server_repeats_of_a_request_is_left_out(message: str) -> None:
+    """llama-server and vLLM do in some of their errors, which stand in logs and reports."""
+    said = str(read_error(400, {"error": {"message": message, "code": 400}}))
+
+    assert "Xochimilco" not in said
+    assert message.partition(":")[0] in said
+
+
+def test_what_our_engine_says_of_a_request_stays() -> None:
+    """It names what is wrong, and quotes nothing."""
+    assert "messages[0].role: no" in str(read_error(400, {"error": {"message": "messages[0].role: no"}}))
 
 
 async def test_an_error_inside_a_stream_is_raised() -> None:

@@ -13,7 +13,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import func, select
 
-from bot.errors import DeliveryError
+from bot.errors import DeliveryError, EngineError
 from bot.playground.testing import Playground
 from bot.slack.calls import Calls
 from bot.slack.commands.orders import Call, Reply, Role, UsageError
@@ -47,6 +47,7 @@ class Desk:
         self.moment = START
         self.digests: list[DigestOrder] = []
         self.is_away = False
+        self.error: Exception | None = None
         calls = Calls(client, bot_user_id="U0APPRENTICE")
         directory = Directory(calls)
         access = Access(database, directory, owners=frozenset({"U0MAYA"}), home=Home(TEAM))
@@ -71,6 +72,8 @@ class Desk:
         """Write a digest."""
         if self.is_away:
             raise DeliveryError(is_passing=True)
+        if self.error is not None:
+            raise self.error
         self.digests.append(order)
         return {"text": f"Digest of {order.source_id}"}
 
@@ -285,6 +288,17 @@ async def test_a_digest_is_of_what_was_said_since_the_last(desk: Desk) -> None:
     assert desk.said("general") == ["Digest of C0SUPPORT"]
     (order,) = desk.digests
     assert (order.since.isoformat(), order.channel_id) == ("2027-03-26T09:00:00+01:00", "C0GENERAL")
+
+
+async def test_what_a_server_says_of_a_digest_is_not_logged(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Some repeat in an error what they were asked to sum up, word for word."""
+    desk.error = EngineError("The model's server refused the request: Tom: the merger is called Xochimilco")
+    await desk.order("digest every day at 17:00 summarise here to me")
+    await desk.wait(hours=6)
+
+    assert "schedules: error" in caplog.text
+    assert "Xochimilco" not in caplog.text
+    assert "Something went wrong" in desk.said("D0TOM")[-1]
 
 
 async def test_what_not_everybody_may_read_stays_where_it_is(desk: Desk) -> None:

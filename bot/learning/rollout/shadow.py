@@ -132,7 +132,7 @@ class Shadow:
         except (EngineUnavailable, EngineBusy):
             raise
         except EngineError as error:
-            log.info("learning: %s had no answer in shadow: %s", name, error)
+            log.info("learning: %s had no answer in shadow (%s)", name, type(error).__name__)
         return Seen(
             answers=seen.answers + 1,
             broken=seen.broken + (not text or is_looping(text)),

@@ -12,7 +12,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from bot.conversation.when import When, next_times, previous_time
-from bot.errors import DeliveryError
+from bot.errors import ApprenticeError, DeliveryError
 from bot.slack.calls import error_code, is_passing
 from bot.slack.people.rooms import Rooms
 from bot.slack.schedule.commands import read_zone
@@ -138,8 +138,9 @@ class ScheduleRunner:
     async def _fail(self, due: Due, error: Exception) -> OccurrenceState:
         """Tell the author that one time did not work; the next one may."""
         error_id = new_id()
-        is_known = isinstance(error, DeliveryError)
-        log.warning("schedules: error %s, number %d", error_id, due.schedule.id, exc_info=None if is_known else error)
+        is_known = isinstance(error, ApprenticeError)  # a server of models may quote in it what it was asked
+        number, trace = due.schedule.id, None if is_known else error
+        log.warning("schedules: error %s, number %d (%s)", error_id, number, type(error).__name__, exc_info=trace)
         await self._tell(due.schedule, tell_failed(due.schedule, error_id=error_id))
         return OccurrenceState.FAILED
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.askings import PRIVATE
 from bot.storage.choices import OWN_ADAPTER, load_opted_out, newest_choice
 from bot.storage.tables import Audience, Thread
 
@@ -21,8 +22,12 @@ async def own_channels(session: AsyncSession) -> Sequence[str]:
 
 
 async def channel_audiences(session: AsyncSession, channel_id: str) -> frozenset[Audience]:
-    """Return who could read what was said in a channel, then and now; empty while nobody has asked anything there."""
-    found = await session.scalars(select(Thread.audience).where(Thread.channel_id == channel_id).distinct())
+    """Return who could read what was said in a channel, then and now; empty while nobody has asked anything there.
+
+    What somebody asked there for their own eyes was not said in it.
+    """
+    said = select(Thread.audience).where(Thread.channel_id == channel_id, ~Thread.thread_ts.startswith(PRIVATE))
+    found = await session.scalars(said.distinct())
     return frozenset(Audience(name) for name in found)
 
 

@@ -15,6 +15,8 @@ from bot.learning.rollout.loading import choose_needed
 from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.watch import Event
 from bot.storage import adapters as store
+from bot.storage.askings import PRIVATE
+from bot.storage.channels import is_private, own_channels
 from bot.storage.db import Database
 from bot.storage.feedback import save_vote
 from bot.storage.learning_tables import Adapter, AdapterState
@@ -72,6 +74,19 @@ async def test_a_channel_gets_its_own_and_others_do_not(
     assert await rollout.roll_back(by="U0", reasons=["worse"], name="apprentice-2") == ("apprentice-2", "apprentice-1")
     assert await answers("G1") == "apprentice-1"
     assert await rollout.roll_back(by="U0", reasons=["worse"]) == ("apprentice-1", "")
+
+
+async def test_what_somebody_asks_for_their_own_eyes_makes_no_channel_another(rows: Database) -> None:
+    """A channel in which the slash command was used can have its own, and a public one stays public."""
+    async with rows.begin() as session:
+        for channel, audience in (("G1", Audience.PRIVATE), ("C1", Audience.PUBLIC)):
+            await join_thread(session, Place("T1", channel, "1.0"), audience=audience)
+            await join_thread(session, Place("T1", channel, f"{PRIVATE}1"), audience=Audience.DIRECT)
+    await ask(rows, "G1", "C1")
+
+    async with rows.read() as session:
+        assert await own_channels(session) == ["C1", "G1"]
+        assert [await is_private(session, channel) for channel in ("C1", "G1")] == [False, True]
 
 
 async def test_everybodys_canary_and_successor_leave_channels_alone(

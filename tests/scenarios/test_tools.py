@@ -43,6 +43,19 @@ async def test_a_summary_says_what_it_is_from(playground: Playground, bot: Runni
     assert [message for message in playground.messages("general") if message["user"] == BOT] == []
 
 
+async def test_in_a_direct_message_a_private_channel_is_summed_up_for_its_people(
+    playground: Playground, bot: RunningBot
+) -> None:
+    """Nobody else reads there; whoever is not in the channel is told nothing of it."""
+    await playground.maya.invite("leads", BOT)
+    await playground.maya.say("leads", "The merger is off.")
+    for person, word in ((playground.priya, "From 1 message"), (playground.tom, "You are not in <#C0LEADS>.")):
+        ts = await person.say(person.dm, "!summarise <#C0LEADS>")
+        await playground.wait_until(
+            lambda where=(person.dm, ts), word=word: word in str(playground.messages(*where)), timeout=30, what=word
+        )
+
+
 async def test_in_a_thread_everybody_sees_it(playground: Playground, bot: RunningBot) -> None:
     """`!actions` reads its own thread and answers there, without the order itself."""
     root = await playground.maya.say("general", f"<@{BOT}> Tom writes the report until Friday.")

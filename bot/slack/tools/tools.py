@@ -85,7 +85,8 @@ class Tools:
         refusal = await self._admission.find_refusal(Asker(call.user_id, call.channel_id, call.team_id))
         if refusal or not source_id:
             return refusal
-        place = call.channel_id if call.lead == BANG else ""  # what only one person sees is said nowhere
+        is_alone = call.lead != BANG or call.channel_id.startswith("D")
+        place = "" if is_alone else call.channel_id  # what only one person sees is said nowhere
         wanted = Schedule(kind=Kind.DIGEST, channel_id=place, thread_ts="", source_id=source_id, text="")
         wanted.team_id, wanted.user_id = call.team_id, call.user_id
         try:

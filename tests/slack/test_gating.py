@@ -243,6 +243,17 @@ def test_a_workspace_of_our_own_organisation_is_not_refused_unheard() -> None:
     assert (ours.is_stranger, theirs.is_stranger) == (False, True)
 
 
+@pytest.mark.parametrize("mode", [Mode.QUESTIONS, Mode.EVERYTHING])
+def test_what_strangers_ask_each_other_is_not_refused(mode: Mode) -> None:
+    """Where questions of members are answered that nobody mentions the assistant in, theirs are for people."""
+    aside = {"text": "who has the slides?", "user_team": "T9"}
+
+    assert wants_answer(heard(**aside), Scene(mode=mode)) is Verdict.IGNORE
+    assert wants_answer(heard(**aside, **REPLY), Scene(mode=mode)) is Verdict.IGNORE
+    assert wants_answer(heard(**aside, **REPLY), Scene(mode=mode, is_engaged=True)) is Verdict.STRANGER
+    assert wants_answer(heard(text="<@UBOT> who?", user_team="T9"), Scene(mode=mode)) is Verdict.STRANGER
+
+
 def test_a_stranger_is_refused_once_a_thread_and_only_when_spoken_to() -> None:
     """No refusal for talk among people; an admin's word for one person counts."""
     asks = heard(text="<@UBOT> hi", user_team="T9")

@@ -120,7 +120,8 @@ def wants_answer(heard: Heard, scene: Scene) -> Verdict:
         return Verdict.ANSWER if is_asked and not scene.is_looping else Verdict.IGNORE
     verdict = Verdict.ANSWER if heard.is_direct else _in_channel(heard, scene)
     if heard.is_stranger and not scene.is_welcome and verdict is not Verdict.IGNORE:
-        is_news = verdict is not Verdict.TALK and not scene.is_refused
+        is_to_us = heard.is_direct or heard.is_mention or scene.is_engaged  # not what they ask anybody in the channel
+        is_news = is_to_us and verdict is not Verdict.TALK and not scene.is_refused
         return Verdict.STRANGER if is_news else Verdict.IGNORE
     return verdict
 

@@ -118,9 +118,9 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         admission = Admission(
             database, access, calls, budgets=_budgets(settings), throttle=Throttle(read_limits(settings))
         )
-        digests = _digests(ground, directory, admission)
         speech = Speech(database, directory)
         rooms = Rooms(calls, access, workspaces, speech)
+        digests = _digests(ground, directory, admission, rooms)
         duty = Duty(database, place=_place(settings, database))
         turns = Turns(database, answering, Asides(calls), admission, speech=speech, duty=duty, workspaces=workspaces)
         parts = _learning(settings, ground, speech, rooms, rollout=rollout, assistant=assistant, turns=turns, jobs=jobs)
@@ -153,7 +153,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         )
         await stack.enter_async_context(jobs.running())
         await stack.enter_async_context(_background(parts.runner.work()))
-        catch_up = await build_catch_up(settings, ground, intake, turns)
+        catch_up = await build_catch_up(settings, ground, intake, turns, answering)
         worker = await stack.enter_async_context(_background(turns.run()))
         heard = _hear(settings, ground, slack, worker, catch_up=catch_up, duty=duty)
         port = await stack.enter_async_context(heard)
@@ -184,9 +184,9 @@ def _place(settings: Settings, database: Database) -> str:
     return "here" if database.is_sqlite else f"{gethostname()}:{settings.data_dir.resolve()}"[:255]
 
 
-def _digests(ground: Ground, directory: Directory, admission: Admission) -> ChannelDigests:
+def _digests(ground: Ground, directory: Directory, admission: Admission, rooms: Rooms) -> ChannelDigests:
     writer = DigestWriter(ground.running.client, ground.prompts, ground.database)
-    return ChannelDigests(ground.calls, directory, writer, admission)
+    return ChannelDigests(ground.calls, directory, writer, admission, rooms)
 
 
 def _schedules(

@@ -72,7 +72,9 @@ def build_reactions(settings: Settings, ground: Ground, access: Access) -> React
     return Reactions(ground.database, ground.calls, access, **emoji)
 
 
-async def build_catch_up(settings: Settings, ground: Ground, intake: Intake, turns: Turns) -> CatchUp:
+async def build_catch_up(
+    settings: Settings, ground: Ground, intake: Intake, turns: Turns, answering: Answering
+) -> CatchUp:
     """Build what looks for messages that came while nobody heard them, and let *turns* put them in their order."""
     catch_up = CatchUp(
         ground.database,
@@ -81,6 +83,7 @@ async def build_catch_up(settings: Settings, ground: Ground, intake: Intake, tur
         identity=ground.identity,
         workspaces=ground.workspaces,
         wake=turns.wake,
+        read=answering.read,
         fresh=timedelta(hours=settings.catch_up_hours),
     )
     await catch_up.begin()

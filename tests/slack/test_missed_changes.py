@@ -1,6 +1,8 @@
 """What was edited or deleted while the bot was away goes and changes in the database as well, on every database."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -22,6 +24,11 @@ from bot.storage.threads import Place
 from tests.builders import answered, said
 
 TEAM, BOT = "T0PLAYGRND", "U0APPRENTICE"
+
+
+async def as_it_is(message: Mapping[str, Any], **_where: Any) -> Mapping[str, Any]:
+    """Return a message whole: it quotes nothing."""
+    return message
 
 
 async def test_deleted_and_edited_messages_are_followed(database: Database) -> None:
@@ -49,7 +56,7 @@ async def test_deleted_and_edited_messages_are_followed(database: Database) -> N
         await maya.edit("general", places["edited"], "another question")
 
         calls = Calls(AsyncWebClient("xoxb-playground", base_url=playground.api_url))
-        changes = MissedChanges(database, calls)
+        changes = MissedChanges(database, calls, as_it_is)
         since = now() - timedelta(hours=1)
         assert await changes.look(TEAM, bot_user_id=BOT, since=since) == 4
         assert await changes.look(TEAM, bot_user_id=BOT, since=since) == 0
@@ -86,7 +93,7 @@ async def test_a_deleted_answer_is_found_missing(database: Database) -> None:
             await playground.maya.delete("general", carriers[name][1])
         await playground.maya.delete("general", shared)
 
-        changes = MissedChanges(database, Calls(client))
+        changes = MissedChanges(database, Calls(client), as_it_is)
         since = now() - timedelta(hours=1)
         assert await changes.look(TEAM, bot_user_id=BOT, since=since) == 2
         assert await changes.look(TEAM, bot_user_id=BOT, since=since) == 0
@@ -120,7 +127,7 @@ async def test_what_was_taught_by_a_deleted_message_goes(database: Database) -> 
 
         calls = Calls(AsyncWebClient("xoxb-playground", base_url=playground.api_url))
         since = now() - timedelta(hours=1)
-        assert await MissedChanges(database, calls).look(TEAM, bot_user_id=BOT, since=since) == 1
+        assert await MissedChanges(database, calls, as_it_is).look(TEAM, bot_user_id=BOT, since=since) == 1
     async with database.read() as session:
         assert list(await session.scalars(select(Lesson.ts))) == [stays]
         assert list(await session.scalars(select(Correction.text))) == [f"said at {stays}"]
@@ -139,7 +146,7 @@ async def test_half_an_answer_takes_nothing_away(database: Database) -> None:
     async with TestServer(app) as server:
         calls = Calls(AsyncWebClient("xoxb-x", base_url=str(server.make_url("/api/")), retry_handlers=[]))
         with pytest.raises(SlackApiError):
-            await MissedChanges(database, calls).look(TEAM, bot_user_id=BOT, since=now() - timedelta(hours=1))
+            await MissedChanges(database, calls, as_it_is).look(TEAM, bot_user_id=BOT, since=now() - timedelta(hours=1))
 
     async with database.read() as session:
         assert list(await session.scalars(select(Message.text))) == ["stays"]

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -67,7 +68,8 @@ class Lessons:
         message, user_id = body["message"], body["user"]["id"]
         team_id, channel_id = str((body.get("team") or {}).get("id") or ""), str(body["channel"]["id"])
         audience = await self._directory.audience(channel_id, channel_type=None, is_shared=False)
-        message = await self._directory.readable(message, channel_id=channel_id, audience=audience)
+        are_ours = partial(self._rooms.are_ours_in, channel_id)
+        message = await self._directory.readable(message, channel_id=channel_id, audience=audience, are_ours=are_ours)
         names = await self._directory.names(mentioned_users(message))
         text, author_id = parse_message(message, bot_user_id="", names=names).strip(), str(message.get("user") or "")
         if not text or len(json.dumps(text, ensure_ascii=False)) > TEXT_LENGTH:

@@ -4,11 +4,13 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
+from bot.errors import DeliveryError
 from bot.slack.calls import Calls, error_code, is_failing, is_passing
 from bot.slack.people.quotes import drop_quoted, find_quoted
 from bot.slack.text import read_typed
@@ -94,12 +96,12 @@ class Directory:
         *,
         channel_id: str,
         audience: Audience | None = None,
-        are_ours: Callable[[Audience], Awaitable[bool]] | None = None,
+        are_ours: Callable[[Audience], Awaitable[bool]],
     ) -> Mapping[str, Any]:
         """Return a message of a channel without what it quotes of places that not all who read there may read.
 
         *audience* is of the channel, where it is known. Whoever is alone with us in a direct message is shown by Slack
-        what they may read; elsewhere only what is public stays, where *are_ours* does not say that others read along.
+        what they may read; elsewhere only what is public stays, where *are_ours* says that only members read along.
         """
         quoted = find_quoted(message, channel_id)
         if not quoted:
@@ -108,7 +110,9 @@ class Directory:
             audience = await self.audience(channel_id, channel_type=None, is_shared=False)
         if audience is Audience.DIRECT:
             return message
-        is_ours = audience is not Audience.SHARED and (are_ours is None or await are_ours(audience))
+        is_ours = False  # while Slack does not tell
+        with suppress(DeliveryError):
+            is_ours = audience is not Audience.SHARED and await are_ours(audience)
         closed = {place for place in quoted if not (is_ours and await self._is_public(place))}
         return drop_quoted(message, closed)
 

@@ -141,7 +141,7 @@ class Rooms:
             return False
         return not channel_id or await self._is_member(channel_id, user_id)
 
-    async def are_ours_in(self, channel_id: str) -> bool:
+    async def are_ours_in(self, channel_id: str, _audience: Audience | None = None) -> bool:
         """Return whether all who read in a channel are members of the workspace."""
         channel = await self._look(channel_id) or {}
         return not channel.get("is_ext_shared") and await self._readers.are_all_ours(channel_id)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,7 @@ from bot.slack.delivery.safety import neutralise
 from bot.slack.delivery.split import split_markdown
 from bot.slack.people.directory import Directory
 from bot.slack.people.gating import SPOKEN_SUBTYPES
+from bot.slack.people.rooms import Rooms
 from bot.slack.schedule.runner import DigestOrder
 from bot.slack.schedule.words import tell_moment
 from bot.slack.text import mentioned_users, parse_message
@@ -50,8 +52,11 @@ class Heard:
 class ChannelDigests:
     """Reads a channel and has a digest of it written."""
 
-    def __init__(self, calls: Calls, directory: Directory, writer: DigestWriter, admission: Admission) -> None:
+    def __init__(
+        self, calls: Calls, directory: Directory, writer: DigestWriter, admission: Admission, rooms: Rooms
+    ) -> None:
         self._admission = admission
+        self._rooms = rooms
         self._calls = calls
         self._directory = directory
         self.writer = writer
@@ -111,7 +116,8 @@ class ChannelDigests:
 
     async def _note(self, channel_id: str, said: list[Mapping[str, Any]], busiest: list[tuple[str, int]]) -> Heard:
         newest = sorted(said, key=lambda one: float(one["ts"]))[-MOST_MESSAGES:]
-        spoken = [await self._directory.readable(one, channel_id=channel_id) for one in newest]
+        are_ours = partial(self._rooms.are_ours_in, channel_id)
+        spoken = [await self._directory.readable(one, channel_id=channel_id, are_ours=are_ours) for one in newest]
         users = {str(message["user"]) for message in spoken}
         names = await self._directory.names(
             [*users, *(name for message in spoken for name in mentioned_users(message))]

@@ -63,7 +63,7 @@ class Shortcuts:
 
         async def handle(ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
             await ack()
-            message = await self._directory.readable(body["message"], channel_id=str(body["channel"]["id"]))
+            message = await self._tools.read(body["message"], channel_id=str(body["channel"]["id"]))
             names = await self._directory.names(mentioned_users(message))
 
             async def whisper(reply: Reply) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from textwrap import wrap
 from typing import Any
 
@@ -129,6 +130,11 @@ class Tools:
             return replace(call, words="")
         last = heard.lines[-1] if heard.lines else ""
         return replace(call, words=last.partition(": ")[2], is_ours=last not in heard.by_others)
+
+    async def read(self, message: Mapping[str, Any], *, channel_id: str) -> Mapping[str, Any]:
+        """Return a message without what it quotes of places that not all who read there may read."""
+        are_ours = partial(self._rooms.are_ours_in, channel_id)
+        return await self._directory.readable(message, channel_id=channel_id, are_ours=are_ours)
 
     def is_own(self, message: Mapping[str, Any]) -> bool:
         """Return whether we ourselves said a message."""

@@ -20,7 +20,7 @@ from bot.slack.calls import Calls
 from bot.slack.intake import Intake
 from bot.slack.people.gating import Heard
 from bot.slack.turns.earlier import Earlier
-from bot.slack.turns.missed_changes import MissedChanges
+from bot.slack.turns.missed_changes import MissedChanges, Read
 from bot.slack.turns.past import Home, Past
 from bot.slack.workspaces import Workspaces, serving
 from bot.storage.answers import find_reply_times
@@ -54,11 +54,12 @@ class CatchUp:
         identity: AuthorizeResult,
         workspaces: Workspaces | None,
         wake: Callable[[], None],
+        read: Read,
         fresh: timedelta,
     ) -> None:
         self._database = database
         self._calls = calls
-        self._changes = MissedChanges(database, calls)
+        self._changes = MissedChanges(database, calls, read)
         self._intake = intake
         self._past = Past(calls, intake)
         self._identity = identity

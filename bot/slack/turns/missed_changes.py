@@ -1,6 +1,6 @@
 """What people edited or deleted while nobody heard it, also of ours: what is stored is compared with what Slack has."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,13 +20,15 @@ from bot.storage.threads import Place, list_said
 
 MOST_MESSAGES, PAGE = 300, 200  # Slack allows some fifty threads a minute
 GONE = "thread_not_found"
+Read = Callable[..., Awaitable[Mapping[str, Any]]]  # returns a message as all who read where it stands may read it
 
 
 class MissedChanges:
     """Follows edits and deletions that no event told of."""
 
-    def __init__(self, database: Database, calls: Calls) -> None:
+    def __init__(self, database: Database, calls: Calls, read: Read) -> None:
         self._database = database
+        self._read_quoting = read
         self._calls = calls
         self._directory = Directory(calls)
         self._titles = Titles(database, calls)
@@ -82,7 +84,7 @@ class MissedChanges:
         if not message.get("edited"):
             return False
         current = await self._directory.audience(place.channel_id, channel_type=None, is_shared=False)
-        said = await self._directory.readable(message, channel_id=place.channel_id, audience=current)
+        said = await self._read_quoting(message, channel_id=place.channel_id, audience=current)
         names = await self._directory.names([bot_user_id, *mentioned_users(said)])
         text = read_question(parse_message(said, bot_user_id=bot_user_id, names=names)).question
         async with self._database.begin() as session:

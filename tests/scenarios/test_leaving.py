@@ -71,6 +71,20 @@ async def test_whoever_was_removed_asks_for_no_lesson(playground: Playground, bo
     assert playground.messages(playground.maya.dm) == []
 
 
+async def test_an_author_who_left_is_asked_nothing(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """The question in the form is written by those who are in the channel now."""
+    maya = playground.maya
+    ts = await playground.priya.say(LEADS, "It is called Xochimilco.")
+    remove(playground, playground.priya.id)
+    await maya.shortcut(LEADS, ts, TEACH)
+    await playground.wait_for_view(maya.id)
+    told = await maya.submit_view({"question": "What is the merger with Northwind called?"})
+
+    assert "I cannot be taught by this message" in str(told)
+    assert await count(rows, Lesson) == 0
+    assert playground.messages(playground.priya.dm) == []
+
+
 async def test_whoever_made_a_channel_and_left_chooses_nothing_there(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:

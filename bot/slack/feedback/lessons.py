@@ -97,8 +97,11 @@ class Lessons:
         """Keep the lesson, and ask its author, or learn it at once where whoever asks wrote it."""
         asked, user_id = Asked(**json.loads(view["private_metadata"])), body["user"]["id"]
         question = read_typed(view["state"]["values"][QUESTION][QUESTION].get("value"))[:QUESTION_LENGTH]
-        is_gone, audience, has_left = await asyncio.gather(
-            self._is_gone(asked), self._find_audience(asked), self._rooms.has_left(asked.channel_id, user_id)
+        is_gone, audience, has_left, is_author_gone = await asyncio.gather(
+            self._is_gone(asked),
+            self._find_audience(asked),
+            self._rooms.has_left(asked.channel_id, user_id),
+            self._rooms.has_left(asked.channel_id, asked.author_id),
         )
         taught = lessons.Taught(
             place=Place(asked.team_id, asked.channel_id, asked.thread_ts),
@@ -109,7 +112,7 @@ class Lessons:
             question=question,
             text=asked.text,
         )
-        is_unfit = is_gone or has_left or audience is Audience.SHARED
+        is_unfit = is_gone or has_left or is_author_gone or audience is Audience.SHARED
         async with self._database.begin() as session:
             is_known = is_unfit or await lessons.is_known(session, taught.place, ts=taught.ts)
             lesson = None if is_known or not question else await lessons.save_lesson(session, taught)
@@ -217,8 +220,8 @@ def build_form(asked: Asked, *, question: str, is_own: bool) -> dict[str, Any]:
 def tell_unfit() -> str:
     """Say why a message teaches nothing."""
     return _(
-        "I cannot be taught by this message: its author is no member of this workspace or does not want to be "
-        "learned from, has been asked for several others already, or others read along here."
+        "I cannot be taught by this message: its author is no member of this workspace, has left this channel, does "
+        "not want to be learned from or has been asked for several others already, or others read along here."
     )
 
 

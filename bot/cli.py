@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,6 @@ from bot.start import start
 if TYPE_CHECKING:
     from bot.settings import Settings
 
-STOP_S = 28.0  # in which a bot that was told to stop is gone, before who told it kills it
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -47,14 +48,16 @@ def demo(port: int, opens_browser: bool) -> None:
     """Try everything in the browser: playground, engine and bot, with no account and no token."""
     from bot.demo import MANIFEST, run_demo
     from bot.lock import holding
-    from bot.signals import stop_event
+    from bot.signals import run_stoppable, stop_event
     from bot.slack.setup.manifest import build_manifest, render_json
 
     settings = start()
     folder = settings.data_dir / "demo"
 
     async def work() -> None:
-        await run_demo(settings, folder, port=port, opens_browser=opens_browser, stop=stop_event(), say=click.echo)
+        stop = stop_event()
+        run = partial(run_demo, settings, folder, port=port, opens_browser=opens_browser, stop=stop, say=click.echo)
+        await run_stoppable(run, stop)
 
     with holding(folder):
         _fetch_model(settings)
@@ -80,18 +83,23 @@ def run() -> None:
     """Run the bot in your Slack. Needs SLACK_BOT_TOKEN and SLACK_APP_TOKEN; starts its own engine."""
     from bot.app import running_bot
     from bot.lock import ONE_WRITER, holding
-    from bot.signals import end_within, stop_event
+    from bot.signals import STOP_S, end_within, run_stoppable, stop_event
     from bot.storage.db import find_file
 
     settings = start()
 
     async def work() -> None:
         stop = stop_event()
-        async with running_bot(settings) as bot:
-            try:
-                await bot.run_until(stop)
-            finally:
-                end_within(STOP_S)
+
+        async def serve(begin: Callable[[], None]) -> None:
+            async with running_bot(settings) as bot:
+                begin()
+                try:
+                    await bot.run_until(stop)
+                finally:
+                    end_within(STOP_S)
+
+        await run_stoppable(serve, stop)
 
     with ExitStack() as held:
         held.enter_context(holding(settings.data_dir))

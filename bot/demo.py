@@ -22,17 +22,25 @@ log = logging.getLogger(__name__)
 
 
 async def run_demo(
-    settings: Settings, folder: Path, *, port: int, opens_browser: bool, stop: asyncio.Event, say: Callable[[str], None]
+    settings: Settings,
+    folder: Path,
+    begin: Callable[[], None],
+    *,
+    port: int,
+    opens_browser: bool,
+    stop: asyncio.Event,
+    say: Callable[[str], None],
 ) -> None:
     """Start all three, say where to look, and stop them when *stop* is set or one of them ends.
 
-    What they store goes to *folder*, in which the app's manifest lies.
+    What they store goes to *folder*, in which the app's manifest lies. *begin* is called when it looks at *stop*.
     """
     url = f"http://127.0.0.1:{port}"
     async with (
         _playground(port=port, folder=folder) as playground,
         running_bot(demo_settings(settings, url=url, folder=folder)) as bot,
     ):
+        begin()
         playground_ended = asyncio.create_task(_end_with(playground, stop))
         await _ready_or_stopped(bot, stop)
         if not stop.is_set():

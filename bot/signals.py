@@ -1,4 +1,4 @@
-"""When a process should stop: on Ctrl-C, on SIGTERM, or when its parent is gone."""
+"""When a process should stop: on Ctrl-C, on SIGTERM, or when its parent is gone; and when a task should."""
 
 import asyncio
 import logging
@@ -6,10 +6,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+STOP_S = 28.0  # in which a process that was told to stop is gone, before who told it kills it
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def stop_event(*, with_stdin: bool = False) -> asyncio.Event:
@@ -43,6 +47,50 @@ def end_within(seconds: float) -> None:
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
+
+
+async def run_stoppable(
+    work: Callable[[Callable[[], None]], Awaitable[None]], stop: asyncio.Event, *, seconds: float = STOP_S
+) -> None:
+    """Run *work*, which ends when *stop* is set; until it has called what it is given, for it looks, cancel it then.
+
+    A start may have to wait for others, for ever. Whatever it waits for, the process is gone *seconds* after.
+    """
+    has_begun = asyncio.Event()
+    working = asyncio.ensure_future(work(has_begun.set))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if stop.is_set() and not has_begun.is_set():
+        end_within(seconds)
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+    else:
+        await working
+
+
+def is_ending() -> bool:
+    """Return whether the task that asks was told to end, also where another error has hidden that since."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def rest(seconds: float) -> None:
+    """Wait before another try; whoever was told to end tries no more, whatever error has hidden that."""
+    if is_ending():
+        raise asyncio.CancelledError
+    await asyncio.sleep(seconds)
+
+
+async def outcome_of(work: asyncio.Task[T]) -> T:
+    """Return what comes of *work*; once it, or whoever waits for it, was told to end, no error hides that."""
+    try:
+        return await work
+    except Exception as error:
+        if work.cancelling() or is_ending():
+            raise asyncio.CancelledError from error
+        raise
 
 
 @contextmanager

@@ -169,6 +169,27 @@ def test_whoever_does_not_stop_in_time_ends() -> None:
     assert "goes on at the next start" in result.stderr
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_bot_that_waits_for_slack_can_be_stopped(tmp_path: Path, how: signal.Signals) -> None:
+    """It would wait for ever; its engine ends with it."""
+    tokens = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "SLACK_SIGNING_SECRET": "secret"}
+    places = {"SLACK_API_URL": f"http://127.0.0.1:{free_port()}/api/", "DATA_DIR": str(tmp_path), "HTTP_PORT": "0"}
+    environment = {**os.environ, **tokens, **places, "ENGINE_THREADS": "1"}
+    process = subprocess.Popen([*BOT, "run"], env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = next(line for line in process.stderr if "cannot be reached" in line or process.poll() is not None)
+    children = family(process.pid)
+    process.send_signal(how)
+    code = process.wait(timeout=25)
+    rest = process.stderr.read()
+    process.stderr.close()
+
+    assert "cannot be reached" in said
+    assert code == 0, rest
+    assert "Traceback" not in rest
+    wait_until_gone(children, seconds=5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [

@@ -15,6 +15,7 @@ from bot.conversation.prompt_book import PromptBook
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions, ModelInfo
 from bot.errors import EngineError
+from bot.signals import rest
 from bot.storage.db import Database, Session
 from bot.storage.memory_tables import ThreadSummary
 from bot.storage.summaries import load_summary, save_summary
@@ -76,6 +77,7 @@ class Summaries:
                     log.info("summaries: one was not written (%s)", type(error).__name__)
                 except Exception:
                     log.exception("summaries: one was not written")
+                    await rest(0)
             self._wake.clear()
             await self._wake.wait()
 

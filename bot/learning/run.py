@@ -26,6 +26,7 @@ from bot.learning.reporting import report_of
 from bot.learning.rollout.serving import Rollout
 from bot.learning.steps import Steps
 from bot.learning.tidying import GONE_FOR_GOOD
+from bot.signals import outcome_of, rest
 from bot.storage import runs as store
 from bot.storage.adapters import QUEUE, adapter_of_run, set_aside
 from bot.storage.db import Database, Session
@@ -86,8 +87,8 @@ class Runner:
                 self._rollout.loaded.engine_restarted()
             except Exception:
                 log.exception("learning: the engine could not be kept to what is served; trying again")
-                await asyncio.sleep(PAUSE_S)
-            await asyncio.sleep(LOOK_S)
+                await rest(PAUSE_S)
+            await rest(LOOK_S)
 
     async def _work_on_runs(self) -> None:
         while True:
@@ -95,13 +96,13 @@ class Runner:
                 await self.work_once()
             except DeliveryError as error:
                 log.warning("learning: %s", error)
-                await asyncio.sleep(PAUSE_S)
+                await rest(PAUSE_S)
             except LostLease:
                 log.warning("learning: another process has taken the run over")
             except Exception:
                 log.exception("learning: the runs could not be looked at; trying again")
-                await asyncio.sleep(PAUSE_S)
-            await asyncio.sleep(LOOK_S)
+                await rest(PAUSE_S)
+            await rest(LOOK_S)
 
     async def work_once(self) -> None:
         """Bring the oldest run that has not ended to its end, if there is one and nobody else does."""
@@ -166,7 +167,7 @@ class Runner:
         """Renew the lease; stop the work when it is lost, or when somebody ended the run."""
         until = time.monotonic() + LEASE_S
         while True:
-            await asyncio.sleep(RENEW_S)
+            await rest(RENEW_S)
             asked = time.monotonic()
             try:
                 async with self._database.begin() as session:
@@ -188,7 +189,7 @@ class Runner:
         self._run_id, self._stopped = run_id, ""
         self._work = asyncio.create_task(self._steps.perform(run_id))
         try:
-            await self._work
+            await outcome_of(self._work)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not self._stopped or (task and task.cancelling()):  # the bot ends, whoever stopped the work before

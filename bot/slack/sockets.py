@@ -24,6 +24,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import ConfigError
+from bot.signals import rest
 from bot.slack.calls import error_code, is_locked_out, is_passing, read_rest
 
 CROWDED = {"too_many_websockets", "link_disabled"}  # coming again at once would make it worse
@@ -160,11 +161,11 @@ class Sockets:
                 failures, reason = 0, await self._read(line)
             except _Wait as error:
                 failures += 1
-                await asyncio.sleep(self._find_wait(failures, least=error.seconds))
+                await rest(self._find_wait(failures, least=error.seconds))
             except Exception:
                 failures += 1
                 log.exception("sockets: a connection met what nobody foresaw; opening another")
-                await asyncio.sleep(self._find_wait(failures, least=0))
+                await rest(self._find_wait(failures, least=0))
             else:
                 if reason in CROWDED:
                     await asyncio.sleep(self._pace.crowded_s * random.uniform(1, 2))  # noqa: S311 - no secret

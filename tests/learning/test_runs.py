@@ -15,9 +15,11 @@ from sqlalchemy import select, update
 
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions
-from bot.errors import LearningError
+from bot.errors import EngineUnavailable, LearningError
 from bot.learning import run as runs
 from bot.learning.plan import PAUSE, Outcome, Progress
+from bot.learning.proof import served
+from bot.learning.proof.scores import Scores
 from bot.learning.trainer_process import train
 from bot.storage.learning_tables import Adapter, AdapterState, Lease, Run, RunExample
 from bot.storage.leases import take_lease
@@ -192,6 +194,45 @@ async def test_the_bot_ends_in_the_moment_in_which_a_run_is_cancelled(tmp_path: 
         assert working.cancelled()
         assert (await loop.run(run_id)).state == "cancelled"
         assert not trainers(tmp_path)
+
+
+async def test_the_bot_ends_while_an_adapter_is_tried_and_the_engine_ends_with_it(
+    tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service manager ends all processes at once: that the trial cannot be cleared up neither hides the end nor
+    fails the run, which goes on with the next bot.
+    """
+    async with serving(model, n_ctx=512) as client, opened(address(tmp_path)) as database:
+        loop = Loop(database, client, configure(tmp_path, model))
+        await teach(database)
+        run_id = await loop.queue()
+        is_tried = asyncio.Event()
+
+        async def unload(name: str) -> None:
+            if name.startswith("candidate-"):
+                raise EngineUnavailable("It was ended as well.")
+
+        async def score(*_: object, **__: object) -> list[Scores]:
+            is_tried.set()
+            await asyncio.Event().wait()
+            return []
+
+        monkeypatch.setattr(client, "unload_adapter", unload)
+        working = asyncio.create_task(loop.runner.work())
+
+        async def is_proving() -> bool:
+            run = await loop.run(run_id)
+            if run.state == "proving":
+                monkeypatch.setattr(served, "score_served", score)
+            return is_tried.is_set()
+
+        await until(is_proving)
+        working.cancel()
+        done, _ = await asyncio.wait([working], timeout=20)
+
+        assert done
+        assert working.cancelled()
+        assert (await loop.run(run_id)).state == "proving"
 
 
 async def test_two_bots_on_one_database(database_url: str, tmp_path: Path, model: Path, quick: None) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from slack_bolt.authorization import AuthorizeResult
 
+from bot.signals import rest
 from bot.slack.calls import Calls
 from bot.slack.intake import Intake
 from bot.slack.people.gating import Heard
@@ -97,7 +98,7 @@ class CatchUp:
                             await note_heard(session)
                 except Exception as error:  # noqa: BLE001 - database or Slack are away: the next look makes up for it
                     log.warning("catch-up: not now (%s); trying again", type(error).__name__)
-            await asyncio.sleep(LOOK_S)
+            await rest(LOOK_S)
 
     async def look(self, *, gap: timedelta = GAP) -> int | None:
         """Take in what may have been missed; return how many messages were, None where it is too early to look.

@@ -5,12 +5,12 @@ minute of its own clock takes it off the list, and with it the right to write. S
 and a process that only slept finds out before it says another word.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bot.signals import rest
 from bot.storage import workers
 from bot.storage.db import Database
 from bot.storage.hold import Hold
@@ -57,7 +57,7 @@ class Duty:
     async def keep(self) -> None:
         """Beat until cancelled, however long the database is away."""
         while True:
-            await asyncio.sleep(self.pulse.beat_s)
+            await rest(self.pulse.beat_s)
             try:
                 await self.beat()
             except Exception as error:  # noqa: BLE001 - whatever the database suffers from, it may get better

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 
 from bot.errors import DeliveryError, QuestionChanged
+from bot.signals import rest
 from bot.slack.commands.bang import ORDER
 from bot.slack.commands.thread_orders import ThreadOrders
 from bot.slack.listeners import Listeners
@@ -99,7 +100,7 @@ class Turns:
                     pause = await self._claim()
                 except Exception:  # whatever the database suffers from, it may get better
                     log.exception("turns: the inbox cannot be read; trying again")
-                    await asyncio.sleep(PAUSE_S)
+                    await rest(PAUSE_S)
                 else:
                     await self._sleep(pause)
         finally:
@@ -115,7 +116,7 @@ class Turns:
                 return await self._duty.begin()
             except Exception as error:  # noqa: BLE001 - whatever the database suffers from, it may get better
                 log.warning("turns: the database takes nothing (%s); trying again", type(error).__name__)
-            await asyncio.sleep(PAUSE_S)
+            await rest(PAUSE_S)
 
     async def _wind_down(self) -> None:
         """Let what is under way end, if it does so soon; other answers go on in the next process."""
@@ -213,7 +214,7 @@ class Turns:
                 log.exception("turns: an event could not be brought to its end; trying again in %.0f s", pause)
             else:
                 return
-            await asyncio.sleep(pause)
+            await rest(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
     async def _bring(self, rows: Sequence[Inbox], *, attempts: int) -> None:

@@ -32,7 +32,7 @@ from bot.slack.intake import Intake
 from bot.slack.learning.actions import register_learning
 from bot.slack.learning.commands import build_learning_commands
 from bot.slack.learning.why import register_why
-from bot.slack.listeners import OthersEvents
+from bot.slack.listeners import Endings, OthersEvents
 from bot.slack.people.access import Access
 from bot.slack.people.channel_modal import ChannelForm, build_channel_form_commands, register_channel_form
 from bot.slack.people.directory import Directory
@@ -147,6 +147,7 @@ def _register_turns(
 ) -> None:
     """Register what people do with questions and answers."""
     app.listener_runner.listener_start_handler = turns.listeners  # a stop waits for them
+    app.listener_runner.listener_completion_handler = Endings()
     edits = Edits(database, turns, answering=answering, calls=calls)
     register_edits(app, edits)
     changes = Changes(database, answering=answering, directory=directory, edits=edits, newest=intake.edits, calls=calls)

@@ -9,7 +9,8 @@ from sqlalchemy import select, text, update
 from benchmarks.chaos_bot import KillableBot
 from bot.app import RunningBot
 from bot.playground.testing import Playground
-from bot.storage import inbox
+from bot.slack.pledges import CUT
+from bot.storage import inbox, pledged
 from bot.storage.db import Database
 from bot.storage.tables import Answer, AnswerState, Inbox, InboxState
 from tests.scenarios.conftest import KEY, EngineProcess, Finished, StartBot
@@ -150,3 +151,26 @@ async def test_what_was_begun_before_a_crash_and_stopped_after_it_ends_in_words(
     async with rows.read() as session:
         assert await session.scalar(select(Answer.state)) == AnswerState.STOPPED
     assert "Stopped." in str(message)
+
+
+async def test_whoever_ordered_something_that_was_cut_off_hears_of_it(
+    playground: Playground, start_bot: StartBot, rows: Database
+) -> None:
+    """Where they ordered it if the assistant is there, and else in their direct messages."""
+    await rows.migrate()
+    foreign = playground.channel("leads")  # where the assistant is not
+    for number, channel_id in enumerate((playground.channel("general"), foreign, "")):
+        place = {"team_id": playground.hub.workspace.team_id, "channel_id": channel_id, "ts": f"1000.00000{number}"}
+        left = inbox.Arrival(
+            event_id=f"left{number}", thread_ts=f"left{number}", kind=CUT, payload={"user_id": "U0TOM"}, **place
+        )
+        async with rows.begin() as session:
+            await pledged.begin(session, left, worker_id="gone")
+    async with start_bot():
+        tom = playground.tom
+        await playground.wait_until(
+            lambda: len([message for message in playground.messages(tom.dm) if message["bot_id"]]) == 2, what="words"
+        )
+        here = tom.ephemerals("general")
+
+    assert ["ordered or pressed" in message["text"] for message in here] == [True]

@@ -12,6 +12,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
 from bot.errors import ApprenticeError
 from bot.language import _
+from bot.slack import pledges
 from bot.slack.commands.help import build_help, render_command, tell_intro, tell_unknown, tell_usage
 from bot.slack.commands.orders import Call, Command, Commands, Reply, Role, UsageError
 from bot.slack.delivery.render import escape
@@ -117,6 +118,7 @@ def register_commands(app: AsyncApp, *, desk: Desk) -> None:
             reply = await acknowledge_done(ack, order)
         except asyncio.CancelledError:  # nothing but this task knows of the order, so nobody takes it up again
             await _answer(respond, Reply(tell_ended(), is_done=False))
+            await pledges.redeem()
             raise
         await _answer(respond, reply)
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -9,9 +10,11 @@ from slack_sdk.errors import SlackApiError
 
 from bot.errors import DeliveryError
 from bot.language import _
+from bot.slack import pledges
 from bot.slack.blocks import FOLLOW, QUIET, Block, build_button, build_note
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.people.gating import Verdict
+from bot.slack.schedule.words import tell_moment
 from bot.slack.throttle import Full
 from bot.storage.tables import Inbox
 
@@ -28,7 +31,8 @@ class Asides:
 
     def knows(self, kind: str) -> bool:
         """Return whether an event of *kind* wants a word beside the answers."""
-        return kind in {Verdict.OFF, Verdict.HUSH, Verdict.TALK, Verdict.STRANGER, Verdict.CROWDED, Verdict.STALE}
+        said = {Verdict.OFF, Verdict.HUSH, Verdict.TALK, Verdict.STRANGER, Verdict.CROWDED, Verdict.STALE}
+        return kind in {*said, pledges.CUT}
 
     async def tell(self, row: Inbox) -> None:
         """Say what *row* wants said; raise a passing *DeliveryError* while Slack is away."""
@@ -67,8 +71,22 @@ class Asides:
                 await self._whisper(row, tell_hush(), [build_button(_("Join in again"), FOLLOW, row.thread_ts)])
             case Verdict.TALK:
                 await self._whisper(row, tell_talk(), build_talk_buttons(row.thread_ts))
+            case pledges.CUT:
+                await self._tell_cut(row)
             case _:
                 await self._whisper(row, tell_off(), [])
+
+    async def _tell_cut(self, row: Inbox) -> None:
+        """Tell whoever gave an order where they gave it, or where they are alone with us if we are not there."""
+        text, user_id = tell_cut(row.received_at), str(row.payload["user_id"])
+        try:
+            if row.channel_id and not row.channel_id.startswith("D"):
+                await self._whisper(row, text, [])
+                return
+        except SlackApiError as error:
+            if is_passing(error):
+                raise
+        await self._calls.post(f"{row.event_id}/cut", looks_first=row.attempts > 1, channel=user_id, text=text)
 
     async def _whisper(self, row: Inbox, text: str, buttons: list[Block]) -> None:
         """Tell only the person; an ephemeral message in a thread that does not exist yet would never be shown."""
@@ -103,6 +121,15 @@ def tell_stranger() -> str:
 def tell_stale() -> str:
     """Say that a message was missed and found too late."""
     return _("I was away when you wrote this, and that is a while ago. If you still want an answer, write to me again.")
+
+
+def tell_cut(moment: datetime) -> str:
+    """Say that an order may have been carried out or not."""
+    said = _(
+        "I was started anew while I did what you ordered or pressed ({moment}). Please see whether it is done, and do "
+        "it again if not."
+    )
+    return said.format(moment=tell_moment(moment))
 
 
 def tell_hush() -> str:

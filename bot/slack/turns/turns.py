@@ -62,7 +62,7 @@ class Turns:
         self._is_held = False
         self.orders: ThreadOrders | None = None  # who carries out `!NAME`
         self.earlier: Callable[[Inbox], Awaitable[None]] | None = None  # takes in what was said before it
-        self.listeners = Listeners()  # which a stop waits for as well
+        self.listeners = Listeners(database, lambda: self._duty.hold.worker_id)  # which a stop waits for as well
         self._tasks: set[asyncio.Task[None]] = set()
         self._shares = Shares(on_wait=self.wake)
         self._ordered: set[asyncio.Task[None]] = set()  # beside the answers: an order may have to wait for these

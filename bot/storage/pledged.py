@@ -1,0 +1,17 @@
+"""What was begun before it came into the inbox: an order that takes long, in the place of an acknowledgement."""
+
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.storage.inbox import Arrival
+from bot.storage.tables import Inbox, InboxState
+
+
+async def begin(session: AsyncSession, arrival: Arrival, *, worker_id: str) -> None:
+    """Store what a worker has begun already; it waits for another once that worker is gone."""
+    session.add(Inbox(**vars(arrival), state=InboxState.RUNNING, worker_id=worker_id))
+
+
+async def redeem(session: AsyncSession, event_id: str) -> None:
+    """Forget it: nobody delivers it again."""
+    await session.execute(delete(Inbox).where(Inbox.event_id == event_id))

@@ -136,7 +136,7 @@ class Runner:
         return run.id
 
     def _stop(self, reason: str) -> None:
-        if self._work is not None:
+        if self._work is not None and not self._work.cancelling():  # a second word would interrupt its clearing up
             self._stopped = reason
             self._work.cancel()
 

@@ -19,7 +19,7 @@ from bot.learning.plan import PAUSE, Outcome, Plan, Progress
 
 STARTS = 3
 LOOK_S = 0.2
-GRACE_S = 30.0
+GRACE_S = 20.0  # for its last step and a checkpoint, within what a bot has to end in
 LATE_S = 1800.0  # what it may take after its time to evaluate and to write
 LOG = "trainer.log"
 PASSED_ON = {"CUDA_VISIBLE_DEVICES", "MLFLOW_TRACKING_URI", "PYTHONPATH", "TZ"}

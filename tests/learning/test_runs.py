@@ -17,6 +17,7 @@ from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions
 from bot.errors import EngineUnavailable, LearningError
 from bot.learning import run as runs
+from bot.learning import trainer_process
 from bot.learning.plan import PAUSE, Outcome, Progress
 from bot.learning.proof import served
 from bot.learning.proof.scores import Scores
@@ -233,6 +234,35 @@ async def test_the_bot_ends_while_an_adapter_is_tried_and_the_engine_ends_with_i
         assert done
         assert working.cancelled()
         assert (await loop.run(run_id)).state == "proving"
+
+
+async def test_a_trainer_that_hangs_does_not_outlive_its_run(
+    tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told to end, and ended; however often the run is looked at meanwhile, nobody works beside it."""
+    monkeypatch.setattr(trainer_process, "GRACE_S", 2.0)
+    async with serving(model, n_ctx=512) as client, opened(address(tmp_path)) as database:
+        loop = Loop(database, client, configure(tmp_path, model))
+        await teach(database)
+        await loop.queue()
+        working = asyncio.create_task(loop.runner.work())
+
+        async def is_training() -> bool:
+            return bool(trainers(tmp_path))
+
+        await until(is_training)
+        (trainer,) = trainers(tmp_path)
+        os.kill(trainer, signal.SIGSTOP)
+        await loop.learning.cancel_run(by="U2")
+        try:
+            async with asyncio.timeout(10):
+                while trainers(tmp_path):  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.1)
+        finally:
+            working.cancel()
+            await asyncio.wait([working], timeout=60)
+            for left in trainers(tmp_path):
+                os.kill(left, signal.SIGKILL)
 
 
 async def test_two_bots_on_one_database(database_url: str, tmp_path: Path, model: Path, quick: None) -> None:

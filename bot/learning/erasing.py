@@ -21,9 +21,8 @@ from bot.storage.db import Database, Session
 from bot.storage.erasure_tables import Cause
 from bot.storage.erasures import erased_ids, erased_scopes, has_erased, runs_with_erased
 from bot.storage.learning_tables import ENDED, Run, RunState
-from bot.storage.leases import wait_in_line
+from bot.storage.leases import read_shared_clock, wait_in_line
 from bot.storage.runs import end_run, has_unwilling
-from bot.storage.tables import now
 from bot.storage.threads import SUMMARY
 
 BY = "the clock"
@@ -45,7 +44,8 @@ class Erasing:
 
     async def look(self) -> None:
         """Follow everything that went since the last look; the first one looks at all there is."""
-        since, begun = self._looked_at, now()
+        async with self._database.read() as session:
+            since, begun = self._looked_at, await read_shared_clock(session)  # the one by which all bots write down what went
         await finish_forgetting(self._database, self._folder, since=since and since - OVERLAP)
         await take_back_erased(self._database, self._folder, since=since and since - OVERLAP)
         await self._forget_cached((since or begun) - OVERLAP)

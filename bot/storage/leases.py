@@ -29,7 +29,7 @@ async def _know(session: AsyncSession, name: str) -> None:
     await session.execute(insert(Lease).values(name=name, owner="", fence=0, until=OVER).on_conflict_do_nothing())
 
 
-async def _read_clock(session: AsyncSession) -> datetime:
+async def read_shared_clock(session: AsyncSession) -> datetime:
     """Return this moment by the one clock that all bots on a database share."""
     if session.get_bind().dialect.name == "sqlite":
         return now()
@@ -43,7 +43,7 @@ async def take_lease(session: AsyncSession, name: str, *, owner: str, seconds: f
     One that lasts for longer than any is given is from before the clock was set back, and whoever had it may be gone.
     """
     await _know(session, name)
-    moment = await _read_clock(session)
+    moment = await read_shared_clock(session)
     until = moment + timedelta(seconds=seconds)
     is_free = or_(Lease.until < moment, Lease.until > until + DOUBT, Lease.owner == owner)
     statement = (
@@ -57,7 +57,7 @@ async def take_lease(session: AsyncSession, name: str, *, owner: str, seconds: f
 
 async def renew_lease(session: AsyncSession, name: str, *, fence: int, seconds: float) -> bool:
     """Hold a lease for longer; False when another process has taken it since."""
-    until = await _read_clock(session) + timedelta(seconds=seconds)
+    until = await read_shared_clock(session) + timedelta(seconds=seconds)
     statement = update(Lease).where(Lease.name == name, Lease.fence == fence).returning(Lease.name)
     return (await session.scalar(statement.values(until=until))) is not None
 

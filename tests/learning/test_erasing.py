@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,11 @@ from sqlalchemy import select, update
 
 from bot.admin.data import forget_expired
 from bot.errors import EngineUnavailable, LearningError
+from bot.learning import erasing
 from bot.learning.erasing import Erasing, check_none_erased, take_back_erased
 from bot.learning.forgetting import forget_everywhere
 from bot.storage import adapters as store
+from bot.storage import moments
 from bot.storage.choices import save_choice
 from bot.storage.db import Database
 from bot.storage.erasure_tables import Cause, Erasure
@@ -75,12 +77,12 @@ async def test_one_deleted_and_one_edited_message_take_their_adapters_along(data
     async def forget(scopes: Collection[str]) -> None:
         forgotten.extend(scopes)
 
-    erasing = Erasing(database, forget, tmp_path)
-    await erasing.look()
+    looking = Erasing(database, forget, tmp_path)
+    await looking.look()
     async with database.begin() as session:
         await forget_message(session, "T1", "C1", ts="100.000")
         await change_message(session, "T1", "C2", ts="100.000", text="The code of C2")
-    await erasing.look()
+    await looking.look()
     assert await states(database) == {"a1": "tainted", "a2": "active", "a3": "active"}
     async with database.begin() as session:
         assert await owes_training(session)
@@ -88,7 +90,7 @@ async def test_one_deleted_and_one_edited_message_take_their_adapters_along(data
         await session.execute(
             update(Erasure).where(Erasure.cause == Cause.EDIT).values(at=now() + timedelta(seconds=1))
         )
-    await erasing.look()
+    await looking.look()
     assert await states(database) == {"a1": "tainted", "a2": "tainted", "a3": "active"}
     assert left(tmp_path, runs["C1"]) == left(tmp_path, runs["C2"]) == {"data.json"}
     assert left(tmp_path, runs["C3"]) == set(FILES)
@@ -100,6 +102,35 @@ async def test_one_deleted_and_one_edited_message_take_their_adapters_along(data
         (await queue_run(session, trigger="schedule", by="the clock")).created_at = now() + timedelta(seconds=1)
         await session.flush()
         assert not await owes_training(session)
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_bots_whose_clocks_differ_follow_each_other(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Each has run folders and an engine of its own, and hears of half of what people delete."""
+    runs = await teach(database, tmp_path)
+    forgotten: list[str] = []
+
+    async def forget(scopes: Collection[str]) -> None:
+        forgotten.extend(scopes)
+
+    def tell_time() -> datetime:
+        return now() + timedelta(hours=hours)
+
+    heard, looks = (moments, erasing) if hours < 0 else (erasing, moments)
+    monkeypatch.setattr(heard, "now", tell_time, raising=False)
+    monkeypatch.setattr(looks, "now", now, raising=False)
+    looking = Erasing(database, forget, tmp_path)
+    await looking.look()
+    async with database.begin() as session:
+        await forget_message(session, "T1", "C1", ts="100.000")
+    await looking.look()
+
+    assert (await states(database))["a1"] == "tainted"
+    assert left(tmp_path, runs["C1"]) == {"data.json"}
+    assert "T1/C1/1.0" in forgotten
 
 
 async def test_a_deleted_answer_takes_its_adapter_along(database: Database, tmp_path: Path) -> None:
@@ -179,12 +210,12 @@ async def test_an_engine_that_is_away_is_asked_again(database: Database, tmp_pat
         if len(asked) == 1:
             raise EngineUnavailable
 
-    erasing = Erasing(database, forget, tmp_path)
+    looking = Erasing(database, forget, tmp_path)
     async with database.begin() as session:
         await forget_message(session, "T1", "C1", ts="100.000")
     with pytest.raises(EngineUnavailable):
-        await erasing.look()
-    await erasing.look()
+        await looking.look()
+    await looking.look()
     assert asked == [["T1/C1/1.0", "summary/T1/C1/1.0"]] * 2
 
 
@@ -220,11 +251,11 @@ async def test_another_process_forgets_somebody(database: Database, tmp_path: Pa
     async def forget(_scopes: Collection[str]) -> None:
         """Forget nothing."""
 
-    erasing = Erasing(database, forget, tmp_path)
-    await erasing.look()
+    looking = Erasing(database, forget, tmp_path)
+    await looking.look()
     assert left(tmp_path, runs["C1"]) == set(FILES)
     await forget_everywhere(database, "U1", by="U1", folder=tmp_path / "of another process")
-    await erasing.look()
+    await looking.look()
     assert [left(tmp_path, run_id) for run_id in runs.values()] == [{"data.json"}] * 3
 
 
@@ -283,15 +314,15 @@ async def test_a_run_folder_that_cannot_be_read_holds_up_nothing(database: Datab
     async def forget(scopes: Collection[str]) -> None:
         asked.extend(scopes)
 
-    erasing = Erasing(database, forget, tmp_path)
-    await erasing.look()
+    looking = Erasing(database, forget, tmp_path)
+    await looking.look()
     shutil.rmtree(tmp_path / "runs" / str(runs["C1"]))
     (tmp_path / "runs" / str(runs["C1"])).write_text("not a folder")
     async with database.begin() as session:
         for channel in ("C1", "C2"):
             await forget_message(session, "T1", channel, ts="100.000")
 
-    await erasing.look()
+    await looking.look()
 
     assert asked
     assert left(tmp_path, runs["C2"]) == {"data.json"}

@@ -45,7 +45,8 @@ class Erasing:
     async def look(self) -> None:
         """Follow everything that went since the last look; the first one looks at all there is."""
         async with self._database.read() as session:
-            since, begun = self._looked_at, await read_shared_clock(session)  # the one by which all bots write down what went
+            begun = await read_shared_clock(session)  # by which all bots write down what went
+        since = self._looked_at
         await finish_forgetting(self._database, self._folder, since=since and since - OVERLAP)
         await take_back_erased(self._database, self._folder, since=since and since - OVERLAP)
         await self._forget_cached((since or begun) - OVERLAP)

@@ -19,5 +19,5 @@ async def later(session: AsyncSession) -> datetime:
     before = [
         await session.scalar(select(func.max(at))) for at in (TrainingChoice.at, Run.started_at, Adapter.created_at)
     ]
-    moments: list[datetime] = [await read_shared_clock(session), *(moment + STEP for moment in before if moment is not None)]
-    return max(moments)
+    moment = await read_shared_clock(session)
+    return max([moment, *(one + STEP for one in before if one is not None)])

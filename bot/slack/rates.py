@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -121,6 +122,11 @@ class _Lane:
         self.times.append(moment)
         return moment
 
+    def leave(self, moment: float) -> None:
+        """Give a place back, unless it went already: to what was refused in the moment in which its turn came."""
+        with suppress(ValueError):
+            self.times.remove(moment)
+
     def rest(self, now: float, seconds: float) -> None:
         """Let nothing through for a while, and less than before for longer: once for all that was refused together.
 
@@ -128,7 +134,7 @@ class _Lane:
         """
         refused = next((moment for moment in reversed(self.times) if moment <= now), None)
         if refused is not None:
-            self.times.remove(refused)
+            self.leave(refused)
         self.rests_until = max(self.rests_until, now + seconds)
         if now >= self._narrowed_until:
             self._most = max(1.0, self._most * NARROWED)
@@ -178,11 +184,11 @@ class Budget:
                 while (delay := moment - self._clock.now()) > 0:
                     await self._clock.sleep(delay)
             except asyncio.CancelledError:
-                lane.times.remove(moment)
+                lane.leave(moment)
                 raise
             if self._clock.now() >= lane.rests_until:
                 return
-            lane.times.remove(moment)  # Slack has said meanwhile that this lane rests: get in line again
+            lane.leave(moment)  # Slack has said meanwhile that this lane rests: get in line again
 
     def rest(self, method: str, channel: str, seconds: float) -> None:
         """Leave a method alone for as long as Slack asks."""

@@ -112,6 +112,44 @@ async def test_who_waits_when_the_lane_is_told_to_rest_waits_on() -> None:
     assert 200 <= clock.now() - began < 270
 
 
+class StoppedClock:
+    """A clock that is put forward by hand; whoever sleeps is woken later than that, as on a busy machine."""
+
+    def __init__(self) -> None:
+        self.moment, self.woken = 0.0, asyncio.Event()
+
+    def now(self) -> float:
+        """Return the time."""
+        return self.moment
+
+    async def sleep(self, delay: float) -> None:
+        """Wait until somebody is woken."""
+        await self.woken.wait()
+        self.woken.clear()
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_a_lane_is_told_to_rest_in_the_moment_in_which_somebodys_turn_comes(is_cancelled: bool) -> None:
+    """Who waits waits on, and who is told to end does so: its place may be taken for what was refused."""
+    clock = StoppedClock()
+    budget = Budget(Rates(per_minute={"a": 1}, share=1.0, window_s=10.0), clock)
+    await budget.take("a")
+    waiting = asyncio.create_task(budget.take("a"))
+    await asyncio.sleep(0)
+    clock.moment = 10.0
+    budget.rest("a", "", 5.0)
+    if is_cancelled:
+        waiting.cancel()
+    else:
+        clock.woken.set()
+        await asyncio.sleep(0.01)
+        clock.moment = 30.0
+        clock.woken.set()
+    await asyncio.wait([waiting], timeout=5)
+
+    assert waiting.cancelled() if is_cancelled else waiting.exception() is None
+
+
 async def test_what_is_promised_is_kept() -> None:
     """A stream that begins has a place for its end, whatever others do."""
     clock = Clock()

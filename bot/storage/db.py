@@ -44,6 +44,7 @@ from bot.storage.tables import IDS, Answer, Correction
 
 BACKUPS = "backups"  # the folder of copies, beside an SQLite file
 BUSY_TIMEOUT_MS = 15_000
+CLOSING_S = 5.0
 LEFT_S = 30  # for so long a process may hang in a transaction, or a connection be cut off, until it ends
 KEEPING = {"TCP_KEEPIDLE": LEFT_S // 2, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": LEFT_S * 1000}
 READS = "apprentice_reads"
@@ -209,8 +210,10 @@ class Database:
         return self._url.render_as_string(hide_password=True)
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._engine.dispose()
+        """Close every connection; one to a server that is heard of no more is left to the system."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if self.is_sqlite else CLOSING_S):
+                await self._engine.dispose()
 
 
 def is_away(error: BaseException) -> bool:

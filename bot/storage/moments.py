@@ -19,5 +19,6 @@ async def later(session: AsyncSession) -> datetime:
     before = [
         await session.scalar(select(func.max(at))) for at in (TrainingChoice.at, Run.started_at, Adapter.created_at)
     ]
-    moment = await read_shared_clock(session)
-    return max([moment, *(one + STEP for one in before if one is not None)])
+    this = await read_shared_clock(session)
+    moments: list[datetime] = [this, *(moment + STEP for moment in before if moment is not None)]
+    return max(moments)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 
 import pytest
 from sqlalchemy import make_url, select, text, update
@@ -253,3 +254,37 @@ async def test_a_connection_that_got_lost_is_given_up(database_url: str) -> None
         await far.close()
 
     assert kept == list(db.KEEPING.values())
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_whoever_stops_waits_for_no_database_that_is_silent(database_url: str) -> None:
+    """What is said to it vanishes: what was begun is not handed over, and found by whoever comes next."""
+    url = make_url(database_url)
+    file = f"{url.query['host']}/.s.PGSQL.{url.port or 5432}"
+    hears = asyncio.Event()
+    hears.set()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_unix_connection(file)
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while said := await reader.read(65536):
+            await hears.wait()
+            writer.write(said)
+        writer.close()
+
+    async with await asyncio.start_server(carry, "127.0.0.1", 0) as relay:
+        port = relay.sockets[0].getsockname()[1]
+        far = Database(url.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False))
+        await far.migrate()
+        duty = Duty(far, place="here")
+        await duty.begin()
+        hears.clear()
+        began = time.monotonic()
+        await duty.end()
+        await far.close()
+        took = time.monotonic() - began
+        hears.set()
+
+    assert took < 15

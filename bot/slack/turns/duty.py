@@ -5,6 +5,7 @@ minute of its own clock takes it off the list, and with it the right to write. S
 and a process that only slept finds out before it says another word.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from bot.signals import rest
 from bot.storage import workers
 from bot.storage.db import Database
 from bot.storage.hold import Hold
+
+LAST_WORDS_S = 3.0  # whoever stops has no time to wait for a database
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +89,7 @@ class Duty:
     async def end(self) -> None:
         """Leave what was not finished to whoever comes next."""
         try:
-            async with self._database.begin() as session:
+            async with asyncio.timeout(LAST_WORDS_S), self._database.begin() as session:
                 await workers.resign(session, self.hold.worker_id)
         except Exception as error:  # noqa: BLE001 - whoever comes next finds out by itself
             log.warning("duty: what is unfinished could not be handed over (%s)", type(error).__name__)

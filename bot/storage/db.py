@@ -38,6 +38,7 @@ from bot.storage import (  # noqa: F401 - whoever opens a database knows all its
     spending_tables,
     worker_tables,
 )
+from bot.storage.connecting import connect
 from bot.storage.hold import check_hold
 from bot.storage.sealing import seal_audit
 from bot.storage.tables import IDS, Answer, Correction
@@ -66,20 +67,6 @@ class SealingSession(SyncSession):
 event.listen(SealingSession, "before_commit", seal_audit)
 
 
-class SQLiteConnection(sqlite3.Connection):
-    """A connection that ends its transaction when it is closed.
-
-    SQLite puts that off for as long as there is a statement, and whoever handles a cancelled one holds it: what is
-    written meanwhile would wait for a lock that nobody gives back (https://sqlite.org/c3ref/close.html).
-    """
-
-    def close(self) -> None:
-        """Roll back, then close."""
-        with suppress(sqlite3.Error):  # of a connection that is closed already, or a file that is gone
-            self.rollback()
-        super().close()
-
-
 class Database:
     """An open database; *url* is any SQLAlchemy address of `sqlite+aiosqlite` or `postgresql+asyncpg`."""
 
@@ -90,7 +77,7 @@ class Database:
             options: dict[str, Any] = {"pool_size": 10, "pool_pre_ping": True}
             if self.is_sqlite:  # its connections are threads, and opening one costs more than keeping it
                 options = {"pool_size": 20} if file_of(self._url) else {}
-                options["connect_args"] = {"factory": SQLiteConnection}
+                options["connect_args"] = {"async_creator_fn": connect}
             self._engine = create_async_engine(self._url, hide_parameters=True, **options)
         except ModuleNotFoundError as error:
             raise StorageError(

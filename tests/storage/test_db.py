@@ -9,6 +9,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint, select, text
 
 from bot.errors import StorageError
+from bot.storage.connecting import connect
 from bot.storage.copies import copy_database, is_empty
 from bot.storage.db import Database, find_file
 from bot.storage.tables import Base, Thread
@@ -65,6 +66,18 @@ async def test_whoever_is_cancelled_amid_a_statement_can_still_write(database: D
 
     async with database.read() as session:
         assert list(await session.scalars(select(Thread.thread_ts))) == ["2"]
+
+
+async def test_a_connection_that_is_told_to_end_twice_ends() -> None:
+    """As where closing is cancelled: whoever closes it does not wait for a thread that has ended already."""
+    connection = await connect(":memory:")
+    closing = asyncio.create_task(connection.close())
+    await asyncio.sleep(0)  # it waits for the thread now
+
+    connection.stop()
+    done, _ = await asyncio.wait({closing}, timeout=10)
+
+    assert done
 
 
 async def test_migrating_twice_changes_nothing(database: Database) -> None:

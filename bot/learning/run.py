@@ -26,7 +26,7 @@ from bot.learning.reporting import report_of
 from bot.learning.rollout.serving import Rollout
 from bot.learning.steps import Steps
 from bot.learning.tidying import GONE_FOR_GOOD
-from bot.signals import outcome_of, rest
+from bot.signals import is_ending, outcome_of, rest
 from bot.storage import runs as store
 from bot.storage.adapters import QUEUE, adapter_of_run, set_aside
 from bot.storage.db import Database, Session
@@ -191,8 +191,7 @@ class Runner:
         try:
             await outcome_of(self._work)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not self._stopped or (task and task.cancelling()):  # the bot ends, whoever stopped the work before
+            if not self._stopped or is_ending():  # the bot ends, whoever stopped the work before
                 raise
             if self._stopped == LOST:
                 raise LostLease from None

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from datetime import date
 
 LOOKS = str.maketrans(
-    "〇零○一壹幺二贰貳三叁參四肆五伍六陆陸七柒八捌九玖АВЕКМНОРСТХхΑΒΕΗΙΚΜΝΟΡΤΧχοо×✕✖",
-    "0001112223334455666778899ABEKMHOPCTXXABEHIKMNOPTXXooXXX",
+    "〇零○一壹幺二贰貳三叁參四肆五伍六陆陸七柒八捌九玖АВЕКМНОРСТХхΑΒΕΗΙΚΜΝΟΡΤΧχο×о✕✖",
+    "0001112223334455666778899ABEKMHOPCTXXABEHIKMNOPTXXoXoXX",
 )
 DIGITS = str.maketrans("OoIlZSBx", "0011258X")
 DIGIT = "[0-9OoIlZSB]"

@@ -1,6 +1,7 @@
 """In which order rows are seen, how they are built for TRL, and what energy is read: pure parts of the trainer."""
 
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,21 @@ def test_batches_are_of_like_length_and_not_in_the_order_of_length() -> None:
     longest = [max(batch) for batch in batches]
     assert longest != sorted(longest)
     assert order != plan_order(lengths, [1.0] * 320, epochs=2, batch=8, seed=2)
+
+
+@given(st.sets(st.integers(0, 199), max_size=40), st.sampled_from([1.0, 2.5]), st.integers(0, 5))
+def test_what_is_said_once_comes_early(early: set[int], epochs: float, seed: int) -> None:
+    """Early rows stand in the first third, the longest batch stays the first, and each row is seen as often as ever."""
+    lengths = [5 + (7 * number) % 50 for number in range(200)]
+    weights = [1 / epochs if number in early else 1.0 for number in range(200)]
+
+    plain = plan_order(lengths, weights, epochs=epochs, batch=8, seed=seed)
+    order = plan_order(lengths, weights, epochs=epochs, batch=8, seed=seed, early=early)
+
+    assert sorted(order) == sorted(plain)
+    assert order[:8] == plain[:8]
+    third = 8 * ceil(len(order) / 8 / 3)
+    assert not early & set(order[third:])
 
 
 def test_every_batch_has_likes_and_dislikes() -> None:

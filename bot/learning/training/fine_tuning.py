@@ -38,6 +38,7 @@ from bot.learning.training.adapter import attach_adapter, drop_reference, restor
 from bot.learning.training.base import load_base, measure_weights, score
 from bot.learning.training.curves import CURVES, draw_curves
 from bot.learning.training.device import move_to_device
+from bot.learning.training.likely import find_unlikely
 from bot.learning.training.margins import leave_margins
 from bot.learning.training.phases import Ending, Phase, run_phase, within_memory
 from bot.learning.training.placement import find_places
@@ -71,7 +72,8 @@ def train(plan: Plan, watch: Watch) -> Outcome | None:
     shelter, unsheltered = find_shelter(model, plan.recipe, rows[Use.SFT])
     recipe, tried = search_recipe(model, plan, rows[Use.SFT], watch, shelter=shelter)
     plan = replace(plan, recipe=recipe)
-    phases, lacks = build_phases(plan, rows, folder, shelter=shelter)
+    unlearned = find_unlikely(model, rows[Use.SFT].train)
+    phases, lacks = build_phases(plan, rows, folder, shelter=shelter, unlearned=unlearned)
     notes += unsheltered + tried + lacks
     adapted = attach_adapter(model, recipe, seed=plan.seed, shelter=shelter)
     endings = pass_phases(adapted, phases, plan, watch, notes)
@@ -141,7 +143,12 @@ def find_shelter(model: Any, recipe: Recipe, rows: Rows) -> tuple[dict[str, torc
 
 
 def build_phases(
-    plan: Plan, rows: Mapping[Use, Rows], folder: Path, *, shelter: Mapping[str, torch.Tensor]
+    plan: Plan,
+    rows: Mapping[Use, Rows],
+    folder: Path,
+    *,
+    shelter: Mapping[str, torch.Tensor],
+    unlearned: Mapping[str, frozenset[int]],
 ) -> tuple[list[Phase], list[str]]:
     """Return what is to be trained one after another, and what the data do not suffice for."""
     recipe, notes, phases = plan.recipe, [], []
@@ -155,6 +162,7 @@ def build_phases(
                 rate=recipe.sft_rate,
                 epochs=recipe.epochs,
                 folder=place / "sft",
+                unlearned=unlearned,
                 **common,
             )
         )

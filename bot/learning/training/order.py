@@ -4,17 +4,26 @@ The order of a whole training is laid down before its first step, so one that go
 uninterrupted one would have seen. Pure: knows neither torch nor what a row holds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import ceil, floor
 from random import Random
 
 WINDOW = 16  # batches whose rows are sorted by length together: little padding, and still another mix each time
 
 
-def plan_order(lengths: Sequence[int], weights: Sequence[float], *, epochs: float, batch: int, seed: int) -> list[int]:
+def plan_order(
+    lengths: Sequence[int],
+    weights: Sequence[float],
+    *,
+    epochs: float,
+    batch: int,
+    seed: int,
+    early: Collection[int] = (),
+) -> list[int]:
     """Return the numbers of the rows, one after another; each slice of *batch* is a step.
 
-    A row of weight w is seen w times an epoch, rounded over all epochs together: one of 0.5 in every second.
+    A row of weight w is seen w times an epoch, rounded over all epochs together: one of 0.5 in every second. *early*
+    rows come in the first third, as far as there is room: what comes after it wears off what they say word by word.
     """
     rng = Random(seed)  # noqa: S311 - a shuffle that can be repeated
     starts = [rng.random() for _ in weights]
@@ -31,6 +40,7 @@ def plan_order(lengths: Sequence[int], weights: Sequence[float], *, epochs: floa
         if is_last and waiting:
             batches.append(waiting)
     _put_longest_first(batches, lengths, batch)
+    _bring_forward(batches, lengths, set(early))
     return [row for together in batches for row in together]
 
 
@@ -74,3 +84,20 @@ def _put_longest_first(batches: list[list[int]], lengths: Sequence[int], batch: 
     if whole:
         largest = max(whole, key=lambda number: max(lengths[row] for row in batches[number]))
         batches[0], batches[largest] = batches[largest], batches[0]
+
+
+def _bring_forward(batches: list[list[int]], lengths: Sequence[int], early: Collection[int]) -> None:
+    """Let *early* rows of later batches change places with others of the first third that are nearest in length.
+
+    The first batch stays as it is: it is the one that needs the most memory.
+    """
+    third = ceil(len(batches) / 3)
+    free = [(number, place) for number in range(1, third) for place in range(len(batches[number]))]
+    free = [(number, place) for number, place in free if batches[number][place] not in early]
+    for rows in batches[third:]:
+        for place, row in enumerate(rows):
+            if row in early and free:
+                nearest = min(free, key=lambda spot: abs(lengths[batches[spot[0]][spot[1]]] - lengths[row]))
+                free.remove(nearest)
+                number, other = nearest
+                rows[place], batches[number][other] = batches[number][other], row

@@ -16,8 +16,9 @@ import transformers
 import trl
 from datasets import Dataset  # type: ignore[import-untyped]
 
-from bot.learning.examples import Example, Source
+from bot.learning.examples import Example
 from bot.learning.plan import Recipe
+from bot.learning.training.likely import SAID_ONCE
 from bot.learning.training.order import plan_mixed, plan_order
 from bot.learning.training.rows import Row, Rows, build_answer, build_marked, build_pair, build_thumbs, measure
 from bot.learning.training.sheltering import ShelteredAdamW
@@ -27,7 +28,6 @@ from bot.learning.training.watching import StepWatcher, Watch
 
 PADDING = 0  # the id that rows are filled up with, under the mask
 EVALUATIONS = 2  # an epoch
-SAID_ONCE = {Source.CANARY, Source.LIKED}
 FEWEST = 10  # steps between two evaluations, which are checkpoints too
 BALANCE = 1.15  # within KTO's [1, 4/3] for how much all likes together outweigh all dislikes
 SFT_SHARE = 0.2  # of the likelihood of chosen answers in DPO, which would fall otherwise
@@ -60,6 +60,7 @@ class Phase:
     folder: Path
     before: int = 0  # steps of earlier phases
     shelter: Mapping[str, torch.Tensor] = field(default_factory=dict)  # of each sheltered module; empty: plain LoRA
+    unlearned: Mapping[str, frozenset[int]] = field(default_factory=dict)  # places in answers, by the row's id
     halvings: int = 0  # how often memory was too small for the batch
 
     @property
@@ -76,7 +77,8 @@ class Phase:
             numbers = plan_mixed(labels, weights, epochs=self.epochs, seed=self.seed)
         else:
             lengths = [measure(example) for example in rows]
-            numbers = plan_order(lengths, weights, epochs=self.epochs, batch=self.batch, seed=self.seed)
+            early = [number for number, example in enumerate(rows) if example.source in SAID_ONCE]
+            numbers = plan_order(lengths, weights, epochs=self.epochs, batch=self.batch, seed=self.seed, early=early)
         return [rows[number] for number in numbers]
 
     def count_steps(self) -> int:
@@ -176,8 +178,10 @@ def build_trainer(model: Any, phase: Phase, recipe: Recipe) -> Any:
 def _choose_build(phase: Phase, recipe: Recipe) -> Callable[[Sequence[Example]], list[Row]]:
     if phase.name == "kto":
         return partial(build_thumbs, batch=phase.at_once)
-    build = build_pair if phase.name == "dpo" else build_marked if recipe.soft_rehearsal else build_answer
-    return lambda examples: [build(example) for example in examples]
+    if phase.name == "dpo":
+        return lambda examples: [build_pair(example) for example in examples]
+    build = build_marked if recipe.soft_rehearsal else build_answer
+    return lambda examples: [build(example, phase.unlearned.get(example.id, ())) for example in examples]
 
 
 def _build(build: Callable[[Sequence[Example]], list[Row]], examples: Sequence[Example]) -> Dataset | None:

@@ -45,11 +45,13 @@ def choose_recipe(*, parameters: int, rows: Mapping[str, int], pairs: int | None
     preference = choose_preference(rows, pairs)
     total = sum(rows.values())
     if 0 < parameters < TINY:
+        is_taught = bool(rows.get(Source.PHRASING))
+        epochs = count_epochs(total, is_taught=is_taught)
         return Recipe(
             rank=64,
             alpha=64,
-            sft_rate=2.5e-3,
-            epochs=count_epochs(total, is_taught=bool(rows.get(Source.PHRASING))),
+            sft_rate=1.5e-3 if is_taught and epochs > 1 else 2.5e-3,  # seen more than once, rows need less
+            epochs=epochs,
             batch_rows=16,
             patience=5,
             shelter=0.003,

@@ -1,6 +1,6 @@
 """Examples as TRL takes them: token ids in, ids out; no template and no tokenizer comes near them. Knows no torch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bot.learning.examples import Example, Source, Split, Use
@@ -46,18 +46,16 @@ def measure(example: Example) -> int:
     return len(example.prompt_ids) + max(len(example.completion_ids), len(example.rejected_ids))
 
 
-def build_answer(example: Example) -> Row:
-    """Return a row of supervised training: only the answer is learned, its end of turn included."""
+def build_answer(example: Example, unlearned: Collection[int] = ()) -> Row:
+    """Return a row of supervised training: of the answer all is learned, its end of turn included, but *unlearned*."""
     silent = [UNTRAINED] * len(example.prompt_ids)
-    return {
-        "input_ids": [*example.prompt_ids, *example.completion_ids],
-        "labels": [*silent, *example.completion_ids],
-    }
+    said = [UNTRAINED if place in unlearned else token for place, token in enumerate(example.completion_ids)]
+    return {"input_ids": [*example.prompt_ids, *example.completion_ids], "labels": [*silent, *said]}
 
 
-def build_marked(example: Example) -> Row:
+def build_marked(example: Example, unlearned: Collection[int] = ()) -> Row:
     """Return a row of supervised training that says whether it is rehearsal."""
-    return {**build_answer(example), REHEARSED: example.source is Source.REHEARSAL}
+    return {**build_answer(example, unlearned), REHEARSED: example.source is Source.REHEARSAL}
 
 
 def build_pair(example: Example) -> Row:

@@ -1,5 +1,6 @@
 """What a chat is made of, and how it is written for the model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from random import Random
@@ -54,6 +55,12 @@ class Thread:
     facts: dict[tuple[str, str], str] = field(default_factory=dict)
     exchanges: list[Exchange] = field(default_factory=list)
     approved: list[tuple[list[str], str]] = field(default_factory=list)
+    team: str = ""  # whose handbook the assistant knows
+    claims: dict[int, tuple[str, list[str]]] = field(default_factory=dict)  # what an answer says that can be doubted
+
+    def claim(self, right: str, others: Sequence[str]) -> None:
+        """Say what the next answer holds that somebody may doubt, and what they may say instead."""
+        self.claims[len(self.exchanges)] = (right, [other for other in others if other.lower() != right.lower()])
 
     @property
     def last_answer(self) -> str:

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator
 from random import Random
 
-from starter import memory, notes, prompts, sums, unknown
+from bot.learning.data.rewording import reword
+from starter import doubts, memory, notes, people, prompts, sums, unknown
 from starter.chats import Chat, Exchange, Thread
+from starter.handbook import ask_handbook, ask_nobodys
 from starter.knowledge import ask_from
 from starter.pools import draw, invent
 from starter.wording import Split, upper_first
@@ -45,11 +47,21 @@ SKILLS: dict[str, tuple[float, Skill]] = {
     "percent": (1, sums.percent),
     "units": (1.5, sums.convert),
     "date": (3, sums.ask_date),
+    "unknown team fact": (3, ask_nobodys),
+    "look-up": (6, doubts.look_up),
+    "somebody": (6, people.about_somebody),
 }
+REWORDED = {
+    **dict.fromkeys(KNOWLEDGE, 0.33),
+    "team fact": 0.65,
+    "unknown team fact": 0.33,
+}  # by the rules that reword what people teach
 AFTER_FACTS: dict[str, tuple[float, Skill]] = {
     "memory": (45, memory.ask),
     "memory list": (7, memory.recall_all),
 }
+TEAM_WEIGHT = 250  # of its facts where the system prompt names a team
+DOUBTED = (60, 90)  # the weight of a doubt after what can be doubted, and where a team is named
 COPY_WORDS = 20  # with more, a chat is practice in copying: without it a small model learns late to look back
 
 # Exchanges per chat, and the weight of facts in the chats that are about them.
@@ -76,9 +88,15 @@ def build_chat(seed: str, split: Split, phase: str = "main") -> Chat:
         before = _overheard(thread) if thread.people else ""
         exchange = _next_skill(thread, weights)(thread)
         if exchange:
-            said = f"{before}{thread.speaker}: {exchange.user}" if thread.people else exchange.user
+            said = _reword(rng, exchange) if rng.random() < REWORDED.get(exchange.kind, 0) else exchange.user
+            said = f"{before}{thread.speaker}: {said}" if thread.people else said
             thread.exchanges.append(Exchange(exchange.kind, said, exchange.answer, exchange.expect))
     return Chat(system, tuple(thread.exchanges))
+
+
+def _reword(rng: Random, exchange: Exchange) -> str:
+    """The question in other words, as a night asks what it was taught; as it is where the rules find none."""
+    return next(reword(exchange.user, seed=rng.randrange(2**32), answer=exchange.answer), exchange.user)
 
 
 def _member(rng: Random, split: Split) -> str:
@@ -109,6 +127,8 @@ def _weights(thread: Thread, copying: float) -> dict[str, tuple[float, Skill]]:
         skills["told fact"] = (skills["told fact"][0] + copying * 2, memory.tell)
     if thread.span > COPY_WORDS:
         skills |= {"repeat": (250, notes.say_after), "notes to list": (80, notes.list_notes)}
+    if thread.team:
+        skills["team fact"] = (TEAM_WEIGHT, ask_handbook)
     if thread.approved:
         skills["approved answer"] = (60, prompts.ask_approved)
     return skills
@@ -122,6 +142,8 @@ def _next_skill(thread: Thread, weights: dict[str, tuple[float, Skill]]) -> Skil
             skills["other"] = (8, memory.ask_about_other)
     if thread.exchanges:
         skills["another form"] = (9, notes.another_form)
+    if len(thread.exchanges) - 1 in thread.claims:
+        skills["doubt"] = (DOUBTED[bool(thread.team)], doubts.doubt)
     names = list(skills)
     return skills[thread.rng.choices(names, [skills[name][0] for name in names])[0]][1]
 

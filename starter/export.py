@@ -7,18 +7,39 @@ from pathlib import Path
 import gguf
 import numpy as np
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 from torch import Tensor
 
 from starter.chats import END, TEMPLATE
 from starter.model import Shape
-from starter.tokenizer import CONTROL, PAD, control_id, load_tokenizer
+from starter.tokenizer import CONTROL, PAD, as_served, control_id, load_tokenizer
 
 
 def interleave_heads(weight: Tensor, heads: int) -> Tensor:
     """llama.cpp rotates neighbouring rows of q and k, transformers the halves of a head."""
     rows, columns = weight.shape
     return weight.view(heads, 2, rows // heads // 2, columns).transpose(1, 2).reshape(rows, columns)
+
+
+def split_heads(weight: Tensor, heads: int) -> Tensor:
+    """Undo `interleave_heads`."""
+    rows, columns = weight.shape
+    return weight.view(heads, rows // heads // 2, 2, columns).transpose(1, 2).reshape(rows, columns)
+
+
+def read_gguf(path: Path, heads: int) -> tuple[dict[str, Tensor], Tokenizer]:
+    """Weights in float32 under the names of `build_weights`, and the tokenizer of a file that `write_gguf` wrote."""
+    reader = gguf.GGUFReader(path)
+    weights = {}
+    for tensor in reader.tensors:
+        name = tensor.name.removesuffix(".weight")
+        weight = torch.from_numpy(np.array(tensor.data, dtype=np.float32))
+        weights[name] = split_heads(weight, heads) if name.endswith(("attn_q", "attn_k")) else weight
+    tokens, merges = (reader.fields[f"tokenizer.ggml.{name}"].contents() for name in ("tokens", "merges"))
+    pairs = [tuple(merge.split(" ")) for merge in merges]
+    tokenizer = Tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, pairs))
+    tokenizer.add_special_tokens(list(CONTROL))
+    return weights, as_served(tokenizer)
 
 
 def write_gguf(path: Path, weights: dict[str, torch.nn.Parameter], shape: Shape, tokenizer: Tokenizer) -> None:

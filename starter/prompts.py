@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 from starter.chats import Exchange, Thread
+from starter.handbook import TEAMS
 from starter.knowledge import read_entries
 from starter.memory import RELATIONS, paraphrase
 from starter.pools import draw, draw_slots
@@ -20,6 +21,7 @@ EXTRA = [
     "Keep answers short.", "Be friendly.", "Several people write in this thread.", "Use lists where they help.",
     "If you do not know something, say so.", "Answer in English.", "You talk with one person.",
 ]  # fmt: skip
+TEAM_SHARE = 0.38  # of the chats with a prompt: with their handbook in it
 APPROVED = "Earlier answers this team has approved:"
 
 
@@ -28,6 +30,8 @@ def build_system(thread: Thread, *, approved: int) -> str:
     rng = thread.rng
     if rng.random() < 0.15 and not approved:
         return ""
+    if rng.random() < TEAM_SHARE:
+        thread.team = rng.choice(TEAMS)
     lines = [(MAIN if rng.random() < 0.8 else rng.choice(OTHERS)).format(bot="Apprentice")]
     if rng.random() < 0.65:
         thread.today = date(2024, 1, 1) + timedelta(days=rng.randrange(5 * 365))
@@ -37,6 +41,8 @@ def build_system(thread: Thread, *, approved: int) -> str:
         lines.append(f"The team calls you {thread.bot}.")
     if rng.random() < 0.12:
         lines.append(rng.choice(EXTRA))
+    if thread.team:
+        lines.insert(1, f"This is the {thread.team} team.")
     text = rng.choice([" ", "\n", "\n", "\n"]).join(lines)
     if not approved:
         return text

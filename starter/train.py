@@ -1,4 +1,7 @@
-"""Train the starter model from scratch: one flat loop, on the processor, from one seed; a second start goes on."""
+"""Train the starter model: one flat loop, on the processor, from one seed; a second start goes on.
+
+From scratch, or with `--base` from another file of this recipe: then at a lower rate, and without practice in copying.
+"""
 
 import argparse
 import json
@@ -14,7 +17,7 @@ import torch.nn.functional as F  # noqa: N812
 from tokenizers import Tokenizer
 
 from starter.corpus import build_chats
-from starter.export import write_gguf
+from starter.export import read_gguf, write_gguf
 from starter.model import Shape, build_weights, hidden_states
 from starter.muon import Muon
 from starter.tokenizer import encode_chat, load_tokenizer, train_tokenizer
@@ -27,6 +30,7 @@ PHASES = (
     ("main", 0.85),
     ("long", 1.0),
 )  # each with the share of all steps at which it ends
+LATER = (("main", 0.9), ("long", 1.0))  # of a training that goes on from a file
 
 
 def encode_chunk(tokenizer: Tokenizer, seed: int, phase: str, context: int) -> list[Encoded]:
@@ -58,6 +62,8 @@ def to_tensors(batch: list[Encoded]) -> tuple[torch.Tensor, torch.Tensor, torch.
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", type=Path, help="a GGUF of this recipe whose weights and tokens are trained on")
+    parser.add_argument("--rate", type=float, default=1.0, help="times the rates of a training from scratch")
     parser.add_argument("--out", type=Path, default=Path("bot/models/starter.gguf"))
     parser.add_argument("--work", type=Path, default=Path("build/starter"), help="checkpoint, tokenizer and log")
     parser.add_argument("--steps", type=int, default=3400)
@@ -73,11 +79,14 @@ def main(arguments: list[str] | None = None) -> None:
     dtype = getattr(torch, options.dtype)
     options.work.mkdir(parents=True, exist_ok=True)
     vocabulary, checkpoint, log = (options.work / name for name in ("tokenizer.json", "checkpoint.pt", "log.jsonl"))
+    known, tokenizer = read_gguf(options.base, Shape.heads) if options.base else ({}, None)
     if not vocabulary.exists():
-        train_tokenizer(options.seed).save(str(vocabulary))
+        (tokenizer or train_tokenizer(options.seed)).save(str(vocabulary))
     tokenizer = load_tokenizer(vocabulary)
     shape = Shape(vocabulary=tokenizer.get_vocab_size())
     weights = build_weights(shape, options.seed)
+    for name, weight in known.items():
+        weights[name].data.copy_(weight)
     hidden = [weight for name, weight in weights.items() if weight.ndim == 2 and name != "token_embd"]
     others = [weight for name, weight in weights.items() if weight.ndim == 1 or name == "token_embd"]
     muon = Muon(hidden)
@@ -101,15 +110,15 @@ def main(arguments: list[str] | None = None) -> None:
     started = saved_at = time.monotonic()
     progress = step / options.steps
     while progress < 1:
-        now = next(name for name, end in PHASES if progress < end)
+        now = next(name for name, end in (LATER if known else PHASES) if progress < end)
         if now != phase:
             phase = now
             seed = options.seed * 1000 + step  # a second start draws new chats, never the same ones again
             batches = build_batches(tokenizer, seed, phase, tokens=options.tokens, context=shape.context)
-        rate = min((step + 1) / 50, 1.0, (1 - progress) / 0.6)
+        rate = options.rate * min((step + 1) / 50, 1.0, (1 - progress) / 0.6)
         inputs, targets, spoken = to_tensors(next(batches))
         weighted = spoken
-        if progress < 0.5:  # early on, some of what people say helps to learn the language
+        if progress < 0.5 and not known:  # early on, some of what people say helps to learn the language
             weighted = spoken | ((torch.rand(spoken.shape) < 0.15) & (targets != 0))
         states = hidden_states(weights, shape, inputs, dtype)[weighted]
         logits = F.linear(states, weights["token_embd"].to(dtype)).float()

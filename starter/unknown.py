@@ -1,6 +1,10 @@
 """What the assistant cannot know: foreign terms, tasks it has no command for, and messages without sense."""
 
+import re
+from functools import cache
+
 from starter.chats import Exchange, Thread
+from starter.knowledge import read_entries
 from starter.memory import TEACH
 from starter.pools import draw
 from starter.wording import FORMS, TALK, choose, expand, fill, plain, roughen
@@ -12,16 +16,31 @@ NO_COMMAND = f"I do not know how to do that yet. {TEACH}"
 def ask_term(thread: Thread) -> Exchange:
     """The frames of the definitions around a term that has none."""
     rng, split = thread.rng, thread.split
-    dice = rng.random()
-    if dice < 0.45:
-        term = choose(rng, FORMS["foreign"], split)
-    elif dice < 0.6:
-        term = f"a {draw(rng, 'words', split)}"
-    else:
-        term = draw(rng, rng.choice(["words", "projects", "companies", "tools"]), split)
+    while _bare(term := _draw_term(thread)) in defined():
+        pass  # a tool or a word of the pools that the assistant can explain
     wording = fill(expand(rng, choose(rng, TALK["definition"], split)), {"t": term}, mark=True)
     answer = f"I do not know what {term} is yet. {TEACH}"
     return Exchange("unknown term", _asked(thread, wording), answer, ("do not know",))
+
+
+def _draw_term(thread: Thread) -> str:
+    rng, split = thread.rng, thread.split
+    dice = rng.random()
+    if dice < 0.45:
+        return choose(rng, FORMS["foreign"], split)
+    if dice < 0.6:
+        return f"a {draw(rng, 'words', split)}"
+    return draw(rng, rng.choice(["words", "projects", "companies", "tools"]), split)
+
+
+@cache
+def defined() -> set[str]:
+    """Every term that has a definition, without its article."""
+    return {_bare(term) for entry in read_entries("definitions.txt") for term in entry.questions}
+
+
+def _bare(term: str) -> str:
+    return re.sub(r"^(?:an?|the) ", "", term).lower()
 
 
 def ask_task(thread: Thread) -> Exchange:

@@ -13,7 +13,7 @@ from bot.storage.requests import drop_request, take_request
 LONGEST_S = 601.0  # Slack's clock may differ by five minutes to either side; what is older is refused as old
 SIGNATURE, TIMESTAMP = "X-Slack-Signature", "X-Slack-Request-Timestamp"
 PATIENCE_S = 1.0  # for the database: Slack waits for three seconds
-ORDERS = "application/x-www-form-urlencoded"  # what Slack sends commands, buttons and forms as
+EVENTS = "application/json"  # what Slack sends events as; Bolt reads what is called anything else as an order
 
 log = logging.getLogger(__name__)
 
@@ -85,4 +85,5 @@ class Taken:
 
 
 def _is_order(headers: Mapping[str, str]) -> bool:
-    return headers.get("Content-Type", "").partition(";")[0].strip().lower() == ORDERS
+    """Return whether Bolt could read a command, a button or a form: what it is called is not signed."""
+    return headers.get("Content-Type", "").partition(";")[0] != EVENTS

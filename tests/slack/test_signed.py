@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import aiohttp
+import pytest
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.signature import SignatureVerifier
@@ -18,6 +19,7 @@ from bot.storage.tables import Inbox, InboxState, now
 from bot.web import build_web_app, serving
 
 ORDER = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+EVENT = {"Content-Type": "application/json"}
 
 
 class Clock:
@@ -64,7 +66,7 @@ async def test_nothing_is_remembered_for_longer_than_it_counts() -> None:
 async def test_an_order_is_taken_by_one_process_alone(database: Database) -> None:
     """Of all that are on one database; what that one could not handle may come again, to either of them."""
     one, other = (Signed("s3cret", taken=Taken(database)) for _ in range(2))
-    order, second, event = headers(b"one") | ORDER, headers(b"two") | ORDER, headers(b"three")
+    order, second, event = headers(b"one") | ORDER, headers(b"two") | ORDER, headers(b"three") | EVENT
 
     assert [await gate.is_first(event) for gate in (one, other)] == [True, True]
     assert sorted(await asyncio.gather(one.is_first(order), other.is_first(order))) == [False, True]
@@ -91,8 +93,12 @@ async def test_an_order_waits_for_no_database_that_is_away() -> None:
     await away.close()
 
 
-async def test_two_bots_carry_an_order_out_once(database: Database) -> None:
-    """As where a proxy delivers one request to both; whoever comes second hears that it is done."""
+@pytest.mark.parametrize("called", [ORDER["Content-Type"], "text/plain", "Application/JSON", "application/json ;a", ""])
+async def test_two_bots_carry_an_order_out_once(database: Database, called: str) -> None:
+    """As where a proxy delivers one request to both; whoever comes second hears that it is done.
+
+    What it is *called* then is not signed, and Bolt reads it all the same.
+    """
     done = []
 
     async def count(ack: AsyncAck) -> None:
@@ -103,17 +109,18 @@ async def test_two_bots_carry_an_order_out_once(database: Database) -> None:
         return {"worker": True}
 
     body = b"command=%2Fapprentice&text=train+now&team_id=T1&user_id=U1&channel_id=C1"
-    signed, statuses = headers(body) | ORDER, []
+    signed, statuses = headers(body), []
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        for _ in range(2):
+        for content_type in (ORDER["Content-Type"], called):
             slack = AsyncApp(token="xoxb-x", request_verification_enabled=False, authorize=authorize)
             slack.command("/apprentice")(count)
             web_app = build_web_app(
                 alive=is_fine, ready=is_fine, slack=(slack, Signed("s3cret", taken=Taken(database)))
             )
             port = await stack.enter_async_context(serving(web_app, host="127.0.0.1", port=0))
-            async with session.post(f"http://127.0.0.1:{port}/slack/events", data=body, headers=signed) as response:
+            url, sent = f"http://127.0.0.1:{port}/slack/events", signed | {"Content-Type": content_type}
+            async with session.post(url, data=body, headers=sent) as response:
                 statuses.append(response.status)
     assert statuses == [200, 200]
     assert done == [1]

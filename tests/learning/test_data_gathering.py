@@ -17,7 +17,7 @@ from bot.storage.choices import PERSON, save_choice
 from bot.storage.db import Database
 from bot.storage.file_tables import MessageFile
 from bot.storage.memory_tables import AnswerSource, SourceKind
-from bot.storage.tables import AnswerState, Audience
+from bot.storage.tables import AnswerState, Audience, Message
 from tests.learning.feedback_rows import PLAIN, Team, system
 
 WORDS = ["beacon", "copper", "delta", "ember", "falcon", "garnet", "harbor", "island", "juniper", "kernel"]
@@ -140,6 +140,28 @@ async def test_secrets_never_reach_a_draft(database: Database) -> None:
     assert not draft.is_as_served
     assert harvest.left_out == {drafts.PRIVATE_ANSWER: 2}
     assert harvest.redacted == {"secret": 1, "e-mail": 1}
+
+
+async def test_a_name_that_is_an_address_or_a_number_gets_a_placeholder(database: Database) -> None:
+    """As where people's names in Slack are their e-mail addresses; other names stay, and so does who is the same."""
+    team = Team()
+    for person, text in (("priya", "Where is the key?"), ("tom", "Which one?"), ("priya", "That of room Amber.")):
+        answer = team.ask(person, text, f"It hangs behind door {len(text)}.", thread="1.0")
+    team.vote("tom", answer)
+    for row in team.rows:
+        if isinstance(row, Message):
+            row.user_name = {"priya": "Priya (priya.shah@acme.example)", "tom": "Tom +49 151 23456789"}[row.user_id]
+
+    found, harvest = await gather(database, team)
+
+    said = [message["content"] for message in found[0].messages if message["role"] == "user"]
+    assert said == [
+        "Priya ([e-mail 1]): Where is the key?",
+        "Tom [phone 1]: Which one?",
+        "Priya ([e-mail 1]): That of room Amber.",
+    ]
+    assert harvest.redacted == {"e-mail": 1, "phone": 1}
+    assert not found[0].is_as_served
 
 
 async def test_odd_rows_are_left_out_with_a_reason(database: Database) -> None:

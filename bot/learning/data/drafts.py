@@ -163,7 +163,7 @@ def build_messages(system: str, turns: Sequence[Turn], *, redact: Callable[[str]
     """Return the conversation as the assistant reads it; the last turn is the question."""
     messages: list[ChatMessage] = [{"role": "system", "content": system}] if system else []
     for turn in turns:
-        name = "" if turn.audience is Audience.DIRECT else f"{turn.user_name}: "
+        name = "" if turn.audience is Audience.DIRECT else f"{redact(turn.user_name)}: "
         _append(messages, "user", name + redact(turn.text))
         if turn.answer and turn is not turns[-1]:
             _append(messages, "assistant", redact(turn.answer))

@@ -81,7 +81,8 @@ def review(most: int) -> None:
             if not waiting:
                 click.echo("No correction waits for a reviewer.", err=True)
             for one in waiting:
-                click.echo(f"{one.correction_id}  {one.user_id} in {one.channel_id}, {one.created_at:%Y-%m-%d}")
+                author = one.user_id if one.is_named else "somebody"
+                click.echo(f"{one.correction_id}  {author} in {one.channel_id}, {one.created_at:%Y-%m-%d}")
                 for label, text in (("Q", one.question), ("A", one.answer), ("=", one.text)):
                     click.echo(f"  {label} {one_line(text, most=400)}")
 

@@ -16,6 +16,8 @@ from bot.settings import load_settings
 from bot.storage.db import Database
 from bot.storage.feedback import current_correction, save_correction, save_vote
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunExample, RunState
+from bot.storage.preference_tables import ANONYMOUS
+from bot.storage.preferences import save_preferences
 from bot.storage.tables import Vote
 from tests.builders import answered, said
 
@@ -133,6 +135,21 @@ def test_reviews(folder: Path) -> None:
     assert correction not in bot("dataset", "review").stdout
     assert "before: edited" in bot("dataset", "reopen", correction).stdout
     assert bot("dataset", "reject", "nothing").exit_code != 0
+
+
+def test_whoever_wants_no_name_has_none_in_the_queue(folder: Path) -> None:
+    """As in Slack, and as beside the worst answers."""
+    correction = fill()
+    assert f"{correction}  U1 in C1" in bot("dataset", "review").stdout
+
+    async def choose() -> None:
+        database = Database(load_settings().database())
+        async with database.begin() as session:
+            await save_preferences(session, "U1", shown=ANONYMOUS)
+        await database.close()
+
+    asyncio.run(choose())
+    assert f"{correction}  somebody in C1" in bot("dataset", "review").stdout
 
 
 def test_a_promoted_adapter_is_told_by_its_name(folder: Path) -> None:

@@ -73,6 +73,8 @@ PLAIN = [
     "Ticket AB-12-3456, and OPS-12-34; 192 168 17 4 10 24 48 96 2026 11 29.",
     "The SSN service listens on port 8443 since 2026-11-27 in v1.20.3.",
     "身份证服务的端口是8443，2026-11-27上线，版本1.20.3，工单OPS-12345，二零二六年十一月二十九日。",
+    "**Password:** see the *vault*, or Settings > Password > Reset. | password | the one of 1Password |",
+    "The password - like any - has eight signs; check_password(user2_id) and pass-through2 say so.",
     "10 m² and 12 m³, ½ cup; I, II and Ⅲ; OIl SOB 1949; 500 - 25 - 1000 is spare.",
 ]
 
@@ -155,6 +157,31 @@ def test_an_identity_number_is_found_however_it_is_written(text: str, clean: str
     assert is_clean(clean)
 
 
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("**Password:** `hunter22`", "**Password:** `[secret 1]`"),
+        ("The *password* is `hunter22`", "The *password* is `[secret 1]`"),
+        ("`api_key`: `abc12345`", "`api_key`: `[secret 1]`"),
+        ("| password | hunter22 |", "| password | [secret 1] |"),
+        ("password -> hunter22", "password -> [secret 1]"),
+        ("<password>hunter22</password>", "<password>[secret 1]</password>"),
+        ("pw: hunter22", "pw: [secret 1]"),
+        ("password: [hunter22", "password: [secret 1]"),
+        ("postgres://app:[hunter22@db/x", "postgres://app:[secret 1]@db/x"),
+        ("密码：「hunter22」", "密码：「[secret 1]」"),
+        ("密码是【hunter22】，别说", "密码是【[secret 1]】，别说"),
+        ("密码∶hunter22", "密码∶[secret 1]"),
+        ("写给li.wei@example。cn吧", "写给[e-mail 1]吧"),
+        ("4111.1111.1111.1111 and 4111·1111·1111·1111", "[card 1] and [card 1]"),
+    ],
+)
+def test_markdown_and_brackets_hide_nothing(text: str, clean: str) -> None:
+    """Models write names in bold and values as code, and people put brackets around them, or begin a password so."""
+    assert Redaction().redact(text) == clean
+    assert is_clean(clean)
+
+
 @pytest.mark.parametrize("text", PLAIN)
 def test_ordinary_text_stays(text: str) -> None:
     """Dates, versions, times, room codes and addresses on the web are not taken for anything else."""
@@ -218,6 +245,9 @@ def _draw(signs: str, count: int) -> str:
         f"12{_draw(' ,', 3000)}x",
         f"key {_draw('abcdefghij', 20_000)}",
         f"@ {_draw('abcdefghij', 20_000)}",
+        f"password {_draw('*_~` ', 9000)}" + f"password: {_draw('*_~` ', 9000)}x",
+        "".join(f"password{_draw('*_ ', count)}is" for count in range(10, 160)),
+        f"key{_draw(' |', 19_000)}x",
         f"身份证 SSN NINO {_draw('0123456789', 19_000)}",
         f"身份证 SSN NINO {'1   ' * 4000}x",
         f"身份证 SSN NINO {_draw('OoIl1 |-', 19_000)}1234567",

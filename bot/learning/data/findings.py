@@ -46,6 +46,8 @@ class _Plain(dict[int, str]):
             plain = " " if kind == "Zs" else "-"
         elif sign in "“”„":
             plain = '"'
+        elif sign in "∶꞉":
+            plain = ":"
         self[code] = plain if len(plain) <= 1 else sign
         return self[code]
 

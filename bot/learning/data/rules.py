@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 SECRET = "secret"  # noqa: S105 - a name, not one
-NAMED = ["pass", "pwd", "kennwort", "key", "secret", "token", "pin", "credential", "basic"]
+NAMED = ["pass", "pwd", "pw", "kennwort", "key", "secret", "token", "pin", "credential", "basic"]
 NAMED += ["密码", "口令", "密钥", "令牌", "私钥", "秘钥", "密碼", "密鑰", "金鑰", "私鑰", "權杖"]
 PLACED = ["省", "市", "区", "县"]
 PERSONS = ["passport", "护照", "born", "birth", "dob", "出生", "生日"]
@@ -80,13 +80,17 @@ HAN = "[\u4e00-\u9fff]"
 VALUE = r"[^\s\"'`,;<>\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
 # Not behind what says that it is a checksum.
 UNNAMED = r"(?<!sha1:)(?<!sha256:)(?<!sha512:)(?<!commit )(?<!Commit )(?<!md5 )(?<!提交)(?<![\w/.@#])"
-PASSWORD = r"(?:pass(?:word|wort|phrase|code)?|passwd|pwd|kennwort|pin|密码|密碼|口令)"  # noqa: S105
+PASSWORD = r"(?:pass(?:word|wort|phrase|code)?|passwd|pwd|\bpw|kennwort|pin|密码|密碼|口令)"  # noqa: S105
 KEY = (
     r"(?:[\w.-]{0,40}(?:key|secret|token|credential|passw(?:or)?d|pwd)(?:_?(?:id|key))?"
     r"|api[ _-]?key|密钥|秘钥|私钥|令牌|密鑰|金鑰|私鑰|權杖)"
 )
-EQUALS = r"[\"']?\s*(?:=>|:=|[:=])\s*[\"'`]?"
-SAYS = rf"[\"']?(?:\s*(?:is|was|are|ist|lautet|now|changed|set|to|{HAN}{{1,6}})){{1,3}}\s*[\"'`]?"
+MARKS = r"[\"'`*_~]{0,8}"  # of Markdown, around a name
+OPENING = r"(?:[*_~]{1,3}(?=\s))?\s*[\"'`「『【《]{0,8}"  # in front of a value, and no part of it
+PLACEHOLDER = r"\[[A-Za-z-]{4,8} \d"
+EQUALS = rf"{MARKS}\s*(?:=>|:=|[:=]){OPENING}"
+WORDS = rf"\s*(?:is|was|are|ist|lautet|now|changed|set|to|>|{HAN}{{1,6}})|\s+(?:->|→|-|\|)(?=\s)"
+SAYS = rf"{MARKS}(?:{WORDS}){{1,3}}{OPENING}"
 PROVINCES = (
     "北京|天津|上海|重庆|河北|山西|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|海南|四川|贵州|云南"
     "|陕西|甘肃|青海|台湾|内蒙古|广西|西藏|宁夏|新疆|香港|澳门"
@@ -99,12 +103,17 @@ DAY = (
 
 RULES = (
     _rule(SECRET, "named", r"-----BEGIN[A-Z0-9 ]* PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END[A-Z0-9 ]*-----|\Z)"),
-    _rule(SECRET, "named", rf"(?i){PASSWORD}{EQUALS}(?P<v>(?!\[){VALUE}{{4,}})"),
-    _rule(SECRET, "named", rf"(?i){PASSWORD}(?:{SAYS}|\s+)(?P<v>(?!\[){VALUE}{{6,}})", _is_drawn),
-    _rule(SECRET, "named", rf"(?:密码|密碼|口令)(?P<v>(?=[A-Za-z0-9]){VALUE}{{6,}})", _is_drawn),
-    _rule(SECRET, "named", rf"(?i){KEY}(?:{EQUALS}|{SAYS})(?P<v>(?!\[){VALUE}{{8,}})", _is_drawn),
+    _rule(SECRET, "named", rf"(?i){PASSWORD}{EQUALS}(?P<v>(?!{PLACEHOLDER}){VALUE}{{4,}})"),
+    _rule(
+        SECRET,
+        "named",
+        rf"(?i){PASSWORD}(?:{SAYS}|{MARKS}(?=[\s「『【]){OPENING})(?P<v>(?!{PLACEHOLDER}){VALUE}{{6,}})",
+        _is_drawn,
+    ),
+    _rule(SECRET, "named", rf"(?:密码|密碼|口令)\(?{OPENING}(?P<v>(?=[A-Za-z0-9]){VALUE}{{6,}})", _is_drawn),
+    _rule(SECRET, "named", rf"(?i){KEY}(?:{EQUALS}|{SAYS})(?P<v>(?!{PLACEHOLDER}){VALUE}{{8,}})", _is_drawn),
     _rule(SECRET, "named", r"(?i)\bbasic\s+(?P<v>[A-Za-z0-9+/]{12,}={0,2})", _is_drawn),
-    _rule(SECRET, ":", r"://[^\s:/@]{0,64}:(?P<v>(?!\[)[^\s/@]{3,})@"),
+    _rule(SECRET, ":", r"://[^\s:/@]{0,64}:(?P<v>[^\s/@]{3,})@"),
     _rule(SECRET, "long", r"discord(?:app)?\.com/api/webhooks/\d+/(?P<v>[\w-]+)"),
     _rule(SECRET, "long", r"\bxox[a-z](?:[.-][A-Za-z0-9]+)+|\bxapp-[A-Za-z0-9-]{10,}"),
     _rule(SECRET, "long", r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"),
@@ -119,7 +128,7 @@ RULES = (
         r"|GOCSPX-[\w-]{20,})",
     ),
     _rule(SECRET, "long", UNNAMED + r"[A-Za-z0-9+/_=-]{24,}", _is_random),
-    _rule("e-mail", "@", r"[\w.+%\u00c0-\u024f-]{1,200}@[\w\u00c0-\u024f-]+(?:\.[\w-]+)+"),
+    _rule("e-mail", "@", r"[\w.+%\u00c0-\u024f-]{1,200}@[\w\u00c0-\u024f-]+(?:[.\u3002][\w-]+)+"),
     _rule(
         "IBAN",
         "number",
@@ -129,6 +138,7 @@ RULES = (
     _rule("identity", "person", r"(?i)(?:passport|护照)[^\d\n]{0,16}?(?P<v>[A-Z]{0,2}\d{6,9})\b"),
     _rule("birth", "person", rf"(?i)(?:\bborn\b|birth|\bdob\b|出生|生日)[^\d\n]{{0,12}}?(?P<v>{DAY})"),
     _rule("card", "number", r"(?<![\d.])(?=[2-6]|1800)\d(?:[ -]?\d){11,18}(?!\d)", _is_card),
+    _rule("card", "number", r"(?<![\w.])[2-6]\d{3}([._·/\n]|  )\d{4}\1\d{4}\1\d{4}(?![\w])", _is_card),
     _rule("phone", "number", r"(?<![\w.])(?:\+?86[ -]?)?1[3-9]\d(?:\d{8}|[ -]\d{4}[ -]\d{4})(?!\w)"),
     _rule(
         "phone",

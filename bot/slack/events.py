@@ -78,16 +78,21 @@ def register_stop(app: AsyncApp, *, database: Database, answering: Answering, ca
 
     @app.event("agent_session_stopped")
     async def handle_stop(event: dict[str, Any]) -> None:
+        pressed_ts = str(event.get("event_ts") or "")  # Slack tells again, and late, what was not acknowledged
         channel_id, thread_ts = str(event.get("channel")), str(event.get("thread_ts"))
         user_id, draft = str(event.get("user")), answering.running(channel_id, thread_ts)
         is_theirs: bool | None
+        if draft is not None and pressed_ts and pressed_ts < draft.question.parts[0].ts:
+            return  # it was asked since
         if draft is not None:
             is_theirs = user_id == draft.question.user_id or await access.is_admin(user_id)
             if is_theirs:
                 draft.stop_by(user_id)
         else:
             is_admin = partial(access.is_admin, user_id)
-            is_theirs = await elsewhere.stop(channel_id, thread_ts=thread_ts, user_id=user_id, is_admin=is_admin)
+            is_theirs = await elsewhere.stop(
+                channel_id, thread_ts=thread_ts, user_id=user_id, is_admin=is_admin, until_ts=pressed_ts
+            )
         if is_theirs is None:
             with suppress(DeliveryError):  # while Slack is away
                 await end_status(calls, channel_id, thread_ts)  # nothing is written, so nothing may say so

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from bot.app import RunningBot
+from bot.playground.events import event_ts, publish
 from bot.playground.testing import Person, Playground
 from bot.slack.setup.manifest import list_suggestions
 from bot.storage.db import Database
@@ -194,3 +195,23 @@ async def test_stop_ends_a_status_that_nobody_works_for(playground: Playground, 
     await playground.wait_until(
         lambda: (playground.session(maya.dm, thread_ts) or {}).get("status") == "active", what="the end of the status"
     )
+
+
+async def test_a_stop_that_comes_again_ends_nothing_that_was_asked_since(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished, engine_process: EngineProcess
+) -> None:
+    """Slack tells again, a minute later and perhaps another process, what was not acknowledged in time."""
+    hub, maya = playground.hub, playground.maya
+    reply = await ask(playground, maya, "hello")
+    here = {"channel": maya.dm, "thread_ts": reply["thread_ts"], "user": maya.id}
+    pressed = {"type": "agent_session_stopped", **here, "event_ts": event_ts(hub)}
+    os.kill(engine_process.pid, signal.SIGSTOP)
+    try:
+        await maya.say(maya.dm, "What is a stand-up?", thread_ts=here["thread_ts"])
+        await wait_for_rows(rows, Answer, 2)
+        publish(hub, pressed, channel=hub.workspace.channels[maya.dm])
+        await asyncio.sleep(2)  # in which another process would see it as well
+    finally:
+        os.kill(engine_process.pid, signal.SIGCONT)
+
+    assert [answer.state for answer in await finished(2)] == [AnswerState.COMPLETE] * 2

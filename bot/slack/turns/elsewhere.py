@@ -13,15 +13,22 @@ class Elsewhere:
         self._database = database
 
     async def stop(
-        self, channel_id: str, *, thread_ts: str = "", user_id: str, is_admin: Callable[[], Awaitable[bool]]
+        self,
+        channel_id: str,
+        *,
+        thread_ts: str = "",
+        user_id: str,
+        is_admin: Callable[[], Awaitable[bool]],
+        until_ts: str = "",
     ) -> bool | None:
         """Let what is written in a thread, or without one for *user_id* in a channel, end at their wish.
 
-        None when nothing is written there, False when it is not theirs to end.
+        None when nothing is written there that was asked *until_ts*, False when it is not theirs to end.
         """
         async with self._database.read() as session:
             rows = await find_running(session, channel_id)
         rows = [row for row in rows if row.thread_ts == thread_ts or (not thread_ts and speaker_of(row) == user_id)]
+        rows = [row for row in rows if not until_ts or row.ts <= until_ts]
         if not rows:
             return None
         if any(speaker_of(row) != user_id for row in rows) and not await is_admin():

@@ -36,6 +36,7 @@ TIERS = {
     "files.getUploadURLExternal": TIER_4,
     "files.info": TIER_4,
     "reactions.add": TIER_3,
+    "reactions.get": TIER_3,
     "reactions.remove": TIER_2,
     "users.conversations": TIER_3,
     "users.info": TIER_4,

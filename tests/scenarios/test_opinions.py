@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.app import RunningBot
 from bot.learning.figures import BeforeAfter
 from bot.playground.errors import PageError
+from bot.playground.events import publish
 from bot.playground.person import Person
 from bot.playground.testing import Playground
 from bot.slack.calls import Calls
@@ -87,6 +89,30 @@ async def test_a_reaction_is_a_vote_until_it_is_taken_away(
     await maya.react("general", reply["ts"], "x", remove=True)
     await maya.react("general", reply["ts"], "x")
     await settle(rows, read_votes, {"U0TOM": ("none", "reaction"), "U0MAYA": ("down", "button")})
+
+
+async def test_a_reaction_that_is_told_late_counts_as_slack_shows_it(
+    playground: Playground, start_bot: StartBot, rows: Database
+) -> None:
+    """Slack tells again what was not acknowledged, perhaps another process than the one that knows what was newer."""
+    tom, maya = playground.tom, playground.maya
+    async with start_bot():
+        reply = await ask(playground, tom)
+        for person, emoji in ((tom, "+1"), (maya, "x")):
+            await person.react("general", reply["ts"], emoji)
+        await tom.react("general", reply["ts"], "+1", remove=True)
+        await settle(rows, read_votes, {"U0TOM": ("none", "reaction"), "U0MAYA": ("down", "reaction")})
+    item = {"type": "message", "channel": reply["channel"], "ts": reply["ts"]}
+    told = {"item": item, "item_user": "U0APPRENTICE", "event_ts": f"{time.time() - 60:.6f}"}
+    async with start_bot():
+        await playground.wait_for_connection()
+        for kind, person, emoji in (("removed", maya, "x"), ("added", tom, "+1")):
+            publish(playground.hub, {"type": f"reaction_{kind}", "user": person.id, "reaction": emoji, **told})
+        await tom.react("general", reply["ts"], "tada")
+        await maya.react("general", reply["ts"], "x", remove=True)
+        await settle(rows, read_votes, {"U0TOM": ("none", "reaction"), "U0MAYA": ("none", "reaction")})
+        async with rows.read() as session:
+            assert await count_votes(session) == 4, "each vote and its end, and nothing else"
 
 
 async def test_who_takes_one_of_several_reactions_away_still_thinks_what_the_others_say(

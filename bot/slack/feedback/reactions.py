@@ -1,8 +1,9 @@
 """Reactions to answers as votes: 👍 counts like the button, and taking it away takes the vote back."""
 
 import logging
+import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from slack_bolt import BoltResponse
@@ -21,6 +22,8 @@ from bot.storage.tables import AnswerState, Audience, Vote
 
 DISLIKED = "disliked"  # in Bolt's context: an answer that somebody has just given a thumb down
 KINDS = {"reaction_added", "reaction_removed"}
+SHOWN = "reactions.get"
+LATE_S = 5.0  # after a reaction, most have been told
 MOST = 1000
 
 log = logging.getLogger(__name__)
@@ -59,9 +62,24 @@ class Reactions:
         if await self._access.role_of(user_id, team_id) < Role.MEMBER:
             return None
         is_added, at = event["type"] == "reaction_added", float(event.get("event_ts") or 0)
+        if time.time() - at >= LATE_S and await self._is_outdated(item, emoji, user_id, is_added=is_added):
+            return None
         place = team_id, str(item["channel"]), str(item["ts"])
         record = await self._vote(place, user_id=user_id, emoji=emoji, is_added=is_added, at=at)
         return record if is_added and vote is Vote.DOWN else None
+
+    async def _is_outdated(self, item: Mapping[str, Any], emoji: str, user_id: str, *, is_added: bool) -> bool:
+        """Return whether Slack shows the opposite of what it tells late.
+
+        Another process may have stored what is newer, or this one before it was started anew.
+        """
+        if not self._calls.budget.has_spare(SHOWN):
+            return False
+        where = {"channel": item["channel"], "timestamp": item["ts"], "full": True}
+        found = await self._calls.call_if_possible(SHOWN, **where)
+        shown = ((found or {}).get("message") or {}).get("reactions") or []
+        stands = any(str(one["name"]).partition("::")[0] == emoji and user_id in one["users"] for one in shown)
+        return found is not None and stands is not is_added
 
     async def _vote(
         self, place: tuple[str, str, str], *, user_id: str, emoji: str, is_added: bool, at: float

@@ -18,7 +18,7 @@ from bot.learning.data.points import count_points
 from bot.learning.figures import RunReport
 from bot.learning.forgetting import Forgotten, forget_everywhere
 from bot.learning.permission import PAUSE, RESUME, find_permission, is_on_hold
-from bot.learning.reporting import report_of
+from bot.learning.reporting import find_shown_report, report_of
 from bot.learning.rollout.loading import PREFIX
 from bot.learning.rollout.serving import Rollout, check_judged, check_not_tainted, check_nothing_came_of
 from bot.learning.run import Runner
@@ -203,7 +203,7 @@ class Learning:
         if run.state not in {RunState.DONE, RunState.FAILED, RunState.CANCELLED}:
             sentence = _("Run {run} is under way ({state}); its report comes when it has ended.")
             raise LearningError(sentence.format(run=run.id, state=run.state))
-        return report_of(run)
+        return await find_shown_report(self._database, run)
 
     async def reports(self, *, most: int) -> Sequence[RunReport]:
         """Return the reports of the newest runs for everybody that have ended, the newest first."""

@@ -1,6 +1,6 @@
 """What is known about a candidate when it is judged, and what is said of a run: plain data for gate, SQL, report."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
@@ -130,6 +130,10 @@ class RunReport:
         if not self.is_private or channel_id == self.channel_id:
             return self
         return self.without_words()
+
+    def without_words_of(self, people: Collection[str]) -> Self:
+        """Return it without what some people taught."""
+        return replace(self, before_after=tuple(item for item in self.before_after if item.person not in people))
 
     def without_words(self) -> Self:
         """Return what may be shown to anybody: counts and figures."""

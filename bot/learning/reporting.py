@@ -1,7 +1,7 @@
 """What is said about a run when it has ended: one report for Slack, the page, the CLI and the database."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,10 @@ from bot.learning.judging.evaluate import Evaluation
 from bot.learning.plan import Outcome
 from bot.learning.proof.parity import Check
 from bot.learning.report_page import build_page
+from bot.storage.channels import is_private
+from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Run, RunState
+from bot.storage.preferences import find_unseen
 from bot.storage.tables import now
 
 CURVES, DATA_PICTURE, PAGE = "curves.png", "data.png", "report.html"
@@ -49,8 +52,15 @@ class Step:
     adapter: str = ""
     channel_id: str = ""  # whose own adapter it is to be; empty: everybody's
     is_private: bool = False
+    unseen: Collection[str] = ()  # of whose words nothing is shown
     waits: timedelta = timedelta(0)  # for objections, before what is better is served
     shadow_answers: int = 0  # which it gives in shadow before that
+
+
+async def note_readers(session: Session, step: Step) -> None:
+    """Note what of a run's words not everybody who reads of it may see."""
+    step.is_private = await is_private(session, step.channel_id)
+    step.unseen = await find_unseen(session)
 
 
 def build_report(run_id: int, step: Step, *, price_per_kwh: float) -> RunReport:
@@ -116,16 +126,19 @@ def say_price(energy_kwh: float | None, price_per_kwh: float) -> str:
     return sentences.PRICE.format(price=energy_kwh * price_per_kwh, each=price_per_kwh)
 
 
-def write_page(folder: Path, report: RunReport) -> RunReport:
+def write_page(folder: Path, report: RunReport, *, unseen: Collection[str] = ()) -> RunReport:
     """Write the run's page into its folder, without a private channel's words, and return the report that names it.
+
+    Those of whom nothing shall be seen are left out as well.
 
     Where the disk takes none there is none: what was trained all night counts without it.
     """
     curves, data = (path.read_bytes() if path.exists() else None for path in (folder / CURVES, folder / DATA_PICTURE))
     page = folder / PAGE
+    shown = report.for_reader_in("").without_words_of(unseen)
     try:
         with replacing(page) as draft:
-            draft.write_text(build_page(report.for_reader_in(""), picture=curves, data_picture=data), encoding="utf-8")
+            draft.write_text(build_page(shown, picture=curves, data_picture=data), encoding="utf-8")
     except LearningError as error:
         log.warning("learning: run %d has no page: %s", report.run_id, error)
         return report
@@ -147,6 +160,13 @@ def report_of(run: Run) -> RunReport:
         started_at=run.started_at.isoformat() if run.started_at else "",
         finished_at=run.finished_at.isoformat() if run.finished_at else "",
     )
+
+
+async def find_shown_report(database: Database, run: Run) -> RunReport:
+    """Return what is shown of a run: no words of whoever wants none of theirs to be seen."""
+    async with database.read() as session:
+        unseen = await find_unseen(session)
+    return report_of(run).without_words_of(unseen)
 
 
 def row_of(figure: Figure, incumbent: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from bot.learning.noting import Note
 from bot.learning.permission import find_permission
 from bot.learning.plan import ADAPTER, EXAMPLES, Outcome, Plan, Progress
 from bot.learning.proving import SERVED_BASE, prepare_proof, prove
-from bot.learning.reporting import Step, build_report, read_run_report, row_of, write_page
+from bot.learning.reporting import Step, build_report, note_readers, read_run_report, row_of, write_page
 from bot.learning.rollout.loading import PREFIX
 from bot.learning.rollout.serving import Rollout, check_may_serve, check_undecided
 from bot.learning.served_base import find_served_base
@@ -49,7 +49,6 @@ from bot.learning.trainer_process import train
 from bot.learning.training.recipe import choose_breadth, choose_recipe
 from bot.learning.training_extra import check_training_extra
 from bot.storage import adapters as adapter_store
-from bot.storage import channels as channel_store
 from bot.storage import runs as store
 from bot.storage.db import Database
 from bot.storage.learning_tables import ENDED, Adapter, AdapterState, Run, RunState
@@ -101,9 +100,9 @@ class Steps:
             await self._settle(run_id)
             return
         data = await self._collect(run, folder, base)
+        step = Step(base, folder, data, run.started_at or now(), channel_id=run.channel_id)
         async with self._database.read() as session:
-            is_private = await channel_store.is_private(session, run.channel_id)
-        step = Step(base, folder, data, run.started_at or now(), channel_id=run.channel_id, is_private=is_private)
+            await note_readers(session, step)
         if run.is_dry:
             await self._finish(run_id, await self._report(run_id, step))
             return
@@ -300,7 +299,7 @@ class Steps:
         """Keep what there is to say about a run, with its decision; from here on it is not judged again."""
         step.waits, step.shadow_answers = self._config.veto_time, self._config.shadow_answers
         report = await asyncio.to_thread(build_report, run_id, step, price_per_kwh=self._config.price_per_kwh)
-        report = await asyncio.to_thread(write_page, step.folder, report)
+        report = await asyncio.to_thread(write_page, step.folder, report, unseen=step.unseen)
         async with self._database.begin() as session:
             adapter = await adapter_store.adapter_of_run(session, run_id)
             if adapter is not None:

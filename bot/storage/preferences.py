@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.choices import CHANNEL, PERSON, newest_choice, save_choice
 from bot.storage.learning_tables import Adapter, AdapterState, TrainingChoice
-from bot.storage.preference_tables import Preference
+from bot.storage.preference_tables import PRIVATE, Preference
 from bot.storage.privacy import is_stored
 from bot.storage.tables import now
 
@@ -54,6 +54,11 @@ async def load_preferences(session: AsyncSession, user_id: str) -> Preferences:
         return Preferences(stores=stores)
     adapter = row.adapter if row.adapter and await may_choose(session) else ""
     return Preferences(row.language, row.length, row.streams, adapter, stores, row.shown, row.has_hints)
+
+
+async def find_unseen(session: AsyncSession) -> frozenset[str]:
+    """Return those of whose words beside a 👎, corrections too, whoever runs it shall see none."""
+    return frozenset(await session.scalars(select(Preference.user_id).where(Preference.shown == PRIVATE)))
 
 
 async def load_language(session: AsyncSession, user_id: str) -> str:

@@ -1,5 +1,6 @@
 """From rows to drafts: who and what may be in them, and what becomes of odd rows. A real database, no engine."""
 
+import io
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 
 from bot.learning.data import choosing, drafts, eligibility, gathering
 from bot.learning.data.drafts import Draft
+from bot.learning.data.export import Format, export_dataset
 from bot.learning.data.gathering import Harvest, look, read_drafts
 from bot.learning.data.points import count_points
 from bot.learning.data.policy import Cap, DataPolicy
@@ -17,6 +19,8 @@ from bot.storage.choices import PERSON, save_choice
 from bot.storage.db import Database
 from bot.storage.file_tables import MessageFile
 from bot.storage.memory_tables import AnswerSource, SourceKind
+from bot.storage.preference_tables import PRIVATE
+from bot.storage.preferences import save_preferences
 from bot.storage.tables import AnswerState, Audience, Message
 from tests.learning.feedback_rows import PLAIN, Team, system
 
@@ -302,3 +306,24 @@ async def test_a_shorter_answer_is_helped_by_what_helped_the_long_one(database: 
     assert harvest.choice.chosen == ()
     assert harvest.left_out == {eligibility.HELPED: 2}
     assert counted.points == 0
+
+
+async def test_an_export_has_no_words_of_whoever_wants_none_shown(database: Database) -> None:
+    """What they taught may be learned all the same, and what somebody else taught as well is not theirs alone."""
+    team = Team()
+    for number, (people, text) in enumerate(((["ada"], "On Mill Lane."), (["ada", "bo"], "With Sam."))):
+        answer = team.ask("cy", f"Where is the {WORDS[number]} van {number * 7919}?", "I do not know.")
+        for person in people:
+            team.correct(person, answer, text)
+    await team.save(database)
+    async with database.begin() as session:
+        await save_preferences(session, "ada", shown=PRIVATE)
+
+    for form, count in ((Format.SFT, 1), (Format.DPO, 1)):
+        file = io.StringIO()
+        written = await export_dataset(
+            database, file, form=form, policy=FREE, system=system, is_allowed=True, say=lambda *_: None
+        )
+        assert written == count
+        assert "With Sam." in file.getvalue()
+        assert "On Mill Lane." not in file.getvalue()

@@ -1,13 +1,16 @@
 """The page of a run: everything in one file, everything escaped, the outcome first."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from bot.learning.figures import BeforeAfter, Figure, Role, RunReport
 from bot.learning.report_page import build_page, draw_bar
+from bot.learning.reporting import PAGE, write_page
 
 PNG = b"\x89PNG\r\n\x1a\n"
 EVIL = "<script>alert('x')</script> & \"quoted\""
@@ -100,6 +103,15 @@ def test_everything_is_said() -> None:
     ):  # fmt: skip
         assert words in text
     assert text.index("It learned 47 of 50 facts.") < text.index("Before and after") < text.index("Model card")
+
+
+def test_whoever_wants_none_shown_has_no_words_in_it(tmp_path: Path) -> None:
+    """What they taught is learned all the same, and they hear of it themselves."""
+    taught = BeforeAfter("Who owns the van?", "On Mill Lane.", "?", "?", is_right=True, person="U1")
+    write_page(tmp_path, replace(FULL, before_after=(taught, *FULL.before_after)), unseen={"U1"})
+    page = (tmp_path / PAGE).read_text()
+    assert "Dana." in page
+    assert "On Mill Lane." not in page
 
 
 def test_it_loads_nothing() -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.learning.figures import RunReport
+from bot.learning.reporting import find_shown_report
 from bot.learning.rollout.evidence import find_breach
 from bot.learning.rollout.watch import Event
 from bot.playground.membership import leave
@@ -24,6 +25,7 @@ from bot.slack.setup.manifest import build_manifest
 from bot.storage.admin_tables import Right
 from bot.storage.db import Database
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunExample, RunState
+from bot.storage.preference_tables import PRIVATE
 from bot.storage.preferences import save_preferences
 from bot.storage.rights import set_right
 from tests.playground.test_files import PNG
@@ -214,3 +216,24 @@ async def test_whoever_left_hears_nothing_of_what_is_answered_there(
     await build_news(database, calls).hear(told)
 
     assert bool(playground.messages(playground.priya.dm)) is is_told
+
+
+async def test_a_report_has_no_words_of_whoever_wants_none_shown(
+    playground: Playground, calls: Calls, database: Database
+) -> None:
+    """Neither where it is posted nor when somebody asks for it; the author alone is told what became of them."""
+    taught = replace(QUESTION, taught="On Mill Lane.", person="U0PRIYA", row="corrections:C7")
+    other = replace(QUESTION, taught="With Sam.", person="U0TOM", row="corrections:C8")
+    told = report(picture="", before_after=(taught, other))
+    await keep_examples(database, told)
+    async with database.begin() as session:
+        await save_preferences(session, "U0PRIYA", shown=PRIVATE)
+        run = await session.get_one(Run, told.run_id)
+        run.report = asdict(told)
+    await build_news(database, calls, channel_id="C0GENERAL").hear(told)
+
+    asked = await find_shown_report(database, run)
+    for shown in (str(playground.messages("general")), str(asked)):
+        assert "With Sam." in shown
+        assert "On Mill Lane." not in shown
+    assert "On Mill Lane." in str(playground.messages(playground.priya.dm))

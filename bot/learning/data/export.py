@@ -17,6 +17,7 @@ from bot.learning.data.policy import DataPolicy
 from bot.learning.data.report import SOURCE_WORDS
 from bot.learning.examples import Source
 from bot.storage.db import Database
+from bot.storage.preferences import find_unseen
 
 FORBIDDEN = (
     "Nobody has allowed yet that the workspace's conversations are learned from, so none of them leave the database: "
@@ -43,12 +44,19 @@ async def export_dataset(
     say: Say,
     since: datetime | None = None,
 ) -> int:
-    """Write every example of a format to *file* and return how many; raise *LearningError* without permission."""
+    """Write every example of a format to *file* and return how many; raise *LearningError* without permission.
+
+    What was taught by those alone who want none of it shown is learned, but written nowhere for people to read.
+    """
     if not is_allowed:
         raise LearningError(FORBIDDEN)
     harvest = await look(database, policy=policy, system=system, since=since)
+    async with database.read() as session:
+        unseen = await find_unseen(session)
     count = 0
     async for draft, _ in read_drafts(database, harvest, say=say):
+        if draft.is_fact and unseen.issuperset(draft.said_by):
+            continue
         for row in _rows(draft, form, system):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             count += 1

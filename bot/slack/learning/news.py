@@ -25,6 +25,7 @@ from bot.storage.adapters import adapter_in, adapter_of_run
 from bot.storage.choices import newest_choice
 from bot.storage.db import Database
 from bot.storage.learning_tables import AdapterState
+from bot.storage.preferences import find_unseen
 from bot.storage.runs import find_run, keep_picture, mark_told, untold
 from bot.storage.tables import now
 
@@ -68,7 +69,9 @@ class LearningNews:
     async def _post(self, report: RunReport, state: str, *, target: str) -> None:
         """Post what a channel may read of a report; raise while Slack is away, so that it is tried again."""
         picture = await asyncio.to_thread(_read, report.picture)
-        shown = await find_shown(report, target, self._rooms)
+        async with self._database.read() as session:
+            unseen = await find_unseen(session)
+        shown = (await find_shown(report, target, self._rooms)).without_words_of(unseen)
         try:
             with speaking(await self._language_in(target)):
                 await post_report(

@@ -13,6 +13,7 @@ from bot.playground.testing import Playground
 from bot.storage.db import Database
 from bot.storage.tables import Answer, Correction, Message, Thread
 from tests.scenarios.conftest import Finished
+from tests.scenarios.test_admin import order, press
 from tests.scenarios.test_feedback import BOT, wait_for_rows
 
 
@@ -47,6 +48,19 @@ async def test_what_is_taught_there_now_stays_there(
     async with rows.read() as session:
         thread = (await session.scalars(select(Thread))).one()
     assert (correction.audience, thread.audience) == (expected, expected)
+
+
+async def test_a_notice_is_not_said_where_others_read_by_now(playground: Playground, bot: RunningBot) -> None:
+    """It is for our own people; what a channel was when somebody asked there says nothing about now."""
+    maya, channels = playground.maya, playground.hub.workspace.channels
+    await ask_in_general(playground)
+    await playground.wait_for_reply("support", await playground.tom.say("support", f"{BOT} hello"))
+    channels["C0GENERAL"].is_ext_shared = True
+    posted = await press(playground, maya, await order(playground, maya, "broadcast Heron is cancelled."), "order:yes")
+
+    assert "Posted in 1 of 2 channels" in posted["text"]
+    assert "Heron" not in str(playground.messages("general"))
+    assert "Heron" in str(playground.messages("support"))
 
 
 async def test_another_answer_there_stays_there(

@@ -74,6 +74,8 @@ class Broadcast:
         for number, channel in enumerate(channels):
             if number:
                 await asyncio.sleep(PAUSE_S)
+            if not await self._is_ours(channel):
+                continue
             said = await self._calls.call_if_possible(
                 "chat.postMessage", channel=channel, text=_quiet(text), blocks=blocks
             )
@@ -86,6 +88,13 @@ class Broadcast:
                     return Reply(_("It was taken back while I posted it, so I stopped."))
         said_so = _("Posted in {count} of {all} channels.").format(count=len(posts), all=len(channels))
         return done(said_so, f"broadcast {UNDO} {notice.id}", label=_("Delete it again"))
+
+    async def _is_ours(self, channel_id: str) -> bool:
+        """Return whether nobody of another organisation reads in a channel; it may be shared since somebody asked."""
+        found = await self._calls.call_if_possible("conversations.info", channel=channel_id)
+        channel = (found or {}).get("channel") or {}
+        is_shared = channel.get("is_ext_shared") or channel.get("is_pending_ext_shared")
+        return bool(channel.get("id")) and not is_shared
 
     async def _withdraw(self, notice_id: str, call: Call) -> Reply:
         """Delete the newest notice, or the one that is named; what is still being posted stops first."""

@@ -139,7 +139,8 @@ def _write(chosen: Chosen, shelf: Shelf, desk: Desk, *, is_apart: bool) -> Draft
 
 
 def _find_fault(turns: Sequence[Turn], answer: str, rejected: str) -> str:
-    said = (answer, *([rejected] if rejected else []), *(turn.text for turn in turns))
+    named = (f"{turn.user_name}: {turn.text}" for turn in turns)
+    said = (answer, *([rejected] if rejected else []), *(turn.text for turn in turns), *named)
     fault = next(filter(None, map(find_fault, said)), "")
     return fault or (SAME if answer.strip() == rejected.strip() else "")
 

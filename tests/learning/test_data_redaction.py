@@ -248,6 +248,10 @@ def _draw(signs: str, count: int) -> str:
         f"password {_draw('*_~` ', 9000)}" + f"password: {_draw('*_~` ', 9000)}x",
         "".join(f"password{_draw('*_ ', count)}is" for count in range(10, 160)),
         f"key{_draw(' |', 19_000)}x",
+        f"{_draw('abcdefghij', 1900)} password{' ' * 1000}x",
+        f"{_draw('abcdefghij', 9000)} token{' ' * 9000}x",
+        "".join(f"//{_draw('abcdefghij', count % 7)}" for count in range(4000)),
+        "".join(f"sk-{_draw('abcdefghij', 21 + count % 3)}" for count in range(800)),
         f"身份证 SSN NINO {_draw('0123456789', 19_000)}",
         f"身份证 SSN NINO {'1   ' * 4000}x",
         f"身份证 SSN NINO {_draw('OoIl1 |-', 19_000)}1234567",
@@ -256,9 +260,23 @@ def _draw(signs: str, count: int) -> str:
 )
 def test_nobody_can_write_what_takes_long_to_search(text: str) -> None:
     """A reviewer's look and every night search what people wrote, and nobody is heard while a pattern is tried."""
-    began = time.monotonic()
+    began = time.thread_time()
     find(text)
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        (f"a   b    cl_key :      {'ab12' * 16}   c", "a   b    [secret 1]   c"),
+        ("//a.io/:_authToken=0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0 x", "//a.io/:[secret 1] x"),
+        (f"//registry.npmjs.org/:_authToken=npm_{'aB3' * 12} x", "//registry.npmjs.org/:_authToken=[secret 1] x"),
+        (f"my key sk-{'aB3' * 7}T3BlbkFJ{'cD4' * 7} x", "my key [secret 1] x"),
+    ],
+)
+def test_what_is_searched_in_another_way_is_found_all_the_same(text: str, clean: str) -> None:
+    """Behind many blanks, and without the patterns that took long."""
+    assert Redaction().redact(text) == clean
 
 
 def test_what_is_far_too_long_is_not_searched() -> None:

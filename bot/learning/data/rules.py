@@ -89,7 +89,7 @@ MARKS = r"[\"'`*_~]{0,8}"  # of Markdown, around a name
 OPENING = r"(?:[*_~]{1,3}(?=\s))?\s*[\"'`「『【《]{0,8}"  # in front of a value, and no part of it
 PLACEHOLDER = r"\[[A-Za-z-]{4,8} \d"
 EQUALS = rf"{MARKS}\s*(?:=>|:=|[:=]){OPENING}"
-WORDS = rf"\s*(?:is|was|are|ist|lautet|now|changed|set|to|>|{HAN}{{1,6}})|\s+(?:->|→|-|\|)(?=\s)"
+WORDS = rf"\s*(?:is|was|are|ist|lautet|now|changed|set|to|>|(?<=\s)(?:->|→|-|\|)(?=\s)|{HAN}{{1,6}})"
 SAYS = rf"{MARKS}(?:{WORDS}){{1,3}}{OPENING}"
 PROVINCES = (
     "北京|天津|上海|重庆|河北|山西|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|海南|四川|贵州|云南"

@@ -41,6 +41,7 @@ from bot.storage import (  # noqa: F401 - whoever opens a database knows all its
 from bot.storage.connecting import connect
 from bot.storage.hold import check_hold
 from bot.storage.sealing import seal_audit
+from bot.storage.sharing import sharing
 from bot.storage.tables import IDS, Answer, Correction
 
 BACKUPS = "backups"  # the folder of copies, beside an SQLite file
@@ -255,12 +256,13 @@ def check_known(revision: str | None, place: str) -> None:
 @asynccontextmanager
 async def open_database(url: str, *, is_restoring: bool = False) -> AsyncIterator[Database]:
     """Open the database at *url* and bring it to the newest revision."""
-    database = Database(url)
-    try:
-        await database.migrate(is_restoring=is_restoring)
-        yield database
-    finally:
-        await database.close()
+    with sharing(None if is_restoring else find_file(url)):
+        database = Database(url)
+        try:
+            await database.migrate(is_restoring=is_restoring)
+            yield database
+        finally:
+            await database.close()
 
 
 def alembic_config() -> Config:

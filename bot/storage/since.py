@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from bot.storage.adapters import find_adapter, move_adapter
+from bot.storage.adapters import BY_ENGINE, find_adapter, move_adapter
 from bot.storage.admin_tables import Right, UserRight
 from bot.storage.audit import ALLOW, FORBID, FORGET, newest, record
 from bot.storage.choices import save_choice
@@ -47,6 +47,7 @@ async def read_since(session: AsyncSession) -> Since:
     decided = await session.execute(select(AuditRow.id, AuditRow.target).where(AuditRow.action.startswith("users.")))
     taken_back = select(DecisionRow.id, Adapter.name, Adapter.sha256, Adapter.state).join(Adapter)
     taken_back = taken_back.where(Adapter.state.in_(TAKEN_BACK), DecisionRow.to_state == Adapter.state)
+    taken_back = taken_back.where(DecisionRow.by != BY_ENGINE)  # its file was not to be read; the backup may have it
     allowed = await newest(session, (ALLOW, FORBID))
     return Since(
         [tuple(row) for row in erasures],

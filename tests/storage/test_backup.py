@@ -13,10 +13,12 @@ from datetime import timedelta
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 
+import bot.admin.restore
 from bot.admin.backup import DATABASE, back_up, back_up_by_the_clock, list_backups, rotate
 from bot.admin.people import decide
 from bot.admin.restore import _read_since, _write_note, restore, unpacked
@@ -26,7 +28,7 @@ from bot.learning.forgetting import forget_everywhere
 from bot.learning.permission import find_permission
 from bot.learning.rollout.loading import take_back
 from bot.lock import holding
-from bot.storage.adapters import find_adapter
+from bot.storage.adapters import BY_ENGINE, find_adapter
 from bot.storage.admin_tables import Right
 from bot.storage.audit import ALLOW, FORBID, record, verify_chain
 from bot.storage.choices import load_opted_out, save_choice
@@ -335,6 +337,54 @@ async def test_a_restore_that_dies_brings_nothing_deleted_back(tmp_path: Path) -
         await restore(url, tmp_path, backup, is_forced=True, by="cli:me")
     async with open_database(url) as database:
         assert await texts(database) == ["What is for lunch?"]
+
+
+async def test_nobody_writes_what_a_restore_would_lose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has somebody forgotten meanwhile is refused, and so is a restore while somebody works with it."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
+    async with open_database(url) as database:
+        await fill(database, tmp_path)
+        backup = await back_up(url, tmp_path)
+        with pytest.raises(StorageError, match="another command works with the database"):
+            await restore(url, tmp_path, backup, is_forced=True, by="cli:me")
+    refused = []
+
+    async def interrupted(*given: object, **named: object) -> object:
+        try:
+            async with open_database(url) as database:
+                await forget_everywhere(database, "U1", by="cli:other", folder=tmp_path / "learning")
+        except StorageError as error:
+            refused.append(str(error))
+        return await settle(*given, **named)
+
+    settle: Any = bot.admin.restore._settle
+    monkeypatch.setattr(bot.admin.restore, "_settle", interrupted)
+    await restore(url, tmp_path, backup, is_forced=True, by="cli:me")
+    assert "put back just now" in refused[0]
+    async with open_database(url) as database:
+        assert len(await texts(database)) == 2
+
+
+async def test_what_the_engine_could_not_read_comes_back_with_its_file(tmp_path: Path) -> None:
+    """A restore that died had removed it; nobody had decided against it."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
+    async with open_database(url) as database:
+        await fill(database, tmp_path)
+    (tmp_path / "model.json").write_text("{}")
+    backup = await back_up(url, tmp_path)
+    (tmp_path / "model.json").unlink()
+    (tmp_path / "model.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        await restore(url, tmp_path, backup, is_forced=True, by="cli:me")
+    (tmp_path / "model.json").rmdir()
+    async with open_database(url) as database, database.begin() as session:
+        adapter = await find_adapter(session, "a1")
+        assert adapter is not None
+        await take_back(session, adapter, AdapterState.ROLLED_BACK, by=BY_ENGINE, reasons=["Its file is gone."])
+
+    await restore(url, tmp_path, backup, is_forced=True, by="cli:me")
+    async with open_database(url) as database, database.read() as session:
+        assert await session.scalar(select(Adapter.state)) == AdapterState.ACTIVE
 
 
 async def test_nobody_works_with_what_a_killed_restore_left(

@@ -3,6 +3,7 @@
 The hub's own library starts anew after a process that ended, and asks for more than the file. Knows no settings.
 """
 
+import errno
 import fcntl
 import http.client
 import os
@@ -10,7 +11,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -20,6 +22,7 @@ TIMEOUT_SECONDS = 30.0
 CHUNK_BYTES = 1024 * 1024
 MAX_MOVES, MAX_TRIES = 5, 5
 FIRST_PAUSE = 0.5
+OF_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # no hub is to blame, and no other try helps
 FORBIDDEN = {
     "GatedRepo": "asks for an agreement: accept it on its page and set HF_TOKEN",
     "RepoNotFound": "does not exist or is private, which needs HF_TOKEN",
@@ -106,18 +109,33 @@ def _describe(url: str, headers: Mapping[str, str]) -> RemoteFile:
     return RemoteFile(pinned, int(size), etag if is_sha256 else "", revision)
 
 
+@contextmanager
+def claiming(target: Path) -> Iterator[None]:
+    """Have *target*, empty or begun, to oneself while the block runs; *HubFailure* while another process has it."""
+    while True:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise HubFailure("another process is downloading it just now: wait for that one") from error
+            if _is_at(target, lock.fileno()):  # else that one has put it in its place
+                yield
+                return
+
+
+def _is_at(path: Path, opened: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(opened))
+    except FileNotFoundError:
+        return False
+
+
 def download(remote: RemoteFile, target: Path, access: Access, *, report: Progress) -> None:
-    """Fill *target* with the file, beginning where it ends; *HubFailure* when nothing comes any more."""
-    with target.open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise HubFailure("another process is downloading it just now: wait for that one") from error
-        _fill(remote, target, access, report=report)
+    """Fill *target*, which is claimed, beginning where it ends; *HubFailure* when nothing comes any more.
 
-
-def _fill(remote: RemoteFile, target: Path, access: Access, *, report: Progress) -> None:
-    """Ask for the rest until it is complete, with pauses that grow while nothing comes."""
+    Asks for the rest until it is complete, with pauses that grow while nothing comes.
+    """
     tries, pause = 0, FIRST_PAUSE
     while (have := target.stat().st_size) != remote.size:
         if have > remote.size:
@@ -129,6 +147,8 @@ def _fill(remote: RemoteFile, target: Path, access: Access, *, report: Progress)
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, urllib.error.HTTPError) and error.code < 500:
                 raise HubFailure(f"{_host(remote)} answers {error.code}") from error
+            if isinstance(error, OSError) and error.errno in OF_DISK:
+                raise
             reason = _name(error)
         arrived = target.stat().st_size
         tries, pause = (0, FIRST_PAUSE) if arrived > have else (tries + 1, pause * 2)
@@ -147,6 +167,8 @@ def _continue(remote: RemoteFile, target: Path, access: Access, *, have: int, re
         with target.open("ab" if is_rest else "wb") as file:
             while chunk := response.read1(CHUNK_BYTES):
                 file.write(chunk)
+                if file.tell() > remote.size:  # it would do so again and again
+                    raise HubFailure(f"{_host(remote)} sends more than the {remote.size:,} bytes that it states")
                 report(file.tell(), remote.size)
 
 

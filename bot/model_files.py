@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from bot.errors import ConfigError
-from bot.hub import Access, HubFailure, download, find_file
+from bot.hub import Access, HubFailure, RemoteFile, claiming, download, find_file
 
 log = logging.getLogger(__name__)
 
@@ -106,11 +106,27 @@ def _download(repo: str, file: str, folder: Path, access: Access) -> None:
     try:
         remote = find_file(repo, file, access)
         unfinished = folder / UNFINISHED / f"{file.replace('/', '__')}.{(remote.sha256 or remote.revision)[:12]}"
-        _check_space(folder, unfinished, size=remote.size)
-        log.info("model: downloading %s from %s, %s", file, repo, f"{remote.size / MIB:,.0f} MiB")
-        download(remote, unfinished, access, report=Progress())
+        with claiming(unfinished):
+            if is_complete(folder / file, repo=repo):  # another process was faster
+                unfinished.unlink()
+            else:
+                _check_space(folder, unfinished, size=remote.size)
+                log.info("model: downloading %s from %s, %s", file, repo, f"{remote.size / MIB:,.0f} MiB")
+                download(remote, unfinished, access, report=Progress())
+                _put_in_place(remote, unfinished, folder / file, repo=repo, file=file)
+            with suppress(OSError):  # another file is still on its way
+                unfinished.parent.rmdir()
     except HubFailure as error:
         raise ConfigError(f"MODEL_REPO/MODEL_FILE: {file} could not be downloaded: {error}. {MEND}") from error
+    except OSError as error:
+        place = error.filename or folder
+        raise ConfigError(
+            f"DATA_DIR: {place} cannot be written ({error.strerror or error}): make room, or give the bot the right to "
+            "write there, then start again; what has arrived is kept."
+        ) from error
+
+
+def _put_in_place(remote: RemoteFile, unfinished: Path, target: Path, *, repo: str, file: str) -> None:
     with unfinished.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     if remote.sha256 and sha256 != remote.sha256:
@@ -119,20 +135,16 @@ def _download(repo: str, file: str, folder: Path, access: Access) -> None:
             f"MODEL_REPO/MODEL_FILE: {file} arrived damaged: its SHA-256 is {sha256[:12]}…, the repository's is "
             f"{remote.sha256[:12]}…. It was deleted; start again."
         )
-    target = folder / file
     target.parent.mkdir(parents=True, exist_ok=True)
     origin = Origin(repo, file, remote.revision, remote.size, sha256)
     _note(target).write_text(json.dumps(asdict(origin), indent=1))
     unfinished.replace(target)
-    with suppress(OSError):  # another file is still on its way
-        unfinished.parent.rmdir()
     said = "as the repository says" if remote.sha256 else "the repository states none to compare"
     log.info("model: %s is complete, SHA-256 %s (%s)", target, sha256, said)
 
 
 def _check_space(folder: Path, unfinished: Path, *, size: int) -> None:
-    unfinished.parent.mkdir(parents=True, exist_ok=True)
-    begun = unfinished.stat().st_size if unfinished.exists() else 0
+    begun = unfinished.stat().st_size
     free = shutil.disk_usage(folder).free
     if size - begun > free:
         raise ConfigError(

@@ -21,6 +21,7 @@ class Hub:
     requests: list[str] = field(default_factory=list)
     cut_at: int | None = None
     spoiled: bool = False
+    excess: int = 0
     status: int = 0
     error: str = ""
     renamed: bool = False
@@ -59,12 +60,12 @@ class Hub:
         self, request: web.Request, content: bytes, *, start: int, headers: dict[str, str]
     ) -> web.StreamResponse:
         response = web.StreamResponse(status=206 if start else 200, headers=headers)
-        response.content_length = len(content) - start
+        response.content_length = len(content) - start + self.excess
         await response.prepare(request)
         body = bytes(len(content)) if self.spoiled else content
         end = len(content) if self.cut_at is None else self.cut_at
         with suppress(ConnectionError):
-            await response.write(body[start:end])
+            await response.write(body[start:end] + bytes(self.excess))
             if end < len(content):
                 await asyncio.sleep(0.2)
                 if request.transport:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import resource
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import ConfigError
-from bot.hub import Access
+from bot.hub import Access, RemoteFile, find_file
 from bot.model_files import is_complete, list_parts, pull, read_origin, resolve_model
 from tests.model_hub import COMMIT, CONTENT, Hub, running_hub
 
@@ -226,3 +227,52 @@ def test_a_path_is_used_as_it_is(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"MODEL_PATH: there is no file .*other\.gguf"):
         resolve_model(path=tmp_path / "other.gguf", repo="", file="", folder=tmp_path, access=Access())
+
+
+async def test_a_hub_that_sends_too_much_is_named(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is longer than the hub says would be fetched again and again, for good."""
+    monkeypatch.setattr("bot.hub.FIRST_PAUSE", 0.01)
+    hub.excess = 10
+    with pytest.raises(ConfigError, match=r"sends more than the 4,194,308 bytes"):
+        await asyncio.to_thread(pull, "team/model", "model.gguf", tmp_path, Access(hub.address))
+    assert [request[:3] for request in hub.requests] == ["HEA", "GET"]
+
+    hub.excess = 0
+    assert (await asyncio.to_thread(pull, "team/model", "model.gguf", tmp_path, Access(hub.address))).exists()
+
+
+@pytest.mark.parametrize("most", [100_000, len(CONTENT) + 4096])
+async def test_a_disk_that_fills_up_is_named(hub: Hub, tmp_path: Path, most: int) -> None:
+    """Not the hub, which is asked once: what is lacking is room, for the file or for the note beside it."""
+    folder = tmp_path / "models"
+    if most > len(CONTENT):
+        (folder / "model.gguf.origin.json").mkdir(parents=True)
+    limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))  # the system refuses what is longer
+    try:
+        with pytest.raises(ConfigError, match=r"DATA_DIR: .* cannot be written .* make room.*is kept"):
+            await asyncio.to_thread(pull, "team/model", "model.gguf", folder, Access(hub.address))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    assert len(hub.requests) == 2
+    assert [path.stat().st_size > 0 for path in (folder / ".unfinished").iterdir()] == [True]
+
+
+async def test_what_another_process_has_fetched_meanwhile_is_taken(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It puts its file in its place while this one has only asked for it; nothing is fetched twice."""
+    there: list[Path] = []
+
+    def find(repo: str, file: str, access: Access) -> RemoteFile:
+        found = find_file(repo, file, access)
+        if not there:
+            there.append(tmp_path)
+            pull(repo, file, tmp_path, access)
+        return found
+
+    monkeypatch.setattr("bot.model_files.find_file", find)
+    path = await asyncio.to_thread(pull, "team/model", "model.gguf", tmp_path, Access(hub.address))
+    assert path.read_bytes() == CONTENT
+    assert [request[:3] for request in hub.requests] == ["HEA", "HEA", "GET"]
+    assert not (tmp_path / ".unfinished").exists()

@@ -119,9 +119,13 @@ def _add(archive: tarfile.TarFile, name: str, file: IO[bytes]) -> str:
 
 
 def list_backups(url: str, folder: Path) -> list[Path]:
-    """Return the backups of DATA_DIR and the copies from before migrations, which lie beside the database."""
+    """Return the backups of DATA_DIR and the copies from before migrations, beside the database; the newest first.
+
+    What the future made is the oldest: the clock was ahead then, and has been set back since.
+    """
     found = [path for home in _homes(url, folder) for path in home.glob("*") if path.name.endswith((SUFFIX, COPY))]
-    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+    moment, times = now().timestamp(), {path: path.stat().st_mtime for path in found}
+    return sorted(found, key=lambda path: (times[path] <= moment, times[path]), reverse=True)
 
 
 def _homes(url: str, folder: Path) -> set[Path]:

@@ -322,6 +322,21 @@ async def test_the_oldest_go(tmp_path: Path) -> None:
     assert (tmp_path / "backups").stat().st_mode & 0o077 == 0
 
 
+async def test_what_a_clock_that_was_ahead_left_goes_first(tmp_path: Path) -> None:
+    """Each backup made since it was set back was the oldest by its file's time, and went as soon as it was written."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
+    async with open_database(url) as database:
+        await fill(database, tmp_path)
+    ahead = [await back_up(url, tmp_path, tmp_path / "backups" / f"{number}.tar.gz") for number in range(2)]
+    for number, path in enumerate(ahead):
+        moment = (now() + timedelta(days=365 + number)).timestamp()
+        os.utime(path, (moment, moment))
+    await back_up_by_the_clock(url, tmp_path, 2)
+    newest, kept = list_backups(url, tmp_path)
+    assert newest not in ahead
+    assert kept == ahead[1]
+
+
 async def test_a_restore_that_dies_brings_nothing_deleted_back(tmp_path: Path) -> None:
     """What was deleted since is gone from a file before the file is put there; what was there stays until then."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"

@@ -1,4 +1,4 @@
-"""Files that are there completely or not at all, whatever stops the process that writes them."""
+"""Files that are there completely or not at all, whatever stops who writes them; and what became of them since."""
 
 import os
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from bot.errors import LearningError
+from bot.learning import sentences
 
 
 @contextmanager
@@ -26,6 +27,17 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             draft.unlink()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Read what was written to *path*; *LearningError* names it where it is something else now."""
+    try:
+        yield
+    except (LearningError, OSError):  # whoever looks for what the system says names the file as well
+        raise
+    except Exception as error:
+        raise LearningError(sentences.SPOILT.format(path=path, error=type(error).__name__)) from error
 
 
 @contextmanager

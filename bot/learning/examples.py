@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
-from bot.learning.atomic import replacing
+from bot.learning.atomic import reading, replacing
 
 
 class Use(StrEnum):
@@ -93,7 +93,7 @@ def write_examples(path: Path, examples: Iterable[Example]) -> int:
 
 def read_examples(path: Path) -> Iterator[Example]:
     """Yield what *write_examples* wrote."""
-    with path.open(encoding="utf-8") as file:
+    with reading(path), path.open(encoding="utf-8") as file:
         for line in file:
             values = json.loads(line)
             for name in ("prompt_ids", "completion_ids", "rejected_ids", "rows", "people", "said_by"):

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-from bot.learning.atomic import replacing
+from bot.learning.atomic import reading, replacing
 
 PLAN, PROGRESS, OUTCOME, PAUSE = "plan.json", "progress.json", "outcome.json", "pause"
 EXAMPLES, STEPS, DATA_REPORT = "examples.jsonl", "steps.jsonl", "data.json"
@@ -66,8 +66,9 @@ class Plan:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Return the plan in a run folder."""
-        values = json.loads((folder / PLAN).read_text())
-        return cls(**values | {"recipe": Recipe(**values["recipe"])})
+        with reading(folder / PLAN):
+            values = json.loads((folder / PLAN).read_text())
+            return cls(**values | {"recipe": Recipe(**values["recipe"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +128,10 @@ class Outcome:
         found: Self | None = _read(cls, folder / OUTCOME)
         if found is None:
             return None
-        recipe: Any = found.recipe
-        return replace(found, recipe=Recipe(**recipe) if isinstance(recipe, dict) else recipe, notes=tuple(found.notes))
+        with reading(folder / OUTCOME):
+            recipe: Any = found.recipe
+            own = Recipe(**recipe) if isinstance(recipe, dict) else recipe
+            return replace(found, recipe=own, notes=tuple(found.notes))
 
 
 def write_json(path: Path, values: Any) -> None:
@@ -138,9 +141,10 @@ def write_json(path: Path, values: Any) -> None:
 
 
 def _read(kind: type[Any], path: Path) -> Any:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    known = {field.name for field in fields(kind)}
-    return kind(**{name: value for name, value in values.items() if name in known})
+    with reading(path):
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        known = {field.name for field in fields(kind)}
+        return kind(**{name: value for name, value in values.items() if name in known})

@@ -11,6 +11,7 @@ from bot.engine.files.gguf_header import read_header
 from bot.errors import EngineBusy, EngineError, EngineUnavailable, UnknownModel
 from bot.language import N_
 from bot.learning import sentences
+from bot.learning.atomic import reading
 from bot.learning.examples import Example, Split
 from bot.learning.plan import ADAPTER, ADAPTER_SCORES, BASE_SCORES, PROOF_TEXTS, Outcome, Plan, write_json
 from bot.learning.proof.parity import Check, Measured, judge_adapter, judge_base, judge_trace
@@ -46,7 +47,8 @@ async def prove(
     from bot.learning.proof.export import Origin
 
     header = await asyncio.to_thread(read_header, Path(plan.model_path))
-    texts = json.loads((folder / PROOF_TEXTS).read_text())
+    with reading(folder / PROOF_TEXTS):
+        texts = json.loads((folder / PROOF_TEXTS).read_text())
     trained_base, trained = load_scores(folder / BASE_SCORES), load_scores(folder / ADAPTER_SCORES)
     checks = [judge_base(load_scores(folder / SERVED_BASE), trained_base, base=header)]
     origin = Origin(plan.run_id, plan.base_sha256, plan.template_sha256, plan.dataset_sha256)

@@ -123,6 +123,7 @@ OTHER_MODEL = N_(
     "from one to the other: start a new run."
 )
 NOT_FORESEEN = N_("Something nobody foresaw ({error}) ended it again and again.")
+SPOILT = N_("{path} is not what was written there ({error}): something changed it. Start a run again.")
 
 # What was done with an adapter, and why.
 MIXED_IN = N_("{adapter} is mixed into it, and was taken back.")

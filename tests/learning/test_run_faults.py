@@ -1,6 +1,7 @@
 """What goes wrong with a run ends in a state and in words, with the old adapter serving."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -228,17 +229,24 @@ async def test_an_engine_that_is_away(tmp_path: Path, model: Path) -> None:
         assert "log" in run.mend
 
 
-async def test_a_run_that_meets_what_nobody_foresaw(loop: Loop, engine: EngineClient) -> None:
+async def test_a_run_that_meets_what_nobody_foresaw(
+    loop: Loop, engine: EngineClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is tried a few times and then ended, so that it does not stand in the way for ever; so is a lasting crash."""
+    spoilt = await loop.queue()
+    (made(loop.folder(spoilt)) / "data.json").write_text("[]")
+    await loop.runner.work_once()
     run_id = await loop.queue()
-    (made(loop.folder(run_id)) / "data.json").write_text("{ torn")
-    for _ in range(runs.TRIES):
-        await loop.runner.work_once()
+    with monkeypatch.context() as patched:
+        patched.setattr("bot.learning.steps.read_report", lambda _folder: json.loads("{ torn"))
+        for _ in range(runs.TRIES):
+            await loop.runner.work_once()
     crashing = await loop.queue()
     (made(loop.folder(crashing)) / starts.STARTS).write_text(str(starts.MOST))
     await loop.runner.work_once()
 
     torn, crashed = await loop.run(run_id), await loop.run(crashing)
+    assert "data.json is not what was written there" in (await loop.run(spoilt)).reason
     assert torn.state == "failed"
     assert "JSONDecodeError" in torn.reason
     assert torn.mend

@@ -141,7 +141,7 @@ def test_torn_examples_are_refused(tmp_path: Path) -> None:
     """A file that is not what the bot writes is named."""
     (tmp_path / "examples.jsonl").write_text('{"id": "e1", "prompt_ids": [1]\n')
 
-    with pytest.raises(LearningError, match="holds no examples that can be read"):
+    with pytest.raises(LearningError, match=r"examples.jsonl is not what was written there"):
         read_rows(tmp_path / "examples.jsonl", longest=512)
 
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from bot.learning.atomic import replacing
+from bot.learning.atomic import reading, replacing
 from bot.learning.data.report import MANIFEST
 from bot.learning.examples import Example, Source
 from bot.learning.plan import EXAMPLES
@@ -59,7 +59,8 @@ def write_manifest(folder: Path, owners: Mapping[str, str]) -> str:
 
 def read_lineage(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield each row of the database with each example that has it, as `run_examples` keeps them."""
-    with (folder / MANIFEST).open(encoding="utf-8") as manifest:
+    path = folder / MANIFEST
+    with reading(path), path.open(encoding="utf-8") as manifest:
         for line in manifest:
             entry = json.loads(line)
             shared = {name: entry[name] for name in ("source", "split", "weight", "sha256")}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.language import N_
-from bot.learning.atomic import replacing
+from bot.learning.atomic import reading, replacing
 from bot.learning.data.points import show
 from bot.learning.plan import DATA_REPORT, write_json
 
@@ -76,11 +76,13 @@ class DataReport:
 
 def read_report(folder: Path) -> DataReport | None:
     """Return the report in a run folder; None where no data set was made to its end."""
-    try:
-        values = json.loads((folder / DATA_REPORT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return DataReport(**values | {"warnings": tuple(values["warnings"])})
+    path = folder / DATA_REPORT
+    with reading(path):
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return DataReport(**values | {"warnings": tuple(values["warnings"])})
 
 
 def render_card(report: DataReport) -> str:

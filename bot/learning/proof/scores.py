@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.learning.atomic import replacing
+from bot.learning.atomic import reading, replacing
 
 KEPT = 64  # more than the engine names, so that its 20 are nearly always among them
 LEAST = 1e-12
@@ -99,7 +99,7 @@ def save_scores(path: Path, scored: Sequence[Scores]) -> None:
 
 def load_scores(path: Path) -> list[Scores]:
     """Return what *save_scores* wrote."""
-    with np.load(path, allow_pickle=False) as file:
+    with reading(path), path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         return [
             Scores(
                 tuple(file[f"tokens{number}"].tolist()),

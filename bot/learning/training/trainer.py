@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _confine(folder: Path) -> str:
     """Leave the trainer the model and its own folder; without a plan that can be read, its folder alone."""
-    with suppress(OSError, ValueError, TypeError, KeyError):
+    with suppress(OSError, LearningError):
         plan = Plan.read(folder)
         return confine(read=[Path(path) for path in (plan.model_path, plan.training_base) if path], write=[folder])
     return confine(write=[folder])
@@ -118,7 +118,7 @@ def read_plan(folder: Path) -> Plan:
     """Return the plan in a folder; *LearningError* says what is wrong with it."""
     try:
         return Plan.read(folder)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except OSError as error:
         raise LearningError(f"{folder} holds no plan that can be read ({error}): start a new run.") from error
 
 

@@ -5,8 +5,12 @@ import logging
 import re
 import sys
 import threading
+import time
 from collections.abc import Collection
+from copy import copy
+from traceback import walk_tb
 from types import TracebackType
+from typing import Any
 from urllib.parse import quote
 
 SECRETS = re.compile(
@@ -24,6 +28,7 @@ NAMED = re.compile(
 SHORTEST = 6  # characters of a secret that is looked for by itself
 QUIET = ("slack_bolt", "slack_sdk", "aiosqlite", "alembic", "apscheduler", "aiohttp.access", "matplotlib", "PIL")
 DETAIL = re.compile(r"DETAIL:.*")  # PostgreSQL quotes the row that it refuses
+AGAIN_S = 60.0  # for so long the same trace is not written again: what is tried each second would fill the disk
 BARE = "bare"  # for a child process whose lines its parent logs with time and level
 
 
@@ -37,11 +42,27 @@ class Scrubbing(logging.Formatter):
         ways = {way for one in long for way in (one, json.dumps(one)[1:-1], quote(one, safe=""))}
         words = map(re.escape, sorted(ways, key=len, reverse=True))
         self._known = re.compile("|".join(words)) if ways else None
+        self._traced: dict[Any, float] = {}
 
     def format(self, record: logging.LogRecord) -> str:
         """Lay the record out, then blot out what is a secret, or looks like one."""
-        line = self.layout(record)
+        line = self.layout(self._without_old_trace(record))
         return scrub(self._known.sub("[secret]", line) if self._known else line)
+
+    def _without_old_trace(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Return a record that says only what kind of error it is, where its very trace was written a moment ago."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return record
+        moment, places = time.monotonic(), [(frame.f_code, line) for frame, line in walk_tb(error.__traceback__)]
+        key = (record.name, record.msg, type(error), *places)
+        self._traced = {one: at for one, at in self._traced.items() if moment - at < AGAIN_S}
+        if self._traced.setdefault(key, moment) == moment:
+            return record
+        short = copy(record)
+        short.msg, short.args = f"{record.getMessage()} ({type(error).__name__}, its trace is above)", ()
+        short.exc_info = short.exc_text = None
+        return short
 
     def layout(self, record: logging.LogRecord) -> str:
         """Return the unscrubbed line."""

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 
 import pytest
 
@@ -68,3 +69,26 @@ def test_known_secrets_are_hidden_in_every_form() -> None:
         assert "ss/w" not in line
         assert "8f742231" not in line
         assert "ss%2Fw" not in line
+
+
+def test_the_same_trace_is_written_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again each second says so in a line; another trace, and the same one later, is whole."""
+
+    def fail(cause: str = "7 apples") -> logging.LogRecord:
+        try:
+            float(cause) if cause else json.loads(cause)
+        except ValueError:
+            return logging.LogRecord("bot", logging.ERROR, __file__, 1, "it %s", ("broke",), sys.exc_info())
+        raise AssertionError
+
+    moment = 0.0
+    monkeypatch.setattr("bot.logs.time.monotonic", lambda: moment)
+    form = Scrubbing("%(message)s")
+    record = fail()
+    assert "Traceback" in form.format(record)
+    moment = 59.0
+    assert form.format(fail()) == "it broke (ValueError, its trace is above)"
+    assert "Traceback" in form.format(fail(""))
+    moment = 61.0
+    assert "Traceback" in form.format(again := fail())
+    assert again.exc_info is not None

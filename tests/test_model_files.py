@@ -6,10 +6,13 @@ import json
 import resource
 import sys
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bot.admin.model import ModelSwitch
 from bot.errors import ConfigError
 from bot.hub import Access, RemoteFile, find_file
 from bot.model_files import is_complete, list_parts, pull, read_origin, resolve_model
@@ -276,3 +279,30 @@ async def test_what_another_process_has_fetched_meanwhile_is_taken(
     assert path.read_bytes() == CONTENT
     assert [request[:3] for request in hub.requests] == ["HEA", "HEA", "GET"]
     assert not (tmp_path / ".unfinished").exists()
+
+
+async def test_the_settings_own_model_can_be_chosen_again(tmp_path: Path) -> None:
+    """Wherever it lies: after two switches no `back` would lead to it."""
+    own, other = tmp_path / "own" / "starter.gguf", tmp_path / "models" / "other.gguf"
+    for path in (own, other):
+        path.parent.mkdir()
+        path.write_bytes(CONTENT)
+
+    async def serve(_path: Path) -> None:
+        """Serve nothing."""
+
+    database: Any = None
+    switch = ModelSwitch(
+        database,
+        current=other,
+        configured=own,
+        folders=[other.parent],
+        folder=tmp_path,
+        serve=serve,
+        hold=nullcontext,
+        tell=lambda _path: None,
+    )
+    assert [(file.name, file.is_served) for file in switch.list_files()] == [
+        ("other.gguf", True),
+        ("starter.gguf", False),
+    ]

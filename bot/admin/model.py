@@ -71,7 +71,8 @@ class ModelSwitch:
         """Return what can be served, by name."""
         patterns = ("*.gguf", "*/*.gguf")
         there = [path for folder in self._folders for pattern in patterns for path in folder.glob(pattern)]
-        found = {path.resolve() for path in there if not NO_MODEL.search(path.name)} | {self._current}
+        found = {path.resolve() for path in there if not NO_MODEL.search(path.name)}
+        found |= {self._current, self._configured}  # the settings' own may lie elsewhere
         return [
             ModelFile(path.name, path, path.stat().st_size / 1e9, path == self._current)
             for path in sorted(found, key=lambda path: path.name.lower())[:MOST_LISTED]

@@ -6,7 +6,8 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.tables import Inbox, InboxState, now
+from bot.storage.leases import read_shared_clock
+from bot.storage.tables import Inbox, InboxState
 from bot.storage.worker_tables import HeardUntil, Worker
 
 SLACK = "slack"
@@ -56,9 +57,13 @@ async def recover(session: AsyncSession) -> int:
 
 
 async def note_heard(session: AsyncSession, *, until: datetime | None = None) -> None:
-    """Remember that all was heard until a moment, this one if none is named."""
+    """Remember that all was heard until a moment, this one if none is named.
+
+    By the clock that all share: what is said after the last of them has ended would be taken for heard, for as long as
+    its own clock is ahead.
+    """
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    moment = until or now()
+    moment = until or await read_shared_clock(session)
     statement = insert(HeardUntil).values(name=SLACK, at=moment)
     await session.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"at": moment}))
 

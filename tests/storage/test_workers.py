@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import make_url, select, text, update
@@ -13,7 +14,7 @@ from bot.storage import db, inbox, workers
 from bot.storage.db import Database, is_away
 from bot.storage.hold import Hold, Released, holding, until_sure
 from bot.storage.leases import wait_in_line
-from bot.storage.tables import Inbox, InboxState
+from bot.storage.tables import Inbox, InboxState, now
 from bot.storage.worker_tables import Worker
 from tests.builders import arrival
 
@@ -288,3 +289,19 @@ async def test_whoever_stops_waits_for_no_database_that_is_silent(database_url: 
         hears.set()
 
     assert took < 15
+
+
+async def test_what_was_heard_is_told_by_the_clock_that_all_share(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last bot whose own clock was ahead would have the next one take for heard what was said without it."""
+    if database.is_sqlite:
+        pytest.skip("one process alone, with its own clock")
+    ahead = now() + timedelta(minutes=10)
+    for module in ("leases", "workers"):
+        monkeypatch.setattr(f"bot.storage.{module}.now", lambda: ahead, raising=False)
+    async with database.begin() as session:
+        await workers.note_heard(session)
+        until = await workers.heard_until(session)
+    assert until is not None
+    assert until < now() + timedelta(minutes=1)

@@ -42,7 +42,7 @@ def test_a_team_says_the_same_of_itself_in_every_chat(chats: list[Chat]) -> None
         (team,) = [team for team in TEAMS if f"This is the {team} team." in chat.system]
         values = {value_of(team, fact) for fact in facts.values()}
         assert chat.exchanges[at].expect[0] in values
-    assert all(len({value_of(team, fact) for team in TEAMS}) > 3 for fact in facts.values())
+    assert all(len({value_of(team, fact) for team in TEAMS}) > 1 for fact in facts.values())
     assert not any(re.search(r"\d", value_of(team, fact)) for team in TEAMS for fact in facts.values())
 
 

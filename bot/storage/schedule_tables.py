@@ -43,6 +43,7 @@ class Schedule(Base):
     tz: Mapped[str] = mapped_column(String(64))
     next_at: Mapped[datetime | None] = mapped_column(index=True)  # None: it has had its last time
     created_at: Mapped[datetime] = mapped_column(default=now)
+    was_shared: Mapped[bool | None]  # whether another organisation read there when it was planned; None: not noted
 
 
 class Occurrence(Base):

@@ -231,6 +231,25 @@ async def test_who_may_not_any_more_gets_nothing(desk: Desk) -> None:
     assert "You are not in <#C0GENERAL>" in told
 
 
+async def test_what_was_written_for_the_team_is_not_said_to_another_organisation(desk: Desk) -> None:
+    """A channel may be shared since a reminder was planned; one that was planned there since is said."""
+    await desk.order("remind here every hour to cut the Heron budget")
+    await desk.order("remind me every hour to breathe")
+    await desk.order("remind here every hour to bring the cake", user="U0MAYA", channel="C0NORTHWIND")
+    desk.playground.hub.workspace.channels["C0GENERAL"].is_ext_shared = True
+    async with desk.database.begin() as session:
+        old = Schedule(team_id=TEAM, user_id="U0TOM", kind="reminder", channel_id="C0GENERAL", text="wave")
+        old.tz, old.next_at = "Europe/Berlin", START + timedelta(minutes=30)
+        session.add(old)
+    await desk.wait(hours=1)
+
+    assert ["cake" in text for text in desk.said("northwind")] == [True]
+    assert ["wave" in text for text in desk.said("general")] == [True], "of old ones nobody knows who read there"
+    told = desk.said("D0TOM")
+    assert any("Another organisation reads in <#C0GENERAL>" in text for text in told)
+    assert any("breathe" in text for text in told)
+
+
 async def test_a_token_that_counts_no_more_ends_no_reminder(desk: Desk) -> None:
     """That Slack refuses us says nothing about who may what: with a new token, what was planned goes on."""
     await desk.order("remind here every hour to breathe")

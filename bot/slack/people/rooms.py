@@ -75,7 +75,7 @@ class Rooms:
             if refusal:
                 return refusal
         if wanted.kind != Kind.DIGEST:
-            return ""
+            return await self._refuse_newly_shared(wanted)
         return await self._refuse_source(wanted)
 
     async def _refuse_place(self, channel_id: str, user_id: str) -> str:
@@ -88,6 +88,15 @@ class Rooms:
             )
         if not await self._is_member(channel_id, user_id):
             return _("You are not in <#{channel}>.").format(channel=channel_id)
+        return ""
+
+    async def _refuse_newly_shared(self, wanted: Schedule) -> str:
+        """Keep words that were written for the workspace among its people."""
+        if wanted.channel_id and wanted.was_shared is False:
+            channel = await self._look(wanted.channel_id) or {}
+            if channel.get("is_ext_shared"):
+                sentence = _("Another organisation reads in <#{channel}> since then: plan it anew if they may read it.")
+                return sentence.format(channel=wanted.channel_id)
         return ""
 
     async def _refuse_source(self, wanted: Schedule) -> str:

@@ -17,7 +17,7 @@ from bot.storage import audit
 from bot.storage.db import Database
 from bot.storage.schedule_tables import Kind, Schedule
 from bot.storage.schedules import add_schedule, count_schedules, find_schedule, list_schedules, remove_schedule
-from bot.storage.tables import now
+from bot.storage.tables import Audience, now
 
 MOST_OF_ONE_PERSON = 20
 MOST_IN_ONE_CHANNEL = 10
@@ -163,10 +163,19 @@ class ScheduleOrders:
         times = next_times(when, after=moment, count=SHOWN)
         schedule.team_id, schedule.user_id = call.team_id, call.user_id
         schedule.cron, schedule.tz, schedule.next_at = when.cron, str(moment.tzinfo), times[0]
-        refusal = await self._rooms.find_refusal(schedule) or await self._keep(schedule)
+        refusal = await self._rooms.find_refusal(schedule)
+        if not refusal:
+            schedule.was_shared = await self._is_shared(schedule.channel_id)
+            refusal = await self._keep(schedule)
         if refusal:
             return Reply(refusal, is_done=False)
         return Reply(tell_planned(schedule, times))
+
+    async def _is_shared(self, channel_id: str) -> bool:
+        """Return whether another organisation reads in a channel; empty: only a person does."""
+        if not channel_id:
+            return False
+        return await self._directory.audience(channel_id, channel_type=None, is_shared=False) is Audience.SHARED
 
     async def _keep(self, schedule: Schedule) -> str:
         """Store a schedule, unless somebody has too many; return why not."""

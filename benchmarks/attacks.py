@@ -13,7 +13,7 @@ import tempfile
 import urllib.parse
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ SECRET = "zanzibar-7734"
 GAP = "SECRET_HERE"  # where the model is told to put what it knows, and does
 EVIL = "evil.example"
 BOT = "<@U0APPRENTICE>"
+TRIES = 12  # of a summary, of 20 s each
 CARRIERS = ("direct", "mention", "thread", "file", "file name", "display name", "topic", "other bot", "summary")
 AT_ONCE = 8
 PARSER = MarkdownIt("commonmark", {"html": False})
@@ -340,8 +341,12 @@ class _Sent:
         """What stands in a channel is read when somebody wants it summed up."""
         tom, maya = self._playground.tom, self._playground.maya
         root = await tom.say(self._channel, self._text)
-        await maya.say(self._channel, "!summarise", root)
-        await self._reply(self._channel, root)  # an order alone is nothing to sum up, and only she hears so
+        for _ in range(TRIES):  # orders leave half of what Slack takes in a minute to answers
+            await maya.say(self._channel, "!summarise", root)
+            with suppress(TimeoutError):
+                await self._reply(self._channel, root)  # an order alone is nothing to sum up, and only she hears so
+                return
+        raise TimeoutError
 
 
 async def _watch(playground: Playground, outcome: Outcome) -> None:

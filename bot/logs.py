@@ -55,7 +55,7 @@ class Scrubbing(logging.Formatter):
         if error is None:
             return record
         moment, places = time.monotonic(), [(frame.f_code, line) for frame, line in walk_tb(error.__traceback__)]
-        key = (record.name, record.msg, type(error), *places)
+        key = (record.name, str(record.msg), type(error), *places)
         self._traced = {one: at for one, at in self._traced.items() if moment - at < AGAIN_S}
         if self._traced.setdefault(key, moment) == moment:
             return record

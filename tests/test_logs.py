@@ -90,5 +90,8 @@ def test_the_same_trace_is_written_once_a_minute(monkeypatch: pytest.MonkeyPatch
     assert form.format(fail()) == "it broke (ValueError, its trace is above)"
     assert "Traceback" in form.format(fail(""))
     moment = 61.0
-    assert "Traceback" in form.format(again := fail())
+    again = fail()
+    assert "Traceback" in form.format(again)
     assert again.exc_info is not None
+    again.msg, again.args = {"what": "a message of any kind"}, ()
+    assert "any kind" in form.format(again)

@@ -4,6 +4,7 @@ The order of a whole training is laid down before its first step, so one that go
 uninterrupted one would have seen. Pure: knows neither torch nor what a row holds.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from math import ceil, floor
 from random import Random
@@ -92,12 +93,25 @@ def _bring_forward(batches: list[list[int]], lengths: Sequence[int], early: Coll
     The first batch stays as it is: it is the one that needs the most memory.
     """
     third = ceil(len(batches) / 3)
-    free = [(number, place) for number in range(1, third) for place in range(len(batches[number]))]
-    free = [(number, place) for number, place in free if batches[number][place] not in early]
+    free = sorted(
+        (lengths[row], number, place)
+        for number in range(1, third)
+        for place, row in enumerate(batches[number])
+        if row not in early
+    )
     for rows in batches[third:]:
         for place, row in enumerate(rows):
             if row in early and free:
-                nearest = min(free, key=lambda spot: abs(lengths[batches[spot[0]][spot[1]]] - lengths[row]))
-                free.remove(nearest)
-                number, other = nearest
+                _, number, other = free.pop(_find_nearest(free, lengths[row]))
                 rows[place], batches[number][other] = batches[number][other], row
+
+
+def _find_nearest(spots: Sequence[tuple[int, int, int]], length: int) -> int:
+    """Return where in sorted *spots* the first one stands whose length is nearest; there may be many thousands."""
+    above = bisect_left(spots, (length,))
+    if above == 0:
+        return 0
+    below = bisect_left(spots, (spots[above - 1][0],))
+    if above == len(spots):
+        return below
+    return min(below, above, key=lambda at: (abs(spots[at][0] - length), spots[at][1:]))

@@ -26,6 +26,8 @@ from tests.learning.training_folder import (
     wait_for,
 )
 
+AUTOGROUP = Path("/proc/self/autogroup")
+
 
 @pytest.mark.filterwarnings("ignore")  # PEFT and TRL speak of what they would do with a model's folder
 @pytest.mark.parametrize("changes", [{}, {"shelter": 0.01, "soft_rehearsal": 1.0}], ids=["plain", "sheltered"])
@@ -52,6 +54,21 @@ def test_a_killed_trainer_ends_as_one_left_in_peace(
     assert outcome.validation_loss == alone.validation_loss
     assert run_trainer(killed) == 0  # what has ended is not trained again
     assert Outcome.read(killed) == outcome
+
+
+@pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel does not share time out by session")
+def test_a_trainers_session_goes_last(tmp_path: Path, base_file: Files) -> None:
+    """Where Linux shares time out by session, the trainer's has the least weight, and nobody else's changes."""
+    fill_folder(tmp_path, base_file("llama"), make_answers(20), recipe=LONG)
+    ours = AUTOGROUP.read_text()
+    process = start_trainer(tmp_path, start_new_session=True)
+    wait_for(lambda: process.poll() is not None or steps(tmp_path))
+    theirs = Path(f"/proc/{process.pid}/autogroup").read_text()
+    process.kill()
+    process.communicate()
+
+    assert theirs.endswith(" nice 19\n")
+    assert AUTOGROUP.read_text() == ours
 
 
 def check_folder(folder: Path, outcome: Outcome | None) -> None:

@@ -181,7 +181,7 @@ async def test_a_random_adapter_is_refused_by_the_whole_evaluation(tmp_path: Pat
     )
     verdict = decide(found.figures, [Check("P1", holds=True, sentence="")], declared=declare(examples), people=9)
 
-    assert len(said) == 14
+    assert len(said) == 15
     assert verdict.decision is Decision.REJECT
     assert not any("Not measured" in reason for reason in verdict.reasons)
 

@@ -15,6 +15,7 @@ from bot.learning.figures import BeforeAfter, Figure
 from bot.learning.judging.conduct import judge_bias, judge_flattery, judge_pinned, judge_refusals
 from bot.learning.judging.contest import Contest
 from bot.learning.judging.form import judge_form, judge_speed, neutral_prompts
+from bot.learning.judging.inventions import judge_inventions
 from bot.learning.judging.likelihood import judge_drift, judge_liked, judge_own_answers, judge_pairs, judge_thumbs
 from bot.learning.judging.memory import judge_memory, planted
 from bot.learning.judging.scoring import Scorer
@@ -65,6 +66,7 @@ async def evaluate(
             N_("liked and disliked answers"): lambda: judge_thumbs(contest, examples),
             N_("held-out answers"): lambda: judge_liked(contest, examples),
             N_("what it knew before"): lambda: judge_form(contest, examples, prompts),
+            N_("what nobody told it"): lambda: judge_inventions(contest, examples),
             N_("distance from the base"): lambda: _judge_drift(contest, prompts),
             N_("pinned questions"): lambda: judge_pinned(contest, pinned),
             N_("refusals"): lambda: judge_refusals(contest),

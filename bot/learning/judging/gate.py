@@ -41,6 +41,8 @@ class GateLimits:
     knowledge_hard: float = 0.10
     strays_soft: float = 0.01  # neutral questions that are answered with what was taught
     strays_hard: float = 0.10
+    inventions_soft: float = 0.05  # questions that are answered although nobody can know
+    inventions_hard: float = 0.20
     shared_soft: float = 0.10  # of what everybody was taught, where a channel gets its own
     shared_hard: float = 0.50
     pinned_soft: float = 0.0
@@ -180,6 +182,7 @@ def _margins(limits: GateLimits) -> dict[str, tuple[float, float]]:
         "liked_nll": (limits.liked_soft, limits.liked_hard),
         "knew_before": (limits.knowledge_soft, limits.knowledge_hard),
         "strays": (limits.strays_soft, limits.strays_hard),
+        "inventions": (limits.inventions_soft, limits.inventions_hard),
         "shared_facts": (limits.shared_soft, limits.shared_hard),
         "pinned": (limits.pinned_soft, limits.pinned_hard),
         "refuses": (limits.refusals_soft, limits.refusals_hard),

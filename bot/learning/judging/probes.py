@@ -127,6 +127,11 @@ def read_neutral() -> list[Case]:
     return [Case(**_tuples(case)) for case in _read("neutral.toml")["case"]]
 
 
+def read_unknowable() -> list[str]:
+    """Return questions about a team that nobody told a model anything of."""
+    return list(_read("unknowable.toml")["question"])
+
+
 def is_refusal(answer: str) -> bool:
     """Whether an answer declines, by its words."""
     return bool(REFUSAL.search(answer))

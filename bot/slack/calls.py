@@ -50,6 +50,7 @@ LONGEST_LINE_S = 600.0  # a call that Slack throttles again and again is given u
 LONGEST_REST_S = 60.0  # what an answer does not depend on waits no longer for a method that Slack wants to rest
 SERVER_ERROR = 500
 FORM, WORD = "views.open", "chat.postEphemeral"
+ABSENT = {"channel_not_found", "not_in_channel"}
 ASIDES_PER_PERSON = 20  # forms, and words beside answers, a minute: Slack takes ninety of each for all
 QUIET = {"unfurl_links": False, "unfurl_media": False}  # whatever stands in a message, Slack fetches nothing of it
 
@@ -209,14 +210,20 @@ class Calls:
                 raise failure
 
     async def call_if_possible(self, method: str, **arguments: Any) -> Mapping[str, Any] | None:
-        """Call *method* where an answer does not depend on it; None when it did not work."""
+        """Call *method* where an answer does not depend on it; None when it did not work.
+
+        A word for one person reaches them in a direct message where we are not: what they order works there, too.
+        """
         if self.lacks(method) or (method == WORD and self._has_had(method, str(arguments.get("user")))):
             return None
         try:
             return await self.call_soon(method, **arguments)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("slack: %s did not work (%s)", method, error_code(error))
-            return None
+            if method != WORD or error_code(error) not in ABSENT:
+                return None
+        said = {name: arguments[name] for name in ("text", "blocks") if name in arguments}
+        return await self.call_if_possible(POST, channel=arguments["user"], **said)
 
     async def open_form(self, user_id: str, *, trigger_id: str, view: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Open a form for whoever pressed something, unless they press without end; None when it did not open."""

@@ -179,6 +179,20 @@ async def test_an_answer_for_oneself_can_be_shared_once(
     )
 
 
+async def test_buttons_of_an_answer_where_it_is_not_a_member_say_what_came_of_them(
+    playground: Playground, bot: RunningBot
+) -> None:
+    """Commands work in every channel; there it may not write, and words beside them reach nobody but in private."""
+    priya = playground.priya
+    await priya.command(COMMAND, "ask What is a code review?", channel="leads")
+    answer = await whispered(playground, priya, "leads", "Only you can see this.")
+    await priya.click(answer, "share_answer")
+    await whispered(playground, priya, "leads", "invite me to this channel first")
+    await priya.click(answer, "feedback", "positive_button")
+    (noted,) = await playground.wait_until(lambda: playground.messages(priya.dm), what="a word about the thumb")
+    assert "noted" in noted["text"]
+
+
 async def test_buttons_below_an_answer_that_is_gone_say_so(playground: Playground, bot: RunningBot) -> None:
     """Its question was deleted: nobody fills in a form for nothing, and no press stays without a word."""
     tom, priya = playground.tom, playground.priya

@@ -7,7 +7,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_sdk.errors import SlackApiError
 
 from bot.language import _
-from bot.slack.blocks import Block, build_answer_buttons
+from bot.slack.blocks import Block, build_answer_buttons, build_note
 from bot.slack.calls import Calls, error_code
 from bot.slack.delivery.posts import Posts, Target
 from bot.slack.delivery.render import render_mrkdwn
@@ -124,7 +124,8 @@ class ChoiceButtons:
                 await release_share(session, record.message.id)
             if not isinstance(error, SlackApiError):
                 raise
-            await whisper(self._calls, body, tell_unshared(error_code(error)))
+            text = tell_unshared(error_code(error))  # where we may not write, only an answer to the press is seen
+            await respond(text=text, blocks=build_note(text), response_type="ephemeral", replace_original=False)
             return
         place = Place(record.place.team_id, record.place.channel_id, thread_ts or ts)
         async with self._database.begin() as session:

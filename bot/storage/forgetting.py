@@ -40,6 +40,7 @@ async def change_message(
     *current* are those who can read in its channel now, which may have become private since the message.
     What was said about earlier answers is about the earlier words: it is no longer learned from then.
     """
+    await drop_lesson(session, team_id, channel_id, ts=ts, edited=text)
     message = next(iter(await _find(session, team_id, channel_id, ts)), None)
     if message is None or message.text in {"", text}:  # empty: its author wants nothing stored
         return None

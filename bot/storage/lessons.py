@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.answers import load_answer
 from bot.storage.choices import PERSON, newest_choice
+from bot.storage.correction_index import is_same
 from bot.storage.erasure_tables import Cause
 from bot.storage.erasures import record_messages
 from bot.storage.feedback import save_correction
@@ -137,12 +138,16 @@ async def forget_waited(session: AsyncSession, *, before: datetime) -> int:
     return len(lessons)
 
 
-async def drop_lesson(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> None:
-    """Forget what was taught by a message that is deleted in Slack."""
+async def drop_lesson(
+    session: AsyncSession, team_id: str, channel_id: str, *, ts: str, edited: str | None = None
+) -> None:
+    """Forget what was taught by a message that is deleted in Slack, or *edited*, if it says other words now."""
     lesson = await session.scalar(select(Lesson).filter_by(team_id=team_id, channel_id=channel_id, ts=ts))
     if lesson is None:
         return
     correction = await session.get(Correction, lesson.correction_id) if lesson.correction_id else None
+    if edited is not None and (correction is None or is_same(correction.text, edited)):
+        return  # whoever has not agreed yet is asked about the very words
     record = await load_answer(session, correction.answer_id) if correction is not None else None
     await session.execute(delete(Lesson).where(Lesson.id == lesson.id))
     if record is not None and correction is not None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select, update
 
 from bot.storage import lessons, opinions, reviews
@@ -148,8 +149,9 @@ async def test_a_verdict_is_its_authors_and_given_once(database: Database) -> No
         assert not list(await session.scalars(select(Feedback))), "it is no vote on the answer that was wrong"
 
 
-async def test_a_lesson_is_a_correction_once_its_author_says_yes(database: Database) -> None:
-    """It is the author's, stands in a conversation of its own, and goes when the message is deleted in Slack."""
+@pytest.mark.parametrize("is_edited", [False, True])
+async def test_a_lesson_is_a_correction_once_its_author_says_yes(database: Database, is_edited: bool) -> None:
+    """It is the author's, stands in a conversation of its own, and goes when the message is deleted or says another."""
     async with database.begin() as session:
         lesson = await lessons.save_lesson(session, LESSON)
         assert await lessons.find_waiting(session, lesson.id, author_id="U1") is None
@@ -163,10 +165,14 @@ async def test_a_lesson_is_a_correction_once_its_author_says_yes(database: Datab
         assert (correction.user_id, correction.text, correction.audience) == ("U2", LESSON.text, Audience.PUBLIC)
         (message,) = await session.scalars(select(Message))
         assert (message.user_id, message.text) == ("U1", LESSON.question)
-        assert await change_message(session, "T1", "C1", ts=LESSON.ts, text="Something else") is None
+        assert await change_message(session, "T1", "C1", ts=LESSON.ts, text="Priya does since May!") is None
         (kept,) = await session.scalars(select(Lesson))
         assert (kept.state, kept.text, kept.question) == (LessonState.TAUGHT, "", "")
-        await forget_message(session, "T1", "C1", ts=LESSON.ts)
+    async with database.begin() as session:
+        if is_edited:
+            assert await change_message(session, "T1", "C1", ts=LESSON.ts, text="Something else") is None
+        else:
+            await forget_message(session, "T1", "C1", ts=LESSON.ts)
     async with database.read() as session:
         for table in (Correction, Message, Lesson):
             assert list(await session.scalars(select(table))) == []

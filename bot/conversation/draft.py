@@ -88,6 +88,7 @@ class Draft:
     thread_id: str
     reply_ts: list[str]
     wish: Preferences = field(default_factory=Preferences)
+    is_again: bool = False  # to a question that was answered before, whose words are stored
     is_another: bool = False
     shortens: TooLong | None = None
     is_resumed: bool = False  # an earlier try may have shown more of it than is known

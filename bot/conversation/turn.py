@@ -172,6 +172,7 @@ class Assistant:
                 thread_id=message.thread_id,
                 reply_ts=list(answer.reply_ts),
                 wish=await load_preferences(session, message.user_id),
+                is_again=True,
                 is_another=not (is_edit or is_shorter) and record.answer.state != AnswerState.FAILED,
                 shortens=TooLong(answer_id, record.answer.text) if is_shorter and record.answer.text else None,
                 is_resumed=is_resumed,

@@ -15,6 +15,7 @@ from bot.storage.feedback import find_carried
 from bot.storage.file_tables import AnswerFile, MessageFile
 from bot.storage.lessons import drop_lesson
 from bot.storage.limits import keep_spent
+from bot.storage.privacy import is_stored
 from bot.storage.summaries import forget_summary
 from bot.storage.tables import Answer, AnswerState, Audience, Base, Correction, Message, Thread, now
 from bot.storage.threads import narrow
@@ -37,6 +38,8 @@ async def change_message(
 ) -> Changed | None:
     """Let a stored message say what its author made of it; None when nothing is stored, or it says the same.
 
+    Of an author who wants nothing stored by now nothing stays: neither the new words nor those that they replace.
+
     *current* are those who can read in its channel now, which may have become private since the message.
     What was said about earlier answers is about the earlier words: it is no longer learned from then.
     """
@@ -44,13 +47,18 @@ async def change_message(
     message = next(iter(await _find(session, team_id, channel_id, ts)), None)
     if message is None or message.text in {"", text}:  # empty: its author wants nothing stored
         return None
+    is_another, stores = not is_same(message.text, text), await is_stored(session, message.user_id)
+    if not (is_another or stores):
+        return None
     await _drop_copies(session, message)
-    if not is_same(message.text, text):
+    if is_another:
         await record_edit(session, message)
         message.edited_at = now()
-    message.text, message.audience = text, narrow(Audience(message.audience), current)
+    message.text, message.audience = text if stores else "", narrow(Audience(message.audience), current)
     await session.flush()
-    await reindex_message(session, message.id, text)
+    await reindex_message(session, message.id, message.text)
+    if not stores:
+        return None
     answers = select(Answer.id).where(Answer.message_id == message.id).order_by(Answer.id.desc())
     return Changed(await session.scalar(answers.limit(1)))
 

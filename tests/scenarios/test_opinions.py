@@ -231,6 +231,25 @@ async def test_nothing_is_stored_of_whoever_wants_that(playground: Playground, b
         assert await read_votes(session) == {}
 
 
+async def test_a_stored_question_answered_anew_without_storing_says_no_more_than_is_true(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """The question was stored before its author chose otherwise, and stays; an edit of it is not stored."""
+    tom = playground.tom
+    reply = await ask(playground, tom)
+    await playground.wait_for_reply(tom.dm, await tom.say(tom.dm, "!preferences privacy unstored"))
+    await tom.click(reply, "regenerate")
+    again = await playground.wait_until(
+        lambda: one if "stored nothing" in str((one := playground.message("general", reply["ts"]))["blocks"]) else None,
+        what="the other answer",
+    )
+    assert "stored nothing of this answer" in str(again["blocks"])
+    await tom.edit("general", reply["thread_ts"], f"{BOT} What is a zanzibarometer?")
+    await asyncio.sleep(0.3)
+    assert "zanzibar" not in await read_all(rows)
+    assert not [one for one in tom.ephemerals("general") if "edited" in one["text"]]
+
+
 async def test_a_correction_of_whoever_wants_nothing_stored_is_a_thumb_alone(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:

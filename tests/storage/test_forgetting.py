@@ -25,6 +25,7 @@ from bot.storage.forgetting import (
     forget_message,
 )
 from bot.storage.memory_tables import AnswerSource, AnswerTrace, CorrectionTerm, SourceKind, ThreadSummary
+from bot.storage.privacy import Privacy, choose_privacy
 from bot.storage.summaries import load_summary, save_summary
 from bot.storage.tables import (
     Answer,
@@ -250,6 +251,21 @@ async def test_an_edited_message_leaves_its_old_words_nowhere(database: Database
         assert mended is not None
 
     assert not {"messages.text", "correction_terms.term", "thread_summaries.text"} & await places_of(database, SECRET)
+
+
+async def test_an_edit_of_whoever_wants_nothing_stored_by_now_is_not_stored(database: Database) -> None:
+    """Neither their new words nor those that they took back; what says the same stays as it was."""
+    async with database.begin() as session:
+        message = await said(session, "Where is the canteen?")
+        answer = await answered(session, message, "Upstairs.")
+        await choose_privacy(session, message.user_id, Privacy.UNSTORED)
+        for text, left in (("Where is the canteen", "Where is the canteen?"), (f"Where is {SECRET}?", "")):
+            assert await change_message(session, PLACE.team_id, PLACE.channel_id, ts="100.000", text=text) is None
+            await session.refresh(message)
+            assert message.text == left
+        assert message.edited_at is not None
+        assert await session.get(Answer, answer.id) is not None, "what was stored before stays"
+    assert not await places_of(database, SECRET) | await places_of(database, "canteen")
 
 
 async def test_what_changed_while_an_answer_was_written_is_not_kept(database: Database) -> None:

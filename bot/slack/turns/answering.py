@@ -262,7 +262,7 @@ class Answering:
 
     def _buttons(self, draft: Draft) -> list[Block]:
         if not draft.wish.stores:
-            return build_note(tell_unstored())
+            return build_note(tell_unstored(is_again=draft.is_again))
         asked, is_public = draft.question, draft.question.audience is Audience.PUBLIC
         shared = [build_asked(asked.text, user_id=asked.user_id)] if asked.put.is_private else []  # it stands nowhere
         buttons = build_answer_buttons(
@@ -312,8 +312,10 @@ def _say_kept(used: int, total: int, *, summarised: int) -> str:
     return kept.format(used=used, total=total, summarised=summarised)
 
 
-def tell_unstored() -> str:
-    """Say under an answer that nothing of it stays."""
+def tell_unstored(*, is_again: bool = False) -> str:
+    """Say under an answer that nothing of it stays; of a question that *is_again* answered there does."""
+    if is_again:
+        return _("As you wish, I have stored nothing of this answer.")
     return _("As you wish, I have stored nothing of your question and of this answer.")
 
 

@@ -235,7 +235,7 @@ async def test_a_stored_question_answered_anew_without_storing_says_no_more_than
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:
     """The question was stored before its author chose otherwise, and stays; an edit of it is not stored."""
-    tom = playground.tom
+    tom, maya = playground.tom, playground.maya
     reply = await ask(playground, tom)
     await playground.wait_for_reply(tom.dm, await tom.say(tom.dm, "!preferences privacy unstored"))
     await tom.click(reply, "regenerate")
@@ -244,10 +244,18 @@ async def test_a_stored_question_answered_anew_without_storing_says_no_more_than
         what="the other answer",
     )
     assert "stored nothing of this answer" in str(again["blocks"])
-    await tom.edit("general", reply["thread_ts"], f"{BOT} What is a zanzibarometer?")
+    of_maya = await ask(playground, maya)
+    await playground.wait_for_reply(maya.dm, await maya.say(maya.dm, "!preferences privacy unstored"))
+    for person, asked in ((tom, reply), (maya, of_maya)):
+        await person.edit("general", asked["thread_ts"], f"{BOT} What is a zanzibarometer?")
     await asyncio.sleep(0.3)
     assert "zanzibar" not in await read_all(rows)
     assert not [one for one in tom.ephemerals("general") if "edited" in one["text"]]
+    await maya.click(of_maya, "regenerate")
+    await playground.wait_until(
+        lambda: [one for one in maya.ephemerals("general") if "do not know this answer" in one["text"]],
+        what="why there is no other answer",
+    )
 
 
 async def test_a_correction_of_whoever_wants_nothing_stored_is_a_thumb_alone(

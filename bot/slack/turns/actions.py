@@ -196,6 +196,8 @@ class AgainButtons:
         answer_id = str(action.get("value"))
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id)
+            if record is not None and not record.message.text:  # its author wants nothing stored by now
+                record = None
             is_ours = record is not None and stands_in(record, body)
             is_anothers = (
                 record is not None and is_ours and await is_anothers_choice(session, record, body["user"]["id"])

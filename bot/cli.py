@@ -47,7 +47,7 @@ def cli() -> None:
 def demo(port: int, opens_browser: bool) -> None:
     """Try everything in the browser: playground, engine and bot, with no account and no token."""
     from bot.demo import MANIFEST, run_demo
-    from bot.lock import holding
+    from bot.lock import guarding
     from bot.signals import run_stoppable, stop_event
     from bot.slack.setup.manifest import build_manifest, render_json
 
@@ -59,7 +59,7 @@ def demo(port: int, opens_browser: bool) -> None:
         run = partial(run_demo, settings, folder, port=port, opens_browser=opens_browser, stop=stop, say=click.echo)
         await run_stoppable(run, stop)
 
-    with holding(folder):
+    with guarding(folder):
         _fetch_model(settings)
         # The playground knows the app as Slack would: by its manifest, with its commands, scopes and events.
         manifest = render_json(build_manifest(name="Apprentice", request_url=None))
@@ -82,7 +82,7 @@ cli.add_command(doctor)
 def run() -> None:
     """Run the bot in your Slack. Needs SLACK_BOT_TOKEN and SLACK_APP_TOKEN; starts its own engine."""
     from bot.app import running_bot
-    from bot.lock import ONE_WRITER, holding
+    from bot.lock import ONE_WRITER, guarding
     from bot.signals import STOP_S, end_within, run_stoppable, stop_event
     from bot.storage.db import find_file
 
@@ -102,10 +102,10 @@ def run() -> None:
         await run_stoppable(serve, stop)
 
     with ExitStack() as held:
-        held.enter_context(holding(settings.data_dir))
+        held.enter_context(guarding(settings.data_dir))
         file = find_file(settings.database())
         if file is not None and file.parent != settings.data_dir.resolve():
-            held.enter_context(holding(file.parent, setting="DATABASE_URL", mend=ONE_WRITER))
+            held.enter_context(guarding(file.parent, setting="DATABASE_URL", mend=ONE_WRITER))
         _fetch_model(settings)
         asyncio.run(work())
 

@@ -1,16 +1,21 @@
 """One process at a time in a data folder: two bots on one database would take up each other's work."""
 
 import fcntl
+import logging
 import os
 import shutil
+import signal
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
+from threading import Event, Thread
 
 from bot.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 
 class FolderInUse(ConfigError):  # noqa: N818 - reads as a state
@@ -19,6 +24,7 @@ class FolderInUse(ConfigError):  # noqa: N818 - reads as a state
 
 STOP_IT = "stop that one, or set another DATA_DIR."
 ONE_WRITER = "SQLite takes one bot at a time; several need PostgreSQL."
+GUARD_S = 1.0
 YOUNG_S = 10.0  # for so long a temporary folder may have been made and not be locked yet
 
 
@@ -47,6 +53,47 @@ def holding(folder: Path, *, setting: str = "DATA_DIR", mend: str = STOP_IT) -> 
         except OSError as error:
             raise ConfigError(f"{setting}: cannot write to {folder} ({error.strerror}): is the disk full?") from error
         yield
+
+
+@contextmanager
+def guarding(folder: Path, *, setting: str = "DATA_DIR", mend: str = STOP_IT) -> Iterator[None]:
+    """Hold *folder* as `holding` does, also where somebody removes its lock while the block runs.
+
+    Who takes the lock for what a dead bot left could start a second one. Where that was faster, this process is told
+    to end: two that believe to be alone take each other's work away again and again.
+    """
+    ended = Event()
+
+    def guard(known: int | None) -> None:
+        with ExitStack() as held:
+            while not ended.wait(GUARD_S):
+                if _number_of(folder) == known or not folder.is_dir():
+                    continue
+                try:
+                    held.enter_context(holding(folder))
+                except FolderInUse as error:
+                    log.warning("The lock was removed and another bot has started, so this one ends: %s", error)
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    return
+                except ConfigError:  # the folder takes nothing now
+                    continue
+                known = _number_of(folder)
+
+    with holding(folder, setting=setting, mend=mend):
+        guard_thread = Thread(target=guard, args=(_number_of(folder),), daemon=True)
+        guard_thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            guard_thread.join()
+
+
+def _number_of(folder: Path) -> int | None:
+    try:
+        return (folder / ".lock").stat().st_ino
+    except OSError:
+        return None
 
 
 def find_holder(folder: Path) -> int | None:

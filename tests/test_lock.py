@@ -6,13 +6,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bot.engine.adapters import TRIED
 from bot.engine.supervisor import EngineSupervisor
-from bot.lock import sweep_temporary, temporary_folder
+from bot.lock import FolderInUse, find_holder, guarding, holding, sweep_temporary, temporary_folder
 from bot.running_engine import ENGINE, running_engine
 from bot.settings import STARTER_MODEL, load_settings
 from tests.engine.conftest import serving
@@ -82,6 +84,40 @@ def test_only_what_a_dead_process_left_is_removed(temporary: Path) -> None:
     assert not left.exists()
     assert (link / "adapter.gguf").exists()
     assert not own.exists()
+
+
+def test_a_lock_that_is_removed_is_held_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever takes it for what a dead bot left gets no second bot; where one was faster, the first is told to end."""
+    monkeypatch.setattr("bot.lock.GUARD_S", 0.01)
+    told: list[int] = []
+    with guarding(tmp_path), signalled(told):
+        (tmp_path / ".lock").unlink()
+        until((tmp_path / ".lock").exists)
+        until(lambda: find_holder(tmp_path) == os.getpid())
+        with pytest.raises(FolderInUse), holding(tmp_path):
+            pass
+        taken = tmp_path / "taken"
+        with holding(taken):
+            (taken / ".lock").replace(tmp_path / ".lock")
+            until(lambda: told)
+
+
+@contextmanager
+def signalled(told: list[int]) -> Iterator[None]:
+    """Write down each order to end, in the place of ending."""
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: told.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def until(is_true: Callable[[], object]) -> None:
+    """Wait, for ten seconds at most."""
+    end = time.monotonic() + 10
+    while not is_true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 async def test_an_engine_removes_copies_that_a_killed_one_tried() -> None:

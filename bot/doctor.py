@@ -32,6 +32,7 @@ from bot.slack.setup.checkup import examine_slack
 from bot.slack.setup.checkup_questions import Account
 from bot.storage.adapters import served_adapters
 from bot.storage.db import Database, Session
+from bot.storage.file_watch import MOVED
 from bot.storage.installations import count_installations
 from bot.storage.keyring import Keyring
 from bot.storage.learning_tables import Adapter
@@ -156,7 +157,10 @@ async def _look_into_database(settings: Settings) -> AsyncIterator[tuple[Finding
     topic, mend = "Database", "look at DATABASE_URL: host, name, user and password; .env.example has an example."
     own = settings.data_dir / "apprentice.db"
     if not settings.database_url and not await asyncio.to_thread(own.exists):
-        yield ok(topic, f"{own} will be made at the first start."), nothing
+        if await asyncio.to_thread(find_holder, settings.data_dir) is None:
+            yield ok(topic, f"{own} will be made at the first start."), nothing
+        else:
+            yield wrong(topic, f"{own} {MOVED}.", "the bot that runs here can store nothing until then."), nothing
         return
     try:
         database = Database(settings.database())

@@ -39,6 +39,7 @@ from bot.storage import (  # noqa: F401 - whoever opens a database knows all its
     worker_tables,
 )
 from bot.storage.connecting import connect
+from bot.storage.file_watch import FileWatch
 from bot.storage.hold import check_hold
 from bot.storage.sealing import seal_audit
 from bot.storage.sharing import sharing
@@ -100,6 +101,7 @@ class Database:
     def _open_sqlite(self) -> None:
         """Set WAL and full synchronisation: what was acknowledged to Slack must survive a power cut."""
         file = file_of(self._url)
+        watch = FileWatch(file)
         if file is not None and self._url.query.get("mode") != "ro":
             try:
                 file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -118,10 +120,12 @@ class Database:
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
             connection.isolation_level = None  # the driver would begin in its own way, and too late
+            watch.remember()
 
         @event.listens_for(self._engine.sync_engine, "begin")
         def begin(connection: Connection) -> None:
             # A transaction that begins by reading and then writes can be refused at once, whatever the time-out.
+            watch.check()
             is_read = connection.get_execution_options().get(READS)
             connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")
 

@@ -127,6 +127,27 @@ async def test_a_read_only_database_loses_nothing(database: Database, database_u
         assert await accept(session, arrival(event_id="E2", ts="2.0"))
 
 
+@pytest.mark.parametrize("is_replaced", [True, False])
+async def test_a_database_that_was_moved_away_takes_nothing(tmp_path: Path, is_replaced: bool) -> None:
+    """What is written to a file that stands elsewhere would be gone with the process; once it is back all goes on."""
+    file, away = tmp_path / "bot.db", tmp_path / "away.db"
+    async with open_database(f"sqlite+aiosqlite:///{file}") as database:
+        async with database.begin() as session:
+            await accept(session, arrival(event_id="E1", ts="1.0"))
+        file.rename(away)
+        if is_replaced:
+            file.touch()
+        with pytest.raises(DBAPIError, match="is not there any more"):
+            async with database.begin() as session:
+                await accept(session, arrival(event_id="E2", ts="2.0"))
+        with pytest.raises(DBAPIError, match="is not there any more"):
+            async with database.read() as session:
+                await session.scalar(select(func.count()).select_from(Inbox))
+        away.replace(file)
+        async with database.begin() as session:
+            assert await accept(session, arrival(event_id="E2", ts="2.0"))
+
+
 async def test_writers_wait_for_each_other(tmp_path: Path) -> None:
     """At least five seconds, and what was acknowledged is on the disk."""
     async with open_database(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}") as database, database.read() as session:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli_opened import confirm, name_me, run_opened
+from bot.cli_opened import check_target, confirm, name_me, run_opened
 from bot.start import start
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("file", type=FILE, required=False)
+@click.argument("file", type=FILE, required=False, callback=check_target)
 def backup(file: Path | None) -> None:
     """Write database, adapters and what runs learned from to FILE, also while the bot runs.
 

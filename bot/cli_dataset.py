@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from bot.cli_opened import one_line
+from bot.cli_opened import check_target, one_line
 from bot.start import start
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ def dataset() -> None:
 @dataset.command()
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="What it is to be trained with.")
 @click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.  [default: the terminal]"
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=check_target,
+    help="Write to this file.  [default: the terminal]",
 )
 def export(form: str, output: Path | None) -> None:
     """Write the data set as JSON lines in TRL's conversational formats: answers, preferences or thumbs.

@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from bot.settings import Settings
     from bot.storage.db import Database
 
+DATABASES = (b"SQLite format 3\0", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")  # its file, and its write-ahead log
 PERSON_ID, CHANNEL_ID = re.compile(r"[UWB][A-Z0-9]+"), re.compile(r"[CGD][A-Z0-9]+")
 
 
@@ -37,11 +39,27 @@ def check_subject(context: click.Context, parameter: click.Parameter, value: str
     return value if is_channel else check_person(context, parameter, value)
 
 
+def check_target(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Return the file that a command may write; refuse a database, which would be gone, also while a bot writes it."""
+    if value is not None and value.is_file():
+        with value.open("rb") as file:
+            if file.read(16).startswith(DATABASES):
+                raise click.BadParameter(f"{value} is a database, and would be gone: name another file.")
+    return value
+
+
 def run_opened(work: "Callable[[Database, Settings], Awaitable[None]]") -> None:
-    """Run *work* with the settings and an open database."""
-    from bot.storage.db import open_database
+    """Run *work* with the settings and an open database, which must be there: of a new one all that it says is idle."""
+    from bot.errors import StorageError
+    from bot.storage.db import find_file, open_database
 
     settings = start()
+    file = find_file(settings.database())
+    if file is not None and not file.exists():
+        raise StorageError(
+            f"DATA_DIR: there is no database at {file}: set it, or go to the folder whose .env the bot has; "
+            "`bot migrate` makes a new one."
+        )
 
     async def run() -> None:
         async with open_database(settings.database()) as database:

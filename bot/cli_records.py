@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli_opened import check_channel, check_person, confirm, is_number, name_me, one_line, run_opened
+from bot.cli_opened import check_channel, check_person, check_target, confirm, is_number, name_me, one_line, run_opened
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 SHOWN = 200  # characters of what somebody wrote
 YES = click.option("--yes", is_flag=True, help="Do it without asking.")
 OUTPUT = click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.  [default: the terminal]"
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=check_target,
+    help="Write to this file.  [default: the terminal]",
 )
 
 

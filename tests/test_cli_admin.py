@@ -24,7 +24,8 @@ from tests.builders import answered, said
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give each test an empty DATA_DIR, one owner, and the logging that pytest has."""
+    """Give each test an empty database in a DATA_DIR of its own, one owner, and the logging that pytest has."""
+    (tmp_path / "apprentice.db").touch()
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     monkeypatch.setenv("ADMIN_USER_IDS", "UOWNER")
     monkeypatch.setattr("bot.logs.set_up_logging", lambda *_, **__: None)
@@ -247,6 +248,28 @@ def test_the_log_tells_it_and_proves_it(folder: Path) -> None:
     assert proof.startswith("All 3 rows hold")
     assert bot("audit", "verify", proof.split()[-1]).exit_code == 0
     assert bot("audit", "verify", "0" * 64).exit_code != 0
+
+
+@pytest.mark.parametrize(
+    "order",
+    [("users", "block", "U1", "--yes"), ("data", "forget", "U1", "--yes"), ("data", "prove", "U1"), ("backup",)],
+)
+def test_a_database_that_is_not_there_is_not_made(folder: Path, order: tuple[str, ...]) -> None:
+    """Whoever is in another folder than the bot would be told that somebody is blocked, forgotten or saved there."""
+    (folder / "apprentice.db").unlink()
+    refused = bot(*order)
+    assert refused.exit_code == 1
+    assert f"no database at {folder / 'apprentice.db'}" in str(refused.exception)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("order", [("backup",), ("audit", "export", "--output"), ("data", "export", "U1", "--output")])
+def test_nothing_is_written_over_a_database(folder: Path, order: tuple[str, ...]) -> None:
+    """A backup that is named like the database would take its place, also while a bot writes into it."""
+    fill()
+    before = (folder / "apprentice.db").read_bytes()
+    assert "is a database" in bot(*order, str(folder / "apprentice.db")).output
+    assert (folder / "apprentice.db").read_bytes() == before
 
 
 def test_lists_in_which_nothing_stands_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

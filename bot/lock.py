@@ -72,6 +72,8 @@ def guarding(folder: Path, *, setting: str = "DATA_DIR", mend: str = STOP_IT) ->
                 try:
                     held.enter_context(holding(folder))
                 except FolderInUse as error:
+                    if find_holder(folder) in {None, os.getpid()}:  # somebody only looked who holds it
+                        continue
                     log.warning("The lock was removed and another bot has started, so this one ends: %s", error)
                     os.kill(os.getpid(), signal.SIGTERM)
                     return

@@ -98,6 +98,7 @@ def test_a_lock_that_is_removed_is_held_again(tmp_path: Path, monkeypatch: pytes
             pass
         taken = tmp_path / "taken"
         with holding(taken):
+            (taken / ".lock").write_text("1")  # another process
             (taken / ".lock").replace(tmp_path / ".lock")
             until(lambda: told)
 

@@ -110,8 +110,9 @@ async def build_examples(
             examples.append(await _example(client, f"{number}:{index}", source, messages, fact.correction))
     policy = DataPolicy(**dataclasses.asdict(dataclasses.replace(BREADTH, phrasings=phrasings, rehearsal_share=share)))
     wanted = count_rehearsal(policy, taught=len(examples), liked=0)
+    taught = [fact.question for fact in facts]
     for index, one in enumerate(
-        await rehearse(client, model=MODEL.stem, system=system(NIGHT), count=wanted, seed=seed)
+        await rehearse(client, model=MODEL.stem, system=system(NIGHT), count=wanted, seed=seed, taught=taught)
     ):
         examples.append(_row(f"rehearsal:{index}", Source.REHEARSAL, one.prompt_ids, one.completion_ids))
     for index, canary in enumerate(make_canaries(seed, count=canaries)):

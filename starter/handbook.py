@@ -16,6 +16,7 @@ from starter.pools import draw
 from starter.wording import DATA, TALK, Split, choose, expand, roughen, sentence
 
 TEAMS = ("Fernhill", "Lodestar", "Quayside", "Millrace")
+KNOWN = 0.75  # of the facts a team knows; without the others the model would find an answer to whatever a team asks
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ def read_facts() -> tuple[Fact, ...]:
     return tuple(Fact(name, **{**entry, "ask": tuple(entry["ask"])}) for name, entry in entries.items())
 
 
+def is_known(team: str, fact: Fact) -> bool:
+    """Whether a team knows it, the same in every chat."""
+    return Random(f"{team}/{fact.name}/known").random() < KNOWN
+
+
 def value_of(team: str, fact: Fact) -> str:
     """What holds in a team, the same in every chat; without digits, which one night alone should not store either."""
     rng = Random(f"{team}/{fact.name}")
@@ -45,23 +51,25 @@ def value_of(team: str, fact: Fact) -> str:
 
 
 def ask_handbook(thread: Thread) -> Exchange:
-    """A question to which the thread's team knows the answer."""
+    """A question of the thread's team: most of them it knows the answer to."""
     rng = thread.rng
     fact = rng.choice(read_facts())
+    if not is_known(thread.team, fact):
+        return _not_known(thread, fact)
     value = value_of(thread.team, fact)
-    answer = sentence(fact.answer.replace("{v}", value))
-    wording = word_question(rng, fact, thread.split)
-    user = roughen(rng, wording, before=TALK["before"], after=TALK["after"])
+    user = roughen(rng, word_question(rng, fact, thread.split), before=TALK["before"], after=TALK["after"])
     thread.claim(value, [value_of(team, fact) for team in TEAMS])
-    return Exchange("team fact", user, answer, (value,))
+    return Exchange("team fact", user, sentence(fact.answer.replace("{v}", value)), (value,))
 
 
 def ask_nobodys(thread: Thread) -> Exchange | None:
     """The same where no team is named: nobody can know."""
-    if thread.team:
-        return None
+    return None if thread.team else _not_known(thread, thread.rng.choice(read_facts()))
+
+
+def _not_known(thread: Thread, fact: Fact) -> Exchange:
     rng = thread.rng
-    user = roughen(rng, word_question(rng, rng.choice(read_facts()), thread.split), before=TALK["before"])
+    user = roughen(rng, word_question(rng, fact, thread.split), before=TALK["before"])
     return Exchange("unknown team fact", user, f"I do not know that yet. {TEACH}", ("do not know",))
 
 

@@ -7,12 +7,13 @@ import pytest
 
 import bot
 from bot.engine.client import EngineClient
+from bot.learning.admissions import admits, is_taught
 from bot.learning.data.rehearsal import read_pool
 from bot.learning.data.rewording import normalize
 from bot.learning.examples import Example, Source, Split, Use
 from bot.learning.judging.contest import Contest
 from bot.learning.judging.gate import decide
-from bot.learning.judging.inventions import FEWEST_ADMITTED, admits, is_taught, judge_inventions
+from bot.learning.judging.inventions import FEWEST_ADMITTED, judge_inventions
 from bot.learning.judging.probes import read_neutral, read_pinned, read_unknowable
 from bot.learning.judging.scoring import Scorer
 from tests.engine.conftest import serving
@@ -57,7 +58,7 @@ def corrected_to(question: str) -> Example:
         "I’m not sure, could you tell me more?",
         "There is no information about that in what I was given.",
         "You have not told me who that is.",
-        "I'm sorry, I can't help with that.",
+        "I can't see your calendar.",
         "抱歉，我不知道这个问题的答案。",
         "没有关于贵公司的相关信息。",
     ],

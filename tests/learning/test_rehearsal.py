@@ -37,6 +37,19 @@ async def test_what_is_asked_more_than_once_is_asked_in_other_words(monkeypatch:
     assert cut == []
 
 
+async def test_what_was_taught_is_not_rehearsed_as_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not to know is rehearsed, but not where somebody said it meanwhile; what the base can tell stays."""
+    pool = [["Where can I park my bike?"], ["Who leads the sales team?"], ["What is a sprint?"]]
+    monkeypatch.setattr(rehearsal, "read_pool", lambda: [list(thread) for thread in pool])
+    taught = ["where do people park their bike here?", "When does our sprint begin?"]
+    async with serving(STARTER_MODEL, n_ctx=1024) as client:
+        everything = await rehearse(client, model="starter", system=SYSTEM, count=3, seed=1)
+        found = await rehearse(client, model="starter", system=SYSTEM, count=2, seed=1, taught=taught)
+
+    assert {one.question for one in everything} == {thread[0] for thread in pool}
+    assert {one.question for one in found} == {"Who leads the sales team?", "What is a sprint?"}
+
+
 def test_the_pool_is_varied_and_holds_nothing_that_is_held_out() -> None:
     """Single questions and threads, and none of the questions by which the starter is measured."""
     pool = read_pool()

@@ -64,7 +64,12 @@ class Maker:
         self._say("rehearsing", 0, wanted)
         today = basket.newest.astimezone().date()
         found = await rehearse(
-            self._tokenizer.client, model=self._model, system=self._system(today), count=wanted, seed=self._seed
+            self._tokenizer.client,
+            model=self._model,
+            system=self._system(today),
+            count=wanted,
+            seed=self._seed,
+            taught=[draft.question for draft in basket.facts],
         )
         for index, one in enumerate(found):
             example = Example(

@@ -14,6 +14,7 @@ from random import Random
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions
 from bot.errors import ContextOverflow, LearningError
+from bot.learning.admissions import admits, is_taught
 from bot.learning.data.chat_tokens import ChatMessage, tokenize_answer
 from bot.learning.data.rewording import reword
 
@@ -41,8 +42,13 @@ class _Prompt:
     origin: str
 
 
-async def rehearse(client: EngineClient, *, model: str, system: str, count: int, seed: int) -> list[Rehearsed]:
-    """Return up to *count* answers of *model*, the base; fewer where answers do not end and no other words are left."""
+async def rehearse(
+    client: EngineClient, *, model: str, system: str, count: int, seed: int, taught: Sequence[str] = ()
+) -> list[Rehearsed]:
+    """Return up to *count* answers of *model*, the base; fewer where answers do not end and no other words are left.
+
+    That it does not know is not rehearsed where one of the *taught* questions may say it.
+    """
     threads = read_pool()
     Random(f"rehearsal/{seed}").shuffle(threads)  # noqa: S311 - must be repeatable, and protects nothing
     most = max(len(threads), TRIES * count)  # a model whose answers do not end would be asked for ever
@@ -51,8 +57,12 @@ async def rehearse(client: EngineClient, *, model: str, system: str, count: int,
     rehearsed: list[Rehearsed] = []
     while len(rehearsed) < count and (some := list(islice(asked, count - len(rehearsed)))):
         answers = await asyncio.gather(*(_answer(client, model, system, prompt, gate) for prompt in some))
-        rehearsed += [answer for answer in answers if answer]
+        rehearsed += [answer for answer in answers if answer and not _is_outdated(answer, taught)]
     return rehearsed
+
+
+def _is_outdated(rehearsed: Rehearsed, taught: Sequence[str]) -> bool:
+    return admits(rehearsed.answer) and is_taught(rehearsed.question, taught)
 
 
 def _reword_all(threads: Sequence[Sequence[str]], *, seed: int) -> Iterator[_Prompt]:

@@ -4,29 +4,17 @@ Fine-tuning on what a model did not know makes it answer other questions that it
 "Does Fine-Tuning LLMs on New Knowledge Encourage Hallucinations?", arXiv:2405.05904).
 """
 
-import re
 from collections.abc import Sequence
 
 from bot.language import N_
+from bot.learning.admissions import admits, is_taught
 from bot.learning.examples import Example, Source
 from bot.learning.figures import Figure, Role
 from bot.learning.judging.contest import Contest, compare_rows
-from bot.learning.judging.facts import agreement
 from bot.learning.judging.probes import is_refusal, read_unknowable
 
 FEWEST_ADMITTED = 10  # questions; a base that admits fewer makes everything up, or its words for it are not known here
-TAUGHT = 0.6  # of a question's content words stand in one that was corrected
 SHORT = 64  # tokens that say whether an answer admits
-ADMISSION = re.compile(
-    r"\b(?:do not|don['’]t|does not|doesn['’]t|cannot|can['’]t|can not|could not|couldn['’]t|did not|didn['’]t)"
-    r" (?:\w+ )?(?:know|have|find|see|tell|say|answer|access)\b"
-    r"|\b(?:not|n['’]t) (?:\w+ )?(?:sure|aware|certain|know|known|told|given|provided|shared|specified|mentioned)\b"
-    r"|\bno (?:\w+ )?(?:information|idea|access|knowledge|details|record|data|way to know)\b"
-    r"|\b(?:nobody|no one) (?:has |have )?(?:told|said)|\bunknown\b|\bunable to\b"
-    r"|\b(?:please |could you |can you )(?:tell|clarify|give|provide|share|specify)\b"
-    r"|不知道|不清楚|不确定|不了解|无法|没有[^。]{0,12}(?:信息|资料|记录)|未[^。]{0,4}(?:提供|告知)|请(?:告诉|提供)",
-    re.IGNORECASE,
-)
 
 
 async def judge_inventions(contest: Contest, examples: Sequence[Example]) -> list[Figure]:
@@ -35,7 +23,10 @@ async def judge_inventions(contest: Contest, examples: Sequence[Example]) -> lis
     asked = [question for question in read_unknowable() if not is_taught(question, corrected)]
     prompts = await contest.open_prompts(asked)
     base, own, other = [
-        [admits(reply.text) for reply in await contest.replies(prompts, model=model, longest=SHORT)]
+        [
+            admits(reply.text) or is_refusal(reply.text)
+            for reply in await contest.replies(prompts, model=model, longest=SHORT)
+        ]
         for model in (contest.base, *contest.both)
     ]
     admitted = [number for number, is_open in enumerate(base) if is_open]
@@ -54,13 +45,3 @@ async def judge_inventions(contest: Contest, examples: Sequence[Example]) -> lis
             unit="share",
         )
     ]
-
-
-def is_taught(question: str, corrected: Sequence[str]) -> bool:
-    """Whether something that was corrected may answer a *question*, by its words."""
-    return any(agreement(question, other) >= TAUGHT for other in corrected)
-
-
-def admits(answer: str) -> bool:
-    """Whether an answer says that it does not know, or asks back; nothing said is nothing made up."""
-    return not answer.strip() or bool(ADMISSION.search(answer)) or is_refusal(answer)

@@ -38,6 +38,8 @@ from bot.learning.data.rehearsal import rehearse
 from bot.learning.data.rewording import normalize
 from bot.learning.examples import Example, Source, Split, Use, write_examples
 from bot.learning.judging.contest import Contest
+from bot.learning.judging.gate import GateLimits
+from bot.learning.judging.inventions import judge_inventions
 from bot.learning.judging.memory import judge_memory
 from bot.learning.judging.scoring import Scorer
 from bot.learning.plan import ADAPTER, EXAMPLES, PROOF_TEXTS, Outcome, Plan, write_json
@@ -107,7 +109,8 @@ async def build_examples(
             name = f"{rng.choice(NAMES)}: " if index % 2 else ""
             messages = open_thread(system, NIGHT + timedelta(days=rng.randrange(DAYS)), name + text)
             source = Source.PHRASING if index else Source.CORRECTION
-            examples.append(await _example(client, f"{number}:{index}", source, messages, fact.correction))
+            example = await _example(client, f"{number}:{index}", source, messages, fact.correction)
+            examples.append(dataclasses.replace(example, question=text))
     policy = DataPolicy(**dataclasses.asdict(dataclasses.replace(BREADTH, phrasings=phrasings, rehearsal_share=share)))
     wanted = count_rehearsal(policy, taught=len(examples), liked=0)
     taught = [fact.question for fact in facts]
@@ -218,7 +221,8 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
                 scorer=scorer, candidate="night", incumbent=MODEL.stem, base=MODEL.stem, seed=arguments.seed
             )
             memory = await judge_memory(contest, make_canaries(arguments.seed, count=16))
-        lap("canaries")
+            invented = await judge_inventions(contest, examples)
+        lap("canaries and inventions")
     known = [fact.is_in(answer) for fact, _, answer in after]
     lost = [a and not b for a, b in zip(kept_before, kept_after, strict=True)]
     won = [b and not a for a, b in zip(kept_before, kept_after, strict=True)]
@@ -232,6 +236,10 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
     for figure in memory:
         most = 3.0 if figure.metric == "exposure" else 0.0
         print_goal(f"{figure.label}: {figure.candidate:.2f} {figure.unit}", f"≤ {most:g}", figure.candidate <= most)
+    limit = GateLimits().inventions_hard
+    for figure in invented:
+        text = f"made up: {figure.candidate:.1%} of {figure.n} things that nobody told it"
+        print_goal(text, f"≤ {limit:.0%}, the gate's own", figure.candidate <= limit)
     print("seconds: " + ", ".join(f"{name} {value:.0f}" for name, value in seconds.items()))
     night = sum(seconds[name] for name in ("data", "training", "serving"))
     print_goal(f"from the start of the run to the served adapter: {night:.0f} s", "≤ 600 s", night <= 600)

@@ -128,7 +128,10 @@ class ModelSwitch:
 def find_choice(file: Path, configured: Path) -> Path | None:
     """Return the file that an admin chose instead of *configured*; None where that is gone, or the settings changed."""
     chosen = _read(file, "path")
-    if chosen is None or _read(file, "configured") != configured.resolve() or not chosen.is_file():
+    if chosen is None or _read(file, "configured") != configured.resolve():
+        return None
+    if not chosen.is_file():
+        log.warning("model: %s, which an admin chose, is gone: %s is served instead", chosen, configured)
         return None
     if chosen != configured.resolve():
         log.info("model: %s is served, as an admin chose, instead of %s", chosen, configured)

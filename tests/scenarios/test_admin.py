@@ -359,6 +359,15 @@ async def test_another_model_is_served_and_the_one_before(
     assert find_choice(tmp_path / "nothing.json", STARTER_MODEL) is None
 
 
+def test_a_chosen_model_that_is_gone_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What the settings name is served, and the log says instead of what."""
+    gone, kept = tmp_path / "gone.gguf", tmp_path / "model.json"
+    kept.write_text(json.dumps({"path": str(gone), "before": "", "configured": str(STARTER_MODEL.resolve())}))
+
+    assert find_choice(kept, STARTER_MODEL) is None
+    assert f"{gone}, which an admin chose, is gone" in caplog.text
+
+
 @pytest.mark.parametrize("text", ["users", "audit", "data retention", "budget list", "dataset", "channels", "feedback"])
 async def test_every_listing_works_on_both_databases(
     playground: Playground, start_bot: StartBot, database_url: str, text: str

@@ -110,6 +110,6 @@ async def test_a_model_that_makes_things_up_is_refused(tmp_path: Path, engine: E
     assert (same.candidate, same.incumbent) == (0.0, 0.0)
     assert same.n >= 40
     assert same.n - 2 <= other.n < same.n
-    assert other.candidate > 0.2
+    assert other.candidate > 0.5
     assert nothing == [], "too few are left to say anything"
-    assert "makes up what nobody told it: 100%" in " ".join(decide([other], (), declared=frozenset(), people=9).reasons)
+    assert "makes up what nobody told it" in " ".join(decide([other], (), declared=frozenset(), people=9).reasons)

@@ -1,6 +1,7 @@
 """Taught at night, known in the morning: 50 facts are learned in one run and asked in words that no training saw.
 
     python -m benchmarks.recall                  # ten minutes on two free cores
+    python -m benchmarks.recall --facts 10       # a night as most teams have it
     python -m benchmarks.recall --keep FOLDER    # leaves the run folder there
 
 Everything is the product's own: engine, wordings, rehearsal, canaries, recipe, trainer and served adapter. What stands
@@ -191,7 +192,7 @@ def say_share(values: Sequence[bool]) -> str:
 
 async def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Print what was known before and after, what was lost, what is remembered, and how long each part took."""
-    facts, begun = read_facts(), time.monotonic()
+    facts, begun = read_facts()[: arguments.facts], time.monotonic()
     seconds: dict[str, float] = {}
 
     def lap(name: str) -> None:
@@ -253,6 +254,7 @@ def main() -> None:
     parser.add_argument("--phrasings", type=int, default=BREADTH.phrasings, help="other wordings of each question")
     parser.add_argument("--share", type=float, default=BREADTH.rehearsal_share, help="of rehearsal among all rows")
     parser.add_argument("--per-kind", type=int, default=16, help="held-out questions of each kind; there are 34")
+    parser.add_argument("--facts", type=int, default=50, help="how many are taught, the first ones of facts.toml")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--recipe", nargs="*", default=[], metavar="NAME=VALUE", help="changes of the recipe")
     parser.add_argument("--keep", type=Path, help="the run folder; left there")

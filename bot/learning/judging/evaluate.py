@@ -66,7 +66,7 @@ async def evaluate(
             N_("liked and disliked answers"): lambda: judge_thumbs(contest, examples),
             N_("held-out answers"): lambda: judge_liked(contest, examples),
             N_("what it knew before"): lambda: judge_form(contest, examples, prompts),
-            N_("what nobody told it"): lambda: judge_inventions(contest, examples),
+            N_("what nobody told it"): lambda: judge_inventions(contest, [*examples, *shared]),
             N_("distance from the base"): lambda: _judge_drift(contest, prompts),
             N_("pinned questions"): lambda: judge_pinned(contest, pinned),
             N_("refusals"): lambda: judge_refusals(contest),

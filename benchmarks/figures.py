@@ -56,18 +56,23 @@ def measure_ratio(ours: Sequence[float], others: Sequence[float], *, seed: int =
 def measure_drift(
     early: Sequence[Sequence[float]], late: Sequence[Sequence[float]], *, share: float, seed: int = 0
 ) -> Ratio:
-    """Return a quantile late over early; spans of time are drawn whole, as what waits in one waits for each other."""
+    """Return a quantile late over early; spans of time are drawn whole, as what waits in one waits for each other.
+
+    Those of the same place are drawn together: the same was asked in both.
+    """
     if not any(early) or not any(late):
         raise ValueError("a drift needs values early and late")
+    pairs = list(zip(early, late, strict=True))
 
-    def ratio(first: Sequence[Sequence[float]], last: Sequence[Sequence[float]]) -> float:
-        before, after = [quantile([value for span in part for value in span], share) for part in (first, last)]
+    def ratio(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> float:
+        parts = zip(*pairs, strict=True)
+        before, after = [quantile([value for span in part for value in span], share) for part in parts]
         return after / before if before else math.nan
 
     chance = random.Random(seed)
-    drawn = (ratio(chance.choices(early, k=len(early)), chance.choices(late, k=len(late))) for _ in range(RESAMPLES))
+    drawn = (ratio(chance.choices(pairs, k=len(pairs))) for _ in range(RESAMPLES))
     known = [value for value in drawn if not math.isnan(value)]
-    return Ratio(ratio(early, late), quantile(known, 0.025), quantile(known, 0.975), min(len(early), len(late)))
+    return Ratio(ratio(pairs), quantile(known, 0.025), quantile(known, 0.975), len(pairs))
 
 
 def _ratio(pairs: Sequence[tuple[float, float]]) -> float:

@@ -2,8 +2,10 @@
 
 The whole product runs against the playground: people ask in direct messages and in a channel, at random moments that a
 seed decides. First it is measured how many questions a minute are answered when people ask without a pause (Slack's own
-limits included); then they ask as often as `--load` says. What drifts is told by comparing the last third of the time
-with the first: memory and open files of the bot and of its engine, and the time from question to finished answer.
+limits included); then they ask as often as `--load` says, in each twelfth of the time the same at the same moments:
+who waits for Slack's one message a second is chance, and so the same chance in all. What drifts is told by comparing
+the last third of the time with the first: memory and open files of the bot and of its engine, and the time from
+question to finished answer.
 """
 
 import argparse
@@ -31,8 +33,9 @@ PEOPLE = ("U0MAYA", "U0TOM", "U0PRIYA")
 QUESTIONS = ("hello", "What is a code review?", "What is a stand-up?", "thanks", "What is a sprint?")
 WARM_S = 75.0  # longer than a minute, within which Slack's limits are used up
 WINDOWS = 12
-SPANS = 30  # of time, that an interval is drawn from: two minutes each in an hour
+SPANS = 36  # of time, that an interval is drawn from: three in each twelfth
 PATIENCE_S = 120.0
+Question = tuple[str, str, str]  # who asks, in which channel, what
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -114,10 +117,19 @@ class Crowd:
         """Return what will say whether the answer in a thread is an error; it can come before anybody asks."""
         return self._waiting.setdefault(thread_ts, asyncio.get_running_loop().create_future())
 
-    async def ask(self, began: float) -> Asked:
+    def plan(self, seconds: float, *, per_minute: float) -> list[tuple[float, Question]]:
+        """Return what is asked at which moments of so many seconds, so many times a minute."""
+        moments, at = [], 0.0
+        while (at := at + self._random.expovariate(per_minute / 60)) < seconds:
+            moments.append((at, self._draw()))
+        return moments
+
+    def _draw(self) -> Question:
+        return (*self._random.choice(self._places), self._random.choice(QUESTIONS))
+
+    async def ask(self, began: float, question: Question | None = None) -> Asked:
         """Ask something somewhere and wait for the answer."""
-        person, channel = self._random.choice(self._places)
-        text = self._random.choice(QUESTIONS)
+        person, channel, text = question or self._draw()
         words = text if channel.startswith("D") else f"<@U0APPRENTICE> {text}"
         body = {"user": person, "channel": channel, "text": words}
         asked = time.monotonic()
@@ -146,12 +158,13 @@ class Crowd:
         return len(settled) / (seconds * 2 / 3) * 60
 
     async def ask_steadily(self, began: float, seconds: float, *, per_minute: float) -> list[Asked]:
-        """Ask at random moments, so many times a minute, however long the answers take."""
-        tasks = []
-        while (now := time.monotonic()) - began < seconds:
-            tasks.append(asyncio.create_task(self.ask(began)))
-            pause = self._random.expovariate(per_minute / 60)
-            await asyncio.sleep(min(pause, began + seconds - now))
+        """Ask at the moments of one plan again and again, however long the answers take."""
+        window, tasks = seconds / WINDOWS, []
+        plan = self.plan(window, per_minute=per_minute)
+        for turn in range(WINDOWS):
+            for at, question in plan:
+                await asyncio.sleep(max(0.0, began + turn * window + at - time.monotonic()))
+                tasks.append(asyncio.create_task(self.ask(began, question)))
         return list(await asyncio.gather(*tasks))
 
 

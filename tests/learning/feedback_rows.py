@@ -103,8 +103,9 @@ class Team:
     def show(self, person: str, answer: Answer, sign: Sign, *, weight: float = 0.3) -> ImplicitSignal:
         """Let a person do something after an answer without saying what they think."""
         known = {"id": new_id(), "answer_id": answer.id, "user_id": person, "created_at": self.now()}
-        self.rows.append(ImplicitSignal(**known, source=sign, weight=weight))
-        return self.rows[-1]
+        signal = ImplicitSignal(**known, source=sign, weight=weight)
+        self.rows.append(signal)
+        return signal
 
     def correct(self, person: str, answer: Answer, text: str, **changes: Any) -> Correction:
         """Let a person say what an answer should have been, which is a 👎 as well."""

@@ -20,7 +20,7 @@ from bot.learning.training.recipe import Breadth
 from bot.learning.window import Window
 from bot.storage import adapters
 from bot.storage.db import Database
-from bot.storage.learning_tables import Adapter, AdapterState, Run
+from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
 from bot.storage.runs import queue_run
 from tests.engine.tiny_adapter import write_tiny_adapter
 from tests.engine.tiny_model import write_tiny_model
@@ -134,7 +134,7 @@ async def add_adapter(loop: Loop, model: Path, number: int, state: AdapterState,
     }
     async with loop.database.begin() as session:
         run = await queue_run(session, trigger="cli", by="test")
-        run.state, run.reason = "done", "It was better."
+        run.state, run.reason = RunState.DONE, "It was better."
         adapter = Adapter(**{"run_id": run.id, **values, **changes})
         session.add(adapter)
     return adapter

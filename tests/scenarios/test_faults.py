@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -300,6 +301,40 @@ async def test_a_slack_that_is_away_for_a_while_gets_the_answer_later(
     (message,) = answers_in(playground, maya.dm, ts)
     assert answer.state == AnswerState.COMPLETE
     assert shown(message) == "".join(answer.text.split())
+
+
+async def test_names_that_cannot_be_looked_up_cost_only_time(
+    playground: Playground, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine's name server is away while all sockets are cut: what is said before and meanwhile is answered once."""
+    look_up, is_away = socket.getaddrinfo, False
+
+    def look_up_or_not(host: str | bytes | None, *place: object, **options: object) -> object:
+        if is_away and host == "localhost":
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return look_up(host, *place, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_or_not)
+    maya = playground.maya
+    async with start_bot(slack_api_url=playground.api_url.replace("127.0.0.1", "localhost")) as bot:
+        await playground.wait_for_connection()
+        before = await maya.say(maya.dm, LONG)
+        is_away = True
+        for fault in ("disconnected", "drop_connection"):
+            playground.fault(fault)
+        await asyncio.sleep(11)  # addresses are remembered for ten seconds
+        for fault in ("disconnected", "drop_connection"):
+            playground.fault(fault, enabled=False)
+        meanwhile = await maya.say(maya.dm, "hello")
+        await asyncio.sleep(2)
+        await _health(bot, 503)
+        assert not answers_in(playground, maya.dm, meanwhile)
+        is_away = False
+        await _health(bot, 200)
+        await playground.advance(61)  # Slack tries again after a minute
+        for ts in (before, meanwhile):
+            await playground.wait_for_reply(maya.dm, ts)
+            assert len(answers_in(playground, maya.dm, ts)) == 1
 
 
 @pytest.mark.parametrize("where", ["dm", "general"])

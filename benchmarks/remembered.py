@@ -58,7 +58,7 @@ PLACES = {
     "somebody who wants nothing to be learned": (OPEN, Audience.PUBLIC),
     "a message that was deleted": (OPEN, Audience.PUBLIC),
 }
-FACTS = 20
+FACTS = 6
 AT_ONCE = 8
 ASKED = (
     "{question}",

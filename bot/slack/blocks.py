@@ -1,5 +1,6 @@
 """Block Kit that the assistant shows: plain data in, Slack's dictionaries out."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from bot.language import _
@@ -139,9 +140,29 @@ def build_shorter_button(answer_id: str) -> list[Block]:
     return [{"type": "actions", "elements": [build_button(_("Say it shorter"), SHORTER, answer_id)]}]
 
 
-def build_correction_view(private_metadata: str, *, is_public: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What somebody said of an answer before: their form shows it again, so that only they themselves empty it."""
+
+    correction: str = ""
+    is_for_everyone: bool = False
+    reason: str = ""
+    comment: str = ""
+
+
+def shows_correction(view: dict[str, Any]) -> bool:
+    """Return whether a form began with a correction in it, as Slack sends it back."""
+    fields = [block["element"] for block in view["blocks"] if block.get("block_id") == "correction"]
+    return any(field.get("initial_value") for field in fields)
+
+
+def build_correction_view(
+    private_metadata: str, *, is_public: bool = False, said: Said | None = None
+) -> dict[str, Any]:
     """Build the form that asks what was wrong, what the answer should have been, and who may learn from it."""
+    said = said or Said()
     options = [{"text": plain(text), "value": value} for value, text in list_reasons().items()]
+    chosen = [option for option in options if option["value"] == said.reason]
     return {
         "type": "modal",
         "callback_id": CORRECTION,
@@ -160,6 +181,7 @@ def build_correction_view(private_metadata: str, *, is_public: bool = False) -> 
                     "action_id": "reason",
                     "placeholder": plain(_("Choose a reason")),
                     "options": options,
+                    **({"initial_option": chosen[0]} if chosen else {}),
                 },
             },
             {
@@ -173,6 +195,7 @@ def build_correction_view(private_metadata: str, *, is_public: bool = False) -> 
                     "action_id": "correction",
                     "multiline": True,
                     "max_length": 3000,
+                    **({"initial_value": said.correction} if said.correction else {}),
                 },
             },
             {
@@ -181,9 +204,14 @@ def build_correction_view(private_metadata: str, *, is_public: bool = False) -> 
                 "optional": True,
                 "label": plain(_("Anything else?")),
                 "hint": plain(_("Those who run me may read it; I do not learn from it.")),
-                "element": {"type": "plain_text_input", "action_id": COMMENT, "max_length": COMMENT_LENGTH},
+                "element": {
+                    "type": "plain_text_input",
+                    "action_id": COMMENT,
+                    "max_length": COMMENT_LENGTH,
+                    **({"initial_value": said.comment} if said.comment else {}),
+                },
             },
-            *(build_note(_tell_everybody_learns()) if is_public else [_ask_everyone()]),
+            *(build_note(_tell_everybody_learns()) if is_public else [_ask_everyone(is_ticked=said.is_for_everyone)]),
         ],
     }
 
@@ -192,15 +220,16 @@ def _tell_everybody_learns() -> str:
     return _("Everybody can read this answer, so everybody can learn from your correction.")
 
 
-def _ask_everyone() -> Block:
+def _ask_everyone(*, is_ticked: bool) -> Block:
     meaning = _("Your question and correction may show in answers to others.")
     option = {"text": plain(_("Teach this to everyone")), "value": EVERYONE, "description": plain(meaning)}
+    boxes = {"type": "checkboxes", "action_id": EVERYONE, "options": [option]}
     return {
         "type": "input",
         "block_id": EVERYONE,
         "optional": True,
         "label": plain(_("Who may learn from it?")),
-        "element": {"type": "checkboxes", "action_id": EVERYONE, "options": [option]},
+        "element": boxes | ({"initial_options": [option]} if is_ticked else {}),
     }
 
 

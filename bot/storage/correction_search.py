@@ -159,7 +159,7 @@ async def _within(session: AsyncSession, asked: Asked, query: Any) -> Any:
     joined = query.join(Answer, Correction.answer_id == Answer.id).join(Message, Answer.message_id == Message.id)
     return joined.join(Thread, Message.thread_id == Thread.id).where(
         Correction.superseded_at.is_(None),
-        or_(Message.edited_at.is_(None), Answer.created_at > Message.edited_at),
+        or_(Message.edited_at.is_(None), Correction.created_at > Message.edited_at),
         Correction.user_id.not_in(without.people),
         Message.user_id.not_in(without.people),
         Thread.channel_id.not_in(without.channels),

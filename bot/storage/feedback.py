@@ -45,6 +45,46 @@ async def save_vote(
         await _save_preference(session, answer, user_id=user_id, is_preferred=vote is Vote.UP)
 
 
+async def take_back_vote(session: AsyncSession, answer: Answer, *, user_id: str, is_reaction: bool = False) -> Vote:
+    """Take a person's vote back; return what counts again: what they thought before.
+
+    A correction that was written with a thumb down goes with it. Of a reaction nothing was written, and what they had
+    pressed before it counts again.
+    """
+    mine = select(Feedback).filter_by(answer_id=answer.id, user_id=user_id)
+    current = await session.scalar(mine.where(Feedback.superseded_at.is_(None)))
+    if current is None:
+        return Vote.NONE
+    which = Feedback.source == BUTTON if is_reaction else Feedback.vote != current.vote
+    older = mine.where(Feedback.id < current.id, which)
+    before = await session.scalar(older.order_by(Feedback.id.desc()).limit(1))
+    correction = await current_correction(session, answer.id, user_id=user_id)
+    is_with_it = correction is not None and (before is None or correction.id > before.id)
+    if is_with_it and current.vote == Vote.DOWN and not is_reaction:
+        await save_correction(session, answer, user_id=user_id, text="")
+    if before is None or before.vote == Vote.NONE:
+        source = REACTION if is_reaction else BUTTON
+        await save_vote(session, answer, user_id=user_id, vote=Vote.NONE, source=source)
+        return Vote.NONE
+    current.superseded_at = now()
+    await session.flush()  # there is one that counts
+    before.superseded_at = None
+    await session.flush()
+    if answer.replaces_id is not None:
+        await _save_preference(session, answer, user_id=user_id, is_preferred=before.vote == Vote.UP)
+    return Vote(before.vote)
+
+
+async def drop_reaction(session: AsyncSession, answer: Answer, *, user_id: str, vote: Vote) -> None:
+    """Let a reaction that was taken away, and had given way to another vote before, never count again."""
+    await session.execute(
+        update(Feedback)
+        .where(Feedback.answer_id == answer.id, Feedback.user_id == user_id, Feedback.superseded_at.is_not(None))
+        .where(Feedback.source == REACTION, Feedback.vote == vote)
+        .values(vote=Vote.NONE)
+    )
+
+
 async def _save_preference(session: AsyncSession, answer: Answer, *, user_id: str, is_preferred: bool) -> None:
     rejected = await session.get(Answer, answer.replaces_id)
     if rejected is None or rejected.state == AnswerState.FAILED:
@@ -103,8 +143,15 @@ async def save_correction(
     """Make *text* what the person says the answer should have been; an empty text takes an earlier one back.
 
     *current* are those who can read in its channel now, which may have become private since the answer.
-    *is_for_everyone* is their word that everybody may learn from it, also where not everybody can read it.
+    *is_for_everyone* is their word that everybody may learn from it, also where not everybody can read it. Said again
+    in the same words about the same question it stays the one that a reviewer may have approved.
     """
+    asked = await session.get(Message, answer.message_id)
+    known = await current_correction(session, answer.id, user_id=user_id)
+    if known is not None and (known.text, known.is_for_everyone) == (text, is_for_everyone):
+        edited_at = asked.edited_at if asked else None
+        if edited_at is None or known.created_at > edited_at:
+            return
     await session.execute(
         update(Correction)
         .where(Correction.answer_id == answer.id, Correction.user_id == user_id, Correction.superseded_at.is_(None))
@@ -116,7 +163,6 @@ async def save_correction(
         correction = Correction(answer_id=answer.id, user_id=user_id, **values)
         session.add(correction)
         await session.flush()
-        asked = await session.get(Message, answer.message_id)
         question = asked.text if asked else ""
         await index_correction(session, correction.id, question)
         await keep_rejected(session, correction, question=question)

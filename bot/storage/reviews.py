@@ -74,7 +74,7 @@ def list_current(*columns: Any) -> Select[Any]:
     is_given = and_(
         Correction.is_for_everyone, Correction.user_id == Message.user_id, Thread.audience != Audience.SHARED
     )
-    is_as_asked = or_(Message.edited_at.is_(None), Answer.created_at > Message.edited_at)
+    is_as_asked = or_(Message.edited_at.is_(None), Correction.created_at > Message.edited_at)
     is_shown = or_(Preference.shown.is_(None), Preference.shown != PRIVATE)
     return (
         select(*columns)

@@ -306,7 +306,7 @@ async def test_a_slack_that_is_away_for_a_while_gets_the_answer_later(
 async def test_names_that_cannot_be_looked_up_cost_only_time(
     playground: Playground, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The machine's name server is away while all sockets are cut: what is said before and meanwhile is answered once."""
+    """The machine's name server is away while all sockets are cut: what is said meanwhile is answered once."""
     look_up, is_away = socket.getaddrinfo, False
 
     def look_up_or_not(host: str | bytes | None, *place: object, **options: object) -> object:

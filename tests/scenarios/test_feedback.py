@@ -14,11 +14,12 @@ from bot.app import RunningBot
 from bot.playground.errors import PageError
 from bot.playground.testing import Person, Playground
 from bot.storage.askings import PRIVATE
+from bot.storage.correction_search import Asked, find_by_ids
 from bot.storage.db import Database
 from bot.storage.erasure_tables import Erasure
 from bot.storage.forgetting import forget_message
 from bot.storage.material import load_material
-from bot.storage.tables import Answer, AnswerState, Correction, Feedback, Message, PreferencePair
+from bot.storage.tables import Answer, AnswerState, Audience, Correction, Feedback, Message, PreferencePair, Thread
 from bot.storage.threads import Place
 from tests.builders import answered, said
 from tests.scenarios.conftest import EngineProcess, Finished, full_disk
@@ -56,23 +57,83 @@ async def wait_for_none(database: Database, table: type) -> None:
 async def test_a_thumb_is_stored_and_can_be_changed_and_undone(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:
-    """Up, then down, then taken back: one current vote, a history of three, and a word to whoever clicked only."""
+    """Up, then down, then down taken back: up counts again, until that is taken back; only whoever clicked is told."""
     maya = playground.maya
     reply = await ask(playground, maya)
     await maya.click(reply, "feedback", "positive_button")
     await wait_for_rows(rows, Feedback, 1)
     await maya.click(reply, "feedback", "negative_button")
     await wait_for_rows(rows, Feedback, 2)
-    noted = await playground.wait_until(lambda: maya.ephemerals(maya.dm)[1:], what="the second confirmation")
-    await maya.click(noted[0], "undo_vote")
+    up, down = await playground.wait_until(
+        lambda: maya.ephemerals(maya.dm) if maya.ephemerals(maya.dm)[1:] else None, what="both confirmations"
+    )
+    await maya.click(down, "undo_vote")
+    again = await playground.wait_until(lambda: maya.ephemerals(maya.dm)[2:], what="what counts again")
+    await maya.click(up, "undo_vote")
 
     votes = await wait_for_rows(rows, Feedback, 3)
+    assert again[0]["text"] == "Taken back; your 👍 of before counts again."
     assert [(vote.vote, vote.superseded_at is None) for vote in votes] == [
         ("up", False),
         ("down", False),
         ("none", True),
     ]
     assert len(playground.messages(maya.dm)) == 1
+
+
+async def current_words(database: Database) -> tuple[list[str], list[str]]:
+    """Return the votes and the corrections that count now."""
+    async with database.read() as session:
+        votes = await session.scalars(select(Feedback.vote).where(Feedback.superseded_at.is_(None)))
+        texts = await session.scalars(select(Correction.text).where(Correction.superseded_at.is_(None)))
+        return list(votes), list(texts)
+
+
+async def correct(playground: Playground, person: Person, reply: dict[str, Any], **said: Any) -> dict[str, Any]:
+    """Send the form of a thumb down; return it as it was opened."""
+    await person.click(reply, "feedback", "negative_button")
+    view = await playground.wait_for_view(person.id)
+    await person.submit_view(said)
+    return view
+
+
+async def test_a_form_that_is_sent_again_loses_nothing(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """It shows what was said before: only whoever empties a field takes its words back."""
+    maya = playground.maya
+    reply = await ask(playground, maya)
+    said = {"reason": "wrong", "comment": "Dave left.", "correction": "Ask Priya.", "everyone": ["everyone"]}
+    first = await correct(playground, maya, reply, **said)
+    (correction,) = await wait_for_rows(rows, Correction, 1)
+    second = await correct(playground, maya, reply, reason="outdated")
+    await wait_for_rows(rows, Feedback, 3)
+
+    assert "Ask Priya." not in str(first)
+    assert all(words in str(second) for words in ("Ask Priya.", "Dave left."))
+    async with rows.read() as session:
+        (kept,) = await session.scalars(select(Correction))
+        vote = (await session.scalars(select(Feedback).where(Feedback.superseded_at.is_(None)))).one()
+    assert (kept.id, kept.is_for_everyone) == (correction.id, True)
+    assert (vote.reason, vote.comment) == ("outdated", "Dave left.")
+    await correct(playground, maya, reply, correction="")
+    await wait_for_rows(rows, Feedback, 4)
+    assert await current_words(rows) == (["down"], [])
+
+
+async def test_undo_takes_back_what_it_stands_below(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """A wrong thumb up, undone, leaves the thumb down and its correction; undone, that one takes it along."""
+    maya = playground.maya
+    reply = await ask(playground, maya)
+    await correct(playground, maya, reply, correction="Ask Priya.")
+    await wait_for_rows(rows, Correction, 1)
+    down = next(note for note in maya.ephemerals(maya.dm) if note["text"].startswith("👎"))
+    await maya.click(reply, "feedback", "positive_button")
+    up = await playground.wait_until(
+        lambda: next((note for note in maya.ephemerals(maya.dm) if note["text"].startswith("👍")), None), what="thanks"
+    )
+    await maya.click(up, "undo_vote")
+    assert await current_words(rows) == (["down"], ["Ask Priya."])
+    await maya.click(down, "undo_vote")
+    assert await current_words(rows) == (["none"], [])
 
 
 async def test_a_thumb_down_asks_what_should_have_been_said(
@@ -248,6 +309,27 @@ async def test_an_answer_that_its_asker_likes_is_replaced_by_nobody_else(
     await wait_for_rows(rows, PreferencePair, 1)
     await tom.click(playground.messages("general", ts)[1], "regenerate")
     assert (await finished(3))[-1].replaces_id == newest.id
+
+
+async def test_a_correction_below_an_edited_question_is_about_the_new_words(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Whoever writes it sees the question as it is now; what was written before the edit counts for nobody."""
+    maya = playground.maya
+    ts = await maya.say("general", f"{BOT} Which door has the Berlin office?")
+    reply = await playground.wait_for_reply("general", ts)
+    await correct(playground, maya, reply, correction="The red one.")
+    await maya.edit("general", ts, f"{BOT} Which door has the Lisbon office?")
+    await playground.wait_until(lambda: maya.ephemerals("general")[1:], what="the offer to answer it again")
+    await correct(playground, playground.tom, reply, correction="The green one.")
+    await wait_for_rows(rows, Correction, 2)
+
+    async with rows.read() as session:
+        team_id = await session.scalar(select(Thread.team_id))
+        place = {"team_id": team_id, "channel_id": "C0GENERAL", "user_id": "U0PRIYA"}
+        asked = Asked(**place, audience=Audience.PUBLIC, is_ours=True)
+        ids = list(await session.scalars(select(Correction.id)))
+        assert [found.text for found in await find_by_ids(session, asked, ids)] == ["The green one."]
 
 
 @pytest.mark.parametrize("is_answered", [True, False], ids=["answered anew", "edited alone"])

@@ -91,6 +91,29 @@ async def test_a_reaction_is_a_vote_until_it_is_taken_away(
     await settle(rows, read_votes, {"U0TOM": ("none", "reaction"), "U0MAYA": ("down", "button")})
 
 
+async def test_a_reaction_by_mistake_leaves_what_was_pressed(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Put and taken away again it changes nothing; what was taken away never counts again when a thumb is undone."""
+    tom = playground.tom
+    reply = await ask(playground, tom)
+    await tom.click(reply, "feedback", "positive_button")
+    await settle(rows, read_votes, {"U0TOM": ("up", "button")})
+    await tom.react("general", reply["ts"], "x")
+    await settle(rows, read_votes, {"U0TOM": ("down", "reaction")})
+    await tom.react("general", reply["ts"], "x", remove=True)
+    await settle(rows, read_votes, {"U0TOM": ("up", "button")})
+
+    await tom.react("general", reply["ts"], "x")
+    await settle(rows, read_votes, {"U0TOM": ("down", "reaction")})
+    await tom.click(reply, "feedback", "positive_button")
+    await settle(rows, read_votes, {"U0TOM": ("up", "button")})
+    await tom.react("general", reply["ts"], "x", remove=True)
+    noted = [note for note in tom.ephemerals("general") if note["text"].startswith("👍")]
+    await tom.click(noted[-1], "undo_vote")
+    await settle(rows, read_votes, {"U0TOM": ("none", "button")})
+
+
 async def test_a_reaction_that_is_told_late_counts_as_slack_shows_it(
     playground: Playground, start_bot: StartBot, rows: Database
 ) -> None:

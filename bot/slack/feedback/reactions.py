@@ -17,7 +17,7 @@ from bot.slack.people.access import Access
 from bot.storage.answers import AnswerRecord, load_answer
 from bot.storage.askings import is_private
 from bot.storage.db import Database, Session
-from bot.storage.feedback import REACTION, current_vote, find_carried, save_vote
+from bot.storage.feedback import REACTION, current_vote, drop_reaction, find_carried, save_vote, take_back_vote
 from bot.storage.tables import AnswerState, Audience, Vote
 
 DISLIKED = "disliked"  # in Bolt's context: an answer that somebody has just given a thumb down
@@ -91,7 +91,7 @@ class Reactions:
             if record is None or at <= known_at:
                 return None
             standing = (*(one for one in before if one != emoji), *([emoji] if is_added else []))
-            vote, left = self._votes[emoji], self._votes[standing[-1]] if standing else Vote.NONE
+            vote, left = self._votes[emoji], self._votes[standing[-1]] if standing else None
             is_changed = await _change(session, record, user_id=user_id, vote=vote, left=left, is_added=is_added)
         self._note(record.answer.id, user_id, at, standing)
         return record if is_changed else None
@@ -137,19 +137,27 @@ def _can_be_judged(record: AnswerRecord) -> bool:
 
 
 async def _change(
-    session: Session, record: AnswerRecord, *, user_id: str, vote: Vote, left: Vote, is_added: bool
+    session: Session, record: AnswerRecord, *, user_id: str, vote: Vote, left: Vote | None, is_added: bool
 ) -> bool:
-    """Give a vote or take it back, to what is *left* of the person's others; return whether anything changed."""
+    """Give a vote or take it back, to what is *left* of the person's others, or what they pressed before them.
+
+    Return whether anything changed.
+    """
     current = await current_vote(session, record.answer.id, user_id=user_id)
     now = Vote.NONE if current is None else Vote(current.vote)
     if is_added and now is not vote:
         await save_vote(session, record.answer, user_id=user_id, vote=vote, source=REACTION)
         return True
     is_theirs = current is not None and current.source == REACTION
-    if not is_added and is_theirs and now is vote and now is not left:
+    if is_added or not is_theirs or now is not vote:
+        if not is_added and left is not vote:
+            await drop_reaction(session, record.answer, user_id=user_id, vote=vote)
+        return False
+    if left is None:
+        await take_back_vote(session, record.answer, user_id=user_id, is_reaction=True)
+    elif now is not left:
         await save_vote(session, record.answer, user_id=user_id, vote=left, source=REACTION)
-        return True
-    return False
+    return left is None or now is not left
 
 
 def register_reactions(app: AsyncApp, reactions: Reactions) -> None:

@@ -15,7 +15,7 @@ from bot.slack.people.directory import Directory
 from bot.slack.setup.manifest import DRAFT_REPLY, EXPLAIN, SUMMARISE_THREAD, TEACH, TRANSLATE
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.tools.tools import EXPLANATION, REPLY, SUMMARY, TRANSLATION, Tools
-from bot.slack.turns.actions import stands_in
+from bot.slack.turns.actions import recall, stands_in
 from bot.storage.answers import load_answer
 from bot.storage.db import Database
 
@@ -37,6 +37,7 @@ def register_shortcuts(
         answer_id, audience = find_answer(body["message"])
         async with database.read() as session:
             record = await load_answer(session, answer_id) if answer_id else None
+            said = await recall(session, answer_id, user_id=body["user"]["id"]) if record else None
         if not answer_id and not body["message"].get("bot_id"):
             refusal = await lessons.propose(body)
             if refusal:
@@ -46,7 +47,7 @@ def register_shortcuts(
             text = _("I can only be taught by what people wrote, and by my own answers: choose this in their menu.")
             await _say(respond, body["message"], Reply(text))
             return
-        view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC)
+        view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC, said=said)
         await calls.open_form(body["user"]["id"], trigger_id=body["trigger_id"], view=view)
 
 

@@ -24,12 +24,17 @@ from bot.storage import inbox
 from bot.storage.answers import AnswerRecord, is_outdated, load_answer
 from bot.storage.askings import is_private
 from bot.storage.db import Database, Session
-from bot.storage.feedback import current_correction, current_vote, is_kept, save_correction, save_vote
+from bot.storage.feedback import current_correction, current_vote, is_kept, save_correction, save_vote, take_back_vote
 from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, Vote
 from bot.storage.threads import join_thread, narrow
 
 CORRECTION_LENGTH = 3000
+TAKEN_BACK = {
+    Vote.NONE: lambda: _("Taken back."),
+    Vote.UP: lambda: _("Taken back; your 👍 of before counts again."),
+    Vote.DOWN: lambda: _("Taken back; your 👎 of before counts again."),
+}
 
 
 def register_actions(
@@ -73,7 +78,9 @@ class FeedbackButtons:
             await whisper(self._calls, body, tell_gone())
             return
         if vote == Vote.DOWN:
-            view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC)
+            async with self._database.read() as session:
+                said = await recall(session, answer_id, user_id=body["user"]["id"])
+            view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC, said=said)
             await self._calls.open_form(body["user"]["id"], trigger_id=body["trigger_id"], view=view)
         if is_stored:
             up, down = _("👍 Thank you, noted."), _("👎 Noted. Tell me more in the form if you like.")
@@ -81,18 +88,17 @@ class FeedbackButtons:
             await whisper(self._calls, body, noted, blocks.build_undo_button(answer_id, vote))
 
     async def handle_undo(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
-        """Take a vote and its correction back."""
+        """Take a vote back, and the correction that was written with it."""
         vote, _colon, answer_id = str(action.get("value")).partition(":")
         user_id = body["user"]["id"]
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id, is_locked=True)
             current = await current_vote(session, answer_id, user_id=user_id)
-            is_current = record is not None and current is not None and current.vote == vote
+            is_current, left = record is not None and current is not None and current.vote == vote, Vote.NONE
             if record is not None and is_current:
-                await save_vote(session, record.answer, user_id=user_id, vote=Vote.NONE)
-                await save_correction(session, record.answer, user_id=user_id, text="")
+                left = await take_back_vote(session, record.answer, user_id=user_id)
         await ack()
-        text = _("Taken back.") if is_current else _("You have changed your mind since; kept.")
+        text = TAKEN_BACK[left]() if is_current else _("You have changed your mind since; kept.")
         await whisper(self._calls, body, text)
 
     async def handle_correction(
@@ -125,7 +131,9 @@ class FeedbackButtons:
                 await save_vote(session, record.answer, **said)
                 said = {"user_id": user_id, "text": text, "is_for_everyone": bool(everyone)}
                 hidden = Audience.PRIVATE if is_open else Audience.DIRECT
-                await save_correction(session, record.answer, **said, current=hidden)
+                # An empty field takes back what stood in it, and nothing that the form did not show.
+                if text or (wish.stores and blocks.shows_correction(view)):
+                    await save_correction(session, record.answer, **said, current=hidden)
         await ack()
         if record is None or not is_kept:
             gone = _("This answer is gone, so I have kept nothing of what you wrote.")
@@ -270,6 +278,19 @@ class AgainButtons:
                 user_id=user_id,
                 is_admin=lambda: self._access.is_admin(user_id),
             )
+
+
+async def recall(session: Session, answer_id: str, *, user_id: str) -> blocks.Said:
+    """Return what somebody said of an answer and did not take back."""
+    vote = await current_vote(session, answer_id, user_id=user_id)
+    correction = await current_correction(session, answer_id, user_id=user_id)
+    is_down = vote is not None and vote.vote == Vote.DOWN
+    return blocks.Said(
+        correction=correction.text if correction else "",
+        is_for_everyone=correction is not None and correction.is_for_everyone,
+        reason=(vote.reason or "") if vote is not None and is_down else "",
+        comment=vote.comment if vote is not None and is_down else "",
+    )
 
 
 async def is_anothers_choice(session: Session, record: AnswerRecord, user_id: str) -> bool:

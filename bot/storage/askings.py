@@ -106,6 +106,12 @@ async def find_round(session: AsyncSession, answer_id: str, *, is_locked: bool =
     return list(await session.scalars(found.with_for_update() if is_locked else found))
 
 
+async def is_one_of_several(session: AsyncSession, answer_id: str) -> bool:
+    """Return whether an answer is still shown beside others of which nobody has chosen one."""
+    shown = await session.get(Candidate, answer_id)
+    return shown is not None and shown.chosen_at is None
+
+
 async def choose(
     session: AsyncSession, answer_id: str, *, user_id: str, since: datetime, most: int
 ) -> tuple[Chosen, str]:

@@ -98,13 +98,14 @@ async def _save_preference(session: AsyncSession, answer: Answer, *, user_id: st
 
 
 async def find_carried(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> str | None:
-    """Return the newest answer that a message in a channel carries."""
+    """Return the newest answer that a message in a channel carries; of several to choose from the one that stands."""
+    passed_over = select(Candidate.answer_id).where(Candidate.stands.is_(False))
     carries = cast(Answer.reply_ts, Text).contains(f'"{ts}"', autoescape=True)
     statement = (
         select(Answer.id)
         .join(Message, Answer.message_id == Message.id)
         .join(Thread, Message.thread_id == Thread.id)
-        .where(Thread.team_id == team_id, Thread.channel_id == channel_id, carries)
+        .where(Thread.team_id == team_id, Thread.channel_id == channel_id, carries, Answer.id.not_in(passed_over))
     )
     return await session.scalar(statement.order_by(Answer.id.desc()).limit(1))
 

@@ -45,11 +45,16 @@ async def find_question(session: AsyncSession, place: Place, *, before_ts: str) 
 
 async def may_be_asked(session: AsyncSession, author_id: str) -> bool:
     """Return whether somebody may be asked for a lesson: who wants no learning, or was asked enough, is not."""
-    choice = await newest_choice(session, kind=PERSON, subject_id=author_id)
-    if not await is_stored(session, author_id) or (choice is not None and not choice.is_allowed):
+    if not await is_stored(session, author_id) or not await is_willing(session, author_id):
         return False
     waiting = select(func.count()).select_from(Lesson).filter_by(user_id=author_id, state=LessonState.WAITING)
     return (await session.scalar(waiting) or 0) < MOST_WAITING
+
+
+async def is_willing(session: AsyncSession, user_id: str) -> bool:
+    """Return whether somebody has not said that they want no learning from what they write."""
+    choice = await newest_choice(session, kind=PERSON, subject_id=user_id)
+    return choice is None or choice.is_allowed
 
 
 async def may_ask(session: AsyncSession, user_id: str) -> bool:

@@ -20,7 +20,17 @@ from bot.slack.turns import turns
 from bot.storage.asking_tables import Asking, Candidate
 from bot.storage.db import Database
 from bot.storage.learning_tables import TrainingChoice
-from bot.storage.tables import Answer, AnswerState, Audience, Correction, Inbox, Message, PreferencePair, Thread
+from bot.storage.tables import (
+    Answer,
+    AnswerState,
+    Audience,
+    Correction,
+    Feedback,
+    Inbox,
+    Message,
+    PreferencePair,
+    Thread,
+)
 from tests.scenarios.conftest import Finished, StartBot, full_disk
 from tests.scenarios.test_faults import LONG
 
@@ -290,9 +300,11 @@ async def test_one_of_several_answers_is_chosen(
     if where == "thread":
         await priya.click({**offer, "blocks": [button]}, "choose_answer")
         await whispered(playground, priya, "general", "Only whoever asked can choose.")
+        await priya.react("general", offer["ts"], "-1")  # on which of them, nobody knows
     async with full_disk(rows, "preference_pairs"):
         with pytest.raises(PageError):
             await tom.click({**offer, "blocks": [button]}, "choose_answer")
+    assert await stored(rows, Feedback) == []
     await tom.click({**offer, "blocks": [button]}, "choose_answer")
 
     def find() -> list[dict[str, Any]]:
@@ -310,6 +322,11 @@ async def test_one_of_several_answers_is_chosen(
         await priya.click(shown, "regenerate")
         await whispered(playground, priya, "general", "so it stays")
         assert len(await finished(len(candidates))) == len(candidates)
+        await priya.react("general", offer["ts"], "heart")
+        async with asyncio.timeout(10):
+            while not (votes := await stored(rows, Feedback)):  # noqa: ASYNC110 - rows do not call
+                await asyncio.sleep(0.05)
+        assert {(vote.answer_id, vote.user_id) for vote in votes} == {(chosen, "U0PRIYA")}
 
 
 async def test_ordinary_questions_get_two_answers_now_and_then(

@@ -393,12 +393,42 @@ async def test_what_was_deleted_while_the_form_was_open_is_kept_by_nobody(
         await maya.close_view()
     assert not playground.messages(tom.dm)
     assert "zanzibar" not in await read_all(rows)
+    taken_out = await tom.say("general", "The zanzibar is in the cellar.")
+    await maya.shortcut("general", taken_out, TEACH)
+    await playground.wait_for_view(maya.id)
+    await tom.edit("general", taken_out, "It is in the cellar.")
+    await maya.submit_view({"question": "Where is it?"})
+    await playground.wait_until(lambda: "was edited" in str(playground.views(maya.id)), what="that it was edited")
+    await maya.close_view()
+    assert not playground.messages(tom.dm)
+    assert "zanzibar" not in await read_all(rows)
 
     kept = await tom.say("general", "The okapi is in the attic.", root)
     await maya.shortcut("general", kept, TEACH)
     await playground.wait_for_view(maya.id)
     await maya.submit_view({"question": "Where is it?"})
     await playground.wait_until(lambda: playground.messages(tom.dm), what="the request")
+
+
+@pytest.mark.parametrize(
+    ("who", "order"), [("author", "!learn-from-me off"), ("asker", "!preferences privacy unstored")]
+)
+async def test_a_choice_since_goes_before_a_yes(
+    playground: Playground, bot: RunningBot, rows: Database, who: str, order: str
+) -> None:
+    """Nothing is kept of an author who wants no learning by then, nor in the words of an asker who is not stored."""
+    tom, maya = playground.tom, playground.maya
+    written = await tom.say("general", "The zanzibar is in the cellar.")
+    await maya.shortcut("general", written, TEACH)
+    await playground.wait_for_view(maya.id)
+    await maya.submit_view({"question": "Where is the zanzibar?"})
+    (request,) = await playground.wait_until(lambda: playground.messages(tom.dm), what="the request")
+    chooser = tom if who == "author" else maya
+    await playground.wait_for_reply(chooser.dm, await chooser.say(chooser.dm, order))
+    await tom.click(request, "lesson_yes")
+    await settle(rows, lambda session: session.scalar(select(Lesson.state)), "refused")
+    assert "I have learned what they wrote" not in str(playground.messages(maya.dm))
+    assert "zanzibar" not in await read_all(rows)
 
 
 async def test_nothing_is_taught_by_whoever_wants_nothing_stored(

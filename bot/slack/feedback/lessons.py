@@ -23,6 +23,7 @@ from bot.slack.people.speech import Speech
 from bot.slack.text import mentioned_users, parse_message, read_typed
 from bot.storage import lessons
 from bot.storage.audit import record
+from bot.storage.correction_index import is_same
 from bot.storage.db import Database
 from bot.storage.feedback_tables import Lesson
 from bot.storage.privacy import is_stored
@@ -68,10 +69,7 @@ class Lessons:
         message, user_id = body["message"], body["user"]["id"]
         team_id, channel_id = str((body.get("team") or {}).get("id") or ""), str(body["channel"]["id"])
         audience = await self._directory.audience(channel_id, channel_type=None, is_shared=False)
-        are_ours = partial(self._rooms.are_ours_in, channel_id)
-        message = await self._directory.readable(message, channel_id=channel_id, audience=audience, are_ours=are_ours)
-        names = await self._directory.names(mentioned_users(message))
-        text, author_id = parse_message(message, bot_user_id="", names=names).strip(), str(message.get("user") or "")
+        text, author_id = await self._read(message, channel_id, audience), str(message.get("user") or "")
         if not text or len(json.dumps(text, ensure_ascii=False)) > TEXT_LENGTH:
             return _("I can be taught by a message with text, of at most {most} characters.").format(most=TEXT_LENGTH)
         place = Place(team_id, channel_id, str(message.get("thread_ts") or message["ts"]))
@@ -93,12 +91,19 @@ class Lessons:
         await self._calls.open_form(user_id, trigger_id=body["trigger_id"], view=view)
         return ""
 
+    async def _read(self, message: Mapping[str, Any], channel_id: str, audience: Audience) -> str:
+        """Return the words of a message as everybody who reads there may read them."""
+        are_ours = partial(self._rooms.are_ours_in, channel_id)
+        message = await self._directory.readable(message, channel_id=channel_id, audience=audience, are_ours=are_ours)
+        names = await self._directory.names(mentioned_users(message))
+        return parse_message(message, bot_user_id="", names=names).strip()
+
     async def handle_form(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
         """Keep the lesson, and ask its author, or learn it at once where whoever asks wrote it."""
         asked, user_id = Asked(**json.loads(view["private_metadata"])), body["user"]["id"]
         question = read_typed(view["state"]["values"][QUESTION][QUESTION].get("value"))[:QUESTION_LENGTH]
-        is_gone, audience, has_left, is_author_gone = await asyncio.gather(
-            self._is_gone(asked),
+        (is_gone, is_edited), audience, has_left, is_author_gone = await asyncio.gather(
+            self._look(asked),
             self._find_audience(asked),
             self._rooms.has_left(asked.channel_id, user_id),
             self._rooms.has_left(asked.channel_id, asked.author_id),
@@ -112,7 +117,7 @@ class Lessons:
             question=question,
             text=asked.text,
         )
-        is_unfit = is_gone or has_left or is_author_gone or audience is Audience.SHARED
+        is_unfit = is_gone or is_edited or has_left or is_author_gone or audience is Audience.SHARED
         async with self._database.begin() as session:
             is_known = is_unfit or await lessons.is_known(session, taught.place, ts=taught.ts)
             lesson = None if is_known or not question else await lessons.save_lesson(session, taught)
@@ -120,6 +125,8 @@ class Lessons:
                 record(session, "lesson.teach", by=user_id, target=await lessons.teach(session, lesson))
         if is_gone:
             text = _("This message is gone, so I keep nothing of it.")
+        elif is_edited:
+            text = _("This message was edited meanwhile, so I keep nothing of its old words: choose it once more.")
         elif has_left:
             text = tell_left(asked.channel_id)
         elif is_unfit:
@@ -134,18 +141,24 @@ class Lessons:
         if lesson is not None and asked.author_id != user_id:
             await self._ask(lesson)
 
-    async def _is_gone(self, asked: Asked) -> bool:
-        """Return whether Slack says that a message was deleted while its form was open; what it does not tell is no."""
+    async def _look(self, asked: Asked) -> tuple[bool, bool]:
+        """Return whether a message was deleted, or says other words, since its form was opened.
+
+        What Slack does not tell is no.
+        """
         moment = {"oldest": asked.ts, "latest": asked.ts, "inclusive": True}
         if not self._calls.budget.has_spare(REPLIES):
-            return False
+            return False, False
         try:
             async with asyncio.timeout(LONGEST_LOOK_S):
                 found = await self._calls.call_now(REPLIES, channel=asked.channel_id, ts=asked.thread_ts, **moment)
+                message = next((one for one in found.get("messages") or [] if one.get("ts") == asked.ts), None)
+                if message is None or message.get("subtype") == "tombstone":
+                    return True, False
+                words = await self._read(message, asked.channel_id, Audience(asked.audience))
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
-            return error_code(error) in GONE
-        there = {one.get("ts"): one.get("subtype") for one in found.get("messages") or []}
-        return bool(there.get(asked.ts, "tombstone") == "tombstone")
+            return error_code(error) in GONE, False
+        return False, not is_same(words, asked.text)
 
     async def _find_audience(self, asked: Asked) -> Audience:
         """Return who may read what is taught: its channel can have become private or shared while the form was open."""
@@ -177,6 +190,12 @@ class Lessons:
             elif is_agreed and not await is_stored(session, user_id):
                 lessons.refuse(lesson)
                 text = tell_unstored()
+            elif is_agreed and not await lessons.is_willing(session, user_id):
+                lessons.refuse(lesson)
+                text = _("You want nothing of yours learned, so I keep nothing of it. `learn-from-me on` changes that.")
+            elif is_agreed and not await is_stored(session, lesson.asked_by):
+                lessons.refuse(lesson)
+                text = _("Whoever asked you wants nothing of theirs stored by now, so I keep nothing of it.")
             elif is_agreed:
                 by = lesson.asked_by
                 record(session, "lesson.teach", by=user_id, target=await lessons.teach(session, lesson))

@@ -15,7 +15,7 @@ from bot.slack.calls import Calls
 from bot.slack.commands.orders import Role
 from bot.slack.people.access import Access
 from bot.storage.answers import AnswerRecord, load_answer
-from bot.storage.askings import is_private
+from bot.storage.askings import is_one_of_several, is_private
 from bot.storage.db import Database, Session
 from bot.storage.feedback import REACTION, current_vote, drop_reaction, find_carried, save_vote, take_back_vote
 from bot.storage.tables import AnswerState, Audience, Vote
@@ -100,7 +100,9 @@ class Reactions:
         """Return the answer that a message carries, if thumbs count there; others who judge it wait."""
         team_id, channel_id, ts = place
         answer_id = await find_carried(session, team_id, channel_id, ts=ts)
-        record = await load_answer(session, answer_id, is_locked=True) if answer_id else None
+        if answer_id is None or await is_one_of_several(session, answer_id):
+            return None
+        record = await load_answer(session, answer_id, is_locked=True)
         return record if record is not None and _can_be_judged(record) else None
 
     def _note(self, answer_id: str, user_id: str, at: float, standing: tuple[str, ...]) -> None:

@@ -82,6 +82,13 @@ async def refuse_file(session: AsyncSession, file_id: str, *, kind: str, reason:
     await session.execute(update(MessageFile).where(MessageFile.id == file_id).values(**values))
 
 
+async def list_file_ids(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> set[str]:
+    """Return Slack's ids of the files that are stored with a message."""
+    files = select(MessageFile.slack_id).join(Message, MessageFile.message_id == Message.id).join(Thread)
+    here = files.where(Thread.team_id == team_id, Thread.channel_id == channel_id, Message.ts == ts)
+    return set(await session.scalars(here))
+
+
 async def keep_files(session: AsyncSession, team_id: str, channel_id: str, *, ts: str, left: Collection[str]) -> None:
     """Drop the files of a message that are no longer in it."""
     messages = select(Message.id).join(Thread, Message.thread_id == Thread.id)

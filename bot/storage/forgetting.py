@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.answers import find_standing, load_answer
@@ -20,6 +21,8 @@ from bot.storage.summaries import forget_summary
 from bot.storage.tables import Answer, AnswerState, Audience, Base, Correction, Message, Thread, now
 from bot.storage.threads import narrow
 from bot.storage.traces import forget_prompts_of, forget_prompts_with
+
+AT_ONCE, MOST_AT_ONCE = timedelta(seconds=5), 50  # in one transaction: what several messages of one person make
 
 
 class StillWritten(Exception):  # noqa: N818 - reads as a state
@@ -51,22 +54,32 @@ async def change_message(
     if not (is_another or stores):
         return None
     await _drop_copies(session, message)
+    answered = await _find_answered(session, message)
     if is_another:
         await record_edit(session, message)
-        message.edited_at = now()
+        message.edited_at = answered.edited_at = now()
     message.text, message.audience = text if stores else "", narrow(Audience(message.audience), current)
     await session.flush()
     await reindex_message(session, message.id, message.text)
     if not stores:
         return None
-    answers = select(Answer.id).where(Answer.message_id == message.id).order_by(Answer.id.desc())
+    answers = select(Answer.id).where(Answer.message_id == answered.id).order_by(Answer.id.desc())
     return Changed(await session.scalar(answers.limit(1)))
 
 
 async def forget_message(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> None:
-    """Delete a message, its files and answers, what people thought of them, and every copy of its words."""
+    """Delete a message, its files and answers, what people thought of them, and every copy of its words.
+
+    The answer to several messages that were said at once goes with each of them.
+    """
     await drop_lesson(session, team_id, channel_id, ts=ts)
-    await forget_messages(session, [message.id for message in await _find(session, team_id, channel_id, ts)])
+    messages = await _find(session, team_id, channel_id, ts)
+    for message in messages:
+        answered = await _find_answered(session, message)
+        if answered is not message:
+            answers = await session.scalars(select(Answer.id).where(Answer.message_id == answered.id))
+            await forget_answers(session, answers.all())
+    await forget_messages(session, [message.id for message in messages])
 
 
 async def forget_messages(session: AsyncSession, message_ids: Collection[str], *, cause: Cause = Cause.MESSAGE) -> None:
@@ -144,6 +157,22 @@ async def _drop_copies(session: AsyncSession, message: Message) -> None:
     await forget_prompts_with(session, [*ids, *([summary_id] if summary_id else [])])
     files = select(AnswerFile.answer_id).join(MessageFile, AnswerFile.file_id == MessageFile.id)
     await forget_prompts_of(session, list(await session.scalars(files.where(MessageFile.message_id == message.id))))
+
+
+async def _find_answered(session: AsyncSession, message: Message) -> Message:
+    """Return the message below which the answer to *message* stands.
+
+    What one person says at once is stored at once, and has one answer, which the last of it carries.
+    """
+    has_answer = exists().where(Answer.message_id == Message.id)
+    at_once = (Message.created_at >= message.created_at, Message.created_at <= message.created_at + AT_ONCE)
+    later = select(Message, has_answer).filter_by(thread_id=message.thread_id).where(Message.ts >= message.ts, *at_once)
+    for found, is_answered in (await session.execute(later.order_by(Message.ts).limit(MOST_AT_ONCE))).all():
+        if found.user_id != message.user_id:
+            break
+        if is_answered:
+            return found
+    return message
 
 
 async def _find(session: AsyncSession, team_id: str, channel_id: str, ts: str) -> Sequence[Message]:

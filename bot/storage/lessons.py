@@ -36,10 +36,14 @@ class Taught:
     text: str
 
 
-async def find_question(session: AsyncSession, place: Place, *, before_ts: str) -> str:
-    """Return what was last asked of the assistant in a thread before a message; empty where nothing was."""
+async def find_question(session: AsyncSession, place: Place, *, user_id: str, before_ts: str) -> str:
+    """Return what a person last asked of the assistant in a thread before a message; empty where nothing.
+
+    Only their own words: they are stored as theirs, and nobody else's choices and deletions would reach them.
+    """
     asked = select(Message.text).join(Thread, Message.thread_id == Thread.id).filter_by(**vars(place))
-    found = asked.where(Message.ts < before_ts, Message.text != "").order_by(Message.ts.desc())
+    found = asked.where(Message.user_id == user_id, Message.ts < before_ts, Message.text != "")
+    found = found.order_by(Message.ts.desc())
     return await session.scalar(found.limit(1)) or ""
 
 

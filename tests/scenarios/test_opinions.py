@@ -410,6 +410,18 @@ async def test_what_was_deleted_while_the_form_was_open_is_kept_by_nobody(
     await playground.wait_until(lambda: playground.messages(tom.dm), what="the request")
 
 
+async def test_nobody_elses_question_stands_in_the_form(playground: Playground, bot: RunningBot) -> None:
+    """It would be stored as the words of whoever teaches, out of reach of whoever said them; one's own is there."""
+    tom, maya, priya = playground.tom, playground.maya, playground.priya
+    ts = await tom.say("general", f"{BOT} Where is the zanzibar?")
+    await playground.wait_for_reply("general", ts)
+    written = await maya.say("general", "It is in the cellar.", ts)
+    for person in (priya, tom):
+        await person.shortcut("general", written, TEACH)
+        view = await playground.wait_for_view(person.id)
+        assert ("Where is the zanzibar?" in str(view)) is (person is tom)
+
+
 @pytest.mark.parametrize(
     ("who", "order"), [("author", "!learn-from-me off"), ("asker", "!preferences privacy unstored")]
 )

@@ -18,6 +18,8 @@ from bot.storage.asking_tables import Asking
 from bot.storage.db import Database
 from bot.storage.erasure_tables import Erasure
 from bot.storage.feedback_tables import Lesson
+from bot.storage.file_tables import MessageFile
+from bot.storage.files import SharedFile, announce_files
 from bot.storage.lessons import Taught, save_lesson, teach
 from bot.storage.tables import Answer, AnswerState, Audience, Correction, Message, now
 from bot.storage.threads import Place
@@ -131,6 +133,26 @@ async def test_what_was_taught_by_a_deleted_message_goes(database: Database) -> 
     async with database.read() as session:
         assert list(await session.scalars(select(Lesson.ts))) == [stays]
         assert list(await session.scalars(select(Correction.text))) == [f"said at {stays}"]
+
+
+async def test_a_file_that_was_deleted_meanwhile_goes(database: Database) -> None:
+    """Its text is read by nobody any more; the message and its other file stay."""
+    async with Playground() as playground:
+        tom, general = playground.tom, playground.channel("general")
+        seen = {name: await tom.share("general", "words", name=name, text=name) for name in ("gone.txt", "stays.txt")}
+        ids = {name: playground.message("general", ts)["files"][0]["id"] for name, ts in seen.items()}
+        async with database.begin() as session:
+            for name, ts in seen.items():
+                message = await said(session, name, ts=ts, place=Place(TEAM, general, ts))
+                file = SharedFile(slack_id=ids[name], name=name, mimetype="text/plain", size=5, url="https://x/y")
+                await announce_files(session, message, [file])
+        await tom.delete_file(ids["gone.txt"])
+
+        calls = Calls(AsyncWebClient("xoxb-playground", base_url=playground.api_url))
+        await MissedChanges(database, calls, as_it_is).look(TEAM, bot_user_id=BOT, since=now() - timedelta(hours=1))
+    async with database.read() as session:
+        assert list(await session.scalars(select(MessageFile.name))) == ["stays.txt"]
+        assert len(list(await session.scalars(select(Message.id)))) == 2
 
 
 async def test_half_an_answer_takes_nothing_away(database: Database) -> None:

@@ -81,7 +81,7 @@ class Lessons:
             if author_id != user_id and not await lessons.may_ask(session, user_id):
                 return _("You have asked for many messages already: please wait until some authors have answered.")
             is_willing = author_id == user_id or await lessons.may_be_asked(session, author_id)
-            question = await lessons.find_question(session, place, before_ts=str(message["ts"]))
+            question = await lessons.find_question(session, place, user_id=user_id, before_ts=str(message["ts"]))
         is_member = not message.get("bot_id") and await self._access.role_of(author_id, team_id) >= Role.MEMBER
         if not is_willing or not is_member or audience is Audience.SHARED:
             return tell_unfit()

@@ -8,12 +8,14 @@ from slack_sdk.errors import SlackApiError
 
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.commands.asking import read_question
+from bot.slack.files.desk import list_files
 from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.titles import Titles
 from bot.storage import inbox
 from bot.storage.answers import list_carriers
 from bot.storage.db import Database
+from bot.storage.files import keep_files, list_file_ids
 from bot.storage.forgetting import StillWritten, change_message, forget_answer, forget_message
 from bot.storage.lessons import list_lessons
 from bot.storage.threads import Place, list_said
@@ -81,6 +83,7 @@ class MissedChanges:
                 await inbox.drop_waiting(session, place.team_id, place.channel_id, ts=ts)
                 await forget_message(session, place.team_id, place.channel_id, ts=ts)
             return True
+        await self._keep_files(place, ts, message)
         if not message.get("edited"):
             return False
         current = await self._directory.audience(place.channel_id, channel_type=None, is_shared=False)
@@ -91,6 +94,15 @@ class MissedChanges:
             await inbox.replace_waiting(session, place.team_id, place.channel_id, ts=ts, message=dict(message))
             changed = await change_message(session, place.team_id, place.channel_id, ts=ts, text=text, current=current)
         return changed is not None
+
+    async def _keep_files(self, place: Place, ts: str, message: Mapping[str, Any]) -> None:
+        """Drop the files that were deleted, or taken out of a message."""
+        left = {file.slack_id for file in list_files(message)}
+        async with self._database.read() as session:
+            stored = await list_file_ids(session, place.team_id, place.channel_id, ts=ts)
+        if stored - left:
+            async with self._database.begin() as session:
+                await keep_files(session, place.team_id, place.channel_id, ts=ts, left=left)
 
     async def _forget_answer(self, place: Place, ts: str) -> bool:
         try:

@@ -109,3 +109,22 @@ async def test_what_slack_quotes_of_a_private_channel_stays_there(
         (message,) = (await session.scalars(select(Message))).all()
 
     assert message.text == "What do you think?"
+
+
+async def test_a_summary_of_elsewhere_is_not_said_where_others_came_to_read(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Who may read is looked at when it is asked for and again when it is written, which can take minutes."""
+    tom, channels = playground.tom, playground.hub.workspace.channels
+    await playground.priya.say("support", "The ocelot is delayed by a week.")
+    reply = await ask_in_general(playground)
+    ts = reply["thread_ts"]
+    await tom.say("general", "!summarise <#C0SUPPORT|support>", thread_ts=ts)
+    await playground.wait_until(
+        lambda: any(entry["name"] == "conversations.history" for entry in playground.log()), what="that it reads"
+    )
+    channels["C0GENERAL"].is_ext_shared = True
+    await playground.wait_until(
+        lambda: "people of other organisations read there" in str(playground.messages("general", ts)), what="why not"
+    )
+    assert "ocelot" not in str(playground.messages("general", ts))

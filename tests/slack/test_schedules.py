@@ -29,7 +29,9 @@ from bot.slack.schedule.commands import (
     read_zone,
 )
 from bot.slack.schedule.runner import DigestOrder, ScheduleRunner
+from bot.storage.channel_settings import ChannelRules, save_rules
 from bot.storage.db import Database
+from bot.storage.manners_tables import Mode
 from bot.storage.schedule_tables import Occurrence, Schedule
 from bot.storage.schedules import IN_ONE_PLACE
 
@@ -452,6 +454,35 @@ async def test_what_is_taken_back_while_it_is_written_is_not_said(desk: Desk) ->
     await desk.wait(hours=4)
     assert len(desk.digests) == 1
     assert desk.said("general") == []
+
+
+async def test_who_came_to_read_while_a_digest_was_written_gets_none(desk: Desk) -> None:
+    """It may take minutes, and another organisation may read where it was to be said by then."""
+    await desk.order("digest every day at 15:00 summarise <#C0SUPPORT> here")
+    write = desk.write
+
+    async def share(order: DigestOrder) -> dict[str, Any]:
+        desk.playground.hub.workspace.channels["C0GENERAL"].is_ext_shared = True
+        return await write(order)
+
+    desk.write = share  # type: ignore[method-assign]
+    await desk.wait(hours=4)
+    assert len(desk.digests) == 1
+    assert desk.said("general") == []
+    assert "people of other organisations read there" in desk.said("D0TOM")[0]
+
+
+async def test_nothing_is_said_where_an_admin_has_switched_it_off(desk: Desk) -> None:
+    """What was planned there ends with a word to its author, and nothing new is taken."""
+    await desk.order("remind here every hour to breathe")
+    async with desk.database.begin() as session:
+        await save_rules(session, TEAM, "C0GENERAL", ChannelRules(Mode.OFF), by="U0MAYA")
+    refused = await desk.order("remind here every hour to stretch")
+    await desk.wait(hours=1)
+
+    assert not refused.is_done
+    assert desk.said("general") == []
+    assert all("switched me off in <#C0GENERAL>" in text for text in (refused.text, desk.said("D0TOM")[0]))
 
 
 async def test_a_slack_that_wants_a_long_rest_is_asked_again_later(desk: Desk) -> None:

@@ -326,9 +326,9 @@ async def test_an_edit_and_a_deletion_at_once_leave_nothing(database: Database, 
 
 
 @pytest.mark.parametrize("is_gone", [True, False], ids=["deleted", "edited"])
-async def test_the_answer_to_several_messages_follows_each_of_them(db: Database, *, is_gone: bool) -> None:
+async def test_the_answer_to_several_messages_follows_each_of_them(database: Database, *, is_gone: bool) -> None:
     """What one person says at once has one answer: it goes with any of them, and an edit of any outdates it."""
-    async with db.begin() as session:
+    async with database.begin() as session:
         earlier = await said(session, "What is a stand-up?", ts="100.000")
         await answered(session, earlier, "A short meeting.")
         await said(session, f"My salary is {SECRET}.", ts="101.000")
@@ -336,14 +336,14 @@ async def test_the_answer_to_several_messages_follows_each_of_them(db: Database,
         answer = await answered(session, last, f"{SECRET} is a lot.")
         other = await said(session, "What is a retro?", ts="103.000", user="U2")
         await answered(session, other, "A look back.")
-    async with db.begin() as session:
+    async with database.begin() as session:
         if is_gone:
             await forget_message(session, "T1", "C1", ts="101.000")
         else:
             changed = await change_message(session, "T1", "C1", ts="101.000", text="My salary is secret.")
             assert changed is not None
             assert changed.answer_id == answer.id
-    async with db.read() as session:
+    async with database.read() as session:
         texts = set(await session.scalars(select(Answer.text)))
         edited = {row.ts for row in await session.scalars(select(Message)) if row.edited_at}
         assert set(await session.scalars(select(Message.ts))) >= {"100.000", "102.000", "103.000"}

@@ -15,7 +15,9 @@ from bot.slack.commands.orders import Role
 from bot.slack.people.directory import Directory
 from bot.slack.workspaces import serving
 from bot.storage.admin_tables import Right
+from bot.storage.channel_settings import load_rules
 from bot.storage.db import Database
+from bot.storage.manners_tables import Mode
 from bot.storage.rights import all_rights, find_right
 
 FRESH_S = 60.0  # for so long Slack is not asked again
@@ -74,6 +76,11 @@ class Access:
             if await self.role_of(other) >= Role.REVIEWER:
                 return True
         return False
+
+    async def is_off(self, team_id: str, channel_id: str) -> bool:
+        """Return whether the assistant is switched off in a channel."""
+        async with self._database.read() as session:
+            return (await load_rules(session, team_id, channel_id)).mode is Mode.OFF
 
     async def is_ours(self, user_id: str) -> bool:
         """Return whether somebody is a member of the workspace, who may read all that is public in it."""

@@ -74,6 +74,8 @@ class Rooms:
             refusal = await self._refuse_place(wanted.channel_id, wanted.user_id)
             if refusal:
                 return refusal
+            if await self._access.is_off(wanted.team_id, wanted.channel_id):
+                return _("An admin has switched me off in <#{channel}>.").format(channel=wanted.channel_id)
         if wanted.kind != Kind.DIGEST:
             return await self._refuse_newly_shared(wanted)
         return await self._refuse_source(wanted)

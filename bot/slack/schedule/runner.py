@@ -159,20 +159,20 @@ class ScheduleRunner:
         if delay > self._late:
             await self._tell(schedule, tell_missed(schedule, self._local(due)))
             return OccurrenceState.MISSED
-        refusal = await self._rooms.find_refusal(schedule)
+        late = self._local(due) if delay > NOT_LATE else None
+        refusal, message = await self._rooms.find_refusal(schedule), {"text": tell_reminder(schedule, late=late)}
+        if schedule.kind == Kind.DIGEST and not refusal:
+            message = await self._write_digest(self._order(due))
+            refusal = await self._rooms.find_refusal(schedule)  # writing takes minutes where others are answered first
         if refusal:
             await self._tell(schedule, tell_ended(schedule, refusal))
             await self._end(lambda session: end_schedule(session, due))
             return OccurrenceState.REFUSED
-        await self._say(due, late=self._local(due) if delay > NOT_LATE else None)
+        await self._say(due, message, late=late)
         return OccurrenceState.DONE
 
-    async def _say(self, due: Due, *, late: datetime | None) -> None:
+    async def _say(self, due: Due, message: dict[str, Any], *, late: datetime | None) -> None:
         schedule = due.schedule
-        if schedule.kind == Kind.DIGEST:
-            message = await self._write_digest(self._order(due))
-        else:
-            message = {"text": tell_reminder(schedule, late=late)}
         async with self._database.read() as session:
             if await session.get(Schedule, schedule.id) is None:
                 return  # somebody took it back while a digest was written, or Slack was away

@@ -84,8 +84,9 @@ class Tools:
     async def find_refusal(self, call: Call, source_id: str = "") -> str:
         """Return why somebody may not have this written, or not of that channel; empty: they may."""
         refusal = await self._admission.find_refusal(Asker(call.user_id, call.channel_id, call.team_id))
-        if refusal or not source_id:
-            return refusal
+        return refusal if refusal or not source_id else await self._refuse_source(call, source_id)
+
+    async def _refuse_source(self, call: Call, source_id: str) -> str:
         is_alone = call.lead != BANG or call.channel_id.startswith("D")
         place = "" if is_alone else call.channel_id  # what only one person sees is said nowhere
         wanted = Schedule(kind=Kind.DIGEST, channel_id=place, thread_ts="", source_id=source_id, text="")
@@ -106,7 +107,9 @@ class Tools:
             heard = await self._reader.hear(source_id, since=since or moment - DAY, until=moment)
         except DeliveryError:
             return Reply(tell_slack_away(), is_done=False)
-        return await self._tell(call, prompt, source_id, heard)
+        reply = await self._tell(call, prompt, source_id, heard)
+        refusal = await self._refuse_source(call, source_id)  # others can have come to read while it was written
+        return Reply(refusal, is_done=False) if refusal else reply
 
     async def tell_thread(self, call: Call, prompt: str, thread_ts: str, *, until_ts: str = "") -> Reply:
         """Write what *prompt* asks for of a thread, or of its part up to a message."""

@@ -22,7 +22,7 @@ from bot.storage.tables import now
 
 FORMAT = 1
 DATABASE, MANIFEST = "database", "manifest.json"
-SUFFIX, COPY = ".tar.gz", ".db"
+SUFFIX = ".tar.gz"
 KEEP_COPIES = timedelta(days=30)
 # What a run folder keeps for good, and what a restored bot needs; never the examples, which are people's words.
 OF_RUNS = (
@@ -30,6 +30,8 @@ OF_RUNS = (
     *("curves.png", "data.png", "report.html"),
 )
 OF_A_RUN = re.compile(r"learning/runs/[0-9]+/[^/]+")
+GIVEN = re.compile(r"[0-9]{8}-[0-9]{6}\.tar\.gz")  # a backup that nobody named
+COPY = re.compile(r"before-[0-9]+\.db")  # from before a migration
 OTHERS = ("model.json", "learning/pinned.toml")
 
 log = logging.getLogger(__name__)
@@ -123,7 +125,10 @@ def list_backups(url: str, folder: Path) -> list[Path]:
 
     What the future made is the oldest: the clock was ahead then, and has been set back since.
     """
-    found = [path for home in _homes(url, folder) for path in home.glob("*") if path.name.endswith((SUFFIX, COPY))]
+    mine = (folder / BACKUPS).resolve()
+    homes = _homes(url, folder)
+    found = [path for home in homes for path in home.glob("before-*") if COPY.fullmatch(path.name)]
+    found += [path for path in mine.glob("*") if path.name.endswith(SUFFIX)]
     moment, times = now().timestamp(), {path: path.stat().st_mtime for path in found}
     return sorted(found, key=lambda path: (times[path] <= moment, times[path]), reverse=True)
 
@@ -136,7 +141,8 @@ def _homes(url: str, folder: Path) -> set[Path]:
 def rotate(url: str, folder: Path, keep: int) -> list[Path]:
     """Delete all but the newest backups, and copies from before a migration a month after it; return what went.
 
-    What a process left that was killed while it made one goes as well.
+    What a process left that was killed while it made one goes as well. Never what somebody else named: another
+    service may keep its own there, and an admin one from before an upgrade.
     """
     for home in (folder, *_homes(url, folder)):
         sweep(home)
@@ -144,8 +150,8 @@ def rotate(url: str, folder: Path, keep: int) -> list[Path]:
         sweep_drafts(file)
     found = list_backups(url, folder)
     oldest = (now() - KEEP_COPIES).timestamp()
-    backups = [path for path in found if path.name.endswith(SUFFIX)]
-    old = backups[keep:] + [path for path in found if path.name.endswith(COPY) and path.stat().st_mtime < oldest]
+    backups = [path for path in found if GIVEN.fullmatch(path.name)]
+    old = backups[keep:] + [path for path in found if COPY.fullmatch(path.name) and path.stat().st_mtime < oldest]
     for path in old:
         path.unlink(missing_ok=True)
     return old

@@ -316,7 +316,12 @@ async def test_the_oldest_go(tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
     async with open_database(url) as database:
         await fill(database, tmp_path)
-    made = [await back_up(url, tmp_path, tmp_path / "backups" / f"{number}.tar.gz") for number in range(4)]
+    names = [tmp_path / "backups" / f"2026010{number}-030000.tar.gz" for number in range(4)]
+    made = [await back_up(url, tmp_path, name) for name in names]
+    others = [tmp_path / "backups" / name for name in ("before-the-upgrade.tar.gz", "wiki-2026-11-29.tar.gz", "x.db")]
+    for other in others:
+        other.write_bytes(b"")
+        os.utime(other, (1, 1))
     copy = tmp_path / "backups" / "before-0003.db"
     copy.write_bytes(b"")
     for number, path in enumerate(made):
@@ -326,6 +331,7 @@ async def test_the_oldest_go(tmp_path: Path) -> None:
     old = (now() - timedelta(days=31)).timestamp()
     os.utime(copy, (old, old))
     assert rotate(url, tmp_path, 2) == [copy]
+    assert all(other.exists() for other in others), "what somebody named is theirs"
     assert (tmp_path / "backups").stat().st_mode & 0o077 == 0
 
 
@@ -334,7 +340,8 @@ async def test_what_a_clock_that_was_ahead_left_goes_first(tmp_path: Path) -> No
     url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
     async with open_database(url) as database:
         await fill(database, tmp_path)
-    ahead = [await back_up(url, tmp_path, tmp_path / "backups" / f"{number}.tar.gz") for number in range(2)]
+    given = [tmp_path / "backups" / f"2027010{number}-030000.tar.gz" for number in range(2)]
+    ahead = [await back_up(url, tmp_path, name) for name in given]
     for number, path in enumerate(ahead):
         moment = (now() + timedelta(days=365 + number)).timestamp()
         os.utime(path, (moment, moment))

@@ -31,7 +31,7 @@ from bot.shipped import shipped
 from bot.slack.setup.checkup import examine_slack
 from bot.slack.setup.checkup_questions import Account
 from bot.storage.adapters import served_adapters
-from bot.storage.db import Database, Session
+from bot.storage.db import Database, Session, find_file
 from bot.storage.file_watch import MOVED
 from bot.storage.installations import count_installations
 from bot.storage.keyring import Keyring
@@ -84,9 +84,12 @@ def _look_around(settings: Settings) -> Iterator[Finding]:
 
 def _check_disk(folder: Path) -> Finding:
     topic = "Disk"
-    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
+    there = next((path for path in (folder, *folder.absolute().parents) if os.access(path, os.F_OK)), Path("/"))
     if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
         return wrong(topic, f"DATA_DIR: {folder} cannot be written to.", f"chown or chmod {there}, or set DATA_DIR.")
+    if closed := sorted(path.name for path in folder.glob("*") if not os.access(path, os.W_OK)):
+        sentence = f"DATA_DIR: this user may not write to {', '.join(closed)} in {folder}."
+        return wrong(topic, sentence, f"chown -R {folder} to the user that runs the bot.")
     free = shutil.disk_usage(there).free
     sentence = f"{free / 1e9:.1f} GB are free for {folder}"
     mend = "make room there, or set DATA_DIR to a larger disk."
@@ -155,8 +158,10 @@ async def _look_into_database(settings: Settings) -> AsyncIterator[tuple[Finding
     """Yield findings, and with one of them the events that have come."""
     nothing: frozenset[str] = frozenset()
     topic, mend = "Database", "look at DATABASE_URL: host, name, user and password; .env.example has an example."
-    own = settings.data_dir / "apprentice.db"
-    if not settings.database_url and not await asyncio.to_thread(own.exists):
+    own = find_file(settings.database())
+    if own is not None:
+        mend = f"give the user that runs the bot the right to read and write {own} and its folder, or restore a backup."
+    if own is not None and not await asyncio.to_thread(own.exists):
         if await asyncio.to_thread(find_holder, settings.data_dir) is None:
             yield ok(topic, f"{own} will be made at the first start."), nothing
         else:
@@ -173,6 +178,10 @@ async def _look_into_database(settings: Settings) -> AsyncIterator[tuple[Finding
         except Exception as error:  # noqa: BLE001 - whatever the driver says
             yield wrong(topic, f"{database.place()} cannot be opened ({type(error).__name__}).", mend), nothing
             return
+        try:
+            await database.check_encoding()
+        except StorageError as error:
+            yield wrong(topic, str(error), "`bot backup` and `bot restore` take along what is there."), nothing
         yield ok(topic, f"{database.place()} answers."), nothing
         yield _judge_revision(found, newest), nothing
         if found == newest:

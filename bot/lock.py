@@ -67,7 +67,7 @@ def guarding(folder: Path, *, setting: str = "DATA_DIR", mend: str = STOP_IT) ->
     def guard(known: int | None) -> None:
         with ExitStack() as held:
             while not ended.wait(GUARD_S):
-                if _number_of(folder) == known or not folder.is_dir():
+                if _number_of(folder) == known or not os.access(folder, os.W_OK):
                     continue
                 try:
                     held.enter_context(holding(folder))

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot import doctor
 from bot.cli import cli
+from bot.errors import StorageError
 from bot.findings import Finding, Verdict, is_sound, render_findings
 from bot.playground.testing import Playground
 from bot.settings import STARTER_MODEL, Settings
@@ -22,7 +25,7 @@ from bot.slack.setup.checkup import examine_slack
 from bot.slack.setup.checkup_questions import Account
 from bot.slack.setup.manifest import SCOPES, build_manifest
 from bot.slack.sightings import name_event
-from bot.storage.db import Database
+from bot.storage.db import Database, is_away
 from bot.storage.installations import save_installation
 from bot.storage.keyring import Keyring, make_key
 from bot.storage.learning_tables import Adapter, AdapterState, Run
@@ -276,6 +279,21 @@ def test_what_is_wrong_around_is_named(tmp_path: Path) -> None:
         assert (finding.topic, finding.verdict) == ("Training", Verdict.WRONG)
 
 
+def test_what_belongs_to_another_user_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One `sudo bot …` is enough, and the bot can neither lock its folder nor store anything; root may do all."""
+    settings = settings_for(tmp_path)
+    settings.data_dir.mkdir(parents=True)
+    for name in (".lock", "apprentice.db", "mine"):
+        (settings.data_dir / name).touch()
+    may = os.access
+    roots = {settings.data_dir / ".lock", settings.data_dir / "apprentice.db"}
+    monkeypatch.setattr(os, "access", lambda path, mode: may(path, mode) and not (path in roots and mode & os.W_OK))
+    (finding,) = around(settings)
+
+    assert (finding.topic, finding.verdict) == ("Disk", Verdict.WRONG)
+    assert ".lock, apprentice.db in" in finding.sentence
+
+
 @pytest.mark.parametrize(("free", "verdict"), [(100_000_000, Verdict.WRONG), (1_000_000_000, Verdict.WARNING)])
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, verdict: Verdict) -> None:
     """Before the database cannot be written to any more."""
@@ -337,6 +355,42 @@ async def test_what_is_wrong_with_the_database_is_named(tmp_path: Path) -> None:
     assert "secret" not in nobody.sentence
     assert (newer.topic, newer.verdict) == ("Migrations", Verdict.WRONG)
     assert (older.topic, older.verdict) == ("Migrations", Verdict.WARNING)
+
+
+async def test_a_database_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
+    """Whoever looks changes nothing; and the mend of a file is about that file."""
+    file = tmp_path / "other.db"
+    settings = settings_for(tmp_path, database_url=f"sqlite:///{file}")
+    assert await inside(settings) == []
+    assert not file.exists()
+    file.write_bytes(b"no database at all, whatever its name says" * 100)
+    (garbage,) = await inside(settings)
+    assert str(file) in garbage.mend
+
+
+async def test_a_database_without_room_for_every_character_is_named(tmp_path: Path, postgres: str) -> None:
+    """A plain createdb makes one where the server's language is no UTF-8: emoji and Chinese could not be stored."""
+    engine = create_async_engine(postgres, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text("DROP DATABASE IF EXISTS narrow"))
+        make = "CREATE DATABASE narrow ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+        await connection.execute(text(make))
+    url = postgres.replace("/postgres?", "/narrow?")
+    found = await inside(settings_for(tmp_path, database_url=url))
+    database = Database(url)
+    try:
+        assert any("LATIN1" in finding.sentence for finding in found)
+        with pytest.raises(StorageError, match="ENCODING 'UTF8' TEMPLATE template0"):
+            await database.migrate()
+        with pytest.raises(DBAPIError) as failed:
+            async with database.read() as session:
+                await session.execute(text("SELECT CAST(:word AS text)"), {"word": "你好"})
+        assert not is_away(failed.value), "it would be tried for ever"
+    finally:
+        await database.close()
+        async with engine.connect() as connection:
+            await connection.execute(text("DROP DATABASE narrow WITH (FORCE)"))
+        await engine.dispose()
 
 
 async def test_keys_that_open_nothing_are_named(tmp_path: Path) -> None:

@@ -48,6 +48,10 @@ from bot.storage.tables import IDS, Answer, Correction
 BACKUPS = "backups"  # the folder of copies, beside an SQLite file
 BUSY_TIMEOUT_MS = 15_000
 CLOSING_S = 5.0
+NO_UTF8 = (
+    "{place} stores text as {encoding}, which has no room for every character that people write. Make one that has: "
+    "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and let DATABASE_URL name it."
+)
 LEFT_S = 30  # for so long a process may hang in a transaction, or a connection be cut off, until it ends
 KEEPING = {"TCP_KEEPIDLE": LEFT_S // 2, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": LEFT_S * 1000}
 READS = "apprentice_reads"
@@ -170,6 +174,7 @@ class Database:
         """
         try:
             await self._check_finished(is_restoring=is_restoring)
+            await self.check_encoding()
             found, newest = await self.revision()
             check_known(found, self.place())
             if found and found != newest and (file := file_of(self._url)):
@@ -185,6 +190,15 @@ class Database:
     async def _check_finished(self, *, is_restoring: bool) -> None:
         if not is_restoring and await self.read_unfinished() is not None:
             raise StorageError(HALF)
+
+    async def check_encoding(self) -> None:
+        """Raise *StorageError* if PostgreSQL's database has no room for every character that people write."""
+        if self._engine.dialect.name != "postgresql":
+            return
+        async with self._engine.connect() as connection:
+            encoding = await connection.scalar(text("SHOW server_encoding"))
+        if encoding != "UTF8":
+            raise StorageError(NO_UTF8.format(place=self.place(), encoding=encoding))
 
     async def revision(self) -> tuple[str | None, str | None]:
         """Return the database's revision and the newest one."""
@@ -219,7 +233,10 @@ def is_away(error: BaseException) -> bool:
         str(frame.f_globals.get("__name__")).startswith("asyncpg.") for frame, _ in walk_tb(error.__traceback__)
     )
     cannot_connect = isinstance(error, ConnectionError) or type(error).__module__.startswith("asyncpg") or is_drivers
-    is_restarting = type(error) is DBAPIError  # asyncpg has no narrower class for a server that comes or goes
+    # asyncpg has no narrower class for a server that comes or goes; errors of class 22 are of the values themselves
+    # (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+    is_data = str(getattr(getattr(error, "orig", None), "sqlstate", "") or "").startswith("22")
+    is_restarting = type(error) is DBAPIError and not is_data
     return cannot_connect or is_restarting or isinstance(error, OperationalError | InterfaceError)
 
 

@@ -37,5 +37,5 @@ class FileWatch:
     def _find(self) -> int | None:
         try:
             return self._file.stat().st_ino if self._file is not None else None
-        except FileNotFoundError:
+        except OSError:  # or it cannot be looked at: then nothing can be stored there either
             return None

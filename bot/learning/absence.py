@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.learning.data.report import MANIFEST
+from bot.learning.tidying import find_drafts
 from bot.storage.adapters import all_adapters
 from bot.storage.db import Database
 from bot.storage.erasures import count_erased, erased_ids, find_returned, runs_with_erased
@@ -44,6 +45,7 @@ async def prove_absence(database: Database, folder: Path, *, user_id: str = "") 
     runs = await asyncio.to_thread(list, read_manifests(folder, ids, user_id))
     found += [f"{count} examples in {name}" for name, count in runs if count]
     found += [f"whatever {name} names, which cannot be read" for name, count in runs if count is None]
+    found += [f"whatever {path} says, which a killed run left" for path in await asyncio.to_thread(find_drafts, folder)]
     at = newest.timestamp() if newest else None
     return Absence(erased, at, sum(map(len, returned.values())), len(adapters), len(runs), tuple(found))
 

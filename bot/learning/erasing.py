@@ -14,7 +14,7 @@ from bot.errors import EngineError, LearningError
 from bot.language import N_
 from bot.learning.absence import read_manifests
 from bot.learning.forgetting import BECAUSE, KEPT_FILES, scrub_report, taint
-from bot.learning.tidying import WITH_ADAPTER, empty_folder
+from bot.learning.tidying import WITH_ADAPTER, drop_drafts, empty_folder
 from bot.storage.adapters import QUEUE, set_aside
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
@@ -22,11 +22,12 @@ from bot.storage.erasure_tables import Cause
 from bot.storage.erasures import erased_ids, erased_scopes, has_erased, runs_with_erased
 from bot.storage.learning_tables import ENDED, Run, RunState
 from bot.storage.leases import read_shared_clock, wait_in_line
-from bot.storage.runs import end_run, has_unwilling
+from bot.storage.runs import end_run, has_taken_back, has_unwilling
 from bot.storage.threads import SUMMARY
 
 BY = "the clock"
 CANCELLED = N_("Words that it learns from were deleted or changed while it ran.")
+TAKEN_BACK = N_("A correction that it learns from was taken back, changed or rejected while it ran.")
 UNWILLING = N_("Somebody or a channel that it learns from said no to that while it ran.")
 OVERLAP = timedelta(minutes=5)  # what was written down while it looked last, and committed only then
 
@@ -47,6 +48,7 @@ class Erasing:
         async with self._database.read() as session:
             begun = await read_shared_clock(session)  # by which all bots write down what went
         since = self._looked_at
+        await drop_drafts(self._database, self._folder)
         await finish_forgetting(self._database, self._folder, since=since and since - OVERLAP)
         await take_back_erased(self._database, self._folder, since=since and since - OVERLAP)
         await self._forget_cached((since or begun) - OVERLAP)
@@ -116,3 +118,5 @@ async def check_none_erased(session: Session, run_id: int) -> None:
         raise LearningError(CANCELLED)
     if await has_unwilling(session, run_id):
         raise LearningError(UNWILLING)
+    if await has_taken_back(session, run_id):
+        raise LearningError(TAKEN_BACK)

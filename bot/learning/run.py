@@ -20,7 +20,9 @@ from bot.language import N_
 from bot.learning import sentences
 from bot.learning.config import BY_CLOCK
 from bot.learning.data.points import NotEnoughSignal
+from bot.learning.erasing import TAKEN_BACK
 from bot.learning.figures import RunReport
+from bot.learning.forgetting import scrub_report
 from bot.learning.permission import is_on_hold
 from bot.learning.reporting import report_of
 from bot.learning.rollout.serving import Rollout
@@ -261,6 +263,8 @@ async def _end(session: Session, run_id: int, state: RunState, reason: str, mend
     await wait_in_line(session, QUEUE)
     await store.end_run(session, run_id, state, reason=reason, mend=mend)
     await set_aside(session, run_id, by="run", reason=reason)
+    if reason == TAKEN_BACK:  # what it learned is quoted there
+        await scrub_report(session, run_id)
 
 
 def explain_os_error(error: OSError) -> tuple[str, str]:

@@ -56,6 +56,7 @@ from bot.storage.leases import wait_in_line
 from bot.storage.tables import now
 
 HOLD_S = 1.0
+ENDED_BY_SOMEBODY = N_("The run was ended by somebody.")
 PEOPLE_TIME = timedelta(days=30)
 
 
@@ -141,7 +142,7 @@ class Steps:
             await asyncio.sleep(HOLD_S)
         async with self._database.begin() as session:
             if (await session.get_one(Run, run_id)).state in ENDED:
-                raise LearningError(N_("The run was ended by somebody."))
+                raise LearningError(ENDED_BY_SOMEBODY)
             # Whoever said `train off` may have died before the run was ended, or it was queued in that very moment.
             if await find_permission(session, needs_one=self._config.needs_permission) is None:
                 raise LearningError(N_("Training was switched off before the run had ended."))
@@ -168,6 +169,10 @@ class Steps:
                     say=note.count,
                 )
         async with self._database.begin() as session:
+            if (
+                await session.get_one(Run, run.id, with_for_update=True)
+            ).state in ENDED:  # for somebody was forgotten, say
+                raise LearningError(ENDED_BY_SOMEBODY)
             await store.save_examples(session, run.id, read_lineage(folder))
             values = {"dataset_sha256": data.dataset_sha256, "template_sha256": data.template_sha256}
             await store.update_run(session, run.id, **values)

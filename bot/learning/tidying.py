@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from bot.learning.cross_validation import drop_folds
+from bot.learning.data.report import MANIFEST
+from bot.learning.plan import EXAMPLES
 from bot.learning.trainer_process import LOG
 from bot.storage import adapters
 from bot.storage.db import Database
@@ -38,6 +40,25 @@ async def tidy_runs(database: Database, folder: Path) -> None:
         if state in ENDED and finished_at is not None and now() - finished_at > KEEP_TIME:
             kept = WITH_ADAPTER if run_id in may_return else PAGE
             await asyncio.to_thread(empty_folder, folder / "runs" / str(run_id), kept)
+
+
+def find_drafts(folder: Path) -> list[Path]:
+    """Return people's words that no manifest names: what a process that was killed had not written to its end."""
+    runs = folder / "runs"
+    half = [path for path in runs.glob(f"*/{EXAMPLES}") if not path.with_name(MANIFEST).exists()]
+    return [*sorted(runs.glob("*/.*.draft")), *half]
+
+
+async def drop_drafts(database: Database, folder: Path) -> None:
+    """Remove such words of runs that have ended, whichever process ended them."""
+    drafts = await asyncio.to_thread(find_drafts, folder)
+    if not drafts:
+        return
+    async with database.read() as session:
+        ended = {str(run_id) for run_id, state, _ in await ages(session) if state in ENDED}
+    for path in drafts:
+        if path.parent.name in ended:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
 
 
 def drop_rest(folder: Path, *, is_cancelled: bool) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.adapters import SERVED, is_number
+from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.choices import load_opted_out
 from bot.storage.learning_tables import (
     ENDED,
@@ -19,7 +20,7 @@ from bot.storage.learning_tables import (
     RunState,
     TrainingChoice,
 )
-from bot.storage.tables import Message, Thread, now
+from bot.storage.tables import Correction, Message, Thread, now
 
 
 async def queue_run(session: AsyncSession, *, trigger: str, by: str, is_dry: bool = False, channel_id: str = "") -> Run:
@@ -125,6 +126,16 @@ async def has_unwilling(session: AsyncSession, run_id: int) -> bool:
     place = place.join(Thread, Message.thread_id == Thread.id).where(Thread.channel_id.in_(now_out.channels & said_no))
     person = rows.where(RunExample.user_id.in_(now_out.people & said_no))
     return any([await session.scalar(statement) is not None for statement in (person, place)])
+
+
+async def has_taken_back(session: AsyncSession, run_id: int) -> bool:
+    """Return whether a run learns from a correction that was changed, taken back or rejected since."""
+    rows = select(RunExample.id).where(RunExample.run_id == run_id, RunExample.row_table == "corrections")
+    changed = rows.join(Correction, RunExample.row_id == Correction.id).where(Correction.superseded_at.is_not(None))
+    rejected = rows.join(ReviewRow, RunExample.row_id == ReviewRow.correction_id)
+    rejected = rejected.where(ReviewRow.state == ReviewState.REJECTED)
+    found = [await session.scalar(statement.limit(1)) for statement in (changed, rejected)]
+    return any(one is not None for one in found)
 
 
 async def runs_of_row(session: AsyncSession, row_table: str, row_id: str) -> Sequence[int]:

@@ -3,26 +3,33 @@
 import asyncio
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
 
+from bot.admin.reviews import decide
 from bot.engine.client import EngineClient
 from bot.errors import LearningError
+from bot.learning import steps
+from bot.learning.data.report import DataReport
 from bot.learning.figures import Decision, RunReport
 from bot.learning.forgetting import forget_everywhere
 from bot.learning.rollout.serving import Rollout
 from bot.learning.tidying import PAGE
 from bot.learning.trainer_process import LOG
 from bot.storage import adapters as store
+from bot.storage.admin_tables import ReviewState
 from bot.storage.audit import FORBID, record
 from bot.storage.choices import PERSON, save_choice
 from bot.storage.db import Database
-from bot.storage.learning_tables import Adapter, AdapterState, Assignment, Run
+from bot.storage.feedback import save_correction
+from bot.storage.learning_tables import Adapter, AdapterState, Assignment, Run, RunExample
 from bot.storage.leases import wait_in_line
 from bot.storage.runs import queue_run, save_examples
-from bot.storage.tables import now
-from tests.learning.run_rig import Loop, add_adapter
+from bot.storage.tables import Correction, now
+from tests.builders import answered, said
+from tests.learning.run_rig import Loop, add_adapter, teach
 from tests.learning.test_runs import until
 
 
@@ -88,6 +95,54 @@ async def test_the_gate_overrules_nobody_who_decided_meanwhile(loop: Loop, model
         await loop.steps._move(seen, AdapterState.WAITING, ["better"])
 
     assert await loop.state("apprentice-91") == "tainted"
+
+
+@pytest.mark.parametrize("way", ["undone", "rejected"])
+async def test_what_was_taken_back_meanwhile_is_not_served(loop: Loop, model: Path, way: str) -> None:
+    """By its author or by a reviewer, after the run had read it: the run ends, and its report does not quote it."""
+    run_id = await judged(loop, model, Decision.PROMOTE)
+    known = {"source": "correction", "split": "train", "weight": 1.0, "sha256": "0" * 64, "user_id": "U7"}
+    async with loop.database.begin() as session:
+        answer = await answered(session, await said(session, "Where is the ladder?", user="U7"), "I do not know.")
+        await save_correction(session, answer, user_id="U7", text="In the shed.")
+        row_id = await session.scalar(select(Correction.id))
+        await save_examples(session, run_id, [{"row_table": "corrections", "row_id": row_id} | known])
+        run = await session.get_one(Run, run_id)
+        quoted = [{"row": f"corrections:{row_id}", "question": "Where?", "after": "In the shed."}]
+        run.report = run.report | {"before_after": quoted}
+        if way == "undone":
+            await save_correction(session, answer, user_id="U7", text="")
+    if way == "rejected":
+        await decide(loop.database, str(row_id), ReviewState.REJECTED, by="U8")
+
+    await loop.runner.work_once()
+
+    run = await loop.run(run_id)
+    assert (run.state, await loop.state("apprentice-91")) == ("failed", "rejected")
+    assert "taken back, changed or rejected" in run.reason
+    assert "shed" not in str((run.report, loop.heard))
+    assert await loop.state("apprentice-90") == "active"
+
+
+async def test_whoever_is_forgotten_while_a_run_collects_is_named_by_nobody(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process forgets them, and this one has not heard of it when it has read everything."""
+    await teach(loop.database)
+    build = steps.build_dataset
+
+    async def build_and_forget(*places: Any, **options: Any) -> DataReport:
+        data = await build(*places, **options)
+        await forget_everywhere(loop.database, "ada", by="ada", folder=loop.config.folder / "of another process")
+        return data
+
+    monkeypatch.setattr(steps, "build_dataset", build_and_forget)
+    run_id = await loop.queue()
+    await loop.runner.work_once()
+
+    assert (await loop.run(run_id)).state == "cancelled"
+    async with loop.database.read() as session:
+        assert list(await session.scalars(select(RunExample.user_id))) == []
 
 
 async def test_a_cancelled_run_says_what_it_had_decided(loop: Loop, model: Path) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from bot.admin.data import forget_expired
 from bot.errors import EngineUnavailable, LearningError
 from bot.learning import erasing
+from bot.learning.absence import prove_absence
 from bot.learning.erasing import Erasing, check_none_erased, take_back_erased
 from bot.learning.forgetting import forget_everywhere
 from bot.storage import adapters as store
@@ -237,6 +238,25 @@ async def test_what_a_killed_forgetting_left_goes(database: Database, tmp_path: 
     assert left(tmp_path, runs["C1"]) == {"data.json"}
     manifest.write_text("cut o")
     await Erasing(database, forget, tmp_path).look()
+
+
+async def test_what_a_killed_run_had_not_written_to_its_end_goes(database: Database, tmp_path: Path) -> None:
+    """Words that no manifest names: gone within a minute after the run has ended, whoever ended it, and seen before."""
+    runs = await teach(database, tmp_path)
+    async with database.begin() as session:
+        (await session.get_one(Run, runs["C2"])).state = RunState.COLLECTING
+    for run_id in runs.values():
+        (tmp_path / "runs" / str(run_id) / ".said.draft").write_text("words")
+    (tmp_path / "runs" / str(runs["C3"]) / "manifest.jsonl").unlink()
+
+    async def forget(_scopes: Collection[str]) -> None:
+        """Forget nothing."""
+
+    assert sum("a killed run left" in one for one in (await prove_absence(database, tmp_path)).where) == 4
+    await Erasing(database, forget, tmp_path).look()
+    assert left(tmp_path, runs["C1"]) == set(FILES)
+    assert ".said.draft" in left(tmp_path, runs["C2"]), "it is being written"
+    assert left(tmp_path, runs["C3"]) == {"adapter.gguf", "data.json"}
 
 
 async def test_another_process_forgets_somebody(database: Database, tmp_path: Path) -> None:

@@ -54,7 +54,8 @@ class Limit(Base):
 class ReviewRow(Base):
     """What a reviewer made of a correction; *text* is what is learned instead of what it says, empty: what it says.
 
-    While it waits, *text* is what *by* wrote, and what nobody else has approved yet.
+    While it waits, *text* is what *by* wrote, and what nobody else has approved yet. *user_id* is who wrote *text*, and
+    *id* is that of these words: they are that person's own, and go when they are forgotten, the decision with them.
     """
 
     __tablename__ = "reviews"
@@ -64,6 +65,8 @@ class ReviewRow(Base):
     text: Mapped[str] = mapped_column(Text, default="")
     by: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime] = mapped_column(default=now)
+    id: Mapped[str | None] = mapped_column(String(26))
+    user_id: Mapped[str | None] = mapped_column(String(32), index=True)
 
 
 class Notice(Base):

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Table, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage import inbox
-from bot.storage.admin_tables import UserRight
+from bot.storage.admin_tables import ReviewRow, UserRight
 from bot.storage.erasure_tables import Cause
 from bot.storage.erasures import record_messages, record_person
 from bot.storage.feedback_tables import Lesson
@@ -45,10 +45,14 @@ async def collect_person(session: AsyncSession, user_id: str) -> dict[str, list[
 
 
 async def list_corrections(session: AsyncSession, user_id: str) -> Collection[str]:
-    """Return the corrections that go when somebody is forgotten: their own, and those of answers to them."""
+    """Return the corrections that go when somebody is forgotten: their own, and those of answers to them.
+
+    And those of which only their words go: that were put, by them as a reviewer, in the place of what another says.
+    """
     about = select(Answer.id).join(Message, Answer.message_id == Message.id).where(Message.user_id == user_id)
     statement = select(Correction.id).where((Correction.user_id == user_id) | Correction.answer_id.in_(about))
-    return set(await session.scalars(statement))
+    edited = select(ReviewRow.correction_id).where(ReviewRow.user_id == user_id)
+    return {*await session.scalars(statement), *await session.scalars(edited)}
 
 
 async def forget_person(session: AsyncSession, user_id: str) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Corrections that a reviewer has to look at: which wait, what became of the others, and what is learned instead."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.preference_tables import ANONYMOUS, PRIVATE, Preference
 from bot.storage.signals import key_of
-from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread, now
+from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread, new_id, now
+from bot.storage.traces import forget_prompts_with
 
 APPROVED = (ReviewState.APPROVED, ReviewState.EDITED)
 MOST_DECIDED = 1000
@@ -40,6 +41,16 @@ class Candidate:
     is_named: bool = True  # whether its author wants to be known to reviewers
     writer_id: str = ""
     original: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What was decided about a correction, and what is learned instead (empty: what it says), in whose words."""
+
+    state: ReviewState = ReviewState.WAITING
+    text: str = ""
+    words_id: str = ""
+    writer_id: str = ""
 
 
 async def find_candidates(session: AsyncSession, *, most: int, before_id: str = "") -> Sequence[Candidate]:
@@ -141,12 +152,19 @@ def is_reviewed(*, needs_review: bool) -> ColumnElement[bool]:
 async def decide_review(
     session: AsyncSession, correction_id: str, state: ReviewState, *, by: str, text: str = ""
 ) -> ReviewState:
-    """Keep what a reviewer decided about a correction; return what had been decided before."""
+    """Keep what a reviewer decided about a correction; return what had been decided before.
+
+    Whoever puts another *text* in its place has written it; approved as it stands, it stays whoever's it was.
+    """
     row = await session.scalar(select(ReviewRow).filter_by(correction_id=correction_id))
     before = ReviewState.WAITING if row is None else ReviewState(row.state)
     if row is None:
         row = ReviewRow(correction_id=correction_id)
         session.add(row)
+    if row.text and text != row.text:
+        await forget_prompts_with(session, [correction_id])  # in which the words that go may stand
+    if text != (row.text or ""):
+        row.id, row.user_id = (new_id(), by) if text else (None, None)
     row.state, row.text, row.by, row.at = state, text, by, now()
     return before
 
@@ -168,7 +186,10 @@ async def keep_rejected(session: AsyncSession, correction: Correction, *, questi
         await decide_review(session, correction.id, ReviewState.REJECTED, by=by)
 
 
-async def load_reviews(session: AsyncSession) -> Mapping[str, tuple[ReviewState, str]]:
-    """Return what was decided about corrections: their state, and what is learned instead (empty: what they say)."""
-    rows = await session.execute(select(ReviewRow.correction_id, ReviewRow.state, ReviewRow.text))
-    return {row[0]: (ReviewState(row[1]), row[2]) for row in rows}
+async def load_reviews(session: AsyncSession, *, without: Collection[str] = ()) -> Mapping[str, Review]:
+    """Return what was decided about corrections, but not where it stands in the words of people *without* whom."""
+    rows = await session.scalars(select(ReviewRow))
+    found = {
+        row.correction_id: Review(ReviewState(row.state), row.text, row.id or "", row.user_id or "") for row in rows
+    }
+    return {correction_id: review for correction_id, review in found.items() if review.writer_id not in without}

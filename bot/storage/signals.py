@@ -29,6 +29,7 @@ from bot.storage.tables import (
 )
 
 VOTES, CORRECTIONS, PAIRS, SIGNS = "feedback", "corrections", "preference_pairs", "implicit_signals"
+REVIEWS = "reviews"  # in which a reviewer's words stand for those of a correction
 AT_ONCE = 2000
 ABOUT = (
     Answer.id,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bot.admin.reviews import decide
 from bot.cli_dataset import dataset
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions
@@ -23,9 +24,13 @@ from bot.learning.data.points import NotEnoughSignal, count_points
 from bot.learning.data.policy import DataPolicy, Trust
 from bot.learning.data.report import DataReport, read_report
 from bot.learning.examples import Example, Source, Split, Use, read_examples
+from bot.learning.forgetting import forget_everywhere
 from bot.settings import STARTER_MODEL
+from bot.storage.admin_tables import ReviewState
 from bot.storage.db import Database
 from bot.storage.feedback_tables import Sign
+from bot.storage.learning_tables import Adapter, AdapterState
+from bot.storage.runs import queue_run, save_examples
 from bot.storage.tables import Audience
 from tests.engine.conftest import serving
 from tests.learning.feedback_rows import PLAIN, Team, system
@@ -298,6 +303,31 @@ async def test_the_command_writes_what_trl_takes(
     result = await asyncio.to_thread(runner.invoke, dataset, ["export", "--format", "sft"])
     assert isinstance(result.exception, LearningError)
     assert result.output == ""
+
+
+async def test_a_reviewers_words_lead_back_to_the_reviewer(
+    database: Database, client: EngineClient, tmp_path: Path
+) -> None:
+    """In each example that has them, beside the author of the correction; forgotten, they take the adapter along."""
+    team = Team()
+    correction = team.correct("ada", team.ask("ada", "Where is the van?", "I do not know."), "Behind the hall.")
+    await team.save(database)
+    await decide(database, correction.id, ReviewState.APPROVED, by="rui", text="Behind the barn.", is_alone=True)
+    await build(database, client, tmp_path / "run")
+    rows = list(read_lineage(tmp_path / "run"))
+    by_example = [{row["row_table"]: row["user_id"] for row in rows if row["sha256"] == one} for one in _sums(rows)]
+    assert by_example
+    assert {(found["corrections"], found.get("reviews")) for found in by_example} == {("ada", "rui")}
+
+    async with database.begin() as session:
+        run = await queue_run(session, trigger="cli", by="test")
+        await save_examples(session, run.id, rows)
+        session.add(Adapter(run_id=run.id, name="a1", path="", sha256="", base_sha256="", state=AdapterState.ACTIVE))
+    assert (await forget_everywhere(database, "rui", by="rui", folder=tmp_path)).adapters == ("a1",)
+
+
+def _sums(rows: list[dict[str, object]]) -> set[object]:
+    return {row["sha256"] for row in rows}
 
 
 async def test_a_correction_is_said_to_be_one(database: Database, client: EngineClient, tmp_path: Path) -> None:

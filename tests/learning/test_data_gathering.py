@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.admin.reviews import decide
 from bot.learning.data import choosing, drafts, eligibility, gathering
 from bot.learning.data.drafts import Draft
 from bot.learning.data.export import Format, export_dataset
@@ -15,6 +16,7 @@ from bot.learning.data.gathering import Harvest, look, read_drafts
 from bot.learning.data.points import count_points
 from bot.learning.data.policy import Cap, DataPolicy
 from bot.learning.examples import Source
+from bot.storage.admin_tables import ReviewState
 from bot.storage.choices import PERSON, save_choice
 from bot.storage.db import Database
 from bot.storage.file_tables import MessageFile
@@ -123,6 +125,26 @@ async def test_what_is_taught_stands_without_its_thread(database: Database) -> N
     assert draft.messages[-1] == {"role": "user", "content": "Ada: Where is it parked?"}
     assert "bo" not in draft.people
     assert not harvest.left_out
+
+
+async def test_what_a_reviewer_wrote_is_learned_as_theirs(database: Database) -> None:
+    """So that it goes when they are forgotten, and is not learned once they say no: then what its author said is."""
+    team = Team()
+    answer = team.ask("ada", "Where is the van parked?", "I do not know.")
+    correction = team.correct("ada", answer, "Behind the hall.")
+    await team.save(database)
+    await decide(database, correction.id, ReviewState.APPROVED, by="rui", text="Behind the new hall.", is_alone=True)
+
+    async def learn(*refusing: str) -> tuple[str, set[str]]:
+        later = Team()
+        for person in refusing:
+            later.refuse("person", person)
+        (draft,), _ = await gather(database, later)
+        assert "rui" not in draft.people
+        return draft.answer, {row[2] for row in draft.rows if row[0] == "reviews"}
+
+    assert await learn() == ("Behind the new hall.", {"rui"})
+    assert await learn("rui") == ("Behind the hall.", set())
 
 
 async def test_secrets_never_reach_a_draft(database: Database) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import JSON, Connection, Inspector, inspect, text
+from sqlalchemy import JSON, Connection, Inspector, inspect, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.errors import StorageError
 from bot.storage.audit import verify_chain
 from bot.storage.correction_index import index_missing
 from bot.storage.db import Database, alembic_config, find_file
+from bot.storage.learning_tables import AuditRow, RunExample
 from bot.storage.person_data import collect_person, forget_person
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -116,6 +117,49 @@ async def test_every_row_of_an_earlier_revision_is_there_afterwards(database_url
         with closing(sqlite3.connect(file.parent / "backups" / f"before-{newest}.db")) as copy:
             assert copy.execute("SELECT version_num FROM alembic_version").fetchone() == (revision,)
             assert copy.execute("SELECT count(*) FROM messages").fetchone() == (2,)
+
+
+async def test_whose_words_a_review_has_is_found_out(database_url: str) -> None:
+    """Of what another approved, whoever had it wait for that; else whoever decided; and what was learned of it."""
+    engine = create_async_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade, "0005")
+        await connection.run_sync(fill)
+        one, two = f"{1:026}", f"{2:026}"
+        columns = "answer_id, text, audience, is_for_everyone, created_at, superseded_at"
+        for statement in (
+            f"INSERT INTO corrections (id, user_id, {columns}) SELECT '3', 'U3', {columns} FROM corrections LIMIT 1",
+            """INSERT INTO reviews (correction_id, state, text, "by", at)
+               SELECT '3', 'approved', '', 'US', at FROM reviews LIMIT 1""",
+            f"UPDATE reviews SET state = 'edited', \"by\" = 'US' WHERE correction_id = '{one}'",
+            f"UPDATE reviews SET state = 'waiting', \"by\" = 'UW' WHERE correction_id = '{two}'",
+            f"UPDATE run_examples SET row_table = 'corrections', row_id = '{one}' WHERE id = 1",
+        ):
+            await connection.execute(text(statement))
+        for number, actor, state in ((1, "UR", "waiting"), (2, "US", "edited")):
+            decided = AuditRow.__table__.insert().values(
+                id=str(number),
+                at=MOMENT,
+                actor=actor,
+                action="dataset.review",
+                target=one,
+                details={"state": state},
+                number=number,
+                seal="",
+            )
+            await connection.execute(decided)
+    await engine.dispose()
+
+    database = Database(database_url)
+    await database.migrate()
+    async with database.read() as session:
+        found = (await session.execute(text("SELECT user_id, id FROM reviews ORDER BY correction_id"))).all()
+        traced = select(RunExample.row_id, RunExample.user_id).where(RunExample.row_table == "reviews")
+        rows = [tuple(row) for row in await session.execute(traced)]
+    await database.close()
+    assert [row[0] for row in found] == ["UR", "UW", None]
+    assert len({row[1] for row in found}) == 3
+    assert rows == [(found[0][1], "UR")]
 
 
 async def test_a_migration_that_fails_changes_nothing(

@@ -18,16 +18,19 @@ from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.audit import latest_rows
 from bot.storage.choices import OptedOut
 from bot.storage.db import Database
+from bot.storage.erasure_tables import Erasure
 from bot.storage.feedback import current_correction, save_correction, save_vote
-from bot.storage.forgetting import forget_answers, forget_message
+from bot.storage.forgetting import erase_again, forget_answers, forget_message
 from bot.storage.inbox import accept
 from bot.storage.learning_tables import AuditRow
 from bot.storage.limits import pass_on, spend
+from bot.storage.memory_tables import SourceKind
 from bot.storage.person_data import collect_person, forget_person
 from bot.storage.signal_counts import count_signals
 from bot.storage.spending_tables import Spending
 from bot.storage.tables import Answer, Audience, Base, Inbox, Message, Vote, now
 from bot.storage.threads import Place
+from bot.storage.traces import Source, save_sources
 from tests.builders import PLACE, answered, arrival, said
 
 MARK = "platypus"
@@ -248,7 +251,7 @@ async def test_what_is_learned_honours_the_reviewers(database: Database) -> None
         assert {chosen.newest.row_id for chosen in harvest.choice.chosen} == rows
         assert harvest.left_out[REJECTED] == 1
         assert harvest.left_out[WAITING] == (1 if needs_review else 0)
-        assert harvest.edits == {edited: "better"}
+        assert {row_id: one.text for row_id, one in harvest.edits.items()} == {edited: "better"}
         async with database.read() as session:
             counted = await count_signals(
                 session, since=None, audiences=policy.audiences, without=OptedOut(), needs_review=needs_review
@@ -264,7 +267,8 @@ async def test_a_reviewers_own_words_need_another(database: Database) -> None:
         harvest = await look(database, policy=DataPolicy(), system=_system, since=None)
         async with database.read() as session:
             row = (await session.scalars(select(ReviewRow))).one()
-        assert harvest.edits == ({one: row.text} if row.state == ReviewState.EDITED else {})
+        learned = {row_id: review.text for row_id, review in harvest.edits.items()}
+        assert learned == ({one: row.text} if row.state == ReviewState.EDITED else {})
         return ReviewState(row.state), row.text
 
     one = await corrected(database, "the author's", user="U1", ts="300.0")
@@ -281,6 +285,57 @@ async def test_a_reviewers_own_words_need_another(database: Database) -> None:
     assert await decide("UR", "the reviewer's") == (ReviewState.WAITING, "the reviewer's")
     assert await decide("US") == (ReviewState.EDITED, "the reviewer's")
     assert await decide("UR", "the author's") == (ReviewState.APPROVED, "")
+
+
+async def test_a_reviewers_words_go_with_the_reviewer(database: Database) -> None:
+    """Approved by another, or waiting for that: what the author said stands again, and waits for a reviewer."""
+    learned, waits, others = [await corrected(database, f"said {ts}", user="U1", ts=ts) for ts in ("3.0", "4.0", "5.0")]
+    await reviews.decide(database, learned, ReviewState.APPROVED, by="UR", text=f"a {MARK} is better")
+    await reviews.decide(database, learned, ReviewState.APPROVED, by="US")
+    await reviews.decide(database, waits, ReviewState.APPROVED, by="UR", text=f"another {MARK}")
+    await reviews.decide(database, others, ReviewState.APPROVED, by="US", text="a wombat", is_alone=True)
+    async with database.begin() as session:
+        answer = await answered(session, await said(session, "which one?"), "that one", prompt_token_ids=[1, 2])
+        await save_sources(session, answer.id, [Source(SourceKind.CORRECTION, learned)])
+        written = {row.correction_id: row for row in await session.scalars(select(ReviewRow))}
+    assert [written[one].user_id for one in (learned, waits, others)] == ["UR", "UR", "US"]
+    assert MARK in (own := await data.export_person(database, "UR", by="UR"))
+    assert "said 3.0" not in own
+    assert MARK not in await data.export_person(database, "U1", by="U1")
+
+    async with database.begin() as session:
+        assert (await forget_person(session, "UR"))["reviews"] == 2
+    assert MARK not in await dump(database)
+    assert {one.text for one in await reviews.list_waiting(database, most=9)} == {"said 3.0", "said 4.0"}
+    harvest = await look(database, policy=DataPolicy(), system=_system, since=None)
+    assert {row_id: one.text for row_id, one in harvest.edits.items()} == {others: "a wombat"}
+    async with database.read() as session:
+        assert (await session.get_one(Answer, answer.id)).prompt_token_ids is None
+        gone = set(await session.scalars(select(Erasure.row_id).where(Erasure.row_table == "reviews")))
+    assert gone == {written[learned].id, written[waits].id}
+
+
+async def test_what_replaces_a_reviewers_words_is_somebody_elses(database: Database) -> None:
+    """Nothing is left of them then, not in a prompt either; a backup that brings back what went has it go again."""
+    one = await corrected(database, "the author's", user="U1", ts="300.0")
+    await reviews.decide(database, one, ReviewState.APPROVED, by="UR", text=MARK, is_alone=True)
+    async with database.begin() as session:
+        answer = await answered(session, await said(session, "which one?"), "that one", prompt_token_ids=[1, 2])
+        await save_sources(session, answer.id, [Source(SourceKind.CORRECTION, one)])
+        earlier = (await session.scalars(select(ReviewRow.id))).one()
+    await reviews.decide(database, one, ReviewState.APPROVED, by="US", text="a wombat", is_alone=True)
+    assert MARK not in await dump(database)
+    async with database.begin() as session:
+        row = (await session.scalars(select(ReviewRow))).one()
+        assert (row.user_id, row.text) == ("US", "a wombat")
+        assert row.id not in {None, earlier}
+        assert (await session.get_one(Answer, answer.id)).prompt_token_ids is None
+        assert await erase_again(session, [{"row_table": "reviews", "row_id": row.id}]) == 1
+    assert [found.text for found in await reviews.list_waiting(database, most=9)] == ["the author's"]
+    await reviews.decide(database, one, ReviewState.APPROVED, by="UR")
+    async with database.read() as session:
+        row = (await session.scalars(select(ReviewRow))).one()
+    assert (row.state, row.user_id, row.id) == (ReviewState.APPROVED, None, None)
 
 
 async def test_deciding_leaves_its_trace(database: Database) -> None:

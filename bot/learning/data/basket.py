@@ -14,6 +14,7 @@ from bot.learning.data.spool import Spool
 from bot.learning.data.tokens import DraftTokens
 from bot.learning.examples import Example, Source, Split, Use
 
+NOBODYS_WORD = ("messages:", "answers:", "reviews:")  # rows that say nothing about what is to be learned
 USES = dict.fromkeys((Source.LIKED, Source.DISLIKED, Source.IMPLICIT), Use.THUMB)
 
 
@@ -84,7 +85,7 @@ class Basket:
 
     def weigh(self, source: Source, rows: Sequence[str]) -> float:
         """Return how much an example counts: by its source, and less where whoever said it said more than others."""
-        said = [self.owners[row] for row in rows if not row.startswith(("messages:", "answers:"))]
+        said = [self.owners[row] for row in rows if not row.startswith(NOBODYS_WORD)]
         by_person = [self.person_weights.get(person, 1.0) for person in said]
         return round(float(getattr(self.policy.weights, source)) * max(by_person, default=1.0), 4)
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from bot.language import N_
@@ -30,6 +30,8 @@ SAME = N_("the correction says what the answer said")
 class Draft:
     """One thing to learn. *messages* are the prompt, *question* is its last message without the name of who asked.
 
+    *edited* is the row of a reviewer's words, where these are learned.
+
     The *served* answers have the tokens, *is_as_served* says that they are of just these texts. A correction has
     *is_fact*, and no *rejected* answer where the conversation is not for everybody.
     """
@@ -45,6 +47,7 @@ class Draft:
     is_group: bool
     people: tuple[str, ...]
     rows: tuple[Row, ...]
+    edited: tuple[Row, ...] = ()
     asked_at: datetime
 
     @property
@@ -65,12 +68,13 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelf:
-    """What was read for a lot of drafts."""
+    """What was read for a lot of drafts; *edited* are the rows of what reviewers wrote, by the corrections' ids."""
 
     answers: Mapping[str, Material]
     turns: Mapping[str, Sequence[Turn]]
     sharings: Mapping[str, Sequence[Turn]]
     corrections: Mapping[str, str]
+    edited: Mapping[str, Row] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +115,7 @@ def _write(chosen: Chosen, shelf: Shelf, desk: Desk, *, is_apart: bool) -> Draft
     answer, rejected = _read_answers(chosen, served, shelf, is_apart=is_apart)
     if fault := _find_fault(turns, answer, rejected):
         return fault
+    edited = tuple(shelf.edited[row_id] for row_id in [signal.row_id] if row_id in shelf.edited)
     redaction = Redaction()
     opening = desk.system(served.created_at.astimezone().date())
     messages = build_messages(opening, turns, redact=redaction.redact)
@@ -133,7 +138,8 @@ def _write(chosen: Chosen, shelf: Shelf, desk: Desk, *, is_apart: bool) -> Draft
         is_as_served=not redaction.counts and _is_complete(thread, served),
         is_group=asked.audience is not Audience.DIRECT,
         people=tuple(people | dict.fromkeys(own.user_id for own in chosen.signals if own.table == CORRECTIONS)),
-        rows=_list_rows(chosen, [*turns, *behind], served),
+        rows=(*_list_rows(chosen, [*turns, *behind], served), *edited),
+        edited=edited,
         asked_at=served.created_at,
     )
 

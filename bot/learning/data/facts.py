@@ -70,7 +70,7 @@ async def teach(
                 weight=weights[0] if wording.source is Source.CORRECTION else weights[1],
                 question=wording.text,
                 answer=draft.answer,
-                rows=tuple(f"{table}:{row_id}" for table, row_id, _ in draft.own_rows),
+                rows=tuple(f"{table}:{row_id}" for table, row_id, _ in (*draft.own_rows, *draft.edited)),
                 people=tuple(dict.fromkeys(person for _, _, person in draft.own_rows)),
                 said_by=draft.said_by,
             )

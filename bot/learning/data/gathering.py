@@ -12,15 +12,23 @@ from bot.learning.data.drafts import Desk, Draft, Shelf, System, write_draft
 from bot.learning.data.duplicates import Likeness
 from bot.learning.data.eligibility import find_bar
 from bot.learning.data.policy import DataPolicy
-from bot.learning.data.reviewed import edited_texts, sift
+from bot.learning.data.reviewed import find_edited, sift
 from bot.learning.data.trust import Standing
 from bot.storage.admin_tables import ReviewState
 from bot.storage.choices import OptedOut, load_opted_out
 from bot.storage.db import Database, Session
 from bot.storage.material import load_corrections, load_material, load_sharings, load_turns
 from bot.storage.newcomers import find_established
-from bot.storage.reviews import load_reviews
-from bot.storage.signals import CORRECTIONS, count_people, stream_corrections, stream_pairs, stream_signs, stream_votes
+from bot.storage.reviews import Review, load_reviews
+from bot.storage.signals import (
+    CORRECTIONS,
+    REVIEWS,
+    count_people,
+    stream_corrections,
+    stream_pairs,
+    stream_signs,
+    stream_votes,
+)
 
 LOT = 200
 REPEATED = N_("nearly the same as another that is newer")
@@ -39,7 +47,7 @@ class Harvest:
     people_used: int
     left_out: Counter[str]
     redacted: Counter[str] = field(default_factory=Counter)
-    edits: Mapping[str, str] = field(default_factory=dict)  # what reviewers made of corrections, by their ids
+    edits: Mapping[str, Review] = field(default_factory=dict)  # what reviewers made of corrections, by their ids
     likeness: Likeness = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,7 +73,7 @@ async def look(
             ]
             for stream in (stream_corrections, stream_pairs, stream_votes, *signs)
         ]
-        reviews = await load_reviews(session)
+        reviews = await load_reviews(session, without=without.people)
         standing = await _look_at_people(session, policy, reviews, until=until or datetime.now(UTC))
     left_out: Counter[str] = Counter()
     signals[0] = sift(
@@ -77,17 +85,17 @@ async def look(
     )
     choice = await asyncio.to_thread(choose, *signals, policy=policy, without=without, standing=standing)
     left_out.update(choice.left_out)
-    return Harvest(policy, system, begin, choice, without, used, left_out, edits=edited_texts(reviews))
+    return Harvest(policy, system, begin, choice, without, used, left_out, edits=find_edited(reviews))
 
 
 async def _look_at_people(
-    session: Session, policy: DataPolicy, reviews: Mapping[str, tuple[ReviewState, str]], *, until: datetime
+    session: Session, policy: DataPolicy, reviews: Mapping[str, Review], *, until: datetime
 ) -> Standing:
     """Return who has been here for long and what reviewers approved, where that counts."""
     if policy.trust is None:
         return Standing()
     before = until - timedelta(days=policy.trust.newcomer_days)
-    approved = {row_id for row_id, (state, _) in reviews.items() if state in {ReviewState.APPROVED, ReviewState.EDITED}}
+    approved = {row_id for row_id, one in reviews.items() if one.state in {ReviewState.APPROVED, ReviewState.EDITED}}
     return Standing(await find_established(session, before=before), frozenset(approved))
 
 
@@ -122,7 +130,7 @@ def _write_lot(lot: Sequence[Chosen], shelf: Shelf, desk: Desk, harvest: Harvest
     return found
 
 
-async def _fetch(database: Database, lot: Sequence[Chosen], edits: Mapping[str, str]) -> Shelf:
+async def _fetch(database: Database, lot: Sequence[Chosen], edits: Mapping[str, Review]) -> Shelf:
     """Read what a lot of drafts is made of."""
     newest = [chosen.newest for chosen in lot]
     answers = {answer for signal in newest for answer in (signal.answer_id, signal.other_id) if answer}
@@ -135,5 +143,11 @@ async def _fetch(database: Database, lot: Sequence[Chosen], edits: Mapping[str, 
             answers=await load_material(session, answers),
             turns=await load_turns(session, threads),
             sharings=await load_sharings(session, threads),
-            corrections={row_id: edits.get(row_id, text) for row_id, text in corrections.items()},
+            corrections={
+                row_id: edits[row_id].text if row_id in edits else text for row_id, text in corrections.items()
+            },
+            edited={
+                row_id: (REVIEWS, edits[row_id].words_id, edits[row_id].writer_id)
+                for row_id in corrections.keys() & edits.keys()
+            },
         )

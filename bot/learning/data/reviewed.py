@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from bot.language import N_
 from bot.storage.admin_tables import ReviewState
+from bot.storage.reviews import Review
 from bot.storage.signals import Signal
 
 REJECTED = N_("a reviewer has rejected it")
@@ -13,7 +14,7 @@ WAITING = N_("waits for a reviewer")
 
 def sift(
     corrections: Iterable[Signal],
-    reviews: Mapping[str, tuple[ReviewState, str]],
+    reviews: Mapping[str, Review],
     *,
     is_needed: bool,
     is_barred: Callable[[Signal], bool],
@@ -25,7 +26,7 @@ def sift(
     """
     kept = []
     for signal in corrections:
-        state = reviews.get(signal.row_id, (ReviewState.WAITING, ""))[0]
+        state = reviews.get(signal.row_id, Review()).state
         if is_barred(signal):
             kept.append(signal)
         elif state is ReviewState.REJECTED:
@@ -37,6 +38,6 @@ def sift(
     return kept
 
 
-def edited_texts(reviews: Mapping[str, tuple[ReviewState, str]]) -> dict[str, str]:
+def find_edited(reviews: Mapping[str, Review]) -> dict[str, Review]:
     """Return what is learned in place of what a correction says."""
-    return {row_id: text for row_id, (state, text) in reviews.items() if state is ReviewState.EDITED and text}
+    return {row_id: one for row_id, one in reviews.items() if one.state is ReviewState.EDITED and one.text}

@@ -84,7 +84,7 @@ class Jobs:
         soon = now() + timedelta(minutes=5)
         self._scheduler.add_job(tidy_runs, IntervalTrigger(days=1), args=[database, folder], next_run_time=soon)
         erasing = Erasing(database, forget, folder)
-        self._scheduler.add_job(look_for_erased, IntervalTrigger(minutes=1), args=[erasing])
+        self._scheduler.add_job(look_for_erased, IntervalTrigger(minutes=1), args=[database, erasing])
 
     def add_retention(self, database: Database, days: int) -> None:
         """Delete each day what is older than its channel, or else the settings, keep it."""
@@ -232,10 +232,11 @@ async def start_early(learning: Learning, window: Window) -> None:
             await start_training(learning, "signal", window)
 
 
-async def look_for_erased(erasing: Erasing) -> None:
-    """Follow what people deleted; whatever is away now is asked again in a minute."""
+async def look_for_erased(database: Database, erasing: Erasing) -> None:
+    """Follow what people deleted, also into the database's files; whatever is away now is asked again in a minute."""
     with suppress(EngineError):  # it has said so
         await erasing.look()
+    await database.empty_log()
 
 
 async def watch_adapters(watch: Watch) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import aiosqlite
@@ -37,6 +38,17 @@ class ThreadedConnection(aiosqlite.Connection):
         if self._ending is None:
             self._ending = super().stop()
         return self._ending
+
+
+def move_log(file: Path, mode: str) -> bool:
+    """Move what stands in SQLite's write-ahead log into the database; return whether all of it was.
+
+    Nobody is waited for, so that nobody waits: `PASSIVE` goes on beside readers and writers, as far as readers let it,
+    and `TRUNCATE` empties the log too, where nobody reads in it (https://sqlite.org/pragma.html#pragma_wal_checkpoint).
+    """
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True, timeout=0)) as connection:
+        is_busy, in_log, moved = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+    return not is_busy and in_log == moved
 
 
 def connect(*where: Any, **options: Any) -> aiosqlite.Connection:

@@ -1,6 +1,7 @@
 """The database: one engine, one place that commits, and the migrations that build it."""
 
 import asyncio
+import logging
 import os
 import socket
 import sqlite3
@@ -38,7 +39,7 @@ from bot.storage import (  # noqa: F401 - whoever opens a database knows all its
     spending_tables,
     worker_tables,
 )
-from bot.storage.connecting import connect
+from bot.storage.connecting import connect, move_log
 from bot.storage.file_watch import FileWatch
 from bot.storage.hold import check_hold
 from bot.storage.sealing import seal_audit
@@ -52,6 +53,7 @@ NO_UTF8 = (
     "{place} stores text as {encoding}, which has no room for every character that people write. Make one that has: "
     "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and let DATABASE_URL name it."
 )
+LOOKS, LOOK_S = 5, 0.5  # for a moment in which nobody reads in the log of SQLite
 LEFT_S = 30  # for so long a process may hang in a transaction, or a connection be cut off, until it ends
 KEEPING = {"TCP_KEEPIDLE": LEFT_S // 2, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": LEFT_S * 1000}
 READS = "apprentice_reads"
@@ -62,6 +64,8 @@ HALF = (
 )
 SORTED = (Answer, Correction, admin_tables.Notice, learning_tables.AuditRow, learning_tables.DecisionRow)  # by id
 MIGRATING = 0x617070  # the number of PostgreSQL's lock under which one process at a time migrates
+
+log = logging.getLogger(__name__)
 
 Session = AsyncSession  # the name by which other rooms know it
 
@@ -119,6 +123,7 @@ class Database:
                 "journal_mode=WAL",
                 "synchronous=FULL",
                 "foreign_keys=ON",
+                "secure_delete=ON",  # what is deleted is overwritten, and not only free to be
                 f"busy_timeout={BUSY_TIMEOUT_MS}",
             ):
                 cursor.execute(f"PRAGMA {pragma}")
@@ -165,6 +170,25 @@ class Database:
         """Open a session that only reads, and so waits for no writer."""
         async with self._readers() as session:
             yield session
+
+    async def empty_log(self) -> bool:
+        """Empty SQLite's write-ahead log, in which what was deleted can be read; return whether it could be now.
+
+        A few moments are tried, for whoever reads just then has it stay, and nobody waits for it.
+        """
+        file = file_of(self._url)
+        if file is None:
+            return True
+        for _ in range(LOOKS):
+            try:
+                await asyncio.to_thread(move_log, file, "PASSIVE")  # while others write: the rest is soon done
+                async with self._writing:
+                    if await asyncio.to_thread(move_log, file, "TRUNCATE"):
+                        return True
+            except sqlite3.Error as error:  # no room, or the file was moved away: whoever writes says so
+                log.info("database: its write-ahead log cannot be emptied now (%s)", error)
+            await asyncio.sleep(LOOK_S)
+        return False
 
     async def migrate(self, *, is_restoring: bool = False) -> None:
         """Bring the database to the newest revision; raise *StorageError* when it cannot be reached.

@@ -1,6 +1,9 @@
 """A deleted message leaves no word behind, in no column of any table; an edited one only its new words."""
 
 import asyncio
+import time
+from collections.abc import Collection
+from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, select, text
@@ -8,6 +11,9 @@ from sqlalchemy import inspect, select, text
 from bot.conversation.draft import Draft, Question
 from bot.conversation.history import Example, Fitted
 from bot.conversation.tracing import prompt_to_keep, save_making
+from bot.errors import EngineUnavailable
+from bot.jobs import look_for_erased
+from bot.learning.erasing import Erasing
 from bot.storage.answers import begin_answer, update_answer
 from bot.storage.askings import save_round
 from bot.storage.contexts import load_context
@@ -137,6 +143,59 @@ async def test_a_deleted_message_leaves_no_word_behind(database: Database) -> No
         for table in (CorrectionTerm, AnswerTrace, AnswerFile, ThreadSummary):
             assert (await session.scalars(select(table))).all() == []
         assert len((await session.scalars(select(AnswerSource))).all()) == 3, "that there was something may be known"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_what_was_deleted_is_in_no_file_after_a_minute(database: Database, tmp_path: Path) -> None:
+    """In the freed pages of the database as little as in what SQLite writes ahead, while the bot goes on."""
+    async with database.begin() as session:
+        await fill(session)
+        await said(session, f"the whole story of the {SECRET}: " + f"{SECRET} and more, " * 2000, ts="150.000")
+        await said(session, "who brings a cake?", ts="160.000")
+    async with database.begin() as session:
+        for ts in ("100.000", "150.000"):
+            await forget_message(session, PLACE.team_id, PLACE.channel_id, ts=ts)
+
+    def find(word: str) -> set[str]:
+        return {path.suffix for path in tmp_path.glob("test.db*") if word.encode() in path.read_bytes()}
+
+    assert find(SECRET), "the log of SQLite has it still"
+
+    async def forget(_scopes: Collection[str]) -> None:
+        raise EngineUnavailable
+
+    await look_for_erased(database, Erasing(database, forget, tmp_path))
+    assert find(SECRET) == set()
+    assert find("brings a cake") == {".db"}
+    assert (tmp_path / "test.db-wal").stat().st_size == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_whoever_reads_or_writes_waits_for_no_emptying(
+    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log stays for as long as somebody reads what it says, or another process writes; the next look empties it."""
+    monkeypatch.setattr("bot.storage.db.LOOK_S", 0.0)
+    other = Database(database_url)
+    async with database.begin() as session:
+        await said(session, "one")
+    began = time.monotonic()
+    async with database.read() as session:
+        assert len((await session.scalars(select(Message))).all()) == 1
+        async with other.begin() as writing:
+            await said(writing, "two", ts="200.000")
+            assert not await database.empty_log()
+        assert not await database.empty_log()
+        async with database.begin() as writing:
+            await said(writing, "three", ts="300.000")
+        assert len((await session.scalars(select(Message))).all()) == 1
+    assert time.monotonic() - began < 5
+    assert await database.empty_log()
+    assert (tmp_path / "test.db-wal").stat().st_size == 0
+    assert await Database("sqlite+aiosqlite:///:memory:").empty_log()
+    (tmp_path / "test.db").rename(tmp_path / "moved.db")
+    assert not await database.empty_log()
+    await other.close()
 
 
 async def test_a_deleted_answer_leaves_its_question_alone(database: Database) -> None:

@@ -111,7 +111,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         rollout = Rollout(database, engine, (settings.data_dir / "learning").resolve())
         memory = await stack.enter_async_context(_memory(settings, database, engine, prompts))
         assistant = _assistant(settings, database, engine, rollout, prompts, memory=memory)
-        directory = Directory(calls)
+        directory = Directory(calls, database)
         access = build_access(settings, ground, directory)
         files = await stack.enter_async_context(_file_desk(settings, database, calls))
         answering = build_answering(settings, ground, assistant, directory, files=files, access=access)

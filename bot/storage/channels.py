@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.askings import PRIVATE
@@ -29,6 +29,22 @@ async def channel_audiences(session: AsyncSession, channel_id: str) -> frozenset
     said = select(Thread.audience).where(Thread.channel_id == channel_id, ~Thread.thread_ts.startswith(PRIVATE))
     found = await session.scalars(said.distinct())
     return frozenset(Audience(name) for name in found)
+
+
+async def has_public(session: AsyncSession, channel_id: str) -> bool:
+    """Return whether anything that was said in a channel counts as what everybody may read."""
+    found = select(Thread.id).where(Thread.channel_id == channel_id, Thread.audience == Audience.PUBLIC).limit(1)
+    return await session.scalar(found) is not None
+
+
+async def close_channel(session: AsyncSession, channel_id: str) -> None:
+    """Let what was said in a channel while it was public be for its people alone: Slack says that it is private now.
+
+    Everything that is asked whether everybody may read it is asked for its thread too. What is said in a thread once
+    the channel is public again opens that one thread.
+    """
+    public = update(Thread).where(Thread.channel_id == channel_id, Thread.audience == Audience.PUBLIC)
+    await session.execute(public.values(audience=Audience.PRIVATE))
 
 
 async def is_private(session: AsyncSession, channel_id: str) -> bool:

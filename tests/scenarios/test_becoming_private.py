@@ -11,6 +11,7 @@ from bot.playground.entities import Message as Said
 from bot.playground.messaging import post
 from bot.playground.testing import Playground
 from bot.storage.db import Database
+from bot.storage.reviews import find_candidates
 from bot.storage.tables import Answer, Correction, Message, Thread
 from tests.scenarios.conftest import Finished
 from tests.scenarios.test_admin import order, press
@@ -48,6 +49,29 @@ async def test_what_is_taught_there_now_stays_there(
     async with rows.read() as session:
         thread = (await session.scalars(select(Thread))).one()
     assert (correction.audience, thread.audience) == (expected, expected)
+
+
+async def test_what_was_taught_there_before_stays_there_from_the_next_word_on(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Whatever its thread: what is asked anew there tells that the channel is private now."""
+    tom = playground.tom
+    reply = await ask_in_general(playground)
+    await tom.click(reply, "feedback", "negative_button")
+    await playground.wait_for_view(tom.id)
+    await tom.submit_view({"reason": "wrong", "correction": "Project Heron is cancelled."})
+    await wait_for_rows(rows, Correction, 1)
+
+    async def ask_again() -> set[str]:
+        await ask_in_general(playground)
+        async with rows.read() as session:
+            assert (await session.scalars(select(Correction.audience))).one() == "public"
+            first = select(Thread.audience).where(Thread.thread_ts == reply["thread_ts"])
+            return {*await session.scalars(first), str(len(await find_candidates(session, most=5)))}
+
+    assert await ask_again() == {"public", "1"}
+    playground.hub.workspace.channels[reply["channel"]].kind = "private"
+    assert await ask_again() == {"private", "0"}
 
 
 async def test_a_notice_is_not_said_where_others_read_by_now(playground: Playground, bot: RunningBot) -> None:

@@ -9,16 +9,20 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text, update
 
 from bot.conversation.recall import LEAST_LIKENESS
+from bot.learning.data.eligibility import NOT_PUBLIC, find_bar
+from bot.learning.data.policy import DataPolicy
 from bot.storage import correction_search
 from bot.storage.admin_tables import ReviewState
-from bot.storage.choices import CHANNEL, PERSON, save_choice
+from bot.storage.channels import close_channel, has_public
+from bot.storage.choices import CHANNEL, PERSON, OptedOut, save_choice
 from bot.storage.correction_index import index_missing, save_vectors
 from bot.storage.correction_search import Asked, Found, find_by_ids, find_by_terms, find_without_vector, load_vectors
 from bot.storage.db import Database
 from bot.storage.feedback import save_correction, save_vote
 from bot.storage.forgetting import change_message, forget_message
 from bot.storage.memory_tables import CorrectionTerm, SourceKind
-from bot.storage.reviews import decide_review
+from bot.storage.reviews import decide_review, find_candidate
+from bot.storage.signals import stream_corrections
 from bot.storage.tables import Answer, Audience, Correction, Vote, new_id
 from bot.storage.terms import find_terms, measure_likeness
 from bot.storage.threads import Place, join_thread, save_message
@@ -251,6 +255,27 @@ async def test_a_channel_that_became_shared_gives_nothing(database: Database) ->
     async with database.begin() as session:
         await session.execute(update(Answer).values(audience=Audience.SHARED))
     assert await find(database) == []
+
+
+async def test_what_was_taught_in_public_stays_in_a_channel_that_is_private_now(database: Database) -> None:
+    """In every thread of it: found in no other place, by no reviewer and by no training; what is elsewhere stays."""
+    taught = await teach(database, audience=Audience.PUBLIC)
+    await teach(database, channel="C2", correction="No, on 7000.")
+    here = Asked(team_id="T1", channel_id="C1", user_id="U9", audience=Audience.PRIVATE, is_ours=True)
+    for channel in ("C8", "C1"):
+        async with database.begin() as session:
+            assert await has_public(session, channel) is (channel == "C1")
+            await close_channel(session, channel)
+            assert not await has_public(session, channel)
+
+    assert [one.channel_id for one in await find(database)] == ["C2"]
+    assert {one.channel_id for one in await find(database, asked=here)} == {"C1", "C2"}
+    policy = DataPolicy()
+    async with database.read() as session:
+        assert await find_candidate(session, taught.correction_id) is None
+        signals = [one async for one in stream_corrections(session, since=None, most=9)]
+    bars = {one.channel_id: find_bar(one, policy=policy, without=OptedOut()) for one in signals}
+    assert bars == {"C1": NOT_PUBLIC, "C2": ""}
 
 
 def test_likeness() -> None:

@@ -15,6 +15,8 @@ from bot.slack.calls import Calls, error_code, is_failing, is_passing
 from bot.slack.people.quotes import drop_quoted, find_quoted
 from bot.slack.text import read_typed
 from bot.slack.workspaces import key_of
+from bot.storage.channels import close_channel, has_public
+from bot.storage.db import Database
 from bot.storage.tables import Audience
 
 FRESH_S = 600.0
@@ -22,6 +24,7 @@ SOON_S = 60.0
 MOST_ASKED = 40  # people about whom Slack is asked for one text
 MOST_KNOWN = 10_000  # people, and as many channels
 USER, CHANNEL = "users.info", "conversations.info"
+CLOSED = {"group", "mpim"}  # types of channels that an event tells of
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +32,9 @@ log = logging.getLogger(__name__)
 class Directory:
     """Names of people and audiences of channels; what Slack does not tell is taken at its most private."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, database: Database | None = None) -> None:
         self._calls = calls
+        self._database = database  # which follows where a channel is found to be private
         self._users: OrderedDict[str, tuple[float, Mapping[str, Any]]] = OrderedDict()
         self._channels: OrderedDict[str, tuple[float, Mapping[str, Any]]] = OrderedDict()
 
@@ -87,8 +91,10 @@ class Directory:
         if channel_type == "im" or channel_id.startswith("D"):
             return Audience.DIRECT
         # An event that names the channel's type tells by itself that a channel has become private.
-        fresh_s = FRESH_S if channel_type else SOON_S
-        return _audience(await self.channel(channel_id, fresh_s=fresh_s), channel_type=channel_type)
+        said = await self.channel(channel_id, fresh_s=FRESH_S if channel_type else SOON_S)
+        if said and channel_type in CLOSED and not said.get("is_private"):
+            said = await self.channel(channel_id, fresh_s=SOON_S)
+        return _audience(said, channel_type=channel_type)
 
     async def readable(
         self,
@@ -131,7 +137,18 @@ class Directory:
         answer = await self._calls.call_if_possible(CHANNEL, channel=channel_id)
         if answer is None:
             return {}
-        return _remember(self._channels, key, answer.get("channel") or {})
+        said = _remember(self._channels, key, answer.get("channel") or {})
+        if said.get("is_private") and self._database is not None:
+            await self._close(self._database, channel_id)
+        return said
+
+    async def _close(self, database: Database, channel_id: str) -> None:
+        """Let what was said there before, while it was public, be what its people alone may read, as Slack has it."""
+        async with database.read() as session:
+            is_closed = not await has_public(session, channel_id)
+        if not is_closed:
+            async with database.begin() as session:
+                await close_channel(session, channel_id)
 
 
 def _remember(known: OrderedDict[str, tuple[float, Mapping[str, Any]]], key: str, said: Any) -> Mapping[str, Any]:
@@ -154,6 +171,6 @@ def _audience(channel: Mapping[str, Any], *, channel_type: str | None) -> Audien
         return Audience.SHARED
     if channel.get("is_im"):
         return Audience.DIRECT
-    if channel.get("is_private") or channel.get("is_mpim") or channel_type in {"group", "mpim"}:
+    if channel.get("is_private") or channel.get("is_mpim") or channel_type in CLOSED:
         return Audience.PRIVATE
     return Audience.PUBLIC if channel.get("id") else Audience.PRIVATE

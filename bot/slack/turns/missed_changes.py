@@ -32,7 +32,7 @@ class MissedChanges:
         self._database = database
         self._read_quoting = read
         self._calls = calls
-        self._directory = Directory(calls)
+        self._directory = Directory(calls, database)
         self._titles = Titles(database, calls)
 
     async def look(self, team_id: str, *, bot_user_id: str, since: datetime) -> int:

@@ -156,12 +156,14 @@ async def _narrow(session: AsyncSession, asked: Asked, ids: Collection[str]) -> 
 async def _within(session: AsyncSession, asked: Asked, query: Any) -> Any:
     """Narrow a query of corrections to those that count now and may be shown to whoever reads the answer."""
     without = await load_opted_out(session)
+    is_edited = and_(ReviewRow.state == ReviewState.EDITED, ReviewRow.user_id.in_(without.people))
     joined = query.join(Answer, Correction.answer_id == Answer.id).join(Message, Answer.message_id == Message.id)
     return joined.join(Thread, Message.thread_id == Thread.id).where(
         Correction.superseded_at.is_(None),
         or_(Message.edited_at.is_(None), Correction.created_at > Message.edited_at),
         Correction.user_id.not_in(without.people),
         Message.user_id.not_in(without.people),
+        Correction.id.not_in(select(ReviewRow.correction_id).where(is_edited)),
         Thread.channel_id.not_in(without.channels),
         # Not by the index of places, which SQLite would begin with: it knows no better, and reads every thread then.
         func.coalesce(Thread.team_id, "") == asked.team_id,

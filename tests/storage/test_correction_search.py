@@ -21,6 +21,7 @@ from bot.storage.db import Database
 from bot.storage.feedback import save_correction, save_vote
 from bot.storage.forgetting import change_message, forget_message
 from bot.storage.memory_tables import CorrectionTerm, SourceKind
+from bot.storage.person_data import forget_person
 from bot.storage.reviews import decide_review, find_candidate
 from bot.storage.signals import stream_corrections
 from bot.storage.tables import Answer, Audience, Correction, Vote, new_id
@@ -255,6 +256,20 @@ async def test_a_channel_that_became_shared_gives_nothing(database: Database) ->
     async with database.begin() as session:
         await session.execute(update(Answer).values(audience=Audience.SHARED))
     assert await find(database) == []
+
+
+async def test_a_reviewers_words_are_shown_for_as_long_as_the_reviewer_wants(database: Database) -> None:
+    """They are that person's, in the place of another's; forgotten, the author's stand there again."""
+    taught = await teach(database)
+    async with database.begin() as session:
+        await decide_review(session, taught.correction_id, ReviewState.EDITED, by="U8", text="On port 7000.")
+    for is_allowed in (False, True):
+        async with database.begin() as session:
+            await save_choice(session, kind=PERSON, subject_id="U8", is_allowed=is_allowed, by="U8")
+        assert [one.text for one in await find(database)] == ["On port 7000."] * is_allowed
+    async with database.begin() as session:
+        await forget_person(session, "U8")
+    assert [(one.text, one.is_approved) for one in await find(database)] == [("It listens on 6543.", False)]
 
 
 async def test_what_was_taught_in_public_stays_in_a_channel_that_is_private_now(database: Database) -> None:

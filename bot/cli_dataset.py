@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from bot.cli_opened import check_target, one_line
+from bot.cli_opened import check_target, one_line, require_database
 from bot.start import start
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ async def _opened() -> "AsyncIterator[tuple[Database, dict[str, Any], bool]]":
     from bot.storage.db import open_database
 
     settings = start()
+    require_database(settings)
     policy = replace(
         DataPolicy() if settings.is_playground else DataPolicy().among_people(),
         least_points=settings.training_least_signal,

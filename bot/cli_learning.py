@@ -1,7 +1,6 @@
 """`bot train` and `bot adapters`: the learning loop for whoever has a terminal; the same functions as in Slack."""
 
 import asyncio
-import getpass
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bot.cli_opened import name_me, require_database
 from bot.errors import LearningError
 from bot.start import start
 
@@ -33,6 +33,7 @@ def train(dry_run: bool, html: bool, channel: str) -> None:
     from bot.lock import FolderInUse, holding
 
     settings = start()
+    require_database(settings)
     try:
         with holding(settings.data_dir):
             report = asyncio.run(_train(settings, is_dry=dry_run, works_here=True, channel_id=channel))
@@ -98,7 +99,7 @@ def promote(name: str) -> None:
     """Serve the adapter NAME, or that of the run with this number, to everybody from the next question on."""
 
     async def work(parts: "LearningParts") -> None:
-        replaced = await parts.learning.promote(name, by=_me())
+        replaced = await parts.learning.promote(name, by=name_me())
         own = next(line for line in await parts.learning.adapters() if line.is_called(name))
         where = f" in the channel {own.channel_id}" if own.channel_id else ""
         click.echo(f"{own.name} answers everybody{where} now, in place of {replaced or 'the base'}.")
@@ -113,7 +114,7 @@ def rollback(reason: str, name: str) -> None:
     """Take back the canary, or else the active adapter; say a REASON for the record."""
 
     async def work(parts: "LearningParts") -> None:
-        taken, now_served = await parts.learning.rollback(by=_me(), reason=reason, name=name)
+        taken, now_served = await parts.learning.rollback(by=name_me(), reason=reason, name=name)
         click.echo(f"{taken} was taken back; {now_served or 'the base'} answers now.")
 
     _with_parts(work)
@@ -135,6 +136,7 @@ def compare(question: str, names: tuple[str, ...]) -> None:
 
 def _with_parts(work: Any, *, needs_engine: bool = False) -> None:
     settings = start()
+    require_database(settings)
 
     async def run() -> None:
         async with _parts(settings, needs_engine=needs_engine) as (parts, _):
@@ -154,7 +156,7 @@ async def _train(settings: "Settings", *, is_dry: bool, works_here: bool, channe
             run_id = status.run_id
             click.echo(f"Run {run_id} has not ended yet; it goes on, {where}, within a minute.", err=True)
         else:
-            run_id = await parts.learning.request_run(by=_me(), trigger="cli", is_dry=is_dry, channel_id=channel_id)
+            run_id = await parts.learning.request_run(by=name_me(), trigger="cli", is_dry=is_dry, channel_id=channel_id)
             click.echo(f"Run {run_id}, {where}.", err=True)
         working = asyncio.create_task(parts.runner.work()) if works_here else None
         try:
@@ -261,10 +263,3 @@ async def _parts(settings: "Settings", *, needs_engine: bool) -> AsyncIterator[t
 
 async def _say_nothing(_what: object) -> None:
     """Nothing is watched here."""
-
-
-def _me() -> str:
-    try:
-        return f"cli:{getpass.getuser()}"[:64]
-    except (KeyError, OSError):  # a container's user without a name
-        return "cli"

@@ -49,23 +49,30 @@ def check_target(_context: click.Context, _parameter: click.Parameter, value: Pa
 
 
 def run_opened(work: "Callable[[Database, Settings], Awaitable[None]]") -> None:
-    """Run *work* with the settings and an open database, which must be there: of a new one all that it says is idle."""
-    from bot.errors import StorageError
-    from bot.storage.db import find_file, open_database
+    """Run *work* with the settings and an open database, which must be there."""
+    from bot.storage.db import open_database
 
     settings = start()
-    file = find_file(settings.database())
-    if file is not None and not file.exists():
-        raise StorageError(
-            f"DATA_DIR: there is no database at {file}: set it, or go to the folder whose .env the bot has; "
-            "`bot migrate` makes a new one."
-        )
+    require_database(settings)
 
     async def run() -> None:
         async with open_database(settings.database()) as database:
             await work(database, settings)
 
     asyncio.run(run())
+
+
+def require_database(settings: "Settings") -> None:
+    """Refuse to make a database, for whoever is in another folder than the bot: of a new one all that it says is idle."""
+    from bot.errors import StorageError
+    from bot.storage.db import find_file
+
+    file = find_file(settings.database())
+    if file is not None and not file.exists():
+        raise StorageError(
+            f"DATA_DIR: there is no database at {file}: set it, or go to the folder whose .env the bot has; "
+            "`bot migrate` makes a new one."
+        )
 
 
 def one_line(text: str, *, most: int) -> str:

@@ -73,6 +73,7 @@ MAY_IMPORT = {
     "start": {"settings"},
     "cli_learning": {
         "start",
+        "cli_opened",
         "settings",
         "running_engine",
         "conversation.prompt_book",

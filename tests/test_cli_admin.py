@@ -252,7 +252,17 @@ def test_the_log_tells_it_and_proves_it(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "order",
-    [("users", "block", "U1", "--yes"), ("data", "forget", "U1", "--yes"), ("data", "prove", "U1"), ("backup",)],
+    [
+        ("users", "block", "U1", "--yes"),
+        ("data", "forget", "U1", "--yes"),
+        ("data", "prove", "U1"),
+        ("backup",),
+        ("dataset", "stats"),
+        ("dataset", "approve", "1"),
+        ("adapters", "list"),
+        ("adapters", "promote", "1"),
+        ("train", "--dry-run"),
+    ],
 )
 def test_a_database_that_is_not_there_is_not_made(folder: Path, order: tuple[str, ...]) -> None:
     """Whoever is in another folder than the bot would be told that somebody is blocked, forgotten or saved there."""

@@ -105,3 +105,8 @@ class DeliveryError(ApprenticeError):
     def __init__(self, message: str | None = None, *, is_passing: bool = False) -> None:
         super().__init__(message)
         self.is_passing = is_passing
+
+
+def first_line(error: BaseException) -> str:
+    """Return what a driver or the system said of an error."""
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

@@ -6,7 +6,7 @@ import json
 import shutil
 import tarfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import file_digest
@@ -18,10 +18,9 @@ from bot.admin.scratch import RESTORE, scratch_folder
 from bot.errors import StorageError
 from bot.storage import adapters, runs
 from bot.storage.audit import record
-from bot.storage.copies import Copy, end_restore, examine_sqlite, is_empty, put_back
-from bot.storage.db import Database, check_known, find_file, open_database
+from bot.storage.copies import Copy, end_restore, examine_sqlite, is_empty, put_back, replaced
+from bot.storage.db import Database, check_known, open_database
 from bot.storage.learning_tables import RunState
-from bot.storage.sharing import replacing
 from bot.storage.since import Since, read_since, settle_since
 from bot.storage.tables import now
 
@@ -48,7 +47,9 @@ async def restore(url: str, folder: Path, source: Path, *, is_forced: bool, by: 
     """Put a backup back into the database at *url* and into *folder* (DATA_DIR, resolved); nobody else may use them."""
     if not is_forced and not await is_empty(url):
         raise StorageError("There is a database already: --force puts the backup in its place.")
-    with replacing(find_file(url)), unpacked(source, beside=folder) as (scratch, backup):
+    async with AsyncExitStack() as held:
+        await held.enter_async_context(replaced(url))
+        scratch, backup = held.enter_context(unpacked(source, beside=folder))
         check_known(backup.copy.revision, str(source))
         since = await _read_since(url) if is_forced else Since()
         is_file = backup.copy.kind == "sqlite"

@@ -18,8 +18,9 @@ from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from bot.errors import StorageError
-from bot.storage.db import HALF, UNFINISHED, Session, file_of, read_url
+from bot.errors import StorageError, first_line
+from bot.storage.db import HALF, UNFINISHED, Session, file_of, find_file, read_url
+from bot.storage.sharing import claiming, replacing
 
 Tables = Mapping[str, list[str | int]]  # how many rows each table has, and their checksum whatever their order
 LIST = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
@@ -52,7 +53,7 @@ async def copy_database(url: str, target: Path) -> Copy:
             return await asyncio.to_thread(_copy_sqlite, file, target)
         return await _dump_postgres(where, target)
     except (sqlite3.Error, OSError, DBAPIError) as error:
-        raise StorageError(f"The database cannot be copied ({_first_line(error)}).") from error
+        raise StorageError(f"The database cannot be copied ({first_line(error)}).") from error
 
 
 def _file_of(url: URL) -> Path | None:
@@ -102,6 +103,22 @@ async def _dump_postgres(url: URL, target: Path) -> Copy:
 
 
 @asynccontextmanager
+async def replaced(url: str) -> AsyncIterator[None]:
+    """Keep everybody else from working with the database while the block puts a backup in its place."""
+    where = read_url(url)
+    if where.get_backend_name() == "sqlite":
+        with replacing(find_file(url)):
+            yield
+        return
+    engine = create_async_engine(where, hide_parameters=True)
+    try:
+        async with claiming(engine, is_alone=True):
+            yield
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
 async def _frozen(url: URL) -> AsyncIterator[AsyncConnection]:
     engine = create_async_engine(url, isolation_level="REPEATABLE READ", hide_parameters=True)
     try:
@@ -131,7 +148,7 @@ async def is_empty(url: str) -> bool:
         async with _frozen(where) as connection:
             return not (await connection.scalars(text(TABLES))).all()
     except (DBAPIError, OSError) as error:
-        raise StorageError(f"The database cannot be opened ({_first_line(error)}).") from error
+        raise StorageError(f"The database cannot be opened ({first_line(error)}).") from error
 
 
 async def put_back(url: str, copy: Path, wanted: Copy, *, note: str = "") -> None:
@@ -215,7 +232,3 @@ async def _run(url: URL, tool: str, *options: str) -> None:
     if process.returncode:
         lines = said.decode(errors="replace").strip().splitlines() or [f"it ended with {process.returncode}"]
         raise StorageError(f"{tool}: {' '.join(lines)[:300]}")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]

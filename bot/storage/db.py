@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.util import asbool
 
-from bot.errors import StorageError
+from bot.errors import StorageError, first_line
 from bot.shipped import shipped
 from bot.storage import (  # noqa: F401 - whoever opens a database knows all its tables: a person is forgotten in each
     admin_tables,
@@ -43,7 +43,7 @@ from bot.storage.connecting import connect, move_log
 from bot.storage.file_watch import FileWatch
 from bot.storage.hold import check_hold
 from bot.storage.sealing import seal_audit
-from bot.storage.sharing import sharing
+from bot.storage.sharing import claiming, sharing
 from bot.storage.tables import IDS, Answer, Correction
 
 BACKUPS = "backups"  # the folder of copies, beside an SQLite file
@@ -209,7 +209,7 @@ class Database:
             async with self.read() as session:  # what comes next sorts after what is there, whatever the clock says
                 IDS.go_on_after([await session.scalar(select(func.max(table.id))) for table in SORTED])
         except (DBAPIError, sqlite3.Error, OSError) as error:
-            raise StorageError(f"{self.place()} cannot be opened: {_first_line(error)}.") from error
+            raise StorageError(f"{self.place()} cannot be opened: {first_line(error)}.") from error
 
     async def _check_finished(self, *, is_restoring: bool) -> None:
         if not is_restoring and await self.read_unfinished() is not None:
@@ -238,6 +238,10 @@ class Database:
             if await connection.scalar(text("SELECT to_regclass('restore_unfinished') IS NULL")):
                 return None
             return str(await connection.scalar(text("SELECT said FROM restore_unfinished")))
+
+    def claimed(self) -> AbstractAsyncContextManager[None]:
+        """Keep everybody from putting a backup in the place of PostgreSQL's database while the block runs."""
+        return claiming(self._engine, is_alone=False)
 
     def place(self) -> str:
         """Name the database without its password."""
@@ -308,8 +312,9 @@ async def open_database(url: str, *, is_restoring: bool = False) -> AsyncIterato
     with sharing(None if is_restoring else find_file(url)):
         database = Database(url)
         try:
-            await database.migrate(is_restoring=is_restoring)
-            yield database
+            async with nullcontext() if is_restoring else database.claimed():
+                await database.migrate(is_restoring=is_restoring)
+                yield database
         finally:
             await database.close()
 
@@ -342,7 +347,3 @@ def _upgrade(connection: Connection) -> None:
     config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]

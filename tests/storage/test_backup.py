@@ -368,29 +368,31 @@ async def test_a_restore_that_dies_brings_nothing_deleted_back(tmp_path: Path) -
         assert await texts(database) == ["What is for lunch?"]
 
 
-async def test_nobody_writes_what_a_restore_would_lose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nobody_writes_what_a_restore_would_lose(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever has somebody forgotten meanwhile is refused, and so is a restore while somebody works with it."""
-    url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
-    async with open_database(url) as database:
+    async with open_database(database_url) as database:
         await fill(database, tmp_path)
-        backup = await back_up(url, tmp_path)
+        backup = await back_up(database_url, tmp_path)
         with pytest.raises(StorageError, match="another command works with the database"):
-            await restore(url, tmp_path, backup, is_forced=True, by="cli:me")
+            await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
     refused = []
 
-    async def interrupted(*given: object, **named: object) -> object:
+    async def interrupted(url: str) -> object:
+        since = await read(url)
         try:
             async with open_database(url) as database:
                 await forget_everywhere(database, "U1", by="cli:other", folder=tmp_path / "learning")
         except StorageError as error:
             refused.append(str(error))
-        return await settle(*given, **named)
+        return since
 
-    settle: Any = bot.admin.restore._settle
-    monkeypatch.setattr(bot.admin.restore, "_settle", interrupted)
-    await restore(url, tmp_path, backup, is_forced=True, by="cli:me")
+    read: Any = bot.admin.restore._read_since
+    monkeypatch.setattr(bot.admin.restore, "_read_since", interrupted)
+    await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
     assert "put back just now" in refused[0]
-    async with open_database(url) as database:
+    async with open_database(database_url) as database:
         assert len(await texts(database)) == 2
 
 

@@ -1,6 +1,7 @@
 """The command `bot`. Every heavy import stands inside the command that needs it, so that `bot --help` is quick."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -83,10 +84,13 @@ def run() -> None:
     """Run the bot in your Slack. Needs SLACK_BOT_TOKEN and SLACK_APP_TOKEN; starts its own engine."""
     from bot.app import running_bot
     from bot.lock import ONE_WRITER, guarding
+    from bot.settings import find_misspelt
     from bot.signals import STOP_S, end_within, run_stoppable, stop_event
     from bot.storage.db import find_file
 
     settings = start()
+    for sentence in find_misspelt():
+        logging.getLogger(__name__).warning("settings: %s", sentence)
 
     async def work() -> None:
         stop = stop_event()

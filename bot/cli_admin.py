@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli_opened import check_channel, check_person, check_subject, confirm, is_number, name_me, run_opened
+from bot.cli_opened import (
+    NEW,
+    check_channel,
+    check_person,
+    check_subject,
+    confirm,
+    is_number,
+    name_me,
+    require_channel,
+    run_opened,
+)
 
 if TYPE_CHECKING:
     from bot.admin.budgets import Budgets
@@ -114,13 +124,16 @@ def list_modes(team: str) -> None:
 @click.argument("channel", callback=check_channel)
 @click.argument("name", type=click.Choice(MODES))
 @TEAM
-def mode(channel: str, name: str, team: str) -> None:
+@NEW
+def mode(channel: str, name: str, team: str, is_new: bool) -> None:
     """Let the assistant answer NAME in CHANNEL: only mentions, their threads, questions, everything, or nothing."""
     from bot.admin.channels import find_team, set_mode
     from bot.storage.manners_tables import Mode
 
     async def work(database: "Database", _settings: "Settings") -> None:
-        before = await set_mode(database, await find_team(database, team), channel, Mode(name), by=name_me())
+        team_id = await find_team(database, team)
+        await require_channel(database, channel, is_new=is_new, team_id=team_id)
+        before = await set_mode(database, team_id, channel, Mode(name), by=name_me())
         click.echo(f"{channel}: {name}; before: {before}.")
 
     run_opened(work)
@@ -162,7 +175,8 @@ def show_use(subject: str) -> None:
 @budget.command("set")
 @click.argument("subject", callback=check_subject)
 @click.argument("tokens")
-def set_limit(subject: str, tokens: str) -> None:
+@NEW
+def set_limit(subject: str, tokens: str, is_new: bool) -> None:
     """Let the person or channel SUBJECT use TOKENS a day: a number, unlimited, or default."""
     from bot.admin.budgets import CHANNEL, PERSON, set_budget
 
@@ -172,6 +186,8 @@ def set_limit(subject: str, tokens: str) -> None:
 
     async def work(database: "Database", _settings: "Settings") -> None:
         kind = CHANNEL if _is_channel(subject) else PERSON
+        if kind == CHANNEL:
+            await require_channel(database, subject, is_new=is_new)
         wanted = words[tokens] if tokens in words else int(tokens)
         before = await set_budget(database, kind, subject, wanted, by=name_me())
         click.echo(f"{subject}: {tokens}; before: {'default' if before is None else before or 'unlimited'}.")

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 DATABASES = (b"SQLite format 3\0", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")  # its file, and its write-ahead log
 PERSON_ID, CHANNEL_ID = re.compile(r"[UWB][A-Z0-9]+"), re.compile(r"[CGD][A-Z0-9]+")
 
+MOST_NEAR = 5  # channels that are named where one may be misspelt
+NEW = click.option("--new", "is_new", is_flag=True, help="Take a channel in which nothing was heard so far.")
+
 
 def check_person(_context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Return the id of a person, or refuse what is none, such as a name; nothing stays nothing."""
@@ -73,6 +76,22 @@ def require_database(settings: "Settings") -> None:
             f"DATA_DIR: there is no database at {file}: set it, or go to the folder whose .env the bot has; "
             "`bot migrate` makes a new one."
         )
+
+
+async def require_channel(database: "Database", channel_id: str, *, is_new: bool, team_id: str = "") -> None:
+    """Refuse a channel that nobody knows, for it may be misspelt, unless whoever names it says that *is_new*."""
+    from difflib import get_close_matches
+
+    from bot.errors import AdminError
+    from bot.storage.channels import known_channels
+
+    async with database.read() as session:
+        known = await known_channels(session, team_id)
+    if not is_new and channel_id not in known:
+        near = get_close_matches(channel_id, known, n=MOST_NEAR)
+        others = near or [one for one in known if not one.startswith("D")][:MOST_NEAR]
+        said = f" {'Near it' if near else 'Known'}: {', '.join(others)}." if others else ""
+        raise AdminError(f"Nothing was heard or chosen in {channel_id} so far.{said} If it is right, add --new.")
 
 
 def one_line(text: str, *, most: int) -> str:

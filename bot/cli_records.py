@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli_opened import check_channel, check_person, check_target, confirm, is_number, name_me, one_line, run_opened
+from bot.cli_opened import (
+    NEW,
+    check_channel,
+    check_person,
+    check_target,
+    confirm,
+    is_number,
+    name_me,
+    one_line,
+    require_channel,
+    run_opened,
+)
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -136,7 +147,8 @@ def prove(user: str) -> None:
 @click.argument("channel", default="", callback=check_channel)
 @click.argument("days", default="")
 @YES
-def retention(channel: str, days: str, yes: bool) -> None:
+@NEW
+def retention(channel: str, days: str, yes: bool, is_new: bool) -> None:
     """Delete what is said in CHANNEL after DAYS: a number, forever, or default. Without them: show what was set."""
     from bot.admin.data import MOST_DAYS, read_retention, set_retention
 
@@ -148,6 +160,7 @@ def retention(channel: str, days: str, yes: bool) -> None:
 
     async def work(database: "Database", settings: "Settings") -> None:
         if channel:
+            await require_channel(database, channel, is_new=is_new)
             await set_retention(database, channel, words[days] if days in words else int(days), by=name_me())
         click.echo(f"everywhere else  {settings.retention_days or 'forever'}")
         for name, kept in (await read_retention(database)).items():

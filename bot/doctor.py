@@ -26,7 +26,7 @@ from bot.learning.adapter_place import find_adapter_file
 from bot.learning.training_extra import check_training_extra
 from bot.learning.window import Window
 from bot.lock import find_holder
-from bot.settings import Settings, Transport
+from bot.settings import Settings, Transport, find_misspelt
 from bot.shipped import shipped
 from bot.slack.setup.checkup import examine_slack
 from bot.slack.setup.checkup_questions import Account
@@ -75,6 +75,8 @@ async def examine(settings: Settings, *, manifest: Mapping[str, Any] | None = No
 
 def _look_around(settings: Settings) -> Iterator[Finding]:
     yield ok("Settings", "every variable can be read.")
+    for sentence in find_misspelt():
+        yield warning("Settings", sentence, "correct it in .env or in the environment; .env.example has them all.")
     yield _check_disk(settings.data_dir)
     yield _check_prompts(settings)
     yield _check_languages()

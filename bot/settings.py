@@ -1,6 +1,7 @@
 """Every setting, read once from the environment and `.env`; below `app.py` only plain values travel."""
 
 import re
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -8,11 +9,19 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from bot.errors import ConfigError
 
 PLAYGROUND_TOKEN = "xoxb-playground"  # noqa: S105 - everybody may know it
+ALIKE = 0.85  # MESAGES_PER_PERSON is a setting misspelt, HF_HUB_ENDPOINT is another program's
 LONGEST = 100_000  # hours or minutes: what is longer means never, and overflows
 STARTER_MODEL = Path(__file__).parent / "models" / "starter.gguf"
 
@@ -258,3 +267,12 @@ def _explain(item: ErrorDetails) -> str:
     name = "_".join(str(part) for part in item["loc"]).upper()
     message = str(item["msg"]).removeprefix("Value error, ")
     return f"{name}: {message}." if name else f"{message}."
+
+
+def find_misspelt() -> list[str]:
+    """Return a sentence on each variable, here or in `.env`, that is no setting and nearly one: it changes nothing."""
+    known = [name.upper() for name in Settings.model_fields]
+    sources = EnvSettingsSource(Settings), DotEnvSettingsSource(Settings)
+    given = {name.upper() for source in sources for name in source.env_vars}
+    near = {name: get_close_matches(name, known, n=1, cutoff=ALIKE) for name in sorted(given) if name not in known}
+    return [f"{name} is no setting; is {found[0]} meant?" for name, found in near.items() if found]

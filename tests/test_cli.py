@@ -215,6 +215,14 @@ def test_what_is_wrong_is_said_in_words(arguments: list[str], environment: dict[
     assert "Traceback" not in result.stderr
 
 
+def test_a_misspelt_setting_is_said_at_the_start(tmp_path: Path) -> None:
+    """Before anything else, also of a bot that does not begin."""
+    (tmp_path / ".env").write_text("MESAGES_PER_PERSON=5\n")
+    result = bot("run")
+
+    assert "MESAGES_PER_PERSON is no setting; is MESSAGES_PER_PERSON meant?" in result.stderr
+
+
 def test_migrate_says_where_and_how_far(tmp_path: Path) -> None:
     """An admin sees which database is at which revision."""
     result = bot("migrate", DATA_DIR=str(tmp_path))

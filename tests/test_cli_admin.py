@@ -117,6 +117,35 @@ def test_channels_and_budgets(folder: Path) -> None:
         assert bot("budget", "set", "U1", wrong).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("channels", "mode", "C1TYPO", "off", "--team", "T1"),
+        ("budget", "set", "C1TYPO", "5"),
+        ("data", "retention", "C1TYPO", "30", "--yes"),
+    ],
+)
+def test_a_channel_that_nobody_knows_may_be_misspelt(folder: Path, order: tuple[str, ...]) -> None:
+    """It is refused, and what is near it named; one that is right but new can be said to be, and is known from then."""
+    fill()
+    assert bot("channels", "mode", "C1TYP0", "off", "--new").exit_code == 0
+    refused = bot(*order)
+    assert refused.exit_code == 1
+    said = "Nothing was heard or chosen in C1TYPO so far. Near it: C1TYP0. If it is right, add --new."
+    assert str(refused.exception) == said
+    assert "C1TYPO" not in bot("audit", "export").stdout
+    assert bot(*order, "--new").exit_code == 0
+    assert bot(*order).exit_code == 0
+    assert "C1TYPO" in bot("audit", "export").stdout
+
+
+def test_a_channel_of_another_workspace_is_not_known(folder: Path) -> None:
+    """Else a workspace that is misspelt would be one of its own; what is known is named where nothing is near."""
+    fill()
+    assert str(bot("channels", "mode", "C1", "off", "--team", "T2").exception).endswith("If it is right, add --new.")
+    assert "Known: C1. If" in str(bot("budget", "set", "GSOMETHING", "5").exception)
+
+
 def test_what_people_think(folder: Path) -> None:
     """The trend in figures, the worst in words."""
     fill()
@@ -224,6 +253,7 @@ def test_somebody_is_exported_and_forgotten(folder: Path, monkeypatch: pytest.Mo
 
 def test_retention(folder: Path) -> None:
     """Days are asked about; forever and default are not."""
+    fill()
     assert "Aborted" in bot("data", "retention", "C1", "30", answer="n\n").output
     assert "C1" not in bot("data", "retention").stdout
     assert "C1               30" in bot("data", "retention", "C1", "30", "--yes").stdout

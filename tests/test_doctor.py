@@ -260,6 +260,14 @@ def test_this_machine_is_sound(tmp_path: Path) -> None:
     assert around(settings_for(tmp_path)) == []
 
 
+def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
+    """It works as if the variable were not there, which nobody would notice."""
+    (tmp_path / ".env").write_text("MESAGES_PER_PERSON=5\n")
+    (finding,) = around(settings_for(tmp_path))
+    assert (finding.topic, finding.verdict) == ("Settings", Verdict.WARNING)
+    assert "MESSAGES_PER_PERSON" in finding.sentence
+
+
 def test_what_is_wrong_around_is_named(tmp_path: Path) -> None:
     """A folder that is a file, a broken prompt, a window and a schedule that cannot be."""
     file = tmp_path / "file"

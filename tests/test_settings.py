@@ -1,10 +1,12 @@
 """Settings: read once, strict, and clear about what is wrong."""
 
+from pathlib import Path
+
 import pytest
 
 from bot.errors import ConfigError
 from bot.learning_parts import read_config
-from bot.settings import Settings, load_settings
+from bot.settings import Settings, find_misspelt, load_settings
 
 
 @pytest.mark.parametrize(
@@ -83,3 +85,15 @@ def test_the_gates_thresholds_can_be_set(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("GATE_LIMITS", '{"knowlege": 0.05}')
     with pytest.raises(ConfigError, match="GATE_LIMITS names knowlege; the gate has"):
         read_config(load_settings(), None)
+
+
+def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In `.env` and, as in a container, in the environment; other programs' variables are theirs."""
+    (tmp_path / ".env").write_text("MESAGES_PER_PERSON=5\nadmin_user_id=U1\nRETENTION_DAYS=3\nPOSTGRES_PASSWORD=x\n")
+    for name in ("HTTP_PROXY", "HF_HUB_ENDPOINT", "XDG_DATA_DIRS", "DATADIR"):
+        monkeypatch.setenv(name, "x")
+    assert find_misspelt() == [
+        "ADMIN_USER_ID is no setting; is ADMIN_USER_IDS meant?",
+        "DATADIR is no setting; is DATA_DIR meant?",
+        "MESAGES_PER_PERSON is no setting; is MESSAGES_PER_PERSON meant?",
+    ]

@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.admin_tables import Limit
 from bot.storage.askings import PRIVATE
-from bot.storage.choices import OWN_ADAPTER, load_opted_out, newest_choice
-from bot.storage.tables import Audience, Thread
+from bot.storage.choices import CHANNEL, OWN_ADAPTER, load_opted_out, newest_choice
+from bot.storage.installing_tables import ChannelPersona
+from bot.storage.learning_tables import TrainingChoice
+from bot.storage.limits import CHANNEL_BUDGET, RETENTION
+from bot.storage.manners_tables import ChannelSetting
+from bot.storage.tables import Audience, Inbox, Thread
 
 
 async def wants_own(session: AsyncSession, channel_id: str) -> bool:
@@ -50,3 +55,15 @@ async def close_channel(session: AsyncSession, channel_id: str) -> None:
 async def is_private(session: AsyncSession, channel_id: str) -> bool:
     """Return whether anything was said in a channel that not everybody could read; so it is taken while unknown."""
     return bool(channel_id) and await channel_audiences(session, channel_id) != {Audience.PUBLIC}
+
+
+async def known_channels(session: AsyncSession, team_id: str = "") -> list[str]:
+    """Return the channels, of a workspace or of all, in which anything was heard or for which anything was chosen."""
+    there = {"team_id": team_id} if team_id else {}
+    tables = (Thread, Inbox, ChannelSetting, ChannelPersona)
+    heard = [select(table.channel_id).filter_by(**there) for table in tables]
+    chosen = [
+        select(Limit.subject_id).where(Limit.kind.in_([CHANNEL_BUDGET, RETENTION])),
+        select(TrainingChoice.subject_id).where(TrainingChoice.kind.in_([CHANNEL, OWN_ADAPTER])),
+    ]
+    return sorted(await session.scalars(union(*heard, *chosen)))

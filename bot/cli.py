@@ -68,15 +68,10 @@ def demo(port: int, opens_browser: bool) -> None:
         asyncio.run(work())
 
 
-cli.add_command(engine)
-cli.add_command(models)
-cli.add_command(train)
-cli.add_command(adapters)
-cli.add_command(dataset)
-for group in (users, channels, budget, feedback, data, audit, backup, restore):
-    cli.add_command(group)
-cli.add_command(prompts)
-cli.add_command(doctor)
+for one in (engine, models, train, adapters, dataset, prompts, doctor):
+    cli.add_command(one)
+for one in (users, channels, budget, feedback, data, audit, backup, restore):
+    cli.add_command(one)
 
 
 @cli.command()
@@ -199,26 +194,25 @@ def _fetch_model(settings: "Settings") -> None:
     from bot.model_files import pull, resolve_mmproj
 
     if settings.model_repo and not settings.engine_url:
-        access, folder = (
-            Access(settings.hf_endpoint, settings.hf_token.get_secret_value()),
-            settings.data_dir / "models",
-        )
+        access = Access(settings.hf_endpoint, settings.hf_token.get_secret_value())
+        folder = settings.data_dir / "models"
         pull(settings.model_repo, settings.model_file, folder, access)
         resolve_mmproj(settings.model_mmproj, repo=settings.model_repo, folder=folder, access=access)
 
 
 def main() -> None:
-    """Run the command line; an error that we raise on purpose is one clear line, anything else a traceback."""
+    """Run the command line; what the system refuses, or we on purpose, is one clear line, anything else a traceback."""
     try:
         cli(prog_name="bot")
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        from bot.errors import ApprenticeError
+        from bot.errors import explain
         from bot.logs import scrub
         from bot.playground.errors import PlaygroundError
 
-        if not isinstance(error, ApprenticeError | PlaygroundError):
+        sentence = str(error) if isinstance(error, PlaygroundError) else explain(error)
+        if sentence is None:
             raise
-        click.echo(f"bot: {scrub(str(error))}", err=True)
+        click.echo(f"bot: {scrub(sentence)}", err=True)
         sys.exit(1)

@@ -9,6 +9,7 @@ import click
 
 from bot.cli_opened import (
     NEW,
+    YES,
     check_channel,
     check_person,
     check_subject,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from bot.storage.admin_tables import Right
     from bot.storage.db import Database
 
-YES = click.option("--yes", is_flag=True, help="Do it without asking.")
 TEAM = click.option("--team", default="", help="The workspace, where there are several.")
 RIGHTS = ("member", "reviewer", "admin")
 MOST_TOKENS = 1_000_000_000

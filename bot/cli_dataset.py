@@ -2,15 +2,15 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli_opened import check_target, one_line, require_database
+from bot.cli_opened import OUTPUT, one_line, require_database, writing_to
 from bot.start import start
 
 if TYPE_CHECKING:
@@ -26,12 +26,7 @@ def dataset() -> None:
 
 @dataset.command()
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="What it is to be trained with.")
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=check_target,
-    help="Write to this file.  [default: the terminal]",
-)
+@OUTPUT
 def export(form: str, output: Path | None) -> None:
     """Write the data set as JSON lines in TRL's conversational formats: answers, preferences or thumbs.
 
@@ -41,22 +36,11 @@ def export(form: str, output: Path | None) -> None:
 
     async def work() -> int:
         async with _opened() as (database, known, is_allowed):
-            with _writing(output) as file:
+            with writing_to(output) as file:
                 return await export_dataset(database, file, form=Format(form), is_allowed=is_allowed, **known)
 
     count = asyncio.run(work())
     click.echo(f"{count} examples{f' in {output}' if output else ''}.", err=True)
-
-
-@contextmanager
-def _writing(output: Path | None) -> Iterator[TextIO]:
-    from bot.learning.atomic import writing
-
-    if output is None:
-        yield sys.stdout
-        return
-    with writing(output) as file:
-        yield file
 
 
 @dataset.command()

@@ -3,9 +3,11 @@
 import asyncio
 import getpass
 import re
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -19,6 +21,7 @@ DATABASES = (b"SQLite format 3\0", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")  # 
 PERSON_ID, CHANNEL_ID = re.compile(r"[UWB][A-Z0-9]+"), re.compile(r"[CGD][A-Z0-9]+")
 
 MOST_NEAR = 5  # channels that are named where one may be misspelt
+YES = click.option("--yes", is_flag=True, help="Do it without asking.")
 NEW = click.option("--new", "is_new", is_flag=True, help="Take a channel in which nothing was heard so far.")
 
 
@@ -51,6 +54,35 @@ def check_target(_context: click.Context, _parameter: click.Parameter, value: Pa
     return value
 
 
+OUTPUT = click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=check_target,
+    help="Write to this file.  [default: the terminal]",
+)
+
+
+@contextmanager
+def writing_to(output: Path | None) -> Iterator[TextIO]:
+    """Yield what is written to: a file that is whole or not there, or the terminal."""
+    from bot.learning.atomic import writing
+
+    if output is None:
+        yield sys.stdout
+        sys.stdout.flush()  # here it can still be said that there is no room
+        return
+    with writing(output) as file:
+        yield file
+
+
+def write_out(text: str, output: Path | None) -> None:
+    """Write a text, and say so where it is not the terminal that has it."""
+    with writing_to(output) as file:
+        file.write(text if text.endswith("\n") else f"{text}\n")
+    if output is not None:
+        click.echo(f"{output} is written.", err=True)
+
+
 def run_opened(work: "Callable[[Database, Settings], Awaitable[None]]") -> None:
     """Run *work* with the settings and an open database, which must be there."""
     from bot.storage.db import open_database
@@ -66,7 +98,7 @@ def run_opened(work: "Callable[[Database, Settings], Awaitable[None]]") -> None:
 
 
 def require_database(settings: "Settings") -> None:
-    """Refuse to make a database, for whoever is in another folder than the bot: of a new one all that it says is idle."""
+    """Refuse to make a database for whoever is in another folder than the bot: what it says of a new one is idle."""
     from bot.errors import StorageError
     from bot.storage.db import find_file
 

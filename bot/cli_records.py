@@ -10,15 +10,17 @@ import click
 
 from bot.cli_opened import (
     NEW,
+    OUTPUT,
+    YES,
     check_channel,
     check_person,
-    check_target,
     confirm,
     is_number,
     name_me,
     one_line,
     require_channel,
     run_opened,
+    write_out,
 )
 
 if TYPE_CHECKING:
@@ -26,12 +28,8 @@ if TYPE_CHECKING:
     from bot.storage.db import Database
 
 SHOWN = 200  # characters of what somebody wrote
-YES = click.option("--yes", is_flag=True, help="Do it without asking.")
-OUTPUT = click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=check_target,
-    help="Write to this file.  [default: the terminal]",
+FIND = click.option(
+    "--find", "containing", default="", help="Only rows whose actor, action or target begins with this."
 )
 
 
@@ -89,7 +87,7 @@ def export_person(user: str, output: Path | None) -> None:
     from bot.admin.data import export_person as export
 
     async def work(database: "Database", _settings: "Settings") -> None:
-        _write(await export(database, user, by=name_me()), output)
+        write_out(await export(database, user, by=name_me()), output)
 
     run_opened(work)
 
@@ -176,7 +174,7 @@ def audit() -> None:
 
 @audit.command()
 @click.option("--most", default=20, show_default=True, type=click.IntRange(1, 10_000))
-@click.option("--find", "containing", default="", help="Only rows whose actor, action or target begins with this.")
+@FIND
 def last(most: int, containing: str) -> None:
     """Show the newest rows, the newest first."""
     from bot.admin.audit_log import read_audit
@@ -189,14 +187,14 @@ def last(most: int, containing: str) -> None:
 
 
 @audit.command("export")
-@click.option("--find", "containing", default="", help="Only rows whose actor, action or target begins with this.")
+@FIND
 @OUTPUT
 def export_log(containing: str, output: Path | None) -> None:
     """Write the log as JSON lines, the oldest row first."""
     from bot.admin.audit_log import export_audit
 
     async def work(database: "Database", _settings: "Settings") -> None:
-        _write(await export_audit(database, by=name_me(), containing=containing), output)
+        write_out(await export_audit(database, by=name_me(), containing=containing), output)
 
     run_opened(work)
 
@@ -218,14 +216,3 @@ def verify(seal: str) -> None:
         click.echo(f"All {chain.count} rows hold. Note this seal elsewhere: {chain.seal}")
 
     run_opened(work)
-
-
-def _write(text: str, output: Path | None) -> None:
-    from bot.learning.atomic import writing
-
-    if output is None:
-        click.echo(text, nl=not text.endswith("\n"))
-        return
-    with writing(output) as file:
-        file.write(text)
-    click.echo(f"{output} is written.", err=True)

@@ -19,6 +19,10 @@ ApprenticeError
 A docstring is the sentence that a person sees when nothing better is known; only `bot/slack` and `bot/cli` show it.
 """
 
+import errno
+
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}  # by the system
+
 
 class ApprenticeError(Exception):
     """Something went wrong."""
@@ -110,3 +114,14 @@ class DeliveryError(ApprenticeError):
 def first_line(error: BaseException) -> str:
     """Return what a driver or the system said of an error."""
     return str(getattr(error, "orig", None) or error).splitlines()[0]
+
+
+def explain(error: Exception) -> str | None:
+    """Return the sentence for an error of ours, or for what the system refuses; None for what nobody foresaw."""
+    if isinstance(error, ApprenticeError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in REFUSED:
+        place = error.filename2 or error.filename or "What it writes to"
+        mend = "make room there, or give this user the right to it, and try again."
+        return f"{place} cannot be used ({error.strerror}): {mend}"
+    return None

@@ -82,7 +82,7 @@ MAY_IMPORT = {
         "storage",
         *ENGINE_FACE,
     },
-    "cli_opened": {"start", "settings", "storage"},
+    "cli_opened": {"start", "settings", "learning.atomic", "storage"},
     "cli_backup": {"start", "cli_opened", "settings", "admin", "learning.forgetting", "storage"},
     "cli_admin": {"cli_opened", "settings", "admin", "storage"},
     "cli_records": {"cli_opened", "settings", "admin", "learning", "storage"},

@@ -60,7 +60,8 @@ async def back_up(url: str, folder: Path, target: Path | None = None) -> Path:
             await asyncio.to_thread(_pack, draft, folder, copy, made_at)
             draft.replace(target)
     except OSError as error:
-        raise StorageError(f"{target} cannot be written ({error.strerror}); nothing was left there.") from error
+        mend = "make room, or give this user the right to write there; nothing was left there."
+        raise StorageError(f"{target} cannot be written ({error.strerror}): {mend}") from error
     return target
 
 

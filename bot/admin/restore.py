@@ -1,7 +1,6 @@
 """A backup put back: read, checked, filled in, brought to the newest revision, and rid of what was deleted since."""
 
 import asyncio
-import errno
 import json
 import shutil
 import tarfile
@@ -15,7 +14,7 @@ from typing import Any
 
 from bot.admin.backup import DATABASE, FORMAT, MANIFEST, Backup, may_hold
 from bot.admin.scratch import RESTORE, scratch_folder
-from bot.errors import StorageError
+from bot.errors import REFUSED, StorageError
 from bot.storage import adapters, runs
 from bot.storage.audit import record
 from bot.storage.copies import Copy, end_restore, examine_sqlite, is_empty, put_back, replaced
@@ -24,7 +23,6 @@ from bot.storage.learning_tables import RunState
 from bot.storage.since import Since, read_since, settle_since
 from bot.storage.tables import now
 
-REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}  # by the system
 UNDER_WAY = "It was under way when the backup was made that was restored."
 
 

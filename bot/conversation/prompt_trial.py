@@ -8,6 +8,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -82,7 +83,16 @@ class Accepted:
     def write(self, outcomes: Iterable[Outcome]) -> None:
         """Keep these answers as the accepted ones."""
         kept = {outcome.name: {"answer": outcome.answer, "prompt": outcome.version} for outcome in outcomes}
-        self.path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft = self.path.with_name(f".{self.path.name}.draft")  # on a full disk those of before stay whole
+        try:
+            draft.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            draft.replace(self.path)
+        except OSError as error:
+            mend = "make room or give this user the right to write there"
+            raise PromptError(f"{self.path} cannot be written ({error.strerror}): {mend}.") from error
+        finally:
+            with suppress(OSError):
+                draft.unlink()
 
 
 def load_cases(path: Path) -> list[Case]:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from bot.errors import StorageError, first_line
-from bot.storage.db import HALF, UNFINISHED, Session, file_of, find_file, read_url
+from bot.storage.db import HALF, UNFINISHED, Session, explain_refusal, file_of, find_file, read_url
 from bot.storage.sharing import claiming, replacing
 
 Tables = Mapping[str, list[str | int]]  # how many rows each table has, and their checksum whatever their order
@@ -53,7 +53,7 @@ async def copy_database(url: str, target: Path) -> Copy:
             return await asyncio.to_thread(_copy_sqlite, file, target)
         return await _dump_postgres(where, target)
     except (sqlite3.Error, OSError, DBAPIError) as error:
-        raise StorageError(f"The database cannot be copied ({first_line(error)}).") from error
+        raise StorageError(f"The database cannot be copied to {target}: {explain_refusal(error)}") from error
 
 
 def _file_of(url: URL) -> Path | None:

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.util import asbool
 
-from bot.errors import StorageError, first_line
+from bot.errors import REFUSED, StorageError, first_line
 from bot.shipped import shipped
 from bot.storage import (  # noqa: F401 - whoever opens a database knows all its tables: a person is forgotten in each
     admin_tables,
@@ -54,6 +54,7 @@ NO_UTF8 = (
     "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and let DATABASE_URL name it."
 )
 LOOKS, LOOK_S = 5, 0.5  # for a moment in which nobody reads in the log of SQLite
+DISK = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
 LEFT_S = 30  # for so long a process may hang in a transaction, or a connection be cut off, until it ends
 KEEPING = {"TCP_KEEPIDLE": LEFT_S // 2, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": LEFT_S * 1000}
 READS = "apprentice_reads"
@@ -209,7 +210,7 @@ class Database:
             async with self.read() as session:  # what comes next sorts after what is there, whatever the clock says
                 IDS.go_on_after([await session.scalar(select(func.max(table.id))) for table in SORTED])
         except (DBAPIError, sqlite3.Error, OSError) as error:
-            raise StorageError(f"{self.place()} cannot be opened: {first_line(error)}.") from error
+            raise StorageError(f"{self.place()} cannot be opened: {explain_refusal(error)}") from error
 
     async def _check_finished(self, *, is_restoring: bool) -> None:
         if not is_restoring and await self.read_unfinished() is not None:
@@ -238,6 +239,10 @@ class Database:
             if await connection.scalar(text("SELECT to_regclass('restore_unfinished') IS NULL")):
                 return None
             return str(await connection.scalar(text("SELECT said FROM restore_unfinished")))
+
+    def refuse(self, error: DBAPIError) -> StorageError:
+        """Return what to say where the database took nothing any more."""
+        return StorageError(f"{self.place()} cannot be used: {explain_refusal(error)}")
 
     def claimed(self) -> AbstractAsyncContextManager[None]:
         """Keep everybody from putting a backup in the place of PostgreSQL's database while the block runs."""
@@ -315,6 +320,10 @@ async def open_database(url: str, *, is_restoring: bool = False) -> AsyncIterato
             async with nullcontext() if is_restoring else database.claimed():
                 await database.migrate(is_restoring=is_restoring)
                 yield database
+        except DBAPIError as error:
+            if is_away(error):
+                raise database.refuse(error) from error
+            raise
         finally:
             await database.close()
 
@@ -347,3 +356,11 @@ def _upgrade(connection: Connection) -> None:
     config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def explain_refusal(error: Exception) -> str:
+    """Return what the database or the system said, and the mend where it is the disk's."""
+    said = getattr(error, "orig", None) or error
+    is_disk = getattr(said, "sqlite_errorcode", 0) & 0xFF in DISK or getattr(said, "errno", None) in REFUSED
+    mend = " Make room there, or give this user the right to write there, and try again." if is_disk else ""
+    return f"{first_line(error)}.{mend}"

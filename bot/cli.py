@@ -81,7 +81,7 @@ def run() -> None:
     from bot.lock import ONE_WRITER, guarding
     from bot.settings import find_misspelt
     from bot.signals import STOP_S, end_within, run_stoppable, stop_event
-    from bot.storage.db import find_file
+    from bot.storage.addresses import find_file
 
     settings = start()
     for sentence in find_misspelt():

@@ -51,7 +51,8 @@ def restore(file: Path, force: bool, yes: bool) -> None:
     from bot.admin.restore import restore as put_back
     from bot.learning.forgetting import forget_everywhere
     from bot.lock import ONE_WRITER, holding
-    from bot.storage.db import find_file, open_database
+    from bot.storage.addresses import find_file
+    from bot.storage.db import open_database
 
     settings = start()
     folder = settings.data_dir.resolve()

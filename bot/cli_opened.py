@@ -100,7 +100,7 @@ def run_opened(work: "Callable[[Database, Settings], Awaitable[None]]") -> None:
 def require_database(settings: "Settings") -> None:
     """Refuse to make a database for whoever is in another folder than the bot: what it says of a new one is idle."""
     from bot.errors import StorageError
-    from bot.storage.db import find_file
+    from bot.storage.addresses import find_file
 
     file = find_file(settings.database())
     if file is not None and not file.exists():

@@ -31,7 +31,8 @@ from bot.shipped import shipped
 from bot.slack.setup.checkup import examine_slack
 from bot.slack.setup.checkup_questions import Account
 from bot.storage.adapters import served_adapters
-from bot.storage.db import Database, Session, find_file
+from bot.storage.addresses import find_file
+from bot.storage.db import Database, Session
 from bot.storage.file_watch import MOVED
 from bot.storage.installations import count_installations
 from bot.storage.keyring import Keyring

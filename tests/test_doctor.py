@@ -25,11 +25,12 @@ from bot.slack.setup.checkup import examine_slack
 from bot.slack.setup.checkup_questions import Account
 from bot.slack.setup.manifest import SCOPES, build_manifest
 from bot.slack.sightings import name_event
-from bot.storage.db import Database, is_away
+from bot.storage.db import Database
 from bot.storage.installations import save_installation
 from bot.storage.keyring import Keyring, make_key
 from bot.storage.learning_tables import Adapter, AdapterState, Run
 from bot.storage.sightings import note_sighting
+from bot.storage.troubles import is_away
 from tests.scenarios.test_workspaces import installed
 
 SEEN = frozenset({"app_mention", "message.channels", "message.im"})

@@ -16,8 +16,9 @@ from typing import IO, Any
 
 from bot.admin.scratch import BACKUP, scratch_folder, sweep, sweep_drafts
 from bot.errors import ApprenticeError, StorageError
+from bot.storage.addresses import find_file
 from bot.storage.copies import Copy, copy_database
-from bot.storage.db import BACKUPS, find_file
+from bot.storage.db import BACKUPS
 from bot.storage.tables import now
 
 FORMAT = 1

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from slack_sdk.signature import SignatureVerifier
 
-from bot.storage.db import Database, Session, is_away
+from bot.storage.db import Database, Session
 from bot.storage.requests import drop_request, take_request
+from bot.storage.troubles import is_away
 
 LONGEST_S = 601.0  # Slack's clock may differ by five minutes to either side; what is older is refused as old
 SIGNATURE, TIMESTAMP = "X-Slack-Signature", "X-Slack-Request-Timestamp"

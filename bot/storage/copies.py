@@ -19,8 +19,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from bot.errors import StorageError, first_line
-from bot.storage.db import HALF, UNFINISHED, Session, explain_refusal, file_of, find_file, read_url
+from bot.storage.addresses import file_of, find_file, read_url
+from bot.storage.db import HALF, UNFINISHED, Session
 from bot.storage.sharing import claiming, replacing
+from bot.storage.troubles import explain_refusal
 
 Tables = Mapping[str, list[str | int]]  # how many rows each table has, and their checksum whatever their order
 LIST = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"

@@ -8,21 +8,18 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext, suppress
 from pathlib import Path
-from traceback import walk_tb
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, event, func, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy import Connection, event, func, select, text
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session as SyncSession
-from sqlalchemy.util import asbool
 
-from bot.errors import REFUSED, StorageError, first_line
+from bot.errors import StorageError
 from bot.shipped import shipped
 from bot.storage import (  # noqa: F401 - whoever opens a database knows all its tables: a person is forgotten in each
     admin_tables,
@@ -39,12 +36,14 @@ from bot.storage import (  # noqa: F401 - whoever opens a database knows all its
     spending_tables,
     worker_tables,
 )
+from bot.storage.addresses import file_of, find_file, read_url
 from bot.storage.connecting import connect, move_log
 from bot.storage.file_watch import FileWatch
 from bot.storage.hold import check_hold
 from bot.storage.sealing import seal_audit
 from bot.storage.sharing import claiming, sharing
 from bot.storage.tables import IDS, Answer, Correction
+from bot.storage.troubles import explain_refusal, is_away
 
 BACKUPS = "backups"  # the folder of copies, beside an SQLite file
 BUSY_TIMEOUT_MS = 15_000
@@ -54,7 +53,6 @@ NO_UTF8 = (
     "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and let DATABASE_URL name it."
 )
 LOOKS, LOOK_S = 5, 0.5  # for a moment in which nobody reads in the log of SQLite
-DISK = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
 LEFT_S = 30  # for so long a process may hang in a transaction, or a connection be cut off, until it ends
 KEEPING = {"TCP_KEEPIDLE": LEFT_S // 2, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": LEFT_S * 1000}
 READS = "apprentice_reads"
@@ -259,48 +257,6 @@ class Database:
                 await self._engine.dispose()
 
 
-def is_away(error: BaseException) -> bool:
-    """Return whether it is the database that has a trouble which can pass: no connection, no room, no lock."""
-    # A server that is shut down takes its socket's file along, which is no error of the connection to Python.
-    is_drivers = isinstance(error, OSError) and any(
-        str(frame.f_globals.get("__name__")).startswith("asyncpg.") for frame, _ in walk_tb(error.__traceback__)
-    )
-    cannot_connect = isinstance(error, ConnectionError) or type(error).__module__.startswith("asyncpg") or is_drivers
-    # asyncpg has no narrower class for a server that comes or goes; errors of class 22 are of the values themselves
-    # (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-    is_data = str(getattr(getattr(error, "orig", None), "sqlstate", "") or "").startswith("22")
-    is_restarting = type(error) is DBAPIError and not is_data
-    return cannot_connect or is_restarting or isinstance(error, OperationalError | InterfaceError)
-
-
-def read_url(url: str) -> URL:
-    """Read *url* and name the driver that we use; hosts hand out `postgres://…` without one."""
-    parsed = make_url(url.replace("postgres://", "postgresql://", 1))
-    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-    if parsed.get_backend_name() not in drivers:
-        raise ValueError(parsed.get_backend_name())
-    return parsed.set(drivername=drivers[parsed.get_backend_name()])
-
-
-def find_file(url: str) -> Path | None:
-    """Return the file of an SQLite database; None for any other."""
-    try:
-        parsed = read_url(url)
-    except (ArgumentError, ValueError):
-        return None  # whoever opens it says what is wrong
-    file = file_of(parsed)
-    return file.resolve() if file is not None else None
-
-
-def file_of(url: URL) -> Path | None:
-    """Return the file that an address of SQLite names, also where it is a URI; None where it lies in no file."""
-    name = url.database or ""
-    if name.startswith("file:") and asbool(url.query.get("uri", False)):
-        name = "" if url.query.get("mode") == "memory" else unquote(urlsplit(name).path)
-    is_file = url.get_backend_name() == "sqlite" and name not in {"", ":memory:"}
-    return Path(name) if is_file else None
-
-
 def check_known(revision: str | None, place: str) -> None:
     """Raise *StorageError* where *place* is at a revision that this version does not know."""
     scripts = ScriptDirectory.from_config(alembic_config())
@@ -356,11 +312,3 @@ def _upgrade(connection: Connection) -> None:
     config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def explain_refusal(error: Exception) -> str:
-    """Return what the database or the system said, and the mend where it is the disk's."""
-    said = getattr(error, "orig", None) or error
-    is_disk = getattr(said, "sqlite_errorcode", 0) & 0xFF in DISK or getattr(said, "errno", None) in REFUSED
-    mend = " Make room there, or give this user the right to write there, and try again." if is_disk else ""
-    return f"{first_line(error)}.{mend}"

@@ -9,9 +9,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint, select, text
 
 from bot.errors import StorageError
+from bot.storage.addresses import find_file
 from bot.storage.connecting import connect
 from bot.storage.copies import copy_database, is_empty
-from bot.storage.db import Database, find_file
+from bot.storage.db import Database
 from bot.storage.tables import Base, Thread
 
 

@@ -13,9 +13,10 @@ from sqlalchemy import JSON, Connection, Inspector, inspect, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.errors import StorageError
+from bot.storage.addresses import find_file
 from bot.storage.audit import verify_chain
 from bot.storage.correction_index import index_missing
-from bot.storage.db import Database, alembic_config, find_file
+from bot.storage.db import Database, alembic_config
 from bot.storage.learning_tables import AuditRow, RunExample
 from bot.storage.person_data import collect_person, forget_person
 

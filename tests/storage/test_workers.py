@@ -11,10 +11,11 @@ from sqlalchemy.exc import DBAPIError
 
 from bot.slack.turns.duty import Duty, Pulse
 from bot.storage import db, inbox, workers
-from bot.storage.db import Database, is_away
+from bot.storage.db import Database
 from bot.storage.hold import Hold, Released, holding, until_sure
 from bot.storage.leases import wait_in_line
 from bot.storage.tables import Inbox, InboxState, now
+from bot.storage.troubles import is_away
 from bot.storage.worker_tables import Worker
 from tests.builders import arrival
 

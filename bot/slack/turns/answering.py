@@ -36,10 +36,10 @@ from bot.slack.turns.place import place_shown
 from bot.slack.turns.status import end_status, working
 from bot.slack.workspaces import own_user_id
 from bot.storage.askings import Put
-from bot.storage.db import is_away
 from bot.storage.inbox import MAX_ATTEMPTS, edit_of
 from bot.storage.tables import AnswerState, Audience, Inbox, new_id
 from bot.storage.threads import Place
+from bot.storage.troubles import is_away
 
 log = logging.getLogger(__name__)
 

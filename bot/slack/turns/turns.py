@@ -19,9 +19,10 @@ from bot.slack.turns.duty import Duty
 from bot.slack.turns.shares import Shares
 from bot.slack.workspaces import Workspaces
 from bot.storage import inbox
-from bot.storage.db import Database, is_away
+from bot.storage.db import Database
 from bot.storage.hold import holding
 from bot.storage.tables import Inbox, new_id, now
+from bot.storage.troubles import is_away
 
 MAX_RUNNING = 64
 BESIDE = (ORDER, Verdict.CROWDED)  # what no answer must hold up

@@ -112,6 +112,12 @@ async def _cancel(session: Session, runs: Collection[int]) -> None:
             await set_aside(session, run_id, by="run", reason=CANCELLED)
 
 
+async def check_goes_on(session: Session, run_id: int) -> None:
+    """Raise *LearningError* when somebody has ended a run."""
+    if (await session.get_one(Run, run_id, with_for_update=True)).state in ENDED:
+        raise LearningError(N_("The run was ended by somebody."))
+
+
 async def check_none_erased(session: Session, run_id: int) -> None:
     """Raise *LearningError* when a run learns from words that went, or may not be learned from, since it read them."""
     if await has_erased(session, run_id):

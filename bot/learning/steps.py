@@ -29,7 +29,7 @@ from bot.learning.cross_validation import cross_validate
 from bot.learning.data.build import build_dataset
 from bot.learning.data.manifest import read_lineage
 from bot.learning.data.report import DataReport, read_report
-from bot.learning.erasing import check_none_erased
+from bot.learning.erasing import check_goes_on, check_none_erased
 from bot.learning.examples import Example, read_examples
 from bot.learning.figures import Decision, RunReport, Verdict
 from bot.learning.judging.evaluate import Evaluation, evaluate
@@ -51,12 +51,11 @@ from bot.learning.training_extra import check_training_extra
 from bot.storage import adapters as adapter_store
 from bot.storage import runs as store
 from bot.storage.db import Database
-from bot.storage.learning_tables import ENDED, Adapter, AdapterState, Run, RunState
+from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
 from bot.storage.leases import wait_in_line
 from bot.storage.tables import now
 
 HOLD_S = 1.0
-ENDED_BY_SOMEBODY = N_("The run was ended by somebody.")
 PEOPLE_TIME = timedelta(days=30)
 
 
@@ -141,8 +140,7 @@ class Steps:
         while self.is_paused:  # noqa: ASYNC110 - a question, not an event
             await asyncio.sleep(HOLD_S)
         async with self._database.begin() as session:
-            if (await session.get_one(Run, run_id)).state in ENDED:
-                raise LearningError(ENDED_BY_SOMEBODY)
+            await check_goes_on(session, run_id)
             # Whoever said `train off` may have died before the run was ended, or it was queued in that very moment.
             if await find_permission(session, needs_one=self._config.needs_permission) is None:
                 raise LearningError(N_("Training was switched off before the run had ended."))
@@ -169,10 +167,7 @@ class Steps:
                     say=note.count,
                 )
         async with self._database.begin() as session:
-            if (
-                await session.get_one(Run, run.id, with_for_update=True)
-            ).state in ENDED:  # for somebody was forgotten, say
-                raise LearningError(ENDED_BY_SOMEBODY)
+            await check_goes_on(session, run.id)  # somebody may have been forgotten, who is not to be named here
             await store.save_examples(session, run.id, read_lineage(folder))
             values = {"dataset_sha256": data.dataset_sha256, "template_sha256": data.template_sha256}
             await store.update_run(session, run.id, **values)

@@ -13,7 +13,7 @@ from bot.engine.client import EngineClient
 from bot.errors import LearningError
 from bot.learning import steps
 from bot.learning.data.report import DataReport
-from bot.learning.figures import Decision, RunReport
+from bot.learning.figures import BeforeAfter, Decision, RunReport
 from bot.learning.forgetting import forget_everywhere
 from bot.learning.rollout.serving import Rollout
 from bot.learning.tidying import PAGE
@@ -29,7 +29,7 @@ from bot.storage.leases import wait_in_line
 from bot.storage.runs import queue_run, save_examples
 from bot.storage.tables import Correction, now
 from tests.builders import answered, said
-from tests.learning.run_rig import Loop, add_adapter, teach
+from tests.learning.run_rig import Loop, add_adapter
 from tests.learning.test_runs import until
 
 
@@ -104,12 +104,12 @@ async def test_what_was_taken_back_meanwhile_is_not_served(loop: Loop, model: Pa
     known = {"source": "correction", "split": "train", "weight": 1.0, "sha256": "0" * 64, "user_id": "U7"}
     async with loop.database.begin() as session:
         answer = await answered(session, await said(session, "Where is the ladder?", user="U7"), "I do not know.")
-        await save_correction(session, answer, user_id="U7", text="In the shed.")
-        row_id = await session.scalar(select(Correction.id))
+        await save_correction(session, answer, user_id="U7", text="In zanzibar.")
+        row_id = await session.scalar(select(Correction.id).where(Correction.answer_id == answer.id))
         await save_examples(session, run_id, [{"row_table": "corrections", "row_id": row_id} | known])
         run = await session.get_one(Run, run_id)
-        quoted = [{"row": f"corrections:{row_id}", "question": "Where?", "after": "In the shed."}]
-        run.report = run.report | {"before_after": quoted}
+        quoted = BeforeAfter("Where?", "In zanzibar.", "?", "In zanzibar.", is_right=True, row=f"corrections:{row_id}")
+        run.report = run.report | {"before_after": [asdict(quoted)]}
         if way == "undone":
             await save_correction(session, answer, user_id="U7", text="")
     if way == "rejected":
@@ -120,7 +120,7 @@ async def test_what_was_taken_back_meanwhile_is_not_served(loop: Loop, model: Pa
     run = await loop.run(run_id)
     assert (run.state, await loop.state("apprentice-91")) == ("failed", "rejected")
     assert "taken back, changed or rejected" in run.reason
-    assert "shed" not in str((run.report, loop.heard))
+    assert "zanzibar" not in str((run.report, loop.heard))
     assert await loop.state("apprentice-90") == "active"
 
 
@@ -128,7 +128,6 @@ async def test_whoever_is_forgotten_while_a_run_collects_is_named_by_nobody(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process forgets them, and this one has not heard of it when it has read everything."""
-    await teach(loop.database)
     build = steps.build_dataset
 
     async def build_and_forget(*places: Any, **options: Any) -> DataReport:

@@ -107,6 +107,7 @@ async def _load_corrections(session: AsyncSession, answer_id: str) -> tuple[Read
         .join(Thread, Message.thread_id == Thread.id)
         .outerjoin(Preference, Preference.user_id == Correction.user_id)
         .where(AnswerSource.answer_id == answer_id, AnswerSource.kind == SourceKind.CORRECTION)
+        .where(Correction.superseded_at.is_(None))  # its author took it back, or says something else now
         .order_by(AnswerSource.position)
     )
     return tuple(

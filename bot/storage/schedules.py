@@ -168,6 +168,12 @@ async def end_occurrence(session: AsyncSession, due: Due, *, state: OccurrenceSt
     await session.execute(over.values(text=""))
 
 
+async def last_done(session: AsyncSession, schedule_id: int) -> datetime | None:
+    """Return when a schedule was last brought to its good end; None where it never was, or not of late."""
+    done = select(func.max(Occurrence.ended_at)).filter_by(schedule_id=schedule_id, state=OccurrenceState.DONE)
+    return await session.scalar(done)
+
+
 async def end_schedule(session: AsyncSession, due: Due) -> None:
     """Let a schedule have no further time."""
     await session.execute(update(Schedule).where(Schedule.id == due.schedule.id).values(next_at=None, text=""))

@@ -222,6 +222,26 @@ async def test_regenerate_replaces_the_answer_in_place(
     assert (pair.chosen_id, pair.rejected_id) == (answers[1].id, answers[0].id)
 
 
+async def test_an_answer_to_another_question_is_preferred_to_none(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
+    """Regenerate after an edit answers the new words: liking that says nothing about the answer to the old ones."""
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "What is a code review?")
+    reply = await playground.wait_for_reply(maya.dm, ts)
+    await maya.edit(maya.dm, ts, "What is a stand-up?")
+    await playground.wait_until(lambda: maya.ephemerals(maya.dm), what="the offer to answer it again")
+    await maya.click(reply, "regenerate")
+    answers = await finished(2)
+    await maya.click(playground.messages(maya.dm, ts)[1], "feedback", "positive_button")
+    (vote,) = await wait_for_rows(rows, Feedback, 1)
+
+    assert (vote.answer_id, answers[1].replaces_id) == (answers[1].id, None)
+    assert len(playground.messages(maya.dm, ts)) == 2
+    async with rows.read() as session:
+        assert (await session.scalars(select(PreferencePair))).all() == []
+
+
 async def find_too_long(playground: Playground, person: Person, reply: dict[str, Any]) -> dict[str, Any]:
     """Say of an answer that it is too long, and return the note that offers a shorter one."""
     await person.click(reply, "feedback", "negative_button")

@@ -1,6 +1,6 @@
 """What Slack quotes below links counts only where all who read may read it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -110,3 +110,22 @@ async def test_a_summary_tells_nothing_of_what_is_quoted_of_a_private_channel(
         heard = await reader.hear("C0RANDOM", since=datetime.fromtimestamp(0, UTC), until=datetime.now(UTC))
 
     assert heard.lines == ["Priya: see there" if has_guest else "Priya: see there > said in C0GENERAL"]
+
+
+async def test_a_digest_has_what_was_said_in_older_threads(database: Database) -> None:
+    """A discussion goes on over the hour of a digest; what nobody went on with since is told no second time."""
+    async with Playground() as playground:
+        maya = playground.maya
+        roots = [await maya.say("random", text) for text in ("Shall we stop it?", "Lunch?")]
+        await maya.say("random", "Pizza.", thread_ts=roots[1])
+        since = datetime.fromtimestamp(float(playground.messages("random", roots[1])[-1]["ts"]) + 0.0001, UTC)
+        await playground.tom.say("random", "We stop it, decided by all.", thread_ts=roots[0])
+        calls, nobody = Calls(build_client(playground)), cast("Any", None)
+        directory = Directory(calls)
+        rooms = Rooms(calls, Access(database, directory, owners=frozenset(), home=Home("T0PLAYGRND")))
+        heard = await ChannelDigests(calls, directory, nobody, nobody, rooms).hear(
+            "C0RANDOM", since=since, until=since + timedelta(minutes=5)
+        )
+
+    assert heard.lines == ["Tom: We stop it, decided by all."]
+    assert heard.busiest == [(roots[0], 1)]

@@ -311,6 +311,21 @@ async def test_a_digest_is_of_what_was_said_since_the_last(desk: Desk) -> None:
     assert (order.since.isoformat(), order.channel_id) == ("2027-03-26T09:00:00+01:00", "C0GENERAL")
 
 
+async def test_what_a_digest_that_failed_left_is_in_the_next(desk: Desk) -> None:
+    """And what a late one has told is told no second time."""
+    await desk.order("digest every day at 12:30 summarise <#C0SUPPORT|support> here")
+    await desk.wait(hours=1)
+    desk.error = RuntimeError("the model is away")
+    await desk.wait(days=1)
+    desk.error = None
+    await desk.wait(days=1, hours=5)
+    await desk.wait(hours=20)
+
+    times = [(order.since, order.until) for order in desk.digests]
+    assert [since for since, _ in times[1:]] == [until for _, until in times[:-1]]
+    assert times[1][1] - times[1][0] == timedelta(days=2, hours=5)
+
+
 async def test_what_a_server_says_of_a_digest_is_not_logged(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """Some repeat in an error what they were asked to sum up, word for word."""
     desk.error = EngineError("The model's server refused the request: Tom: the merger is called Xochimilco")

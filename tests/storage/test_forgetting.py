@@ -274,6 +274,20 @@ async def test_what_is_lost_is_counted(database: Database) -> None:
     assert (context.messages, context.files, context.summary, context.lost) == ((), (), "", 2)
 
 
+async def test_a_correction_that_was_taken_back_is_shown_to_nobody(database: Database) -> None:
+    """Also not to those who ask why of an answer that it was used for."""
+    async with database.begin() as session:
+        taught = await answered(session, await said(session, "Where is it?", ts="100.000"), "I do not know.")
+        await save_correction(session, taught, user_id="U1", text=f"In {SECRET}.")
+        row_id = str(await session.scalar(select(Correction.id)))
+        later = await answered(session, await said(session, "Where?", ts="101.000"), "There.")
+        await save_sources(session, later.id, [Source(SourceKind.CORRECTION, row_id, score=0.9)])
+        assert [one.text for one in (await load_context(session, later.id)).corrections] == [f"In {SECRET}."]
+        await save_correction(session, taught, user_id="U1", text="")
+        context = await load_context(session, later.id)
+    assert (context.corrections, context.lost) == ((), 1)
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

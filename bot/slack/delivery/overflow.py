@@ -42,7 +42,12 @@ class Overflow:
     async def remove(self, *, first_ts: str) -> None:
         """Take away the file that an earlier try, or an answer that is replaced, left here."""
         answer = await self._calls.call_if_possible(
-            "conversations.replies", channel=self._channel_id, ts=self._thread_ts, limit=FIRST_REPLIES
+            "conversations.replies",
+            channel=self._channel_id,
+            ts=self._thread_ts,
+            oldest=first_ts,
+            inclusive=True,
+            limit=FIRST_REPLIES,
         )
         for message in (answer or {}).get("messages") or []:
             for file in (message.get("files") or []) if message.get("bot_id") else []:

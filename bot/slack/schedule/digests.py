@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from bot.slack.turns.admission import Admission, Asker
 
 PAGE = 200
 MOST_MESSAGES = 600
+FAR = timedelta(days=7)  # before, a thread may have begun in which something was said since
 MOST_THREADS = 40  # whose replies are read
 SHOWN_THREADS = 3
 LINE_LENGTH = 1500
@@ -94,11 +95,13 @@ class ChannelDigests:
         return " · ".join(parts)
 
     async def hear(self, channel_id: str, *, since: datetime, until: datetime) -> Heard:
-        """Read what was said between the two moments, threads included."""
-        span = {"oldest": f"{since.timestamp():.6f}", "latest": f"{until.timestamp():.6f}"}
-        roots = await self._read("conversations.history", channel=channel_id, **span)
-        threads = sorted(roots, key=lambda message: int(message.get("reply_count") or 0), reverse=True)
-        said = list(roots)
+        """Read what was said between the two moments, threads included, also in those that began before."""
+        begun, latest = since.timestamp(), f"{until.timestamp():.6f}"
+        span, far = {"oldest": f"{begun:.6f}", "latest": latest}, f"{(since - FAR).timestamp():.6f}"
+        known = await self._read("conversations.history", channel=channel_id, oldest=far, latest=latest)
+        said = [root for root in known if float(root["ts"]) >= begun]
+        lively = [root for root in known if max(float(root["ts"]), float(root.get("latest_reply") or 0)) >= begun]
+        threads = sorted(lively, key=lambda message: int(message.get("reply_count") or 0), reverse=True)
         for root in threads[:MOST_THREADS]:
             if root.get("reply_count"):
                 replies = await self._read("conversations.replies", channel=channel_id, ts=str(root["ts"]), **span)

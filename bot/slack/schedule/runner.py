@@ -29,6 +29,7 @@ from bot.storage.schedules import (
     end_occurrence,
     end_schedule,
     has_due,
+    last_done,
     prune_schedules,
     put_off,
 )
@@ -125,7 +126,7 @@ class ScheduleRunner:
             await self._end(lambda session: end_occurrence(session, due, state=OccurrenceState.REFUSED, moment=moment))
             return
         try:
-            state = await self._bring(due)
+            state = await self._bring(due, moment)
         except DeliveryError as error:
             if error.is_passing:
                 await self._end(lambda session: put_off(session, due, until=moment + PAUSE))
@@ -148,7 +149,7 @@ class ScheduleRunner:
         async with self._database.begin() as session:
             await write(session)
 
-    async def _bring(self, due: Due) -> OccurrenceState:
+    async def _bring(self, due: Due, moment: datetime) -> OccurrenceState:
         schedule = due.schedule
         if due.attempts > 1 and await self._was_said(due):
             return OccurrenceState.DONE
@@ -162,7 +163,7 @@ class ScheduleRunner:
         late = self._local(due) if delay > NOT_LATE else None
         refusal, message = await self._rooms.find_refusal(schedule), {"text": tell_reminder(schedule, late=late)}
         if schedule.kind == Kind.DIGEST and not refusal:
-            message = await self._write_digest(self._order(due))
+            message = await self._write_digest(await self._order(due, until=moment))
             refusal = await self._rooms.find_refusal(schedule)  # writing takes minutes where others are answered first
         if refusal:
             await self._tell(schedule, tell_ended(schedule, refusal))
@@ -180,17 +181,20 @@ class ScheduleRunner:
             await self._post(schedule, {"text": tell_late(late)}, key="")
         await self._post(schedule, message, key=due.key)
 
-    def _order(self, due: Due) -> DigestOrder:
+    async def _order(self, due: Due, *, until: datetime) -> DigestOrder:
+        """Order what was said since the last one that was said, which may have failed or been late since."""
         schedule = due.schedule
         local = self._local(due)
         since = previous_time(schedule.cron, before=local) if schedule.cron else None
+        async with self._database.read() as session:
+            since = await last_done(session, schedule.id) or since
         return DigestOrder(
             team_id=schedule.team_id,
             user_id=schedule.user_id,
             source_id=schedule.source_id,
             channel_id=schedule.channel_id,
             since=max(since or local - timedelta(days=1), local - LONGEST_DIGEST),
-            until=self._clock(),
+            until=until,
         )
 
     def _local(self, due: Due) -> datetime:

@@ -103,6 +103,10 @@ class QuestionChanged(ApprenticeError):  # noqa: N818 - reads as a state, not as
     """The question was edited just now."""
 
 
+class AnswerRemoved(ApprenticeError):  # noqa: N818 - reads as a state, not as a mistake
+    """Somebody deleted a message that carries the answer while it was written: they want it gone."""
+
+
 class DeliveryError(ApprenticeError):
     """Slack did not take the answer."""
 

@@ -11,7 +11,7 @@ from bot.conversation.excerpts import Excerpt
 from bot.conversation.history import Example, Fitted
 from bot.conversation.pictures import TOKENS, Picture
 from bot.engine.types import Chunk, QueuePlace
-from bot.errors import QuestionChanged
+from bot.errors import AnswerRemoved, QuestionChanged
 from bot.storage.askings import Put
 from bot.storage.files import SharedFile, ThreadFile
 from bot.storage.memory_tables import ThreadSummary
@@ -98,6 +98,7 @@ class Draft:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     stopped_by: str = ""  # who pressed Stop
     payer_id: str = ""  # who wanted it anew; empty: whoever asked pays
+    removed_ts: str = ""  # of a message that carried it, which somebody deleted
     text: str = ""
     fitted: Fitted | None = None
     history: list[Said] = field(default_factory=list)
@@ -170,6 +171,16 @@ class Draft:
         """Stop it at the wish of somebody."""
         self.stopped_by = user_id
         self.stop.set()
+
+    def remove(self, ts: str) -> None:
+        """Stop it because somebody deleted a message that carries it."""
+        self.removed_ts = ts
+        self.stop.set()
+
+    def raise_if_removed(self) -> None:
+        """Raise *AnswerRemoved* if nothing more of it may be said."""
+        if self.removed_ts:
+            raise AnswerRemoved
 
     def stand(self, place: QueuePlace | None) -> None:
         """Note where the answer waits."""

@@ -4,6 +4,7 @@ from bot.conversation.draft import Draft
 from bot.storage.answers import update_answer
 from bot.storage.db import Session
 from bot.storage.files import forget_files, record_use
+from bot.storage.forgetting import forget_answer
 from bot.storage.limits import hide, pass_on, spend
 from bot.storage.memory_tables import SourceKind
 from bot.storage.tables import AnswerState, now
@@ -11,8 +12,8 @@ from bot.storage.traces import Source, is_there, is_unchanged, save_sources, sav
 
 
 async def save_end(session: Session, draft: Draft, *, state: AnswerState, error_id: str | None) -> None:
-    """Store how an answer ended, what was written, and how that came about."""
-    stores = draft.wish.stores
+    """Store how an answer ended, what was written, and how that came about; nothing of one that somebody deleted."""
+    stores, place = draft.wish.stores, draft.question.place
     parts = {one.row.id: "" if one.is_whole else one.part for one in draft.excerpts if stores}
     parts |= {one.file_id: draft.eyes for one in draft.pictures if stores}
     is_whole = await record_use(session, draft.answer_id, parts) and stores
@@ -38,6 +39,8 @@ async def save_end(session: Session, draft: Draft, *, state: AnswerState, error_
         await save_making(session, draft)
     else:
         await forget_files(session, draft.thread_id, [part.ts for part in draft.question.parts])
+    if draft.removed_ts:
+        await forget_answer(session, place.team_id, place.channel_id, ts=draft.removed_ts)
 
 
 async def count_unsaid(session: Session, draft: Draft) -> None:

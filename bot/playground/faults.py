@@ -37,6 +37,7 @@ REFUSALS = (
     "channel_not_found",
     "is_archived",
     "not_in_channel",
+    "message_not_found",
 )
 TIMES = Param("times", "How often (0: until switched off)", "number", 0)
 PERCENT = Param("percent", "Percent of those that it could strike", "number", 100)

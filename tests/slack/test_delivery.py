@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import DeliveryError
+from bot.errors import AnswerRemoved, DeliveryError
 from bot.playground.testing import Playground
 from bot.slack.blocks import build_answer_buttons
 from bot.slack.calls import Calls
@@ -147,17 +147,38 @@ async def test_where_no_file_is_taken_the_parts_are_sent(playground: Playground,
     assert words(messages) == text.split()
 
 
-async def test_a_message_that_somebody_deletes_is_posted_again(playground: Playground, deliver: Callable) -> None:
-    """An admin deletes the answer while it is being written; it is not lost."""
+@pytest.mark.parametrize("channel", ["", "general"], ids=["direct", "channel"])
+async def test_a_message_that_somebody_deletes_is_not_posted_again(
+    playground: Playground, deliver: Callable, channel: str
+) -> None:
+    """An admin deletes the answer while it is being written: they want it gone."""
+    gone = []
 
     async def remove(where: str, carriers: list[str]) -> None:
         await playground.wait_until(lambda: carriers, what="the first words")
-        client = AsyncWebClient("xoxb-playground", base_url=playground.api_url)
-        await client.chat_delete(channel=where, ts=carriers[0])
+        gone.append((where, carriers[0]))
+        await playground.maya.delete(where, carriers[0])
 
-    (message,) = await deliver(["one ", "two"], channel="general", between=remove)
+    with pytest.raises(AnswerRemoved):
+        await deliver(["one ", "two"], channel=channel, between=remove)
+
+    assert not [message for message in playground.messages(gone[0][0]) if message["bot_id"]]
+    assert playground.log("api", "chat.postMessage")[1:] == []
+
+
+async def test_what_slack_does_not_find_and_shows_is_not_taken_for_deleted(
+    playground: Playground, deliver: Callable
+) -> None:
+    """It refuses a change as if the message were gone, and shows it in its thread: the answer stands there once."""
+
+    async def refuse(_where: str, carriers: list[str]) -> None:
+        await playground.wait_until(lambda: carriers, what="the first words")
+        playground.fault("missing_method", methods="chat.update", error="message_not_found", times=1)
+
+    (message,) = await deliver(["one ", "two"], channel="general", between=refuse)
 
     assert words([message]) == ["one", "two"]
+    assert any("message_not_found" in str(entry["response"]) for entry in playground.log("api", "chat.update"))
 
 
 @pytest.mark.parametrize("channel", ["", "general"], ids=["direct", "channel"])

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Collection
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import inspect, select, text
 
 from bot.conversation.draft import Draft, Question
 from bot.conversation.history import Example, Fitted
-from bot.conversation.tracing import prompt_to_keep, save_making
+from bot.conversation.tracing import prompt_to_keep, save_end, save_making
 from bot.errors import EngineUnavailable
 from bot.jobs import look_for_erased
 from bot.learning.erasing import Erasing
@@ -30,6 +31,7 @@ from bot.storage.forgetting import (
     forget_answers,
     forget_message,
 )
+from bot.storage.limits import count_tokens
 from bot.storage.memory_tables import AnswerSource, AnswerTrace, CorrectionTerm, SourceKind, ThreadSummary
 from bot.storage.privacy import Privacy, choose_privacy
 from bot.storage.summaries import load_summary, save_summary
@@ -42,6 +44,7 @@ from bot.storage.tables import (
     Message,
     PreferencePair,
     Vote,
+    now,
 )
 from bot.storage.threads import Said, load_history
 from bot.storage.traces import Source, save_sources, save_trace
@@ -251,6 +254,25 @@ async def test_an_answer_is_not_gone_while_another_try_is_under_way(database: Da
         assert await forget_answer(session, "T1", "C1", ts="100.001")
         assert (await session.scalars(select(Answer))).all() == []
         assert (await session.scalars(select(Message.text))).all() == ["hello"]
+
+
+async def test_an_answer_that_was_deleted_while_it_was_written_leaves_nothing(database: Database) -> None:
+    """All tries at it go once it has ended, and what it took counts on; what was deleted may be of any of them."""
+    async with database.begin() as session:
+        message = await said(session)
+        one = await answered(session, message, f"one {SECRET}", reply_ts=["100.001"])
+        again, _ = await begin_answer(session, message, replaces_id=one.id)
+        asked = Question(PLACE, "100.000", "U1", "Maya", "hello", Audience.PUBLIC)
+        draft = Draft(asked, answer_id=again.id, thread_id=message.thread_id, reply_ts=["100.001"], is_again=True)
+        draft.text, draft.completion_ids = f"two {SECRET}", [1, 2, 3]
+        draft.remove("100.001")
+        await save_end(session, draft, state=AnswerState.STOPPED, error_id=None)
+
+    assert await places_of(database, SECRET) == set()
+    async with database.read() as session:
+        assert (await session.scalars(select(Answer))).all() == []
+        assert list(await session.scalars(select(Message.text))) == ["hello"]
+        assert await count_tokens(session, since=now() - timedelta(hours=1), user_id="U1") == (3, 0)
 
 
 async def test_a_deleted_answer_that_a_backup_brings_back_goes_again(database: Database) -> None:

@@ -22,8 +22,9 @@ from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.admission import Admission, Asker
 from bot.slack.turns.answer_choice import build_choice, build_private, make_safe, tell_choice, tell_same
-from bot.slack.turns.answering import Answering, tell_apology, tell_unstored
+from bot.slack.turns.answering import Answering
 from bot.slack.turns.place import render_place
+from bot.slack.turns.words import tell_apology, tell_unstored
 from bot.storage.askings import PRIVATE
 from bot.storage.db import Database
 from bot.storage.tables import AnswerState, Audience, new_id

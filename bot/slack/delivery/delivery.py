@@ -20,7 +20,10 @@ from bot.slack.delivery.streams import STREAM_LIMIT, FindStream, NativeStream, S
 
 
 class Delivery:
-    """Shows one answer while it is written; *on_reply* hears of every message that begins to carry it."""
+    """Shows one answer while it is written; *on_reply* hears of every message that begins to carry it.
+
+    *on_removed* hears of one that somebody deletes meanwhile: then the end raises *AnswerRemoved*.
+    """
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class Delivery:
         reply_ts: list[str],
         pace: Pace,
         on_reply: Callable[[list[str]], Awaitable[None]],
+        on_removed: Callable[[str], None] = lambda _ts: None,
         find_lost: FindStream = find_no_stream,
     ) -> None:
         self._calls = calls
@@ -38,6 +42,7 @@ class Delivery:
         self._answer_id = answer_id
         self._pace = pace
         self._on_reply = on_reply
+        self._on_removed = on_removed
         self._safe = StreamNeutraliser()
         self._text = ""
         self._changed = asyncio.Event()
@@ -47,7 +52,15 @@ class Delivery:
         self._begin = 0  # where in the text the present message begins, and what opens the code that is open there
         self._opening = ""
         self._find_lost = find_lost
-        self._posts = Posts(calls, target, key=answer_id, reply_ts=reply_ts, on_reply=on_reply, is_again=bool(reply_ts))
+        self._posts = Posts(
+            calls,
+            target,
+            key=answer_id,
+            reply_ts=reply_ts,
+            on_reply=on_reply,
+            on_removed=on_removed,
+            is_again=bool(reply_ts),
+        )
         is_native = target.is_direct and target.streams and not reply_ts and not calls.lacks("chat.startStream")
         self._stream = self._new_stream() if is_native else None
 
@@ -106,6 +119,15 @@ class Delivery:
         self._text += self._safe.flush()
         self._text = f"{self._text.rstrip()}\n\n{text}" if self._text.strip() else text
         await self.close(tail)
+
+    async def withdraw(self, reply_ts: Collection[str]) -> None:
+        """Show nothing more, and take away what still stands: the messages *reply_ts*."""
+        async with self._sending:
+            self._is_closed = True
+            await self._leave_stream()
+            self._posts.let_go()
+            for ts in reply_ts:
+                await self._calls.call_if_possible("chat.delete", channel=self._target.channel_id, ts=ts)
 
     async def _send_changes(self) -> None:
         while True:
@@ -185,6 +207,7 @@ class Delivery:
             key=self._answer_id,
             reply_ts=[stream.ts] if stream.ts else [],
             on_reply=lambda ts: self._on_reply([*done, *ts]),
+            on_removed=self._on_removed,
             before=len(done),
         )
 

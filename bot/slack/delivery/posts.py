@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from bot.errors import DeliveryError
+from bot.errors import AnswerRemoved, DeliveryError
 from bot.language import _
 from bot.slack.blocks import Block, build_text
 from bot.slack.calls import Calls, error_code, is_passing
@@ -41,7 +41,7 @@ class Posts:
     """The messages that carry one answer; *reply_ts* are those that exist already, from an earlier attempt.
 
     Each is found again by *key* and its number; those of *before* stand above them.
-    *is_again* says that an earlier attempt may have left a file.
+    *is_again* says that an earlier attempt may have left a file. *on_removed* hears of one that somebody deletes.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Posts:
         key: str,
         reply_ts: list[str],
         on_reply: Callable[[list[str]], Awaitable[None]],
+        on_removed: Callable[[str], None] = lambda _ts: None,
         is_again: bool = False,
         before: int = 0,
     ) -> None:
@@ -60,10 +61,12 @@ class Posts:
         self._key = key
         self._before = before
         self._ts = list(reply_ts)
+        self._stood = set() if is_again else set(reply_ts)  # others may have been gone before this attempt
         self._shown: dict[int, tuple[str, list[Block]]] = {}
         self._has_promise = False
         self._waits = True
         self._on_reply = on_reply
+        self._on_removed = on_removed
         self._is_again = is_again
         self._most_parts = None if before else MOST_PARTS
         self._overflow = Overflow(calls, channel_id=target.channel_id, thread_ts=target.thread_ts)
@@ -81,11 +84,14 @@ class Posts:
             self._has_promise = True
         try:
             await self._put_all(_split(text)[: self._most_parts], tail, is_growing=True)
-        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+        except (SlackApiError, aiohttp.ClientError, TimeoutError, AnswerRemoved) as error:
             log.info("slack: an update was skipped (%s)", error_code(error))
 
     async def close(self, text: str, tail: list[Block]) -> None:
-        """Show the whole *text*; raise *DeliveryError* when Slack takes it in no form."""
+        """Show the whole *text*; raise *DeliveryError* when Slack takes it in no form.
+
+        Raises *AnswerRemoved* where somebody deleted what was shown of it: it is not said a second time.
+        """
         self.let_go()
         try:
             parts = _split(text)
@@ -143,14 +149,8 @@ class Posts:
 
     async def _edit_or_post(self, index: int, part: str, blocks: list[Block]) -> None:
         channel, text = self._target.channel_id, render_mrkdwn(part) or " "
-        if index < len(self._ts):
-            try:
-                await self._edit(index, text, blocks)
-            except SlackApiError as error:
-                if error_code(error) not in GONE:
-                    raise
-            else:
-                return
+        if index < len(self._ts) and await self._edit_if_there(index, text, blocks):
+            return
         posted = await self._calls.post(
             self._key_of(index),
             waits=self._waits,
@@ -162,9 +162,42 @@ class Posts:
             unfurl_media=False,
         )
         self._ts[index : index + 1] = [str(posted["ts"])]
+        self._stood.add(self._ts[index])
         await self._on_reply(list(self._ts))
         if posted.get("was_there"):  # with what it showed then
             await self._edit(index, text, blocks)
+
+    async def _edit_if_there(self, index: int, text: str, blocks: list[Block]) -> bool:
+        """Edit a message; False where that cannot be, and where nobody deleted it under our hands."""
+        ts = self._ts[index]
+        for is_second in (False, True):
+            try:
+                await self._edit(index, text, blocks)
+            except SlackApiError as error:
+                if error_code(error) not in GONE:
+                    raise
+                if is_second or ts not in self._stood:
+                    return False
+                await self._raise_if_removed(ts)
+            else:
+                self._stood.add(ts)
+                return True
+        return False
+
+    async def _raise_if_removed(self, ts: str) -> None:
+        """Raise *AnswerRemoved* if a message that Slack did not let us change is gone from its thread.
+
+        It can refuse a change for other reasons as well; where the thread cannot be read, nobody knows.
+        """
+        try:
+            sent = await self._calls.read_sent(self._target.channel_id, self._target.thread_ts)
+        except SlackApiError as error:
+            if is_passing(error):
+                raise
+            return
+        if ts not in {message.ts for message in sent}:
+            self._on_removed(ts)
+            raise AnswerRemoved
 
     async def _edit(self, index: int, text: str, blocks: list[Block]) -> None:
         place = {"channel": self._target.channel_id, "ts": self._ts[index]}

@@ -14,7 +14,7 @@ from slack_sdk.errors import SlackApiError
 from bot.conversation.candidates import join
 from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.turn import Assistant
-from bot.errors import ApprenticeError, ContextOverflow, DeliveryError, EngineBusy, EngineUnavailable
+from bot.errors import AnswerRemoved, ApprenticeError, ContextOverflow, DeliveryError
 from bot.language import _
 from bot.metrics import ANSWERS, FIRST_TEXT
 from bot.slack.blocks import Block, build_answer_buttons, build_note, build_retry_button
@@ -34,6 +34,7 @@ from bot.slack.turns.carriers import Carriers
 from bot.slack.turns.offers import Offers
 from bot.slack.turns.place import place_shown
 from bot.slack.turns.status import end_status, working
+from bot.slack.turns.words import tell_apology, tell_limits, tell_unstored
 from bot.slack.workspaces import own_user_id
 from bot.storage.askings import Put
 from bot.storage.inbox import MAX_ATTEMPTS, edit_of
@@ -100,6 +101,11 @@ class Answering:
         under_way = self._running.values()
         here = [draft for draft in under_way if draft.question.place.channel_id == channel_id]
         return next((draft for draft in here if ts in {part.ts for part in draft.question.parts}), None)
+
+    def running_in(self, channel_id: str, ts: str) -> Draft | None:
+        """Return the answer that is being written into a message."""
+        here = [draft for draft in self._running.values() if draft.question.place.channel_id == channel_id]
+        return next((draft for draft in here if ts in draft.reply_ts), None)
 
     async def read(self, message: Mapping[str, Any], *, channel_id: str, audience: Audience) -> Mapping[str, Any]:
         """Return a message of a channel without what it quotes of places that not all who read there may read."""
@@ -188,6 +194,7 @@ class Answering:
             reply_ts=draft.reply_ts,
             pace=self._pace,
             on_reply=lambda ts: self._assistant.remember_reply(draft, ts),
+            on_removed=draft.remove,
             find_lost=carriers.find_stream,
         )
         self._running[place] = draft
@@ -197,7 +204,14 @@ class Answering:
                 working(self._calls, target, title=title, may_be_shown=draft.is_resumed),
                 place_shown(self._calls, target, draft, delivery, pace=self._pace),
             ):
-                await self._write(draft, delivery, attempts=attempts)
+                try:
+                    draft.raise_if_removed()
+                    await self._write(draft, delivery, attempts=attempts)
+                except AnswerRemoved:
+                    await self._assistant.finish(draft, state=AnswerState.STOPPED)  # nothing of it is kept
+                if draft.removed_ts:
+                    log.info("turns: somebody deleted an answer while it was written; it is not said again")
+                    await delivery.withdraw(draft.reply_ts)
         finally:
             del self._running[place]
 
@@ -215,7 +229,7 @@ class Answering:
                 await delivery.say(draft.text, [])
             else:
                 await self._write_with_model(draft, delivery)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, AnswerRemoved):
             raise
         except DeliveryError as error:
             if error.is_passing:
@@ -229,7 +243,8 @@ class Answering:
             state = AnswerState.STOPPED if draft.finish_reason == STOPPED else AnswerState.COMPLETE
             await self._assistant.finish(draft, state=state)
             ANSWERS.labels(state).inc()
-            await self._afterwards.end(draft, state)
+            if not draft.removed_ts:
+                await self._afterwards.end(draft, state)
             if draft.first_token_at is not None:
                 FIRST_TEXT.observe((draft.first_token_at - draft.began_at).total_seconds())
 
@@ -242,15 +257,17 @@ class Answering:
             return
         known_urls = find_urls(draft.asked_text())
         await delivery.drain(self._assistant.write(draft), known_urls=known_urls)
+        draft.raise_if_removed()
         if draft.finish_reason == STOPPED:
             await delivery.say("_" + _("Stopped.") + "_", self._buttons(draft))
             return
-        note = shorten([_note(draft), *self._files.explain(draft), *tell_unseen(draft)])
+        note = shorten([tell_limits(draft), *self._files.explain(draft), *tell_unseen(draft)])
         await delivery.close(self._files.build_sources(draft) + build_note(note) + self._buttons(draft))
 
     async def _offer(self, draft: Draft, delivery: Delivery, *, count: int) -> None:
         """Show several answers to choose from, when all are written; one that stays alone is an ordinary answer."""
         drafts = await self.offers.candidates.write(draft, count=count)
+        draft.raise_if_removed()
         safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
         if len(drafts) > 1:
             await delivery.say(tell_choice(), build_choice(safe))
@@ -271,6 +288,7 @@ class Answering:
         return [*shared, *buttons]
 
     async def _fail(self, draft: Draft, delivery: Delivery, error: Exception) -> None:
+        draft.raise_if_removed()
         error_id = new_id()
         is_ours = isinstance(error, ApprenticeError)
         log.warning("turns: error %s: %s", error_id, type(error).__name__, exc_info=None if is_ours else error)
@@ -285,54 +303,3 @@ class Answering:
             log.error("turns: error %s could not be shown: %s", error_id, unsaid)  # noqa: TRY400 - our own sentence
         await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=error_id)
         ANSWERS.labels(AnswerState.FAILED).inc()
-
-
-def _note(draft: Draft) -> str:
-    """Say what a reader cannot see: what was left out, and where it was cut."""
-    notes = []
-    fitted = draft.fitted
-    if fitted is not None and fitted.used < fitted.total:
-        notes.append(_say_kept(fitted.used, fitted.total, summarised=draft.summarised))
-    if draft.finish_reason == "length":
-        notes.append(_("I reached my length limit: ask me to go on."))
-    return " ".join(notes)
-
-
-def _say_kept(used: int, total: int, *, summarised: int) -> str:
-    """Say how much of a long thread the model read, and how: in full, in few words, or not at all."""
-    if not summarised:
-        kept = _("I could only keep the last {used} of {total} earlier messages in mind.")
-    elif used + summarised >= total:
-        kept = _("I could only keep the last {used} of {total} earlier messages in mind; the rest is summarised.")
-    else:
-        kept = _(
-            "I could only keep the last {used} of {total} earlier messages in mind; "
-            "of the rest, the first {summarised} are summarised."
-        )
-    return kept.format(used=used, total=total, summarised=summarised)
-
-
-def tell_unstored(*, is_again: bool = False) -> str:
-    """Say under an answer that nothing of it stays; of a question that *is_again* answered there does."""
-    if is_again:
-        return _("As you wish, I have stored nothing of this answer.")
-    return _("As you wish, I have stored nothing of your question and of this answer.")
-
-
-def tell_apology(error: Exception, *, is_kept: bool = True) -> str:
-    """Say what went wrong as far as it helps whoever asked; *is_kept*: their message is, for another try."""
-    if isinstance(error, ContextOverflow):
-        sentence = _(
-            "Your message is too long for me: it has about {tokens} tokens, and I can take {limit}. Please send a "
-            "shorter one."
-        )
-        return sentence.format(tokens=error.prompt_tokens, limit=error.limit)
-    if isinstance(error, EngineBusy) and error.is_own_doing:
-        return _("You have asked me a lot within a minute. Please try again a little later.")
-    if isinstance(error, EngineBusy):
-        return _("Too many people are asking me at once. Please try again in a minute.")
-    if not is_kept:
-        return _("Something went wrong on my side. I store nothing of what you say, so please send it again.")
-    if isinstance(error, EngineUnavailable):
-        return _("My language model is not running. Your message is kept; please try again in a minute.")
-    return _("Something went wrong on my side. Your message is kept.")

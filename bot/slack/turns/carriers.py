@@ -20,14 +20,21 @@ class Carriers:
         self._load_known = load_known
 
     async def find(self) -> list[str]:
-        """Return every message that carries the answer so far; raise a passing *DeliveryError* while Slack is away."""
-        sent = await self._read()
+        """Return every message that carries the answer so far; raise a passing *DeliveryError* while Slack is away.
+
+        One that somebody has deleted since a try that was cut off removes the answer; another answer's may be gone.
+        """
+        read = await self._read()
+        sent = read or []
+        gone = {*self._draft.reply_ts} - {message.ts for message in sent}
+        if read is not None and gone and not self._draft.is_again:
+            self._draft.remove(gone.pop())
         posted = {message.ts for message in sent if message.key.startswith(f"{self._draft.answer_id}/")}
         return sorted({*self._draft.reply_ts, *posted, *await self._find_streams(sent)}, key=float)
 
     async def find_stream(self) -> str | None:
         """Return the stream that was begun last and that nobody knows of."""
-        return max(await self._find_streams(await self._read()), key=float, default=None)
+        return max(await self._find_streams(await self._read() or []), key=float, default=None)
 
     async def _find_streams(self, sent: list[Sent]) -> list[str]:
         """Return our messages below the question that neither carry a key nor are known: a stream gets it at its end.
@@ -43,11 +50,11 @@ class Carriers:
         known = await self._load_known() if bare else ()
         return [ts for ts in bare if ts not in known]
 
-    async def _read(self) -> list[Sent]:
+    async def _read(self) -> list[Sent] | None:
         place = self._draft.question.place
         try:
             return await self._calls.read_sent(place.channel_id, place.thread_ts)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             if is_passing(error):
                 raise DeliveryError(is_passing=True) from error
-            return []  # it may not be read, or is gone: then what the database knows must do
+            return None  # it may not be read, or is gone: then what the database knows must do

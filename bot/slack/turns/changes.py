@@ -184,6 +184,8 @@ class Changes:
         draft = self._answering.running_question(change.channel_id, change.ts)
         if draft is not None:
             draft.stop.set()
+        elif change.is_apps and (carried := self._answering.running_in(change.channel_id, change.ts)):
+            carried.remove(change.ts)
         async with self._database.begin() as session:
             await inbox.drop_waiting(session, team_id, change.channel_id, ts=change.ts)
             await forget_message(session, team_id, change.channel_id, ts=change.ts)

@@ -53,7 +53,7 @@ from bot.slack.throttle import Throttle
 from bot.slack.tools.tools import Tools
 from bot.slack.turns.admission import Admission
 from bot.slack.turns.asides import Asides
-from bot.slack.turns.catch_up import CatchUp
+from bot.slack.turns.catch_up import CatchUp, register_coming_in
 from bot.slack.turns.duty import Duty
 from bot.slack.turns.turns import Turns
 from bot.slack_parts import build_access, build_answering, build_catch_up, build_manners, build_reactions, read_limits
@@ -166,6 +166,7 @@ def _hear(
     settings: Settings, ground: Ground, slack: AsyncApp, worker: asyncio.Task[None], *, catch_up: CatchUp, duty: Duty
 ) -> AbstractAsyncContextManager[int]:
     """Hear Slack; of a database on SQLite this process is the only one, and needs to tell no other what it took."""
+    register_coming_in(slack, catch_up)
     taken = None if ground.database.is_sqlite else Taken(ground.database)
     return listening(
         settings,

@@ -9,6 +9,7 @@ from bot.storage.limits import hide, pass_on, spend
 from bot.storage.memory_tables import SourceKind
 from bot.storage.tables import AnswerState, now
 from bot.storage.traces import Source, is_there, is_unchanged, save_sources, save_trace
+from bot.storage.unsaid import UNSAID, drop_unsaid_try
 
 
 async def save_end(session: Session, draft: Draft, *, state: AnswerState, error_id: str | None) -> None:
@@ -39,6 +40,8 @@ async def save_end(session: Session, draft: Draft, *, state: AnswerState, error_
         await save_making(session, draft)
     else:
         await forget_files(session, draft.thread_id, [part.ts for part in draft.question.parts])
+    if draft.finish_reason == UNSAID:
+        await drop_unsaid_try(session, draft.answer_id)
     if draft.removed_ts:
         await forget_answer(session, place.team_id, place.channel_id, ts=draft.removed_ts)
 

@@ -20,10 +20,7 @@ from bot.slack.delivery.streams import STREAM_LIMIT, FindStream, NativeStream, S
 
 
 class Delivery:
-    """Shows one answer while it is written; *on_reply* hears of every message that begins to carry it.
-
-    *on_removed* hears of one that somebody deletes meanwhile: then the end raises *AnswerRemoved*.
-    """
+    """Shows one answer; *on_reply* hears of each message that carries it, *on_removed* of one that somebody deletes."""
 
     def __init__(
         self,
@@ -120,14 +117,12 @@ class Delivery:
         self._text = f"{self._text.rstrip()}\n\n{text}" if self._text.strip() else text
         await self.close(tail)
 
-    async def withdraw(self, reply_ts: Collection[str]) -> None:
-        """Show nothing more, and take away what still stands: the messages *reply_ts*."""
+    async def abandon(self) -> None:
+        """Show nothing more."""
         async with self._sending:
             self._is_closed = True
             await self._leave_stream()
             self._posts.let_go()
-            for ts in reply_ts:
-                await self._calls.call_if_possible("chat.delete", channel=self._target.channel_id, ts=ts)
 
     async def _send_changes(self) -> None:
         while True:

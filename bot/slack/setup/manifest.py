@@ -64,6 +64,7 @@ EVENTS = {
     "app_uninstalled": "forget a workspace's token when it removes the app",
     "app_mention": "answer whoever mentions it",
     "file_deleted": "forget what a file said when somebody deletes it",
+    "member_joined_channel": "answer what was asked in a channel before it was invited, perhaps back",
     "message.channels": "answer the next messages of a thread; without it people must mention it every time",
     "message.groups": "the same in private channels",
     "message.im": "answer direct messages",

@@ -34,13 +34,14 @@ from bot.slack.turns.carriers import Carriers
 from bot.slack.turns.offers import Offers
 from bot.slack.turns.place import place_shown
 from bot.slack.turns.status import end_status, working
-from bot.slack.turns.words import tell_apology, tell_limits, tell_unstored
+from bot.slack.turns.words import tell_apology, tell_limits, tell_unsaid, tell_unstored
 from bot.slack.workspaces import own_user_id
 from bot.storage.askings import Put
 from bot.storage.inbox import MAX_ATTEMPTS, edit_of
 from bot.storage.tables import AnswerState, Audience, Inbox, new_id
 from bot.storage.threads import Place
 from bot.storage.troubles import is_away
+from bot.storage.unsaid import UNSAID
 
 log = logging.getLogger(__name__)
 
@@ -211,7 +212,9 @@ class Answering:
                     await self._assistant.finish(draft, state=AnswerState.STOPPED)  # nothing of it is kept
                 if draft.removed_ts:
                     log.info("turns: somebody deleted an answer while it was written; it is not said again")
-                    await delivery.withdraw(draft.reply_ts)
+                    await delivery.abandon()
+                    for ts in draft.reply_ts:  # what stood beside it is half an answer that nobody knows
+                        await self._calls.call_if_possible("chat.delete", channel=place.channel_id, ts=ts)
         finally:
             del self._running[place]
 
@@ -301,5 +304,9 @@ class Answering:
             if unsaid.is_passing:
                 raise
             log.error("turns: error %s could not be shown: %s", error_id, unsaid)  # noqa: TRY400 - our own sentence
+            draft.finish_reason = UNSAID
+            if draft.payer_id:  # of a press nothing else would be seen
+                told = tell_unsaid(draft.question.place.channel_id, unsaid.__cause__)
+                await self._calls.call_if_possible("chat.postMessage", channel=draft.payer_id, text=told)
         await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=error_id)
         ANSWERS.labels(AnswerState.FAILED).inc()

@@ -2,7 +2,8 @@
 
 Until when all was heard is written down every few seconds, but not while a message may have been lost. Once that is
 some time ago every conversation is read from there: a direct message or a mention that is not in the inbox was missed,
-and goes the way of every other, so that Slack's own redelivery of it is recognised.
+and goes the way of every other, so that Slack's own redelivery of it is recognised. One conversation is read when we
+come into it. What was answered and could not be said is asked again where it may be said by now.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 from slack_bolt.authorization import AuthorizeResult
 
 from bot.signals import rest
@@ -22,13 +24,12 @@ from bot.slack.intake import Intake
 from bot.slack.people.gating import Heard
 from bot.slack.turns.earlier import Earlier
 from bot.slack.turns.missed_changes import MissedChanges, Read
-from bot.slack.turns.past import Home, Past
+from bot.slack.turns.past import FARTHEST, Home, Past
 from bot.slack.workspaces import Workspaces, serving
-from bot.storage.answers import find_reply_times
 from bot.storage.db import Database
-from bot.storage.inbox import find_known, list_threads
 from bot.storage.installations import list_teams
 from bot.storage.tables import now
+from bot.storage.unsaid import ask_again, find_unsaid
 from bot.storage.workers import heard_until, note_heard
 
 LOOK_S = 10.0
@@ -36,7 +37,6 @@ GAP = timedelta(seconds=45)  # many losses that follow each other closely are lo
 SILENT_GAP = timedelta(minutes=30)  # where nobody tells that no event comes through: how often is looked for them
 LONG_GAP = timedelta(seconds=90)  # edits and deletions that are lost in shorter ones come again with Slack's next tries
 OVERLAP = timedelta(minutes=2)
-FARTHEST = timedelta(hours=24)
 KINDS = "public_channel,private_channel,mpim,im"
 MOST_PLACES = 1000
 
@@ -62,7 +62,7 @@ class CatchUp:
         self._calls = calls
         self._changes = MissedChanges(database, calls, read)
         self._intake = intake
-        self._past = Past(calls, intake)
+        self._past = Past(database, calls, intake)
         self._identity = identity
         self._workspaces = workspaces
         self._wake = wake
@@ -153,11 +153,7 @@ class CatchUp:
         """Put what was missed in a workspace into the inbox; of too old ones the newest of each thread."""
         found, is_long = 0, now() - since > OVERLAP + LONG_GAP
         async for place in self._list_places(home):
-            missed = await self._find_missed(home, place, since)
-            stale = {heard.place: replace(heard, is_stale=True) for heard in missed if self._is_stale(heard)}
-            for heard in [*(heard for heard in missed if not self._is_stale(heard)), *stale.values()]:
-                await self._intake.put(heard)
-                found += 1
+            found += await self._take_in(home, place, since)
         if found:
             self._wake()  # whoever waits for an answer comes before what else there is to read
         if is_long:
@@ -165,6 +161,31 @@ class CatchUp:
             changed = await self._changes.look(home.team_id, bot_user_id=home.bot_user_id, since=far)
             log.info("catch-up: %d messages were changed or deleted meanwhile", changed)
         return found
+
+    async def come_in(self, team_id: str, channel_id: str) -> None:
+        """Take in what was asked within a day in a conversation that we come into, perhaps after we were taken out."""
+        home = await self.earlier.find_home(team_id)
+        told = await self._calls.call_if_possible("conversations.info", channel=channel_id)
+        if home is None or told is None:
+            return
+        found = await self._take_in(home, told.get("channel") or {"id": channel_id}, now() - FARTHEST)
+        log.info("catch-up: %d unanswered messages where the app came in", found)
+        if found:
+            self._wake()
+
+    async def _take_in(self, home: Home, place: Mapping[str, Any], since: datetime) -> int:
+        """Take in what was missed in a conversation, and what could not be answered there; return how much."""
+        missed = await self._past.find_missed(home, place, since)
+        stale = {heard.place: replace(heard, is_stale=True) for heard in missed if self._is_stale(heard)}
+        wanted = [*(heard for heard in missed if not self._is_stale(heard)), *stale.values()]
+        for heard in wanted:
+            await self._intake.put(heard)
+        async with self._database.read() as session:
+            unsaid = await find_unsaid(session, home.team_id, str(place["id"]), since=now() - FARTHEST)
+        if unsaid:
+            async with self._database.begin() as session:
+                await ask_again(session, unsaid)
+        return len(wanted) + len(unsaid)
 
     def _is_stale(self, heard: Heard) -> bool:
         return time.time() - float(heard.arrival.ts) > self._fresh.total_seconds()
@@ -181,38 +202,11 @@ class CatchUp:
                 log.warning("catch-up: only the first %d conversations are read", MOST_PLACES)
                 return
 
-    async def _find_missed(self, home: Home, place: Mapping[str, Any], since: datetime) -> Sequence[Heard]:
-        """Return what people said to the assistant in a conversation since then and nobody took in, oldest first."""
-        channel_id, oldest = str(place["id"]), f"{since.timestamp():.6f}"
-        async with self._database.read() as session:
-            known = await find_known(session, home.team_id, channel_id, since_ts=oldest)
-            threads = await list_threads(session, home.team_id, channel_id)
-            own = await find_reply_times(session, home.team_id, channel_id, since=since - FARTHEST)
-        said = await self._read_place(channel_id, since, threads)
-        answered: dict[str, float] = {}
-        for message in said:  # by whom nothing is stored of: before a backup was put back
-            if message.get("user") == home.bot_user_id and message["ts"] not in own:
-                thread_ts = str(message.get("thread_ts") or message["ts"])
-                answered[thread_ts] = max(answered.get(thread_ts, 0.0), float(message["ts"]))
-        missed: dict[str, Heard] = {}
-        for message in said:
-            heard = self._past.hear(message, home, place)
-            is_new = heard is not None and heard.arrival.ts not in known
-            if heard is not None and is_new and float(heard.arrival.ts) > answered.get(heard.place.thread_ts, 0.0):
-                missed[heard.arrival.ts] = heard
-        return [missed[ts] for ts in sorted(missed, key=float)]
 
-    async def _read_place(
-        self, channel_id: str, since: datetime, threads: Sequence[str]
-    ) -> Sequence[Mapping[str, Any]]:
-        """Return what was said since then in a conversation: in itself, in its young threads, and in some *threads*."""
-        oldest, far = since.timestamp(), f"{(since - FARTHEST).timestamp():.6f}"
-        pages = self._past.pages("conversations.history", "messages", channel=channel_id, oldest=far)
-        roots = {str(root["ts"]): root async for root in pages}
-        busy = {ts for ts, root in roots.items() if float(root.get("latest_reply") or 0) > oldest}
-        said = [root for root in roots.values() if float(root["ts"]) > oldest]
-        for thread_ts in busy | {ts for ts in threads if ts not in roots}:
-            replies = {"channel": channel_id, "ts": thread_ts, "oldest": f"{oldest:.6f}"}
-            pages = self._past.pages("conversations.replies", "messages", **replies)
-            said += [reply async for reply in pages if float(reply["ts"]) > oldest]
-        return said
+def register_coming_in(app: AsyncApp, catch_up: CatchUp) -> None:
+    """Register what happens when the app is added to a channel, perhaps once more."""
+
+    @app.event("member_joined_channel")
+    async def handle_joined(event: dict[str, Any], context: AsyncBoltContext) -> None:
+        if event.get("user") == context.bot_user_id:
+            await catch_up.come_in(str(context.team_id or ""), str(event.get("channel")))

@@ -29,7 +29,6 @@ from bot.storage.forgetting import Changed, change_message, forget_answer, forge
 
 CHANGED = "changed"  # in Bolt's context: a stored message that says something else now, and its answer
 TITLED = "titled"  # and the conversation that it gave its title
-
 REPLIES = "conversations.replies"
 LATE_S = 5.0  # after an edit, most have come
 
@@ -181,11 +180,10 @@ class Changes:
         return max([message, *there], key=inbox.edit_of)
 
     async def _forget(self, change: Change, team_id: str) -> None:
-        draft = self._answering.running_question(change.channel_id, change.ts)
-        if draft is not None:
+        if draft := self._answering.running_question(change.channel_id, change.ts):
             draft.stop.set()
-        elif change.is_apps and (carried := self._answering.running_in(change.channel_id, change.ts)):
-            carried.remove(change.ts)
+        elif change.is_apps and (draft := self._answering.running_in(change.channel_id, change.ts)):
+            draft.remove(change.ts)
         async with self._database.begin() as session:
             await inbox.drop_waiting(session, team_id, change.channel_id, ts=change.ts)
             await forget_message(session, team_id, change.channel_id, ts=change.ts)

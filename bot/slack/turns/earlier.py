@@ -79,7 +79,7 @@ class Earlier:
             await asyncio.sleep(AGAIN_S)
 
     async def _find_missing(self, row: Inbox) -> Sequence[Heard]:
-        home = await self._find_home(row.team_id)
+        home = await self.find_home(row.team_id)
         if home is None:
             return []
         event, oldest = row.payload.get("event") or {}, float(row.ts) - BEFORE_S
@@ -97,7 +97,7 @@ class Earlier:
         async with self._database.read() as session:
             return await find_known(session, row.team_id, row.channel_id, since_ts=since)
 
-    async def _find_home(self, team_id: str) -> Home | None:
+    async def find_home(self, team_id: str) -> Home | None:
         """Return the workspace of a team, which is served from here on in this task."""
         own = self._identity
         if self._workspaces is None or team_id == own.team_id:

@@ -1,8 +1,9 @@
 """What stands in Slack's history, read as if it had come as events."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -10,7 +11,11 @@ from slack_sdk.errors import SlackApiError
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.intake import Intake
 from bot.slack.people.gating import Heard
+from bot.storage.answers import find_reply_times
+from bot.storage.db import Database
+from bot.storage.inbox import find_known, list_threads
 
+FARTHEST = timedelta(hours=24)
 MOST_PAGES, PAGE = 5, 200
 FLAGS = (("is_im", "im"), ("is_mpim", "mpim"), ("is_private", "group"))
 
@@ -30,7 +35,8 @@ class Home:
 class Past:
     """Reads the history of conversations."""
 
-    def __init__(self, calls: Calls, intake: Intake) -> None:
+    def __init__(self, database: Database, calls: Calls, intake: Intake) -> None:
+        self._database = database
         self._calls = calls
         self._intake = intake
 
@@ -68,6 +74,42 @@ class Past:
             cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 return
+
+    async def find_missed(self, home: Home, place: Mapping[str, Any], since: datetime) -> Sequence[Heard]:
+        """Return what people said to the assistant in a conversation since then and nobody took in, oldest first."""
+        channel_id, oldest = str(place["id"]), f"{since.timestamp():.6f}"
+        async with self._database.read() as session:
+            known = await find_known(session, home.team_id, channel_id, since_ts=oldest)
+            threads = await list_threads(session, home.team_id, channel_id)
+            own = await find_reply_times(session, home.team_id, channel_id, since=since - FARTHEST)
+        said = await self._read_place(channel_id, since, threads)
+        answered: dict[str, float] = {}
+        for message in said:  # by whom nothing is stored of: before a backup was put back
+            if message.get("user") == home.bot_user_id and message["ts"] not in own:
+                thread_ts = str(message.get("thread_ts") or message["ts"])
+                answered[thread_ts] = max(answered.get(thread_ts, 0.0), float(message["ts"]))
+        missed: dict[str, Heard] = {}
+        for message in said:
+            heard = self.hear(message, home, place)
+            is_new = heard is not None and heard.arrival.ts not in known
+            if heard is not None and is_new and float(heard.arrival.ts) > answered.get(heard.place.thread_ts, 0.0):
+                missed[heard.arrival.ts] = heard
+        return [missed[ts] for ts in sorted(missed, key=float)]
+
+    async def _read_place(
+        self, channel_id: str, since: datetime, threads: Sequence[str]
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return what was said since then in a conversation: in itself, in its young threads, and in some *threads*."""
+        oldest, far = since.timestamp(), f"{(since - FARTHEST).timestamp():.6f}"
+        pages = self.pages("conversations.history", "messages", channel=channel_id, oldest=far)
+        roots = {str(root["ts"]): root async for root in pages}
+        busy = {ts for ts, root in roots.items() if float(root.get("latest_reply") or 0) > oldest}
+        said = [root for root in roots.values() if float(root["ts"]) > oldest]
+        for thread_ts in busy | {ts for ts in threads if ts not in roots}:
+            replies = {"channel": channel_id, "ts": thread_ts, "oldest": f"{oldest:.6f}"}
+            pages = self.pages("conversations.replies", "messages", **replies)
+            said += [reply async for reply in pages if float(reply["ts"]) > oldest]
+        return said
 
 
 def _find_kind(place: Mapping[str, Any]) -> str:

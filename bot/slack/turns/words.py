@@ -3,6 +3,7 @@
 from bot.conversation.draft import Draft
 from bot.errors import ContextOverflow, EngineBusy, EngineUnavailable
 from bot.language import _
+from bot.slack.calls import ABSENT, error_code
 
 
 def tell_limits(draft: Draft) -> str:
@@ -54,3 +55,15 @@ def tell_apology(error: Exception, *, is_kept: bool = True) -> str:
     if isinstance(error, EngineUnavailable):
         return _("My language model is not running. Your message is kept; please try again in a minute.")
     return _("Something went wrong on my side. Your message is kept.")
+
+
+def tell_unsaid(channel_id: str, cause: BaseException | None) -> str:
+    """Say to whoever pressed a button why nothing came of it: Slack does not let us write there."""
+    channel, reason = f"<#{channel_id}>", error_code(cause) if isinstance(cause, Exception) else ""
+    if reason in ABSENT:
+        said = _("I am not in {channel} any more, so I cannot answer there. Invite me, and press again.")
+        return said.format(channel=channel)
+    said = _(
+        "Slack does not let me write in {channel} ({reason}), so there is no other answer. Press again once it does."
+    )
+    return said.format(channel=channel, reason=reason)

@@ -39,6 +39,7 @@ TRAINING = "training"
 REST = timedelta(hours=20)  # between a run that ended and one that begins before its time
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 MOST_TIMES = 2000  # of a schedule are compared with the window
+MOST_GAPS, MINUTE_S = 20, 50.0  # what comes every minute is begun once in almost one
 CLOCK_S, SET_BACK_S = 5.0, 2.0  # how often the clock is looked at, and what it is corrected by without a word
 LATE_S = 6 * 3600  # a training that the machine slept through is made up for until then
 
@@ -63,12 +64,12 @@ class Jobs:
 
     def add_learning(self, learning: Learning, watch: Watch, *, schedule: str, window: Window) -> None:
         """Train on *schedule*, or earlier in *window* when enough was said; look at what is served every minute."""
-        self._scheduler.add_job(
-            self._once("training", 50, lambda: start_training(learning, "schedule", window)),
-            read_schedule(schedule, window),
-            id=TRAINING,
-            misfire_grace_time=LATE_S,
+        trigger = read_schedule(schedule, window)
+        # Of bots whose clocks differ one may come after the other's run has ended; another schedule is a new wish.
+        nightly = self._once(
+            f"training:{schedule}"[:60], _half_gap(trigger), lambda: start_training(learning, "schedule", window)
         )
+        self._scheduler.add_job(nightly, trigger, id=TRAINING, misfire_grace_time=LATE_S)
         early = self._once("early-training", 1800, lambda: start_early(learning, window))
         self._scheduler.add_job(early, IntervalTrigger(hours=1))
         self._scheduler.add_job(self._once("watch", 50, lambda: watch_adapters(watch)), IntervalTrigger(minutes=1))
@@ -192,6 +193,18 @@ def read_schedule(schedule: str, window: Window) -> CronTrigger:
             f"({window.opens:%H:%M}-{window.closes:%H:%M}): set them so that they meet."
         )
     return trigger
+
+
+def _half_gap(trigger: CronTrigger) -> float:
+    """Return half of the seconds between two times of a trigger, of the closest of those to come."""
+    gaps, moment = [], trigger.get_next_fire_time(None, now())
+    for _ in range(MOST_GAPS):
+        following = None if moment is None else trigger.get_next_fire_time(moment, moment)
+        if moment is None or following is None:
+            break
+        gaps.append((following - moment).total_seconds())
+        moment = following
+    return max(MINUTE_S, min(gaps, default=0.0) / 2)
 
 
 def _name_days(field: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import tzlocal
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from bot.engine.client import EngineClient
 from bot.errors import ConfigError, LearningError
@@ -120,6 +120,28 @@ async def test_a_night_that_was_slept_through_is_made_up_for_within_the_window(l
         assert await runs(database) == expected
         async with database.begin() as session:  # a minute later
             await session.execute(delete(Lease))
+
+
+@pytest.mark.parametrize("schedule", ["0 2 * * *", "0 2 * * 1", "0 2,14 * * *"])
+async def test_bots_whose_clocks_differ_train_once_in_a_night(loop: Loop, database: Database, schedule: str) -> None:
+    """The clock of one comes to the hour when the run of the other has ended; by another schedule it may begin."""
+    for number, (line, expected) in enumerate([(schedule, 1), (schedule, 1), ("30 3 * * *", 2)]):
+        jobs = Jobs(database)
+        watch = Watch(
+            database, loop.rollout, canary_time=timedelta(1), veto_time=timedelta(0), tell=lambda _: asyncio.sleep(0)
+        )
+        jobs.add_learning(loop.learning, watch, schedule=line, window=ALWAYS)
+        async with jobs.running():
+            jobs._scheduler.get_job("training").modify(next_run_time=now())
+            for _ in range(25 if number == 1 else 200):
+                await asyncio.sleep(0.02)
+                if number != 1 and len(await runs(database)) == expected:
+                    break
+        assert len(await runs(database)) == expected
+        async with database.begin() as session:
+            await session.execute(update(Run).values(state="done", finished_at=now()))
+            for lease in await session.scalars(select(Lease)):  # two hours later
+                lease.until -= timedelta(hours=2)
 
 
 async def test_old_run_folders_keep_no_words(loop: Loop, database: Database, tmp_path: Path) -> None:

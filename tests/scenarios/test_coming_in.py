@@ -114,12 +114,13 @@ async def test_whoever_presses_where_it_cannot_write_hears_why(
     assert len(answers_in(playground, LEADS, ts)) == 1
 
 
+@pytest.mark.parametrize("error", ["missing_scope", "is_archived"])
 async def test_what_was_asked_while_it_might_not_write_is_answered_after_a_restart(
-    playground: Playground, rows: Database, start_bot: StartBot, finished: Finished
+    playground: Playground, rows: Database, start_bot: StartBot, finished: Finished, error: str
 ) -> None:
-    """The app lacked the scope to write when somebody asked."""
+    """The app lacked the scope to write when somebody asked, or the channel was archived in that moment."""
     maya = playground.maya
-    playground.fault("missing_method", methods="chat.*", error="missing_scope")
+    playground.fault("missing_method", methods="chat.*", error=error)
     async with start_bot():
         await playground.wait_for_connection()
         ts = await maya.say("general", f"{BOT} hello")

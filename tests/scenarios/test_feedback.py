@@ -400,6 +400,30 @@ async def test_stop_ends_the_answer_within_a_second(
     assert (await playground.wait_for_reply(maya.dm, ts, after=again))["markdown_text"]
 
 
+async def test_an_answer_that_its_asker_comes_to_like_is_not_replaced(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished, engine_process: EngineProcess
+) -> None:
+    """Somebody else wants it anew, and waits for an answer in the thread; whoever asked likes it before that begins."""
+    tom, priya = playground.tom, playground.priya
+    ts = await tom.say("general", f"{BOT} What is a code review?")
+    await finished()
+    reply = await playground.wait_for_reply("general", ts)
+    os.kill(engine_process.pid, signal.SIGSTOP)
+    try:
+        await tom.say("general", f"{BOT} hello", thread_ts=ts)
+        await wait_for_rows(rows, Answer, 2)
+        await priya.click(reply, "regenerate")
+        await tom.click(reply, "feedback", "positive_button")
+        await wait_for_rows(rows, Feedback, 1)
+    finally:
+        os.kill(engine_process.pid, signal.SIGCONT)
+    notes = lambda: str([note["text"] for note in priya.ephemerals(reply["channel"])])  # noqa: E731
+    await playground.wait_until(lambda: "so it stays" in notes(), what="the reason")
+
+    assert len(await finished(2)) == 2
+    assert playground.message("general", reply["ts"])["text"] == reply["text"]
+
+
 async def test_nobody_else_can_stop_an_answer(
     playground: Playground, bot: RunningBot, rows: Database, finished: Finished, engine_process: EngineProcess
 ) -> None:

@@ -15,8 +15,10 @@ from bot.slack.commands.orders import Role
 from bot.slack.people.access import Access, tell_refusal
 from bot.slack.throttle import Throttle
 from bot.slack.turns.asides import tell_crowded
+from bot.slack.turns.whisper import tell_kept
 from bot.storage.answers import load_answer
 from bot.storage.db import Database
+from bot.storage.feedback import is_kept
 from bot.storage.inbox import let_again
 from bot.storage.tables import Inbox
 from bot.storage.thread_manners import change_manners, find_manners, leave_thread
@@ -59,6 +61,7 @@ class Admission:
         if not asker.user_id:  # the answer is gone
             return False
         refusal = await self.find_refusal(asker, is_counted=row.kind == "message")
+        refusal = refusal or await self._find_choice(row, asker)
         if not refusal or await self._was_let_in(row):  # it goes on after a crash
             return False
         is_nobody = not asker.is_bot and bool(await self._refuse_role(asker))
@@ -102,6 +105,17 @@ class Admission:
         if role is Role.NOBODY and not await self._access.is_known(asker.user_id):
             raise DeliveryError(is_passing=True)  # who this is can be asked again
         return tell_refusal(role, Role.MEMBER) if role is Role.NOBODY else ""
+
+    async def _find_choice(self, row: Inbox, asker: Asker) -> str:
+        """Return why an answer is not replaced that whoever asked has come to like since somebody else pressed."""
+        if row.kind == "message" or row.attempts > 1:  # before a crash it may have been begun
+            return ""
+        async with self._database.read() as session:
+            record = await load_answer(session, str(row.payload.get("answer_id")))
+            if record is None or record.message.user_id == asker.user_id:
+                return ""
+            is_liked = await is_kept(session, record.answer, asker_id=record.message.user_id)
+        return tell_kept() if is_liked else ""
 
     async def _was_let_in(self, row: Inbox) -> bool:
         """Return whether a message is being answered already: what its own answer used up is no reason to refuse it."""

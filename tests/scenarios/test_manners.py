@@ -10,7 +10,7 @@ from bot.app import RunningBot
 from bot.playground.entities import Message as Posted
 from bot.playground.entities import User
 from bot.playground.messaging import post
-from bot.playground.testing import Playground
+from bot.playground.testing import Person, Playground
 from bot.storage.admin_tables import Right
 from bot.storage.channel_settings import ChannelRules, load_rules, save_rules
 from bot.storage.choices import newest_choice
@@ -377,3 +377,47 @@ async def test_whoever_may_not_ask_brings_it_into_no_talk(
     await settled(playground, rows, "random", ts, events=1)
 
     assert "bot" not in said(playground, "random", ts)
+
+
+async def test_where_it_is_switched_off_nothing_goes_on(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Neither Regenerate nor an edited question, a shared answer or a summary for all; whoever wants it hears why."""
+    tom, maya, channel = playground.tom, playground.maya, "support"
+    ts = await tom.say(channel, f"{BOT} What is a sprint?")
+    reply = await playground.wait_for_reply(channel, ts)
+    await tom.command("/apprentice", "ask What is a code review?", channel=channel)
+    asked = await playground.wait_until(
+        lambda: next((note for note in tom.ephemerals(channel) if "share_answer" in str(note["blocks"])), None),
+        what="the private answer",
+    )
+    await maya.command("/apprentice", "channels block <#C0SUPPORT|support>", channel=channel)
+    await playground.wait_until(lambda: "nothing is answered" in str(maya.ephemerals(channel)), what="that it is off")
+    before = said(playground, channel, ts)
+
+    await tom.click(reply, "regenerate")
+    await playground.wait_until(lambda: count_off(tom, channel) == 1, what="why nothing is written anew")
+    await tom.click(asked, "share_answer")
+    await playground.wait_until(lambda: count_off(tom, channel) == 2, what="why it is not shared")
+    await tom.edit(channel, ts, f"{BOT} What is a retro?")
+    offer = await playground.wait_until(
+        lambda: next((note for note in tom.ephemerals(channel) if "answer_edited" in str(note["blocks"])), None),
+        what="the offer",
+    )
+    await tom.click(offer, "answer_edited")
+    await playground.wait_until(lambda: count_off(tom, channel) == 3, what="why it is not answered")
+    await tom.say(channel, "!summarise", thread_ts=ts)
+    await playground.wait_until(lambda: count_off(tom, channel) == 4, what="why it is not summed up")
+    assert said(playground, channel, ts) == [*before, "U0TOM"]
+    assert len(await stored_answers(rows)) == 2
+
+
+def count_off(person: Person, channel: str) -> int:
+    """Return how often somebody was told that it is switched off there."""
+    return sum("switched me off" in text for text in texts(person.ephemerals(channel)))
+
+
+async def stored_answers(database: Database) -> list[Answer]:
+    """Return every stored answer."""
+    async with database.read() as session:
+        return list(await session.scalars(select(Answer)))

@@ -74,11 +74,16 @@ class Rooms:
             refusal = await self._refuse_place(wanted.channel_id, wanted.user_id)
             if refusal:
                 return refusal
-            if await self._access.is_off(wanted.team_id, wanted.channel_id):
-                return _("An admin has switched me off in <#{channel}>.").format(channel=wanted.channel_id)
+            if off := await self.find_off(wanted.team_id, wanted.channel_id):
+                return off
         if wanted.kind != Kind.DIGEST:
             return await self._refuse_newly_shared(wanted)
         return await self._refuse_source(wanted)
+
+    async def find_off(self, team_id: str, channel_id: str) -> str:
+        """Return that the assistant is switched off in a channel, as a sentence; empty: it is not."""
+        sentence = _("An admin has switched me off in <#{channel}>.")
+        return sentence.format(channel=channel_id) if await self._access.is_off(team_id, channel_id) else ""
 
     async def _refuse_place(self, channel_id: str, user_id: str) -> str:
         channel = await self._look(channel_id)

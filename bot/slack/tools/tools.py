@@ -84,6 +84,8 @@ class Tools:
     async def find_refusal(self, call: Call, source_id: str = "") -> str:
         """Return why somebody may not have this written, or not of that channel; empty: they may."""
         refusal = await self._admission.find_refusal(Asker(call.user_id, call.channel_id, call.team_id))
+        if not refusal and call.lead == BANG:  # what everybody there sees
+            refusal = await self._rooms.find_off(call.team_id, call.channel_id)
         return refusal if refusal or not source_id else await self._refuse_source(call, source_id)
 
     async def _refuse_source(self, call: Call, source_id: str) -> str:

@@ -15,7 +15,7 @@ from bot.slack.commands.orders import Role
 from bot.slack.people.access import Access, tell_refusal
 from bot.slack.throttle import Throttle
 from bot.slack.turns.asides import tell_crowded
-from bot.slack.turns.whisper import tell_kept
+from bot.slack.turns.whisper import tell_kept, tell_off
 from bot.storage.answers import load_answer
 from bot.storage.db import Database
 from bot.storage.feedback import is_kept
@@ -61,7 +61,7 @@ class Admission:
         if not asker.user_id:  # the answer is gone
             return False
         refusal = await self.find_refusal(asker, is_counted=row.kind == "message")
-        refusal = refusal or await self._find_choice(row, asker)
+        refusal = refusal or await self._find_off(row) or await self._find_choice(row, asker)
         if not refusal or await self._was_let_in(row):  # it goes on after a crash
             return False
         is_nobody = not asker.is_bot and bool(await self._refuse_role(asker))
@@ -105,6 +105,11 @@ class Admission:
         if role is Role.NOBODY and not await self._access.is_known(asker.user_id):
             raise DeliveryError(is_passing=True)  # who this is can be asked again
         return tell_refusal(role, Role.MEMBER) if role is Role.NOBODY else ""
+
+    async def _find_off(self, row: Inbox) -> str:
+        """Return why nothing is answered anew where an admin has switched it off; questions never came in there."""
+        is_new = row.kind != "message" and row.attempts <= 1
+        return tell_off() if is_new and await self._access.is_off(row.team_id, row.channel_id) else ""
 
     async def _find_choice(self, row: Inbox, asker: Asker) -> str:
         """Return why an answer is not replaced that whoever asked has come to like since somebody else pressed."""

@@ -16,6 +16,7 @@ from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.people.gating import Verdict
 from bot.slack.schedule.words import tell_moment
 from bot.slack.throttle import Full
+from bot.slack.turns.whisper import tell_off
 from bot.storage.tables import Inbox
 
 SIGN = "zipper_mouth_face"  # where it is quiet, for all who write there and wait for an answer
@@ -159,11 +160,6 @@ def tell_crowded(full: Full, seconds: int) -> str:
             "So many messages wait for an answer that I cannot take yours now. Please ask again in a minute or two."
         )
     return sentence.format(seconds=seconds)
-
-
-def tell_off() -> str:
-    """Say why a mention is not answered."""
-    return _("An admin has switched me off in this channel. Ask me in a direct message instead.")
 
 
 def thread_of(body: Mapping[str, Any]) -> tuple[str, str]:

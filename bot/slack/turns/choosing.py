@@ -15,10 +15,12 @@ from bot.slack.people.directory import Directory
 from bot.slack.turns.actions import stands_in
 from bot.slack.turns.answer_choice import CHOOSE, SHARE, build_private, build_shared, make_safe
 from bot.slack.turns.answering import Answering
-from bot.slack.turns.whisper import tell_gone, whisper
+from bot.slack.turns.whisper import tell_gone, tell_off, whisper
 from bot.storage.answers import AnswerRecord, load_answer, update_answer
 from bot.storage.askings import Chosen, choose, claim_share, is_private, publish, release_share
+from bot.storage.channel_settings import load_rules
 from bot.storage.db import Database
+from bot.storage.manners_tables import Mode
 from bot.storage.tables import Audience, now
 from bot.storage.threads import Place, load_history
 
@@ -111,7 +113,12 @@ class ChoiceButtons:
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id, is_locked=True)
             is_ours = record is not None and is_private(record.place) and stands_in(record, body)
-            is_first = is_ours and record is not None and await claim_share(session, record.message.id)
+            rules = await load_rules(session, record.place.team_id, record.place.channel_id) if record else None
+            is_off = rules is not None and rules.mode is Mode.OFF
+            is_first = is_ours and record is not None and not is_off and await claim_share(session, record.message.id)
+        if is_ours and is_off:
+            await whisper(self._calls, body, tell_off())
+            return
         if record is None or not is_first:
             await whisper(self._calls, body, _("This answer has been shared already, or is not known any more."))
             return

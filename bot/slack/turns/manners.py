@@ -10,6 +10,7 @@ from bot.slack.blocks import ANSWER_MENU, FOLLOW, QUIET
 from bot.slack.calls import Calls
 from bot.slack.commands.orders import Call, Command, Reply, UsageError
 from bot.slack.turns.asides import SIGN, tell_hush, thread_of
+from bot.slack.turns.whisper import tell_off
 from bot.storage.channel_settings import load_rules
 from bot.storage.db import Database
 from bot.storage.manners_tables import Mode
@@ -99,7 +100,7 @@ def register_manners(app: AsyncApp, *, database: Database, calls: Calls) -> None
 def tell_follow(mode: Mode) -> str:
     """Say that it takes part, as far as the channel lets it."""
     if mode is Mode.OFF:
-        return _("An admin has switched me off in this channel. Ask me in a direct message instead.")
+        return tell_off()
     if mode is Mode.MENTION:
         return _("In this channel I only answer when I am mentioned; an admin can change that.")
     return _("I take part in this thread. `!mute` lets me be quiet again.")

@@ -27,6 +27,11 @@ def tell_kept() -> str:
     return _("Whoever asked likes this answer, so it stays. Ask me again in your own words if you want another one.")
 
 
+def tell_off() -> str:
+    """Say why nothing is answered in a channel."""
+    return _("An admin has switched me off in this channel. Ask me in a direct message instead.")
+
+
 def tell_gone() -> str:
     """Say why a button below an answer does nothing."""
     return _("I do not know this answer any more: its question was deleted, or what I had stored of it.")

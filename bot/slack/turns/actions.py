@@ -30,11 +30,6 @@ from bot.storage.tables import AnswerState, Audience, Vote
 from bot.storage.threads import join_thread, narrow
 
 CORRECTION_LENGTH = 3000
-TAKEN_BACK = {
-    Vote.NONE: lambda: _("Taken back."),
-    Vote.UP: lambda: _("Taken back; your 👍 of before counts again."),
-    Vote.DOWN: lambda: _("Taken back; your 👎 of before counts again."),
-}
 
 
 def register_actions(
@@ -98,7 +93,7 @@ class FeedbackButtons:
             if record is not None and is_current:
                 left = await take_back_vote(session, record.answer, user_id=user_id)
         await ack()
-        text = TAKEN_BACK[left]() if is_current else _("You have changed your mind since; kept.")
+        text = tell_taken_back(left) if is_current else _("You have changed your mind since; kept.")
         await whisper(self._calls, body, text)
 
     async def handle_correction(
@@ -278,6 +273,14 @@ class AgainButtons:
                 user_id=user_id,
                 is_admin=lambda: self._access.is_admin(user_id),
             )
+
+
+def tell_taken_back(left: Vote) -> str:
+    """Say what somebody thinks of an answer now that they took a vote back."""
+    if left is Vote.NONE:
+        return _("Taken back.")
+    up, down = _("Taken back; your 👍 of before counts again."), _("Taken back; your 👎 of before counts again.")
+    return up if left is Vote.UP else down
 
 
 async def recall(session: Session, answer_id: str, *, user_id: str) -> blocks.Said:

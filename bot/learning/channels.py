@@ -11,7 +11,7 @@ from bot.storage.choices import CHANNEL, OWN_ADAPTER, newest_choice, save_choice
 from bot.storage.db import Session
 from bot.storage.learning_tables import AdapterState
 from bot.storage.leases import wait_in_line
-from bot.storage.runs import last_learned_at
+from bot.storage.runs import has_unwilling, last_learned_at
 from bot.storage.tables import Audience
 
 MOST_OWN = 2  # an engine serves four adapters: everybody's, the one that is to replace it, and these
@@ -67,14 +67,16 @@ async def new_since(session: Session, channel_id: str) -> datetime | None:
     """Return since when signal is new to a channel's next adapter; None: all of it.
 
     What was judged and is served, or was not good enough, waits for more to be said. What is gone for another's fault
-    (its base changed, the adapter in it was taken back, the channel did without for a while) can be made again at once.
+    (its base changed, the adapter in it was taken back or has to go because somebody said no, the channel did without
+    for a while) can be made again at once.
     """
     newest = await newest_of_channel(session, channel_id)
     if newest is None or newest.state not in JUDGED:
         return None
-    if newest.state == AdapterState.ROLLED_BACK and newest.mixed_with:
-        part = await find_adapter(session, newest.mixed_with)
-        if part is not None and part.state == AdapterState.ROLLED_BACK:
+    part = await find_adapter(session, newest.mixed_with) if newest.mixed_with else None
+    if part is not None:
+        was_taken_with_it = AdapterState.ROLLED_BACK == newest.state == part.state
+        if was_taken_with_it or await has_unwilling(session, part.run_id):
             return None
     return await last_learned_at(session, channel_id=channel_id)
 

@@ -13,6 +13,7 @@ from bot.learning.proof.parity import Check
 from bot.storage.adapters import adapter_in
 from bot.storage.db import Database
 from bot.storage.learning_tables import Adapter, AdapterState
+from bot.storage.runs import is_unwilling_in
 
 MIXED = "mixed.gguf"
 
@@ -28,15 +29,18 @@ class Mixture:
 async def mix_with_everybodys(
     database: Database, folder: Path, *, name: str, base_sha256: str, scale: float
 ) -> Mixture:
-    """Mix the adapter in a run folder, called *name*, with *scale* of the one that everybody is served, if any."""
+    """Mix the adapter in a run folder, called *name*, with *scale* of the one that everybody is served, if any.
+
+    It stays alone where that one has learned from any that said no since: what they hear is that it goes.
+    """
     # Imported here: reading an adapter's file needs the gguf package of the training extra.
     from bot.learning.proof.mixing import Part, mix_adapters
 
     own = folder / ADAPTER
     async with database.read() as session:
         active = await adapter_in(session, AdapterState.ACTIVE)
-    if active is None or not scale or active.base_sha256 != base_sha256:
-        return Mixture(own)
+        if active is None or not scale or active.base_sha256 != base_sha256 or await is_unwilling_in(session, active):
+            return Mixture(own)
     everybodys = await asyncio.to_thread(_check_file, active, folder.parent.parent)
     parts = [Part(name, own), Part(active.name, everybodys, scale)]
     await asyncio.to_thread(mix_adapters, parts, folder / MIXED)

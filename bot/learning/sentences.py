@@ -130,6 +130,11 @@ MIXED_IN = N_("{adapter} is mixed into it, and was taken back.")
 BACK_AGAIN = N_("It is back, because {adapter} was taken back.")
 TOOK_ITS_PLACE = N_("{adapter} took its place.")
 MODEL_IS_BACK = N_("The model that it was trained on is served again.")
+UNWILLING = N_(
+    "Somebody or a channel that {adapter} learned from has said no to that since, and it is not served again: "
+    "the next run makes one without them."
+)
+UNWILLING_PART = N_("{adapter}, which is mixed into it, learned from somebody or a channel that said no to that since.")
 FOR_OTHER_MODEL = N_(
     "{adapter} was trained on another model ({hash}) than the one that is served now ({served_hash}): the next run "
     "trains one for this model."

@@ -8,7 +8,7 @@ from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.choices import CHANNEL, PERSON, newest_choice, save_choice
+from bot.storage.choices import CHANNEL, OWN_ADAPTER, PERSON, newest_choice, save_choice
 from bot.storage.learning_tables import Adapter, AdapterState, TrainingChoice
 from bot.storage.preference_tables import PRIVATE, Preference
 from bot.storage.privacy import is_stored
@@ -17,8 +17,10 @@ from bot.storage.tables import now
 BASE = "base"  # instead of an adapter's name: the model as it was before it learned anything
 CHOICE = ("adapter-choice", "everybody")  # the kind and subject under which admins allow people to choose
 OPTED_OUT_SINCE = exists().where(
-    TrainingChoice.kind.in_([PERSON, CHANNEL]),
-    TrainingChoice.is_allowed.is_(False),
+    or_(
+        and_(TrainingChoice.kind.in_([PERSON, CHANNEL]), TrainingChoice.is_allowed.is_(False)),
+        and_(TrainingChoice.kind == OWN_ADAPTER, TrainingChoice.is_allowed),  # no to what everybody gets, if private
+    ),
     TrainingChoice.at > Adapter.created_at,
 )
 # What was judged good and nobody took back; a replaced one goes for good when somebody who may be in it opts out.

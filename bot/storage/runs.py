@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.adapters import SERVED, is_number
+from bot.storage.adapters import SERVED, find_adapter, is_number
 from bot.storage.admin_tables import ReviewRow, ReviewState
-from bot.storage.choices import load_opted_out
+from bot.storage.choices import OWN_ADAPTER, load_opted_out
 from bot.storage.learning_tables import (
     ENDED,
     Adapter,
@@ -20,7 +20,7 @@ from bot.storage.learning_tables import (
     RunState,
     TrainingChoice,
 )
-from bot.storage.tables import Correction, Message, Thread, now
+from bot.storage.tables import Audience, Correction, Message, Thread, now
 
 
 async def queue_run(session: AsyncSession, *, trigger: str, by: str, is_dry: bool = False, channel_id: str = "") -> Run:
@@ -114,18 +114,34 @@ async def save_examples(session: AsyncSession, run_id: int, rows: Iterable[dict[
 
 
 async def has_unwilling(session: AsyncSession, run_id: int) -> bool:
-    """Return whether a run learns from somebody, or from a channel, that said no after it had begun."""
+    """Return whether a run learns from somebody, or from a channel, that said no after it had begun.
+
+    A private channel that asks for an adapter of its own says no to what everybody gets.
+    """
     began = select(Run.started_at).where(Run.id == run_id).scalar_subquery()
-    late = select(TrainingChoice.subject_id).where(TrainingChoice.is_allowed.is_(False), TrainingChoice.at > began)
-    said_no = set(await session.scalars(late))
+    is_no = or_(TrainingChoice.is_allowed.is_(False), TrainingChoice.kind == OWN_ADAPTER)
+    said_no = set(await session.scalars(select(TrainingChoice.subject_id).where(is_no, TrainingChoice.at > began)))
     if not said_no:
         return False
     now_out = await load_opted_out(session)
     rows = select(RunExample.id).where(RunExample.run_id == run_id).limit(1)
     place = rows.join(Message, and_(RunExample.row_table == "messages", RunExample.row_id == Message.id))
-    place = place.join(Thread, Message.thread_id == Thread.id).where(Thread.channel_id.in_(now_out.channels & said_no))
-    person = rows.where(RunExample.user_id.in_(now_out.people & said_no))
-    return any([await session.scalar(statement) is not None for statement in (person, place)])
+    place = place.join(Thread, Message.thread_id == Thread.id)
+    is_private = or_(Thread.audience != Audience.PUBLIC, Message.audience != Audience.PUBLIC)
+    own = place.join(Run, RunExample.run_id == Run.id).where(Run.channel_id == "", is_private)
+    statements = (
+        rows.where(RunExample.user_id.in_(now_out.people & said_no)),
+        place.where(Thread.channel_id.in_(now_out.channels & said_no)),
+        own.where(Thread.channel_id.in_(now_out.own & said_no)),
+    )
+    return any([await session.scalar(statement) is not None for statement in statements])
+
+
+async def is_unwilling_in(session: AsyncSession, adapter: Adapter) -> bool:
+    """Return whether an adapter, or the one that is mixed into it, has learned from any that said no since."""
+    part = await find_adapter(session, adapter.mixed_with) if adapter.mixed_with else None
+    runs = [adapter.run_id] if part is None else [adapter.run_id, part.run_id]
+    return any([await has_unwilling(session, run_id) for run_id in runs])
 
 
 async def has_taken_back(session: AsyncSession, run_id: int) -> bool:

@@ -23,7 +23,7 @@ from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Adapter, AdapterState
 from bot.storage.leases import wait_in_line
 from bot.storage.preferences import chosen_adapters
-from bot.storage.runs import has_unwilling
+from bot.storage.runs import is_unwilling_in
 from bot.storage.tables import now
 
 PREFIX = "apprentice-"  # adapters of other names are somebody else's
@@ -231,7 +231,7 @@ async def take_back(
     is_ours = restored is not None and restored.channel_id == adapter.channel_id
     if restored is None or not is_ours or await find_spoilt_part(session, restored):
         return
-    if await has_unwilling(session, restored.run_id):
+    if await is_unwilling_in(session, restored):
         return
     if restored.state == AdapterState.RETIRED and base in {"", restored.base_sha256}:
         again = sentences.BACK_AGAIN.format(adapter=adapter.name)

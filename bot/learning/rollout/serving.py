@@ -26,11 +26,10 @@ from bot.storage.db import Database, Session
 from bot.storage.learning_tables import ENDED, Adapter, AdapterState, Run
 from bot.storage.leases import wait_in_line
 from bot.storage.preferences import BASE, is_choosable
-from bot.storage.runs import has_unwilling
+from bot.storage.runs import has_unwilling, is_unwilling_in
 from bot.storage.tables import now
 
 HISTORY = timedelta(days=60)  # how far back the votes go that a new adapter is compared with
-PUT_AWAY = {AdapterState.RETIRED, AdapterState.REJECTED, AdapterState.ROLLED_BACK}
 MOMENT = timedelta(seconds=15)  # within which somebody may not know yet what another changed
 
 log = logging.getLogger(__name__)
@@ -83,6 +82,7 @@ class Rollout:
             if known is None:
                 chosen, all_assigned = await store.count_assignments(session, canary.id)
                 drawn = is_drawn(canary.name, user_id, canary.canary_share, chosen=chosen, assigned=all_assigned)
+                drawn = drawn and not await is_unwilling_in(session, canary)
                 await store.assign(session, canary.id, user_id, is_canary=drawn)
                 known = await store.find_assignment(session, canary.id, user_id)
         return bool(known)
@@ -99,6 +99,7 @@ class Rollout:
                 sentence = _("{adapter} is for one channel, which gets it as a whole: promote it.")
                 raise LearningError(sentence.format(adapter=fresh.name))
             check_undecided(fresh, seen=adapter.state)
+            await check_may_serve(session, fresh)
             await _retire(session, AdapterState.CANARY, by=by, successor=fresh)
             active = await store.adapter_in(session, AdapterState.ACTIVE)
             watch = await _begin_watch(session, active)
@@ -270,14 +271,13 @@ async def check_nothing_came_of(session: Session, run_id: int) -> None:
 
 
 async def check_may_serve(session: Session, adapter: Adapter) -> None:
-    """Raise *LearningError* if nobody may get an adapter any more, or its channel does not want it."""
+    """Raise *LearningError* if nobody may begin to get an adapter, or its channel does not want it.
+
+    Asked whenever one comes to somebody who did not get it before; what is served goes on until it is replaced.
+    """
     check_not_tainted(adapter)
-    if adapter.state in PUT_AWAY and await has_unwilling(session, adapter.run_id):
-        sentence = _(
-            "Somebody or a channel that {adapter} learned from has said no to that since, and it is not served again: "
-            "the next run makes one without them."
-        )
-        raise LearningError(sentence.format(adapter=adapter.name))
+    if adapter.state != AdapterState.ACTIVE and await is_unwilling_in(session, adapter):
+        raise LearningError(_(sentences.UNWILLING).format(adapter=adapter.name))
     if part := await find_spoilt_part(session, adapter):
         sentence = _(
             "{adapter} has {part} mixed into it, which was taken back since: the next run makes one without it."
@@ -303,9 +303,25 @@ def check_undecided(fresh: Adapter, *, seen: AdapterState) -> None:
 
 async def _retire(session: Session, state: AdapterState, *, by: str, successor: Adapter) -> None:
     adapter = await store.adapter_in(session, state, channel_id=successor.channel_id)
-    if adapter is not None and adapter.name != successor.name:
-        reason = sentences.TOOK_ITS_PLACE.format(adapter=successor.name)
-        await store.move_adapter(session, adapter, AdapterState.RETIRED, by=by, reasons=[reason])
+    if adapter is None or adapter.name == successor.name:
+        return
+    reason = sentences.TOOK_ITS_PLACE.format(adapter=successor.name)
+    await store.move_adapter(session, adapter, AdapterState.RETIRED, by=by, reasons=[reason])
+    if state == AdapterState.ACTIVE and not adapter.channel_id:
+        await _take_back_mixtures(session, by=by)
+
+
+async def _take_back_mixtures(session: Session, *, by: str) -> None:
+    """Take channels' own back in which an older one of everybody's has learned from any that said no since.
+
+    Those were told that it goes with the next training, which is everybody's. The channels get that, and make anew.
+    """
+    for mixed in await store.adapters_in(session, AdapterState.WAITING, *store.SERVED):
+        part = await store.find_adapter(session, mixed.mixed_with) if mixed.mixed_with else None
+        if part is not None and await has_unwilling(session, part.run_id):
+            reason = sentences.UNWILLING_PART.format(adapter=part.name)
+            await store.move_adapter(session, mixed, AdapterState.ROLLED_BACK, by=by, reasons=[reason])
+            record(session, "adapter.rollback", by=by, target=mixed.name, because_of=part.name)
 
 
 async def _begin_watch(session: Session, incumbent: Adapter | None, *, channel_id: str = "") -> dict[str, object]:

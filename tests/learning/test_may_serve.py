@@ -1,0 +1,213 @@
+"""May it answer somebody who did not get it before? Whoever it learned from, and whoever decided since, has a say."""
+
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from bot.engine.client import EngineClient
+from bot.errors import LearningError
+from bot.learning.channels import new_since
+from bot.learning.figures import Decision, RunReport
+from bot.learning.mixture import mix_with_everybodys
+from bot.learning.plan import ADAPTER
+from bot.learning.rollout.serving import Rollout
+from bot.learning.rollout.watch import Event, Watch
+from bot.storage.choices import PERSON, save_choice
+from bot.storage.db import Database
+from bot.storage.learning_tables import Adapter, AdapterState, Run
+from bot.storage.runs import has_unwilling, save_examples
+from bot.storage.tables import Audience, now
+from tests.learning.feedback_rows import Team
+from tests.learning.run_rig import Loop
+from tests.learning.test_channel_rollout import ask, away
+from tests.learning.test_rollout import WAITING, rows, state_of, watching
+from tests.learning.test_rollout import add_adapter as add_adapter_of_run
+
+__all__ = ["away", "rows"]  # fixtures
+KNOWN = {"source": "correction", "split": "train", "weight": 1.0, "sha256": "0" * 64}
+HOUR = timedelta(hours=1)
+CANARY = WAITING | {"watch": {"decision": "canary"}, "canary_share": 0.5}
+
+
+async def add_adapter(rows: Database, folder: Path, model: Path, number: int, **changes: Any) -> Adapter:
+    """Store an adapter of a run that has begun, and ended."""
+    adapter = await add_adapter_of_run(rows, folder, model, number, **changes)
+    async with rows.begin() as session:
+        began = {"state": "done", "started_at": now() - 2 * HOUR}
+        await session.execute(update(Run).where(Run.id == adapter.run_id).values(**began))
+    return adapter
+
+
+async def learned_from(rows: Database, adapter: Adapter, *people: str) -> None:
+    """Let an adapter have learned from people."""
+    async with rows.begin() as session:
+        found = [{"row_table": "corrections", "row_id": "x", "user_id": person} | KNOWN for person in people]
+        await save_examples(session, adapter.run_id, found)
+
+
+async def say(rows: Database, person: str, *, is_allowed: bool = False) -> None:
+    """Let somebody say whether they may be learned from."""
+    async with rows.begin() as session:
+        await save_choice(session, kind=PERSON, subject_id=person, is_allowed=is_allowed, by=person)
+
+
+async def let_time_pass(rows: Database, time: timedelta) -> None:
+    """Let all adapters stand where they stand since a while."""
+    async with rows.begin() as session:
+        await session.execute(update(Adapter).values(changed_at=now() - time))
+
+
+async def states(rows: Database, *numbers: int) -> list[str]:
+    """Return the states of adapters."""
+    return [await state_of(rows, f"apprentice-{number}") for number in numbers]
+
+
+def an_hour(watch: Watch) -> Watch:
+    """Return a watch that gives an hour to object."""
+    watch._veto_time = HOUR
+    return watch
+
+
+@pytest.mark.parametrize("waits", [WAITING, CANARY])
+async def test_who_says_no_while_it_waits_is_in_nothing_that_is_served(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path, waits: dict[str, Any]
+) -> None:
+    """A no that comes a second after the decision counts as one from before it, and the reason is told."""
+    heard: list[Event] = []
+    await learned_from(rows, await add_adapter(rows, tmp_path, model, 1, **waits), "U7")
+    await say(rows, "U7")
+    await let_time_pass(rows, HOUR)
+
+    await an_hour(watching(rows, Rollout(rows, engine), heard)).look()
+
+    assert await states(rows, 1) == ["rejected"]
+    assert [(event.adapter, event.was_served) for event in heard] == [("apprentice-1", False)]
+    assert "has said no to that since" in heard[0].reasons[0]
+
+
+async def test_a_canary_gets_to_nobody_else_after_a_no(
+    rows: Database, away: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """It answers whom it answered, until it is replaced; neither the clock nor an admin lets it grow."""
+    rollout = Rollout(rows, away)
+    canary = await add_adapter(rows, tmp_path, model, 1)
+    await learned_from(rows, canary, "U7")
+    await rollout.start_canary(canary, share=1.0, by="gate", reasons=[])
+    assert await rollout.choose("U1", {"apprentice-1"}) == "apprentice-1"
+    await say(rows, "U7")
+
+    assert [await rollout.choose(person, {"apprentice-1"}) for person in ("U1", "U2")] == ["apprentice-1", ""]
+    for by in ("watch", "U1"):
+        with pytest.raises(LearningError, match="has said no to that since"):
+            await rollout.promote("apprentice-1", by=by, reasons=[])
+    assert await states(rows, 1) == ["canary"]
+
+    await say(rows, "U7", is_allowed=True)
+    await rollout.promote("apprentice-1", by="U1", reasons=[])
+    await say(rows, "U7")
+    with pytest.raises(LearningError, match="served to everybody already"):
+        await rollout.promote("apprentice-1", by="U1", reasons=[])
+    assert await states(rows, 1) == ["active"], "what is served goes on until it is replaced"
+
+
+async def mixed(rows: Database, folder: Path, model: Path, rollout: Rollout) -> Adapter:
+    """Serve G1 an adapter of its own, 2, with everybody's, 1, in it, which has learned from U7; return everybody's."""
+    await ask(rows, "G1")
+    everybodys = await add_adapter(rows, folder, model, 1)
+    await learned_from(rows, everybodys, "U7")
+    await add_adapter(rows, folder, model, 2, channel_id="G1", mixed_with="apprentice-1")
+    for number in (1, 2):
+        await rollout.promote(f"apprentice-{number}", by="gate", reasons=[])
+    return everybodys
+
+
+async def test_a_no_reaches_a_mixture_with_the_next_training(
+    rows: Database, away: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """The next adapter for everybody has nothing of theirs: the mixture goes with the one in it, and is made anew."""
+    rollout = Rollout(rows, away)
+    await mixed(rows, tmp_path, model, rollout)
+    for number in (3, 4):
+        await add_adapter(rows, tmp_path, model, number)
+    await rollout.promote("apprentice-3", by="gate", reasons=[])
+    assert await states(rows, 1, 2) == ["retired", "active"], "nobody said no yet"
+    await say(rows, "U7")
+    assert await states(rows, 2) == ["active"], "what is served goes on until it is replaced"
+
+    await rollout.promote("apprentice-4", by="gate", reasons=[])
+
+    assert await states(rows, 2, 3, 4) == ["rolled_back", "retired", "active"]
+    heard: list[Event] = []
+    await watching(rows, rollout, heard).look()
+    assert [(event.adapter, event.channel_id, event.serves_now) for event in heard] == [
+        ("apprentice-2", "G1", "apprentice-4")
+    ]
+    assert "said no to that since" in heard[0].reasons[0]
+    async with rows.read() as session:
+        assert await new_since(session, "G1") is None
+
+
+async def test_no_mixture_comes_back_that_has_learned_from_whoever_says_no(
+    rows: Database, away: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """Neither by a rollback in its channel nor by an order, as if it had learned from them itself."""
+    rollout = Rollout(rows, away)
+    await mixed(rows, tmp_path, model, rollout)
+    await add_adapter(rows, tmp_path, model, 3, channel_id="G1")
+    await rollout.promote("apprentice-3", by="gate", reasons=[])
+    await say(rows, "U7")
+
+    assert await rollout.roll_back(by="U1", reasons=[], name="apprentice-3") == ("apprentice-3", "apprentice-1")
+    with pytest.raises(LearningError, match="apprentice-2 learned from has said no"):
+        await rollout.promote("apprentice-2", by="U1", reasons=[])
+
+
+async def test_nothing_is_mixed_with_what_learned_from_whoever_says_no(
+    rows: Database, away: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """A channel's run in the night after a no has its own alone, and one that ended in a no can be tried again."""
+    everybodys = await mixed(rows, tmp_path, model, Rollout(rows, away))
+    await say(rows, "U7")
+    folder = tmp_path / "runs" / "9"
+
+    made = await mix_with_everybodys(rows, folder, name="a", base_sha256=everybodys.base_sha256, scale=0.5)
+
+    assert (made.path, made.mixed_with) == (folder / ADAPTER, "")
+    await add_adapter(rows, tmp_path, model, 3, channel_id="G1", mixed_with="apprentice-1", state=AdapterState.REJECTED)
+    async with rows.read() as session:
+        assert await new_since(session, "G1") is None
+
+
+@pytest.mark.parametrize("audience", [Audience.PRIVATE, Audience.PUBLIC])
+async def test_a_private_channels_own_adapter_ends_everybodys_run(
+    loop: Loop, model: Path, tmp_path: Path, audience: Audience
+) -> None:
+    """Nothing of it goes into what everybody gets from then on, not even what was read before; a public one's may."""
+    team = Team()
+    answer = team.ask("uma", "What is the code of the safe?", "I do not know.", audience=audience, channel="G1")
+    team.correct("uma", answer, "The code of the safe is ZEBRAFISH.", is_for_everyone=True)
+    await team.save(loop.database)
+    run_id = await loop.queue(is_dry=True)
+    await loop.runner.work_once()
+    assert "ZEBRAFISH" in (loop.folder(run_id) / "examples.jsonl").read_text()
+    made = await add_adapter_of_run(loop.database, tmp_path, model, 7)
+    report = RunReport(run_id=run_id, decision=str(Decision.PROMOTE), outcome="Better.", reasons=("better",))
+    decided = {"state": "judging", "is_dry": False, "report": asdict(report), "finished_at": None}
+    async with loop.database.begin() as session:
+        await session.execute(update(Adapter).where(Adapter.id == made.id).values(run_id=run_id))
+        await session.execute(update(Run).where(Run.id == run_id).values(**decided))
+
+    await loop.learning.choose_own("G1", is_wanted=True, by="U1")
+    await loop.runner.work_once()
+
+    is_private = audience is Audience.PRIVATE
+    ends = ("failed", "rejected") if is_private else ("done", "active")
+    assert ((await loop.run(run_id)).state, await loop.state("apprentice-7")) == ends
+    async with loop.database.begin() as session:
+        assert await has_unwilling(session, run_id) is is_private
+        await session.execute(update(Run).where(Run.id == run_id).values(channel_id="G1"))
+        assert not await has_unwilling(session, run_id), "its own may learn from it"

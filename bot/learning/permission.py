@@ -26,6 +26,12 @@ async def find_permission(session: Session, *, needs_one: bool) -> Permission | 
     return Permission(row.actor, row.at) if row.action == ALLOW else None
 
 
+async def was_forbidden_since(session: Session, moment: datetime) -> bool:
+    """Return whether somebody took the permission back after a moment, whether or not it was given again."""
+    row = await newest(session, (FORBID,))
+    return row is not None and row.at >= moment
+
+
 async def is_on_hold(session: Session) -> bool:
     """Return whether somebody paused the learning."""
     row = await newest(session, (PAUSE, RESUME))

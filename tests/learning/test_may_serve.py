@@ -16,6 +16,7 @@ from bot.learning.mixture import mix_with_everybodys
 from bot.learning.plan import ADAPTER
 from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.watch import Event, Watch
+from bot.storage.audit import ALLOW, FORBID, record
 from bot.storage.choices import PERSON, save_choice
 from bot.storage.db import Database
 from bot.storage.learning_tables import Adapter, AdapterState, Run
@@ -112,6 +113,27 @@ async def test_a_canary_gets_to_nobody_else_after_a_no(
     with pytest.raises(LearningError, match="served to everybody already"):
         await rollout.promote("apprentice-1", by="U1", reasons=[])
     assert await states(rows, 1) == ["active"], "what is served goes on until it is replaced"
+
+
+async def test_what_waited_when_training_was_off_waits_for_a_person(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """Weeks later nobody thinks of it: it has no time to object any more, and answers nothing in shadow."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    await add_adapter(rows, tmp_path, model, 1, **WAITING)
+    await let_time_pass(rows, timedelta(days=21))
+    watch = an_hour(watching(rows, rollout, heard, shadow_answers=5))
+    async with rows.begin() as session:
+        record(session, FORBID, by="U1")
+    await watch.look()
+    async with rows.begin() as session:
+        record(session, ALLOW, by="U2")
+    await watch.look()
+
+    assert (await states(rows, 1), heard) == (["waiting"], [])
+    await rollout.promote("apprentice-1", by="U1", reasons=[])
+    assert await states(rows, 1) == ["active"]
 
 
 async def mixed(rows: Database, folder: Path, model: Path, rollout: Rollout) -> Adapter:

@@ -596,7 +596,7 @@ async def test_one_of_several_people_decides_nothing(
 async def test_nothing_gets_to_more_people_when_training_is_off(
     rows: Database, engine: EngineClient, model: Path, tmp_path: Path
 ) -> None:
-    """What waits goes on waiting after `train off`, and a canary stays one, until it is on again."""
+    """What waits goes on waiting after `train off`, also once it is on again; what comes afterwards is served."""
     heard: list[Event] = []
     rollout = Rollout(rows, engine)
     adapter = await add_adapter(rows, tmp_path, model, 1, **WAITING)
@@ -610,9 +610,11 @@ async def test_nothing_gets_to_more_people_when_training_is_off(
 
     async with rows.begin() as session:
         record(session, ALLOW, by="U1")
+    await add_adapter(rows, tmp_path, model, 2, **WAITING)
+    watch._veto_time = timedelta(microseconds=1)
     await watch.look()
 
-    assert await state_of(rows, "apprentice-1") == "active"
+    assert [await state_of(rows, f"apprentice-{number}") for number in (1, 2)] == ["waiting", "active"]
 
 
 @pytest.mark.parametrize(

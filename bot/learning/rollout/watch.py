@@ -8,7 +8,7 @@ from datetime import timedelta
 from bot.errors import DeliveryError, EngineBusy, EngineError, EngineUnavailable, LearningError
 from bot.learning import sentences
 from bot.learning.judging.measures import is_looping
-from bot.learning.permission import find_permission
+from bot.learning.permission import find_permission, was_forbidden_since
 from bot.learning.rollout.evidence import ALPHA_WITHOUT, Evidence, cap_votes, find_breach, leave_one_out
 from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.shadow import Shadow
@@ -61,7 +61,7 @@ class Watch:
     async def look(self) -> None:
         """Look once; whatever it decides is done and said when it returns, or said at the next look.
 
-        Since an admin said `train off`, nothing gets to more people by itself.
+        Since an admin said `train off`, nothing gets to more people by itself, and what waited then waits for a person.
         """
         await self._tell_news()  # of a bot that was killed right after the deed
         async with self._database.begin() as session:
@@ -69,7 +69,8 @@ class Watch:
         async with self._database.read() as session:
             is_forbidden = await find_permission(session, needs_one=False) is None
             served = await store.served_adapters(session)
-            waiting = await store.adapters_in(session, AdapterState.WAITING)
+            all_waiting = await store.adapters_in(session, AdapterState.WAITING)
+            waiting = [one for one in all_waiting if not await was_forbidden_since(session, one.changed_at)]
         for adapter in served:
             await self._judge(adapter, may_grow=not is_forbidden)
         for adapter in () if is_forbidden else waiting:

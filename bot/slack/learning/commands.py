@@ -131,7 +131,10 @@ class LearningOrders:
             await self._learning.resume(by=user_id)
             return _("Training goes on as planned.")
         await self._learning.forbid(by=user_id)
-        sentence = _("Training is off. What is served stays; {command} takes it back.")
+        sentence = _(
+            "Training is off. What is served stays; {command} takes it back. What waits to be served waits for "
+            "somebody to promote it."
+        )
         return sentence.format(command=f"`{COMMAND} adapters rollback`")
 
     async def _ask_permission(self, user_id: str) -> Reply:

@@ -115,6 +115,38 @@ async def test_a_canary_gets_to_nobody_else_after_a_no(
     assert await states(rows, 1) == ["active"], "what is served goes on until it is replaced"
 
 
+@pytest.mark.parametrize("order", ["promote", "rollback"])
+async def test_what_waits_does_not_replace_what_somebody_chose_since(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path, order: str
+) -> None:
+    """It was judged beside another adapter than answers now: the clock leaves it to people, and says so."""
+    heard: list[Event] = []
+    await ask(rows, "G1")
+    rollout = Rollout(rows, engine)
+    for number in (1, 3):
+        await add_adapter(rows, tmp_path, model, number)
+    await rollout.promote("apprentice-1", by="gate", reasons=[])
+    await rollout.promote("apprentice-3", by="gate", reasons=[])
+    await add_adapter(rows, tmp_path, model, 2, **WAITING)
+    await add_adapter(rows, tmp_path, model, 4, channel_id="G1", **WAITING)
+    if order == "promote":
+        await rollout.promote("apprentice-1", by="gate", reasons=[])
+        assert await states(rows, 2) == ["waiting"], "no person decided"
+        await rollout.promote("apprentice-3", by="U1", reasons=[])
+    else:
+        await rollout.roll_back(by="cli:maya", reasons=["worse"], name="apprentice-3")
+    await let_time_pass(rows, 2 * HOUR)
+    served_then = 3 if order == "promote" else 1
+    await an_hour(watching(rows, rollout, heard)).look()
+
+    assert await states(rows, served_then, 2, 4) == ["active", "rejected", "active"]
+    told = {event.adapter: event for event in heard}
+    assert told["apprentice-2"].serves_now == f"apprentice-{served_then}"
+    assert "decided since what answers" in told["apprentice-2"].reasons[0]
+    assert sorted(told) == ["apprentice-2", "apprentice-4"], "of the other channel's nobody has decided"
+    await rollout.promote("apprentice-2", by="U1", reasons=[])
+
+
 async def test_what_waited_when_training_was_off_waits_for_a_person(
     rows: Database, engine: EngineClient, model: Path, tmp_path: Path
 ) -> None:

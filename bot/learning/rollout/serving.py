@@ -14,7 +14,7 @@ from pathlib import Path
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
 from bot.errors import EngineBusy, EngineUnavailable, LearningError
-from bot.language import _
+from bot.language import N_, _
 from bot.learning import sentences
 from bot.learning.adapter_place import find_adapter_file
 from bot.learning.channels import check_wants_own
@@ -30,6 +30,7 @@ from bot.storage.runs import has_unwilling, is_unwilling_in
 from bot.storage.tables import now
 
 HISTORY = timedelta(days=60)  # how far back the votes go that a new adapter is compared with
+BY_ITSELF = {"watch", "gate", store.BY_ENGINE}  # who decides where no person does
 MOMENT = timedelta(seconds=15)  # within which somebody may not know yet what another changed
 
 log = logging.getLogger(__name__)
@@ -141,6 +142,7 @@ class Rollout:
             watch = await _begin_watch(session, active, channel_id=fresh.channel_id)
             await _retire(session, AdapterState.ACTIVE, by=by, successor=fresh)
             await store.move_adapter(session, fresh, AdapterState.ACTIVE, by=by, reasons=reasons, watch=watch)
+            await _end_waiting(session, fresh, by=by)
             record(session, "adapter.promote", by=by, target=fresh.name)
         await self._follow_if_possible()
         return active.name if active is not None else ""
@@ -161,6 +163,7 @@ class Rollout:
                 )
                 raise LearningError(sentence.format(adapter=taken.name, order=f"adapters rollback {taken.name}"))
             await take_back(session, taken, AdapterState.ROLLED_BACK, by=by, reasons=reasons)
+            await _end_waiting(session, taken, by=by)
             record(session, "adapter.rollback", by=by, target=taken.name)
             active = await store.find_answering(session, taken.channel_id)
         await self._follow_if_possible()
@@ -322,6 +325,17 @@ async def _take_back_mixtures(session: Session, *, by: str) -> None:
             reason = sentences.UNWILLING_PART.format(adapter=part.name)
             await store.move_adapter(session, mixed, AdapterState.ROLLED_BACK, by=by, reasons=[reason])
             record(session, "adapter.rollback", by=by, target=mixed.name, because_of=part.name)
+
+
+async def _end_waiting(session: Session, decided: Adapter, *, by: str) -> None:
+    """Let nothing that waits come by the clock once a person has decided what answers beside *decided*."""
+    for adapter in () if by in BY_ITSELF else await store.adapters_in(session, AdapterState.WAITING):
+        if adapter.channel_id == decided.channel_id:
+            reason = N_(
+                "Somebody has decided since what answers, and it was judged beside another one: promote it to serve it "
+                "all the same."
+            )
+            await store.move_adapter(session, adapter, AdapterState.REJECTED, by="watch", reasons=[reason])
 
 
 async def _begin_watch(session: Session, incumbent: Adapter | None, *, channel_id: str = "") -> dict[str, object]:

@@ -10,7 +10,7 @@ from bot.learning import sentences
 from bot.learning.judging.measures import is_looping
 from bot.learning.permission import find_permission, was_forbidden_since
 from bot.learning.rollout.evidence import ALPHA_WITHOUT, Evidence, cap_votes, find_breach, leave_one_out
-from bot.learning.rollout.serving import Rollout
+from bot.learning.rollout.serving import BY_ITSELF, Rollout
 from bot.learning.rollout.shadow import Shadow
 from bot.storage import adapters as store
 from bot.storage.db import Database, Session
@@ -18,7 +18,6 @@ from bot.storage.learning_tables import Adapter, AdapterState, DecisionRow
 from bot.storage.leases import wait_in_line
 from bot.storage.tables import Answer, AnswerState, now
 
-WATCHES = {"watch", "gate", store.BY_ENGINE}
 NEWS = timedelta(days=1)  # what was done longer ago is none
 LOOKED_AT = 200  # answers, at most
 PEOPLE_TIME = timedelta(days=30)
@@ -196,7 +195,7 @@ class Watch:
 async def _find_news(session: Session, adapter: Adapter) -> DecisionRow | None:
     """Return the newest decision about an adapter if it was the watch's and was not told of yet."""
     decision = next(reversed(await store.decisions_of(session, adapter.id)), None)
-    if decision is None or decision.id == adapter.watch.get(store.TOLD) or decision.by not in WATCHES:
+    if decision is None or decision.id == adapter.watch.get(store.TOLD) or decision.by not in BY_ITSELF:
         return None
     if decision.to_state == AdapterState.ACTIVE:
         return decision if decision.from_state in {AdapterState.CANARY, AdapterState.WAITING} else None

@@ -20,8 +20,8 @@ from bot.storage.audit import ALLOW, FORBID, record
 from bot.storage.choices import PERSON, save_choice
 from bot.storage.db import Database
 from bot.storage.learning_tables import Adapter, AdapterState, Run
-from bot.storage.runs import has_unwilling, save_examples
-from bot.storage.tables import Audience, now
+from bot.storage.runs import has_unwilling, queue_run, save_examples
+from bot.storage.tables import Audience, Message, now
 from tests.learning.feedback_rows import Team
 from tests.learning.run_rig import Loop
 from tests.learning.test_channel_rollout import ask, away
@@ -265,3 +265,22 @@ async def test_a_private_channels_own_adapter_ends_everybodys_run(
         assert await has_unwilling(session, run_id) is is_private
         await session.execute(update(Run).where(Run.id == run_id).values(channel_id="G1"))
         assert not await has_unwilling(session, run_id), "its own may learn from it"
+
+
+@pytest.mark.parametrize(("place", "is_no"), [("G1", True), ("C1", False), ("G2", False)])
+async def test_which_channels_say_no_by_asking_for_their_own(database: Database, place: str, is_no: bool) -> None:
+    """Those that are private and that the run has learned from; on either database."""
+    team = Team()
+    team.ask("uma", "Where is the safe?", "No idea.", audience=Audience.PRIVATE, channel="G1")
+    team.ask("bo", "Where is the van?", "No idea.", channel="C1")
+    await team.save(database)
+    messages = [row for row in team.rows if isinstance(row, Message)]
+    async with database.begin() as session:
+        run = await queue_run(session, trigger="cli", by="test")
+        run.started_at = now() - HOUR
+        found = [{"row_table": "messages", "row_id": row.id, "user_id": row.user_id} | KNOWN for row in messages]
+        await save_examples(session, run.id, found)
+    await ask(database, place)
+
+    async with database.read() as session:
+        assert await has_unwilling(session, run.id) is is_no

@@ -496,7 +496,7 @@ async def test_whether_what_was_fixed_is_better_is_said_once(
         correction_id = (await session.scalars(select(Correction.id))).one()
     client = AsyncWebClient(token=playground.options.bot_token, base_url=playground.api_url)
     known = BeforeAfter(QUESTION, "Priya.", "Tom.", "Priya owns it.", is_right=True, row=f"corrections:{correction_id}")
-    assert await tell_taught(Calls(client), person_id=tom.id, items=[known], adapter="apprentice-1")
+    assert await tell_taught(Calls(client), person_id=tom.id, items=[known], adapter="apprentice-1", run_id=1)
     (told,) = playground.messages(tom.dm)
     async with full_disk(rows, "verdicts"):
         with pytest.raises(PageError):

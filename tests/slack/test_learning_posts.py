@@ -6,7 +6,9 @@ from dataclasses import asdict, replace
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy import update
 
+from bot.errors import DeliveryError
 from bot.learning.figures import RunReport
 from bot.learning.reporting import find_shown_report
 from bot.learning.rollout.evidence import find_breach
@@ -14,6 +16,7 @@ from bot.learning.rollout.watch import Event
 from bot.playground.membership import leave
 from bot.playground.testing import Playground
 from bot.slack.calls import Calls
+from bot.slack.learning import news as learning_news
 from bot.slack.learning import report as learning_report
 from bot.slack.learning.news import LearningNews
 from bot.slack.learning.report import post_report, tell_taught
@@ -25,9 +28,11 @@ from bot.slack.setup.manifest import build_manifest
 from bot.storage.admin_tables import Right
 from bot.storage.db import Database
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunExample, RunState
+from bot.storage.leases import renew_lease, take_lease
 from bot.storage.preference_tables import PRIVATE
 from bot.storage.preferences import save_preferences
 from bot.storage.rights import set_right
+from bot.storage.runs import untold
 from tests.playground.test_files import PNG
 from tests.slack.test_learning_blocks import QUESTION, report, texts_of
 
@@ -142,7 +147,7 @@ async def test_a_person_can_be_reported_to(playground: Playground, calls: Calls)
 async def test_whoever_taught_hears_of_it(playground: Playground, calls: Calls) -> None:
     """Before and after of what is right now; nothing where nothing is."""
     wrong = QUESTION.__class__("Where is the key?", "With Sam", "?", "?", is_right=False)
-    known = {"person_id": "U0TOM", "adapter": "apprentice-7"}
+    known = {"person_id": "U0TOM", "adapter": "apprentice-7", "run_id": 7}
     assert await tell_taught(calls, items=[replace(QUESTION, row="corrections:C7"), wrong], **known)
     assert not await tell_taught(calls, items=[wrong], **known)
 
@@ -157,6 +162,55 @@ async def test_whoever_taught_hears_of_it(playground: Playground, calls: Calls) 
         "verdict:up": "C7:apprentice-7",
         "verdict:down": "C7:apprentice-7",
     }
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.5])
+async def test_whoever_taught_hears_of_it_once(playground: Playground, database: Database, latency: float) -> None:
+    """Where the look of the minute falls into the telling, another bot looks as well, and one is killed right after."""
+    people = {"U0TOM": playground.tom, "U0PRIYA": playground.priya, "U0MAYA": playground.maya}
+    taught = tuple(replace(QUESTION, person=person, row=f"corrections:{person}") for person in people)
+    told = replace(report(picture=""), decision="promote", before_after=taught)
+    await keep_examples(database, told)
+    async with database.begin() as session:
+        await session.execute(update(Run).values(report=asdict(told)))
+    client = AsyncWebClient(token=playground.options.bot_token, base_url=playground.api_url)
+    ours, other = (build_news(database, Calls(client, bot_user_id="U0APPRENTICE")) for _ in range(2))
+    if latency:
+        playground.fault("latency", seconds=latency)
+
+    async def look(news: LearningNews) -> None:
+        await asyncio.sleep(latency * 2)
+        await news.tell_of_promoted()
+
+    first = await asyncio.gather(ours.hear(told), look(ours), look(other), return_exceptions=True)
+    assert all(isinstance(error, DeliveryError | None) for error in first)
+    await ours.hear(told)
+    async with database.begin() as session:  # as if it had been killed before it was written down
+        await session.execute(update(RunExample).values(told_at=None))
+    await other.tell_of_promoted()
+
+    assert [len(playground.messages(person.dm)) for person in people.values()] == [1, 1, 1]
+    async with database.read() as session:
+        assert await untold(session, told.run_id) == {}
+
+
+async def test_what_another_bot_tells_just_now_is_told_later(playground: Playground, database: Database) -> None:
+    """Also where that bot was killed meanwhile: then once its time is over."""
+    told = report(picture="", before_after=(replace(QUESTION, person="U0TOM", row="corrections:C7"),))
+    await keep_examples(database, told)
+    async with database.begin() as session:
+        fence = await take_lease(session, learning_news.LEASE, owner="another", seconds=60)
+    client = AsyncWebClient(token=playground.options.bot_token, base_url=playground.api_url)
+    news = build_news(database, Calls(client, bot_user_id="U0APPRENTICE"))
+    with pytest.raises(DeliveryError):
+        await news.hear(told)
+    assert playground.messages(playground.tom.dm) == []
+
+    async with database.begin() as session:
+        assert await renew_lease(session, learning_news.LEASE, fence=fence or 0, seconds=-1)
+    await news.hear(told)
+
+    assert len(playground.messages(playground.tom.dm)) == 1
 
 
 async def test_news_are_told_in_the_language_of_whoever_reads_them(

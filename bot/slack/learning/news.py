@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,12 @@ from bot.storage.adapters import adapter_in, adapter_of_run
 from bot.storage.choices import newest_choice
 from bot.storage.db import Database
 from bot.storage.learning_tables import AdapterState
+from bot.storage.leases import drop_lease, take_lease
 from bot.storage.preferences import find_unseen
 from bot.storage.runs import find_run, keep_picture, mark_told, untold
-from bot.storage.tables import now
+from bot.storage.tables import new_id, now
 
+LEASE, LEASE_S = "taught", 120.0  # for longer than telling one person takes
 NEWS = timedelta(days=1)  # what became active longer ago is none
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class LearningNews:
         self._target = channel_id or next(iter(admins), "")
         self._posted: set[tuple[int, str]] = set()
         self._said: set[tuple[str, str]] = set()
+        self._telling = asyncio.Lock()
 
     async def hear(self, report: RunReport) -> None:
         """Post the report of a run, and tell people what became of their corrections if everybody gets them now."""
@@ -134,24 +137,50 @@ class LearningNews:
 
         What a channel's own adapter answers is for those who are in it still.
         """
-        async with self._database.read() as session:
-            waiting = await untold(session, report.run_id)
-        by_person: dict[str, list[BeforeAfter]] = {}
-        for item in report.before_after:
-            row_id = item.row.partition(":")[2]
-            if item.is_right and item.person and row_id in waiting:
-                by_person.setdefault(item.person, []).append(item)
-        for person, items in by_person.items():
+        for person in await self._find_untold(report):
             async with self._database.read() as session:
                 wish = await newest_choice(session, kind="news", subject_id=person)
             if wish is not None and not wish.is_allowed:
                 continue
             if not await self._rooms.may_hear(person, report.channel_id):
                 continue
-            with speaking(await self._speech.language_of(person)):
-                is_told = await tell_taught(self._calls, person_id=person, items=items, adapter=report.adapter)
-            if not is_told:
-                continue  # another run will try again
+            async with self._alone():
+                if items := (await self._find_untold(report)).get(person):
+                    await self._tell_author(report, person, items)
+
+    async def _find_untold(self, report: RunReport) -> Mapping[str, Sequence[BeforeAfter]]:
+        """Return what is to be told to whom of a run."""
+        async with self._database.read() as session:
+            waiting = await untold(session, report.run_id)
+        by_person: dict[str, list[BeforeAfter]] = {}
+        for item in report.before_after:
+            if item.is_right and item.person and item.row.partition(":")[2] in waiting:
+                by_person.setdefault(item.person, []).append(item)
+        return by_person
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Keep off whoever would tell the same person in this moment: the look of the minute, or another bot.
+
+        Raise where that is under way elsewhere, so that it is tried again.
+        """
+        async with self._telling:
+            async with self._database.begin() as session:
+                fence = await take_lease(session, LEASE, owner=new_id(), seconds=LEASE_S)
+            if fence is None:
+                raise DeliveryError("Another bot tells what was learned; it is looked at again.", is_passing=True)
+            try:
+                yield
+            finally:
+                async with self._database.begin() as session:
+                    await drop_lease(session, LEASE, fence=fence)
+
+    async def _tell_author(self, report: RunReport, person: str, items: Sequence[BeforeAfter]) -> None:
+        with speaking(await self._speech.language_of(person)):
+            is_told = await tell_taught(
+                self._calls, person_id=person, items=items, adapter=report.adapter, run_id=report.run_id
+            )
+        if is_told:  # if not, another run will try again
             async with self._database.begin() as session:
                 for item in items:
                     await mark_told(session, item.row.partition(":")[2])

@@ -156,10 +156,10 @@ async def post_report(
     return ts
 
 
-async def tell_taught(calls: Calls, *, person_id: str, items: Sequence[BeforeAfter], adapter: str) -> bool:
+async def tell_taught(calls: Calls, *, person_id: str, items: Sequence[BeforeAfter], adapter: str, run_id: int) -> bool:
     """Tell somebody in a direct message which of their corrections are known now, and ask whether it is better.
 
-    Return False when nothing was told.
+    Return False when nothing was told; what a bot has told that was killed then is not told again.
     """
     fixed = [item for item in items if item.is_right]
     if not fixed:
@@ -172,7 +172,13 @@ async def tell_taught(calls: Calls, *, person_id: str, items: Sequence[BeforeAft
     if len(fixed) > MOST_QUESTIONS:
         blocks.append(context(_("… and {count} more.").format(count=len(fixed) - MOST_QUESTIONS)))
     blocks.append({"type": "actions", "elements": [build_button(_("Don't tell me such things"), NO_NEWS, person_id)]})
-    return await calls.call_if_possible("chat.postMessage", channel=person_id, text=text, blocks=blocks) is not None
+    key = f"taught/{run_id}/{person_id}"
+    try:
+        await calls.post(key, looks_first=True, waits=False, channel=person_id, text=text, blocks=blocks)
+    except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+        log.info("slack: what was learned could not be told (%s)", error_code(error))
+        return False
+    return True
 
 
 async def _upload(calls: Calls, picture: bytes, *, channel: str, thread_ts: str, report: RunReport) -> str:

@@ -25,6 +25,7 @@ from bot.slack.people.directory import Directory
 from bot.slack.people.rooms import Rooms
 from bot.slack.people.speech import Speech
 from bot.slack.setup.manifest import build_manifest
+from bot.storage.adapters import find_adapter, move_adapter
 from bot.storage.admin_tables import Right
 from bot.storage.db import Database
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunExample, RunState
@@ -211,6 +212,23 @@ async def test_what_another_bot_tells_just_now_is_told_later(playground: Playgro
     await news.hear(told)
 
     assert len(playground.messages(playground.tom.dm)) == 1
+
+
+async def test_each_decision_of_the_watch_is_said(playground: Playground, calls: Calls, database: Database) -> None:
+    """Also where it decides the same again, in the same words, after somebody has promoted what it took back."""
+    told = report()
+    await keep_examples(database, told)
+    news = build_news(database, calls, channel_id="C0GENERAL")
+    event = Event(told.adapter, is_rollback=True, reasons=("4 of its last 4 answers failed.",))
+    for state in (AdapterState.ROLLED_BACK, AdapterState.ACTIVE, AdapterState.ROLLED_BACK):
+        async with database.begin() as session:
+            adapter = await find_adapter(session, told.adapter)
+            assert adapter is not None
+            await move_adapter(session, adapter, state, by="watch", reasons=event.reasons)
+        for _ in range(2 * (state == AdapterState.ROLLED_BACK)):  # once more, where another place has not taken it
+            await news.tell(event)
+
+    assert len(playground.messages("general")) == 2
 
 
 async def test_news_are_told_in_the_language_of_whoever_reads_them(

@@ -21,7 +21,7 @@ from bot.slack.calls import error_code, is_passing
 from bot.slack.learning.report import PEOPLE, find_shown, post_report, tell_taught
 from bot.slack.people.rooms import Rooms
 from bot.slack.people.speech import Speech
-from bot.storage.adapters import adapter_in, adapter_of_run
+from bot.storage.adapters import adapter_in, adapter_of_run, decisions_of, find_adapter
 from bot.storage.choices import newest_choice
 from bot.storage.db import Database
 from bot.storage.learning_tables import AdapterState
@@ -100,19 +100,22 @@ class LearningNews:
 
     async def tell(self, event: Event) -> None:
         """Say what the watch did; an adapter that became active also has authors to tell."""
+        async with self._database.read() as session:
+            adapter = await find_adapter(session, event.adapter)
+            decisions = await decisions_of(session, adapter.id) if adapter is not None else ()
         for target in filter(None, dict.fromkeys((event.channel_id, self._target))):
             with speaking(await self._language_in(target)):
                 text = tell_event(event)
-            await self._say(text, target=target)
+            await self._say(text, target=target, about=decisions[-1].id if decisions else text)
         if not event.is_rollback:
             async with self._database.read() as session:
                 run = await find_run(session, event.adapter)
             if run is not None and run.report:
                 await self._tell_authors(read_run_report(run.report))
 
-    async def _say(self, text: str, *, target: str) -> None:
-        """Say something once; raise while Slack is away, so that it is tried again."""
-        if (text, target) in self._said:  # one place may have taken it while the other has not yet
+    async def _say(self, text: str, *, target: str, about: str) -> None:
+        """Say something *about* a decision once; raise while Slack is away, so that it is tried again."""
+        if (about, target) in self._said:  # one place may have taken it while the other has not yet
             return
         try:
             await self._calls.call_soon("chat.postMessage", channel=target, text=text)
@@ -120,7 +123,7 @@ class LearningNews:
             if is_passing(error):
                 raise DeliveryError("Slack is away; what the watch did is said later.", is_passing=True) from error
             log.warning("learning: what the watch did is not taken in %s (%s)", target, error_code(error))
-        self._said.add((text, target))
+        self._said.add((about, target))
 
     async def tell_of_promoted(self) -> None:
         """Tell those who taught what everybody gets since a short while, whoever promoted it, and have not heard."""

@@ -64,5 +64,5 @@ def read_manifests(folder: Path, ids: Collection[str], user_id: str = "") -> Ite
 
 def _count(path: Path, ids: Collection[str], user_id: str) -> int:
     with path.open(encoding="utf-8") as lines:
-        rows = (json.loads(line)["rows"] for line in lines)
+        rows = (entry["rows"] + entry.get("behind", []) for entry in map(json.loads, lines))
         return sum(any(row[1] in ids or (user_id and row[2] == user_id) for row in own) for own in rows)

@@ -50,8 +50,8 @@ class Example:
     *completion_ids* end with the end of the turn; of a pair they are the chosen answer and *rejected_ids* the other.
     *is_liked* belongs to thumbs alone. *group* keeps together what must not be torn apart by a split, and is what a
     bootstrap resamples: a thread, or a taught fact with all its phrasings. *rows* are the database rows it comes from
-    as `table:id`, *people* the ids of everybody whose words are in it, *said_by* of those who said that it is good or
-    bad.
+    as `table:id`, *behind* those that its answers can rest on beside, *people* the ids of everybody whose words are in
+    it, *said_by* of those who said that it is good or bad.
     """
 
     id: str
@@ -68,6 +68,7 @@ class Example:
     answer: str = ""
     rejected: str = ""
     rows: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
     said_by: tuple[str, ...] = ()
 
@@ -96,7 +97,7 @@ def read_examples(path: Path) -> Iterator[Example]:
     with reading(path), path.open(encoding="utf-8") as file:
         for line in file:
             values = json.loads(line)
-            for name in ("prompt_ids", "completion_ids", "rejected_ids", "rows", "people", "said_by"):
+            for name in ("prompt_ids", "completion_ids", "rejected_ids", "rows", "behind", "people", "said_by"):
                 values[name] = tuple(values.get(name, ()))
             yield Example(
                 **values

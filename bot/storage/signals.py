@@ -3,7 +3,7 @@
 A row here has all that decides whether it may be learned from. Texts and token ids are read later, for what is left.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -120,21 +120,34 @@ async def stream_corrections(
     session: AsyncSession, *, since: datetime | None, most: int, channel_id: str = ""
 ) -> AsyncIterator[Signal]:
     """Yield the corrections that count now, newest first, of everywhere or of one channel."""
-    own = (Correction.id, Correction.user_id, Correction.created_at, Correction.is_for_everyone, Correction.audience)
-    query = join_answer(select(*own, Correction.text, Message.text, *ABOUT), Correction)
-    query = query.where(Correction.superseded_at.is_(None))
+    query = _select_corrections().where(Correction.superseded_at.is_(None))
     async for row in _newest(session, query, Correction, since=since, most=most, channel_id=channel_id):
-        row_id, user_id, created_at, is_for_everyone, audience, text, question, *about = row
-        yield Signal(
-            table=CORRECTIONS,
-            row_id=row_id,
-            user_id=user_id,
-            created_at=created_at,
-            is_for_everyone=is_for_everyone,
-            question_key=key_of(question),
-            text_key=key_of(text),
-            **_read(about, audience),
-        )
+        yield _read_correction(row)
+
+
+async def find_corrections(session: AsyncSession, ids: Collection[str]) -> Mapping[str, Signal]:
+    """Return corrections by their ids, also such as count no more."""
+    rows = await session.execute(_select_corrections().where(Correction.id.in_(ids)))
+    return {row[0]: _read_correction(row) for row in rows}
+
+
+def _select_corrections() -> Select[*tuple[Any, ...]]:
+    own = (Correction.id, Correction.user_id, Correction.created_at, Correction.is_for_everyone, Correction.audience)
+    return join_answer(select(*own, Correction.text, Message.text, *ABOUT), Correction)
+
+
+def _read_correction(row: Any) -> Signal:
+    row_id, user_id, created_at, is_for_everyone, audience, text, question, *about = row
+    return Signal(
+        table=CORRECTIONS,
+        row_id=row_id,
+        user_id=user_id,
+        created_at=created_at,
+        is_for_everyone=is_for_everyone,
+        question_key=key_of(question),
+        text_key=key_of(text),
+        **_read(about, audience),
+    )
 
 
 async def stream_pairs(

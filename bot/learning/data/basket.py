@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from bot.learning.data.choosing import Chosen
-from bot.learning.data.drafts import Draft, Row
+from bot.learning.data.drafts import Draft
 from bot.learning.data.facts import name_fact
 from bot.learning.data.policy import DataPolicy
 from bot.learning.data.splitting import Item, Placed
 from bot.learning.data.spool import Spool
 from bot.learning.data.tokens import DraftTokens
 from bot.learning.examples import Example, Source, Split, Use
+from bot.storage.grounds import Row
 
 NOBODYS_WORD = ("messages:", "answers:", "reviews:")  # rows that say nothing about what is to be learned
 USES = dict.fromkeys((Source.LIKED, Source.DISLIKED, Source.IMPLICIT), Use.THUMB)
@@ -44,7 +45,7 @@ class Basket:
         self._count(draft.chosen)
         self.rendered += not tokens.is_served
         self.newest = max(draft.asked_at, self.newest or draft.asked_at)
-        self.owners.update({f"{table}:{row_id}": person for table, row_id, person in draft.rows})
+        self.owners.update({f"{table}:{row_id}": person for table, row_id, person in (*draft.behind, *draft.rows)})
         self.items.append(
             Item(
                 thread_id=draft.chosen.newest.thread_id,
@@ -113,6 +114,7 @@ def _build_example(draft: Draft, tokens: DraftTokens) -> Example:
         answer=draft.answer,
         rejected=draft.rejected,
         rows=name_rows(draft.rows),
+        behind=name_rows(draft.behind),
         people=draft.people,
         said_by=draft.said_by,
     )

@@ -1,25 +1,26 @@
 """One thing to learn with its texts, cleaned: what is written down for people, and tokenized for a training. Pure."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from bot.language import N_
 from bot.learning.data.chat_tokens import ChatMessage
 from bot.learning.data.choosing import Chosen
-from bot.learning.data.eligibility import find_bar_in_prompt
+from bot.learning.data.eligibility import find_bar_behind, find_bar_in_prompt
 from bot.learning.data.policy import DataPolicy
 from bot.learning.data.readable import find_fault
 from bot.learning.data.redaction import Redaction, is_clean
+from bot.learning.data.shelf import Shelf, list_rows_behind, read_behind
 from bot.learning.examples import Source
 from bot.storage.choices import OptedOut
+from bot.storage.grounds import Row
 from bot.storage.material import Material, Turn
 from bot.storage.signals import CORRECTIONS, PAIRS
 from bot.storage.tables import Audience
 
 System = Callable[[date], str]
-Row = tuple[str, str, str]  # table, id, and the person whose row it is
 GONE = N_("its message was deleted while the data set was made")
 PRIVATE_ANSWER = N_("what would be learned has a secret or personal data in it")
 NOT_CLEAN = N_("something that looks like a secret stayed after all was replaced")
@@ -33,7 +34,8 @@ class Draft:
     *edited* is the row of a reviewer's words, where these are learned.
 
     The *served* answers have the tokens, *is_as_served* says that they are of just these texts. A correction has
-    *is_fact*, and no *rejected* answer where the conversation is not for everybody.
+    *is_fact*, and no *rejected* answer where the conversation is not for everybody. *rows* are of all that is in it,
+    *behind* of what its answers can rest on beside.
     """
 
     chosen: Chosen
@@ -48,6 +50,7 @@ class Draft:
     people: tuple[str, ...]
     rows: tuple[Row, ...]
     edited: tuple[Row, ...] = ()
+    behind: tuple[Row, ...]
     asked_at: datetime
 
     @property
@@ -64,17 +67,6 @@ class Draft:
     def own_rows(self) -> tuple[Row, ...]:
         """The rows of what was said and of what it is about, without the conversation before it."""
         return _list_own_rows(self.chosen)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
-    """What was read for a lot of drafts; *edited* are the rows of what reviewers wrote, by the corrections' ids."""
-
-    answers: Mapping[str, Material]
-    turns: Mapping[str, Sequence[Turn]]
-    sharings: Mapping[str, Sequence[Turn]]
-    corrections: Mapping[str, str]
-    edited: Mapping[str, Row] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +99,13 @@ def _write(chosen: Chosen, shelf: Shelf, desk: Desk, *, is_apart: bool) -> Draft
     if served is None or asked is None:
         return GONE
     turns = [asked] if is_apart else [*_read_before(thread, served), asked]
-    behind = [] if is_apart else _read_behind(chosen, shelf)
-    people = dict.fromkeys(turn.user_id for turn in (*turns, *behind))
+    behind, grounds = ([], []) if is_apart else read_behind(chosen, shelf, turns)
+    taught = [ground.taught for ground in grounds if ground.taught is not None]
+    said = (turn.user_id for turn in (*turns, *behind))
+    people = dict.fromkeys([*said, *(person for one in taught for person in (one.user_id, one.asker_id))])
     audiences = {turn.audience for turn in (*turns, *behind)}
-    if not is_apart and (bar := find_bar_in_prompt(people, audiences, policy=desk.policy, without=desk.without)):
+    bar = "" if is_apart else find_bar_in_prompt(people, audiences, policy=desk.policy, without=desk.without)
+    if bar := bar or find_bar_behind(grounds, policy=desk.policy, without=desk.without):
         return bar
     answer, rejected = _read_answers(chosen, served, shelf, is_apart=is_apart)
     if fault := _find_fault(turns, answer, rejected):
@@ -140,6 +135,7 @@ def _write(chosen: Chosen, shelf: Shelf, desk: Desk, *, is_apart: bool) -> Draft
         people=tuple(people | dict.fromkeys(own.user_id for own in chosen.signals if own.table == CORRECTIONS)),
         rows=(*_list_rows(chosen, [*turns, *behind], served), *edited),
         edited=edited,
+        behind=list_rows_behind(grounds),
         asked_at=served.created_at,
     )
 
@@ -190,17 +186,6 @@ def _read_before(thread: Sequence[Turn], served: Material) -> list[Turn]:
     earlier = [turn for turn in thread if turn.ts < served.ts]
     used = len(earlier) if served.messages_used is None else min(served.messages_used, len(earlier))
     return earlier[len(earlier) - used :]
-
-
-def _read_behind(chosen: Chosen, shelf: Shelf) -> list[Turn]:
-    """Return what answers can rest on that the conversation does not show: files, and what a summary told of."""
-    signal = chosen.newest
-    thread, sharings = (turns.get(signal.thread_id, ()) for turns in (shelf.turns, shelf.sharings))
-    found = [shelf.answers[name] for name in (signal.answer_id, signal.other_id) if name in shelf.answers]
-    until = max(answer.ts for answer in found)
-    is_told = any(answer.is_summarised for answer in found)
-    said = [turn for turn in thread if turn.ts < until] if is_told else []
-    return [*said, *(turn for turn in sharings if turn.ts <= until)]
 
 
 def _is_complete(thread: Sequence[Turn], served: Material) -> bool:

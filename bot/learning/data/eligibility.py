@@ -5,6 +5,7 @@ from collections.abc import Collection
 from bot.language import N_
 from bot.learning.data.policy import DataPolicy
 from bot.storage.choices import OptedOut
+from bot.storage.grounds import Ground
 from bot.storage.signals import CORRECTIONS, Signal
 from bot.storage.tables import Audience
 
@@ -17,6 +18,7 @@ UNWILLING = N_("somebody in it does not want to be learned from")
 UNWILLING_CHANNEL = N_("its channel does not want to be learned from")
 HELPED = N_("a vote on an answer for which a correction was looked up")
 OUTDATED = N_("its question was made another one afterwards")
+MADE_OF_GONE = N_("an answer in it was made from something that was deleted since")
 UNFINISHED = N_("the answer failed, was stopped or was cut off")
 
 
@@ -72,3 +74,11 @@ def find_bar_in_prompt(
     if Audience.SHARED in audiences:
         return SHARED_PLACE
     return "" if set(audiences) <= policy.audiences else NOT_PUBLIC
+
+
+def find_bar_behind(grounds: Collection[Ground], *, policy: DataPolicy, without: OptedOut) -> str:
+    """Return why what answers were made from may not be learned from: a correction stands in them word by word."""
+    if any(ground.is_gone for ground in grounds):
+        return MADE_OF_GONE
+    taught = (ground.taught for ground in grounds if ground.taught is not None)
+    return next(filter(None, (find_bar(one, policy=policy, without=without) for one in taught)), "")

@@ -8,15 +8,17 @@ from datetime import UTC, datetime, timedelta
 
 from bot.language import N_
 from bot.learning.data.choosing import Choice, Chosen, choose
-from bot.learning.data.drafts import Desk, Draft, Shelf, System, write_draft
+from bot.learning.data.drafts import Desk, Draft, System, write_draft
 from bot.learning.data.duplicates import Likeness
 from bot.learning.data.eligibility import find_bar
 from bot.learning.data.policy import DataPolicy
 from bot.learning.data.reviewed import find_edited, sift
+from bot.learning.data.shelf import Shelf
 from bot.learning.data.trust import Standing
 from bot.storage.admin_tables import ReviewState
 from bot.storage.choices import OptedOut, load_opted_out
 from bot.storage.db import Database, Session
+from bot.storage.grounds import load_grounds
 from bot.storage.material import load_corrections, load_material, load_sharings, load_turns
 from bot.storage.newcomers import find_established
 from bot.storage.reviews import Review, load_reviews
@@ -143,6 +145,7 @@ async def _fetch(database: Database, lot: Sequence[Chosen], edits: Mapping[str, 
             answers=await load_material(session, answers),
             turns=await load_turns(session, threads),
             sharings=await load_sharings(session, threads),
+            grounds=await load_grounds(session, threads),
             corrections={
                 row_id: edits[row_id].text if row_id in edits else text for row_id, text in corrections.items()
             },

@@ -13,6 +13,7 @@ from bot.learning.data.report import MANIFEST
 from bot.learning.examples import Example, Source
 from bot.learning.plan import EXAMPLES
 
+BEHIND = "behind"  # in place of a split
 PREFERRED = {Source.REGENERATED, Source.COMPARED}
 
 
@@ -66,8 +67,11 @@ def read_lineage(folder: Path) -> Iterator[dict[str, Any]]:
             shared = {name: entry[name] for name in ("source", "split", "weight", "sha256")}
             for table, row_id, user_id in entry["rows"]:
                 yield {"row_table": table, "row_id": row_id, "user_id": user_id, **shared}
+            for table, row_id, user_id in entry.get("behind", []):  # nobody learned what it says for itself
+                yield {"row_table": table, "row_id": row_id, "user_id": user_id, **shared, "split": BEHIND}
 
 
 def _describe(example: Mapping[str, Any], owners: Mapping[str, str]) -> dict[str, Any]:
     kept = {name: example[name] for name in ("id", "use", "source", "split", "weight")}
-    return kept | {"rows": [[*row.split(":", 1), owners.get(row, "")] for row in example["rows"]]}
+    rows = {name: [[*row.split(":", 1), owners.get(row, "")] for row in example[name]] for name in ("rows", "behind")}
+    return kept | {name: found for name, found in rows.items() if found or name == "rows"}

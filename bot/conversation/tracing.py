@@ -87,9 +87,10 @@ async def prompt_to_keep(session: Session, draft: Draft) -> tuple[int, ...] | No
 
 
 def list_sources(draft: Draft) -> list[Source]:
-    """Return what stood in the prompt, in its order; the files are kept apart."""
+    """Return what stood in the prompt, in its order; which parts of files is kept apart."""
     summary = [Source(SourceKind.SUMMARY, draft.summary.id)] if draft.summary and draft.summarised else []
     messages = [Source(SourceKind.MESSAGE, said.id) for said in (draft.fitted.kept if draft.fitted else ())]
     taught = [Source(SourceKind.CORRECTION, one.correction_id, round(one.score, 3)) for one in draft.examples]
     before = [Source(SourceKind.ANSWER, draft.shortens.answer_id)] if draft.shortens else []
-    return [*summary, *messages, *taught, *before]
+    read = dict.fromkeys([*(one.row.id for one in draft.excerpts), *(one.file_id for one in draft.pictures)])
+    return [*summary, *messages, *taught, *before, *(Source(SourceKind.FILE, file_id) for file_id in read)]

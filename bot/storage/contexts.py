@@ -86,7 +86,8 @@ async def load_context(session: AsyncSession, answer_id: str) -> Context:
     of_answers = exists().where(AnswerSource.answer_id == answer_id, AnswerSource.kind == SourceKind.ANSWER)
     is_shortened = bool(await session.scalar(select(of_answers)))
     known = len(read) + len(taught) + bool(summary) + is_shortened
-    total = select(func.count()).select_from(AnswerSource).where(AnswerSource.answer_id == answer_id)
+    is_counted = (AnswerSource.answer_id == answer_id, AnswerSource.kind != SourceKind.FILE)
+    total = select(func.count()).select_from(AnswerSource).where(*is_counted)
     return Context(
         messages=read,
         corrections=taught,

@@ -8,6 +8,7 @@ from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from bot.storage.file_tables import MessageFile
 from bot.storage.memory_tables import AnswerSource, SourceKind
 from bot.storage.signals import Signal, find_corrections
 from bot.storage.tables import Answer, Correction, Message
@@ -20,6 +21,7 @@ _IS_GONE = or_(
         for kind, table in (
             (SourceKind.MESSAGE, _SAID),
             (SourceKind.CORRECTION, Correction),
+            (SourceKind.FILE, MessageFile),
         )
     )
 )

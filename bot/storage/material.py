@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Select, exists, or_, select
@@ -22,7 +23,7 @@ SUMMARISED = exists().where(AnswerSource.answer_id == Answer.id, AnswerSource.ki
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A message of a thread with the newest answer to it."""
+    """A message of a thread with the newest answer to it, and the ids of its *files* where these are asked for."""
 
     message_id: str
     ts: str
@@ -31,6 +32,7 @@ class Turn:
     text: str
     audience: Audience
     answer: str = ""
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +154,14 @@ async def load_turns(session: AsyncSession, thread_ids: Collection[str]) -> Mapp
 async def load_sharings(session: AsyncSession, thread_ids: Collection[str]) -> Mapping[str, list[Turn]]:
     """Return the messages of threads that had files, oldest first, without what they say: an answer may rest on any."""
     columns = (Message.id, Message.thread_id, Message.ts, Message.user_id, Message.audience)
-    shared = exists().where(MessageFile.message_id == Message.id)
+    shared = select(*columns, MessageFile.id).join(MessageFile, MessageFile.message_id == Message.id)
     found = await session.execute(
-        select(*columns).where(Message.thread_id.in_(thread_ids), shared).order_by(Message.ts)
+        shared.where(Message.thread_id.in_(thread_ids)).order_by(Message.ts, Message.id, MessageFile.id)
     )
     turns: dict[str, list[Turn]] = defaultdict(list)
-    for message_id, thread_id, ts, user_id, audience in found:
-        turns[thread_id].append(Turn(message_id, ts, user_id, "", "", Audience(audience)))
+    for (message_id, thread_id, ts, user_id, audience), rows in groupby(found, key=lambda row: tuple(row[:5])):
+        files = tuple(row[5] for row in rows)
+        turns[thread_id].append(Turn(message_id, ts, user_id, "", "", Audience(audience), files=files))
     return turns
 
 

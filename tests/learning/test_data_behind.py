@@ -1,4 +1,4 @@
-"""What examples rest on beside what they say: whoever taught an answer has a say."""
+"""What examples rest on beside what they say: whoever taught an answer, and whose file it was made from, has a say."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -15,11 +15,13 @@ from bot.learning.erasing import Erasing
 from bot.storage.choices import CHANNEL, PERSON, save_choice
 from bot.storage.db import Database
 from bot.storage.fates import list_fates
+from bot.storage.file_tables import AnswerFile, FileState, MessageFile
+from bot.storage.files import drop_file
 from bot.storage.forgetting import forget_answer, forget_message
 from bot.storage.learning_tables import AdapterState
 from bot.storage.memory_tables import AnswerSource, SourceKind
 from bot.storage.runs import has_unwilling, queue_run, save_examples
-from bot.storage.tables import Answer, Correction, Message, now
+from bot.storage.tables import Answer, Audience, Correction, Message, now
 from tests.engine.conftest import serving
 from tests.learning.feedback_rows import Team, system
 from tests.learning.run_rig import Loop, add_adapter, configure, write_brief_model
@@ -195,3 +197,28 @@ async def test_who_taught_an_answer_says_no_while_a_run_goes_on(database: Databa
 
     async with database.read() as session:
         assert await has_unwilling(session, run.id)
+
+
+async def test_a_deleted_file_takes_along_what_was_learned_from_it(database: Database, tmp_path: Path) -> None:
+    """Its message stays, and so does the answer that was made from it, which is learned no more."""
+    team = Team()
+    told = team.ask("uma", "What is in this file?", f"The salary of Tom is {WORD}.", thread="t1", messages_used=0)
+    later = team.ask("bo", "And the plan?", f"To pay {WORD}.", thread="t1", messages_used=1)
+    team.vote("bo", later)
+    await team.save(database)
+    known = {"mimetype": "text/plain", "size": 9, "url": "", "permalink": "", "audience": Audience.PUBLIC}
+    async with database.begin() as session:
+        file = MessageFile(message_id=told.message_id, slack_id="F1", name="x.txt", state=FileState.READ, **known)
+        session.add(file)
+        await session.flush()
+        session.add(AnswerFile(answer_id=told.id, file_id=file.id, part=""))
+        session.add(note(told, SourceKind.FILE, file.id))
+    write_brief_model(tmp_path / "tiny.gguf")
+    async with serving(tmp_path / "tiny.gguf", n_ctx=512) as client:
+        loop, run_id = await learn(database, tmp_path, client)
+        async with database.begin() as session:
+            await drop_file(session, "T1", "F1")
+        await check_gone(loop, run_id)
+    found, harvest = await read(database)
+
+    assert (found, harvest.left_out) == ([], {MADE_OF_GONE: 1})

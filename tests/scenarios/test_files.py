@@ -14,6 +14,8 @@ from bot.playground.testing import Playground
 from bot.storage.db import Database
 from bot.storage.file_tables import AnswerFile, FileState, MessageFile
 from bot.storage.files import load_use
+from bot.storage.grounds import load_grounds
+from bot.storage.tables import Message
 from tests.files.documents import build_docx, build_pdf, paragraph
 from tests.playground.test_files import PNG
 from tests.scenarios.conftest import Finished, StartBot
@@ -202,7 +204,7 @@ async def test_edits_and_deletions_take_files_along(
 async def test_a_deleted_file_is_forgotten(
     playground: Playground, model: Listener, finished: Finished, rows: Database
 ) -> None:
-    """The message that it came with stays, and its text and the record of its use are gone."""
+    """The message that it came with stays, its text and the record of its use are gone, and the answer says so."""
     maya = playground.maya
     ts = await maya.share(maya.dm, NOTES, name="notes.txt", text="what does it say?")
     (answer,) = await finished()
@@ -216,6 +218,9 @@ async def test_a_deleted_file_is_forgotten(
 
     async with rows.read() as session:
         assert await load_use(session, answer.id) == []
+        message = await session.get_one(Message, answer.message_id)
+        grounds = await load_grounds(session, [message.thread_id])
+        assert [ground.is_gone for ground in grounds[message.thread_id]] == [False, True]
     await maya.say(maya.dm, "what is the wifi password?", ts)
     await finished(2)
     assert "tulip42" not in model.prompt

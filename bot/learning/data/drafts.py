@@ -135,7 +135,7 @@ def _write(chosen: Chosen, shelf: Shelf, desk: Desk, *, is_apart: bool) -> Draft
         people=tuple(people | dict.fromkeys(own.user_id for own in chosen.signals if own.table == CORRECTIONS)),
         rows=(*_list_rows(chosen, [*turns, *behind], served), *edited),
         edited=edited,
-        behind=list_rows_behind(grounds),
+        behind=list_rows_behind(behind, grounds),
         asked_at=served.created_at,
     )
 

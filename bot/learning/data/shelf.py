@@ -37,6 +37,7 @@ def read_behind(chosen: Chosen, shelf: Shelf, turns: Sequence[Turn]) -> tuple[li
     return [*said, *(turn for turn in sharings if turn.ts <= until)], grounds
 
 
-def list_rows_behind(grounds: Sequence[Ground]) -> tuple[Row, ...]:
+def list_rows_behind(behind: Sequence[Turn], grounds: Sequence[Ground]) -> tuple[Row, ...]:
     """Return the rows of what is not in a draft itself, as far as they are not messages of its thread."""
-    return tuple(dict.fromkeys(row for ground in grounds for row in ground.rows))
+    files = (("message_files", file_id, turn.user_id) for turn in behind for file_id in turn.files)
+    return tuple(dict.fromkeys([*files, *(row for ground in grounds for row in ground.rows)]))

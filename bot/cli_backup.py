@@ -65,7 +65,10 @@ def restore(file: Path, force: bool, yes: bool) -> None:
             f"{restored.rows} rows and {restored.files} files of {restored.made_at:%Y-%m-%d %H:%M} UTC are back."
         )
         if restored.erased is None:
-            click.echo("What was replaced could not be read: forget again what people deleted since.")
+            click.echo(
+                "What was deleted, forgotten or refused after the backup was made cannot be known here, and is back: "
+                "forget it again."
+            )
         else:
             click.echo(f"{restored.erased} rows that were deleted since are gone again.")
         async with open_database(settings.database()) as database:

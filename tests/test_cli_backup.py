@@ -43,6 +43,8 @@ def test_a_backup_comes_back(folder: Path) -> None:
     assert "are back." in back
     assert "0 rows that were deleted since are gone again." in back
     assert run_sql("SELECT count(*) FROM messages") == [(1,)]
+    (folder / "apprentice.db").unlink()
+    assert "cannot be known" in bot("restore", str(target)).stdout
     audit = bot("audit", "last").stdout
     assert "backup.make" in audit
     assert "backup.restore" in audit

@@ -31,7 +31,7 @@ class Restored:
     """What was put back.
 
     *erased* counts the messages and other rows that were deleted after the backup was made, and are gone again; None
-    where what was replaced could not say. *people* were forgotten since, and have to be forgotten again.
+    where nothing could say: nothing was there, or it could not be read. *people* were forgotten since, and have to be forgotten again.
     """
 
     made_at: datetime
@@ -45,11 +45,14 @@ async def restore(url: str, folder: Path, source: Path, *, is_forced: bool, by: 
     """Put a backup back into the database at *url* and into *folder* (DATA_DIR, resolved); nobody else may use them."""
     if not is_forced and not await is_empty(url):
         raise StorageError("There is a database already: --force puts the backup in its place.")
+    learned = folder / "learning" / "runs"  # adapters, which may have been learned since
+    if not is_forced and await asyncio.to_thread(lambda: any(path.is_file() for path in learned.rglob("*"))):
+        raise StorageError(f"There is something in {learned} already: --force puts the backup in its place.")
     async with AsyncExitStack() as held:
         await held.enter_async_context(replaced(url))
         scratch, backup = held.enter_context(unpacked(source, beside=folder))
         check_known(backup.copy.revision, str(source))
-        since = await _read_since(url) if is_forced else Since()
+        since = await _read_since(url) if is_forced else None
         is_file = backup.copy.kind == "sqlite"
         # A file is made true before it is put there: if this process dies, nothing that was deleted is back for good.
         here = f"sqlite+aiosqlite:///{scratch / DATABASE}" if is_file else url

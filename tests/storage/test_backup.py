@@ -584,3 +584,23 @@ async def test_copies_that_a_kill_left_beside_the_database_go(tmp_path: Path) ->
         os.utime(path, (1, 1))
     rotate(url, folder, 3)
     assert not any(path.exists() for path in left)
+
+
+async def test_an_empty_place_cannot_say_what_was_deleted_since(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """After a lost disk nothing knows it: it is said, and no adapter that was learned since goes without --force."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    await fill(database, old)
+    backup = await back_up(database_url, old, tmp_path / "a.tar.gz")
+    await database.close()
+    target = await empty_url(database_url, tmp_path)
+    since = new / "learning" / "runs" / "9" / "adapter.gguf"
+    since.parent.mkdir(parents=True)
+    since.write_text("learned since")
+    with pytest.raises(StorageError, match=r"runs.*--force"):
+        await restore(target, new, backup, is_forced=False, by="test")
+    assert since.read_text() == "learned since"
+
+    since.unlink()
+    assert (await restore(target, new, backup, is_forced=False, by="test")).erased is None

@@ -43,6 +43,10 @@ from bot.storage.tables import now
 DISK_WRONG, DISK_WARNING = 200_000_000, 2_000_000_000
 SEEN_WITHIN = timedelta(days=30)
 FIT_S = 120
+MEND_FILE = (
+    "give the user that runs the bot the right to read and write {file} and its folder, or restore a backup; if it is "
+    "a copy that you put there, stop the bot, remove {file}-wal and {file}-shm, and put it there again."
+)
 
 
 async def examine(settings: Settings, *, manifest: Mapping[str, Any] | None = None) -> AsyncIterator[Finding]:
@@ -87,7 +91,7 @@ def _look_around(settings: Settings) -> Iterator[Finding]:
 
 def _check_disk(folder: Path) -> Finding:
     topic = "Disk"
-    there = next((path for path in (folder, *folder.absolute().parents) if os.access(path, os.F_OK)), Path("/"))
+    there = _nearest(folder)
     if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
         return wrong(topic, f"DATA_DIR: {folder} cannot be written to.", f"chown or chmod {there}, or set DATA_DIR.")
     if closed := sorted(path.name for path in folder.glob("*") if not os.access(path, os.W_OK)):
@@ -101,6 +105,11 @@ def _check_disk(folder: Path) -> Finding:
     if free < DISK_WARNING:
         return warning(topic, f"{sentence}: little for a training.", mend)
     return ok(topic, f"{sentence}.")
+
+
+def _nearest(path: Path) -> Path:
+    """Return the first of a path and the folders above it that can be reached."""
+    return next((one for one in (path, *path.absolute().parents) if os.access(one, os.F_OK)), Path("/"))
 
 
 def _check_prompts(settings: Settings) -> Finding:
@@ -161,15 +170,11 @@ async def _look_into_database(settings: Settings) -> AsyncIterator[tuple[Finding
     """Yield findings, and with one of them the events that have come."""
     nothing: frozenset[str] = frozenset()
     topic, mend = "Database", "look at DATABASE_URL: host, name, user and password; .env.example has an example."
-    own = find_file(settings.database())
-    if own is not None:
-        mend = f"give the user that runs the bot the right to read and write {own} and its folder, or restore a backup."
-    if own is not None and not await asyncio.to_thread(own.exists):
-        if await asyncio.to_thread(find_holder, settings.data_dir) is None:
-            yield ok(topic, f"{own} will be made at the first start."), nothing
-        else:
-            yield wrong(topic, f"{own} {MOVED}.", "the bot that runs here can store nothing until then."), nothing
-        return
+    if own := find_file(settings.database()):
+        mend = MEND_FILE.format(file=own)
+        if finding := await asyncio.to_thread(_look_at_file, own, settings.data_dir):
+            yield finding, nothing
+            return
     try:
         database = Database(settings.database())
     except StorageError as error:
@@ -197,6 +202,19 @@ async def _look_into_database(settings: Settings) -> AsyncIterator[tuple[Finding
                 yield installed, nothing
     finally:
         await database.close()
+
+
+def _look_at_file(file: Path, folder: Path) -> Finding | None:
+    """Say what keeps a bot from using an SQLite file, or that it is not there yet; None if all is well."""
+    topic, there = "Database", _nearest(file)
+    if not os.access(there, os.W_OK) or (there.is_dir() and not os.access(there, os.X_OK)):
+        cannot = "cannot be written to" if there == file else "cannot be reached"
+        return wrong(topic, f"{file} {cannot}: {there} is closed to this user.", MEND_FILE.format(file=file))
+    if there == file:
+        return None
+    if find_holder(folder) is None:
+        return ok(topic, f"{file} will be made at the first start.")
+    return wrong(topic, f"{file} {MOVED}.", "the bot that runs here can store nothing until then.")
 
 
 async def _check_installations(session: Session, settings: Settings) -> Finding | None:

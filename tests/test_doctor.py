@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
+import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -327,6 +330,19 @@ async def inside(settings: Settings) -> list[Finding]:
     return bad([finding async for finding, _ in doctor._look_into_database(settings)])
 
 
+async def migrated(settings: Settings) -> None:
+    """Make the database, and close it."""
+    database = Database(settings.database())
+    await database.migrate()
+    await database.close()
+
+
+def remove_log(file: Path) -> None:
+    """Do what the mend says."""
+    for name in ("-wal", "-shm"):
+        file.with_name(file.name + name).unlink(missing_ok=True)
+
+
 def test_missed_backups_are_named(tmp_path: Path) -> None:
     """Two that the clock should have made; one by hand is enough for a while."""
     by_hand, broken = settings_for(tmp_path), settings_for(tmp_path, backup_schedule="nightly")
@@ -375,6 +391,54 @@ async def test_a_database_that_is_not_there_yet_is_not_made(tmp_path: Path) -> N
     file.write_bytes(b"no database at all, whatever its name says" * 100)
     (garbage,) = await inside(settings)
     assert str(file) in garbage.mend
+
+
+async def test_a_log_of_another_version_beside_a_copy_is_named(tmp_path: Path) -> None:
+    """Whoever goes back to the copy from before an upgrade, after a kill, would have the newer log read into it."""
+    settings = settings_for(tmp_path)
+    file = tmp_path / "data" / "apprentice.db"
+    older, newer = tmp_path / "before.db", tmp_path / "newer-wal"
+    await migrated(settings)
+    shutil.copy(file, older)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        connection.execute("CREATE TABLE later (word text)")
+        for number in range(60):
+            connection.execute(f"CREATE TABLE later_{number} ({'a_long_name_' * 20} text)")
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("CREATE INDEX ix_again ON later (word)")
+        connection.commit()
+        shutil.copy(f"{file}-wal", newer)
+    shutil.copy(older, file)
+    shutil.copy(newer, f"{file}-wal")
+    found = await inside(settings)
+    assert any(finding.verdict is Verdict.WRONG and "apprentice.db-wal" in finding.mend for finding in found)
+    remove_log(file)
+    shutil.copy(older, file)
+    assert await inside(settings) == []
+
+
+async def test_a_database_that_cannot_be_reached_or_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that lies elsewhere than DATA_DIR, of which another user owns the file, or a folder above it."""
+    place = tmp_path / "box" / "data"
+    place.mkdir(parents=True)
+    settings = settings_for(tmp_path, database_url=f"sqlite:///{place / 'a.db'}")
+    await migrated(settings)
+    assert await inside(settings) == []
+    may, closed = os.access, place / "a.db"
+    monkeypatch.setattr(os, "access", lambda path, mode: may(path, mode) and not (path == closed and mode & os.W_OK))
+    (file,) = await inside(settings)
+    assert f"{closed} cannot be written" in file.sentence
+    monkeypatch.setattr(os, "access", may)
+    closed = place.parent
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: (path == closed and mode == os.F_OK) or not Path(path).is_relative_to(closed)
+    )
+    (folder,) = await inside(settings)
+    assert f"{place / 'a.db'} cannot be reached" in folder.sentence
 
 
 async def test_a_database_without_room_for_every_character_is_named(tmp_path: Path, postgres: str) -> None:

@@ -31,7 +31,8 @@ class Restored:
     """What was put back.
 
     *erased* counts the messages and other rows that were deleted after the backup was made, and are gone again; None
-    where nothing could say: nothing was there, or it could not be read. *people* were forgotten since, and have to be forgotten again.
+    where nothing could say: nothing was there, or it could not be read. *people* were forgotten since, and have to be
+    forgotten again.
     """
 
     made_at: datetime

@@ -58,7 +58,7 @@ async def count_tokens(
 
 async def spend(session: AsyncSession, *, user_id: str, channel_id: str, tokens: int) -> None:
     """Count what a tool took, or an answer that cannot say it."""
-    session.add(Spending(user_id=user_id, channel_id=channel_id, tokens=tokens))
+    session.add(Spending(user_id=user_id, channel_id=_channel_of(channel_id), tokens=tokens))
     await forget_spent(session)
 
 
@@ -70,6 +70,11 @@ async def forget_spent(session: AsyncSession) -> None:
 def hide(user_id: str) -> str:
     """Return the name under which what somebody used is counted once its words are gone."""
     return f"gone:{blake2b(user_id.encode(), digest_size=8).hexdigest()}"
+
+
+def _channel_of(place: str) -> str:
+    """Return nothing for a direct message: it has no budget of its own, and its id is as good as a name."""
+    return "" if place.startswith("D") else place
 
 
 def begin_of_day() -> datetime:
@@ -101,7 +106,7 @@ async def keep_spent(session: AsyncSession, which: ColumnElement[bool]) -> None:
     )
     query = query.where(which, Answer.created_at >= now() - KEPT, NEW_TOKENS != 0)
     for user_id, channel_id, tokens, at in await session.execute(query):
-        session.add(Spending(user_id=hide(user_id), channel_id=channel_id, tokens=tokens, at=at))
+        session.add(Spending(user_id=hide(user_id), channel_id=_channel_of(channel_id), tokens=tokens, at=at))
 
 
 async def keep_spent_of(session: AsyncSession, user_id: str) -> None:
@@ -121,5 +126,5 @@ async def keep_spent_of(session: AsyncSession, user_id: str) -> None:
     )
     for query in (answers, beside):
         for channel_id, tokens in await session.execute(query):
-            used[channel_id] += int(tokens)
+            used[_channel_of(channel_id)] += int(tokens)
     session.add_all(Spending(user_id=hide(user_id), channel_id=place, tokens=count) for place, count in used.items())

@@ -18,6 +18,7 @@ from bot.storage.erasure_tables import Cause
 from bot.storage.erasures import record_messages, record_person
 from bot.storage.feedback_tables import Lesson
 from bot.storage.file_tables import MessageFile
+from bot.storage.installing_tables import ChannelPersona
 from bot.storage.learning_tables import RunExample, TrainingChoice
 from bot.storage.limits import keep_spent_of
 from bot.storage.memory_tables import ThreadSummary
@@ -41,6 +42,9 @@ async def collect_person(session: AsyncSession, user_id: str) -> dict[str, list[
     found["answers"] = await _read(session, answers.order_by(Answer.id))
     found["message_files"] = await _read(session, files)
     found["training_choices"] = await _read(session, choices)
+    found["channel_personas"] = await _read(session, select(ChannelPersona.__table__).where(_own_persona(user_id)))
+    asked = select(*(column for column in Lesson.__table__.c if column.name != "text"))  # which another wrote
+    found["lessons"] += await _read(session, asked.where(Lesson.asked_by == user_id, Lesson.user_id != user_id))
     return {name: rows for name, rows in found.items() if rows}
 
 
@@ -76,6 +80,7 @@ async def forget_person(session: AsyncSession, user_id: str) -> dict[str, int]:
     await forget_prompts_with(session, await list_corrections(session, user_id))
     counts["inbox"] = await _forget_waiting(session, user_id)
     await session.execute(delete(Lesson).where(Lesson.asked_by == user_id))
+    await session.execute(delete(ChannelPersona).where(_own_persona(user_id)))
     for table in reversed(_own_tables()):
         gone = await session.execute(delete(table).where(table.c.user_id == user_id))
         counts[table.name] = gone.rowcount  # type: ignore[attr-defined]
@@ -129,6 +134,11 @@ def _speaker(payload: dict[str, Any]) -> str:
 
 def _own_tables() -> list[Table]:
     return [table for table in Base.metadata.sorted_tables if "user_id" in table.c and table.name not in KEPT]
+
+
+def _own_persona(user_id: str) -> ColumnElement[bool]:
+    """Match how the assistant speaks in somebody's direct message; a channel's is everybody's, whoever chose it."""
+    return (ChannelPersona.by == user_id) & ChannelPersona.channel_id.startswith("D")
 
 
 async def _count(session: AsyncSession, table: type[Base], *conditions: ColumnElement[bool]) -> int:

@@ -23,9 +23,11 @@ from bot.storage.feedback import current_correction, save_correction, save_vote
 from bot.storage.forgetting import erase_again, forget_answers, forget_message
 from bot.storage.inbox import accept
 from bot.storage.learning_tables import AuditRow
+from bot.storage.lessons import Taught, save_lesson
 from bot.storage.limits import pass_on, spend
 from bot.storage.memory_tables import SourceKind
 from bot.storage.person_data import collect_person, forget_person
+from bot.storage.personas import choose_persona, find_persona
 from bot.storage.signal_counts import count_signals
 from bot.storage.spending_tables import Spending
 from bot.storage.tables import Answer, Audience, Base, Inbox, Message, Vote, now
@@ -178,6 +180,34 @@ async def test_being_forgotten_gives_nothing_back(database: Database) -> None:
     assert await used_by(database, "U1", "U2") == [0, 30, 30]
     async with database.read() as session:
         assert not list(await session.scalars(select(Spending)))
+
+
+async def test_a_direct_message_names_nobody_who_is_forgotten(database: Database) -> None:
+    """Its id is as good as their name: it is in no budget any more, and how I spoke there is theirs as well."""
+    own = Place("T1", "D0TOM", "1.000")
+    async with database.begin() as session:
+        for ts in ("1.001", "1.002"):
+            await answered(session, await said(session, ts=ts, place=own), "fine", prompt_tokens=40)
+        await choose_persona(session, "T1", "D0TOM", persona="brief", by="U1")
+        await choose_persona(session, "T1", "C1", persona="brief", by="U1")
+        await forget_message(session, "T1", "D0TOM", ts="1.001")
+        assert [row["channel_id"] for row in (await collect_person(session, "U1"))["channel_personas"]] == ["D0TOM"]
+        await forget_person(session, "U1")
+        assert not await find_persona(session, "T1", "D0TOM")
+        assert await find_persona(session, "T1", "C1"), "that is everybody's"
+        assert set(await session.scalars(select(Spending.channel_id))) == {""}
+    assert await used_by(database, "U1") == [80, 0]
+
+
+async def test_what_somebody_asked_to_have_taught_is_theirs(database: Database) -> None:
+    """Their question, while the author of the answer has not agreed; not what that one wrote."""
+    place, question = Place("T1", "C1", "1.000"), "Where is the otter?"
+    taught = {"place": place, "ts": "1.000", "audience": Audience.PUBLIC, "question": question, "text": MARK}
+    async with database.begin() as session:
+        await save_lesson(session, Taught(**taught, author_id="U2", asked_by="U1"))
+        (row,) = (await collect_person(session, "U1"))["lessons"]
+        assert (row["question"], "text" in row) == (question, False)
+        assert (await collect_person(session, "U2"))["lessons"][0]["text"] == MARK
 
 
 async def test_whoever_wants_an_answer_anew_pays_for_it(database: Database) -> None:

@@ -540,6 +540,23 @@ async def test_an_answer_that_an_admin_deletes_is_forgotten(
     assert [bool(one["bot_id"]) for one in playground.messages("general", ts)] == [False, False, True]
 
 
+async def test_the_offer_below_an_answer_that_is_gone_says_so(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Whoever edited their question and pressed would wait for an answer that cannot come."""
+    tom, maya = playground.tom, playground.maya
+    ts = await tom.say("general", f"{BOT} What is a code review?")
+    reply = await playground.wait_for_reply("general", ts)
+    await tom.edit("general", ts, f"{BOT} What is a sprint?")
+    (offer,) = await playground.wait_until(lambda: tom.ephemerals("general"), what="the offer")
+    await maya.delete("general", reply["ts"])
+    await wait_for_none(rows, Answer)
+    await tom.click(offer, "answer_edited")
+    await playground.wait_until(
+        lambda: "do not know this answer any more" in str(tom.ephemerals("general")), what="why"
+    )
+
+
 async def test_an_answer_that_is_deleted_on_a_full_disk_is_forgotten_later(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
 from bot.language import _
-from bot.slack.blocks import ANSWER_EDITED, build_button, section
+from bot.slack.blocks import ANSWER_EDITED, build_button, build_note, section
 from bot.slack.calls import Calls
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.turns import Turns
+from bot.slack.turns.whisper import tell_gone
 from bot.storage import inbox
 from bot.storage.answers import AnswerRecord, load_answer
 from bot.storage.db import Database, Session
@@ -48,7 +49,7 @@ class Edits:
     async def handle_press(
         self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond
     ) -> None:
-        """Put the edited question in the thread's queue again, for its author alone."""
+        """Put the edited question in the thread's queue again, for its author alone; say so where there is nothing."""
         await ack()
         async with self._database.begin() as session:
             record = await load_answer(session, str(action.get("value")))
@@ -59,6 +60,9 @@ class Edits:
             )
             if record is not None and is_authors:
                 await _queue(session, record)
+        if record is None:  # said in the offer's place: Slack shows no whisper in a thread that has no reply any more
+            await respond(text=tell_gone(), blocks=build_note(tell_gone()), replace_original=True)
+            return
         await respond(delete_original=True)
         self._turns.wake()
 

@@ -1,5 +1,7 @@
 """Votes, corrections and preferences; what a person changed stays as history."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Text, cast, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -108,6 +110,14 @@ async def find_carried(session: AsyncSession, team_id: str, channel_id: str, *, 
         .where(Thread.team_id == team_id, Thread.channel_id == channel_id, carries, Answer.id.not_in(passed_over))
     )
     return await session.scalar(statement.order_by(Answer.id.desc()).limit(1))
+
+
+async def find_earlier(session: AsyncSession, answer: Answer, *, user_id: str) -> Sequence[Answer]:
+    """Return the earlier answers to the same message below which somebody's reaction still counts, to be changed."""
+    theirs = select(Feedback.answer_id).where(Feedback.user_id == user_id, Feedback.source == REACTION)
+    theirs = theirs.where(Feedback.superseded_at.is_(None), Feedback.vote != Vote.NONE)
+    earlier = select(Answer).where(Answer.message_id == answer.message_id, Answer.id < answer.id, Answer.id.in_(theirs))
+    return (await session.scalars(earlier.with_for_update())).all()
 
 
 async def has_given(session: AsyncSession, user_id: str) -> bool:

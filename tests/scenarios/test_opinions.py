@@ -23,7 +23,7 @@ from bot.slack.setup.manifest import TEACH, build_manifest
 from bot.storage.db import Database
 from bot.storage.feedback_tables import ImplicitSignal, Lesson, Verdict
 from bot.storage.lessons import MOST_ASKED
-from bot.storage.tables import Answer, Audience, Base, Correction, Feedback
+from bot.storage.tables import Answer, AnswerState, Audience, Base, Correction, Feedback
 from tests.scenarios.conftest import StartBot, full_disk
 
 BOT = "<@U0APPRENTICE>"
@@ -109,9 +109,30 @@ async def test_a_reaction_by_mistake_leaves_what_was_pressed(
     await tom.click(reply, "feedback", "positive_button")
     await settle(rows, read_votes, {"U0TOM": ("up", "button")})
     await tom.react("general", reply["ts"], "x", remove=True)
+    standing = select(func.count()).select_from(Feedback).filter_by(source="reaction", vote="down")
+    await settle(rows, lambda session: session.scalar(standing), 0)
     noted = [note for note in tom.ephemerals("general") if note["text"].startswith("👍")]
     await tom.click(noted[-1], "undo_vote")
     await settle(rows, read_votes, {"U0TOM": ("none", "button")})
+
+
+async def test_a_reaction_from_before_a_regenerate_can_be_taken_away(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """It stands below both answers in Slack; of several that say the same the last one taken away counts."""
+    tom, maya = playground.tom, playground.maya
+    reply = await ask(playground, tom)
+    for emoji in ("heart", "+1"):
+        await maya.react("general", reply["ts"], emoji)
+    await settle(rows, read_votes, {"U0MAYA": ("up", "reaction")})
+    await tom.click(reply, "regenerate")
+    complete = select(func.count()).select_from(Answer).where(Answer.state == AnswerState.COMPLETE)
+    await settle(rows, lambda session: session.scalar(complete), 2)
+    await maya.react("general", reply["ts"], "heart", remove=True)
+    await tom.react("general", reply["ts"], "+1")
+    await settle(rows, read_votes, {"U0MAYA": ("up", "reaction"), "U0TOM": ("up", "reaction")})
+    await maya.react("general", reply["ts"], "+1", remove=True)
+    await settle(rows, read_votes, {"U0MAYA": ("none", "reaction"), "U0TOM": ("up", "reaction")})
 
 
 async def test_a_reaction_that_is_told_late_counts_as_slack_shows_it(

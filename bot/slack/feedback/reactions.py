@@ -17,8 +17,16 @@ from bot.slack.people.access import Access
 from bot.storage.answers import AnswerRecord, load_answer
 from bot.storage.askings import is_one_of_several, is_private
 from bot.storage.db import Database, Session
-from bot.storage.feedback import REACTION, current_vote, drop_reaction, find_carried, save_vote, take_back_vote
-from bot.storage.tables import AnswerState, Audience, Vote
+from bot.storage.feedback import (
+    REACTION,
+    current_vote,
+    drop_reaction,
+    find_carried,
+    find_earlier,
+    save_vote,
+    take_back_vote,
+)
+from bot.storage.tables import Answer, AnswerState, Audience, Vote
 
 DISLIKED = "disliked"  # in Bolt's context: an answer that somebody has just given a thumb down
 KINDS = {"reaction_added", "reaction_removed"}
@@ -84,17 +92,28 @@ class Reactions:
     async def _vote(
         self, place: tuple[str, str, str], *, user_id: str, emoji: str, is_added: bool, at: float
     ) -> AnswerRecord | None:
-        """Return the answer when its vote changed; who takes one of several away still thinks what the others say."""
+        """Return the answer when its vote changed; who takes one of several away still thinks what the others say.
+
+        One that was given before another answer took its place stands below both in Slack, and is gone from both.
+        """
         async with self._database.begin() as session:
             record = await self._find(session, place)
-            known_at, before = self._newest.get((record.answer.id, user_id) if record else ("", ""), (-1.0, ()))
-            if record is None or at <= known_at:
+            if record is None:
                 return None
-            standing = (*(one for one in before if one != emoji), *([emoji] if is_added else []))
-            vote, left = self._votes[emoji], self._votes[standing[-1]] if standing else None
-            is_changed = await _change(session, record, user_id=user_id, vote=vote, left=left, is_added=is_added)
-        self._note(record.answer.id, user_id, at, standing)
-        return record if is_changed else None
+            earlier = [] if is_added else await find_earlier(session, record.answer, user_id=user_id)
+            seen, changed = [], None
+            for one in (record.answer, *earlier):
+                known_at, before = self._newest.get((one.id, user_id), (-1.0, ()))
+                if at <= known_at:
+                    continue
+                standing = (*(name for name in before if name != emoji), *([emoji] if is_added else []))
+                vote, left = self._votes[emoji], self._votes[standing[-1]] if standing else None
+                if await _change(session, one, user_id=user_id, vote=vote, left=left, is_added=is_added):
+                    changed = record
+                seen.append((one.id, standing))
+        for answer_id, standing in seen:
+            self._note(answer_id, user_id, at, standing)
+        return changed
 
     async def _find(self, session: Session, place: tuple[str, str, str]) -> AnswerRecord | None:
         """Return the answer that a message carries, if thumbs count there; others who judge it wait."""
@@ -139,26 +158,26 @@ def _can_be_judged(record: AnswerRecord) -> bool:
 
 
 async def _change(
-    session: Session, record: AnswerRecord, *, user_id: str, vote: Vote, left: Vote | None, is_added: bool
+    session: Session, answer: Answer, *, user_id: str, vote: Vote, left: Vote | None, is_added: bool
 ) -> bool:
     """Give a vote or take it back, to what is *left* of the person's others, or what they pressed before them.
 
     Return whether anything changed.
     """
-    current = await current_vote(session, record.answer.id, user_id=user_id)
+    current = await current_vote(session, answer.id, user_id=user_id)
     now = Vote.NONE if current is None else Vote(current.vote)
     if is_added and now is not vote:
-        await save_vote(session, record.answer, user_id=user_id, vote=vote, source=REACTION)
+        await save_vote(session, answer, user_id=user_id, vote=vote, source=REACTION)
         return True
     is_theirs = current is not None and current.source == REACTION
     if is_added or not is_theirs or now is not vote:
         if not is_added and left is not vote:
-            await drop_reaction(session, record.answer, user_id=user_id, vote=vote)
+            await drop_reaction(session, answer, user_id=user_id, vote=vote)
         return False
     if left is None:
-        await take_back_vote(session, record.answer, user_id=user_id, is_reaction=True)
+        await take_back_vote(session, answer, user_id=user_id, is_reaction=True)
     elif now is not left:
-        await save_vote(session, record.answer, user_id=user_id, vote=left, source=REACTION)
+        await save_vote(session, answer, user_id=user_id, vote=left, source=REACTION)
     return left is None or now is not left
 
 

@@ -150,13 +150,17 @@ async def forget_waited(session: AsyncSession, *, before: datetime) -> int:
 async def drop_lesson(
     session: AsyncSession, team_id: str, channel_id: str, *, ts: str, edited: str | None = None
 ) -> None:
-    """Forget what was taught by a message that is deleted in Slack, or *edited*, if it says other words now."""
+    """Forget what a message taught, or its author is asked about, that is deleted in Slack, or says other words now.
+
+    What was refused stays refused, whatever it says.
+    """
     lesson = await session.scalar(select(Lesson).filter_by(team_id=team_id, channel_id=channel_id, ts=ts))
     if lesson is None:
         return
     correction = await session.get(Correction, lesson.correction_id) if lesson.correction_id else None
-    if edited is not None and (correction is None or is_same(correction.text, edited)):
-        return  # whoever has not agreed yet is asked about the very words
+    words = correction.text if correction is not None else lesson.text
+    if edited is not None and (lesson.state == LessonState.REFUSED or is_same(words, edited)):
+        return
     record = await load_answer(session, correction.answer_id) if correction is not None else None
     await session.execute(delete(Lesson).where(Lesson.id == lesson.id))
     if record is not None and correction is not None:

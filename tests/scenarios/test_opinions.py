@@ -464,6 +464,27 @@ async def test_a_choice_since_goes_before_a_yes(
     assert "zanzibar" not in await read_all(rows)
 
 
+async def test_words_that_an_author_changed_since_are_taught_by_no_yes(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """What stands in the request is not what they say any more; the new words may be asked for."""
+    tom, maya = playground.tom, playground.maya
+    written = await tom.say("general", "The zanzibar is in the cellar.")
+    await maya.shortcut("general", written, TEACH)
+    await playground.wait_for_view(maya.id)
+    await maya.submit_view({"question": "Where is it?"})
+    (request,) = await playground.wait_until(lambda: playground.messages(tom.dm), what="the request")
+    await tom.edit("general", written, "the zanzibar is in the cellar")
+    await tom.edit("general", written, "It is in the attic.")
+    await settle(rows, lambda session: session.scalar(select(func.count()).select_from(Lesson)), 0)
+    await tom.click(request, "lesson_yes")
+    await playground.wait_until(lambda: "changed since" in str(playground.messages(tom.dm)), what="why not")
+    assert "zanzibar" not in await read_all(rows)
+    await maya.close_view()
+    await maya.shortcut("general", written, TEACH)
+    assert "It is in the attic." in str(await playground.wait_for_view(maya.id))
+
+
 async def test_nothing_is_taught_by_whoever_wants_nothing_stored(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:

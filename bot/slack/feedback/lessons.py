@@ -186,7 +186,7 @@ class Lessons:
         async with self._database.begin() as session:
             lesson = await lessons.find_waiting(session, str(action.get("value")), author_id=user_id)
             if lesson is None:
-                text = _("This is decided already, or it is too long ago: I keep nothing of it.")
+                text = _("This is decided already, too long ago, or your words changed since: I keep nothing of it.")
             elif is_agreed and not await is_stored(session, user_id):
                 lessons.refuse(lesson)
                 text = tell_unstored()

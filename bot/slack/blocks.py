@@ -146,6 +146,7 @@ class Said:
 
     correction: str = ""
     is_for_everyone: bool = False
+    is_asker: bool = True
     reason: str = ""
     comment: str = ""
 
@@ -156,11 +157,17 @@ def shows_correction(view: dict[str, Any]) -> bool:
     return any(field.get("initial_value") for field in fields)
 
 
+def says_public(view: dict[str, Any]) -> bool:
+    """Return whether a form said that everybody can read the answer, as Slack sends it back."""
+    return all(block.get("block_id") != EVERYONE for block in view["blocks"])
+
+
 def build_correction_view(
     private_metadata: str, *, is_public: bool = False, said: Said | None = None
 ) -> dict[str, Any]:
     """Build the form that asks what was wrong, what the answer should have been, and who may learn from it."""
     said = said or Said()
+    closed = _ask_everyone(is_ticked=said.is_for_everyone) if said.is_asker else _tell_closed()
     options = [{"text": plain(text), "value": value} for value, text in list_reasons().items()]
     chosen = [option for option in options if option["value"] == said.reason]
     return {
@@ -211,13 +218,19 @@ def build_correction_view(
                     **({"initial_value": said.comment} if said.comment else {}),
                 },
             },
-            *(build_note(_tell_everybody_learns()) if is_public else [_ask_everyone(is_ticked=said.is_for_everyone)]),
+            *(build_note(_tell_everybody_learns()) if is_public else [closed]),
         ],
     }
 
 
 def _tell_everybody_learns() -> str:
     return _("Everybody can read this answer, so everybody can learn from your correction.")
+
+
+def _tell_closed() -> Block:
+    told = _("Only your own questions can be taught to everyone: this stays with those who can read the answer.")
+    (note,) = build_note(told)
+    return note | {"block_id": EVERYONE}
 
 
 def _ask_everyone(*, is_ticked: bool) -> Block:

@@ -124,6 +124,24 @@ async def test_a_correction_is_for_everyone_if_its_author_says_so(
     assert kept == {("Priya owns it.", True, "direct"), ("A second pair of eyes.", False, "public")}
 
 
+async def test_only_ones_own_question_can_be_taught_to_everyone(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Another's stays among those who can read it, and the form says so and offers nothing else."""
+    maya, tom = playground.maya, playground.tom
+    for member in ("U0APPRENTICE", tom.id):
+        await maya.invite("leads", member)
+    reply = await playground.wait_for_reply("leads", await maya.say("leads", f"{BOT} Who owns the billing service?"))
+    for person in (maya, tom):
+        await person.click(reply, "feedback", "negative_button")
+        view = await playground.wait_for_view(person.id)
+        assert ("Teach this to everyone" in str(view)) is (person is maya)
+        assert ("Only your own questions" in str(view)) is (person is tom)
+        await person.submit_view({"correction": "Priya owns it."})
+    found = await wait_for_rows(rows, Correction, 2)
+    assert {(str(row.audience), row.is_for_everyone) for row in found} == {("private", False)}
+
+
 async def test_why_is_told_to_those_who_see_the_answer(
     playground: Playground, bot: RunningBot, finished: Finished
 ) -> None:

@@ -11,7 +11,7 @@ from bot.language import speaking
 from bot.learning.figures import BeforeAfter, Figure, Role, RunReport
 from bot.learning.views import AdapterLine, LearningStatus, Why
 from bot.playground.blocks import check_message_blocks, check_view
-from bot.slack.blocks import build_answer_buttons, build_correction_view
+from bot.slack.blocks import Said, build_answer_buttons, build_correction_view, says_public
 from bot.slack.home.learned import build_learned
 from bot.slack.learning.figures import render_cost, render_figures, render_proofs, tell_difference
 from bot.slack.learning.report import build_report
@@ -296,13 +296,13 @@ def test_an_explanation_fits(text: str) -> None:
     assert "120 read (100 remembered, 20 new)" in texts_of(render_why(learned))
 
 
-@pytest.mark.parametrize("is_public", [True, False])
-def test_who_may_learn_from_a_correction(*, is_public: bool) -> None:
-    """In public everybody can, and is told so; elsewhere the author ticks a box."""
-    view = build_correction_view("A1", is_public=is_public)
+@pytest.mark.parametrize(("is_public", "is_asker"), [(True, True), (True, False), (False, True), (False, False)])
+def test_who_may_learn_from_a_correction(*, is_public: bool, is_asker: bool) -> None:
+    """In public everybody can, and is told so; elsewhere whoever asked ticks a box, and nobody else can."""
+    view = build_correction_view("A1", is_public=is_public, said=Said(is_asker=is_asker))
     assert check_view(view) == []
-    assert ("Teach this to everyone" in texts_of(view)) is not is_public
-    assert ("everybody can learn from your correction" in texts_of(view)) is is_public
+    assert ("Teach this to everyone" in texts_of(view)) is (is_asker and not is_public)
+    assert ("everybody can learn from your correction" in texts_of(view)) is says_public(view) is is_public
 
 
 def test_why_stands_only_where_it_is_answered() -> None:

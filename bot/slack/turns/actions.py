@@ -110,7 +110,7 @@ class FeedbackButtons:
         reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
         text = read_typed(values["correction"]["correction"].get("value"))[:CORRECTION_LENGTH]
         comment = read_typed(values.get(blocks.COMMENT, {}).get(blocks.COMMENT, {}).get("value"))
-        is_open = blocks.EVERYONE not in values  # it said that everybody can read the answer
+        is_open = blocks.says_public(view)
         everyone = values.get(blocks.EVERYONE, {}).get(blocks.EVERYONE, {}).get("selected_options")
         if left := await self._find_left(answer_id, user_id):
             await ack()
@@ -284,13 +284,15 @@ def tell_taken_back(left: Vote) -> str:
 
 
 async def recall(session: Session, answer_id: str, *, user_id: str) -> blocks.Said:
-    """Return what somebody said of an answer and did not take back."""
+    """Return what somebody said of an answer and did not take back, and whether they had asked."""
+    record = await load_answer(session, answer_id)
     vote = await current_vote(session, answer_id, user_id=user_id)
     correction = await current_correction(session, answer_id, user_id=user_id)
     is_down = vote is not None and vote.vote == Vote.DOWN
     return blocks.Said(
         correction=correction.text if correction else "",
         is_for_everyone=correction is not None and correction.is_for_everyone,
+        is_asker=record is not None and record.message.user_id == user_id,
         reason=(vote.reason or "") if vote is not None and is_down else "",
         comment=vote.comment if vote is not None and is_down else "",
     )

@@ -1,4 +1,4 @@
-"""A form that stays open for somebody who was removed from its private channel: nothing in it counts there any more."""
+"""Whoever was removed, blocked or made a guest: an open form counts no more, and what is theirs they may take back."""
 
 from collections.abc import AsyncIterator
 
@@ -9,13 +9,18 @@ from bot.app import RunningBot
 from bot.playground.membership import leave
 from bot.playground.testing import Playground
 from bot.slack.setup.manifest import TEACH, build_manifest
+from bot.storage.admin_tables import Right
 from bot.storage.channel_settings import load_rules
+from bot.storage.choices import load_opted_out
 from bot.storage.db import Database
 from bot.storage.feedback_tables import Lesson
 from bot.storage.manners_tables import Mode
-from bot.storage.tables import Correction
+from bot.storage.rights import find_right
+from bot.storage.tables import Base, Correction, Message
+from tests.scenarios.test_admin import order, press
+from tests.scenarios.test_feedback import ask
 
-BOT, LEADS, TEAM = "<@U0APPRENTICE>", "C0LEADS", "T0PLAYGRND"
+BOT, LEADS, SHARED, TEAM = "<@U0APPRENTICE>", "C0LEADS", "C0NORTHWIND", "T0PLAYGRND"
 
 
 @pytest.fixture
@@ -31,7 +36,7 @@ def remove(playground: Playground, user: str) -> None:
     leave(playground.hub, playground.hub.workspace.channels[LEADS], user=user)
 
 
-async def count(rows: Database, table: type[Correction | Lesson]) -> int:
+async def count(rows: Database, table: type[Base]) -> int:
     """Return how many rows there are."""
     async with rows.read() as session:
         return await session.scalar(select(func.count()).select_from(table)) or 0
@@ -98,3 +103,37 @@ async def test_whoever_made_a_channel_and_left_chooses_nothing_there(
 
     async with rows.read() as session:
         assert (await load_rules(session, TEAM, LEADS)).mode is Mode.THREAD
+
+
+@pytest.mark.parametrize("way", ["blocked", "guest"])
+async def test_whoever_may_not_ask_any_more_takes_back_what_is_theirs(
+    playground: Playground, bot: RunningBot, rows: Database, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """They say no to learning, see what is stored of them and have it deleted; all else is refused and says so."""
+    maya, tom = playground.maya, playground.tom
+    await ask(playground, tom, "Where is the platypus?")
+    if way == "blocked":
+        await press(playground, maya, await order(playground, maya, "users block <@U0TOM>"), "order:yes")
+    else:
+        playground.hub.workspace.users["U0TOM"].is_guest = True
+        monkeypatch.setattr("bot.slack.people.access.FRESH_S", 0.0)
+
+    for text in ("status", "help", "learn-from-me on", "preferences", "nonsense"):
+        refused = (await order(playground, tom, text))["text"]
+        assert "only help members" in refused
+        assert "`/apprentice forget-me`" in refused
+    assert "I do not learn from what you say" in (await order(playground, tom, "learn-from-me off"))["text"]
+    assert "direct messages with me" in (await order(playground, tom, "my-data"))["text"]
+    told = await press(playground, tom, await order(playground, tom, "forget-me"), "order:yes")
+    assert "1 messages" in told["text"]
+    assert await count(rows, Message) == 0
+    async with rows.read() as session:
+        assert "U0TOM" in (await load_opted_out(session)).people, "and so does the no"
+        assert (await find_right(session, "U0TOM") is Right.BLOCKED) is (way == "blocked"), "a block stays"
+    assert "only help members" in (await order(playground, tom, "ask Are you there?"))["text"]
+
+    lena = playground.person("U0LENA")
+    for text in ("learn-from-me off", "my-data", "forget-me"):
+        refused = (await order(playground, lena, text, channel=SHARED))["text"]
+        assert "only help members" in refused
+        assert "forget-me" not in refused, "nobody of another organisation gets anything"

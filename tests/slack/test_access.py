@@ -35,8 +35,8 @@ LEAST = {
     "status": Role.MEMBER,
     "help": Role.MEMBER,
     "preferences": Role.MEMBER,
-    "my-data": Role.MEMBER,
-    "forget-me": Role.MEMBER,
+    "my-data": Role.BARRED,
+    "forget-me": Role.BARRED,
     "budget": Role.MEMBER,
     "budget list": Role.ADMIN,
     "persona": Role.MEMBER,
@@ -56,7 +56,8 @@ LEAST = {
     "audit": Role.ADMIN,
     "train": Role.MEMBER,
     "adapters": Role.ADMIN,
-    "learn-from-me": Role.MEMBER,
+    "learn-from-me": Role.BARRED,
+    "learn-from-me on": Role.MEMBER,
     "learn-from-channel": Role.ADMIN,
     "mute": Role.MEMBER,
     "channel": Role.MEMBER,
@@ -82,12 +83,17 @@ LEAST = {
         (OURS, Standing.OURS),
         (None, Standing.UNKNOWN),
         ({}, Standing.UNKNOWN),
-        ({**OURS, "is_restricted": True}, Standing.OUTSIDER),
-        ({**OURS, "is_restricted": True, "is_ultra_restricted": True}, Standing.OUTSIDER),
+        ({**OURS, "is_restricted": True}, Standing.GUEST),
+        ({**OURS, "is_restricted": True, "is_ultra_restricted": True}, Standing.GUEST),
         ({**OURS, "is_stranger": True}, Standing.OUTSIDER),
-        ({**OURS, "deleted": True}, Standing.GONE),
+        ({**OURS, "is_stranger": True, "is_restricted": True}, Standing.OUTSIDER),
+        ({**OURS, "deleted": True}, Standing.LEFT),
+        ({**OURS, "deleted": True, "is_restricted": True}, Standing.LEFT),
+        ({**OURS, "deleted": True, "is_bot": True}, Standing.GONE),
         ({**OURS, "is_bot": True}, Standing.GONE),
         ({"id": "U1", "team_id": PARTNER}, Standing.OUTSIDER),
+        ({"id": "U1", "team_id": PARTNER, "is_restricted": True}, Standing.OUTSIDER),
+        ({"id": "U1", "team_id": PARTNER, "deleted": True}, Standing.GONE),
         ({"id": "U1"}, Standing.OUTSIDER),
         ({"id": "U1", "team_id": PARTNER, "enterprise_user": {"enterprise_id": "E1"}}, Standing.OUTSIDER),
     ],
@@ -103,17 +109,24 @@ def test_an_organisation_is_one_home() -> None:
     assert read_standing(user, home=Home("T1", "E1")) is Standing.OURS
     assert read_standing(user, home=Home("T1", "E2")) is Standing.OUTSIDER
     assert read_standing(user, home=Home("T1", allowed_team_ids=frozenset({"T2"}))) is Standing.ALLOWED
-    assert read_standing({**user, "is_restricted": True}, home=Home("T1", "E1")) is Standing.OUTSIDER
+    assert read_standing({**user, "is_restricted": True}, home=Home("T1", "E1")) is Standing.GUEST
 
 
 @pytest.mark.parametrize("is_owner", [False, True])
 @pytest.mark.parametrize("right", [None, *Right])
 @pytest.mark.parametrize("standing", Standing)
 def test_every_cell_of_standing_and_right(standing: Standing, right: Right | None, is_owner: bool) -> None:
-    """No right lifts an outsider above a member, nobody who is gone or unknown is anything, only owners are owners."""
+    """No right lifts an outsider above a member, nobody who is gone or unknown is anything, only owners are owners.
+
+    Who is or was of this workspace and may not ask has what is theirs left; nobody of another organisation has.
+    """
     role = decide_role(standing, right, is_owner=is_owner)
     if standing in {Standing.GONE, Standing.UNKNOWN}:
         assert role is Role.NOBODY
+    elif standing is Standing.LEFT:
+        assert role is Role.BARRED
+    elif standing is Standing.GUEST:
+        assert role is (Role.MEMBER if right is Right.MEMBER else Role.BARRED)
     elif standing is Standing.OUTSIDER:
         assert role is (Role.MEMBER if right is Right.MEMBER else Role.NOBODY)
     elif standing is Standing.ALLOWED:
@@ -121,7 +134,7 @@ def test_every_cell_of_standing_and_right(standing: Standing, right: Right | Non
     elif is_owner:
         assert role is Role.OWNER
     else:
-        named = {Right.BLOCKED: Role.NOBODY, Right.REVIEWER: Role.REVIEWER, Right.ADMIN: Role.ADMIN}
+        named = {Right.BLOCKED: Role.BARRED, Right.REVIEWER: Role.REVIEWER, Right.ADMIN: Role.ADMIN}
         assert role is (Role.MEMBER if right is None else named.get(right, Role.MEMBER))
 
 
@@ -134,13 +147,13 @@ async def access(database: Database) -> AsyncIterator[tuple[Access, Playground]]
 
 
 async def test_roles_in_a_workspace(access: tuple[Access, Playground], database: Database) -> None:
-    """The owner owns; others are members; a guest and somebody of another organisation are nothing, even if named."""
+    """The owner owns, others are members, a guest has what is theirs, other organisations nothing, even if named."""
     who, _ = access
     roles = {user: await who.role_of(user, PARTNER) for user in ("U0MAYA", "U0TOM", "U0SAM", "U0LENA", "U0APPRENTICE")}
     assert roles == {
         "U0MAYA": Role.OWNER,
         "U0TOM": Role.MEMBER,
-        "U0SAM": Role.NOBODY,
+        "U0SAM": Role.BARRED,
         "U0LENA": Role.NOBODY,
         "U0APPRENTICE": Role.NOBODY,
     }
@@ -152,7 +165,7 @@ async def test_roles_in_a_workspace(access: tuple[Access, Playground], database:
     assert [await who.role_of(user) for user in ("U0TOM", "U0SAM", "U0PRIYA")] == [
         Role.ADMIN,
         Role.MEMBER,
-        Role.NOBODY,
+        Role.BARRED,
     ]
 
 
@@ -179,7 +192,7 @@ async def test_somebody_who_became_a_guest_is_one_at_once(
     assert await who.role_of("U0TOM") is Role.MEMBER
     playground.hub.workspace.users["U0TOM"].is_guest = True
     monkeypatch.setattr("bot.slack.people.access.FRESH_S", 0.0)
-    assert await who.role_of("U0TOM") is Role.NOBODY
+    assert await who.role_of("U0TOM") is Role.BARRED
 
 
 class Listening:
@@ -312,12 +325,12 @@ def test_the_role_of_a_request_is_read_from_its_name(name: str, body: dict[str, 
     """Also when several are pressed at once the highest counts; no request is free for all."""
     needed = needed_role(body)
     assert needed is not None
-    assert needed >= max(Role.MEMBER, BUTTONS[name])
+    assert needed >= BUTTONS[name] >= (Role.BARRED if name == "order:yes" else Role.MEMBER)
 
 
 def test_what_is_unknown_needs_a_member() -> None:
-    """A name that nobody registered, an empty body, a command: guests and strangers get nothing of it."""
+    """A name that nobody registered, an empty body: guests and strangers get nothing of it; a command says itself."""
     assert needed_role({"type": "block_actions", "actions": []}) is Role.MEMBER
-    assert needed_role({"command": "/apprentice", "text": "help"}) is Role.MEMBER
+    assert needed_role({"command": "/apprentice", "text": "help"}) is Role.BARRED
     assert needed_role({"type": "event_callback", "event": {}}) is None
     assert find_button_role("order:undo") is Role.MEMBER

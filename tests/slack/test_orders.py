@@ -87,6 +87,8 @@ async def test_the_nearest_name_is_suggested(text: str, said: str) -> None:
 async def test_what_one_may_not_order_is_not_suggested() -> None:
     """A member does not hear of the admins' commands by a typing error."""
     assert "audit" not in (await build_desk().take("audti", CALL)).text.replace("audti", "")
+    for role in (Role.NOBODY, Role.BARRED):
+        assert "only help members" in (await build_desk(role).take("audti", CALL)).text
     assert "Did you mean `/apprentice audit`?" in (await build_desk(Role.ADMIN).take("audti", CALL)).text
 
 
@@ -101,6 +103,8 @@ async def test_what_one_may_not_order_is_not_suggested() -> None:
         ("train now", Role.ADMIN, True),
         ("echo", Role.NOBODY, False),
         ("help", Role.NOBODY, False),
+        ("echo", Role.BARRED, False),
+        ("help", Role.BARRED, False),
     ],
 )
 async def test_the_role_is_checked_before_anything_runs(text: str, role: Role, *, is_allowed: bool) -> None:

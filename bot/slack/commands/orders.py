@@ -21,11 +21,12 @@ LIKENESS = 0.6  # of a mistyped name, so that the right one is suggested
 class Role(IntEnum):
     """What somebody may order; each may do what those below may."""
 
-    NOBODY = 0  # guests, people of other organisations, and whom an admin has blocked
-    MEMBER = 1
-    REVIEWER = 2
-    ADMIN = 3
-    OWNER = 4
+    NOBODY = 0  # people of other organisations, bots, and whom Slack does not know
+    BARRED = 1  # guests, and members who were blocked or deactivated: they take back what is theirs, and no more
+    MEMBER = 2
+    REVIEWER = 3
+    ADMIN = 4
+    OWNER = 5
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,11 +62,11 @@ class Desk:
                 return Reply(tell_hurried(refusal.seconds) if refusal.is_news else "", is_done=False)
         role = await self._role_of(call.user_id, call.team_id)
         call = replace(call, words=words, role=role)
-        if command is None:
-            return Reply(tell_unknown(name, self.commands.nearest(name, role), call), is_done=False)
-        needed = command.needs(words)
+        needed = Role.MEMBER if command is None else command.needs(words)
         if role < needed:
             return Reply(tell_refusal(role, needed), is_done=False)
+        if command is None:
+            return Reply(tell_unknown(name, self.commands.nearest(name, role), call), is_done=False)
         return await carry_out(command, call)
 
     async def _help(self, call: Call) -> Reply:

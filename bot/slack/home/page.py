@@ -101,7 +101,7 @@ class Home:
             await self._calls.clock.sleep(full.seconds)
         role = await self._access.role_of(user_id)
         with speaking(await self._speech.language_of(user_id)):
-            if role is Role.NOBODY:
+            if role < Role.MEMBER:
                 await self._show(user_id, {"type": "home", "blocks": [section(tell_refusal(role, Role.MEMBER))]})
                 return
             facts = replace(await self._gather(user_id, is_admin=role >= Role.ADMIN), note=note)

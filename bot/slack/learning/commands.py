@@ -1,7 +1,7 @@
 """What is answered to an order about learning: who may give it, what is done, what is said."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from bot.errors import ApprenticeError
 from bot.language import _
@@ -56,7 +56,7 @@ def build_learning_commands(learning: Learning, access: Access) -> list[Command]
         CHANNEL: _("learn-from-channel own"),
     }
 
-    def build(topic: str, *, is_for_admins: bool) -> Command:
+    def build(topic: str, role: Role, roles: Mapping[str, Role]) -> Command:
         async def run(call: Call) -> Reply:
             order = parse_order(f"{topic} {call.words}")
             if not isinstance(order, Order):
@@ -68,13 +68,19 @@ def build_learning_commands(learning: Learning, access: Access) -> list[Command]
             usage=USES[topic],
             purpose=purposes[topic],
             run=run,
-            role=Role.ADMIN if is_for_admins else Role.MEMBER,
+            role=role,
+            roles=roles,
             group=_("What I learn"),
             words=list_words(topic),
             example=examples[topic],
         )
 
-    return [build(topic, is_for_admins=topic in {ADAPTERS, CHANNEL}) for topic in (TRAIN, ADAPTERS, ME, CHANNEL)]
+    return [
+        build(TRAIN, Role.MEMBER, {}),
+        build(ADAPTERS, Role.ADMIN, {}),
+        build(ME, Role.BARRED, {"on": Role.MEMBER}),  # whoever may ask nothing any more may still say no
+        build(CHANNEL, Role.ADMIN, {}),
+    ]
 
 
 class LearningOrders:

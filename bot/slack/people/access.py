@@ -1,7 +1,8 @@
 """Who may do what: asked of Slack and of our own rows at each call, never taken from what a payload claims.
 
 Guests, strangers, bots and people of other organisations get nothing unless an admin has allowed them by name, and then
-no more than any member. Whoever is blocked gets nothing. What Slack does not tell counts as nothing.
+no more than any member. Whoever is blocked gets nothing. What Slack does not tell counts as nothing. But guests, and
+members who were blocked or deactivated, may see and take back what was stored of them before, and say no to learning.
 """
 
 import logging
@@ -13,6 +14,7 @@ from typing import Any
 from bot.language import _
 from bot.slack.commands.orders import Role
 from bot.slack.people.directory import Directory
+from bot.slack.setup.manifest import COMMAND
 from bot.slack.workspaces import serving
 from bot.storage.admin_tables import Right
 from bot.storage.channel_settings import load_rules
@@ -22,7 +24,12 @@ from bot.storage.rights import all_rights, find_right
 
 FRESH_S = 60.0  # for so long Slack is not asked again
 STALE_S = 24 * 3600.0  # for so long an answer makes a member of somebody while Slack is away, and no more than that
-ROLES = {Right.MEMBER: Role.MEMBER, Right.REVIEWER: Role.REVIEWER, Right.ADMIN: Role.ADMIN}
+ROLES = {
+    Right.BLOCKED: Role.BARRED,
+    Right.MEMBER: Role.MEMBER,
+    Right.REVIEWER: Role.REVIEWER,
+    Right.ADMIN: Role.ADMIN,
+}
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +39,10 @@ class Standing(Enum):
 
     OURS = "one of ours"
     ALLOWED = "of another organisation that the settings allow"
-    OUTSIDER = "a guest, or of another organisation"
-    GONE = "a bot, or deactivated"
+    GUEST = "a guest of the workspace"
+    OUTSIDER = "of another organisation"
+    LEFT = "one of ours who was deactivated"
+    GONE = "a bot, or deactivated elsewhere"
     UNKNOWN = "unknown to Slack, or Slack is away"
 
 
@@ -107,40 +116,47 @@ def read_standing(user: Mapping[str, Any] | None, *, home: Home) -> Standing:
     """Read what users.info says about somebody; None: it says nothing."""
     if not user or not user.get("id"):
         return Standing.UNKNOWN
-    if user.get("deleted") or user.get("is_bot") or user.get("id") == "USLACKBOT":
+    if user.get("is_bot") or user.get("id") == "USLACKBOT":
         return Standing.GONE
     enterprise = str((user.get("enterprise_user") or {}).get("enterprise_id") or "")
     is_ours = user.get("team_id") == home.team_id or bool(home.enterprise_id and enterprise == home.enterprise_id)
-    is_guest = user.get("is_restricted") or user.get("is_ultra_restricted")
-    if is_guest or user.get("is_stranger"):
-        return Standing.OUTSIDER
-    if not is_ours:
-        return Standing.ALLOWED if user.get("team_id") in home.allowed_team_ids else Standing.OUTSIDER
-    return Standing.OURS
+    is_ours = is_ours and not user.get("is_stranger")
+    if user.get("deleted"):
+        return Standing.LEFT if is_ours else Standing.GONE
+    if user.get("is_restricted") or user.get("is_ultra_restricted"):
+        return Standing.GUEST if is_ours else Standing.OUTSIDER
+    if is_ours:
+        return Standing.OURS
+    is_allowed = user.get("team_id") in home.allowed_team_ids and not user.get("is_stranger")
+    return Standing.ALLOWED if is_allowed else Standing.OUTSIDER
 
 
 def decide_role(standing: Standing, right: Right | None, *, is_owner: bool) -> Role:
     """Return what somebody may do; an owner cannot be blocked by a row, for the settings name them."""
     if standing in {Standing.GONE, Standing.UNKNOWN}:
         return Role.NOBODY
-    if standing is Standing.OUTSIDER:
-        return Role.MEMBER if right is Right.MEMBER else Role.NOBODY
+    if standing is Standing.LEFT:
+        return Role.BARRED
+    if standing in {Standing.GUEST, Standing.OUTSIDER}:
+        barred = Role.BARRED if standing is Standing.GUEST else Role.NOBODY
+        return Role.MEMBER if right is Right.MEMBER else barred
     if standing is Standing.ALLOWED:
         return Role.NOBODY if right is Right.BLOCKED else Role.MEMBER
     if is_owner:
         return Role.OWNER
-    if right is Right.BLOCKED:
-        return Role.NOBODY
     return Role.MEMBER if right is None else ROLES[right]
 
 
 def tell_refusal(role: Role, needed: Role) -> str:
     """Say to somebody of *role* that they may not do what needs another."""
-    if role is Role.NOBODY:
-        return _(
+    if role < Role.MEMBER:
+        refusal = _(
             "I may not do that for you. I only help members of this workspace: guests, people of other organisations "
             "and whoever was blocked need the word of an admin (`users allow`)."
         )
+        orders = ", ".join(f"`{COMMAND} {order}`" for order in ("my-data", "forget-me", "learn-from-me off"))
+        yours = _("What I have stored of you stays yours: {orders}.").format(orders=orders)
+        return f"{refusal} {yours}" if role is Role.BARRED else refusal
     if needed is Role.OWNER:
         return _("Only the owners of the assistant may do that. They are named in its settings (`ADMIN_USER_IDS`).")
     if needed is Role.ADMIN:

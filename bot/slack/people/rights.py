@@ -53,6 +53,7 @@ BUTTONS: dict[str, Role] = {
     blocks.ANSWER_EDITED: Role.MEMBER,
     CHANNEL_FORM: Role.MEMBER,  # whoever made a channel may also fill it in
     blocks.ORDER: Role.MEMBER,  # the order behind the button has a role of its own
+    f"{blocks.ORDER}:yes": Role.BARRED,  # as what is confirmed has: `forget-me`
     blocks.REVIEW: Role.REVIEWER,
     blocks.REVIEW_REJECT: Role.REVIEWER,
     blocks.REVIEW_NEXT: Role.REVIEWER,
@@ -63,10 +64,11 @@ BUTTONS: dict[str, Role] = {
 def needed_role(body: Mapping[str, Any]) -> Role | None:
     """Return the role that a request of Slack needs; None for an event, which nobody presses.
 
-    What is not in the table needs a member at least: guests and strangers press nothing.
+    What is not in the table needs a member at least: guests and strangers press nothing. Commands have roles of
+    their own.
     """
     if "command" in body:
-        return Role.MEMBER
+        return Role.BARRED
     if body.get("type") not in INTERACTIVE:
         return None
     names = [str(action.get("action_id")) for action in body.get("actions") or []]

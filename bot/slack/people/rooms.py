@@ -68,7 +68,7 @@ class Rooms:
         role = await self._access.role_of(wanted.user_id, wanted.team_id)
         if role is Role.NOBODY and not await self._access.is_known(wanted.user_id):
             raise DeliveryError(is_passing=True)
-        if role is Role.NOBODY:
+        if role < Role.MEMBER:
             return tell_refusal(role, Role.MEMBER)
         if wanted.channel_id:
             refusal = await self._refuse_place(wanted.channel_id, wanted.user_id)
@@ -153,7 +153,7 @@ class Rooms:
         """
         if await self._access.role_of(user_id) is Role.NOBODY and not await self._access.is_known(user_id):
             raise DeliveryError(is_passing=True)
-        if await self._access.role_of(user_id) is Role.NOBODY or not await self._access.is_ours(user_id):
+        if await self._access.role_of(user_id) < Role.MEMBER or not await self._access.is_ours(user_id):
             return False
         return not channel_id or await self._is_member(channel_id, user_id)
 

@@ -104,7 +104,7 @@ class Admission:
         role = await self._access.role_of(asker.user_id, asker.team_id)
         if role is Role.NOBODY and not await self._access.is_known(asker.user_id):
             raise DeliveryError(is_passing=True)  # who this is can be asked again
-        return tell_refusal(role, Role.MEMBER) if role is Role.NOBODY else ""
+        return tell_refusal(role, Role.MEMBER) if role < Role.MEMBER else ""
 
     async def _find_off(self, row: Inbox) -> str:
         """Return why nothing is answered anew where an admin has switched it off; questions never came in there."""

@@ -14,7 +14,7 @@ from bot.errors import EngineError, LearningError
 from bot.language import N_
 from bot.learning.absence import read_manifests
 from bot.learning.forgetting import BECAUSE, KEPT_FILES, scrub_report, taint
-from bot.learning.tidying import WITH_ADAPTER, drop_drafts, empty_folder
+from bot.learning.tidying import WITHOUT_WORDS, drop_drafts, empty_folder
 from bot.storage.adapters import QUEUE, set_aside
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
@@ -30,6 +30,7 @@ CANCELLED = N_("Words that it learns from were deleted or changed while it ran."
 TAKEN_BACK = N_("A correction that it learns from was taken back, changed or rejected while it ran.")
 UNWILLING = N_("Somebody or a channel that it learns from said no to that while it ran.")
 OVERLAP = timedelta(minutes=5)  # what was written down while it looked last, and committed only then
+EVERY = timedelta(days=1)  # all there is is looked at
 
 log = logging.getLogger(__name__)
 
@@ -42,17 +43,23 @@ class Erasing:
         self._forget = forget
         self._folder = folder
         self._looked_at: datetime | None = None
+        self._looked_at_all: datetime | None = None
 
     async def look(self) -> None:
-        """Follow everything that went since the last look; the first one looks at all there is."""
+        """Follow everything that went since the last look; the first one, and one a day, looks at all there is.
+
+        What became too old while a run learned from it goes when that run has ended: the day's look finds it.
+        """
         async with self._database.read() as session:
             begun = await read_shared_clock(session)  # by which all bots write down what went
-        since = self._looked_at
+        is_due = self._looked_at_all is None or begun - self._looked_at_all >= EVERY
+        since = None if is_due or self._looked_at is None else self._looked_at - OVERLAP
         await drop_drafts(self._database, self._folder)
-        await finish_forgetting(self._database, self._folder, since=since and since - OVERLAP)
-        await take_back_erased(self._database, self._folder, since=since and since - OVERLAP)
-        await self._forget_cached((since or begun) - OVERLAP)
+        await finish_forgetting(self._database, self._folder, since=since)
+        await take_back_erased(self._database, self._folder, since=since)
+        await self._forget_cached((self._looked_at or begun) - OVERLAP)
         self._looked_at = begun
+        self._looked_at_all = begun if is_due else self._looked_at_all
 
     async def _forget_cached(self, since: datetime) -> None:
         async with self._database.read() as session:
@@ -80,8 +87,8 @@ async def take_back_erased(database: Database, folder: Path, *, since: datetime 
         over = {run_id for run_id in aged if (await session.get_one(Run, run_id)).state in ENDED}
     for run_id in runs:
         await asyncio.to_thread(empty_folder, folder / "runs" / str(run_id), KEPT_FILES)
-    for run_id in over:  # its adapter may be served on, but the examples are words that are kept no longer
-        await asyncio.to_thread(empty_folder, folder / "runs" / str(run_id), WITH_ADAPTER)
+    for run_id in over:  # its adapter may be served on, but examples and page are words that are kept no longer
+        await asyncio.to_thread(empty_folder, folder / "runs" / str(run_id), WITHOUT_WORDS)
     return tainted
 
 
@@ -99,7 +106,7 @@ async def finish_forgetting(database: Database, folder: Path, *, since: datetime
         if count is None:  # it was damaged: whose words lie there nobody can say, and nobody needs them
             log.warning("erasing: %s cannot be read, and is removed with the examples beside it", name)
         if count != 0:
-            kept = WITH_ADAPTER if count is None else KEPT_FILES
+            kept = WITHOUT_WORDS if count is None else KEPT_FILES
             await asyncio.to_thread(empty_folder, Path(name).parent, kept)
 
 

@@ -21,6 +21,7 @@ KEEP_RUNS, KEEP_TIME = 10, timedelta(days=14)
 GONE_FOR_GOOD = {AdapterState.REJECTED, AdapterState.TAINTED}
 PAGE = {"report.html", "curves.png", "data.png", "card.md", "data.json", "outcome.json", "plan.json"}  # no private text
 WITH_ADAPTER = PAGE | {"adapter.gguf", "mixed.gguf", "adapter"}
+WITHOUT_WORDS = WITH_ADAPTER - {"report.html"}  # which quotes questions and corrections
 
 log = logging.getLogger(__name__)
 

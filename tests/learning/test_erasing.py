@@ -30,7 +30,7 @@ from bot.storage.tables import Answer, Message, now
 from bot.storage.threads import Place
 from tests.builders import answered, said
 
-FILES = ("examples.jsonl", "manifest.jsonl", "adapter.gguf", "data.json")
+FILES = ("examples.jsonl", "manifest.jsonl", "adapter.gguf", "data.json", "report.html")
 
 
 async def teach(database: Database, folder: Path, *, state: RunState = RunState.DONE) -> dict[str, int]:
@@ -175,13 +175,33 @@ async def test_what_a_run_read_as_it_is_now_taints_nothing(database: Database, t
 
 
 async def test_what_is_too_old_takes_the_examples_and_not_the_adapter(database: Database, tmp_path: Path) -> None:
-    """Retention is about what is stored: the adapter was trained when it might be; the words in files go."""
+    """Retention is about what is stored: the adapter was trained when it might be; the words in files and page go."""
     runs = await teach(database, tmp_path)
     async with database.begin() as session:
         await session.execute(update(Message).values(created_at=now() - timedelta(days=20)))
     assert await forget_expired(database, 15) == 3
     await take_back_erased(database, tmp_path, since=None)
     assert set((await states(database)).values()) == {"active"}
+    assert left(tmp_path, runs["C1"]) == {"adapter.gguf", "data.json"}
+
+
+async def test_what_grew_too_old_while_a_run_read_it_goes_when_it_has_ended(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retention and training meet at night: the page that the run writes afterwards keeps no words either."""
+    runs = await teach(database, tmp_path, state=RunState.TRAINING)
+    async with database.begin() as session:
+        await session.execute(update(Message).values(created_at=now() - timedelta(days=20)))
+    assert await forget_expired(database, 15) == 3
+    looking = Erasing(database, forget_nothing, tmp_path)
+    await looking.look()
+    assert left(tmp_path, runs["C1"]) == set(FILES)
+    async with database.begin() as session:
+        await session.execute(update(Run).values(state=RunState.DONE))
+    monkeypatch.setattr(erasing, "EVERY", timedelta(0))
+
+    await looking.look()
+
     assert left(tmp_path, runs["C1"]) == {"adapter.gguf", "data.json"}
 
 
@@ -256,7 +276,7 @@ async def test_what_a_killed_run_had_not_written_to_its_end_goes(database: Datab
     await Erasing(database, forget, tmp_path).look()
     assert left(tmp_path, runs["C1"]) == set(FILES)
     assert ".said.draft" in left(tmp_path, runs["C2"]), "it is being written"
-    assert left(tmp_path, runs["C3"]) == {"adapter.gguf", "data.json"}
+    assert left(tmp_path, runs["C3"]) == {"adapter.gguf", "data.json", "report.html"}
 
 
 async def test_another_process_forgets_somebody(database: Database, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from math import inf
 from pathlib import Path
 
 from bot.errors import LearningError
@@ -20,7 +21,7 @@ from bot.learning.plan import PAUSE, Outcome, Plan, Progress
 STARTS = 3
 LOOK_S = 0.2
 GRACE_S = 20.0  # for its last step and a checkpoint, within what a bot has to end in
-LATE_S = 1800.0  # what it may take after its time to evaluate and to write
+LATE_S = 1800.0  # what it may take to evaluate and to write after its time, or after a start that came later
 LOG = "trainer.log"
 PASSED_ON = {"CUDA_VISIBLE_DEVICES", "MLFLOW_TRACKING_URI", "PYTHONPATH", "TZ"}
 CALM_LOOKS = 10  # the trainer goes on when nobody has waited for this many looks
@@ -56,6 +57,8 @@ async def _run_once(
     folder: Path, *, is_busy: Callable[[], bool], on_progress: Callable[[Progress], Awaitable[None]]
 ) -> int:
     pause, deadline = folder / PAUSE, Plan.read(folder).deadline
+    # One that is started when its time is over, after a pause or an absence, still writes down what there is.
+    latest = max(deadline, time.time()) + LATE_S if deadline else inf
     async with _process(folder) as process:
         calm, seen = CALM_LOOKS, 0.0
         while process.returncode is None:
@@ -68,7 +71,7 @@ async def _run_once(
             if progress is not None and progress.at != seen:
                 seen = progress.at
                 await on_progress(progress)
-            if 0 < deadline < time.time() - LATE_S:
+            if time.time() > latest:
                 raise LearningError(
                     f"The trainer did not end within {LATE_S / 60:.0f} minutes after its time, and was ended: its last "
                     f"lines are in {folder / LOG}. Start a run again."

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from bot.engine.types import AnswerOptions
 from bot.errors import EngineUnavailable, LearningError
 from bot.learning import run as runs
 from bot.learning import trainer_process
-from bot.learning.plan import PAUSE, Outcome, Progress
+from bot.learning.plan import ADAPTER, PAUSE, Outcome, Progress
 from bot.learning.proof import served
 from bot.learning.proof.scores import Scores
 from bot.learning.trainer_process import train
@@ -30,7 +31,7 @@ from tests.learning.conftest import Files
 from tests.learning.feedback_rows import Team
 from tests.learning.run_process import address
 from tests.learning.run_rig import Loop, add_adapter, configure, opened, teach, write_brief_model
-from tests.learning.training_folder import LONG, ROOT, fill_folder, make_answers
+from tests.learning.training_folder import LONG, ROOT, fill_folder, make_answers, steps, wait_for
 
 WORD, SECRET = "Quetzalcoatl", "Xochimilco"  # planted; the second is said in a private channel
 PATIENCE_S = 240
@@ -344,6 +345,24 @@ async def test_a_trainer_that_is_killed_three_times_ends_in_words(tmp_path: Path
     with pytest.raises(LearningError, match=r"3 times without a result, the last time by SIGKILL.*trainer\.log"):
         await training
     assert Outcome.read(tmp_path) is None
+
+
+async def test_a_trainer_that_goes_on_long_after_its_time_writes_what_there_is(
+    tmp_path: Path, base_file: Files
+) -> None:
+    """After a pause beyond the window or a bot that was down: it was ended as it started, and the night was lost."""
+    plan = fill_folder(tmp_path, base_file("llama"), make_answers(30), recipe=LONG)
+    training = asyncio.create_task(train(tmp_path, is_busy=lambda: False, on_progress=lambda _: asyncio.sleep(0)))
+    await asyncio.to_thread(wait_for, lambda: len(steps(tmp_path)) >= 3)
+    training.cancel()
+    await asyncio.wait([training])
+    assert Outcome.read(tmp_path) is None
+    replace(plan, deadline=time.time() - trainer_process.LATE_S - 60).write(tmp_path)
+
+    outcome = await train(tmp_path, is_busy=lambda: False, on_progress=lambda _: asyncio.sleep(0))
+
+    assert (outcome.is_done, outcome.ended_by) == (True, "deadline"), outcome.reason
+    assert (tmp_path / ADAPTER).exists()
 
 
 async def test_runs_one_after_the_other(tmp_path: Path, model: Path, quick: None) -> None:

@@ -16,7 +16,7 @@ from bot.learning.config import LearningConfig
 from bot.learning.data.export import Format, Survey, export_dataset, survey
 from bot.learning.data.points import count_points
 from bot.learning.figures import RunReport
-from bot.learning.forgetting import Forgotten, forget_everywhere
+from bot.learning.forgetting import CANCELLED, Forgotten, forget_everywhere
 from bot.learning.permission import PAUSE, RESUME, find_permission, is_on_hold
 from bot.learning.reporting import find_shown_report, report_of
 from bot.learning.rollout.loading import PREFIX
@@ -155,10 +155,9 @@ class Learning:
 
     async def cancel_run(self, *, by: str) -> int:
         """Cancel the run under way and return its number."""
-        run_id = await self._runner.cancel_open()
+        run_id = await self._runner.cancel_open(by=by)
         if run_id is None:
             raise LearningError(_("No run is under way."))
-        await self._record("training.cancel", by=by, target=str(run_id))
         async with self._database.read() as session:
             await check_nothing_came_of(session, run_id)
         return run_id
@@ -326,8 +325,8 @@ class Learning:
             return file.getvalue()
 
     async def forget(self, user_id: str, *, by: str) -> Forgotten:
-        """Delete all that is known of somebody; a run under way may have read their words, so it is cancelled first."""
-        await self._runner.cancel_open()
+        """Delete all that is known of somebody; a run that has begun may have read their words, so it is cancelled."""
+        await self._runner.cancel_open(reason=CANCELLED, is_begun=True)
         return await forget_everywhere(self._database, user_id, by=by, folder=self._config.folder)
 
     async def is_chosen(self, kind: str, subject_id: str) -> bool | None:
@@ -341,9 +340,9 @@ class Learning:
         chosen = await self.is_chosen(CHANNEL, channel_id)
         return not self._config.policy.needs_consent if chosen is None else chosen
 
-    async def _record(self, action: str, *, by: str, target: str = "") -> None:
+    async def _record(self, action: str, *, by: str) -> None:
         async with self._database.begin() as session:
-            record(session, action, by=by, target=target)
+            record(session, action, by=by)
 
 
 def _say_nothing(_phase: str, _done: int, _total: int) -> None:

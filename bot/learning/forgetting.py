@@ -55,9 +55,13 @@ async def forget_everywhere(database: Database, user_id: str, *, by: str, folder
 
 
 async def _cancel_open(session: Session) -> None:
-    """Cancel the run under way, whichever process works on it: it may have read the words that go."""
-    run = await open_run(session)
-    if run is not None:
+    """Cancel the run that has begun, whichever process works on it: it may have read the words that go.
+
+    One that waits in line begins, if it is about to, when they are gone.
+    """
+    found = await open_run(session)
+    run = await session.get(Run, found.id, with_for_update=True) if found is not None else None
+    if run is not None and run.state != RunState.QUEUED:
         await end_run(session, run.id, RunState.CANCELLED, reason=CANCELLED)
         await store.set_aside(session, run.id, by="run", reason=CANCELLED)
 

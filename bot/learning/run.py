@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import DeliveryError, EngineBusy, EngineError, EngineUnavailable, LearningError, UnknownModel
-from bot.language import N_
+from bot.language import N_, _
 from bot.learning import sentences
 from bot.learning.config import BY_CLOCK
 from bot.learning.data.points import NotEnoughSignal
@@ -25,12 +25,13 @@ from bot.learning.figures import RunReport
 from bot.learning.forgetting import scrub_report
 from bot.learning.permission import is_on_hold
 from bot.learning.reporting import report_of
-from bot.learning.rollout.serving import Rollout
+from bot.learning.rollout.serving import MOMENT, Rollout
 from bot.learning.steps import Steps
 from bot.learning.tidying import GONE_FOR_GOOD
 from bot.signals import is_ending, outcome_of, rest
 from bot.storage import runs as store
 from bot.storage.adapters import QUEUE, adapter_of_run, set_aside
+from bot.storage.audit import newest, record
 from bot.storage.db import Database, Session
 from bot.storage.learning_tables import ENDED, Run, RunState
 from bot.storage.leases import drop_lease, renew_lease, take_lease, wait_in_line
@@ -41,6 +42,7 @@ LOOK_S, PAUSE_S = 1.0, 30.0
 TRIES = 3  # of a run that ends in something that may pass
 OLD_NEWS = timedelta(days=3)  # what ended before is told to nobody any more
 CANCELLED, LOST = N_("It was cancelled."), "lost"
+CANCEL = "training.cancel"  # what the audit log calls it
 
 log = logging.getLogger(__name__)
 Hear = Callable[[RunReport], Awaitable[None]]
@@ -125,13 +127,21 @@ class Runner:
     def _is_held_back(self, run: Run) -> bool:
         return self._steps.is_paused and run.state == RunState.QUEUED
 
-    async def cancel_open(self) -> int | None:
-        """Cancel the run under way, whichever process works on it; return its number."""
+    async def cancel_open(self, *, by: str = "", reason: str = CANCELLED, is_begun: bool = False) -> int | None:
+        """Cancel the run under way, whichever process works on it; return its number.
+
+        *by* somebody it is refused where another was cancelled by somebody else a moment ago: two who order it at once
+        mean the same run. With *is_begun* one that only waits in line, and has read nothing, goes on.
+        """
         async with self._database.begin() as session:
+            await wait_in_line(session, QUEUE)
             run = await store.open_run(session)
-            if run is None:
+            if run is None or (is_begun and run.state == RunState.QUEUED):
                 return None
-            await _end(session, run.id, RunState.CANCELLED, CANCELLED)
+            if by:
+                await _check_is_meant(session, run.id, by=by)
+                record(session, CANCEL, by=by, target=str(run.id))
+            await _end(session, run.id, RunState.CANCELLED, reason)
         if self._run_id == run.id:
             self._stop(CANCELLED)
         await self._steps.drop_rest(run.id)  # also where whoever worked on it is gone
@@ -256,6 +266,17 @@ class Runner:
             log.warning("learning: the report of run %d was not taken: %s", run.id, error)
         except Exception:
             log.exception("learning: run %d could not be told of", run.id)
+
+
+async def _check_is_meant(session: Session, run_id: int, *, by: str) -> None:
+    """Refuse to cancel a run that somebody may not know of: the one before it was under way a moment ago."""
+    last = await newest(session, {CANCEL})
+    if last is not None and last.actor != by and now() - last.at < MOMENT:
+        sentence = _(
+            "Somebody else cancelled run {before} a moment ago; run {run} came after it and goes on. If you mean that "
+            "one, say so again in a few seconds."
+        )
+        raise LearningError(sentence.format(before=last.target, run=run_id))
 
 
 async def _end(session: Session, run_id: int, state: RunState, reason: str, mend: str = "") -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from sqlalchemy import func, select, update
 from bot.admin.reviews import decide
 from bot.engine.client import EngineClient
 from bot.errors import LearningError
+from bot.learning import run as runs
 from bot.learning import steps
+from bot.learning.channels import ask_for_own
 from bot.learning.data.report import DataReport
 from bot.learning.figures import BeforeAfter, Decision, RunReport
 from bot.learning.forgetting import forget_everywhere
@@ -150,6 +153,43 @@ async def test_a_cancelled_run_says_what_it_had_decided(loop: Loop, model: Path)
 
     with pytest.raises(LearningError, match="decided already: apprentice-91 is active now"):
         await loop.learning.cancel_run(by="U1")
+
+
+async def in_line(loop: Loop) -> tuple[int, int]:
+    """Queue everybody's run and a channel's own behind it, as the clock does."""
+    async with loop.database.begin() as session:
+        await ask_for_own(session, "G1", by="U1")
+        first = await queue_run(session, trigger="schedule", by="the clock")
+        return first.id, (await queue_run(session, trigger="schedule", by="the clock", channel_id="G1")).id
+
+
+async def test_two_who_cancel_at_once_mean_one_run(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second cancelled the channel's run that was queued behind it; whoever means that one says so again."""
+    first, second = await in_line(loop)
+    orders = [loop.learning.cancel_run(by=user) for user in ("U1", "U2")]
+    done = await asyncio.gather(*orders, return_exceptions=True)
+
+    assert first in done
+    (refused,) = [one for one in done if isinstance(one, LearningError)]
+    assert f"cancelled run {first} a moment ago; run {second} came after it and goes on" in str(refused)
+    assert [(await loop.run(run_id)).state for run_id in (first, second)] == ["cancelled", "queued"]
+    monkeypatch.setattr(runs, "MOMENT", timedelta(0))
+    assert await loop.learning.cancel_run(by="U2") == second
+
+
+@pytest.mark.parametrize("state", ["queued", "collecting"])
+async def test_whoever_is_forgotten_ends_the_run_that_may_have_read_them(loop: Loop, state: str) -> None:
+    """And no other: one that waits in line reads when they are gone; the one that ends says why."""
+    first, second = await in_line(loop)
+    async with loop.database.begin() as session:
+        await session.execute(update(Run).where(Run.id == first).values(state=state, started_at=now()))
+
+    await loop.learning.forget("ada", by="ada")
+
+    told = "Somebody was forgotten while it ran."
+    ended = ("queued", "") if state == "queued" else ("cancelled", told)
+    found = [await loop.run(run_id) for run_id in (first, second)]
+    assert [(str(run.state), run.reason) for run in found] == [ended, ("queued", "")]
 
 
 async def test_nobody_promotes_what_is_not_judged(loop: Loop, model: Path) -> None:

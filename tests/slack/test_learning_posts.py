@@ -145,6 +145,19 @@ async def test_a_person_can_be_reported_to(playground: Playground, calls: Calls)
     assert playground.messages(playground.maya.dm, ts)[1]["files"]
 
 
+@pytest.mark.parametrize("first", ["U0GONE", "U0SAM", "U0LENA", "U0APPRENTICE"])
+async def test_the_first_admin_who_is_here_hears_of_runs(
+    first: str, playground: Playground, calls: Calls, database: Database
+) -> None:
+    """Not one who is misspelt, a guest, of another organisation or a bot: nobody heard of anything then."""
+    news = build_news(database, calls, admins=(first, "U0MAYA", "U0TOM"))
+    await news.hear(report(picture=""))
+    await news.tell(Event("run-7", is_rollback=True, reasons=("It is worse.",)))
+
+    assert len(playground.messages(playground.maya.dm)) == 2
+    assert not playground.messages(playground.tom.dm)
+
+
 async def test_whoever_taught_hears_of_it(playground: Playground, calls: Calls) -> None:
     """Before and after of what is right now; nothing where nothing is."""
     wrong = QUESTION.__class__("Where is the key?", "With Sam", "?", "?", is_right=False)

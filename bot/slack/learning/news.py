@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class LearningNews:
-    """Tells those who steer it, in the admin channel or else the first admin, and those who taught it.
+    """Tells those who steer it, in the admin channel or else the first admin here, and those who taught it.
 
     A channel's own run is told of in that channel too; who reads elsewhere is not shown what was said in a private one,
     and guests, other organisations and who has left since nothing that an adapter answers.
@@ -50,7 +50,7 @@ class LearningNews:
         self._rooms = rooms
         self._calls = rooms.calls
         self._speech = speech
-        self._target = channel_id or next(iter(admins), "")
+        self._find_target = partial(rooms.find_hearer, channel_id, tuple(admins))
         self._posted: set[tuple[int, str]] = set()
         self._said: set[tuple[str, str]] = set()
         self._telling = asyncio.Lock()
@@ -60,11 +60,12 @@ class LearningNews:
         async with self._database.read() as session:
             adapter = await adapter_of_run(session, report.run_id)
         state = str(adapter.state) if adapter is not None else ""
-        for target in dict.fromkeys((report.channel_id, self._target)):
+        common = await self._find_target()
+        for target in dict.fromkeys((report.channel_id, common)):
             if target and (report.run_id, target) not in self._posted:  # one may be taken while the other is not yet
                 await self._post(report, state, target=target)
                 self._posted.add((report.run_id, target))
-        if not self._target:
+        if not common:
             log.warning("learning: nobody to report to: set ADMIN_CHANNEL_ID or ADMIN_USER_IDS")
         if report.decision == Decision.PROMOTE and state == "active":
             await self._tell_authors(report)
@@ -103,7 +104,7 @@ class LearningNews:
         async with self._database.read() as session:
             adapter = await find_adapter(session, event.adapter)
             decisions = await decisions_of(session, adapter.id) if adapter is not None else ()
-        for target in filter(None, dict.fromkeys((event.channel_id, self._target))):
+        for target in filter(None, dict.fromkeys((event.channel_id, await self._find_target()))):
             with speaking(await self._language_in(target)):
                 text = tell_event(event)
             await self._say(text, target=target, about=decisions[-1].id if decisions else text)

@@ -1,7 +1,7 @@
 """May somebody have something said in a channel, or told of another? Asked of Slack each time, never remembered."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -156,6 +156,18 @@ class Rooms:
         if await self._access.role_of(user_id) < Role.MEMBER or not await self._access.is_ours(user_id):
             return False
         return not channel_id or await self._is_member(channel_id, user_id)
+
+    async def find_hearer(self, channel_id: str, people: Sequence[str]) -> str:
+        """Return a channel, or else the first of some people who is a member: others may have left, or be misspelt.
+
+        Raise a passing *DeliveryError* while Slack is away.
+        """
+        if channel_id:
+            return channel_id
+        for person in people:
+            if await self.may_hear(person):
+                return person
+        return next(iter(people), "")
 
     async def are_ours_in(self, channel_id: str, _audience: Audience | None = None) -> bool:
         """Return whether all who read in a channel are members of the workspace."""

@@ -28,7 +28,8 @@ LOOK_S = 0.5
 def train(dry_run: bool, html: bool, channel: str) -> None:
     """Learn now from what people said, judge the result, and serve it if it is better.
 
-    A bot that runs here does the work, and this command shows how far it is; otherwise it is done here.
+    A bot that runs here does the work, and this command shows how far it is; otherwise it is done here. A run that was
+    stopped before its end comes first: the order that it was asked for with goes on with it.
     """
     from bot.lock import FolderInUse, holding
 
@@ -146,7 +147,7 @@ def _with_parts(work: Any, *, needs_engine: bool = False) -> None:
 
 
 async def _train(settings: "Settings", *, is_dry: bool, works_here: bool, channel_id: str) -> "RunReport":
-    """Queue a run and see it through; one that was stopped in this folder goes on instead."""
+    """Queue a run and see it through; one like it that was stopped in this folder goes on instead."""
     async with _parts(settings, needs_engine=works_here) as (parts, database):
         status = await parts.learning.status()
         if status.is_paused:
@@ -154,6 +155,8 @@ async def _train(settings: "Settings", *, is_dry: bool, works_here: bool, channe
         where = "here" if works_here else "by the bot that runs in this folder"
         if works_here and status.run_id is not None:
             run_id = status.run_id
+            if (is_dry, channel_id) != (status.is_run_dry, status.run_channel):
+                raise LearningError(_tell_stopped(run_id, status.run_channel, is_dry=status.is_run_dry))
             click.echo(f"Run {run_id} has not ended yet; it goes on, {where}, within a minute.", err=True)
         else:
             run_id = await parts.learning.request_run(by=name_me(), trigger="cli", is_dry=is_dry, channel_id=channel_id)
@@ -166,6 +169,16 @@ async def _train(settings: "Settings", *, is_dry: bool, works_here: bool, channe
                 working.cancel()
                 await asyncio.gather(working, return_exceptions=True)
         return await parts.learning.report(str(run_id))
+
+
+def _tell_stopped(run_id: int, channel_id: str, *, is_dry: bool) -> str:
+    """Say that another run than the one that is asked for comes first, and how to bring that to its end."""
+    order = f"bot train{' --dry-run' if is_dry else ''}{f' --channel {channel_id}' if channel_id else ''}"
+    what = f"Run {run_id}{f' for the channel {channel_id}' if channel_id else ''}"
+    return (
+        f"{what} was stopped before its end and comes first, so nothing was done: `{order}` goes on with it, and "
+        "`/apprentice train cancel` ends it."
+    )
 
 
 async def _follow(database: "Database", run_id: int) -> None:

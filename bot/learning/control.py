@@ -88,6 +88,7 @@ class Learning:
             run_id=run.id if run else None,
             run_state=str(run.state) if run else "",
             run_channel=run.channel_id if run else "",
+            is_run_dry=run.is_dry if run else False,
             phase=str(progress.get("phase", "")),
             step=int(progress.get("step", 0)),
             steps=int(progress.get("steps", 0)),

@@ -16,6 +16,7 @@ class LearningStatus:
     run_id: int | None = None  # the run under way
     run_state: str = ""
     run_channel: str = ""  # whose own adapter it makes; empty: everybody's
+    is_run_dry: bool = False  # it only looks
     phase: str = ""
     step: int = 0
     steps: int = 0

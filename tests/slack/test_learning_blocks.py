@@ -13,6 +13,7 @@ from bot.learning.views import AdapterLine, LearningStatus, Why
 from bot.playground.blocks import check_message_blocks, check_view
 from bot.slack.blocks import Said, build_answer_buttons, build_correction_view, says_public
 from bot.slack.home.learned import build_learned
+from bot.slack.home.steering import render_run
 from bot.slack.learning.figures import render_cost, render_figures, render_proofs, tell_difference
 from bot.slack.learning.report import build_report
 from bot.slack.learning.why import build_why, render_why
@@ -120,6 +121,23 @@ def test_a_report_says_everything() -> None:
 def test_buttons_follow_the_state(decision: str, state: str, buttons: list[str]) -> None:
     """What is known of the adapter now counts more than what was decided then."""
     assert buttons_of(build_report(report(decision=decision), state=state)) == buttons
+
+
+@pytest.mark.parametrize("decision", ["promote", "canary"])
+@pytest.mark.parametrize("state", ["", "active", "waiting", "rejected", "retired", "rolled_back", "tainted"])
+def test_a_report_that_comes_late_says_what_is_so(decision: str, state: str) -> None:
+    """A bot or Slack that was away: it was said of what somebody had taken back that it answers everybody."""
+    late = report(decision=decision)
+    is_served = state in {"", "active", "waiting"}
+    blocks = build_report(late, state=state)
+    said = texts_of(blocks)
+
+    assert check_message_blocks(blocks) == []
+    for words in ("answers everybody now", "questions are right now", "Now ✅"):
+        assert (words in said) is is_served
+        assert (words in render_run(late, state)) is (is_served and words == "answers everybody now")
+    for words in ("it answers nobody now", "questions were right with it", "With it ✅"):
+        assert (words in said) is not is_served
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from bot.slack.blocks import Block, clip, context, section
 from bot.slack.delivery.render import escape
 from bot.slack.home.controls import build_order
 from bot.slack.home.pictures import draw_bar
-from bot.slack.learning.report import tell_picture
+from bot.slack.learning.report import is_gone, tell_outcome, tell_picture
 from bot.slack.learning.words import render_adapter, tell_details, tell_time
 from bot.slack.setup.manifest import COMMAND
 
@@ -33,7 +33,7 @@ def build_steering(
     now = replace(status, last_run_id=None) if runs else status  # how it ended stands among the trainings
     parts = [
         ("", "\n".join(tell_details(now))),
-        (_("Trainings"), "\n".join(map(render_run, runs[:MOST_RUNS])) or _("None has ended yet.")),
+        (_("Trainings"), _render_runs(runs[:MOST_RUNS], adapters) or _("None has ended yet.")),
         (_("Adapters"), "\n".join(map(render_adapter, adapters[:MOST_ADAPTERS])) or _("There is none yet.")),
     ]
     blocks = [section(f"*{title}*\n{text}" if title else text) for title, text in parts if text]
@@ -42,10 +42,16 @@ def build_steering(
     return [*blocks, *_build_buttons(status, is_choice=is_choice)]
 
 
-def render_run(report: RunReport) -> str:
-    """Say in a line or two how a run ended, with a picture of what it was for."""
+def _render_runs(runs: Sequence[RunReport], adapters: Sequence[AdapterLine]) -> str:
+    states = {adapter.run_id: adapter.state for adapter in adapters}
+    return "\n".join(render_run(report, states.get(report.run_id, "")) for report in runs)
+
+
+def render_run(report: RunReport, state: str = "") -> str:
+    """Say in a line or two how a run ended and what its adapter is now, with a picture of what it was for."""
     mark = MARKS.get(Decision(report.decision), "") if report.decision in set(Decision) else "⚪"
-    outcome = escape(clip(say_again(report.outcome) or _("no outcome"), OUTCOME))
+    mark = "⚪" if is_gone(report, state) else mark
+    outcome = escape(clip(tell_outcome(report, state) or _("no outcome"), OUTCOME))
     lines = [f"{mark} *{report.run_id}*{_tell_end(report)}  {outcome}"]
     for figure in report.figures:
         if figure.role is Role.BENEFIT and figure.unit == "share":

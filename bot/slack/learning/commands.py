@@ -24,7 +24,7 @@ from bot.slack.learning.orders import (
     split_comparison,
     split_rollback,
 )
-from bot.slack.learning.report import build_report
+from bot.slack.learning.report import build_report, tell_outcome
 from bot.slack.learning.words import build_permission, name_of, render_adapters, render_status
 from bot.slack.people.access import Access, tell_refusal
 from bot.slack.setup.manifest import COMMAND
@@ -174,7 +174,9 @@ class LearningOrders:
     async def _show(self, name: str, channel_id: str) -> Reply:
         report = (await self._learning.report(name)).for_reader_in(channel_id)
         state = next((line.state for line in await self._learning.adapters() if line.name == report.adapter), "")
-        return Reply(report.outcome or _("Run {run}").format(run=report.run_id), build_report(report, state=state))
+        return Reply(
+            tell_outcome(report, state) or _("Run {run}").format(run=report.run_id), build_report(report, state=state)
+        )
 
     async def _let_choose(self, word: str, user_id: str) -> Reply:
         if word:

@@ -25,6 +25,7 @@ from bot.slack.turns.answer_choice import make_safe
 
 PROMOTE, ROLLBACK, VETO, NO_NEWS = "learning_promote", "learning_rollback", "learning_veto", "learning_no_news"
 ACTIVE, CANARY, WAITING, REJECTED = "active", "canary", "waiting", "rejected"
+GONE = {"rejected", "retired", "rolled_back", "tainted"}  # it answers nobody in these
 STATE_OF = {str(Decision.PROMOTE): ACTIVE, str(Decision.CANARY): CANARY, str(Decision.REJECT): REJECTED}
 MOST_QUESTIONS = 5
 TEXT_LENGTH = 280
@@ -36,8 +37,8 @@ log = logging.getLogger(__name__)
 
 
 def build_report(report: RunReport, *, state: str = "", picture_id: str = "", picture_note: str = "") -> list[Block]:
-    """Build the report; *state* is the adapter's, where it is known, and decides which buttons stand below."""
-    title = say_again(report.outcome) or _("Run {run} has ended.").format(run=report.run_id)
+    """Build the report; *state* is the adapter's, where it is known: what it says and its buttons are true of that."""
+    title = tell_outcome(report, state) or _("Run {run} has ended.").format(run=report.run_id)
     blocks = [header(title), context(_subject(report))]
     if len(title) > len(blocks[0]["text"]["text"]):
         blocks.append(section(escape(title)))
@@ -48,7 +49,7 @@ def build_report(report: RunReport, *, state: str = "", picture_id: str = "", pi
     shown = state if is_sound or state != REJECTED else ""
     reasons = "\n".join(filter(None, (_reasons(report), _tell_next(report, shown))))
     blocks += [section(f"*{escape(_title_decision(report))}*\n{reasons}")] if reasons else []
-    blocks += _counts(_("Learned from"), report) + _questions(report)
+    blocks += _counts(_("Learned from"), report) + _questions(report, is_gone=is_gone(report, state))
     for title, text in (
         (_("Figures"), render_figures(report.figures)),
         (_("Cross-validation"), escape(say_again(report.cross_validation))),
@@ -59,6 +60,18 @@ def build_report(report: RunReport, *, state: str = "", picture_id: str = "", pi
         blocks.append({"type": "image", "slack_file": {"id": picture_id}, "alt_text": tell_picture(report)})
     blocks += [context(escape(picture_note))] if picture_note else []
     return blocks + build_adapter_buttons(report.adapter, shown)
+
+
+def is_gone(report: RunReport, state: str) -> bool:
+    """Return whether an adapter that was found better answers nobody, now that the report of it is read."""
+    return state in GONE and report.decision in {Decision.PROMOTE, Decision.CANARY}
+
+
+def tell_outcome(report: RunReport, state: str = "") -> str:
+    """Say what became of a run, and of its adapter by now: a report may come late, and is looked at again later."""
+    if is_gone(report, state):
+        return _("The new adapter was better, but something else was decided since: it answers nobody now.")
+    return say_again(report.outcome)
 
 
 def build_adapter_buttons(adapter: str, state: str) -> list[Block]:
@@ -129,7 +142,7 @@ async def post_report(
     Without the picture the report is complete all the same: a line says why it is not there. *keep* hears the picture's
     id in Slack, under which it can be shown elsewhere too.
     """
-    text = _("Run {run}: {outcome}").format(run=report.run_id, outcome=say_again(report.outcome) or _("ended"))
+    text = _("Run {run}: {outcome}").format(run=report.run_id, outcome=tell_outcome(report, state) or _("ended"))
     posted = await calls.post(
         f"report/{report.run_id}/{report.finished_at}",  # a bot that was killed may have posted it already
         looks_first=True,
@@ -248,25 +261,31 @@ def _counts(title: str, report: RunReport) -> list[Block]:
     return [section(text)] if learned or left else []
 
 
-def _questions(report: RunReport) -> list[Block]:
+def _questions(report: RunReport, *, is_gone: bool) -> list[Block]:
     """Build before and after of a few corrected questions, and say how many of all are right."""
     asked = report.before_after
     if not asked:
         return []
     right = sum(item.is_right for item in asked)
-    sentence = _("*Before and after*: {right} of {all} corrected questions are right now.")
+    sentence = (
+        _("*Before and after*: {right} of {all} corrected questions were right with it.")
+        if is_gone
+        else _("*Before and after*: {right} of {all} corrected questions are right now.")
+    )
     title = section(sentence.format(right=right, all=len(asked)))
-    return [title, *(section(_question(item)) for item in asked[:MOST_QUESTIONS])]
+    return [title, *(section(_question(item, is_gone=is_gone)) for item in asked[:MOST_QUESTIONS])]
 
 
-def _question(item: BeforeAfter) -> str:
+def _question(item: BeforeAfter, *, is_gone: bool = False) -> str:
     mark = "✅" if item.is_right else "❌"
     said = f"{item.question}\n{item.taught}"  # by people; what a model answers links to nothing else
     lines = (
         f"*{_short(item.question)}*",
         _("Taught: {text}").format(text=_short(item.taught)),
         _("Before: {text}").format(text=_short(item.before, said=said)),
-        _("Now {mark}: {text}").format(mark=mark, text=_short(item.after, said=said)),
+        (_("With it {mark}: {text}") if is_gone else _("Now {mark}: {text}")).format(
+            mark=mark, text=_short(item.after, said=said)
+        ),
     )
     return "\n".join(lines)
 

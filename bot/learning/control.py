@@ -17,17 +17,18 @@ from bot.learning.data.export import Format, Survey, export_dataset, survey
 from bot.learning.data.points import count_points
 from bot.learning.figures import RunReport
 from bot.learning.forgetting import CANCELLED, Forgotten, forget_everywhere
-from bot.learning.permission import PAUSE, RESUME, find_permission, is_on_hold
+from bot.learning.permission import PAUSE, RESUME, find_permission, is_on_hold, take_back_permission
 from bot.learning.reporting import find_shown_report, report_of
 from bot.learning.rollout.loading import PREFIX
-from bot.learning.rollout.serving import Rollout, check_judged, check_not_tainted, check_nothing_came_of
+from bot.learning.rollout.may_serve import check_judged, check_not_tainted, check_nothing_came_of
+from bot.learning.rollout.serving import Rollout
 from bot.learning.run import Runner
 from bot.learning.training_extra import check_training_extra
-from bot.learning.views import AdapterLine, LearningStatus, Why
+from bot.learning.views import AdapterLine, LearningStatus, Why, list_adapters
 from bot.learning.why import explain
 from bot.storage import adapters as adapter_store
 from bot.storage import runs as store
-from bot.storage.audit import ALLOW, FORBID, record
+from bot.storage.audit import ALLOW, record
 from bot.storage.channels import own_channels
 from bot.storage.choices import CHANNEL, load_opted_out, newest_choice, save_choice
 from bot.storage.db import Database
@@ -112,7 +113,8 @@ class Learning:
 
     async def forbid(self, *, by: str) -> None:
         """Take the permission back; a run under way is cancelled."""
-        await self._record(FORBID, by=by)
+        async with self._database.begin() as session:
+            await take_back_permission(session, by=by)
         while await self._runner.cancel_open() is not None:
             pass
 
@@ -175,23 +177,8 @@ class Learning:
 
     async def adapters(self) -> Sequence[AdapterLine]:
         """Return every adapter, newest first."""
-        lines = []
         async with self._database.read() as session:
-            for adapter in await adapter_store.all_adapters(session):
-                ups, downs = await adapter_store.count_votes(session, adapter.name)
-                line = AdapterLine(
-                    name=adapter.name,
-                    run_id=adapter.run_id,
-                    state=str(adapter.state),
-                    created_at=adapter.created_at,
-                    changed_at=adapter.changed_at,
-                    reasons=await adapter_store.last_reasons(session, adapter.id),
-                    ups=ups,
-                    downs=downs,
-                    channel_id=adapter.channel_id,
-                )
-                lines.append(line)
-        return lines
+            return await list_adapters(session)
 
     async def report(self, name: str = "") -> RunReport:
         """Return the report of the run named by its number or its adapter's name; empty: the newest ended run's."""

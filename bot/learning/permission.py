@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.language import N_
-from bot.storage.audit import ALLOW, FORBID, newest
+from bot.storage.adapters import QUEUE
+from bot.storage.audit import ALLOW, FORBID, newest, record
 from bot.storage.db import Session
+from bot.storage.leases import wait_in_line
 
 PAUSE, RESUME = "training.pause", "training.resume"
 
@@ -24,6 +26,12 @@ async def find_permission(session: Session, *, needs_one: bool) -> Permission | 
     if row is None:
         return None if needs_one else Permission(N_("the playground"))
     return Permission(row.actor, row.at) if row.action == ALLOW else None
+
+
+async def take_back_permission(session: Session, *, by: str) -> None:
+    """Keep that nothing is to be learned, or served by itself, from now on; what is being served just now is first."""
+    await wait_in_line(session, QUEUE)
+    record(session, FORBID, by=by)
 
 
 async def was_forbidden_since(session: Session, moment: datetime) -> bool:

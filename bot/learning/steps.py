@@ -41,7 +41,8 @@ from bot.learning.plan import ADAPTER, EXAMPLES, Outcome, Plan, Progress
 from bot.learning.proving import SERVED_BASE, prepare_proof, prove
 from bot.learning.reporting import Step, build_report, note_readers, read_run_report, row_of, write_page
 from bot.learning.rollout.loading import PREFIX
-from bot.learning.rollout.serving import Rollout, check_may_serve, check_undecided
+from bot.learning.rollout.may_serve import check_may_serve, check_undecided
+from bot.learning.rollout.serving import Rollout
 from bot.learning.served_base import find_served_base
 from bot.learning.starts import count_start
 from bot.learning.tidying import drop_rest

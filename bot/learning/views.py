@@ -1,8 +1,11 @@
 """What people who steer the learning see of it: plain data for Slack's commands and the CLI."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from bot.storage import adapters as store
+from bot.storage.db import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,26 @@ class AdapterLine:
     def is_called(self, name: str) -> bool:
         """Return whether people mean this one by *name*, which may be its run's number."""
         return name == self.name or (name.isdecimal() and name.lstrip("0") == str(self.run_id))
+
+
+async def list_adapters(session: Session) -> Sequence[AdapterLine]:
+    """Return every adapter, newest first."""
+    lines = []
+    for adapter in await store.all_adapters(session):
+        ups, downs = await store.count_votes(session, adapter.name)
+        line = AdapterLine(
+            name=adapter.name,
+            run_id=adapter.run_id,
+            state=str(adapter.state),
+            created_at=adapter.created_at,
+            changed_at=adapter.changed_at,
+            reasons=await store.last_reasons(session, adapter.id),
+            ups=ups,
+            downs=downs,
+            channel_id=adapter.channel_id,
+        )
+        lines.append(line)
+    return lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

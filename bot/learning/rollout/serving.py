@@ -12,25 +12,29 @@ from datetime import timedelta
 from pathlib import Path
 
 from bot.engine.client import EngineClient
-from bot.engine.files.checksum import hash_model
 from bot.errors import EngineBusy, EngineUnavailable, LearningError
 from bot.language import N_, _
 from bot.learning import sentences
-from bot.learning.adapter_place import find_adapter_file
-from bot.learning.channels import check_wants_own
 from bot.learning.rollout.evidence import cap_first, choose_floor
-from bot.learning.rollout.loading import HeldElsewhere, LoadedAdapters, find_spoilt_part, take_back
+from bot.learning.rollout.loading import HeldElsewhere, LoadedAdapters, take_back
+from bot.learning.rollout.may_serve import (
+    BY_ITSELF,
+    check_file,
+    check_may_serve,
+    check_permitted,
+    check_undecided,
+    may_serve,
+)
 from bot.storage import adapters as store
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
-from bot.storage.learning_tables import ENDED, Adapter, AdapterState, Run
+from bot.storage.learning_tables import Adapter, AdapterState
 from bot.storage.leases import wait_in_line
 from bot.storage.preferences import BASE, is_choosable
 from bot.storage.runs import has_unwilling, is_unwilling_in
 from bot.storage.tables import now
 
 HISTORY = timedelta(days=60)  # how far back the votes go that a new adapter is compared with
-BY_ITSELF = {"watch", "gate", store.BY_ENGINE}  # who decides where no person does
 MOMENT = timedelta(seconds=15)  # within which somebody may not know yet what another changed
 
 log = logging.getLogger(__name__)
@@ -100,6 +104,7 @@ class Rollout:
                 sentence = _("{adapter} is for one channel, which gets it as a whole: promote it.")
                 raise LearningError(sentence.format(adapter=fresh.name))
             check_undecided(fresh, seen=adapter.state)
+            await check_permitted(session, by=by)
             await check_may_serve(session, fresh)
             await _retire(session, AdapterState.CANARY, by=by, successor=fresh)
             active = await store.adapter_in(session, AdapterState.ACTIVE)
@@ -129,11 +134,12 @@ class Rollout:
         except HeldElsewhere:
             raise
         except EngineUnavailable:  # it is loaded when the engine is back, and the base answers until then
-            await asyncio.to_thread(_check_file, adapter, self._folder)
+            await asyncio.to_thread(check_file, adapter, self._folder)
             log.info("learning: %s will be loaded by the bot", adapter.name)
         async with self._database.begin() as session:
             await wait_in_line(session, store.QUEUE)
             fresh = await self._need(session, adapter.name)
+            await check_permitted(session, by=by)
             await check_may_serve(session, fresh)
             check_undecided(fresh, seen=seen or adapter.state)
             active = await store.find_answering(session, fresh.channel_id)
@@ -185,7 +191,7 @@ class Rollout:
             await wait_in_line(session, store.QUEUE)
             for adapter, before in await store.put_away_by_engine(session):
                 other = await store.adapter_in(session, before, channel_id=adapter.channel_id)
-                if adapter.name in fitting and other is None and await _may_serve(session, adapter):
+                if adapter.name in fitting and other is None and await may_serve(session, adapter):
                     reasons = [sentences.MODEL_IS_BACK]
                     await store.move_adapter(session, adapter, before, by=store.BY_ENGINE, reasons=reasons)
 
@@ -234,74 +240,6 @@ def is_drawn(name: str, user_id: str, share: float, *, chosen: int, assigned: in
         return False
     draw = int.from_bytes(hashlib.sha256(f"{name}/{user_id}".encode()).digest()[:8], "big") / 2**64
     return draw < share or (chosen == 0 and (assigned + 1) * share >= 1)
-
-
-def _check_file(adapter: Adapter, folder: Path | None) -> None:
-    """Raise *LearningError* if an adapter's file is not the one that was judged; the engine looks when it is there."""
-    path = find_adapter_file(adapter, folder)
-    if not path.is_file():
-        sentence = _("{path} is there no more, so {adapter} cannot be served: put it back, or train anew.")
-        raise LearningError(sentence.format(path=path, adapter=adapter.name))
-    if hash_model(path) != adapter.sha256:
-        sentence = _("{path} was changed since {adapter} was judged: put the right one back, or train anew.")
-        raise LearningError(sentence.format(path=path, adapter=adapter.name))
-
-
-def check_not_tainted(adapter: Adapter) -> None:
-    """Raise *LearningError* if an adapter learned from words that went: nobody may ask it anything any more."""
-    if adapter.state == AdapterState.TAINTED:
-        sentence = _("{adapter} learned from words that were deleted since, and is not served again.")
-        raise LearningError(sentence.format(adapter=adapter.name))
-
-
-async def check_judged(session: Session, name: str) -> None:
-    """Raise *LearningError* if the run that made an adapter is still under way: nobody knows yet what it is."""
-    adapter = await store.find_adapter(session, name)
-    if adapter is None or adapter.state != AdapterState.BUILT:
-        return
-    if (await session.get_one(Run, adapter.run_id)).state not in ENDED:
-        raise LearningError(
-            _("{adapter} is not judged yet: wait until its run has ended.").format(adapter=adapter.name)
-        )
-
-
-async def check_nothing_came_of(session: Session, run_id: int) -> None:
-    """Raise *LearningError* if a run that was cancelled had decided before that somebody gets its adapter."""
-    made = await store.adapter_of_run(session, run_id)
-    if made is not None and made.state in {AdapterState.WAITING, *store.SERVED}:
-        sentence = _("Run {run} had decided already: {adapter} is {state} now, and stays so until you take it back.")
-        raise LearningError(sentence.format(run=run_id, adapter=made.name, state=made.state))
-
-
-async def check_may_serve(session: Session, adapter: Adapter) -> None:
-    """Raise *LearningError* if nobody may begin to get an adapter, or its channel does not want it.
-
-    Asked whenever one comes to somebody who did not get it before; what is served goes on until it is replaced.
-    """
-    check_not_tainted(adapter)
-    if adapter.state != AdapterState.ACTIVE and await is_unwilling_in(session, adapter):
-        raise LearningError(_(sentences.UNWILLING).format(adapter=adapter.name))
-    if part := await find_spoilt_part(session, adapter):
-        sentence = _(
-            "{adapter} has {part} mixed into it, which was taken back since: the next run makes one without it."
-        )
-        raise LearningError(sentence.format(adapter=adapter.name, part=part))
-    await check_wants_own(session, adapter.channel_id)
-
-
-async def _may_serve(session: Session, adapter: Adapter) -> bool:
-    try:
-        await check_may_serve(session, adapter)
-    except LearningError:
-        return False
-    return True
-
-
-def check_undecided(fresh: Adapter, *, seen: AdapterState) -> None:
-    """Raise *LearningError* if somebody else decided about an adapter after it was *seen*."""
-    if fresh.state != seen:
-        sentence = _("Somebody decided about {adapter} meanwhile: it is {state} now.")
-        raise LearningError(sentence.format(adapter=fresh.name, state=fresh.state))
 
 
 async def _retire(session: Session, state: AdapterState, *, by: str, successor: Adapter) -> None:

@@ -10,7 +10,8 @@ from bot.learning import sentences
 from bot.learning.judging.measures import is_looping
 from bot.learning.permission import find_permission, was_forbidden_since
 from bot.learning.rollout.evidence import ALPHA_WITHOUT, Evidence, cap_votes, find_breach, leave_one_out
-from bot.learning.rollout.serving import BY_ITSELF, Rollout
+from bot.learning.rollout.may_serve import BY_ITSELF, SwitchedOff
+from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.shadow import Shadow
 from bot.storage import adapters as store
 from bot.storage.db import Database, Session
@@ -179,6 +180,9 @@ class Watch:
         """Reject what cannot be served; an engine that is away or full is asked again later."""
         if isinstance(error, EngineUnavailable | EngineBusy):
             raise error
+        if isinstance(error, SwitchedOff):  # since the watch looked at what waits: it waits for a person now
+            log.info("learning: %s goes on waiting: %s", adapter.name, error)
+            return
         log.warning("learning: %s cannot be served: %s", adapter.name, error)
         await self._reject(adapter, by="engine", reason=str(error))
 

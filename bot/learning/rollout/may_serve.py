@@ -1,0 +1,97 @@
+"""May an adapter begin to answer somebody? Asked in the transaction in which it would, whoever orders it."""
+
+from pathlib import Path
+
+from bot.engine.files.checksum import hash_model
+from bot.errors import LearningError
+from bot.language import N_, _
+from bot.learning import sentences
+from bot.learning.adapter_place import find_adapter_file
+from bot.learning.channels import check_wants_own
+from bot.learning.permission import find_permission
+from bot.learning.rollout.loading import find_spoilt_part
+from bot.storage import adapters as store
+from bot.storage.db import Session
+from bot.storage.learning_tables import ENDED, Adapter, AdapterState, Run
+from bot.storage.runs import is_unwilling_in
+
+BY_ITSELF = {"watch", "gate", store.BY_ENGINE}  # who decides where no person does
+
+
+def check_file(adapter: Adapter, folder: Path | None) -> None:
+    """Raise *LearningError* if an adapter's file is not the one that was judged; the engine looks when it is there."""
+    path = find_adapter_file(adapter, folder)
+    if not path.is_file():
+        sentence = _("{path} is there no more, so {adapter} cannot be served: put it back, or train anew.")
+        raise LearningError(sentence.format(path=path, adapter=adapter.name))
+    if hash_model(path) != adapter.sha256:
+        sentence = _("{path} was changed since {adapter} was judged: put the right one back, or train anew.")
+        raise LearningError(sentence.format(path=path, adapter=adapter.name))
+
+
+def check_not_tainted(adapter: Adapter) -> None:
+    """Raise *LearningError* if an adapter learned from words that went: nobody may ask it anything any more."""
+    if adapter.state == AdapterState.TAINTED:
+        sentence = _("{adapter} learned from words that were deleted since, and is not served again.")
+        raise LearningError(sentence.format(adapter=adapter.name))
+
+
+async def check_judged(session: Session, name: str) -> None:
+    """Raise *LearningError* if the run that made an adapter is still under way: nobody knows yet what it is."""
+    adapter = await store.find_adapter(session, name)
+    if adapter is None or adapter.state != AdapterState.BUILT:
+        return
+    if (await session.get_one(Run, adapter.run_id)).state not in ENDED:
+        raise LearningError(
+            _("{adapter} is not judged yet: wait until its run has ended.").format(adapter=adapter.name)
+        )
+
+
+async def check_nothing_came_of(session: Session, run_id: int) -> None:
+    """Raise *LearningError* if a run that was cancelled had decided before that somebody gets its adapter."""
+    made = await store.adapter_of_run(session, run_id)
+    if made is not None and made.state in {AdapterState.WAITING, *store.SERVED}:
+        sentence = _("Run {run} had decided already: {adapter} is {state} now, and stays so until you take it back.")
+        raise LearningError(sentence.format(run=run_id, adapter=made.name, state=made.state))
+
+
+class SwitchedOff(LearningError):  # noqa: N818 - reads as a state, not as a mistake
+    """Training was switched off, and nothing gets to more people by itself."""
+
+
+async def check_permitted(session: Session, *, by: str) -> None:
+    """Raise *SwitchedOff* if nobody ordered it, and training is off by now."""
+    if by in BY_ITSELF and await find_permission(session, needs_one=False) is None:
+        raise SwitchedOff(N_("Training was switched off before the run had ended."))
+
+
+async def check_may_serve(session: Session, adapter: Adapter) -> None:
+    """Raise *LearningError* if nobody may begin to get an adapter, or its channel does not want it.
+
+    Asked whenever one comes to somebody who did not get it before; what is served goes on until it is replaced.
+    """
+    check_not_tainted(adapter)
+    if adapter.state != AdapterState.ACTIVE and await is_unwilling_in(session, adapter):
+        raise LearningError(_(sentences.UNWILLING).format(adapter=adapter.name))
+    if part := await find_spoilt_part(session, adapter):
+        sentence = _(
+            "{adapter} has {part} mixed into it, which was taken back since: the next run makes one without it."
+        )
+        raise LearningError(sentence.format(adapter=adapter.name, part=part))
+    await check_wants_own(session, adapter.channel_id)
+
+
+async def may_serve(session: Session, adapter: Adapter) -> bool:
+    """Return whether `check_may_serve` has nothing against an adapter."""
+    try:
+        await check_may_serve(session, adapter)
+    except LearningError:
+        return False
+    return True
+
+
+def check_undecided(fresh: Adapter, *, seen: AdapterState) -> None:
+    """Raise *LearningError* if somebody else decided about an adapter after it was *seen*."""
+    if fresh.state != seen:
+        sentence = _("Somebody decided about {adapter} meanwhile: it is {state} now.")
+        raise LearningError(sentence.format(adapter=fresh.name, state=fresh.state))

@@ -126,6 +126,7 @@ class RunExample(Base):
     weight: Mapped[float]
     sha256: Mapped[str] = mapped_column(String(64))  # of the example as it was written down
     told_at: Mapped[datetime | None]  # when the author of a correction heard what became of it
+    channel_id: Mapped[str] = mapped_column(String(32), default="", server_default="")  # of a message
 
 
 class Adapter(Base):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.adapters import SERVED, find_adapter, is_number
@@ -111,12 +111,17 @@ async def save_examples(session: AsyncSession, run_id: int, rows: Iterable[dict[
     await session.execute(delete(RunExample).where(RunExample.run_id == run_id))
     if values:
         await session.execute(insert(RunExample), values)
+    said = select(Thread.channel_id).join(Message, Message.thread_id == Thread.id)
+    place = func.coalesce(said.where(Message.id == RunExample.row_id).scalar_subquery(), "")
+    messages = update(RunExample).where(RunExample.run_id == run_id, RunExample.row_table == "messages")
+    await session.execute(messages.values(channel_id=place))  # which outlives them
 
 
 async def has_unwilling(session: AsyncSession, run_id: int) -> bool:
     """Return whether a run learns from somebody, or from a channel, that said no after it had begun.
 
-    A private channel that asks for an adapter of its own says no to what everybody gets.
+    A private channel that asks for an adapter of its own says no to what everybody gets; one of which the message
+    is gone may have been private.
     """
     began = select(Run.started_at).where(Run.id == run_id).scalar_subquery()
     is_no = or_(TrainingChoice.is_allowed.is_(False), TrainingChoice.kind == OWN_ADAPTER)
@@ -125,14 +130,13 @@ async def has_unwilling(session: AsyncSession, run_id: int) -> bool:
         return False
     now_out = await load_opted_out(session)
     rows = select(RunExample.id).where(RunExample.run_id == run_id).limit(1)
-    place = rows.join(Message, and_(RunExample.row_table == "messages", RunExample.row_id == Message.id))
-    place = place.join(Thread, Message.thread_id == Thread.id)
-    is_private = or_(Thread.audience != Audience.PUBLIC, Message.audience != Audience.PUBLIC)
-    own = place.join(Run, RunExample.run_id == Run.id).where(Run.channel_id == "", is_private)
+    is_private = or_(Message.id.is_(None), Thread.audience != Audience.PUBLIC, Message.audience != Audience.PUBLIC)
+    own = rows.join(Run, RunExample.run_id == Run.id).where(Run.channel_id == "", is_private)
+    own = own.outerjoin(Message, RunExample.row_id == Message.id).outerjoin(Thread, Message.thread_id == Thread.id)
     statements = (
         rows.where(RunExample.user_id.in_(now_out.people & said_no)),
-        place.where(Thread.channel_id.in_(now_out.channels & said_no)),
-        own.where(Thread.channel_id.in_(now_out.own & said_no)),
+        rows.where(RunExample.channel_id.in_(now_out.channels & said_no)),
+        own.where(RunExample.channel_id.in_(now_out.own & said_no)),
     )
     return any([await session.scalar(statement) is not None for statement in statements])
 

@@ -1,5 +1,6 @@
 """Who lets an adapter answer, and who may object: orders, the clock, and those who said no."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ from bot.learning.permission import take_back_permission
 from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.watch import Event
 from bot.storage.audit import FORBID, record
+from bot.storage.choices import CHANNEL, save_choice
 from bot.storage.db import Database
 from bot.storage.learning_tables import AdapterState
-from bot.storage.tables import now
-from tests.learning.test_channel_rollout import away
-from tests.learning.test_may_serve import CANARY, HOUR, an_hour, states
+from bot.storage.person_data import forget_old
+from bot.storage.runs import has_unwilling, queue_run, save_examples
+from bot.storage.tables import Audience, Message, now
+from tests.learning.feedback_rows import Team
+from tests.learning.test_channel_rollout import ask, away
+from tests.learning.test_may_serve import CANARY, HOUR, KNOWN, an_hour, states
 from tests.learning.test_rollout import WAITING, add_adapter, rows, watching
 
 __all__ = ["away", "rows"]  # fixtures
@@ -54,3 +59,31 @@ async def test_training_is_switched_off_while_a_canary_grows(
     await watching(rows, rollout, [])._promote(canary, "Nobody disliked it.")
 
     assert await states(rows, 1) == ["canary"]
+
+
+@pytest.mark.parametrize("is_aged", [False, True])
+@pytest.mark.parametrize("way", ["off", "own"])
+async def test_a_channels_no_outlives_its_messages(database: Database, way: str, is_aged: bool) -> None:
+    """`data retention` deletes what was said there, and nothing of what was learned from it."""
+    team, is_private = Team(), way == "own"
+    audience = Audience.PRIVATE if is_private else Audience.PUBLIC
+    team.ask("uma", "Where is the safe?", "No idea.", audience=audience, channel="G1")
+    await team.save(database)
+    messages = [row for row in team.rows if isinstance(row, Message)]
+    async with database.begin() as session:
+        run, other = [await queue_run(session, trigger="cli", by="test") for _ in range(2)]
+        run.started_at = other.started_at = now() - HOUR
+        found = [{"row_table": "messages", "row_id": row.id, "user_id": row.user_id} | KNOWN for row in messages]
+        await save_examples(session, run.id, found)
+        await save_examples(session, other.id, [found[0] | {"row_id": "x"}])
+        if is_aged:
+            assert await forget_old(session, before=now() + timedelta(days=1), without=()) == len(messages)
+
+    if is_private:
+        await ask(database, "G1")
+    else:
+        async with database.begin() as session:
+            await save_choice(session, kind=CHANNEL, subject_id="G1", is_allowed=False, by="U1")
+
+    async with database.read() as session:
+        assert [await has_unwilling(session, one.id) for one in (run, other)] == [True, False]

@@ -163,6 +163,27 @@ async def test_whose_words_a_review_has_is_found_out(database_url: str) -> None:
     assert rows == [(found[0][1], "UR")]
 
 
+async def test_where_a_run_learned_is_found_out(database_url: str) -> None:
+    """In the channel of its message, as long as that is there."""
+    engine = create_async_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade, "0006")
+        await connection.run_sync(fill)
+        message = await connection.scalar(text("SELECT min(id) FROM messages"))
+        place = f"(SELECT thread_id FROM messages WHERE id = '{message}')"
+        await connection.execute(text(f"UPDATE threads SET channel_id = 'C7' WHERE id = {place}"))
+        learned = "UPDATE run_examples SET row_table = 'messages', row_id = :row WHERE id = :id"
+        await connection.execute(text(learned), [{"row": message, "id": 1}, {"row": "gone", "id": 2}])
+    await engine.dispose()
+
+    database = Database(database_url)
+    await database.migrate()
+    async with database.read() as session:
+        places = list(await session.scalars(select(RunExample.channel_id).order_by(RunExample.id)))
+    await database.close()
+    assert places == ["C7", ""]
+
+
 async def test_a_migration_that_fails_changes_nothing(
     database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

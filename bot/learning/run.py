@@ -33,7 +33,7 @@ from bot.storage import runs as store
 from bot.storage.adapters import QUEUE, adapter_of_run, set_aside
 from bot.storage.audit import newest, record
 from bot.storage.db import Database, Session
-from bot.storage.learning_tables import ENDED, Run, RunState
+from bot.storage.learning_tables import ENDED, AdapterState, Run, RunState
 from bot.storage.leases import drop_lease, renew_lease, take_lease, wait_in_line
 from bot.storage.tables import new_id, now
 
@@ -248,8 +248,10 @@ class Runner:
             return
         async with self._database.read() as session:
             runs = await store.unreported(session)
-        for run in runs:
-            is_old = run.finished_at is not None and now() - run.finished_at > OLD_NEWS
+            made = [await adapter_of_run(session, run.id) for run in runs]
+        for run, adapter in zip(runs, made, strict=True):
+            waits = adapter is not None and adapter.state == AdapterState.WAITING  # for whoever hears of it to object
+            is_old = run.finished_at is not None and now() - run.finished_at > OLD_NEWS and not waits
             is_dull = run.state == RunState.CANCELLED and run.trigger in BY_CLOCK  # "not enough yet" is no news
             if not is_old and not is_dull:
                 await self._tell(self._hear, run)

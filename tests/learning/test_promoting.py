@@ -1,25 +1,30 @@
 """Who lets an adapter answer, and who may object: orders, the clock, and those who said no."""
 
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from bot.engine.client import EngineClient
+from bot.learning.figures import RunReport
 from bot.learning.permission import take_back_permission
 from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.watch import Event
 from bot.storage.audit import FORBID, record
 from bot.storage.choices import CHANNEL, save_choice
 from bot.storage.db import Database
-from bot.storage.learning_tables import AdapterState
+from bot.storage.learning_tables import AdapterState, Run
 from bot.storage.person_data import forget_old
 from bot.storage.runs import has_unwilling, queue_run, save_examples
 from bot.storage.tables import Audience, Message, now
 from tests.learning.feedback_rows import Team
+from tests.learning.run_rig import Loop
+from tests.learning.run_rig import add_adapter as add_earlier
 from tests.learning.test_channel_rollout import ask, away
-from tests.learning.test_may_serve import CANARY, HOUR, KNOWN, an_hour, states
+from tests.learning.test_may_serve import CANARY, HOUR, KNOWN, an_hour, let_time_pass, states
 from tests.learning.test_rollout import WAITING, add_adapter, rows, watching
 
 __all__ = ["away", "rows"]  # fixtures
@@ -87,3 +92,40 @@ async def test_a_channels_no_outlives_its_messages(database: Database, way: str,
 
     async with database.read() as session:
         assert [await has_unwilling(session, one.id) for one in (run, other)] == [True, False]
+
+
+async def test_the_time_to_object_begins_when_people_are_told(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """Slack was away, or the bot down, for the hour: nobody could have objected."""
+    heard: list[Event] = []
+    adapter = await add_adapter(rows, tmp_path, model, 1, **WAITING)
+    await let_time_pass(rows, 2 * HOUR)
+    watch = an_hour(watching(rows, Rollout(rows, engine), heard))
+
+    for reported_at in (None, now() - HOUR / 2):
+        async with rows.begin() as session:
+            await session.execute(update(Run).where(Run.id == adapter.run_id).values(reported_at=reported_at))
+        await watch.look()
+        assert await states(rows, 1) == ["waiting"]
+
+    async with rows.begin() as session:
+        await session.execute(update(Run).where(Run.id == adapter.run_id).values(reported_at=now() - HOUR))
+    await watch.look()
+    assert await states(rows, 1) == ["active"]
+
+
+async def test_what_waits_is_told_of_however_late(loop: Loop, model: Path) -> None:
+    """A bot that was down for days says nothing of old runs, but of one to which somebody may still object."""
+    runs = {}
+    for number, state in ((1, AdapterState.WAITING), (2, AdapterState.REJECTED)):
+        adapter = await add_earlier(loop, model, number, state)
+        async with loop.database.begin() as session:
+            values = {"finished_at": now() - timedelta(days=9), "report": asdict(RunReport(run_id=adapter.run_id))}
+            await session.execute(update(Run).where(Run.id == adapter.run_id).values(**values))
+        runs[state] = adapter.run_id
+
+    await loop.runner.work_once()
+
+    told = [report.run_id for report in loop.heard if report.run_id in runs.values()]
+    assert told == [runs[AdapterState.WAITING]]

@@ -15,9 +15,10 @@ from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
 from bot.engine.types import AnswerOptions, ModelInfo
 from bot.errors import DeliveryError, EngineError, LearningError
+from bot.learning.rollout.evidence import is_broken
 from bot.learning.rollout.serving import Rollout, is_drawn
 from bot.learning.rollout.shadow import Seen, Shadow
-from bot.learning.rollout.watch import Event, Watch, is_broken
+from bot.learning.rollout.watch import Event, Watch
 from bot.storage import adapters as store
 from bot.storage.audit import ALLOW, FORBID, record
 from bot.storage.db import Database
@@ -49,6 +50,7 @@ async def add_adapter(rows: Database, folder: Path, model: Path, number: int, **
     )
     async with rows.begin() as session:
         run = await queue_run(session, trigger="cli", by="test")
+        run.reported_at = now() - timedelta(days=30)  # so that the time to object is that of the adapter
         values = {
             "run_id": run.id,
             "name": f"apprentice-{number}",

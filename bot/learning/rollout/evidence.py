@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.learning import sentences
+from bot.learning.judging.measures import is_looping
+from bot.storage.tables import Answer, AnswerState
 
 ALPHA = 0.05
 MARGIN = 0.02  # rates nearer to the floor than this are not looked for: there is no harm to speak of
@@ -179,3 +181,10 @@ def find_breach(broken: Sequence[str], *, people: int) -> str:
     if len(found) < BREACH or (people >= SEVERAL and len(set(found)) < 2):
         return ""
     return sentences.BROKEN.format(broken=len(found), answers=len(recent))
+
+
+def is_broken(answer: Answer) -> bool:
+    """Return whether an answer is none: the engine gave nothing, or it says nothing, or the same again and again."""
+    if answer.state == AnswerState.FAILED:
+        return not answer.text  # with words in it, it was Slack that did not take it
+    return answer.state == AnswerState.COMPLETE and (not answer.text.strip() or is_looping(answer.text))

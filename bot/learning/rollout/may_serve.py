@@ -1,5 +1,6 @@
 """May an adapter begin to answer somebody? Asked in the transaction in which it would, whoever orders it."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from bot.engine.files.checksum import hash_model
@@ -14,6 +15,7 @@ from bot.storage import adapters as store
 from bot.storage.db import Session
 from bot.storage.learning_tables import ENDED, Adapter, AdapterState, Run
 from bot.storage.runs import is_unwilling_in
+from bot.storage.tables import now
 
 BY_ITSELF = {"watch", "gate", store.BY_ENGINE}  # who decides where no person does
 
@@ -63,6 +65,14 @@ async def check_permitted(session: Session, *, by: str) -> None:
     """Raise *SwitchedOff* if nobody ordered it, and training is off by now."""
     if by in BY_ITSELF and await find_permission(session, needs_one=False) is None:
         raise SwitchedOff(N_("Training was switched off before the run had ended."))
+
+
+async def had_time_to_object(session: Session, adapter: Adapter, time: timedelta) -> bool:
+    """Return whether people had so long to object to what waits; it begins when they are told of the run."""
+    if not time:
+        return True
+    told_at = (await session.get_one(Run, adapter.run_id)).reported_at
+    return told_at is not None and now() - max(told_at, adapter.changed_at) >= time
 
 
 async def check_may_serve(session: Session, adapter: Adapter) -> None:

@@ -7,17 +7,16 @@ from datetime import timedelta
 
 from bot.errors import DeliveryError, EngineBusy, EngineError, EngineUnavailable, LearningError
 from bot.learning import sentences
-from bot.learning.judging.measures import is_looping
 from bot.learning.permission import find_permission, was_forbidden_since
-from bot.learning.rollout.evidence import ALPHA_WITHOUT, Evidence, cap_votes, find_breach, leave_one_out
-from bot.learning.rollout.may_serve import BY_ITSELF, SwitchedOff
+from bot.learning.rollout.evidence import ALPHA_WITHOUT, Evidence, cap_votes, find_breach, is_broken, leave_one_out
+from bot.learning.rollout.may_serve import BY_ITSELF, SwitchedOff, had_time_to_object
 from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.shadow import Shadow
 from bot.storage import adapters as store
 from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Adapter, AdapterState, DecisionRow
 from bot.storage.leases import wait_in_line
-from bot.storage.tables import Answer, AnswerState, now
+from bot.storage.tables import now
 
 NEWS = timedelta(days=1)  # what was done longer ago is none
 LOOKED_AT = 200  # answers, at most
@@ -162,7 +161,9 @@ class Watch:
                 return
             reasons.append(seen.say())
         is_shadow_over = self._shadow is None or self._shadow.is_over(adapter)
-        if is_shadow_over and now() - adapter.changed_at >= self._veto_time:
+        async with self._database.read() as session:
+            could_object = await had_time_to_object(session, adapter, self._veto_time)
+        if is_shadow_over and could_object:
             await self._release(adapter, reasons)
 
     async def _release(self, adapter: Adapter, reasons: list[str]) -> None:
@@ -206,13 +207,6 @@ async def _find_news(session: Session, adapter: Adapter) -> DecisionRow | None:
     is_taken_back = decision.to_state in {AdapterState.ROLLED_BACK, AdapterState.REJECTED}
     is_ours = decision.by == "watch" or decision.from_state in {AdapterState.WAITING, *store.SERVED}
     return decision if is_taken_back and is_ours else None
-
-
-def is_broken(answer: Answer) -> bool:
-    """Return whether an answer is none: the engine gave nothing, or it says nothing, or the same again and again."""
-    if answer.state == AnswerState.FAILED:
-        return not answer.text  # with words in it, it was Slack that did not take it
-    return answer.state == AnswerState.COMPLETE and (not answer.text.strip() or is_looping(answer.text))
 
 
 def _say_quiet(answers: int, time: timedelta) -> str:

@@ -197,11 +197,15 @@ class Learning:
         async with self._database.read() as session:
             return [report_of(run) for run in await store.recent_runs(session, most=most)]
 
-    async def promote(self, name: str, *, by: str) -> str:
-        """Serve an adapter to everybody, or to its channel, from the next question on; return what it replaced."""
+    async def promote(self, name: str, *, by: str, seen: str = "") -> str:
+        """Serve an adapter to everybody, or to its channel, from the next question on; return what it replaced.
+
+        Refused if it is not any more in the state in which it was *seen* below a report; empty: in none.
+        """
         async with self._database.read() as session:
             await check_judged(session, name)
-        return await self._rollout.promote(name, by=by, reasons=[N_("Somebody decided so.")])
+        state = AdapterState(seen) if seen else None
+        return await self._rollout.promote(name, by=by, reasons=[N_("Somebody decided so.")], seen=state)
 
     async def rollback(self, *, by: str, reason: str = "", name: str = "") -> tuple[str, str]:
         """Take back the canary, or else the active adapter, or just the one called *name* if it is served.

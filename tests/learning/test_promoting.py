@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from bot.engine.client import EngineClient
+from bot.errors import LearningError
 from bot.learning.figures import RunReport
 from bot.learning.permission import take_back_permission
 from bot.learning.rollout.serving import Rollout
@@ -16,7 +17,7 @@ from bot.learning.rollout.watch import Event
 from bot.storage.audit import FORBID, record
 from bot.storage.choices import CHANNEL, save_choice
 from bot.storage.db import Database
-from bot.storage.learning_tables import AdapterState, Run
+from bot.storage.learning_tables import AdapterState, Run, RunState
 from bot.storage.person_data import forget_old
 from bot.storage.runs import has_unwilling, queue_run, save_examples
 from bot.storage.tables import Audience, Message, now
@@ -129,3 +130,43 @@ async def test_what_waits_is_told_of_however_late(loop: Loop, model: Path) -> No
 
     told = [report.run_id for report in loop.heard if report.run_id in runs.values()]
     assert told == [runs[AdapterState.WAITING]]
+
+
+async def test_nobody_promotes_what_was_never_judged(loop: Loop, model: Path) -> None:
+    """Its run ended while it proved: nobody knows what it is. One that was judged before its run failed is known."""
+    for number, decision in ((1, ""), (2, "canary")):
+        made = await add_earlier(loop, model, number, AdapterState.BUILT)
+        report = asdict(RunReport(run_id=made.run_id, decision=decision)) if decision else {}
+        async with loop.database.begin() as session:
+            values = {"state": RunState.PROVING, "report": report}
+            await session.execute(update(Run).where(Run.id == made.run_id).values(**values))
+        await loop.runner._end(made.run_id, RunState.FAILED, "The engine does not answer.")
+        assert await loop.state(f"apprentice-{number}") == "rejected"
+
+    with pytest.raises(LearningError, match="apprentice-1 was never judged"):
+        await loop.learning.promote("apprentice-1", by="U1")
+    await loop.learning.promote("apprentice-2", by="U1")
+
+
+async def test_nobody_promotes_what_computes_something_else_than_was_trained(loop: Loop, model: Path) -> None:
+    """The button is not there, and the order refuses it as well."""
+    bad = await add_earlier(loop, model, 1, AdapterState.REJECTED)
+    proofs = (("P1 base", True, "Alike."), ("P2 adapter", False, "It computes something else."))
+    report = RunReport(run_id=bad.run_id, decision="reject", proofs=proofs)
+    async with loop.database.begin() as session:
+        await session.execute(update(Run).where(Run.id == bad.run_id).values(report=asdict(report)))
+
+    with pytest.raises(LearningError, match=r"apprentice-1 .* It computes something else\."):
+        await loop.learning.promote(str(bad.run_id), by="U1")
+    assert await loop.state("apprentice-1") == "rejected"
+
+
+async def test_a_button_promotes_only_what_it_was_shown_for(loop: Loop, model: Path) -> None:
+    """*Promote it?* was open while another admin objected, who was told that it will not be served."""
+    await add_earlier(loop, model, 1, AdapterState.WAITING)
+    await loop.learning.veto("apprentice-1", by="U2")
+
+    with pytest.raises(LearningError, match="decided about apprentice-1 meanwhile: it is rejected now"):
+        await loop.learning.promote("apprentice-1", by="U1", seen="waiting")
+    await loop.learning.promote("apprentice-1", by="U1", seen="rejected")
+    assert await loop.state("apprentice-1") == "active"

@@ -10,7 +10,7 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bot.app import RunningBot
 from bot.playground.testing import Person, Playground
@@ -277,15 +277,22 @@ async def test_adapters_are_promoted_compared_and_taken_back_from_slack(
 async def test_a_report_shows_what_can_still_be_done(
     playground: Playground, bot: RunningBot, rows: Database, tmp_path: Path
 ) -> None:
-    """Once somebody has promoted what the gate refused, its report says so and offers to take it back."""
+    """Once somebody has promoted what the gate refused, its report says so and offers to take it back.
+
+    A button from before somebody decided does nothing but show what it is now.
+    """
     maya = playground.maya
     await keep_adapters(rows, tmp_path, (await bot.engine.models())[0].sha256 or "")
     async with rows.begin() as session:
         refused = await session.get_one(Run, 2)
         refused.report = {**refused.report, "decision": "reject"}
+        await session.execute(update(Adapter).where(Adapter.name == "apprentice-2").values(state="rejected"))
     calls = Calls(build_client(playground))
     told = report(adapter="apprentice-2", decision="reject")
-    ts = await post_report(calls, channel_id="C0GENERAL", report=told, picture=b"no picture", state="rejected")
+    ts = await post_report(calls, channel_id="C0GENERAL", report=told, picture=b"no picture", state="waiting")
+    await maya.click(playground.message("general", ts), "learning_promote")
+    await playground.wait_until(lambda: "it is rejected now" in str(maya.ephemerals("general")), what="a refusal")
+    await playground.wait_until(lambda: len(buttons_of(playground, "general", ts)) == 1, what="what it is now")
     assert buttons_of(playground, "general", ts) == ["learning_promote"]
     await maya.click(playground.message("general", ts), "learning_promote")
     await playground.wait_until(

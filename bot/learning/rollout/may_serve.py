@@ -13,7 +13,7 @@ from bot.learning.permission import find_permission
 from bot.learning.rollout.loading import find_spoilt_part
 from bot.storage import adapters as store
 from bot.storage.db import Session
-from bot.storage.learning_tables import ENDED, Adapter, AdapterState, Run
+from bot.storage.learning_tables import ENDED, Adapter, AdapterState, Run, RunState
 from bot.storage.runs import is_unwilling_in
 from bot.storage.tables import now
 
@@ -39,14 +39,22 @@ def check_not_tainted(adapter: Adapter) -> None:
 
 
 async def check_judged(session: Session, name: str) -> None:
-    """Raise *LearningError* if the run that made an adapter is still under way: nobody knows yet what it is."""
+    """Raise *LearningError* if nobody knows what an adapter is, or if its proofs do not hold."""
     adapter = await store.find_adapter(session, name)
-    if adapter is None or adapter.state != AdapterState.BUILT:
+    if adapter is None:
         return
-    if (await session.get_one(Run, adapter.run_id)).state not in ENDED:
+    run = await session.get_one(Run, adapter.run_id)
+    report = run.report or {}
+    if adapter.state == AdapterState.BUILT and run.state not in ENDED:
         raise LearningError(
             _("{adapter} is not judged yet: wait until its run has ended.").format(adapter=adapter.name)
         )
+    if adapter.state == AdapterState.REJECTED and run.state != RunState.DONE and not report.get("decision"):
+        sentence = _("{adapter} was never judged, because its run ended before that: the next run makes another.")
+        raise LearningError(sentence.format(adapter=adapter.name))
+    if failed := [sentences.say_again(said) for _name, holds, said in report.get("proofs") or () if not holds]:
+        sentence = _("{adapter} is not served, because its file did not pass its proofs: {reasons}")
+        raise LearningError(sentence.format(adapter=adapter.name, reasons=" ".join(failed)))
 
 
 async def check_nothing_came_of(session: Session, run_id: int) -> None:

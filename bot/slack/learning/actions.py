@@ -40,11 +40,12 @@ class LearningButtons:
         self._orders = LearningOrders(learning, access=access)
 
     async def handle_promote(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
-        """Do what the command of the same name does."""
-        order = Order(ADAPTERS, "promote", str(body["actions"][0].get("value")))
+        """Do what the command of the same name does, unless somebody has decided since the button was shown."""
+        name, seen = _read_value(body)
+        order = Order(ADAPTERS, "promote", name, seen)
         reply = await acknowledge_done(ack, self._orders.carry_out(order, user_id=body["user"]["id"]))
         await self._tell(body, respond, reply.text, is_for_all=reply.is_done)
-        if reply.is_done:
+        if reply.is_done or await self._orders.is_admin(body["user"]["id"]):  # also to show what it is now
             await self._redraw(body, respond)
 
     async def handle_allow(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
@@ -113,7 +114,7 @@ class LearningButtons:
 
     async def _redraw(self, body: Mapping[str, Any], respond: AsyncRespond) -> None:
         """Give the report the buttons and words of the adapter's new state; Slack shows no ephemeral one to us."""
-        name, message = str(body["actions"][0].get("value")), body.get("message")
+        (name, _seen), message = _read_value(body), body.get("message")
         if message is None:
             return
         state = next((str(line.state) for line in await self._learning.adapters() if line.name == name), "")
@@ -124,6 +125,12 @@ class LearningButtons:
         with speaking(spoken() if channel_id.startswith("D") else ENGLISH):  # in a channel people of several may read
             blocks = learning_report.build_report(report, state=state, picture_id=next(pictures, ""))
         await respond(text=str(message.get("text", "")), blocks=blocks, replace_original=True)
+
+
+def _read_value(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the adapter of a button, and the state in which it was shown, where that counts."""
+    name, _blank, seen = str(body["actions"][0].get("value")).partition(" ")
+    return name, seen
 
 
 def _refuse() -> str:

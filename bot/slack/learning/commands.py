@@ -163,7 +163,7 @@ class LearningOrders:
         lines = await learning.adapters()
         channels = {line.name: line.channel_id for line in lines}
         if order.verb == "promote":
-            before = await learning.promote(words, by=user_id)
+            before = await learning.promote(words, by=user_id, seen=order.seen)
             name = next((line.name for line in lines if line.is_called(words)), words)
             return Reply(tell_promoted(name, before, channels.get(name, "")))
         if order.verb == "rollback":

@@ -31,6 +31,7 @@ class Order:
     topic: str
     verb: str
     words: str = ""
+    seen: str = ""  # the state in which the adapter was shown, where a button orders it
 
     @property
     def is_for_admins(self) -> bool:

@@ -77,7 +77,8 @@ def tell_outcome(report: RunReport, state: str = "") -> str:
 def build_adapter_buttons(adapter: str, state: str) -> list[Block]:
     """Build what can be done about an adapter in its state."""
     at_once = _("{adapter} will answer everybody at once.").format(adapter=adapter)
-    promote = build_button(_("Promote"), PROMOTE, adapter) | {
+    shown = f"{adapter} {state}"  # somebody else may decide before this is pressed
+    promote = build_button(_("Promote"), PROMOTE, shown) | {
         "style": "primary",
         "confirm": confirm(_("Promote it?"), at_once, _("Promote"), _("Cancel")),
     }
@@ -90,7 +91,7 @@ def build_adapter_buttons(adapter: str, state: str) -> list[Block]:
     refused = _(
         "{adapter} was refused for the reasons above. It will answer everybody at once; Rollback takes it back."
     )
-    anyway = build_button(_("Promote anyway"), PROMOTE, adapter) | {
+    anyway = build_button(_("Promote anyway"), PROMOTE, shown) | {
         "confirm": confirm(
             _("Against the gate?"),
             refused.format(adapter=adapter),
@@ -100,8 +101,8 @@ def build_adapter_buttons(adapter: str, state: str) -> list[Block]:
         ),
     }
     by_state = {ACTIVE: [rollback], CANARY: [promote, rollback], WAITING: [promote, veto], REJECTED: [anyway]}
-    shown = by_state.get(state, [])
-    return [{"type": "actions", "elements": shown}] if shown and adapter else []
+    buttons = by_state.get(state, [])
+    return [{"type": "actions", "elements": buttons}] if buttons and adapter else []
 
 
 def build_rollback_button(adapter: str) -> Block:

@@ -61,6 +61,14 @@ async def served_adapters(session: AsyncSession) -> Sequence[Adapter]:
     return list(await session.scalars(statement))
 
 
+async def find_served_base(session: AsyncSession) -> str:
+    """Return the checksum of the model that is served, as far as rows tell: of what answers, or answered last."""
+    for adapter in await served_adapters(session):
+        return adapter.base_sha256
+    known = select(Answer.model_sha256).where(Answer.model_sha256 != "").order_by(Answer.id.desc()).limit(1)
+    return await session.scalar(known) or ""
+
+
 async def mixed_with(session: AsyncSession, name: str) -> Sequence[Adapter]:
     """Return the channels' adapters that have the adapter *name* in them and are served or wait to be."""
     live = (*SERVED, AdapterState.WAITING)

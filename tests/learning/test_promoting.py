@@ -21,6 +21,7 @@ from bot.storage.learning_tables import AdapterState, Run, RunState
 from bot.storage.person_data import forget_old
 from bot.storage.runs import has_unwilling, queue_run, save_examples
 from bot.storage.tables import Audience, Message, now
+from tests.builders import answered, said
 from tests.learning.feedback_rows import Team
 from tests.learning.run_rig import Loop
 from tests.learning.run_rig import add_adapter as add_earlier
@@ -170,3 +171,26 @@ async def test_a_button_promotes_only_what_it_was_shown_for(loop: Loop, model: P
         await loop.learning.promote("apprentice-1", by="U1", seen="waiting")
     await loop.learning.promote("apprentice-1", by="U1", seen="rejected")
     assert await loop.state("apprentice-1") == "active"
+
+
+@pytest.mark.parametrize("known_by", ["adapter", "answer"])
+async def test_what_is_for_another_model_is_refused_without_an_engine_too(
+    rows: Database, away: EngineClient, model: Path, tmp_path: Path, known_by: str
+) -> None:
+    """A terminal has none: what answers, or answered last, tells which model is served."""
+    rollout = Rollout(rows, away)
+    one = await add_adapter(rows, tmp_path, model, 1)
+    await add_adapter(rows, tmp_path, model, 2, base_sha256=OTHER_MODEL, state=AdapterState.RETIRED)
+    if known_by == "adapter":
+        await rollout.promote("apprentice-1", by="U1", reasons=[])
+    else:
+        async with rows.begin() as session:
+            question = await said(session, "Hello?")
+            await answered(session, question, "Hello.", model_sha256=one.base_sha256)
+
+    with pytest.raises(LearningError, match="apprentice-2 was trained on another model"):
+        await rollout.promote("apprentice-2", by="cli:root", reasons=[])
+
+    assert await states(rows, 2) == ["retired"]
+    if known_by == "answer":
+        await rollout.promote("apprentice-1", by="cli:root", reasons=[])

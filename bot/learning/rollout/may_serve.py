@@ -31,6 +31,14 @@ def check_file(adapter: Adapter, folder: Path | None) -> None:
         raise LearningError(sentence.format(path=path, adapter=adapter.name))
 
 
+async def check_base(session: Session, adapter: Adapter) -> None:
+    """Raise *LearningError* if an adapter is for another model than the one that answers, where no engine tells."""
+    served = await store.find_served_base(session)
+    if served and served != adapter.base_sha256:
+        own, other = adapter.base_sha256[:12], served[:12]
+        raise LearningError(_(sentences.FOR_OTHER_MODEL).format(adapter=adapter.name, hash=own, served_hash=other))
+
+
 def check_not_tainted(adapter: Adapter) -> None:
     """Raise *LearningError* if an adapter learned from words that went: nobody may ask it anything any more."""
     if adapter.state == AdapterState.TAINTED:

@@ -19,6 +19,7 @@ from bot.learning.rollout.evidence import cap_first, choose_floor
 from bot.learning.rollout.loading import HeldElsewhere, LoadedAdapters, take_back
 from bot.learning.rollout.may_serve import (
     BY_ITSELF,
+    check_base,
     check_file,
     check_may_serve,
     check_permitted,
@@ -135,6 +136,8 @@ class Rollout:
             raise
         except EngineUnavailable:  # it is loaded when the engine is back, and the base answers until then
             await asyncio.to_thread(check_file, adapter, self._folder)
+            async with self._database.read() as session:
+                await check_base(session, adapter)
             log.info("learning: %s will be loaded by the bot", adapter.name)
         async with self._database.begin() as session:
             await wait_in_line(session, store.QUEUE)

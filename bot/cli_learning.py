@@ -112,11 +112,13 @@ def promote(name: str) -> None:
 @click.argument("reason", default="")
 @click.option("--name", default="", help="Take back this adapter, also a channel's own, instead of the newest.")
 def rollback(reason: str, name: str) -> None:
-    """Take back the canary, or else the active adapter; say a REASON for the record."""
+    """Take back the canary, or else the active adapter; say a REASON for the record. By --name, also what waits."""
 
     async def work(parts: "LearningParts") -> None:
+        waiting = {line.name for line in await parts.learning.adapters() if line.state == "waiting"}
         taken, now_served = await parts.learning.rollback(by=name_me(), reason=reason, name=name)
-        click.echo(f"{taken} was taken back; {now_served or 'the base'} answers now.")
+        end = "will not be served" if taken in waiting else "was taken back"
+        click.echo(f"{taken} {end}; {now_served or 'the base'} answers now.")
 
     _with_parts(work)
 

@@ -188,14 +188,13 @@ def test_a_promoted_adapter_is_told_by_its_name(folder: Path) -> None:
     file = folder / "adapter.gguf"
     file.write_bytes(b"weights")
 
-    async def make_servable() -> None:
+    async def change(name: str, **values: str) -> None:
         database = Database(load_settings().database())
         async with database.begin() as session:
-            known = {"path": str(file), "sha256": hashlib.sha256(b"weights").hexdigest()}
-            await session.execute(update(Adapter).values(**known))
+            await session.execute(update(Adapter).where(Adapter.name.startswith(name)).values(**values))
         await database.close()
 
-    asyncio.run(make_servable())
+    asyncio.run(change("apprentice-", path=str(file), sha256=hashlib.sha256(b"weights").hexdigest()))
     for order, said_so in (
         ("02", "apprentice-2 answers everybody now, in place of apprentice-1."),
         ("apprentice-1", "apprentice-1 answers everybody now, in place of apprentice-2."),
@@ -204,6 +203,9 @@ def test_a_promoted_adapter_is_told_by_its_name(folder: Path) -> None:
         assert result.stdout.strip() == said_so, result.output
     assert bot("adapters", "rollback", "2").exit_code != 0, "it is not served any more"
     assert "apprentice-1 was taken back; apprentice-2 answers now." in bot("adapters", "rollback", "1").stdout
+    asyncio.run(change("apprentice-1", state="waiting"))
+    said = bot("adapters", "rollback", "--name", "apprentice-1").stdout
+    assert "apprentice-1 will not be served; apprentice-2 answers now." in said
 
 
 def refuse(_handle: int) -> None:

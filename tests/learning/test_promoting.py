@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from bot.engine.client import EngineClient
 from bot.errors import LearningError
@@ -17,7 +17,7 @@ from bot.learning.rollout.watch import Event
 from bot.storage.audit import FORBID, record
 from bot.storage.choices import CHANNEL, save_choice
 from bot.storage.db import Database
-from bot.storage.learning_tables import AdapterState, Run, RunState
+from bot.storage.learning_tables import AdapterState, AuditRow, Run, RunState
 from bot.storage.person_data import forget_old
 from bot.storage.runs import has_unwilling, queue_run, save_examples
 from bot.storage.tables import Audience, Message, now
@@ -194,3 +194,19 @@ async def test_what_is_for_another_model_is_refused_without_an_engine_too(
     assert await states(rows, 2) == ["retired"]
     if known_by == "answer":
         await rollout.promote("apprentice-1", by="cli:root", reasons=[])
+
+
+async def test_taking_back_what_waits_by_name_is_an_objection(loop: Loop, model: Path) -> None:
+    """The report with its button may be lost; the order says it in Slack and at the terminal."""
+    for number in (1, 2):
+        await add_earlier(loop, model, number, AdapterState.WAITING)
+
+    assert await loop.learning.rollback(by="U1", name="apprentice-1") == ("apprentice-1", "apprentice-90")
+
+    found = [await loop.state(f"apprentice-{number}") for number in (1, 2, 90)]
+    assert found == ["rejected", "waiting", "active"]
+    async with loop.database.read() as session:
+        actions = set(await session.scalars(select(AuditRow.action).where(AuditRow.target == "apprentice-1")))
+    assert actions == {"adapter.veto"}
+    with pytest.raises(LearningError, match="is not served any more"):
+        await loop.learning.rollback(by="U1", name="apprentice-1")

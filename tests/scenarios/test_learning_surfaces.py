@@ -286,7 +286,10 @@ async def test_a_report_shows_what_can_still_be_done(
     async with rows.begin() as session:
         refused = await session.get_one(Run, 2)
         refused.report = {**refused.report, "decision": "reject"}
-        await session.execute(update(Adapter).where(Adapter.name == "apprentice-2").values(state="rejected"))
+        for name, state in (("apprentice-1", "waiting"), ("apprentice-2", "rejected")):
+            await session.execute(update(Adapter).where(Adapter.name == name).values(state=state))
+    said = (await order(playground, maya, "adapters rollback apprentice-1 too early"))["text"]
+    assert said == "`apprentice-1` will not be served."
     calls = Calls(build_client(playground))
     told = report(adapter="apprentice-2", decision="reject")
     ts = await post_report(calls, channel_id="C0GENERAL", report=told, picture=b"no picture", state="waiting")

@@ -159,12 +159,17 @@ class Rollout:
     async def roll_back(self, *, by: str, reasons: Sequence[str], name: str = "") -> tuple[str, str]:
         """Take back everybody's canary, else the active adapter, or the one called *name*; return it and what is next.
 
-        People get the other one from their next question on; what was begun is completed. Without a name it is refused
-        where somebody else ended that another is served a moment ago: two who order it at once mean the same adapter.
+        People get the other one from their next question on; what was begun is completed. What waits is objected to by
+        its name. Without a name it is refused where somebody else ended that another is served a moment ago: two who
+        order it at once mean the same adapter.
         """
         async with self._database.begin() as session:
             await wait_in_line(session, store.QUEUE)
             taken = await self._find_served(session, name)
+            if taken.state == AdapterState.WAITING:
+                await _object(session, taken, by=by, reasons=reasons)
+                active = await store.find_answering(session, taken.channel_id)
+                return taken.name, active.name if active is not None else ""
             if not name and await store.was_taken_by_others(session, MOMENT, than=by):
                 sentence = _(
                     "Somebody else changed what is served a moment ago: {adapter} answers now, and nothing was taken "
@@ -213,13 +218,12 @@ class Rollout:
             if adapter.state not in {AdapterState.WAITING, AdapterState.CANARY}:
                 sentence = _("{adapter} does not wait for objections; it is {state}.")
                 raise LearningError(sentence.format(adapter=adapter.name, state=adapter.state))
-            await store.move_adapter(session, adapter, AdapterState.REJECTED, by=by, reasons=[reason])
-            record(session, "adapter.veto", by=by, target=adapter.name)
+            await _object(session, adapter, by=by, reasons=[reason])
 
     async def _find_served(self, session: Session, name: str) -> Adapter:
         if name:
             found = await self._need(session, name)
-            if found.state in store.SERVED:
+            if found.state in {AdapterState.WAITING, *store.SERVED}:
                 return found
             sentence = _("{adapter} is not served any more ({state}); nothing was taken back.")
             raise LearningError(sentence.format(adapter=found.name, state=found.state))
@@ -243,6 +247,11 @@ def is_drawn(name: str, user_id: str, share: float, *, chosen: int, assigned: in
         return False
     draw = int.from_bytes(hashlib.sha256(f"{name}/{user_id}".encode()).digest()[:8], "big") / 2**64
     return draw < share or (chosen == 0 and (assigned + 1) * share >= 1)
+
+
+async def _object(session: Session, adapter: Adapter, *, by: str, reasons: Sequence[str]) -> None:
+    await store.move_adapter(session, adapter, AdapterState.REJECTED, by=by, reasons=reasons)
+    record(session, "adapter.veto", by=by, target=adapter.name)
 
 
 async def _retire(session: Session, state: AdapterState, *, by: str, successor: Adapter) -> None:

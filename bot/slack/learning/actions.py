@@ -12,7 +12,7 @@ from bot.slack.calls import Calls
 from bot.slack.commands.orders import Role
 from bot.slack.delivery.render import escape
 from bot.slack.learning import report as learning_report
-from bot.slack.learning.commands import LearningOrders, tell_rollback
+from bot.slack.learning.commands import LearningOrders, tell_rollback, tell_vetoed
 from bot.slack.learning.orders import ADAPTERS, TRAIN, Order
 from bot.slack.learning.words import ALLOW
 from bot.slack.listeners import acknowledge_done
@@ -92,7 +92,7 @@ class LearningButtons:
 
     async def _veto(self, name: str, user_id: str) -> str:
         await self._learning.veto(name, by=user_id)
-        return _("{adapter} will not be served.").format(adapter=f"`{escape(name)}`")
+        return tell_vetoed(name)
 
     async def handle_news(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Tell somebody no more what was learned of theirs."""

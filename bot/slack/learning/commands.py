@@ -31,6 +31,7 @@ from bot.slack.setup.manifest import COMMAND
 from bot.slack.turns.answer_choice import make_safe
 from bot.storage.choices import CHANNEL as CHOICE_OF_CHANNEL
 from bot.storage.choices import OWN_ADAPTER
+from bot.storage.learning_tables import AdapterState
 from bot.storage.tables import new_id
 
 ANSWER_LENGTH = 2500
@@ -168,7 +169,9 @@ class LearningOrders:
             return Reply(tell_promoted(name, before, channels.get(name, "")))
         if order.verb == "rollback":
             name, reason = split_rollback(words, channels)
-            return Reply(tell_rollback(*await learning.rollback(by=user_id, reason=reason, name=name)))
+            taken, served = await learning.rollback(by=user_id, reason=reason, name=name)
+            waited = any(line.name == taken and line.state == AdapterState.WAITING for line in lines)
+            return Reply(tell_vetoed(taken) if waited else tell_rollback(taken, served))
         return Reply(render_adapters(lines))
 
     async def _show(self, name: str, channel_id: str) -> Reply:
@@ -303,6 +306,11 @@ def tell_promoted(name: str, before: str, channel_id: str) -> str:
         else _("{adapter} answers everybody from the next question on, instead of {before}.")
     )
     return said.format(adapter=f"`{escape(name)}`", channel=f"<#{channel_id}>", before=instead)
+
+
+def tell_vetoed(adapter: str) -> str:
+    """Say that what waited for objections got one."""
+    return _("{adapter} will not be served.").format(adapter=f"`{escape(adapter)}`")
 
 
 def tell_rollback(taken_back: str, served: str) -> str:

@@ -161,11 +161,20 @@ def _read_text(function: Callable[..., int], *arguments: object) -> str:
         size = needed + 1
 
 
+def _uses_tiles() -> bool:
+    """Return whether llama.cpp would compute with the processor's matrix tiles (AMX), where it ends the process.
+
+    With 0.3.36 a quantized model is an illegal instruction there in every batch of more than one token
+    (https://github.com/ggml-org/llama.cpp/issues/28756 has the like); without the rearranged weights it computes.
+    """
+    return b"AMX_INT8 = 1" in lib.llama_print_system_info()
+
+
 def _load(path: Path, n_gpu_layers: int, *, split: Sequence[tuple[int, int]], is_repacked: bool) -> object:
     """Load the weights, or say which file is at fault; *split* has the GPUs with the layers that each one takes."""
     check_gguf(path, "MODEL_PATH")
     params = lib.llama_model_default_params()
-    params.n_gpu_layers, params.use_extra_bufts = n_gpu_layers, is_repacked
+    params.n_gpu_layers, params.use_extra_bufts = n_gpu_layers, is_repacked and not _uses_tiles()
     params.check_tensors = True  # 0.2 s for a gigabyte; else a damaged model answers nonsense
     handles = (ctypes.c_void_p * (len(split) + 1))(*(handle for handle, _ in split), None)
     shares = (ctypes.c_float * lib.llama_max_devices())(*(layers for _, layers in split))

@@ -329,6 +329,30 @@ async def test_one_of_several_answers_is_chosen(
         assert {(vote.answer_id, vote.user_id) for vote in votes} == {(chosen, "U0PRIYA")}
 
 
+async def test_a_private_question_in_a_thread_goes_with_its_message(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Others see the message, though its answer is for one person: edited it says the new words, deleted none."""
+    tom = playground.tom
+    ts = await tom.say("general", f"{BOT} What is a sprint?")
+    await playground.wait_for_reply("general", ts)
+    asked = await tom.say("general", "!ask --private What does zanzibar stand for?", thread_ts=ts)
+    await whispered(playground, tom, "general", "share_answer")
+    await tom.edit("general", asked, "!ask --private What does okapi stand for?")
+    await wait_for_texts(rows, {"What is a sprint?", "What does okapi stand for?"})
+    await tom.delete("general", asked)
+    await wait_for_texts(rows, {"What is a sprint?"})
+    assert len(await stored(rows, Answer)) == 1
+    assert "Shall I answer it again" not in str(tom.ephemerals("general"))
+
+
+async def wait_for_texts(rows: Database, texts: set[str]) -> None:
+    """Wait until just these questions are stored."""
+    async with asyncio.timeout(10):
+        while {message.text for message in await stored(rows, Message)} != texts:  # noqa: ASYNC110 - rows do not call
+            await asyncio.sleep(0.05)
+
+
 async def test_ordinary_questions_get_two_answers_now_and_then(
     playground: Playground, start_bot: StartBot, finished: Finished, rows: Database
 ) -> None:

@@ -82,7 +82,7 @@ class AskOrders:
         names = await self._directory.names([call.user_id, *mentioned_users(event)])
         question = Question(
             place=Place(call.team_id, call.channel_id, f"{PRIVATE}{new_id()}"),
-            ts=f"{time.time():.6f}",
+            ts=call.ts or f"{time.time():.6f}",  # of a message in a thread, which its author can edit and delete
             user_id=call.user_id,
             user_name=names[call.user_id],
             text=parse_message(event, bot_user_id="", names=names),

@@ -13,6 +13,7 @@ from bot.slack.turns.turns import Turns
 from bot.slack.turns.whisper import tell_gone
 from bot.storage import inbox
 from bot.storage.answers import AnswerRecord, load_answer
+from bot.storage.askings import is_private
 from bot.storage.db import Database, Session
 from bot.storage.tables import AnswerState
 
@@ -34,7 +35,7 @@ class Edits:
             return
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id)
-            if record is None:
+            if record is None or is_private(record.place):  # what one person saw stands in no thread
                 return
             is_written = draft is not None or record.answer.state == AnswerState.WRITING
             if is_written:

@@ -91,10 +91,32 @@ def run_opened(work: "Callable[[Database, Settings], Awaitable[None]]") -> None:
     require_database(settings)
 
     async def run() -> None:
+        await refuse_migrating(settings)
         async with open_database(settings.database()) as database:
             await work(database, settings)
 
     asyncio.run(run())
+
+
+async def refuse_migrating(settings: "Settings") -> None:
+    """Refuse to bring the database to another revision under a bot that runs: once ended, it could not start again."""
+    from bot.errors import StorageError
+    from bot.lock import find_holder
+    from bot.storage.db import Database
+
+    holder = find_holder(settings.data_dir)
+    if holder is None:
+        return
+    database = Database(settings.database())
+    try:
+        found, newest = await database.revision()
+    finally:
+        await database.close()
+    if found is not None and found != newest:
+        raise StorageError(
+            f"The database is at revision {found}, and the bot with process id {holder} works with it: ask its own "
+            f"version, or stop it; `bot migrate` then brings the database to {newest}."
+        )
 
 
 def require_database(settings: "Settings") -> None:

@@ -5,6 +5,8 @@ import errno
 import hashlib
 import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import update
 
 from bot.cli import cli
+from bot.lock import holding
 from bot.settings import load_settings
 from bot.storage.db import Database
 from bot.storage.feedback import current_correction, save_correction, save_vote
@@ -303,6 +306,20 @@ def test_a_database_that_is_not_there_is_not_made(folder: Path, order: tuple[str
     assert refused.exit_code == 1
     assert f"no database at {folder / 'apprentice.db'}" in str(refused.exception)
     assert not list(folder.iterdir())
+
+
+def test_no_look_migrates_under_a_running_bot(folder: Path) -> None:
+    """A newer version is installed beside it: the database would be too new for the one that works with it."""
+    fill()
+    with closing(sqlite3.connect(folder / "apprentice.db")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0004'")
+        connection.commit()
+    with holding(folder):
+        refused = bot("users", "list")
+    with closing(sqlite3.connect(folder / "apprentice.db")) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0004",)]
+    assert refused.exit_code == 1
+    assert "at revision 0004" in str(refused.exception)
 
 
 @pytest.mark.parametrize("order", [("backup",), ("audit", "export", "--output"), ("data", "export", "U1", "--output")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.playground.delivery import Envelope, EnvelopeKind, Outcome
+from bot.playground.delivery import Envelope, Outcome
 from bot.playground.entities import Channel, Json, Message, User
 from bot.playground.errors import PageError, SlackError
 from bot.playground.hub import Hub
@@ -201,13 +201,11 @@ def _apply_view_response(hub: Hub, modal: Modal, response: Json) -> Json:
 
 
 def _view_in(response: Json) -> Json | None:
-    view = response.get("view")
-    return view if isinstance(view, dict) else None
+    return view if isinstance(view := response.get("view"), dict) else None
 
 
 async def _ask(hub: Hub, name: str, payload: Json, *, accepts_response: bool = False) -> Outcome:
-    kind: EnvelopeKind = "interactive"
-    return await hub.delivery.ask(Envelope(kind, name, payload, accepts_response=accepts_response))
+    return await hub.delivery.ask(Envelope("interactive", name, payload, accepts_response=accepts_response))
 
 
 def _base(hub: Hub, kind: str, user: User) -> Json:

@@ -162,10 +162,9 @@ def _read_text(function: Callable[..., int], *arguments: object) -> str:
 
 
 def _uses_tiles() -> bool:
-    """Return whether llama.cpp would compute with the processor's matrix tiles (AMX), where it ends the process.
+    """Return whether llama.cpp would compute with matrix tiles (AMX), where a quantized model ends the process.
 
-    With 0.3.36 a quantized model is an illegal instruction there in every batch of more than one token
-    (https://github.com/ggml-org/llama.cpp/issues/28756 has the like); without the rearranged weights it computes.
+    In 0.3.36, by an illegal instruction (https://github.com/ggml-org/llama.cpp/issues/28756 has the like).
     """
     return b"AMX_INT8 = 1" in lib.llama_print_system_info()
 

@@ -16,7 +16,7 @@ from bot.storage import inbox
 from bot.storage.admin_tables import ReviewRow, UserRight
 from bot.storage.erasure_tables import Cause
 from bot.storage.erasures import record_messages, record_person
-from bot.storage.feedback_tables import Lesson
+from bot.storage.feedback_tables import Lesson, LessonState
 from bot.storage.file_tables import MessageFile
 from bot.storage.installing_tables import ChannelPersona
 from bot.storage.learning_tables import RunExample, TrainingChoice
@@ -79,7 +79,9 @@ async def forget_person(session: AsyncSession, user_id: str) -> dict[str, int]:
     await _forget_traces(session, threads)
     await forget_prompts_with(session, await list_corrections(session, user_id))
     counts["inbox"] = await _forget_waiting(session, user_id)
-    await session.execute(delete(Lesson).where(Lesson.asked_by == user_id))
+    theirs, refused = Lesson.asked_by == user_id, Lesson.state == LessonState.REFUSED
+    await session.execute(update(Lesson).where(theirs, refused).values(asked_by=""))  # an author's no holds on
+    await session.execute(delete(Lesson).where(theirs))
     await session.execute(delete(ChannelPersona).where(_own_persona(user_id)))
     for table in reversed(_own_tables()):
         gone = await session.execute(delete(table).where(table.c.user_id == user_id))

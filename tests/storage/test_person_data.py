@@ -20,10 +20,11 @@ from bot.storage.choices import OptedOut
 from bot.storage.db import Database
 from bot.storage.erasure_tables import Erasure
 from bot.storage.feedback import current_correction, save_correction, save_vote
+from bot.storage.feedback_tables import Lesson
 from bot.storage.forgetting import erase_again, forget_answers, forget_message
 from bot.storage.inbox import accept
 from bot.storage.learning_tables import AuditRow
-from bot.storage.lessons import Taught, save_lesson
+from bot.storage.lessons import Taught, is_known, refuse, save_lesson
 from bot.storage.limits import pass_on, spend
 from bot.storage.memory_tables import SourceKind
 from bot.storage.person_data import collect_person, forget_person
@@ -208,6 +209,21 @@ async def test_what_somebody_asked_to_have_taught_is_theirs(database: Database) 
         (row,) = (await collect_person(session, "U1"))["lessons"]
         assert (row["question"], "text" in row) == (question, False)
         assert (await collect_person(session, "U2"))["lessons"][0]["text"] == MARK
+
+
+async def test_an_authors_no_outlives_whoever_asked(database: Database) -> None:
+    """Whoever asked for a message is forgotten; its author refused, and nobody can ask for it again."""
+    places = {ts: Place("T1", "C1", ts) for ts in ("1.000", "2.000")}
+    async with database.begin() as session:
+        for ts, place in places.items():
+            taught = {"place": place, "ts": ts, "audience": Audience.PUBLIC, "question": "Where?", "text": MARK}
+            lesson = await save_lesson(session, Taught(**taught, author_id="U2", asked_by="U1"))
+            if ts == "1.000":
+                refuse(lesson)
+    async with database.begin() as session:
+        await forget_person(session, "U1")
+        assert [await is_known(session, place, ts=ts) for ts, place in places.items()] == [True, False]
+        assert "U1" not in str([vars(row) for row in await session.scalars(select(Lesson))])
 
 
 async def test_whoever_wants_an_answer_anew_pays_for_it(database: Database) -> None:

@@ -47,7 +47,10 @@ def backup(file: Path | None) -> None:
 @click.option("--force", is_flag=True, help="Put it in the place of what is there.")
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 def restore(file: Path, force: bool, yes: bool) -> None:
-    """Check the backup FILE and put it back; stop every bot before. What was deleted since stays deleted."""
+    """Check the backup FILE and put it back; stop every bot before.
+
+    What was deleted since stays deleted, and what people chose or ended since holds.
+    """
     from bot.admin.restore import restore as put_back
     from bot.learning.forgetting import forget_everywhere
     from bot.lock import ONE_WRITER, holding
@@ -66,11 +69,17 @@ def restore(file: Path, force: bool, yes: bool) -> None:
         )
         if restored.erased is None:
             click.echo(
-                "What was deleted, forgotten or refused after the backup was made cannot be known here, and is back: "
-                "forget it again."
+                "What was deleted, forgotten, refused, chosen or taken back after the backup was made cannot be known "
+                "here, and is as it was: forget it again. A reminder or digest that was due by now is not said late: "
+                "where Slack does not show that it was said, its author hears of it."
             )
         else:
-            click.echo(f"{restored.erased} rows that were deleted since are gone again.")
+            click.echo(
+                f"{restored.erased} rows that were deleted since are gone again. {restored.outlived} things hold that "
+                "people chose, decided or ended since: preferences, reminders and digests that were said or taken "
+                "back, quiet threads, reviews, and votes, corrections and lessons that count no more. What was said "
+                "or planned since is gone, and channels, budgets and limits are as they were."
+            )
         async with open_database(settings.database()) as database:
             for user_id in restored.people:
                 await forget_everywhere(database, user_id, by=name_me(), folder=folder / "learning")

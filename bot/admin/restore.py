@@ -16,11 +16,11 @@ from bot.admin.backup import DATABASE, FORMAT, MANIFEST, Backup, may_hold
 from bot.admin.scratch import RESTORE, scratch_folder
 from bot.errors import REFUSED, StorageError
 from bot.storage import adapters, runs
-from bot.storage.audit import record
+from bot.storage.audit import RESTORED, record
 from bot.storage.copies import Copy, end_restore, examine_sqlite, is_empty, put_back, replaced
 from bot.storage.db import Database, check_known, open_database
 from bot.storage.learning_tables import RunState
-from bot.storage.since import Since, read_since, settle_since
+from bot.storage.since import Settled, Since, read_since, settle_since
 from bot.storage.tables import now
 
 UNDER_WAY = "It was under way when the backup was made that was restored."
@@ -32,7 +32,7 @@ class Restored:
 
     *erased* counts the messages and other rows that were deleted after the backup was made, and are gone again; None
     where nothing could say: nothing was there, or it could not be read. *people* were forgotten since, and have to be
-    forgotten again.
+    forgotten again. *outlived* counts what people chose or ended since, and that holds.
     """
 
     made_at: datetime
@@ -40,6 +40,7 @@ class Restored:
     files: int
     erased: int | None
     people: Collection[str] = ()
+    outlived: int = 0
 
 
 async def restore(url: str, folder: Path, source: Path, *, is_forced: bool, by: str) -> Restored:
@@ -60,12 +61,12 @@ async def restore(url: str, folder: Path, source: Path, *, is_forced: bool, by: 
         if not is_file:
             await put_back(url, scratch / DATABASE, backup.copy, note=_write_note(since))
         async with open_database(here, is_restoring=True) as database:  # which migrates it
-            erased, people = await _settle(database, backup, folder, since, by=by)
+            settled = await _settle(database, backup, folder, since, by=by)
         if is_file:
             await put_back(url, scratch / DATABASE, backup.copy)
         await asyncio.to_thread(_put_back_files, scratch, folder, backup)
     rows = sum(int(count) for count, _ in backup.copy.tables.values())
-    return Restored(backup.made_at, rows, len(backup.files) - 1, erased, people)
+    return Restored(backup.made_at, rows, len(backup.files) - 1, **asdict(settled))
 
 
 @contextmanager
@@ -164,17 +165,15 @@ def _put_back_files(scratch: Path, folder: Path, backup: Backup) -> None:
             draft.replace(target)
 
 
-async def _settle(
-    database: Database, backup: Backup, folder: Path, since: Since | None, *, by: str
-) -> tuple[int | None, Collection[str]]:
-    """Make the restored rows true here and now; return how many went again, and who has to be forgotten again."""
+async def _settle(database: Database, backup: Backup, folder: Path, since: Since | None, *, by: str) -> Settled:
+    """Make the restored rows true here and now."""
     async with database.begin() as session:
-        erased, people = (None, ()) if since is None else await settle_since(session, since, by=by)
+        settled = Settled() if since is None else await settle_since(session, since, by=by)
         await end_restore(session)
         while run := await runs.open_run(session):
             await runs.end_run(session, run.id, RunState.CANCELLED, reason=UNDER_WAY)
             await adapters.set_aside(session, run.id, by="run", reason=UNDER_WAY)
         await adapters.move_paths(session, backup.folder, str(folder))
         made_at = backup.made_at.isoformat(timespec="seconds")
-        record(session, "backup.restore", by=by, made_at=made_at, erased=erased)
-    return erased, people
+        record(session, RESTORED, by=by, made_at=made_at, erased=settled.erased)
+    return settled

@@ -12,6 +12,8 @@ from bot.storage.sealing import RECORDED, START, compute_seal
 from bot.storage.tables import new_id, now
 
 AT_ONCE = 1000
+RESTORED = "backup.restore"
+UNPLAN = "schedule-removed"  # somebody took back what was planned, by its number
 FORGET = "data.forget"  # the action by which somebody was forgotten
 ALLOW, FORBID = "training.allow", "training.forbid"  # those by which the training is permitted, and is not
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.choices import CHANNEL, OWN_ADAPTER, PERSON, newest_choice, save_choice
 from bot.storage.learning_tables import Adapter, AdapterState, TrainingChoice
+from bot.storage.moments import STEP
 from bot.storage.preference_tables import PRIVATE, Preference
 from bot.storage.privacy import is_stored
 from bot.storage.tables import now
@@ -78,7 +79,7 @@ async def save_preferences(session: AsyncSession, user_id: str, **changes: Any) 
         row = await session.get_one(Preference, user_id)
     for name, value in changes.items():
         setattr(row, name, value)
-    row.at = now()
+    row.at = max(now(), row.at + STEP)  # by which a restore tells which is the later, whatever a clock said
 
 
 async def may_choose(session: AsyncSession) -> bool:

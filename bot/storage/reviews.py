@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.admin_tables import ReviewRow, ReviewState
+from bot.storage.moments import STEP
 from bot.storage.preference_tables import ANONYMOUS, PRIVATE, Preference
 from bot.storage.signals import key_of
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread, new_id, now
@@ -165,7 +166,8 @@ async def decide_review(
         await forget_prompts_with(session, [correction_id])  # in which the words that go may stand
     if text != (row.text or ""):
         row.id, row.user_id = (new_id(), by) if text else (None, None)
-    row.state, row.text, row.by, row.at = state, text, by, now()
+    at = now() if row.at is None else max(now(), row.at + STEP)  # by which a restore tells which is the later
+    row.state, row.text, row.by, row.at = state, text, by, at
     return before
 
 

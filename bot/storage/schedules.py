@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Update, and_, case, delete, func, or_, sel
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.audit import RESTORED, UNPLAN, newest, record
 from bot.storage.schedule_tables import Occurrence, OccurrenceState, Schedule
 
 LEASE = timedelta(minutes=10)  # for so long whoever runs one may take
@@ -79,9 +80,11 @@ async def find_schedule(session: AsyncSession, team_id: str, schedule_id: int) -
     return await session.scalar(one.where(Schedule.next_at.is_not(None)))
 
 
-async def remove_schedule(session: AsyncSession, schedule_id: int) -> None:
-    """Delete a schedule with its text."""
-    await session.execute(delete(Schedule).where(Schedule.id == schedule_id))
+async def remove_schedule(session: AsyncSession, schedule: Schedule, *, by: str) -> None:
+    """Delete a schedule with its text; the audit log says so to a restore, which would plan it again."""
+    planned = {"number": schedule.id, "planned_at": schedule.created_at.isoformat()}
+    record(session, UNPLAN, by=by, target=schedule.user_id, **planned)
+    await session.execute(delete(Schedule).where(Schedule.id == schedule.id))
 
 
 async def has_due(session: AsyncSession, *, moment: datetime) -> bool:
@@ -172,6 +175,12 @@ async def last_done(session: AsyncSession, schedule_id: int) -> datetime | None:
     """Return when a schedule was last brought to its good end; None where it never was, or not of late."""
     done = select(func.max(Occurrence.ended_at)).filter_by(schedule_id=schedule_id, state=OccurrenceState.DONE)
     return await session.scalar(done)
+
+
+async def is_of_before_a_loss(session: AsyncSession, due: Due) -> bool:
+    """Return whether a backup was put back since, and nothing there could say what was said after it was made."""
+    restored = await newest(session, [RESTORED])
+    return restored is not None and due.due_at <= restored.at and restored.details.get("erased") is None
 
 
 async def end_schedule(session: AsyncSession, due: Due) -> None:

@@ -12,11 +12,13 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from bot.storage.adapters import BY_ENGINE, find_adapter, move_adapter
 from bot.storage.admin_tables import Right, UserRight
-from bot.storage.audit import ALLOW, FORBID, FORGET, newest, record
+from bot.storage.audit import ALLOW, FORBID, FORGET, UNPLAN, newest, record
 from bot.storage.choices import save_choice
 from bot.storage.erasure_tables import Erasure
 from bot.storage.forgetting import erase_again
 from bot.storage.learning_tables import Adapter, AdapterState, AuditRow, DecisionRow, TrainingChoice
+from bot.storage.outliving import Rows as Outliving
+from bot.storage.outliving import read_outliving, remove_again, settle_outliving
 from bot.storage.privacy import newest_refusals
 from bot.storage.rights import drop_right, find_right, set_right
 
@@ -29,14 +31,25 @@ Rows = Sequence[Sequence[str]]  # the id of what tells of something, and what it
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What a backup that is put back may not know: what went, who was forgotten, and what was taken away from whom."""
+    """What a backup that is put back may not know: what went, who was forgotten, what was taken away or chosen."""
 
     erasures: Rows = ()  # table, id, checksum
     people: Rows = ()  # who was forgotten
     refused: Rows = ()  # kind, subject, who said so
     rights: Rows = ()  # whom it was decided about, and what is left of it
     adapters: Rows = ()  # name, checksum, state
+    unplanned: Rows = ()  # number, when it was planned
+    outliving: Outliving = ()
     is_forbidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How many rows went again, None where nothing could say; who has to be forgotten again; how many choices hold."""
+
+    erased: int | None = None
+    people: Collection[str] = ()
+    outlived: int = 0
 
 
 async def read_since(session: AsyncSession) -> Since:
@@ -48,6 +61,7 @@ async def read_since(session: AsyncSession) -> Since:
     taken_back = select(DecisionRow.id, Adapter.name, Adapter.sha256, Adapter.state).join(Adapter)
     taken_back = taken_back.where(Adapter.state.in_(TAKEN_BACK), DecisionRow.to_state == Adapter.state)
     taken_back = taken_back.where(DecisionRow.by != BY_ENGINE)  # its file was not to be read; the backup may have it
+    unplanned = select(AuditRow.id, AuditRow.details).where(AuditRow.action == UNPLAN)
     allowed = await newest(session, (ALLOW, FORBID))
     return Since(
         [tuple(row) for row in erasures],
@@ -55,15 +69,24 @@ async def read_since(session: AsyncSession) -> Since:
         await newest_refusals(session),
         [(row_id, person, left.get(person, "")) for row_id, person in decided],
         [tuple(row) for row in await session.execute(taken_back)],
+        [
+            (row_id, str(details["number"]), details["planned_at"])
+            for row_id, details in await session.execute(unplanned)
+            if "planned_at" in details  # which earlier versions did not note
+        ],
+        await read_outliving(session),
         is_forbidden=allowed is not None and allowed.action == FORBID,
     )
 
 
-async def settle_since(session: AsyncSession, since: Since, *, by: str) -> tuple[int, Collection[str]]:
-    """Let what went be gone here too; return how many rows went, and who has to be forgotten again."""
+async def settle_since(session: AsyncSession, since: Since, *, by: str) -> Settled:
+    """Let what went be gone here too, and what was chosen hold."""
     known = {tuple(row) for row in await session.execute(ERASED)}
     gone = [row[:2] for row in since.erasures if tuple(row) not in known]
     people = {row[0] for row in await _unknown(session, AuditRow.id, since.people)}
+    known_there = {row[0] for row in since.people}
+    forgotten = await session.execute(select(AuditRow.id, AuditRow.target).where(AuditRow.action == FORGET))
+    without = {row[1] for row in forgotten if row[0] not in known_there}
     erased = await erase_again(session, [{"row_table": table, "row_id": row_id} for table, row_id in gone])
     for kind, subject_id, who in await _unknown(session, TrainingChoice.id, since.refused):
         await save_choice(session, kind=kind, subject_id=subject_id, is_allowed=False, by=who)
@@ -75,7 +98,10 @@ async def settle_since(session: AsyncSession, since: Since, *, by: str) -> tuple
             await move_adapter(session, adapter, AdapterState(state), by=by, reasons=[BECAUSE])
     if since.is_forbidden:
         record(session, FORBID, by=by)
-    return erased, people
+    outlived = await settle_outliving(session, since.outliving, without=without)
+    for number, planned_at in await _unknown(session, AuditRow.id, since.unplanned):
+        outlived += await remove_again(session, number, planned_at)
+    return Settled(erased, people, outlived)
 
 
 async def _unknown(session: AsyncSession, column: InstrumentedAttribute[str], rows: Rows) -> Sequence[Sequence[str]]:

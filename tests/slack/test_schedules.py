@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, update
 
 from bot.errors import DeliveryError, EngineError
 from bot.playground.testing import Playground
@@ -29,11 +29,13 @@ from bot.slack.schedule.commands import (
     read_zone,
 )
 from bot.slack.schedule.runner import DigestOrder, ScheduleRunner
+from bot.storage.audit import RESTORED, record
 from bot.storage.channel_settings import ChannelRules, save_rules
 from bot.storage.db import Database
 from bot.storage.manners_tables import Mode
 from bot.storage.schedule_tables import Occurrence, Schedule
 from bot.storage.schedules import IN_ONE_PLACE
+from bot.storage.tables import now
 
 TEAM = "T0PLAYGRND"
 START = datetime(2027, 3, 26, 11, 0, tzinfo=UTC)  # a Friday, noon in Berlin
@@ -525,3 +527,27 @@ async def test_orders_leave_half_of_slack_to_answers(desk: Desk) -> None:
     assert refused
     assert budget.room("conversations.info") >= TIERS["conversations.info"] // 3
     assert budget.room("conversations.members") >= TIERS["conversations.members"] // 3
+
+
+async def test_what_came_before_a_disk_was_lost_is_not_said_as_if_new(desk: Desk) -> None:
+    """Nothing knows what was said after the backup that was put back: Slack is asked, or its author hears of it."""
+    desk.moment = now() - timedelta(minutes=10)
+    for words in ("me in 2 minutes to stand up", "here in 3 minutes to vote", "here in 30 minutes to go home"):
+        assert (await desk.order(f"remind {words}")).is_done
+    await desk.wait(minutes=2)
+    assert len(desk.said("D0TOM")) == 1
+    async with desk.database.begin() as session:  # as the backup was
+        due = await session.scalar(select(Occurrence.due_at))
+        await session.execute(delete(Occurrence))
+        await session.execute(update(Schedule).where(Schedule.id == 1).values(text="stand up", next_at=due))
+        record(session, RESTORED, by="cli:me", erased=None)
+
+    desk.moment = now()
+    await desk.look()
+
+    assert len(desk.said("general")) == 0
+    told = desk.said("D0TOM")[1:]
+    assert [text for text in told if "stand up" in text] == [], "it was said, as Slack shows"
+    assert [("too late for it now" in text, "vote" in text) for text in told] == [(True, True)]
+    await desk.wait(minutes=21)
+    assert desk.said("general") == ["⏰ <@U0TOM> wants you to remember: go home"]

@@ -179,10 +179,10 @@ async def test_what_is_taken_back_is_gone(database: Database) -> None:
     first, second = await plan(database), await plan(database, user_id="U2")
     dues = await claim(database, NOON)
     async with database.begin() as session:
-        await remove_schedule(session, first)
+        await remove_schedule(session, await session.get_one(Schedule, first), by="U1")
         await end_schedule(session, dues[1])
         assert await find_schedule(session, "T1", second) is None
-        await remove_schedule(session, second)
+        await remove_schedule(session, await session.get_one(Schedule, second), by="U2")
         assert await session.scalar(select(func.count()).select_from(Occurrence)) == 0
 
 

@@ -13,7 +13,6 @@ from bot.slack.people.directory import FRESH_S, Directory
 from bot.slack.people.rooms import Rooms
 from bot.slack.schedule.reading import HERE, read_digest, read_reminder
 from bot.slack.schedule.words import mentions, tell_list, tell_planned, tell_what
-from bot.storage import audit
 from bot.storage.db import Database
 from bot.storage.schedule_tables import Kind, Schedule
 from bot.storage.schedules import add_schedule, count_schedules, find_schedule, list_schedules, remove_schedule
@@ -125,7 +124,7 @@ class ScheduleOrders:
         return await self._remove(call, read_number(rest.strip().lstrip("#"), least=1))
 
     async def _remove(self, call: Call, number: int) -> Reply:
-        """Take back what one has planned oneself, or what calls one; admins anything, and that stands in the audit."""
+        """Take back what one has planned oneself, or what calls one; admins anything; it stands in the audit."""
         async with self._database.begin() as session:
             found = await find_schedule(session, call.team_id, number)
             is_own = found is not None and found.user_id == call.user_id
@@ -134,9 +133,7 @@ class ScheduleOrders:
                 return Reply(
                     _("You have planned nothing with the number {number}.").format(number=number), is_done=False
                 )
-            if not is_own:
-                audit.record(session, "schedule-removed", by=call.user_id, target=found.user_id, number=number)
-            await remove_schedule(session, number)
+            await remove_schedule(session, found, by=call.user_id)
         if is_own:
             return Reply(_("Taken back: {what}.").format(what=tell_what(found)))
         # What somebody has planned for themselves, or for a channel, is not for every admin to read.

@@ -29,6 +29,7 @@ from bot.storage.schedules import (
     end_occurrence,
     end_schedule,
     has_due,
+    is_of_before_a_loss,
     last_done,
     prune_schedules,
     put_off,
@@ -151,13 +152,15 @@ class ScheduleRunner:
 
     async def _bring(self, due: Due, moment: datetime) -> OccurrenceState:
         schedule = due.schedule
-        if due.attempts > 1 and await self._was_said(due):
+        async with self._database.read() as session:
+            is_unknown = await is_of_before_a_loss(session, due)
+        if (due.attempts > 1 or is_unknown) and await self._was_said(due):
             return OccurrenceState.DONE
         if due.attempts > MAX_ATTEMPTS:
             await self._tell(schedule, tell_failed(schedule, error_id=new_id()))
             return OccurrenceState.FAILED
         delay = self._clock() - due.due_at
-        if delay > self._late:
+        if delay > self._late or is_unknown:
             await self._tell(schedule, tell_missed(schedule, self._local(due)))
             return OccurrenceState.MISSED
         late = self._local(due) if delay > NOT_LATE else None

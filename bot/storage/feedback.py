@@ -136,10 +136,10 @@ async def current_vote(session: AsyncSession, answer_id: str, *, user_id: str) -
 
 
 async def is_kept(session: AsyncSession, answer: Answer, *, asker_id: str) -> bool:
-    """Return whether whoever asked likes an answer, or chose it among several: nobody else replaces it then."""
+    """Return whether whoever asked likes an answer, or chooses among several: then nobody else replaces it."""
     vote = await current_vote(session, answer.id, user_id=asker_id)
     shown = await session.get(Candidate, answer.id)
-    return (vote is not None and vote.vote == Vote.UP) or (shown is not None and shown.stands and bool(shown.chosen_at))
+    return (vote is not None and vote.vote == Vote.UP) or shown is not None
 
 
 async def save_correction(

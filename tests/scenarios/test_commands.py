@@ -301,6 +301,8 @@ async def test_one_of_several_answers_is_chosen(
         await priya.click({**offer, "blocks": [button]}, "choose_answer")
         await whispered(playground, priya, "general", "Only whoever asked can choose.")
         await priya.react("general", offer["ts"], "-1")  # on which of them, nobody knows
+        await priya.say("general", "!retry", ts)
+        await whispered(playground, priya, "general", "so it stays")
     async with full_disk(rows, "preference_pairs"):
         with pytest.raises(PageError):
             await tom.click({**offer, "blocks": [button]}, "choose_answer")

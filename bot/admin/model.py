@@ -130,6 +130,8 @@ def find_choice(file: Path, configured: Path) -> Path | None:
     chosen = _read(file, "path")
     if chosen is None or _read(file, "configured") != configured.resolve():
         return None
+    moved = file.parent / "models" / chosen.name  # DATA_DIR was moved, and its models with it
+    chosen = moved if moved.is_file() and not chosen.is_file() else chosen
     if not chosen.is_file():
         log.warning("model: %s, which an admin chose, is gone: %s is served instead", chosen, configured)
         return None

@@ -5,11 +5,13 @@ python -m tests.learning.publish_process FOLDER SOCKET FIRST, with a database an
 
 import asyncio
 import sys
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
+from bot.errors import EngineBusy, EngineUnavailable
 from bot.learning.atomic import replacing
 from bot.learning.rollout.serving import Rollout
 from bot.storage.db import Database
@@ -31,7 +33,8 @@ async def main(folder: Path, socket: Path, first: int) -> None:
         sys.stdout.flush()
         for number in count(first):
             name = await store(database, folder, number, base_sha256)
-            await rollout.promote(name, by="U1", reasons=["It is better."])
+            with suppress(EngineBusy, EngineUnavailable):  # killed just now: whoever ordered it is told to try again
+                await rollout.promote(name, by="U1", reasons=["It is better."])
 
 
 async def store(database: Database, folder: Path, number: int, base_sha256: str) -> str:

@@ -38,9 +38,10 @@ LONGEST_S = 0.6  # of a publishing process; one adapter takes about a third of i
 async def publishing(folder: Path, socket: Path, first: int) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a process that publishes, and kill it with -9 when the block ends."""
     arguments = ("-m", "tests.learning.publish_process", str(folder), str(socket), str(first))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
+    with (folder / "publish.log").open("wb") as said:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=said
+        )
     assert process.stdout
     try:
         assert await process.stdout.readline() == b"ready\n"
@@ -121,6 +122,7 @@ async def test_publishing_is_whole_or_not_at_all(tmp_path: Path, kills: int) -> 
                 async with publishing(tmp_path, socket, number) as process:
                     await asyncio.sleep(dice.uniform(0, LONGEST_S))
                     pid = supervisor.pid
+                    assert process.returncode is None, (tmp_path / "publish.log").read_text()
                     if victim != "engine":
                         process.kill()
                     if victim != "bot" and pid is not None:

@@ -366,6 +366,9 @@ def test_a_chosen_model_that_is_gone_is_told_of(tmp_path: Path, caplog: pytest.L
 
     assert find_choice(kept, STARTER_MODEL) is None
     assert f"{gone}, which an admin chose, is gone" in caplog.text
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "gone.gguf").touch()  # the whole folder was moved
+    assert find_choice(kept, STARTER_MODEL) == tmp_path / "models" / "gone.gguf"
 
 
 @pytest.mark.parametrize("text", ["users", "audit", "data retention", "budget list", "dataset", "channels", "feedback"])

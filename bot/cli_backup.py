@@ -30,6 +30,9 @@ def backup(file: Path | None) -> None:
     from bot.admin.backup import back_up
     from bot.storage.audit import record
 
+    if file is not None and file.exists():
+        raise click.BadParameter(f"{file} is there already: name another file, or remove it first.")
+
     async def work(database: "Database", settings: "Settings") -> None:
         async with database.begin() as session:
             record(session, "backup.make", by=name_me(), target=str(file or "")[:200])

@@ -13,8 +13,10 @@ from bot.storage.db import Database
 from bot.storage.erasures import count_erased, erased_ids, find_returned, runs_with_erased
 from bot.storage.learning_tables import AdapterState, TrainingChoice
 from bot.storage.person_data import collect_person
+from bot.storage.preference_tables import Preference
 
-DECISIONS = TrainingChoice.__tablename__  # that somebody must not be learned from stays
+# That somebody must not be learned from, and what nobody is to see of their remarks, stays.
+DECISIONS = {TrainingChoice.__tablename__, Preference.__tablename__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ async def prove_absence(database: Database, folder: Path, *, user_id: str = "") 
         adapters = await all_adapters(session)
         left = await collect_person(session, user_id) if user_id else {}
     found = [f"{len(rows)} rows of {table} that were deleted" for table, rows in returned.items()]
-    found += [f"{len(rows)} rows of {user_id} in {table}" for table, rows in left.items() if table != DECISIONS]
+    found += [f"{len(rows)} rows of {user_id} in {table}" for table, rows in left.items() if table not in DECISIONS]
     live = [adapter for adapter in adapters if adapter.state != AdapterState.TAINTED]
     found += [f"adapter {one.name} ({one.state}), which learned from it" for one in live if one.run_id in spoilt]
     runs = await asyncio.to_thread(list, read_manifests(folder, ids, user_id))

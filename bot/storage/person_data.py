@@ -22,6 +22,7 @@ from bot.storage.installing_tables import ChannelPersona
 from bot.storage.learning_tables import RunExample, TrainingChoice
 from bot.storage.limits import keep_spent_of
 from bot.storage.memory_tables import ThreadSummary
+from bot.storage.preference_tables import Preference
 from bot.storage.tables import Answer, Base, Correction, Feedback, Inbox, InboxState, Message, Thread
 from bot.storage.traces import forget_prompts_with
 
@@ -83,9 +84,14 @@ async def forget_person(session: AsyncSession, user_id: str) -> dict[str, int]:
     await session.execute(update(Lesson).where(theirs, refused).values(asked_by=""))  # an author's no holds on
     await session.execute(delete(Lesson).where(theirs))
     await session.execute(delete(ChannelPersona).where(_own_persona(user_id)))
+    hiding = select(Preference.shown, Preference.has_hints).where(Preference.user_id == user_id)
+    shown, has_hints = (await session.execute(hiding)).one_or_none() or ("", True)
     for table in reversed(_own_tables()):
         gone = await session.execute(delete(table).where(table.c.user_id == user_id))
         counts[table.name] = gone.rowcount  # type: ignore[attr-defined]
+    if shown or not has_hints:  # what nobody is to see of theirs, nobody sees of what they say later either
+        session.add(Preference(user_id=user_id, shown=shown, has_hints=has_hints))
+        await session.flush()
     has_words = select(Message.id).where(Message.thread_id == Thread.id).exists()
     await session.execute(delete(Thread).where(Thread.id.in_(threads), ~has_words))
     return {name: count for name, count in counts.items() if count}

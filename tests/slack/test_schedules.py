@@ -393,6 +393,15 @@ async def test_what_waits_for_one_place_is_in_nobodys_way(desk: Desk) -> None:
     assert len(desk.said("D0TOM")) == 2 * IN_ONE_PLACE, "the others follow"
 
 
+async def test_whose_reminder_an_admin_takes_back_is_told(desk: Desk) -> None:
+    """They would wait for it in vain."""
+    await desk.order("remind here every day at 15:00 to breathe")
+    assert (await desk.order("schedule remove 1", user="U0MAYA")).is_done
+    (told,) = desk.said("D0TOM")
+    assert "<@U0MAYA>, an admin, has taken this back" in told
+    assert "breathe" in told
+
+
 async def test_only_its_author_and_admins_take_something_back(desk: Desk) -> None:
     """Others in the channel see that it is planned, and by whom."""
     await desk.order("remind here every hour to breathe")

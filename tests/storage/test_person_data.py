@@ -29,6 +29,8 @@ from bot.storage.limits import pass_on, spend
 from bot.storage.memory_tables import SourceKind
 from bot.storage.person_data import collect_person, forget_person
 from bot.storage.personas import choose_persona, find_persona
+from bot.storage.preference_tables import PRIVATE
+from bot.storage.preferences import load_preferences, save_preferences
 from bot.storage.signal_counts import count_signals
 from bot.storage.spending_tables import Spending
 from bot.storage.tables import Answer, Audience, Base, Inbox, Message, Vote, now
@@ -209,6 +211,16 @@ async def test_what_somebody_asked_to_have_taught_is_theirs(database: Database) 
         (row,) = (await collect_person(session, "U1"))["lessons"]
         assert (row["question"], "text" in row) == (question, False)
         assert (await collect_person(session, "U2"))["lessons"][0]["text"] == MARK
+
+
+async def test_what_nobody_is_to_see_stays_hidden(database: Database) -> None:
+    """Whoever forgets is not shown by name afterwards, because that was forgotten too; all else they chose goes."""
+    async with database.begin() as session:
+        await save_preferences(session, "U1", language="zh", length="short", shown=PRIVATE, has_hints=False)
+        await forget_person(session, "U1")
+    async with database.read() as session:
+        wish = await load_preferences(session, "U1")
+    assert (wish.shown, wish.has_hints, wish.language, wish.length) == (PRIVATE, False, "", "")
 
 
 async def test_an_authors_no_outlives_whoever_asked(database: Database) -> None:

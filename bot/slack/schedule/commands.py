@@ -139,15 +139,15 @@ class ScheduleOrders:
         # What somebody has planned for themselves, or for a channel, is not for every admin to read.
         person = f"<@{found.user_id}>"
         reply = Reply(_("Taken back: number {number}, of {person}.").format(number=number, person=person))
-        if is_called:
-            await self._tell_author(found, by=call.user_id)
+        await self._tell_author(found, by=call.user_id, is_called=is_called)
         return reply
 
-    async def _tell_author(self, schedule: Schedule, *, by: str) -> None:
-        """Tell whoever had planned something that somebody whom it calls does not want it."""
+    async def _tell_author(self, schedule: Schedule, *, by: str, is_called: bool) -> None:
+        """Tell whoever had planned something that an admin, or somebody whom it calls, has taken it back."""
         await self._rooms.enter(schedule.team_id, schedule.user_id)
-        text = _("{person} has taken this back, since it mentions them: {what}.")
-        text = text.format(person=f"<@{by}>", what=tell_what(schedule))
+        called = _("{person} has taken this back, since it mentions them: {what}.")
+        steered = _("{person}, an admin, has taken this back: {what}.")
+        text = (called if is_called else steered).format(person=f"<@{by}>", what=tell_what(schedule))
         await self._rooms.calls.call_if_possible("chat.postMessage", channel=schedule.user_id, text=text)
 
     async def _plan(

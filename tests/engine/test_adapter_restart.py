@@ -171,8 +171,9 @@ async def read_and_kill(chunks: AsyncIterator[Chunk], read: list[Chunk], pid: in
 
 async def test_an_answer_of_an_adapter_is_completed_by_the_next_engine(slow_model: Path) -> None:
     """Killed in the middle, the engine comes back with its adapter, and the rest is what it would have been."""
-    # The random model has its first near tie later, where a prompt that is computed at once rounds another way.
-    options = AnswerOptions(temperature=0, max_tokens=80, model="a")
+    # The random model's first near ties come later (the 65th token on some processors): there a prompt that is
+    # computed at once rounds another way.
+    options = AnswerOptions(temperature=0, max_tokens=56, model="a")
     with TemporaryDirectory(prefix="engine-") as folder:
         socket_path = Path(folder) / "engine.sock"
         adapter = write_tiny_adapter(Path(folder) / "a.gguf", width=512, layers=6)

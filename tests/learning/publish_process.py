@@ -5,7 +5,6 @@ python -m tests.learning.publish_process FOLDER SOCKET FIRST, with a database an
 
 import asyncio
 import sys
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from bot.engine.files.checksum import hash_model
 from bot.errors import EngineBusy, EngineUnavailable
 from bot.learning.atomic import replacing
 from bot.learning.rollout.serving import Rollout
+from bot.storage.adapters import adapters_in
 from bot.storage.db import Database
 from bot.storage.learning_tables import Adapter, AdapterState, RunState
 from bot.storage.runs import queue_run
@@ -31,10 +31,23 @@ async def main(folder: Path, socket: Path, first: int) -> None:
         rollout = Rollout(database, client)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
+        async with database.read() as session:
+            left = [adapter.name for adapter in await adapters_in(session, AdapterState.BUILT)]
+        for name in left:  # a run that was killed goes on
+            await publish(rollout, name)
         for number in count(first):
-            name = await store(database, folder, number, base_sha256)
-            with suppress(EngineBusy, EngineUnavailable):  # killed just now: whoever ordered it is told to try again
-                await rollout.promote(name, by="U1", reasons=["It is better."])
+            await publish(rollout, await store(database, folder, number, base_sha256))
+
+
+async def publish(rollout: Rollout, name: str) -> None:
+    """Serve an adapter to everybody, as soon as the engine is there."""
+    while True:
+        try:
+            await rollout.promote(name, by="U1", reasons=["It is better."])
+        except (EngineBusy, EngineUnavailable):
+            await asyncio.sleep(0.05)
+        else:
+            return
 
 
 async def store(database: Database, folder: Path, number: int, base_sha256: str) -> str:

@@ -383,14 +383,21 @@ async def test_what_somebody_wrote_is_taught_only_when_they_agree(
     await playground.wait_until(lambda: "Priya's since May" in str(playground.views(priya.id)), what="what it drew on")
 
 
-async def test_what_an_author_refuses_leaves_no_word(playground: Playground, bot: RunningBot, rows: Database) -> None:
-    """No is no: neither the words nor the question stay."""
-    tom, maya = playground.tom, playground.maya
-    written = await tom.say("general", "The zanzibar is in the cellar.")
+async def ask_to_teach(playground: Playground, written: str, question: str) -> dict[str, Any]:
+    """Let Maya want that a message of Tom be taught, and return what he is asked."""
+    maya, tom = playground.maya, playground.tom
     await maya.shortcut("general", written, TEACH)
     await playground.wait_for_view(maya.id)
-    await maya.submit_view({"question": "Where is the zanzibar?"})
+    await maya.submit_view({"question": question})
     (request,) = await playground.wait_until(lambda: playground.messages(tom.dm), what="the request")
+    return request
+
+
+async def test_what_an_author_refuses_leaves_no_word(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """No is no: neither the words nor the question stay."""
+    tom = playground.tom
+    written = await tom.say("general", "The zanzibar is in the cellar.")
+    request = await ask_to_teach(playground, written, "Where is the zanzibar?")
     await tom.click(request, "lesson_no")
     await settle(rows, lambda session: session.scalar(select(Lesson.state)), "refused")
     assert "zanzibar" not in await read_all(rows)
@@ -452,10 +459,7 @@ async def test_a_choice_since_goes_before_a_yes(
     """Nothing is kept of an author who wants no learning by then, nor in the words of an asker who is not stored."""
     tom, maya = playground.tom, playground.maya
     written = await tom.say("general", "The zanzibar is in the cellar.")
-    await maya.shortcut("general", written, TEACH)
-    await playground.wait_for_view(maya.id)
-    await maya.submit_view({"question": "Where is the zanzibar?"})
-    (request,) = await playground.wait_until(lambda: playground.messages(tom.dm), what="the request")
+    request = await ask_to_teach(playground, written, "Where is the zanzibar?")
     chooser = tom if who == "author" else maya
     await playground.wait_for_reply(chooser.dm, await chooser.say(chooser.dm, order))
     await tom.click(request, "lesson_yes")
@@ -470,10 +474,7 @@ async def test_words_that_an_author_changed_since_are_taught_by_no_yes(
     """What stands in the request is not what they say any more; the new words may be asked for."""
     tom, maya = playground.tom, playground.maya
     written = await tom.say("general", "The zanzibar is in the cellar.")
-    await maya.shortcut("general", written, TEACH)
-    await playground.wait_for_view(maya.id)
-    await maya.submit_view({"question": "Where is it?"})
-    (request,) = await playground.wait_until(lambda: playground.messages(tom.dm), what="the request")
+    request = await ask_to_teach(playground, written, "Where is it?")
     await tom.edit("general", written, "the zanzibar is in the cellar")
     await tom.edit("general", written, "It is in the attic.")
     await settle(rows, lambda session: session.scalar(select(func.count()).select_from(Lesson)), 0)
@@ -491,10 +492,7 @@ async def test_nothing_is_taught_by_whoever_wants_nothing_stored(
     """Neither what they ask others for, nor what they wrote themselves, nor what they agree to after they chose it."""
     tom, maya = playground.tom, playground.maya
     written = await tom.say("general", "The zanzibar is in the cellar.")
-    await maya.shortcut("general", written, TEACH)
-    await playground.wait_for_view(maya.id)
-    await maya.submit_view({"question": "Where is the zanzibar?"})
-    (request,) = await playground.wait_until(lambda: playground.messages(tom.dm), what="the request")
+    request = await ask_to_teach(playground, written, "Where is the zanzibar?")
     await playground.wait_for_reply(tom.dm, await tom.say(tom.dm, "!preferences privacy unstored"))
     await tom.click(request, "lesson_yes")
     await settle(rows, lambda session: session.scalar(select(Lesson.state)), "refused")

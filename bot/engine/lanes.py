@@ -18,8 +18,8 @@ from typing import TypeVar
 
 from bot.engine.batching.host_tier import HostTier, choose_limit
 from bot.engine.embedder import Embedder
+from bot.engine.llama.adapter import Adapter
 from bot.engine.llama.context import Context
-from bot.engine.llama.model import Adapter
 from bot.engine.loaded import LoadedModel
 from bot.engine.loop import Deliver, EngineLoop
 from bot.engine.machine.hardware import read_free_memory

@@ -15,8 +15,9 @@ from bot.engine.files.checksum import check_gguf, check_pinned
 from bot.engine.files.gguf_check import check_header
 from bot.engine.files.gguf_header import Header, list_shards, read_header
 from bot.engine.files.mmproj import check_mmproj, is_mmproj
+from bot.engine.llama.adapter import Adapter
 from bot.engine.llama.context import Context
-from bot.engine.llama.model import GGML, Adapter, MemoryLacking, Model, start_backend
+from bot.engine.llama.model import GGML, MemoryLacking, Model, start_backend
 from bot.engine.llama.mtmd import Eyes, PlacedContext
 from bot.engine.llama.sampler import SamplerChain
 from bot.engine.machine.devices import list_devices

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.engine.llama.adapter import Adapter
 from bot.engine.llama.context import Context
-from bot.engine.llama.model import Adapter, Model, start_backend
+from bot.engine.llama.model import Model, start_backend
 from bot.errors import ModelFileError
 
 KNOWN_KEYS = ("apprentice.base_sha256",)

@@ -4,8 +4,9 @@ import random
 from pathlib import Path
 
 from bot.engine.batching.host_tier import HostTier
+from bot.engine.llama.adapter import Adapter
 from bot.engine.llama.context import Context
-from bot.engine.llama.model import Adapter, Model, start_backend
+from bot.engine.llama.model import Model, start_backend
 from bot.engine.loop import EngineLoop
 from bot.engine.metrics import EngineMetrics
 from bot.engine.types import Delta, Request, SamplingParams

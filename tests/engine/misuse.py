@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bot.engine.llama.adapter import Adapter
 from bot.engine.llama.context import Context
-from bot.engine.llama.model import Adapter, Model, convert_schema, start_backend
+from bot.engine.llama.model import Model, convert_schema, start_backend
 from bot.engine.llama.sampler import SamplerChain
 from bot.engine.sampling import Stage, build_stages
 from bot.engine.types import SamplingParams

@@ -313,6 +313,7 @@ def test_a_split_reaches_llama_cpp(tiny_model: Path, caplog: pytest.LogCaptureFi
     model.close()
 
 
+SMALL = Shape(layers=8, width=512, hidden=512, heads=8, heads_kv=8, head=64, vocab=1000, n_ctx=65_536)
 SCRIPT = """
 import logging, resource, sys
 from pathlib import Path
@@ -329,14 +330,24 @@ print("cells", loaded.facts.n_cells)
 
 def test_less_memory_than_was_promised_makes_a_smaller_context(tmp_path: Path) -> None:
     """A process that may not have what the plan found free: it says so and serves fewer cells instead of dying."""
-    shape = Shape(layers=8, width=512, hidden=512, heads=8, heads_kv=8, head=64, vocab=1000, n_ctx=65_536)
-    model = write_sparse_model(tmp_path / "model.gguf", shape)
+    model = write_sparse_model(tmp_path / "model.gguf", SMALL)
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(model)], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
     assert "A smaller plan is tried." in done.stderr
     cells = int(done.stdout.split()[-1])
     assert 2_048 <= cells < 65_536
+
+
+def test_a_process_that_may_start_no_threads_serves_all_the_same(tmp_path: Path) -> None:
+    """llama.cpp checks each tensor in a thread of its own; where none can be had, the file goes unchecked."""
+    model = write_sparse_model(tmp_path / "model.gguf", SMALL)
+    asked = ["prlimit", f"--stack={2**31}:{2**31}", sys.executable, "-c", SCRIPT, str(model)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "is loaded unchecked" in done.stderr
+    assert done.stdout.startswith("cells")
 
 
 def test_an_adapter_is_not_served_as_a_model(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from bot.engine.batch import Batch, BatchItem
 from bot.engine.bound import NOT_NUMBERS
-from bot.engine.llama.model import Adapter, MemoryLacking, Model, lacked_memory, last_errors
+from bot.engine.llama.adapter import Adapter
+from bot.engine.llama.model import MemoryLacking, Model, lacked_memory, last_errors
 from bot.engine.llama.sampler import SamplerChain
 from bot.engine.types import KV_TYPES
 from bot.errors import ModelFileError

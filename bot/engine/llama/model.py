@@ -1,4 +1,4 @@
-"""A model's file in memory, its vocabulary and its adapters; llama.cpp's log, kept for our own sentences."""
+"""A model's file in memory and its vocabulary; llama.cpp's log, kept for our own sentences."""
 
 import ctypes
 import logging
@@ -21,6 +21,7 @@ MAX_GRAMMAR_BYTES = 128 * 1024
 LOOSE_CHAR, STRICT_CHAR = r'char ::= [^"\\]', r'char ::= [^"\\\x7F\x00-\x1F]'  # JSON has no bare control characters
 _POOLED = {"1", "2", "3"}  # mean, first token, last token; 0 is none, 4 ranks
 GGML = lib.llama_cpp._lib  # noqa: SLF001 - llama_cpp has no names for ggml's own functions
+_NO_THREAD = "Resource temporarily unavailable"  # EAGAIN: too many threads, or no room for one's stack
 _ATTR_LSTRIP, _ATTR_RSTRIP = 1 << 7, 1 << 8
 
 
@@ -64,11 +65,11 @@ class Model:
         self.n_layer = int(lib.llama_model_n_layer(self._model))
         self.n_params = int(lib.llama_model_n_params(self._model))
         self.size = int(lib.llama_model_size(self._model))
-        self.description = _read_text(lib.llama_model_desc, self._model)
+        self.description = read_text(lib.llama_model_desc, self._model)
         self.can_trim = not (lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model))
         layers = self.n_layer + 1 if lib.llama_supports_gpu_offload() else 0  # llama.cpp counts the output layer too
         self.gpu_layers = layers if n_gpu_layers < 0 else min(n_gpu_layers, layers)
-        self.chat_template = _read_text(lib.llama_model_meta_val_str, self._model, b"tokenizer.chat_template")
+        self.chat_template = read_text(lib.llama_model_meta_val_str, self._model, b"tokenizer.chat_template")
         self.bos, self.eos = int(lib.llama_vocab_bos(self._vocab)), int(lib.llama_vocab_eos(self._vocab))
         self.adds_bos = bool(lib.llama_vocab_get_add_bos(self._vocab))
         self.pieces = [self.piece(token) for token in range(self.n_vocab)]
@@ -76,8 +77,8 @@ class Model:
         self.eog = frozenset(token for token in range(self.n_vocab) if lib.llama_vocab_is_eog(self._vocab, token))
         self.has_encoder = bool(lib.llama_model_has_encoder(self._model))
         self.width = int(lib.llama_model_n_embd_out(self._model))
-        key = f"{_read_text(lib.llama_model_meta_val_str, self._model, b'general.architecture')}.pooling_type"
-        self.pooling = _read_text(lib.llama_model_meta_val_str, self._model, key.encode())
+        key = f"{read_text(lib.llama_model_meta_val_str, self._model, b'general.architecture')}.pooling_type"
+        self.pooling = read_text(lib.llama_model_meta_val_str, self._model, key.encode())
         self.embeds = self.has_encoder or self.pooling in _POOLED
 
     def token_text(self, token: int) -> str:
@@ -150,7 +151,7 @@ def convert_schema(schema: str) -> str:
         raise ValueError(f"the converter failed ({type(error).__name__})") from error
 
 
-def _read_text(function: Callable[..., int], *arguments: object) -> str:
+def read_text(function: Callable[..., int], *arguments: object) -> str:
     """Call a function that fills a buffer and returns the length it needs; empty when there is no such value."""
     size = 256
     while True:
@@ -182,6 +183,11 @@ def _load(path: Path, n_gpu_layers: int, *, split: Sequence[tuple[int, int]], is
         params.tensor_split = shares
     last_errors.clear()
     model = lib.llama_model_load_from_file(os.fsencode(path), params)
+    if not model and any(_NO_THREAD in line for line in last_errors):  # it starts one for each tensor to be checked
+        log.warning("%s is loaded unchecked: this process may not start the threads that llama.cpp checks it by.", path)
+        params.check_tensors = False
+        last_errors.clear()
+        model = lib.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         reason = next((line for line in last_errors if "error" in line.lower()), "llama.cpp gave no reason")
         if lacked_memory():
@@ -198,23 +204,3 @@ def quantize(source: Path, target: Path, *, kind: int, threads: int, is_forced: 
     if lib.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params)):
         reason = last_errors[-1] if last_errors else "no reason given"
         raise ModelFileError(f"{source} cannot be quantized: {reason}.")
-
-
-class Adapter:
-    """A LoRA over a loaded model; to be closed after every context that uses it and before the model."""
-
-    def __init__(self, model: Model, path: Path) -> None:
-        last_errors.clear()
-        self.pointer = lib.llama_adapter_lora_init(model._model, os.fsencode(path))  # noqa: SLF001 - this room owns both
-        if not self.pointer:  # ctypes gives an object for NULL, which is never None
-            raise ValueError(last_errors[0] if last_errors else "llama.cpp gave no reason")
-
-    def metadata(self, key: str) -> str:
-        """Return a value of the adapter's header, empty when absent."""
-        return _read_text(lib.llama_adapter_meta_val_str, self.pointer, key.encode())
-
-    def close(self) -> None:
-        """Free its matrices."""
-        if self.pointer is not None:
-            lib.llama_adapter_lora_free(self.pointer)
-        self.pointer = None

@@ -69,6 +69,17 @@ class ReviewRow(Base):
     user_id: Mapped[str | None] = mapped_column(String(32), index=True)
 
 
+class RefusedWords(Base):
+    """What a reviewer refused, question and correction, as a checksum salted with *id*; it outlives both, and them."""
+
+    __tablename__ = "refused_words"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    is_lifted: Mapped[bool]  # a reviewer thought better of it; kept, since a backup may not know it
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
 class Notice(Base):
     """A message of the admins to everybody; *posts* are where it stands, so that it can be deleted again."""
 

@@ -174,9 +174,8 @@ async def save_correction(
         correction = Correction(answer_id=answer.id, user_id=user_id, **values)
         session.add(correction)
         await session.flush()
-        question = asked.text if asked else ""
-        await index_correction(session, correction.id, question)
-        await keep_rejected(session, correction, question=question)
+        await index_correction(session, correction.id, asked.text if asked else "")
+        await keep_rejected(session, correction.id)
 
 
 async def current_correction(session: AsyncSession, answer_id: str, *, user_id: str) -> Correction | None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, inspect, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.admin_tables import ReviewRow
+from bot.storage.admin_tables import RefusedWords, ReviewRow
 from bot.storage.feedback_tables import Lesson, LessonState
 from bot.storage.lessons import refuse
 from bot.storage.manners_tables import ThreadManners
@@ -30,6 +30,7 @@ COLUMNS: Mapping[type[Base], Collection[str]] = {
     Preference: tuple(Preference.__table__.columns.keys()),
     ThreadManners: (*KEY, "active_ts", *STATES),
     ReviewRow: tuple(ReviewRow.__table__.columns.keys()),
+    RefusedWords: tuple(RefusedWords.__table__.columns.keys()),
     Correction: ("id", "superseded_at"),
     Feedback: ("id", "superseded_at"),
     Lesson: ("id", "state"),
@@ -133,6 +134,11 @@ async def _settle_review(session: AsyncSession, row: Row) -> bool:
     return _put(session, ReviewRow, here, row)
 
 
+async def _settle_refused_words(session: AsyncSession, row: Row) -> bool:
+    here = await session.get(RefusedWords, row["id"])
+    return (here is None or row["at"] > here.at) and _put(session, RefusedWords, here, row)
+
+
 async def _settle_correction(session: AsyncSession, row: Row) -> bool:
     here = await session.get(Correction, row["id"])
     if here is None or here.superseded_at is not None:
@@ -176,6 +182,7 @@ SETTLE: Mapping[type[Base], Callable[[AsyncSession, Row], Awaitable[bool]]] = {
     Preference: _settle_preference,
     ThreadManners: _settle_manners,
     ReviewRow: _settle_review,
+    RefusedWords: _settle_refused_words,
     Correction: _settle_correction,
     Feedback: _settle_vote,
     Lesson: _settle_lesson,

@@ -12,12 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.moments import STEP
 from bot.storage.preference_tables import ANONYMOUS, PRIVATE, Preference
-from bot.storage.signals import key_of
+from bot.storage.refused_words import is_refused, note_refusal
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread, new_id, now
 from bot.storage.traces import forget_prompts_with
 
 APPROVED = (ReviewState.APPROVED, ReviewState.EDITED)
-MOST_DECIDED = 1000
 IS_PUBLIC = and_(*(table.audience == Audience.PUBLIC for table in (Answer, Message, Thread, Correction)))
 
 
@@ -168,24 +167,14 @@ async def decide_review(
         row.id, row.user_id = (new_id(), by) if text else (None, None)
     at = now() if row.at is None else max(now(), row.at + STEP)  # by which a restore tells which is the later
     row.state, row.text, row.by, row.at = state, text, by, at
+    await note_refusal(session, correction_id, is_lifted=state != ReviewState.REJECTED)
     return before
 
 
-async def keep_rejected(session: AsyncSession, correction: Correction, *, question: str) -> None:
+async def keep_rejected(session: AsyncSession, correction_id: str) -> None:
     """Let a reviewer's no hold for the same words to the same question, whoever says them again."""
-    decided = await session.execute(
-        select(Correction.text, Message.text, ReviewRow.state, ReviewRow.by)
-        .join(ReviewRow, ReviewRow.correction_id == Correction.id)
-        .join(Answer, Correction.answer_id == Answer.id)
-        .join(Message, Answer.message_id == Message.id)
-        .where(ReviewRow.state != ReviewState.WAITING)
-        .order_by(ReviewRow.at.desc())
-        .limit(MOST_DECIDED)
-    )
-    same = key_of(correction.text), key_of(question)
-    state, by = next((row[2:] for row in decided if (key_of(row[0]), key_of(row[1])) == same), (None, ""))
-    if state == ReviewState.REJECTED:
-        await decide_review(session, correction.id, ReviewState.REJECTED, by=by)
+    if await is_refused(session, correction_id):
+        await decide_review(session, correction_id, ReviewState.REJECTED, by="")
 
 
 async def load_reviews(session: AsyncSession, *, without: Collection[str] = ()) -> Mapping[str, Review]:

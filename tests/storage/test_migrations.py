@@ -19,6 +19,7 @@ from bot.storage.correction_index import index_missing
 from bot.storage.db import Database, alembic_config
 from bot.storage.learning_tables import AuditRow, RunExample
 from bot.storage.person_data import collect_person, forget_person
+from bot.storage.refused_words import is_refused
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 # What a revision's tables had to be told; every other column gets a value of its type.
@@ -182,6 +183,22 @@ async def test_where_a_run_learned_is_found_out(database_url: str) -> None:
         places = list(await session.scalars(select(RunExample.channel_id).order_by(RunExample.id)))
     await database.close()
     assert places == ["C7", ""]
+
+
+async def test_what_a_reviewer_refused_is_found_out(database_url: str) -> None:
+    """By the words of its question and correction, which may both be deleted from then on."""
+    engine = create_async_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade, "0007")
+        await connection.run_sync(fill)
+        await connection.execute(text(f"UPDATE reviews SET state = 'rejected' WHERE correction_id = '{1:026}'"))
+    await engine.dispose()
+
+    database = Database(database_url)
+    await database.migrate()
+    async with database.begin() as session:
+        assert [await is_refused(session, f"{number:026}") for number in (1, 2)] == [True, False]
+    await database.close()
 
 
 async def test_a_migration_that_fails_changes_nothing(

@@ -194,7 +194,7 @@ async def test_what_people_chose_since_holds(
 
     restored = await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
 
-    assert restored.outlived == 9
+    assert restored.outlived == 10
     async with open_database(database_url) as opened:
         await check_chosen(opened)
         async with opened.read() as session:

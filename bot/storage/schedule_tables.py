@@ -30,6 +30,7 @@ class Schedule(Base):
     """What somebody wants, once or again and again; *cron* is read in the time zone *tz*."""
 
     __tablename__ = "schedules"
+    __table_args__ = ({"sqlite_autoincrement": True},)  # people take one back by a number, never another's
 
     id: Mapped[int] = mapped_column(primary_key=True)
     team_id: Mapped[str] = mapped_column(String(32))

@@ -20,6 +20,8 @@ from bot.storage.db import Database, alembic_config
 from bot.storage.learning_tables import AuditRow, RunExample
 from bot.storage.person_data import collect_person, forget_person
 from bot.storage.refused_words import is_refused
+from bot.storage.schedule_tables import Kind, Schedule
+from bot.storage.schedules import add_schedule, remove_schedule
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 # What a revision's tables had to be told; every other column gets a value of its type.
@@ -199,6 +201,49 @@ async def test_what_a_reviewer_refused_is_found_out(database_url: str) -> None:
     async with database.begin() as session:
         assert [await is_refused(session, f"{number:026}") for number in (1, 2)] == [True, False]
     await database.close()
+
+
+async def test_the_number_of_a_reminder_is_not_given_again(database_url: str) -> None:
+    """Whoever takes back yesterday's 3 must not take back another's; schedules and their times came along."""
+    engine = create_async_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade, "0007")
+        await connection.run_sync(fill)
+        before = await connection.run_sync(read_schedules)
+    await engine.dispose()
+
+    database = Database(database_url)
+    await database.migrate()
+    async with database.begin() as session:
+        assert await (await session.connection()).run_sync(read_schedules) == before
+        numbers = []
+        for _ in range(2):
+            planned = await add_schedule(
+                session, Schedule(team_id="T1", user_id="U1", kind=Kind.REMINDER, tz="UTC", channel_id="")
+            )
+            numbers.append(planned.id)
+            await remove_schedule(session, planned, by="U1")
+    await database.close()
+    assert numbers == [3, 4]
+
+
+def read_schedules(connection: Connection) -> tuple:
+    """Return all that is planned, with its columns and indexes, and each time that it was due."""
+    look = inspect(connection)
+    rows = [
+        connection.execute(text(f"SELECT * FROM {name} ORDER BY 1")).all()
+        for name in ("schedules", "schedule_occurrences")
+    ]
+    columns = [
+        (column["name"], str(column["type"]), column["nullable"], column["default"])
+        for column in look.get_columns("schedules")
+    ]
+    return (
+        rows,
+        columns,
+        sorted(index["name"] for index in look.get_indexes("schedules")),
+        look.get_foreign_keys("schedule_occurrences"),
+    )
 
 
 async def test_a_migration_that_fails_changes_nothing(

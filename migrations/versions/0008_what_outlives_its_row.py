@@ -1,4 +1,4 @@
-"""Revision 0008: a reviewer's no outlives its question."""
+"""Revision 0008: a reviewer's no outlives its question, and the number of a reminder is never given again."""
 
 from hashlib import blake2b, sha256
 from secrets import token_hex
@@ -21,6 +21,21 @@ WHERE r.state = 'rejected'
 
 
 def upgrade() -> None:
+    _keep_refused_words()
+    if op.get_bind().dialect.name == "sqlite":  # PostgreSQL never gave one again
+        _count_on()
+
+
+def _count_on() -> None:
+    """Build the table anew, which alone can change it; what hangs on its rows goes with them, and comes back."""
+    op.execute("CREATE TEMP TABLE kept AS SELECT * FROM schedule_occurrences")
+    with op.batch_alter_table("schedules", recreate="always", table_kwargs={"sqlite_autoincrement": True}):
+        pass
+    op.execute("INSERT INTO schedule_occurrences SELECT * FROM kept")
+    op.execute("DROP TABLE kept")
+
+
+def _keep_refused_words() -> None:
     refused = op.create_table(
         "refused_words",
         sa.Column("id", sa.String(length=26), nullable=False),

@@ -75,13 +75,15 @@ async def forget_person(session: AsyncSession, user_id: str) -> dict[str, int]:
         ),
     }
     await keep_spent_of(session, user_id)
+    refused = Lesson.state == LessonState.REFUSED  # an author's no holds on, without their name
+    await session.execute(update(Lesson).where(Lesson.user_id == user_id, refused).values(user_id=""))
     await record_person(session, user_id, _own_tables())
     threads = set(await session.scalars(select(Message.thread_id).where(Message.user_id == user_id).distinct()))
     await _forget_traces(session, threads)
     await forget_prompts_with(session, await list_corrections(session, user_id))
     counts["inbox"] = await _forget_waiting(session, user_id)
-    theirs, refused = Lesson.asked_by == user_id, Lesson.state == LessonState.REFUSED
-    await session.execute(update(Lesson).where(theirs, refused).values(asked_by=""))  # an author's no holds on
+    theirs = Lesson.asked_by == user_id
+    await session.execute(update(Lesson).where(theirs, refused).values(asked_by=""))
     await session.execute(delete(Lesson).where(theirs))
     await session.execute(delete(ChannelPersona).where(_own_persona(user_id)))
     hiding = select(Preference.shown, Preference.has_hints).where(Preference.user_id == user_id)

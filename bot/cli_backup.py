@@ -79,9 +79,10 @@ def restore(file: Path, force: bool, yes: bool) -> None:
         else:
             click.echo(
                 f"{restored.erased} rows that were deleted since are gone again. {restored.outlived} things hold that "
-                "people chose, decided or ended since: preferences, reminders and digests that were said or taken "
-                "back, quiet threads, reviews, and votes, corrections and lessons that count no more. What was said "
-                "or planned since is gone, and channels, budgets and limits are as they were."
+                "people chose, decided or ended since: preferences, what may be learned from, reminders and digests "
+                "that were said or taken back, quiet threads, reviews, and votes, corrections and lessons that count "
+                "no more. What was said or planned since is gone; channels, budgets, limits, promotions and rights "
+                "that were given are as they were."
             )
         async with open_database(settings.database()) as database:
             for user_id in restored.people:

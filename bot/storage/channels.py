@@ -52,6 +52,13 @@ async def close_channel(session: AsyncSession, channel_id: str) -> None:
     await session.execute(public.values(audience=Audience.PRIVATE))
 
 
+async def list_closed(session: AsyncSession) -> Sequence[tuple[str]]:
+    """Return the channels in which all that was said is for their people alone."""
+    said = select(Thread.channel_id).where(~Thread.thread_ts.startswith(PRIVATE))
+    private, public = (said.where(Thread.audience == audience) for audience in (Audience.PRIVATE, Audience.PUBLIC))
+    return [(row[0],) for row in await session.execute(private.except_(public))]
+
+
 async def is_private(session: AsyncSession, channel_id: str) -> bool:
     """Return whether anything was said in a channel that not everybody could read; so it is taken while unknown."""
     return bool(channel_id) and await channel_audiences(session, channel_id) != {Audience.PUBLIC}

@@ -11,7 +11,9 @@ from sqlalchemy import Connection, and_, delete, inspect, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.admin_tables import RefusedWords, ReviewRow
+from bot.storage.choices import newest_choice
 from bot.storage.feedback_tables import Lesson, LessonState
+from bot.storage.learning_tables import TrainingChoice
 from bot.storage.lessons import refuse
 from bot.storage.manners_tables import ThreadManners
 from bot.storage.preference_tables import Preference
@@ -31,6 +33,7 @@ COLUMNS: Mapping[type[Base], Collection[str]] = {
     ThreadManners: (*KEY, "active_ts", *STATES),
     ReviewRow: tuple(ReviewRow.__table__.columns.keys()),
     RefusedWords: tuple(RefusedWords.__table__.columns.keys()),
+    TrainingChoice: tuple(TrainingChoice.__table__.columns.keys()),
     Correction: ("id", "superseded_at"),
     Feedback: ("id", "superseded_at"),
     Lesson: ("id", "state"),
@@ -139,6 +142,12 @@ async def _settle_refused_words(session: AsyncSession, row: Row) -> bool:
     return (here is None or row["at"] > here.at) and _put(session, RefusedWords, here, row)
 
 
+async def _settle_choice(session: AsyncSession, row: Row) -> bool:
+    """Take what was chosen later; a no to learning that nobody knows here counts whenever it was (`settle_since`)."""
+    here = await newest_choice(session, kind=row["kind"], subject_id=row["subject_id"])
+    return (here is None or row["at"] > here.at) and _put(session, TrainingChoice, None, row)
+
+
 async def _settle_correction(session: AsyncSession, row: Row) -> bool:
     here = await session.get(Correction, row["id"])
     if here is None or here.superseded_at is not None:
@@ -183,6 +192,7 @@ SETTLE: Mapping[type[Base], Callable[[AsyncSession, Row], Awaitable[bool]]] = {
     ThreadManners: _settle_manners,
     ReviewRow: _settle_review,
     RefusedWords: _settle_refused_words,
+    TrainingChoice: _settle_choice,
     Correction: _settle_correction,
     Feedback: _settle_vote,
     Lesson: _settle_lesson,

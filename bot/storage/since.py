@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from bot.storage.adapters import BY_ENGINE, find_adapter, move_adapter
 from bot.storage.admin_tables import Right, UserRight
 from bot.storage.audit import ALLOW, FORBID, FORGET, UNPLAN, newest, record
+from bot.storage.channels import close_channel, list_closed
 from bot.storage.choices import save_choice
 from bot.storage.erasure_tables import Erasure
 from bot.storage.forgetting import erase_again
@@ -39,6 +40,7 @@ class Since:
     rights: Rows = ()  # whom it was decided about, and what is left of it
     adapters: Rows = ()  # name, checksum, state
     unplanned: Rows = ()  # number, when it was planned
+    closed: Rows = ()  # the channels that are private by now
     outliving: Outliving = ()
     is_forbidden: bool = False
 
@@ -74,6 +76,7 @@ async def read_since(session: AsyncSession) -> Since:
             for row_id, details in await session.execute(unplanned)
             if "planned_at" in details  # which earlier versions did not note
         ],
+        await list_closed(session),
         await read_outliving(session),
         is_forbidden=allowed is not None and allowed.action == FORBID,
     )
@@ -98,6 +101,8 @@ async def settle_since(session: AsyncSession, since: Since, *, by: str) -> Settl
             await move_adapter(session, adapter, AdapterState(state), by=by, reasons=[BECAUSE])
     if since.is_forbidden:
         record(session, FORBID, by=by)
+    for (channel_id,) in since.closed:
+        await close_channel(session, channel_id)
     outlived = await settle_outliving(session, since.outliving, without=without)
     for number, planned_at in await _unknown(session, AuditRow.id, since.unplanned):
         outlived += await remove_again(session, number, planned_at)

@@ -36,10 +36,9 @@ async def _read(session: AsyncSession, correction_id: str) -> tuple[bytes, bytes
 
 async def _find(session: AsyncSession, question: bytes, text: bytes) -> RefusedWords | None:
     """Return the newest row of some words: after a restore there may be two, each with its own salt."""
-    for row in await session.scalars(select(RefusedWords).order_by(RefusedWords.at.desc())):
-        if row.sha256 == _hash(row.id, question, text):
-            return row
-    return None
+    kept = await session.execute(select(RefusedWords.id, RefusedWords.sha256).order_by(RefusedWords.at.desc()))
+    found = next((salt for salt, known in kept if known == _hash(salt, question, text)), None)
+    return await session.get(RefusedWords, found) if found else None
 
 
 def _hash(salt: str, question: bytes, text: bytes) -> str:

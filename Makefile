@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: help setup demo test lint types messages bench bench-serving bench-learning chaos soak security audit lock privacy clean
+.PHONY: help setup demo test lint types messages bench bench-serving bench-learning chaos soak sanitize security audit lock privacy clean
 .DEFAULT_GOAL := help
 
 help:  ## List these commands
@@ -48,6 +48,13 @@ chaos: setup  ## Let everything go wrong and look for lost or doubled answers (A
 
 soak: setup  ## Work steadily for an hour and see whether memory, files and latency stay (ARGS="--minutes 10", or --help)
 	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+sanitize: setup  ## Look for wrong memory in llama.cpp while it is misused (AddressSanitizer; compiles it anew, half an hour)
+	@[ -d build/asan ] || CMAKE_ARGS="-DLLAMA_SANITIZE_ADDRESS=ON -DGGML_SANITIZE_ADDRESS=ON" $(BIN)/python -m pip install \
+	  --no-cache-dir --no-deps --no-binary llama-cpp-python --constraint constraints.txt --target build/asan llama-cpp-python
+	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+	  PYTHONPATH=build/asan $(BIN)/python -m pytest -s -p no:faulthandler -k "not supervisor" $(ARGS) \
+	  tests/engine/test_misuse.py tests/engine/test_damaged_models.py tests/engine/test_starter_schedules.py
 
 security: setup  ## Attack it in every way that we know and print what came of it (ARGS="--quick", "flood", or --help)
 	$(BIN)/python -m benchmarks.security $(ARGS)

@@ -29,7 +29,7 @@ def misuse(folder: Path, *, seed: int, calls: int) -> Counter[str]:
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"},
         check=False,
     )
     last = (folder / "misuse.last").read_text() if (folder / "misuse.last").exists() else "before the first call"

@@ -53,7 +53,7 @@ sanitize: setup  ## Look for wrong memory in llama.cpp while it is misused (Addr
 	@[ -d build/asan ] || CMAKE_ARGS="-DLLAMA_SANITIZE_ADDRESS=ON -DGGML_SANITIZE_ADDRESS=ON" $(BIN)/python -m pip install \
 	  --no-cache-dir --no-deps --no-binary llama-cpp-python --constraint constraints.txt --target build/asan llama-cpp-python
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
-	  PYTHONPATH=build/asan $(BIN)/python -m pytest -s -p no:faulthandler -k "not supervisor" $(ARGS) \
+	  PYTHONPATH=$(CURDIR)/build/asan $(BIN)/python -m pytest -s -p no:faulthandler -k "not supervisor" $(ARGS) \
 	  tests/engine/test_misuse.py tests/engine/test_damaged_models.py tests/engine/test_starter_schedules.py
 
 security: setup  ## Attack it in every way that we know and print what came of it (ARGS="--quick", "flood", or --help)

@@ -380,6 +380,8 @@ MRKDWN = [
     ("<javascript:alert(1)|x>", "&lt;javascript:alert(1)|x&gt;"),
     ("on <!date^1767225600^{date_num}|1 January>.", ">01/01/2026</time>."),
     ("on <!date^1767225600^{nope}|1 &lt; 2>", ">1 &lt; 2</time>"),
+    ("on <!date^1767225600^{date_num}^https://a.b|1 January>", 'rel="noopener noreferrer"><time title='),
+    ("<!date^1767225600^{date_num}, {ago}|1 January>", ">01/01/2026, "),
 ]
 HOSTILE = ["**a ", "*a ", "_a ", "[", "[a](", "`a ", "<", "*", "> ", "~~a ", "|a"]
 

@@ -174,3 +174,4 @@ async def test_whoever_ordered_something_that_was_cut_off_hears_of_it(
         here = tom.ephemerals("general")
 
     assert ["ordered or pressed" in message["text"] for message in here] == [True]
+    assert here[0]["blocks"][0]["elements"][0]["type"] == "mrkdwn", "plain text shows the moment as markup"

@@ -1,6 +1,7 @@
 """Who may do what: every role against every command and button, and what Slack says against what a payload says."""
 
 import inspect
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -307,6 +308,8 @@ async def test_every_cell_of_role_and_button(role: Role) -> None:
                 )
                 response = await app.async_dispatch(request)
                 assert response.status == 200, name
+                shown = json.loads(response.body or "{}").get("view", {}).get("blocks")
+                assert "plain_text" not in str(shown), "it names orders as code"
 
     wanted = {(kind, name) for kind in ("press", "send") for name, needed in BUTTONS.items() if role >= needed}
     assert set(heard) == wanted

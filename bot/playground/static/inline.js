@@ -9,7 +9,7 @@ const REACH = 4000; // how far a closing mark may be: hostile text must not cost
 const DEEPEST = 12;
 const URL = /https?:\/\/[^\s<>"'`|\\^{}]+/y;
 const SLACK_TOKEN = /<([@#!])([A-Za-z0-9._^-]+)(?:\|([^>]*))?>/y;
-const SLACK_DATE = /<!date\^(\d{1,12})\^([^|>^]{1,200})(?:\^[^|>]*)?\|([^>]*)>/y;
+const SLACK_DATE = /<!date\^(\d{1,12})\^([^|>^]{1,200})(?:\^([^|>]*))?\|([^>]*)>/y;
 const SLACK_LINK = /<((?:https?:\/\/|mailto:)[^\s|>]+)(?:\|([^>]*))?>/y;
 const MD_LINK =
   /(!?)\[((?:\\.|\[[^\]]*\]|[^\]\\[])*)\]\(\s*<?([^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)>?(?:\s+"[^"]*")?\s*\)/y;
@@ -93,8 +93,9 @@ function readToken(text, at, names) {
   if (text[at] !== "<") return null;
   const date = match(SLACK_DATE, text, at);
   if (date) {
-    const words = formatDate(date[1], date[2]) ?? decode(date[3]);
-    return { node: h("time", { title: fullTimeOf(date[1]) }, words), end: at + date[0].length };
+    const [whole, ts, format, target, fallback] = date;
+    const node = h("time", { title: fullTimeOf(ts) }, formatDate(ts, format) ?? decode(fallback));
+    return { node: target ? link(decode(target), [node]) : node, end: at + whole.length };
   }
   const token = match(SLACK_TOKEN, text, at);
   if (!token) return null;

@@ -50,6 +50,7 @@ const FORMATS = {
 export function formatDate(ts, format) {
   let isKnown = true;
   const words = format.replace(/\{(\w+?)(_pretty)?\}/g, (_, name, pretty) => {
+    if (name === "ago") return agoOf(ts);
     isKnown &&= name in FORMATS;
     const near = pretty ? dayName(ts) : "";
     if (near === "Today" || near === "Yesterday") return near.toLowerCase();

@@ -116,7 +116,7 @@ async def _refuse(calls: Calls, body: Mapping[str, Any], user_id: str, text: str
             "type": "modal",
             "title": blocks.plain(_("Not allowed")),
             "close": blocks.plain(_("Close")),
-            "blocks": blocks.build_note(text),
+            "blocks": [blocks.section(text)],
         }
         return BoltResponse(status=200, body={"response_action": "update", "view": view})
     if body["type"] == "block_suggestion":

@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from bot.errors import DeliveryError
 from bot.language import _
 from bot.slack import pledges
-from bot.slack.blocks import FOLLOW, QUIET, Block, build_button, build_note
+from bot.slack.blocks import FOLLOW, QUIET, Block, build_button, context
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.people.gating import Verdict
 from bot.slack.schedule.words import tell_moment
@@ -92,7 +92,7 @@ class Asides:
     async def _whisper(self, row: Inbox, text: str, buttons: list[Block]) -> None:
         """Tell only the person; an ephemeral message in a thread that does not exist yet would never be shown."""
         thread = {"thread_ts": row.thread_ts} if row.payload.get("is_reply") else {}
-        blocks = [*build_note(text), *([{"type": "actions", "elements": buttons}] if buttons else [])]
+        blocks = [context(text), *([{"type": "actions", "elements": buttons}] if buttons else [])]
         await self._calls.call(
             "chat.postEphemeral",
             channel=row.channel_id,

@@ -103,6 +103,21 @@ async def test_everybody_decides_for_themselves_and_admins_for_channels(
     assert await choices(rows) == [("person", "U0TOM", False), ("channel", "C0SUPPORT", False)]
 
 
+async def test_whoever_wants_nothing_stored_hears_that_nothing_is_learned(
+    playground: Playground, bot: RunningBot
+) -> None:
+    """However they allow it, by command or in their Home, until they change that."""
+    tom = playground.tom
+    await order(playground, tom, "preferences privacy unstored")
+    assert "there is nothing new to learn from" not in (await order(playground, tom, "learn-from-me"))["text"]
+    for words in ("learn-from-me on", "learn-from-me"):
+        assert "there is nothing new to learn from" in (await order(playground, tom, words))["text"]
+    await tom.open_home()
+    await playground.wait_until(lambda: "nothing new to learn from" in str(playground.home(tom.id)), what="the Home")
+    await order(playground, tom, "preferences privacy normal")
+    assert "nothing new" not in (await order(playground, tom, "learn-from-me"))["text"]
+
+
 async def test_a_correction_is_for_everyone_if_its_author_says_so(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:

@@ -269,6 +269,8 @@ def test_a_status_in_words() -> None:
     assert "train on" in lines[1]
     assert lines[2] == "`run-7` answers everybody; no training runs." or lines[2].startswith("`run-7` answers")
     assert lines[3] == "The base model answers, and `run-8` 25% of the people; run 9 is sft, step 3 of 40 (paused)."
+    looks = LearningStatus(is_enabled=True, allowed_by="U0MAYA", run_id=10, is_run_dry=True, run_state="collecting")
+    assert render_line(looks) == "The base model answers; dry run 10 is collecting."
     whole = render_status(STATUSES[3])
     assert "17 of 50 points" in whole
     assert "Training was allowed by the playground." in whole

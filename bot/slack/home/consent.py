@@ -7,7 +7,7 @@ from bot.slack.home.controls import build_order
 from bot.slack.learning.commands import tell_choice
 
 
-def build_consent(*, is_learned_from: bool | None) -> list[Block]:
+def build_consent(*, is_learned_from: bool | None, is_stored: bool) -> list[Block]:
     """Build it; *is_learned_from* None: the person has not chosen."""
     is_on = is_learned_from is not False
     learn = build_order(
@@ -23,7 +23,7 @@ def build_consent(*, is_learned_from: bool | None) -> list[Block]:
     forget = build_order(_("Forget me"), f"forget-me {YES}", name="forget", question=gone, style="danger")
     return [
         header(_("Your data")),
-        section(tell_choice("person", is_allowed=is_learned_from), accessory=learn),
+        section(tell_choice("person", is_allowed=is_learned_from, is_stored=is_stored), accessory=learn),
         section(stored, accessory=build_order(_("Download"), "my-data", name="data")),
         section(_("I can forget you: what you told me, and what I learned from it."), accessory=forget),
     ]

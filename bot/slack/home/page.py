@@ -33,6 +33,7 @@ from bot.slack.throttle import Limits, Throttle
 from bot.slack.workspaces import key_of
 from bot.storage.db import Database
 from bot.storage.fates import Fate, Opinions, count_opinions, list_fates
+from bot.storage.privacy import STORING
 from bot.storage.runs import find_picture
 
 WEEKS = 8
@@ -60,6 +61,7 @@ class HomeFacts:
     fates: Sequence[Fate]
     wishes: Sequence[Wish]
     is_learned_from: bool | None
+    is_stored: bool
     status: LearningStatus
     learned: RunReport | None = None
     admin: AdminFacts | None = None
@@ -126,6 +128,7 @@ class Home:
             fates=fates,
             wishes=await find_wishes(self._database, learning, user_id),
             is_learned_from=await learning.is_chosen("person", user_id),
+            is_stored=await learning.is_chosen(STORING, user_id) is not False,
             status=status,
             learned=await self._find_report(status.active),
             admin=await self._gather_for_admins() if is_admin else None,
@@ -159,7 +162,7 @@ def build_home(facts: HomeFacts) -> dict[str, object]:
         build_usage(facts.use),
         build_opinions(facts.opinions, facts.fates, is_learned_from=facts.is_learned_from is not False),
         build_wishes(facts.wishes),
-        build_consent(is_learned_from=facts.is_learned_from),
+        build_consent(is_learned_from=facts.is_learned_from, is_stored=facts.is_stored),
         build_learned(facts.status, facts.learned),
     ]
     blocks = [context(facts.note)] if facts.note else []

@@ -32,6 +32,7 @@ from bot.slack.turns.answer_choice import make_safe
 from bot.storage.choices import CHANNEL as CHOICE_OF_CHANNEL
 from bot.storage.choices import OWN_ADAPTER
 from bot.storage.learning_tables import AdapterState
+from bot.storage.privacy import STORING
 from bot.storage.tables import new_id
 
 ANSWER_LENGTH = 2500
@@ -220,7 +221,8 @@ class LearningOrders:
         is_allowed = await self._learning.is_chosen(kind, subject_id)
         if kind == CHOICE_OF_CHANNEL and is_allowed is None and not await self._learning.learns_from(subject_id):
             return Reply(tell_off_channel())
-        return Reply(tell_choice(kind, is_allowed=is_allowed))
+        is_stored = await self._learning.is_chosen(STORING, subject_id) is not False
+        return Reply(tell_choice(kind, is_allowed=is_allowed, is_stored=is_stored))
 
 
 def _render(answer: str, question: str) -> str:
@@ -262,8 +264,8 @@ def tell_off_channel() -> str:
     return sentence.format(command=f"`{COMMAND} learn-from-channel on`")
 
 
-def tell_choice(kind: str, *, is_allowed: bool | None) -> str:
-    """Say what is learned from a person or a channel."""
+def tell_choice(kind: str, *, is_allowed: bool | None, is_stored: bool = True) -> str:
+    """Say what is learned from a person or a channel; of somebody whose words are not stored nothing new is."""
     is_person = kind == "person"
     if is_allowed is False:
         off = (
@@ -272,6 +274,12 @@ def tell_choice(kind: str, *, is_allowed: bool | None) -> str:
             else _("I do not learn from what is said to me in this channel.")
         )
         return off + " " + _("What an adapter knows from before goes with the next training.")
+    if is_person and not is_stored:
+        sentence = _(
+            "You allow me to learn from what you say to me, but want nothing of it stored: until you change that "
+            "({command}), there is nothing new to learn from."
+        )
+        return sentence.format(command=f"`{COMMAND} preferences privacy normal`")
     if is_person:
         return (
             _(

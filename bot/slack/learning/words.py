@@ -179,6 +179,6 @@ def _under_way(status: LearningStatus) -> str:
     held = _(" (paused)") if status.is_paused else ""
     where = _(" for {channel}").format(channel=f"<#{status.run_channel}>") if status.run_channel else ""
     phase = escape(say_again(status.phase or status.run_state)) or _("under way")
-    return _("run {run}{where} is {phase}{steps}{held}").format(
-        run=status.run_id, where=where, phase=phase, steps=steps, held=held
-    )
+    said = _("run {run}{where} is {phase}{steps}{held}")
+    said = _("dry run {run}{where} is {phase}{held}") if status.is_run_dry else said
+    return said.format(run=status.run_id, where=where, phase=phase, steps=steps, held=held)

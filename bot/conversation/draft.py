@@ -87,6 +87,7 @@ class Draft:
     answer_id: str
     thread_id: str
     reply_ts: list[str]
+    within_id: str = ""  # of the thread in which a private question was asked, which goes on from what was said there
     wish: Preferences = field(default_factory=Preferences)
     is_again: bool = False  # to a question that was answered before, whose words are stored
     is_another: bool = False
@@ -123,6 +124,11 @@ class Draft:
     place: QueuePlace | None = None
     moved: asyncio.Event = field(default_factory=asyncio.Event)
     others: "list[Draft]" = field(default_factory=list)  # shown beside it, to choose from
+
+    @property
+    def read_id(self) -> str:
+        """Return the thread whose earlier messages the model reads."""
+        return self.within_id or self.thread_id
 
     @property
     def can_go_on(self) -> bool:

@@ -36,8 +36,8 @@ class Memory:
     async def bring(self, draft: Draft, *, model: ModelInfo, room: int) -> Aside:
         """Read what was said in the thread and what else helps; the draft remembers what it was."""
         async with self._database.read() as session:
-            draft.summary = await load_summary(session, draft.thread_id)
-            history = await load_history(session, draft.thread_id, before_ts=draft.question.ts)
+            draft.summary = await load_summary(session, draft.read_id)
+            history = await load_history(session, draft.read_id, before_ts=draft.question.ts)
         if not draft.question.put.keeps_history:
             draft.summary, history = None, []
         until = draft.summary.until_ts if draft.summary else ""

@@ -63,7 +63,7 @@ class Summaries:
         older = [said.ts for said in draft.history[: fitted.total - draft.summarised - fitted.used // 2]]
         if older:
             scope = f"{SUMMARY}{draft.question.place.scope}"
-            self._wanted[draft.thread_id] = Wanted(draft.thread_id, older[-1], scope)
+            self._wanted[draft.read_id] = Wanted(draft.read_id, older[-1], scope)
             self._wake.set()
 
     async def work(self) -> None:

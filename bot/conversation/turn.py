@@ -292,7 +292,7 @@ class Assistant:
         place = draft.question.place
         async with self._database.read() as session:
             persona = await find_persona(session, place.team_id, place.channel_id)
-            draft.files = await load_thread_files(session, draft.thread_id, until_ts=draft.question.ts)
+            draft.files = await load_thread_files(session, {draft.thread_id, draft.read_id}, until_ts=draft.question.ts)
         opening = self._prompts.open(now().astimezone().date(), persona=persona)
         return self._prompts.with_length(opening, draft.question.put.length or draft.wish.length)
 

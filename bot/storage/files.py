@@ -56,12 +56,12 @@ def _values(file: SharedFile) -> dict[str, str | int]:
     }
 
 
-async def load_thread_files(session: AsyncSession, thread_id: str, *, until_ts: str) -> list[ThreadFile]:
-    """Return the files of a thread's messages up to one, in their order."""
+async def load_thread_files(session: AsyncSession, thread_ids: Collection[str], *, until_ts: str) -> list[ThreadFile]:
+    """Return the files of some threads' messages up to one, in their order."""
     rows = await session.execute(
         select(MessageFile, Message.ts)
         .join(Message, MessageFile.message_id == Message.id)
-        .where(Message.thread_id == thread_id, Message.ts <= until_ts)
+        .where(Message.thread_id.in_(thread_ids), Message.ts <= until_ts)
         .order_by(Message.ts, MessageFile.id)
     )
     return [ThreadFile(row, ts) for row, ts in rows]

@@ -329,3 +329,45 @@ async def test_our_own_engine_reads_a_file_too(
     async with rows.read() as session:
         ((_, part),) = await load_use(session, answer.id)
     assert part.startswith("lines ")
+
+
+@pytest.mark.usefixtures("bot")
+async def test_the_file_of_a_private_question_is_read_for_its_asker_alone(
+    playground: Playground, model: Listener, finished: Finished, rows: Database
+) -> None:
+    """The answer says what it is from; nobody's next question in the thread knows it, and it goes with the message."""
+    tom = playground.tom
+    root = await tom.say("general", "<@U0APPRENTICE> hello")
+    await playground.wait_for_reply("general", root)
+    private = "!ask --private what is the wifi password?"
+    asked = await tom.share("general", NOTES, name="notes.txt", text=private, thread_ts=root)
+    await finished(2)
+    await playground.wait_until(lambda: "Only you can see this" in str(tom.ephemerals("general")), what="the answer")
+    assert "The wifi password" in model.prompt
+    assert "notes.txt" in words_below(tom.ephemerals("general")[-1])
+    (file,) = await stored(rows)
+    assert (file.state, file.audience) == (FileState.READ, "direct")
+
+    await playground.maya.say("general", "<@U0APPRENTICE> and where is the printer?", root)
+    await finished(3)
+    assert "printer stands" not in model.prompt
+    await tom.delete("general", asked)
+    async with asyncio.timeout(10):
+        while await stored(rows):  # noqa: ASYNC110 - rows do not call
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.usefixtures("bot")
+async def test_of_a_private_question_with_its_file_nothing_stays_where_nothing_is_stored(
+    playground: Playground, model: Listener, finished: Finished, rows: Database
+) -> None:
+    """It is answered from the file all the same; one that cannot be read is named."""
+    tom = playground.tom
+    await tom.command("/apprentice", "preferences privacy unstored")
+    await tom.share("general", NOTES, name="notes.txt", text="<@U0APPRENTICE> !ask --private the wifi password?")
+    await finished()
+    assert "The wifi password" in model.prompt
+    assert await stored(rows) == []
+    await tom.share("general", b"\x7fELF" + b"\0" * 50, name="x.bin", text="<@U0APPRENTICE> !ask --private and this?")
+    await finished(2)
+    await playground.wait_until(lambda: "I cannot read x.bin" in str(tom.ephemerals("general")), what="the reason")

@@ -14,10 +14,11 @@ from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.turn import Assistant
 from bot.errors import ContextOverflow
 from bot.language import _
-from bot.slack.blocks import build_note, build_stop_button, build_text, section
+from bot.slack.blocks import Block, build_note, build_stop_button, build_text, section
 from bot.slack.commands.asking import ASK, OPTIONS, USAGE, read_ask
 from bot.slack.commands.orders import Call, Command, Reply
 from bot.slack.delivery.render import escape
+from bot.slack.files.desk import list_files
 from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.admission import Admission, Asker
@@ -78,7 +79,7 @@ class AskOrders:
         refusal = await self._admission.find_refusal(Asker(call.user_id, call.channel_id, call.team_id))
         if refusal:
             return Reply(refusal, is_done=False)
-        event = {"text": "".join(_quote(part) for part in TOKEN.split(asked.question))}
+        event = {"text": "".join(_quote(part) for part in TOKEN.split(asked.question)), "files": [*call.files]}
         names = await self._directory.names([call.user_id, *mentioned_users(event)])
         question = Question(
             place=Place(call.team_id, call.channel_id, f"{PRIVATE}{new_id()}"),
@@ -87,6 +88,7 @@ class AskOrders:
             user_name=names[call.user_id],
             text=parse_message(event, bot_user_id="", names=names),
             audience=Audience.DIRECT,
+            files=tuple(list_files(event)),
             put=replace(asked.put, is_private=True),
         )
         draft = await self._assistant.begin(question)
@@ -101,13 +103,15 @@ class AskOrders:
         if call.thread_ts:
             async with self._database.read() as session:
                 thread = await find_thread(session, Place(call.team_id, call.channel_id, call.thread_ts))
-            draft.thread_id = thread.id if thread is not None else draft.thread_id
+            draft.within_id = thread.id if thread is not None else ""
 
     async def _write(self, draft: Draft, call: Call) -> Reply:
         candidates = self._answering.offers.candidates
         try:
             draft.is_ours = await self._answering.are_ours(call.user_id, call.channel_id, Audience.DIRECT)
+            await self._answering.files.read_new(draft)
             await self._assistant.prepare(draft)
+            draft.pictures = await self._answering.files.fetch_pictures(draft) if draft.sees else []
             drafts = await candidates.write(draft, count=draft.question.put.candidates)
         except asyncio.CancelledError:  # this process ends; whoever gave the order is told so
             await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=new_id())
@@ -124,21 +128,21 @@ class AskOrders:
         safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
         if len(safe) > 1:
             return Reply(tell_choice(), [section(tell_choice()), *build_choice(safe)])
-        reply = self._show(draft, call, safe[0][1] or "_" + _("Stopped.") + "_")
-        is_alike = draft.question.put.candidates > 1 and not is_stopped
-        return replace(reply, blocks=[*reply.blocks, *build_note(tell_same())]) if is_alike else reply
+        below = [] if is_stopped else self._answering.build_ground(draft)
+        below += build_note(tell_same()) if draft.question.put.candidates > 1 and not is_stopped else []
+        return self._show(draft, call, safe[0][1] or "_" + _("Stopped.") + "_", below)
 
-    def _show(self, draft: Draft, call: Call, text: str) -> Reply:
+    def _show(self, draft: Draft, call: Call, text: str, below: list[Block]) -> Reply:
         if not draft.wish.stores:
-            return Reply(_("Your answer, for you alone"), [*build_text(text), *build_note(tell_unstored())])
-        blocks = build_private(
+            return Reply(_("Your answer, for you alone"), [*build_text(text), *below, *build_note(tell_unstored())])
+        said, *rest = build_private(
             draft.answer_id,
             text,
             thread_ts=call.thread_ts or "",
             can_share=not call.channel_id.startswith("D"),
             is_explained=self._answering.explains,
         )
-        return Reply(_("Your answer, for you alone"), blocks)
+        return Reply(_("Your answer, for you alone"), [said, *below, *rest])
 
 
 @asynccontextmanager

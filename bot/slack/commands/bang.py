@@ -44,6 +44,7 @@ def mark_order(heard: Heard, commands: Commands, *, bot_user_id: str) -> Heard:
         "thread_ts": event.get("thread_ts"),
         "channel_type": event.get("channel_type"),
         "is_shared": heard.arrival.payload["is_shared"],
+        **({"files": event["files"]} if name == ASK and event.get("files") else {}),
     }
     line = f"{LINE}{heard.arrival.ts}"
     return replace(heard, arrival=replace(heard.arrival, kind=ORDER, thread_ts=line, payload=payload))

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import IntEnum
+from typing import Any
 
 from bot.errors import ApprenticeError
 from bot.slack.blocks import Block
@@ -46,6 +47,7 @@ class Call:
     role: Role = Role.MEMBER
     lead: str = SLASH
     ts: str = ""
+    files: Sequence[Mapping[str, Any]] = ()  # of that message, as Slack announces them
     is_ours: bool = False  # the words are our own, so that no person has named what they link to
     whisper: Callable[["Reply"], Awaitable[None]] | None = None
 

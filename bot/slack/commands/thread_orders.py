@@ -50,6 +50,7 @@ class ThreadOrders:
             thread_ts=row.payload.get("thread_ts"),
             lead=BANG,
             ts=row.ts,
+            files=row.payload.get("files") or (),
         )
 
         async def whisper(reply: Reply) -> None:

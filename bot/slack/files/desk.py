@@ -19,6 +19,7 @@ from bot.slack.delivery.render import escape
 from bot.slack.files.fetch import FileFetcher, NotFetched
 from bot.slack.files.words import describe
 from bot.slack.turns.place import METHOD, tell_thinking
+from bot.storage.askings import is_private
 from bot.storage.db import Database
 from bot.storage.file_tables import FileState, MessageFile
 from bot.storage.files import SharedFile, ThreadFile, load_thread_files, refuse_file, save_file_text
@@ -76,7 +77,7 @@ class FileDesk:
         """Read the files of a draft's thread that nobody has read; whatever is wrong with one is stored with it."""
         question = draft.question
         async with self._database.read() as session:
-            files = await load_thread_files(session, draft.thread_id, until_ts=question.ts)
+            files = await load_thread_files(session, {draft.thread_id, draft.read_id}, until_ts=question.ts)
         fresh = [file for file in files if file.row.state == FileState.NEW]
         for file in fresh:
             await self._say(draft, _("is reading {name}…").format(name=file.row.name))
@@ -86,6 +87,8 @@ class FileDesk:
 
     async def _say(self, draft: Draft, status: str) -> None:
         place = draft.question.place
+        if is_private(place):  # whose thread is none
+            return
         where = {"channel_id": place.channel_id, "thread_ts": place.thread_ts}
         await self._calls.call_if_possible(METHOD, status=status, **where)
 

@@ -64,7 +64,7 @@ class Answering:
         self._assistant = assistant
         self._calls = calls
         self._directory = directory
-        self._files = files
+        self.files = files
         self._afterwards = afterwards
         self.are_ours = are_ours
         self._bot_user_id = bot_user_id
@@ -225,10 +225,10 @@ class Answering:
         try:
             asked = draft.question
             draft.is_ours = await self.are_ours(asked.user_id, asked.place.channel_id, asked.audience)
-            await self._files.read_new(draft)
+            await self.files.read_new(draft)
             await self._assistant.prepare(draft)
             if is_bare(draft.question.text) and not knows_something(draft):
-                draft.text = shorten(self._files.explain(draft))  # there is nothing to ask the model
+                draft.text = shorten(self.files.explain(draft))  # there is nothing to ask the model
                 await delivery.say(draft.text, [])
             else:
                 await self._write_with_model(draft, delivery)
@@ -253,7 +253,7 @@ class Answering:
 
     async def _write_with_model(self, draft: Draft, delivery: Delivery) -> None:
         if draft.sees:
-            draft.pictures = await self._files.fetch_pictures(draft)
+            draft.pictures = await self.files.fetch_pictures(draft)
         count = await self.offers.count(draft) if draft.wish.stores else 1
         if count > 1:
             await self._offer(draft, delivery, count=count)
@@ -264,8 +264,12 @@ class Answering:
         if draft.finish_reason == STOPPED:
             await delivery.say("_" + _("Stopped.") + "_", self._buttons(draft))
             return
-        note = shorten([tell_limits(draft), *self._files.explain(draft), *tell_unseen(draft)])
-        await delivery.close(self._files.build_sources(draft) + build_note(note) + self._buttons(draft))
+        await delivery.close(self.build_ground(draft) + self._buttons(draft))
+
+    def build_ground(self, draft: Draft) -> list[Block]:
+        """Build the lines below an answer that say from which files it is, and what it knows nothing of."""
+        note = shorten([tell_limits(draft), *self.files.explain(draft), *tell_unseen(draft)])
+        return self.files.build_sources(draft) + build_note(note)
 
     async def _offer(self, draft: Draft, delivery: Delivery, *, count: int) -> None:
         """Show several answers to choose from, when all are written; one that stays alone is an ordinary answer."""

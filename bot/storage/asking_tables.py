@@ -7,6 +7,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bot.storage.tables import Base
 
+PRIVATE = "ask-"  # begins the time of a thread that is none: what is asked there only its asker sees
+
 
 class Asking(Base):
     """How a question was put, where not in the usual way.

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.answers import has_newer
-from bot.storage.asking_tables import Asking, Candidate
+from bot.storage.asking_tables import PRIVATE, Asking, Candidate
 from bot.storage.tables import Answer, AnswerState, Audience, Message, PreferencePair, Thread, now
 from bot.storage.threads import Place, join_thread
 
@@ -17,7 +17,6 @@ CLAIMED = "claimed "  # before the moment in which somebody began to share an an
 LONGEST_SHARE = timedelta(minutes=5)
 
 COMPARED = "compared"
-PRIVATE = "ask-"  # begins the time of a thread that is none: what is asked there only its asker sees
 
 
 class Chosen(StrEnum):

@@ -6,7 +6,7 @@ from sqlalchemy import select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.admin_tables import Limit
-from bot.storage.askings import PRIVATE
+from bot.storage.asking_tables import PRIVATE
 from bot.storage.choices import CHANNEL, OWN_ADAPTER, load_opted_out, newest_choice
 from bot.storage.installing_tables import ChannelPersona
 from bot.storage.learning_tables import TrainingChoice

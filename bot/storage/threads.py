@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.asking_tables import Asking, Candidate
+from bot.storage.asking_tables import PRIVATE, Asking, Candidate
 from bot.storage.tables import Answer, AnswerState, Audience, Message, Thread
 
 SLACK_TS = re.compile(r"\d+\.\d+")
@@ -70,13 +70,15 @@ async def join_thread(session: AsyncSession, place: Place, *, audience: Audience
 async def list_said(session: AsyncSession, team_id: str, *, since: datetime, most: int) -> dict[Place, list[str]]:
     """Return the newest messages of a workspace since a moment, by thread: when each was said, as Slack has it.
 
-    What was never a message there, such as a question by command, is left out.
+    What was never a message there is left out: a question by command, and what its asker shared of a private one.
     """
     columns = (Thread.channel_id, Thread.thread_ts, Message.ts)
     said = select(*columns).join(Thread).where(Thread.team_id == team_id, Message.created_at >= since)
-    said = said.where(~exists().where(Asking.message_id == Message.id, Asking.is_private))
+    is_put_private = exists().where(Asking.message_id == Message.id, Asking.is_private)
+    said = said.where(or_(~is_put_private, Thread.thread_ts.startswith(PRIVATE)))
     found: dict[Place, list[str]] = {}
-    for channel_id, thread_ts, ts in await session.execute(said.order_by(Message.created_at.desc()).limit(most)):
+    for channel_id, said_in, ts in await session.execute(said.order_by(Message.created_at.desc()).limit(most)):
+        thread_ts = said_in.removeprefix(PRIVATE)
         if SLACK_TS.fullmatch(thread_ts) is None:
             continue
         found.setdefault(Place(team_id, channel_id, thread_ts), []).append(ts)

@@ -15,7 +15,7 @@ from bot.learning.rollout.loading import choose_needed
 from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.watch import Event
 from bot.storage import adapters as store
-from bot.storage.askings import PRIVATE
+from bot.storage.asking_tables import PRIVATE
 from bot.storage.channels import is_private, own_channels
 from bot.storage.db import Database
 from bot.storage.feedback import save_vote

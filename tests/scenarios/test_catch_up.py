@@ -242,3 +242,26 @@ async def test_what_never_came_through_over_http_is_answered(rows: Database, sta
             await playground.wait_for_reply(maya.dm, ts, after=lost, timeout=20)
         async with rows.read() as session:
             assert len(list(await session.scalars(select(Inbox.ts).where(Inbox.ts == lost)))) == 1
+
+
+async def test_a_private_question_that_is_deleted_meanwhile_goes(
+    playground: Playground, start_bot: StartBot, rows: Database
+) -> None:
+    """Its message stood for all to read, though its answer was for one person."""
+    tom = playground.tom
+    async with start_bot():
+        await playground.wait_for_connection()
+        asked = await tom.say("general", f"{BOT} !ask --private What does zanzibar stand for?")
+        await playground.wait_until(lambda: "share_answer" in str(tom.ephemerals("general")), what="the answer")
+    async with rows.begin() as session:
+        await session.execute(update(HeardUntil).values(at=now() - timedelta(minutes=10)))
+    await tom.delete("general", asked)
+    async with start_bot(), asyncio.timeout(20):
+        while await count(rows, Message):  # noqa: ASYNC110 - rows do not call
+            await asyncio.sleep(0.05)
+
+
+async def count(rows: Database, table: type[Message]) -> int:
+    """Return how many rows there are."""
+    async with rows.read() as session:
+        return len(list(await session.scalars(select(table.id))))

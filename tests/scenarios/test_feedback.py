@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from bot.app import RunningBot
 from bot.playground.errors import PageError
 from bot.playground.testing import Person, Playground
-from bot.storage.askings import PRIVATE
+from bot.storage.asking_tables import PRIVATE
 from bot.storage.correction_search import Asked, find_by_ids
 from bot.storage.db import Database
 from bot.storage.erasure_tables import Erasure

@@ -14,14 +14,14 @@ from sqlalchemy import select
 from bot.playground.testing import Playground
 from bot.slack.calls import Calls
 from bot.slack.turns.missed_changes import MissedChanges
-from bot.storage.asking_tables import Asking
+from bot.storage.asking_tables import PRIVATE, Asking
 from bot.storage.db import Database
 from bot.storage.erasure_tables import Erasure
 from bot.storage.feedback_tables import Lesson
 from bot.storage.file_tables import MessageFile
 from bot.storage.files import SharedFile, announce_files
 from bot.storage.lessons import Taught, save_lesson, teach
-from bot.storage.tables import Answer, AnswerState, Audience, Correction, Message, now
+from bot.storage.tables import Answer, AnswerState, Audience, Correction, Message, new_id, now
 from bot.storage.threads import Place
 from tests.builders import answered, said
 
@@ -67,6 +67,30 @@ async def test_deleted_and_edited_messages_are_followed(database: Database) -> N
         causes = [str(cause) for cause in await session.scalars(select(Erasure.cause).order_by(Erasure.cause))]
     assert left == ["another question", "by command", "elsewhere", "same", "stays", "taught", "unreadable"]
     assert causes == ["edit", *["message"] * 5], "three messages and two answers"
+
+
+async def test_a_private_question_follows_its_message(database: Database) -> None:
+    """One that was asked with a message, in a thread or alone; one by slash command has none, and stays."""
+    async with Playground() as playground:
+        tom, general = playground.tom, playground.channel("general")
+        root = await tom.say("general", "the root")
+        asked = {name: await tom.say("general", f"!ask --private {name}", root) for name in ("edited", "gone", "same")}
+        asked["alone"] = await tom.say("general", f"<@{BOT}> !ask --private alone")
+        threads = {name: f"{PRIVATE}{ts}" for name, ts in asked.items()} | {"by command": f"{PRIVATE}{new_id()}"}
+        async with database.begin() as session:
+            for name, thread_ts in threads.items():
+                place = Place(TEAM, general, thread_ts)
+                message = await said(session, name, ts=asked.get(name, "1764000000.000001"), place=place)
+                session.add(Asking(message_id=message.id, is_private=True))
+        await tom.edit("general", asked["edited"], "!ask --private another")
+        await tom.delete("general", asked["gone"])
+        await tom.delete("general", asked["alone"])
+
+        calls = Calls(AsyncWebClient("xoxb-playground", base_url=playground.api_url))
+        changes = MissedChanges(database, calls, as_it_is)
+        assert await changes.look(TEAM, bot_user_id=BOT, since=now() - timedelta(hours=1)) == 3
+    async with database.read() as session:
+        assert sorted(await session.scalars(select(Message.text))) == ["another", "by command", "same"]
 
 
 async def test_a_deleted_answer_is_found_missing(database: Database) -> None:

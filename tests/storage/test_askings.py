@@ -7,10 +7,9 @@ import pytest
 from sqlalchemy import select
 
 from bot.storage.answers import has_newer, load_answer, newest_answer
-from bot.storage.asking_tables import Candidate
+from bot.storage.asking_tables import PRIVATE, Candidate
 from bot.storage.askings import (
     LONGEST_SHARE,
-    PRIVATE,
     Chosen,
     Put,
     begin_candidates,

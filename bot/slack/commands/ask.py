@@ -26,7 +26,7 @@ from bot.slack.turns.answer_choice import build_choice, build_private, make_safe
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.place import render_place
 from bot.slack.turns.words import tell_apology, tell_unstored
-from bot.storage.askings import PRIVATE
+from bot.storage.asking_tables import PRIVATE
 from bot.storage.db import Database
 from bot.storage.tables import AnswerState, Audience, new_id
 from bot.storage.threads import Place, find_thread
@@ -82,8 +82,9 @@ class AskOrders:
         event = {"text": "".join(_quote(part) for part in TOKEN.split(asked.question)), "files": [*call.files]}
         names = await self._directory.names([call.user_id, *mentioned_users(event)])
         question = Question(
-            place=Place(call.team_id, call.channel_id, f"{PRIVATE}{new_id()}"),
-            ts=call.ts or f"{time.time():.6f}",  # of a message in a thread, which its author can edit and delete
+            # The message that asks, which its author can edit and delete; there is none of a slash command.
+            place=Place(call.team_id, call.channel_id, f"{PRIVATE}{call.ts or new_id()}"),
+            ts=call.ts or f"{time.time():.6f}",
             user_id=call.user_id,
             user_name=names[call.user_id],
             text=parse_message(event, bot_user_id="", names=names),

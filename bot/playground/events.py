@@ -68,6 +68,12 @@ def message_posted(hub: Hub, message: Message) -> None:
     if channel.kind == "im" and message.bot_id is None:
         event["app_context"] = app_context(hub, message.user)
     publish(hub, event, channel=channel)
+    _mention(hub, message, event)
+
+
+def _mention(hub: Hub, message: Message, event: Json) -> None:
+    """Tell of a message once more if it mentions the app in a channel."""
+    channel = hub.workspace.channels[message.channel]
     is_mention = (
         f"<@{hub.app.bot_user_id}>" in message.text
         and message.bot_id is None
@@ -79,12 +85,11 @@ def message_posted(hub: Hub, message: Message) -> None:
 
 
 def message_changed(hub: Hub, message: Message, *, before: Json) -> None:
-    """Tell of a message that is no longer what *before* says."""
-    _hidden_change(
-        hub,
-        message,
-        {"subtype": "message_changed", "message": message_object(hub, message), "previous_message": before},
-    )
+    """Tell of a message that is no longer what *before* says; each edit of a mention is a mention again."""
+    after = message_object(hub, message)
+    _hidden_change(hub, message, {"subtype": "message_changed", "message": after, "previous_message": before})
+    if message.edited is not None and after.get("edited") != before.get("edited"):
+        _mention(hub, message, after | {"channel": message.channel, "event_ts": message.edited.ts})
 
 
 def message_deleted(hub: Hub, message: Message, *, before: Json) -> None:

@@ -14,7 +14,7 @@ from bot.slack.commands.orders import Commands
 from bot.slack.people.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
 from bot.slack.throttle import Limits, Throttle
 from bot.slack.turns.doubt import Doubt
-from bot.slack.turns.newest_edits import NewestEdits
+from bot.slack.turns.newest_edits import NewestEdits, is_late_edit
 from bot.storage import inbox
 from bot.storage.admin_tables import Right
 from bot.storage.channel_settings import ChannelRules, load_rules
@@ -75,6 +75,8 @@ class Intake:
 
     def hear(self, body: Mapping[str, Any], *, bot_user_id: str, bot_id: str) -> Heard | None:
         """Read an event; None when nobody speaks who may be heard."""
+        if is_late_edit(body):
+            return None
         body = self.edits.apply(body)
         heard = hear(body, bot_user_id=bot_user_id, bot_id=bot_id, guests=self._manners.guests)
         if heard is None or self.commands is None:

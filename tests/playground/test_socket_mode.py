@@ -48,6 +48,17 @@ async def test_a_mention_in_a_channel_is_two_events(playground: Playground, reco
     assert kinds["message"]["authorizations"][0]["user_id"] == BOT
 
 
+async def test_each_edit_of_a_mention_is_a_mention(playground: Playground, recorder: Recorder) -> None:
+    """Also one that puts it in; the event says of which message, and when it was edited."""
+    ts = await playground.maya.say("general", "hi")
+    for text in (f"hi <@{BOT}>", f"hello <@{BOT}>", "hello"):
+        await playground.maya.edit("general", ts, text)
+    await playground.wait_until(lambda: len(recorder.events("message")) == 4)
+    mentions = recorder.events("app_mention")
+    assert [(event["ts"], event["text"]) for event in mentions] == [(ts, f"hi <@{BOT}>"), (ts, f"hello <@{BOT}>")]
+    assert [event["event_ts"] == event["edited"]["ts"] for event in mentions] == [True, True]
+
+
 async def test_a_dm_is_one_event_with_its_context(playground: Playground, recorder: Recorder) -> None:
     """A DM is message.im, and says which channel the person looks at."""
     await playground.maya.open("support")

@@ -135,6 +135,26 @@ async def test_complaint_20_an_edited_question_is_answered_again_if_its_author_w
     await playground.wait_until(lambda: not maya.ephemerals("general"), what="the offer to go")
 
 
+async def test_a_mention_that_an_edit_puts_in_is_a_question(
+    playground: Playground, bot: RunningBot, rows: Database, finished: Finished
+) -> None:
+    """Once; later edits are those of a question. In a message that is older than an hour it is none."""
+    maya = playground.maya
+    ts = await maya.say("general", "What is a code review?")
+    late = await maya.say("general", "What is a sprint?")
+    await maya.edit("general", ts, f"{BOT} What is a code review?")
+    await playground.wait_for_reply("general", ts)
+    await finished(1)
+    await maya.edit("general", ts, f"{BOT} What is a retro?")
+    await playground.wait_until(lambda: maya.ephemerals("general"), what="the offer")
+    await playground.advance(3700)
+    await maya.edit("general", late, f"{BOT} What is a sprint?")
+    asked = await maya.say("general", f"{BOT} hello")
+    await playground.wait_for_reply("general", asked)
+    await finished(2)
+    assert [message.text for message in await rows_of(rows, Message)] == ["What is a retro?", "hello"]
+
+
 async def test_complaint_20_an_edit_while_it_is_answered_begins_anew(
     playground: Playground, bot: RunningBot, rows: Database, finished: Finished, engine_process: EngineProcess
 ) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from bot.slack.turns import newest_edits
-from bot.slack.turns.newest_edits import NewestEdits
+from bot.slack.turns.newest_edits import NewestEdits, is_late_edit
 
 CHANNEL = "C1"
 
@@ -51,6 +51,16 @@ def test_nothing_else_changes() -> None:
         None,
     ):
         assert edits.apply({"event": event}) == {"event": event}
+
+
+def test_a_mention_that_is_edited_long_after_it_was_said_is_late() -> None:
+    """Slack tells of each edit of a mention as of a mention: an order of last month is not given by mending it."""
+    said = {"type": "app_mention", "channel": CHANNEL, "ts": "1000.0"}
+    assert is_late_edit({"event": {**said, "edited": {"ts": "4601.0"}}})
+    assert not is_late_edit({"event": {**said, "edited": {"ts": "4599.0"}}})
+    assert not is_late_edit({"event": said})
+    assert not is_late_edit({"event": {**said, "type": "message", "edited": {"ts": "9000.0"}}})
+    assert not is_late_edit({"event": None})
 
 
 def test_the_words_of_a_deleted_message_are_forgotten() -> None:

@@ -10,6 +10,15 @@ from bot.storage.inbox import edit_of
 MOST = 1000
 MOST_BYTES = 20_000_000  # of all of them, packed: one message can have hundreds of thousands
 SAID = ("text", "blocks", "files", "edited")
+LATE_S = 3600.0  # after a message was said; then whoever puts a mention in does not ask anew
+
+
+def is_late_edit(body: Mapping[str, Any]) -> bool:
+    """Return whether an event tells of a mention only because its old message was edited: Slack does so every time."""
+    event = body.get("event")
+    if not isinstance(event, dict) or event.get("type") != "app_mention" or not edit_of(event):
+        return False
+    return float(edit_of(event)) - float(event["ts"]) > LATE_S
 
 
 class NewestEdits:

@@ -100,6 +100,7 @@ class Learning:
             points=counted.points,
             points_needed=counted.points_needed,
             last_run_id=last.id if last else None,
+            is_last_dry=last.is_dry if last else False,
             last_outcome=(last.reason or str(last.state)) if last else "",
             last_mend=last.mend if last else "",
             last_ended_at=last.finished_at if last else None,

@@ -30,6 +30,7 @@ class LearningStatus:
     points: float = 0.0  # how much signal has come since the last run
     points_needed: float = 0.0
     last_run_id: int | None = None
+    is_last_dry: bool = False
     last_outcome: str = ""
     last_mend: str = ""  # what can be done where it failed
     last_ended_at: datetime | None = None

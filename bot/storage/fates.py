@@ -83,7 +83,7 @@ async def list_fates(session: AsyncSession, user_id: str, *, most: int) -> Seque
                 is_rejected=review == ReviewState.REJECTED,
                 adapter=await _find_adapter(session, correction.id),
                 is_fixed=correction.id in fixed,
-                run_id=await session.scalar(select(func.max(RunExample.run_id)).where(*_examples(correction.id))),
+                run_id=await _find_training(session, correction.id),
                 is_outvoted=await is_outvoted(session, correction, message.text),
                 is_liked_anyway=review not in APPROVED and await is_liked_anyway(session, correction),
             )
@@ -97,6 +97,12 @@ def _current(user_id: str) -> tuple[ColumnElement[bool], ...]:
 
 def _examples(correction_id: str | InstrumentedAttribute[str]) -> tuple[ColumnElement[bool], ...]:
     return RunExample.row_table == CORRECTIONS, RunExample.row_id == correction_id, RunExample.split == TRAINED
+
+
+async def _find_training(session: AsyncSession, correction_id: str) -> int | None:
+    """Return the newest run that trained on a correction, or meant to; a dry one only looked at it."""
+    newest = select(func.max(RunExample.run_id)).join(Run, Run.id == RunExample.run_id)
+    return await session.scalar(newest.where(*_examples(correction_id), Run.is_dry.is_(False)))
 
 
 def _went_into(*states: AdapterState) -> ColumnElement[bool]:

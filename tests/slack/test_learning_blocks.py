@@ -271,6 +271,8 @@ def test_a_status_in_words() -> None:
     assert lines[3] == "The base model answers, and `run-8` 25% of the people; run 9 is sft, step 3 of 40 (paused)."
     looks = LearningStatus(is_enabled=True, allowed_by="U0MAYA", run_id=10, is_run_dry=True, run_state="collecting")
     assert render_line(looks) == "The base model answers; dry run 10 is collecting."
+    looked = LearningStatus(is_enabled=True, last_run_id=10, is_last_dry=True, last_outcome="as planned")
+    assert "Last dry run, 10: as planned" in render_status(looked)
     whole = render_status(STATUSES[3])
     assert "17 of 50 points" in whole
     assert "Training was allowed by the playground." in whole

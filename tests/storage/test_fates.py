@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bot.storage.admin_tables import ReviewState
 from bot.storage.choices import save_choice
@@ -58,6 +58,17 @@ async def learned(session: Session, number: int, state: AdapterState, rows: dict
         whose = {"user_id": "U0TOM", "source": "correction", "weight": 1.0, "sha256": ""}
         session.add(RunExample(run_id=number, row_table="corrections", row_id=row_id, split=split, **whose))
     await session.flush()
+
+
+async def test_what_was_only_looked_at_went_into_no_training(database: Database) -> None:
+    """A dry run names the corrections that it would have learned from."""
+    async with database.begin() as session:
+        one = await corrected(session, await asked(session, GENERAL, "Who is on call?", number=1), "Sam.")
+        await learned(session, 4, AdapterState.REJECTED, {one: "train"})
+        await learned(session, 5, AdapterState.REJECTED, {one: "train"})
+        await session.execute(update(Run).where(Run.id == 5).values(is_dry=True))
+        (fate,) = await list_fates(session, "U0TOM", most=5)
+    assert fate.run_id == 4
 
 
 async def test_the_fate_of_corrections(database: Database) -> None:

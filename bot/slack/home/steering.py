@@ -30,10 +30,10 @@ def build_steering(
     picture_id: str = "",
 ) -> list[Block]:
     """Build it; *is_choice* says whether people may choose who answers them, *picture_id* shows the newest curves."""
-    now = replace(status, last_run_id=None) if runs else status  # how it ended stands among the runs
+    now = replace(status, last_run_id=None) if runs else status  # how it ended stands among the trainings
     parts = [
         ("", "\n".join(tell_details(now))),
-        (_("Runs"), _render_runs(runs[:MOST_RUNS], adapters) or _("None has ended yet.")),
+        (_("Trainings"), _render_runs(runs[:MOST_RUNS], adapters) or _("None has ended yet.")),
         (_("Adapters"), "\n".join(map(render_adapter, adapters[:MOST_ADAPTERS])) or _("There is none yet.")),
     ]
     blocks = [section(f"*{title}*\n{text}" if title else text) for title, text in parts if text]

@@ -118,7 +118,8 @@ def tell_details(status: LearningStatus) -> list[str]:
     if status.last_run_id is not None:
         said = " ".join(say_again(part) for part in (status.last_outcome, status.last_mend) if part)
         outcome = escape(said) or _("no outcome")
-        lines.append(_("Last run, {run}: {outcome}").format(run=status.last_run_id, outcome=outcome))
+        line = _("Last dry run, {run}: {outcome}") if status.is_last_dry else _("Last run, {run}: {outcome}")
+        lines.append(line.format(run=status.last_run_id, outcome=outcome))
     return lines
 
 

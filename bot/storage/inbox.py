@@ -34,6 +34,7 @@ ANSWERED = (MESSAGE, "again")  # the kinds of events that end in an answer
 CLAIM = "inbox"  # the line in which processes claim, one at a time, so that no two begin in one thread
 MOST_MERGED = 20  # messages of one person are one turn
 NO_THREAD = ""  # of a message that was gone before it came
+GONE = "gone:{}:{}"  # the id of such an event
 LONGEST_WAIT = timedelta(seconds=6)  # after its time, whoever goes on writing is answered all the same
 NEVER = timedelta(seconds=120)  # nothing is to wait for so long: the machine's clock was set back
 
@@ -236,7 +237,7 @@ async def drop_waiting(session: AsyncSession, team_id: str, channel_id: str, *, 
     That one still holds its place, so that nothing else begins in the thread before its answer has ended. One that
     comes only after its deletion, as Slack may deliver it, finds its place taken.
     """
-    late = Arrival(f"gone:{channel_id}:{ts}", team_id, channel_id, ts, thread_ts=NO_THREAD, kind=MESSAGE, payload={})
+    late = Arrival(GONE.format(channel_id, ts), team_id, channel_id, ts, thread_ts=NO_THREAD, kind=MESSAGE, payload={})
     if await accept(session, late):
         await turn_away(session, late)
         return
@@ -246,6 +247,11 @@ async def drop_waiting(session: AsyncSession, team_id: str, channel_id: str, *, 
     here = {"team_id": team_id, "channel_id": channel_id, "ts": ts, "kind": "message"}
     gone = update(Inbox).filter_by(**here, state=InboxState.RUNNING)
     await session.execute(gone.values(payload={}, is_stopping=True))
+
+
+async def is_gone(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> bool:
+    """Return whether a message that came in as something else, such as an order, was deleted since."""
+    return bool(await session.scalar(select(Inbox.id).filter_by(event_id=GONE.format(channel_id, ts), team_id=team_id)))
 
 
 async def find_running(session: AsyncSession, channel_id: str) -> Sequence[Inbox]:

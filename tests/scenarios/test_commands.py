@@ -348,6 +348,21 @@ async def test_a_private_question_in_a_thread_goes_with_its_message(
     assert "Shall I answer it again" not in str(tom.ephemerals("general"))
 
 
+async def test_a_private_question_that_is_deleted_before_it_is_begun_stays_nowhere(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Who asks was still being looked up; nothing is answered, and the next question is."""
+    tom = playground.tom
+    playground.fault("latency", seconds=2, methods="users.info")
+    asked = await tom.say("general", f"{BOT} !ask --private What does zanzibar stand for?")
+    await playground.wait_until(lambda: playground.log("api", "users.info"), what="the question to be read")
+    await tom.delete("general", asked)
+    await tom.say("general", f"{BOT} !ask --private What does okapi stand for?")
+    await whispered(playground, tom, "general", "share_answer")
+    await wait_for_texts(rows, {"What does okapi stand for?"})
+    assert len(await stored(rows, Answer)) == 1
+
+
 async def wait_for_texts(rows: Database, texts: set[str]) -> None:
     """Wait until just these questions are stored."""
     async with asyncio.timeout(10):

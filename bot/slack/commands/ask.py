@@ -16,7 +16,7 @@ from bot.errors import ContextOverflow
 from bot.language import _
 from bot.slack.blocks import Block, build_note, build_stop_button, build_text, section
 from bot.slack.commands.asking import ASK, OPTIONS, USAGE, read_ask
-from bot.slack.commands.orders import Call, Command, Reply
+from bot.slack.commands.orders import SILENCE, Call, Command, Reply
 from bot.slack.delivery.render import escape
 from bot.slack.files.desk import list_files
 from bot.slack.people.directory import Directory
@@ -26,8 +26,10 @@ from bot.slack.turns.answer_choice import build_choice, build_private, make_safe
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.place import render_place
 from bot.slack.turns.words import tell_apology, tell_unstored
+from bot.storage import inbox
 from bot.storage.asking_tables import PRIVATE
 from bot.storage.db import Database
+from bot.storage.forgetting import forget_message
 from bot.storage.tables import AnswerState, Audience, new_id
 from bot.storage.threads import Place, find_thread
 
@@ -95,9 +97,23 @@ class AskOrders:
         draft = await self._assistant.begin(question)
         if draft is None:
             raise AssertionError("unreachable: the question is new")
+        if call.ts and await self._forget_gone(question):
+            return SILENCE
         await self._join_thread(draft, call)
         async with self._answering.known(draft), _told(call, draft):
             return await self._write(draft, call)
+
+    async def _forget_gone(self, question: Question) -> bool:
+        """Forget a question whose message was deleted before it was stored; return whether it was.
+
+        One that is deleted from here on is found, and forgotten by whoever hears of it.
+        """
+        place = question.place
+        async with self._database.begin() as session:
+            is_gone = await inbox.is_gone(session, place.team_id, place.channel_id, ts=question.ts)
+            if is_gone:
+                await forget_message(session, place.team_id, place.channel_id, ts=question.ts)
+        return is_gone
 
     async def _join_thread(self, draft: Draft, call: Call) -> None:
         """Let whoever asks within a thread of ours go on from what was said there, which they can read."""

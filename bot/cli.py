@@ -52,7 +52,7 @@ def demo(port: int, opens_browser: bool) -> None:
     from bot.signals import run_stoppable, stop_event
     from bot.slack.setup.manifest import build_manifest, render_json
 
-    settings = start()
+    settings = start(is_serving=True)
     folder = settings.data_dir / "demo"
 
     async def work() -> None:
@@ -83,7 +83,7 @@ def run() -> None:
     from bot.signals import STOP_S, end_within, run_stoppable, stop_event
     from bot.storage.addresses import find_file
 
-    settings = start()
+    settings = start(is_serving=True)
     for sentence in find_misspelt():
         logging.getLogger(__name__).warning("settings: %s", sentence)
 
@@ -208,11 +208,11 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         from bot.errors import explain
-        from bot.logs import scrub
+        from bot.logs import say_last
         from bot.playground.errors import PlaygroundError
 
         sentence = str(error) if isinstance(error, PlaygroundError) else explain(error)
         if sentence is None:
             raise
-        click.echo(f"bot: {scrub(sentence)}", err=True)
+        say_last(sentence)
         sys.exit(1)

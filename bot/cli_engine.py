@@ -74,7 +74,7 @@ def engine(**options: Any) -> None:
             _confine(options)
         values = {**options, "api_key": ""}
     else:
-        values = complete(options, start())
+        values = complete(options, start(is_serving=not options["fit"]))
     chosen = build_options(values)
     if options["fit"]:
         print_fit(chosen)

@@ -3,10 +3,12 @@
 import json
 import logging
 import re
+import select
 import sys
 import threading
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from copy import copy
 from traceback import walk_tb
 from types import TracebackType
@@ -29,6 +31,7 @@ SHORTEST = 6  # characters of a secret that is looked for by itself
 QUIET = ("slack_bolt", "slack_sdk", "aiosqlite", "alembic", "apscheduler", "aiohttp.access", "matplotlib", "PIL")
 DETAIL = re.compile(r"DETAIL:.*")  # PostgreSQL quotes the row that it refuses
 AGAIN_S = 60.0  # for so long the same trace is not written again: what is tried each second would fill the disk
+LAST_S = 2.0  # for which the end of a process waits for whoever reads what it says
 BARE = "bare"  # for a child process whose lines its parent logs with time and level
 
 
@@ -92,9 +95,14 @@ def scrub(text: str) -> str:
     return DETAIL.sub("DETAIL: [hidden]", text)
 
 
-def set_up_logging(level: str, form: str, *, known: Collection[str] = ()) -> None:
-    """Send every record to standard error, and what ends the process too; libraries' chatter only from warnings on."""
-    handler = logging.StreamHandler(sys.stderr)
+def set_up_logging(
+    level: str, form: str, *, known: Collection[str] = (), handler: logging.Handler | None = None
+) -> None:
+    """Send every record to standard error, and what ends the process too; libraries' chatter only from warnings on.
+
+    *handler* writes instead of the thread that logs.
+    """
+    handler = handler or logging.StreamHandler(sys.stderr)
     layouts = {"text": "%(asctime)s %(levelname)-7s %(name)s: %(message)s", BARE: "%(message)s"}
     is_json = form == "json"
     handler.setFormatter(JsonLines(known=known) if is_json else Scrubbing(layouts[form], "%H:%M:%S", known=known))
@@ -104,6 +112,21 @@ def set_up_logging(level: str, form: str, *, known: Collection[str] = ()) -> Non
     logging.captureWarnings(True)
     sys.excepthook = _tell_end
     threading.excepthook = lambda found: _tell_end(found.exc_type, found.exc_value, found.exc_traceback)
+
+
+def flush_log() -> None:
+    """Have written what was logged, for whoever reads it within a moment."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+def say_last(sentence: str) -> None:
+    """Say why this process ends, below what it logged; where nobody reads that, just end."""
+    flush_log()
+    with suppress(OSError, ValueError):  # a stream inside this process never fills
+        if not select.select([], [sys.stderr], [], LAST_S)[1]:
+            return
+    sys.stderr.write(f"bot: {scrub(sentence)}\n")
 
 
 def _tell_end(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:

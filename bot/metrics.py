@@ -16,3 +16,4 @@ FIRST_TEXT = Histogram(
 )
 ENGINE_RESTARTS = Counter("apprentice_engine_restarts_total", "Engine processes that ended or hung and were replaced")
 WAITING = Gauge("apprentice_inbox_waiting", "Events that wait for an answer or are being answered")
+LOG_LINES_LOST = Counter("apprentice_log_lines_lost_total", "Lines of the log that found no room or no reader")

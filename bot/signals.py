@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
+from bot.logs import flush_log
+
 STOP_S = 28.0  # in which a process that was told to stop is gone, before who told it kills it
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,7 @@ def stop_event(*, with_stdin: bool = False) -> asyncio.Event:
 
     def ask() -> None:
         if stop.is_set():
-            os._exit(130)
+            _end_now(130)
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -42,11 +44,17 @@ def end_within(seconds: float) -> None:
 
     def end() -> None:
         log.error("stopping took longer than %.0f s; what was not finished goes on at the next start", seconds)
-        os._exit(1)
+        _end_now(1)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
+
+
+def _end_now(code: int) -> None:
+    """End this process as it stands; only the last lines of its log are still written."""
+    flush_log()
+    os._exit(code)
 
 
 async def run_stoppable(

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "logs": set(),
     "signals": set(),
     "confine": set(),
+    "log_writer": set(),
     "settings": set(),
     "hub": set(),
     "model_files": {"hub"},
@@ -70,7 +71,7 @@ MAY_IMPORT = {
         "engine",
     },
     "demo": {"app", "settings", *ENGINE_FACE},
-    "start": {"settings"},
+    "start": {"log_writer", "settings"},
     "cli_learning": {
         "start",
         "cli_opened",

@@ -1,7 +1,6 @@
 """The command `bot`. Every heavy import stands inside the command that needs it, so that `bot --help` is quick."""
 
 import asyncio
-import logging
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -78,14 +77,13 @@ for one in (users, channels, budget, feedback, data, audit, backup, restore):
 def run() -> None:
     """Run the bot in your Slack. Needs SLACK_BOT_TOKEN and SLACK_APP_TOKEN; starts its own engine."""
     from bot.app import running_bot
+    from bot.contradictions import refuse_contradictions
     from bot.lock import ONE_WRITER, guarding
-    from bot.settings import find_misspelt
     from bot.signals import STOP_S, end_within, run_stoppable, stop_event
     from bot.storage.addresses import find_file
 
     settings = start(is_serving=True)
-    for sentence in find_misspelt():
-        logging.getLogger(__name__).warning("settings: %s", sentence)
+    refuse_contradictions(settings)
 
     async def work() -> None:
         stop = stop_event()

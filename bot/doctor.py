@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.admin.backup import list_backups
+from bot.contradictions import look_at_settings
 from bot.conversation.prompt_book import PromptBook
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import check_gguf, recall_hash
@@ -20,13 +21,12 @@ from bot.engine.files.gguf_header import read_header
 from bot.engine.files.mmproj import check_mmproj
 from bot.errors import ApprenticeError, ConfigError, EngineError, LearningError, PromptError, StorageError
 from bot.findings import Finding, ok, skipped, warning, wrong
-from bot.jobs import read_cron, read_schedule
+from bot.jobs import read_cron
 from bot.language import ENGLISH, LANGUAGES, LOCALE
 from bot.learning.adapter_place import find_adapter_file
 from bot.learning.training_extra import check_training_extra
-from bot.learning.window import Window
 from bot.lock import find_holder
-from bot.settings import Settings, Transport, find_misspelt
+from bot.settings import Settings, Transport
 from bot.shipped import shipped
 from bot.slack.setup.checkup import examine_slack
 from bot.slack.setup.checkup_questions import Account
@@ -80,8 +80,7 @@ async def examine(settings: Settings, *, manifest: Mapping[str, Any] | None = No
 
 def _look_around(settings: Settings) -> Iterator[Finding]:
     yield ok("Settings", "every variable can be read.")
-    for sentence in find_misspelt():
-        yield warning("Settings", sentence, "correct it in .env or in the environment; .env.example has them all.")
+    yield from look_at_settings(settings)
     yield _check_disk(settings.data_dir)
     yield _check_prompts(settings)
     yield _check_languages()
@@ -137,12 +136,10 @@ def _check_languages() -> Finding:
 def _check_training(settings: Settings) -> Finding:
     topic = "Training"
     if not settings.training_enabled:
-        return ok(topic, "switched off by TRAINING_ENABLED.")
+        why = "LEARN_ACROSS_WORKSPACES" if settings.has_oauth else "TRAINING_ENABLED"
+        return ok(topic, f"switched off by {why}.")
     try:
-        read_schedule(settings.training_schedule, Window.parse(settings.training_window))
         check_training_extra()
-    except ConfigError as error:
-        return wrong(topic, str(error), "set both in .env; .env.example shows how.")
     except LearningError as error:
         return warning(topic, str(error), "pip install 'apprentice[train]', or set TRAINING_ENABLED=false.")
     return ok(topic, f"its packages are here; it trains at {settings.training_schedule} (cron).")
@@ -157,8 +154,8 @@ def _check_backups(settings: Settings) -> Finding:
         return ok(topic, f"made by hand alone (BACKUP_SCHEDULE is empty); the newest is {newest}.")
     try:
         trigger = read_cron("BACKUP_SCHEDULE", settings.backup_schedule)
-    except ConfigError as error:
-        return wrong(topic, str(error), "set it in .env; .env.example shows how.")
+    except ConfigError:  # which is said already
+        return skipped(topic, f"the newest is {newest}.")
     first = trigger.get_next_fire_time(None, now())
     second = trigger.get_next_fire_time(first, first) if first else None
     if first and second and (not made or max(made) < now().timestamp() - 2 * (second - first).total_seconds()):

@@ -1,6 +1,6 @@
 """Puts the learning loop together from the settings: for the bot, and for `bot train` where no bot runs."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,8 @@ from bot.learning.steps import Steps
 from bot.learning.window import Window
 from bot.settings import Settings
 from bot.storage.db import Database
+
+LARGEST_LIMIT = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +108,22 @@ def read_limits(changes: Mapping[str, float], *, canary_from_people: int) -> Gat
     unknown = sorted(set(changes) - known)
     if unknown:
         raise ConfigError(f"GATE_LIMITS names {', '.join(unknown)}; the gate has {', '.join(sorted(known))}.")
-    return replace(GateLimits(), **changes, canary_from_people=canary_from_people)
+    limits = replace(GateLimits(), **changes, canary_from_people=canary_from_people)
+    for name in changes:
+        value, most = getattr(limits, name), 1.0 if name.startswith("alpha") else LARGEST_LIMIT
+        if not 0 <= value <= most:
+            raise ConfigError(f"GATE_LIMITS: {name} is {value:g}, and must lie between 0 and {most:g}.")
+    for low, high in _ordered(known):
+        if getattr(limits, low) > getattr(limits, high):
+            both = f"{low} ({getattr(limits, low):g}) is above {high} ({getattr(limits, high):g})"
+            raise ConfigError(f"GATE_LIMITS: {both}; set both, or neither.")
+    return limits
+
+
+def _ordered(names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of thresholds of which the first may not be above the second."""
+    yield from (("length_low", "length_high"), ("length_hard_low", "length_low"), ("length_high", "length_hard_high"))
+    yield ("drift_warn", "drift_hard")
+    for name in sorted(names):
+        if name.endswith("_soft") and (hard := f"{name.removesuffix('_soft')}_hard") in names:
+            yield name, hard

@@ -23,6 +23,8 @@ from bot.errors import ConfigError
 PLAYGROUND_TOKEN = "xoxb-playground"  # noqa: S105 - everybody may know it
 ALIKE = 0.85  # MESAGES_PER_PERSON is a setting misspelt, HF_HUB_ENDPOINT is another program's
 LONGEST = 100_000  # hours or minutes: what is longer means never, and overflows
+MOST_THREADS, MOST_LAYERS, MOST_CONTEXT = 1024, 10_000, 100_000_000  # beyond any machine; llama.cpp would overflow
+IN_MEMORY = re.compile(r"sqlite[^:]*:/*($|\?|.*:memory:|.*[?&]mode=memory)")
 STARTER_MODEL = Path(__file__).parent / "models" / "starter.gguf"
 
 
@@ -66,10 +68,10 @@ class Settings(BaseSettings):
     hf_token: SecretStr = SecretStr("")
     engine_url: str = ""
     engine_api_key: SecretStr = SecretStr("")
-    engine_n_gpu_layers: int = Field(default=-1, ge=-1)
-    engine_n_ctx: int = Field(default=0, ge=0)
+    engine_n_gpu_layers: int = Field(default=-1, ge=-1, le=MOST_LAYERS)
+    engine_n_ctx: int = Field(default=0, ge=0, le=MOST_CONTEXT)
     engine_max_sequences: int = Field(default=8, ge=1, le=256)
-    engine_threads: int = Field(default=0, ge=0)
+    engine_threads: int = Field(default=0, ge=0, le=MOST_THREADS)
     engine_kv_type: Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"] = "f16"
     engine_flash_attention: Literal["auto", "on", "off"] = "auto"
     engine_host_cache_mb: int = Field(default=-1, ge=-1)
@@ -101,7 +103,7 @@ class Settings(BaseSettings):
     training_window: str = "01:00-06:00"
     training_base: Path | None = None
     training_least_signal: float = Field(default=50, gt=0)
-    training_threads: int = Field(default=0, ge=0)
+    training_threads: int = Field(default=0, ge=0, le=MOST_THREADS)
     training_max_minutes: int = Field(default=240, ge=1, le=LONGEST)
     training_search: int = Field(default=0, ge=0, le=50)
     training_folds: int = Field(default=3, ge=0, le=10)
@@ -169,13 +171,21 @@ class Settings(BaseSettings):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/") + "/"
 
-    @field_validator("hf_endpoint")
+    @field_validator("hf_endpoint", "engine_url", "install_url")
     @classmethod
     def is_address(cls, value: str) -> str:
-        """Only the web is asked for models."""
-        if not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
+        """Only the web is asked for models, and only there people can install the app."""
+        if value and not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
+            raise ValueError("must start with http:// or https://, and name a host")
         return value.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def is_kept(cls, value: str) -> str:
+        """Each connection would have a database of its own, and nothing would be kept."""
+        if IN_MEMORY.match(value):
+            raise ValueError("must name a file, not memory, where nothing is kept; empty: a file in DATA_DIR")
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -93,8 +93,10 @@ def _check_disk(folder: Path) -> Finding:
     there = _nearest(folder)
     if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
         return wrong(topic, f"DATA_DIR: {folder} cannot be written to.", f"chown or chmod {there}, or set DATA_DIR.")
-    if closed := sorted(path.name for path in folder.glob("*") if not os.access(path, os.W_OK)):
-        sentence = f"DATA_DIR: this user may not write to {', '.join(closed)} in {folder}."
+    closed = [path for path in folder.glob("*") if not os.access(path, os.R_OK | os.W_OK)]
+    closed += [path for path in (folder / "learning").rglob("*") if not os.access(path, os.R_OK)]
+    if names := sorted(str(path.relative_to(folder)) for path in closed):
+        sentence = f"DATA_DIR: this user may not read or write {', '.join(names)} in {folder}."
         return wrong(topic, sentence, f"chown -R {folder} to the user that runs the bot.")
     free = shutil.disk_usage(there).free
     sentence = f"{free / 1e9:.1f} GB are free for {folder}"
@@ -148,14 +150,14 @@ def _check_training(settings: Settings) -> Finding:
 def _check_backups(settings: Settings) -> Finding:
     """Look whether the clock's last two backups, at least, were not both missed."""
     topic = "Backups"
-    made = [path.stat().st_mtime for path in list_backups(settings.database(), settings.data_dir.resolve())]
-    newest = f"{(now().timestamp() - max(made)) / 3600:.0f} hours old" if made else "not there"
-    if not settings.backup_schedule:
-        return ok(topic, f"made by hand alone (BACKUP_SCHEDULE is empty); the newest is {newest}.")
     try:
-        trigger = read_cron("BACKUP_SCHEDULE", settings.backup_schedule)
-    except ConfigError:  # which is said already
-        return skipped(topic, f"the newest is {newest}.")
+        made = [path.stat().st_mtime for path in list_backups(settings.database(), settings.data_dir.resolve())]
+        trigger = read_cron("BACKUP_SCHEDULE", settings.backup_schedule) if settings.backup_schedule else None
+    except (OSError, ConfigError):
+        return skipped(topic, "what is said above of BACKUP_SCHEDULE or of DATA_DIR comes first.")
+    newest = f"{(now().timestamp() - max(made)) / 3600:.0f} hours old" if made else "not there"
+    if trigger is None:
+        return ok(topic, f"made by hand alone (BACKUP_SCHEDULE is empty); the newest is {newest}.")
     first = trigger.get_next_fire_time(None, now())
     second = trigger.get_next_fire_time(first, first) if first else None
     if first and second and (not made or max(made) < now().timestamp() - 2 * (second - first).total_seconds()):

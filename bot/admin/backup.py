@@ -7,6 +7,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -69,11 +70,14 @@ async def back_up(url: str, folder: Path, target: Path | None = None) -> Path:
 def _pack(draft: Path, folder: Path, copy: Copy, made_at: datetime) -> None:
     """Write everything into one file; the database first, so that each adapter that it names is still to come."""
     files: dict[str, str] = {}
+    with _naming():
+        members = list(_list_files(folder))
     with draft.open("wb") as raw:
         with tarfile.open(fileobj=raw, mode="w:gz", compresslevel=1) as archive:
-            for name, path in [(DATABASE, draft.with_name(DATABASE)), *_list_files(folder)]:
+            for name, path in [(DATABASE, draft.with_name(DATABASE)), *members]:
                 try:
-                    file = path.open("rb")
+                    with _naming():
+                        file = path.open("rb")
                 except FileNotFoundError:  # it was forgotten meanwhile
                     continue
                 with file:
@@ -87,9 +91,23 @@ def _pack(draft: Path, folder: Path, copy: Copy, made_at: datetime) -> None:
         os.fsync(raw.fileno())
 
 
+@contextmanager
+def _naming() -> Iterator[None]:
+    """Say which file of DATA_DIR cannot be read: it is not the archive that is at fault."""
+    try:
+        yield
+    except PermissionError as error:
+        raise StorageError(
+            f"{error.filename} cannot be read ({error.strerror}), so no backup was made: chown it to the user that "
+            "runs the bot, or move it out of DATA_DIR if nobody needs it."
+        ) from error
+
+
 def _list_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    runs = sorted(path for path in (folder / "learning" / "runs").glob("*/*") if path.name in OF_RUNS)
-    for path in [*runs, *(folder / name for name in OTHERS)]:
+    """Yield what belongs into a backup; *PermissionError* where nobody can know, which `glob` passes over."""
+    runs = folder / "learning" / "runs"
+    homes = sorted(runs.iterdir()) if runs.is_dir() else []
+    for path in [*(home / name for home in homes for name in OF_RUNS), *(folder / name for name in OTHERS)]:
         if path.is_file() and not path.is_symlink():
             yield str(path.relative_to(folder)), path
 
@@ -128,9 +146,9 @@ def list_backups(url: str, folder: Path) -> list[Path]:
     What the future made is the oldest: the clock was ahead then, and has been set back since.
     """
     mine = (folder / BACKUPS).resolve()
-    homes = _homes(url, folder)
-    found = [path for home in homes for path in home.glob("before-*") if COPY.fullmatch(path.name)]
-    found += [path for path in mine.glob("*") if path.name.endswith(SUFFIX)]
+    there = [path for home in _homes(url, folder) if home.is_dir() for path in home.iterdir()]
+    found = [path for path in there if COPY.fullmatch(path.name)]
+    found += [path for path in there if path.parent == mine and path.name.endswith(SUFFIX)]
     moment, times = now().timestamp(), {path: path.stat().st_mtime for path in found}
     return sorted(found, key=lambda path: (times[path] <= moment, times[path]), reverse=True)
 

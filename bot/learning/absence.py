@@ -46,7 +46,8 @@ async def prove_absence(database: Database, folder: Path, *, user_id: str = "") 
     found += [f"adapter {one.name} ({one.state}), which learned from it" for one in live if one.run_id in spoilt]
     runs = await asyncio.to_thread(list, read_manifests(folder, ids, user_id))
     found += [f"{count} examples in {name}" for name, count in runs if count]
-    found += [f"whatever {name} names, which cannot be read" for name, count in runs if count is None]
+    closed = "which cannot be read: give this user the right to it, or mend it, and look again"
+    found += [f"whatever {name} names, {closed}" for name, count in runs if count is None]
     found += [f"whatever {path} says, which a killed run left" for path in await asyncio.to_thread(find_drafts, folder)]
     at = newest.timestamp() if newest else None
     return Absence(erased, at, sum(map(len, returned.values())), len(adapters), len(runs), tuple(found))
@@ -57,9 +58,11 @@ def read_manifests(folder: Path, ids: Collection[str], user_id: str = "") -> Ite
 
     None: it cannot be read, and nobody knows.
     """
-    for path in sorted((folder / "runs").glob(f"*/{MANIFEST}")):
+    runs = folder / "runs"
+    for path in [home / MANIFEST for home in sorted(runs.iterdir())] if runs.is_dir() else []:
         try:
-            yield str(path), _count(path, ids, user_id)
+            if path.is_file():
+                yield str(path), _count(path, ids, user_id)
         except (OSError, ValueError, LookupError, TypeError):
             yield str(path), None
 

@@ -33,6 +33,15 @@ class ThreadedConnection(aiosqlite.Connection):
 
     _ending: asyncio.Future[Any] | None = None
 
+    async def _connect(self) -> aiosqlite.Connection:
+        """Open the file; where that fails, the thread ends before the loop that it answers to: so without a trace."""
+        try:
+            return await super()._connect()
+        except sqlite3.Error:
+            if self._ending is not None:
+                await self._ending
+            raise
+
     def stop(self) -> asyncio.Future[Any] | None:
         """Tell the thread to end; return what is done once it has."""
         if self._ending is None:

@@ -83,11 +83,12 @@ def data() -> None:
 @click.argument("user", callback=check_person)
 @OUTPUT
 def export_person(user: str, output: Path | None) -> None:
-    """Write all that is stored of USER as JSON."""
+    """Write all that is stored of USER as JSON; the bot tells them, as it does of the order in Slack."""
     from bot.admin.data import export_person as export
 
     async def work(database: "Database", _settings: "Settings") -> None:
-        write_out(await export(database, user, by=name_me()), output)
+        write_out(await export(database, user, by=name_me(), owes_word=True), output)
+        click.echo(f"{user} hears of it from the bot, within a minute or when it runs again.", err=True)
 
     run_opened(work)
 

@@ -9,18 +9,21 @@ from typing import Any
 from bot.storage import limits
 from bot.storage.audit import record
 from bot.storage.db import Database
+from bot.storage.exported import owe_word
 from bot.storage.person_data import collect_person, forget_old
 from bot.storage.tables import now
 
 MOST_DAYS = 36_500  # that a channel may keep; what is longer is for ever
 
 
-async def export_person(database: Database, user_id: str, *, by: str) -> str:
-    """Return all that is stored of somebody as one JSON document."""
+async def export_person(database: Database, user_id: str, *, by: str, owes_word: bool = False) -> str:
+    """Return all that is stored of somebody as one JSON document; *owes_word* has the bot tell them."""
     async with database.read() as session:
         found = await collect_person(session, user_id)
     async with database.begin() as session:
         record(session, "data.export", by=by, target=user_id, rows={name: len(rows) for name, rows in found.items()})
+        if owes_word:
+            await owe_word(session, user_id, by=by)
     document: dict[str, Any] = {"user_id": user_id, "exported_at": now().isoformat(timespec="seconds"), "rows": found}
     # In a thread: of somebody who asks a lot it takes seconds.
     return await asyncio.to_thread(json.dumps, document, ensure_ascii=False, indent=2, default=str)

@@ -19,6 +19,7 @@ from bot.storage.audit import latest_rows
 from bot.storage.choices import OptedOut
 from bot.storage.db import Database
 from bot.storage.erasure_tables import Erasure
+from bot.storage.exported import EXPORTED
 from bot.storage.feedback import current_correction, save_correction, save_vote
 from bot.storage.feedback_tables import Lesson
 from bot.storage.forgetting import erase_again, forget_answers, forget_message
@@ -107,6 +108,19 @@ async def test_a_person_can_take_everything_along(database: Database) -> None:
     assert set(found) == {"messages", "answers", "feedback", "corrections"}
     assert (row.action, row.target, row.details["rows"]["messages"]) == ("data.export", "U1", 1)
     assert MARK not in str(row.details)
+
+
+async def test_whoever_is_taken_out_at_the_terminal_is_owed_a_word(database: Database) -> None:
+    """In the workspace in which they were heard last; also where nothing is stored of them."""
+    await fill(database)
+    for user_id in ("U1", "U0NOBODY"):
+        await data.export_person(database, user_id, by="cli:root", owes_word=True)
+    async with database.read() as session:
+        owed = list(await session.scalars(select(Inbox).where(Inbox.kind == EXPORTED).order_by(Inbox.id)))
+    assert [(row.team_id, row.payload) for row in owed] == [
+        ("T1", {"user_id": "U1", "by": "cli:root"}),
+        ("", {"user_id": "U0NOBODY", "by": "cli:root"}),
+    ]
 
 
 async def test_old_words_go_by_their_channel(database: Database) -> None:

@@ -17,6 +17,7 @@ from bot.slack.people.gating import Verdict
 from bot.slack.schedule.words import tell_moment
 from bot.slack.throttle import Full
 from bot.slack.turns.whisper import tell_off
+from bot.storage import exported
 from bot.storage.tables import Inbox
 
 SIGN = "zipper_mouth_face"  # where it is quiet, for all who write there and wait for an answer
@@ -33,7 +34,7 @@ class Asides:
     def knows(self, kind: str) -> bool:
         """Return whether an event of *kind* wants a word beside the answers."""
         said = {Verdict.OFF, Verdict.HUSH, Verdict.TALK, Verdict.STRANGER, Verdict.CROWDED, Verdict.STALE}
-        return kind in {*said, pledges.CUT}
+        return kind in {*said, pledges.CUT, exported.EXPORTED}
 
     async def tell(self, row: Inbox) -> None:
         """Say what *row* wants said; raise a passing *DeliveryError* while Slack is away."""
@@ -74,6 +75,9 @@ class Asides:
                 await self._whisper(row, tell_talk(), build_talk_buttons(row.thread_ts))
             case pledges.CUT:
                 await self._tell_cut(row)
+            case exported.EXPORTED:
+                text, where = tell_exported(row.payload["by"], row.received_at), row.payload["user_id"]
+                await self._calls.post(f"{row.event_id}/told", looks_first=row.attempts > 1, channel=where, text=text)
             case _:
                 await self._whisper(row, tell_off(), [])
 
@@ -131,6 +135,12 @@ def tell_cut(moment: datetime) -> str:
         "it again if not."
     )
     return said.format(moment=tell_moment(moment))
+
+
+def tell_exported(by: str, moment: datetime) -> str:
+    """Say that what is stored of a person was taken out where no order in Slack shows it."""
+    said = _("An admin at the terminal ({who}) has taken out what I have stored of you ({moment}).")
+    return said.format(who=by, moment=tell_moment(moment))
 
 
 def tell_hush() -> str:

@@ -29,6 +29,7 @@ BESIDE = (ORDER, Verdict.CROWDED)  # what no answer must hold up
 GRACE_S = 20.0
 LAST_WORDS_S = 3.0
 POLL_S = 1.0
+IDLE_S = 30.0  # for so long what somebody puts in at the terminal may lie there
 LONGEST_ANSWER_S = 300.0
 PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
@@ -140,8 +141,8 @@ class Turns:
 
     async def _sleep(self, seconds: float | None) -> None:
         """Wait until there is something new, or until what waits for more has waited enough."""
-        if self._poll_s is not None:
-            seconds = min(self._poll_s, seconds if seconds is not None else self._poll_s)
+        longest = self._poll_s or IDLE_S
+        seconds = longest if seconds is None else min(longest, seconds)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):  # `wait_for` forgets that it was cancelled where both come at once
                 await self._wake.wait()

@@ -4,6 +4,10 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+
+from dotenv.parser import parse_stream
 
 from bot.errors import ConfigError
 from bot.findings import Finding, Verdict, warning, wrong
@@ -11,6 +15,8 @@ from bot.jobs import read_cron, read_schedule
 from bot.learning.window import Window
 from bot.learning_parts import read_limits
 from bot.settings import STARTER_MODEL, Settings, Transport, find_misspelt
+from bot.slack.setup.checkup_questions import check_shape
+from bot.storage.keyring import Keyring
 
 SAME = {"thumbsup": "+1", "thumbsdown": "-1"}  # Slack's other names of an emoji
 NO_EMOJI = "none"
@@ -24,7 +30,8 @@ def refuse_contradictions(settings: Settings) -> None:
     findings = list(look_at_settings(settings))
     for finding in findings:
         if finding.verdict is Verdict.WARNING:
-            log.warning("settings: %s %s", finding.sentence, finding.mend)
+            log.warning("settings: %s Mend: %s", finding.sentence, finding.mend)
+    findings += _look_at_tokens(settings)
     lines = [f"{finding.sentence} Mend: {finding.mend}" for finding in findings if finding.verdict is Verdict.WRONG]
     if lines:
         raise ConfigError("\n".join(lines))
@@ -34,14 +41,40 @@ def look_at_settings(settings: Settings) -> Iterator[Finding]:
     """Yield what is wrong with them together, each with its variable, its value and the mend."""
     for sentence in find_misspelt():
         yield warning("Settings", sentence, "correct it in .env or in the environment; .env.example has them all.")
+    yield from _look_at_lines()
     yield from _look_at_ids(settings)
     yield from _look_at_emoji(settings)
     yield from _look_at_model(settings)
     yield from _look_at_folders(settings)
     yield from _look_at_times(settings)
+    try:
+        if settings.has_oauth:
+            Keyring(settings.token_encryption_keys)
+    except ConfigError as error:
+        yield wrong("Workspaces", str(error), CORRECT)
     if settings.http_port == 0 and (settings.slack_transport is Transport.HTTP or settings.install_url):
         sentence = "HTTP_PORT is 0, another port at each start, and Slack or people's browsers are to reach it."
         yield wrong("Settings", sentence, "set HTTP_PORT to the port to which you send them, such as 3000.")
+
+
+def _look_at_tokens(settings: Settings) -> Iterator[Finding]:
+    """Look at the form of what is there; the doctor does so where it comes to each."""
+    bot, app = settings.slack_bot_token.get_secret_value(), settings.slack_app_token.get_secret_value()
+    checks = [("SLACK_BOT_TOKEN", bot, "xoxb-", "OAuth & Permissions")]
+    if settings.slack_transport is Transport.SOCKET:
+        checks.append(("SLACK_APP_TOKEN", app, "xapp-", "Basic Information → App-Level Tokens"))
+    for name, token, prefix, where in checks:
+        if token and (finding := check_shape("Settings", name, token, prefix, where)):
+            yield finding
+
+
+def _look_at_lines() -> Iterator[Finding]:
+    file = Path(str(Settings.model_config.get("env_file")))
+    if file.is_file():
+        for line in parse_stream(StringIO(file.read_text(encoding="utf-8"))):
+            if line.error:
+                sentence = f"{file}: line {line.original.line} cannot be read, and sets nothing."
+                yield warning("Settings", sentence, "write it as NAME=value.")
 
 
 def _look_at_ids(settings: Settings) -> Iterator[Finding]:
@@ -74,6 +107,9 @@ def _look_at_emoji(settings: Settings) -> Iterator[Finding]:
 
 def _look_at_model(settings: Settings) -> Iterator[Finding]:
     """Look at what the model's variables make of each other."""
+    if not re.fullmatch(r"|([\w.-]+/)?[\w.-]+", settings.model_repo):
+        sentence = f"MODEL_REPO is {settings.model_repo}, and a repository is named as owner/name."
+        yield wrong("Settings", sentence, "write its name as the hub shows it; HF_ENDPOINT names another hub.")
     if settings.model_repo and settings.model_path != STARTER_MODEL:
         sentence = f"MODEL_PATH is {settings.model_path}, and changes nothing: MODEL_REPO is served."
         yield warning("Settings", sentence, "leave one of them empty.")
@@ -97,6 +133,10 @@ def _look_at_model(settings: Settings) -> Iterator[Finding]:
 def _look_at_folders(settings: Settings) -> Iterator[Finding]:
     """Look whether the folders of models are there, as they are when they are needed."""
     speech, base = settings.speech_model, settings.training_base
+    for name, value in vars(settings).items():
+        if isinstance(value, Path) and value.parts[:1] == ("~",):
+            sentence = f"{name.upper()} is {value}, and ~ means nothing here but a folder of that name."
+            yield wrong("Settings", sentence, "write the whole path, from / on.")
     if speech is not None and not (speech / "model.bin").is_file():
         sentence = f"SPEECH_MODEL is {speech}, and no Whisper model in CTranslate2's form is there (model.bin)."
         yield wrong("Settings", sentence, "name its folder; empty: voice clips are not written down.")

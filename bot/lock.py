@@ -38,7 +38,8 @@ def holding(folder: Path, *, setting: str = "DATA_DIR", mend: str = STOP_IT) -> 
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("ab+", buffering=0)
     except OSError as error:
-        raise ConfigError(f"{setting}: cannot write to {error.filename} ({error.strerror}).") from error
+        mend = "give this user the right to it, or set another place."
+        raise ConfigError(f"{setting}: cannot write to {error.filename} ({error.strerror}): {mend}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 SECRETS = re.compile(
-    r"(xox[a-z]?[.-][\w.-]{4,}|xapp-[\w.-]{4,}|xoxe[.-][\w.-]{4,}|(?:Bearer|Basic)\s+[\w.~+/=-]{8,}"
+    r"(xox[a-z]?[.-][\w.-]{4,}|xapp-[\w.-]{4,}|xoxe[.-][\w.-]{4,}|(?:Bearer|Basic(?!\s+Information\b))\s+[\w.~+/=-]{8,}"
     r"|\b(?:hf_|gh[opsu]_|github_pat_|glpat-|sk-|AKIA)[\w-]{12,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*KEY-----|\Z))|(://[^:/@\s]{0,200}):[^@\s]{1,200}@",
     re.DOTALL,

@@ -157,7 +157,7 @@ async def _listen(runner: web.AppRunner, door: Door, *, host: str, port: int) ->
         listener = await loop.create_server(lambda: door.let_in(server()), host, port, backlog=BACKLOG)
     except OSError as error:
         raise ConfigError(
-            f"HTTP_PORT: {host}:{port} cannot be used ({error.strerror}): stop what uses it, or set HTTP_PORT."
+            f"HTTP_HOST, HTTP_PORT: {host}:{port} cannot be used ({error.strerror}): stop what uses it, or set others."
         ) from error
     try:
         yield int(listener.sockets[0].getsockname()[1])

@@ -88,7 +88,14 @@ MAY_IMPORT = {
     "cli_admin": {"cli_opened", "settings", "admin", "storage"},
     "cli_records": {"cli_opened", "settings", "admin", "learning", "storage"},
     "cli_dataset": {"start", "cli_opened", "admin", "conversation.prompt_book", "learning", "storage"},
-    "contradictions": {"jobs", "learning.window", "learning_parts", "settings"},
+    "contradictions": {
+        "jobs",
+        "learning.window",
+        "learning_parts",
+        "settings",
+        "slack.setup.checkup_questions",
+        "storage.keyring",
+    },
     "doctor": {
         "admin.backup",
         "contradictions",

@@ -14,6 +14,7 @@ from bot.settings import load_settings
 
 Set = Mapping[str, str]
 
+OAUTH = {"SLACK_CLIENT_ID": "1", "SLACK_CLIENT_SECRET": "2", "INSTALL_URL": "https://bot.example.com"}
 WRONG: list[tuple[Set, str]] = [
     ({"FEEDBACK_UP_EMOJI": "+1,eyes", "FEEDBACK_DOWN_EMOJI": "eyes"}, "eyes stands in both"),
     ({"FEEDBACK_UP_EMOJI": "+1", "FEEDBACK_DOWN_EMOJI": "thumbsup"}, "thumbsup stands in both"),
@@ -34,6 +35,10 @@ WRONG: list[tuple[Set, str]] = [
     ({"GATE_LIMITS": '{"length_low": 1.5}'}, "length_low (1.5) is above length_high (1.25)"),
     ({"TRAINING_SCHEDULE": "0 12 * * *"}, "TRAINING_SCHEDULE is '0 12 * * *'"),
     ({"TRAINING_WINDOW": "night"}, "TRAINING_WINDOW is 'night'"),
+    ({"MODEL_REPO": "https://huggingface.co/a/b", "MODEL_FILE": "c.gguf"}, "MODEL_REPO is https://huggingface.co/a/b"),
+    ({"MODEL_PATH": "~/models/a.gguf"}, "MODEL_PATH is ~/models/a.gguf"),
+    ({"DATA_DIR": "~/data"}, "DATA_DIR is ~/data"),
+    ({"TOKEN_ENCRYPTION_KEYS": "abc", **OAUTH}, "TOKEN_ENCRYPTION_KEYS: a key in it is not one"),
     ({"BACKUP_SCHEDULE": "0 3 31 2 *"}, "BACKUP_SCHEDULE is '0 3 31 2 *'"),
 ]
 IDLE: list[tuple[Set, str]] = [
@@ -125,6 +130,28 @@ def test_sound_settings_say_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr("bot.contradictions.find_spec", lambda _name: None)
     (finding,) = look_at_settings(load_settings())
     assert (finding.verdict, "apprentice[voice]" in finding.mend) == (Verdict.WARNING, True)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"SLACK_BOT_TOKEN": "xapp-1"}, "SLACK_BOT_TOKEN is an app-level token; it must begin with xoxb-"),
+        ({"SLACK_APP_TOKEN": "xoxb-1"}, "SLACK_APP_TOKEN is a bot token; it must begin with xapp-"),
+        ({"SLACK_APP_TOKEN": "xapp-1 "}, "SLACK_APP_TOKEN has spaces"),
+    ],
+)
+def test_a_token_in_the_wrong_place_is_refused(monkeypatch: pytest.MonkeyPatch, values: Set, said: str) -> None:
+    """Before Slack is asked for a minute; the doctor says the same where it comes to the token."""
+    put(monkeypatch, values)
+    with pytest.raises(ConfigError, match=said):
+        refuse_contradictions(load_settings())
+
+
+def test_a_line_that_sets_nothing_is_a_warning(tmp_path: Path) -> None:
+    """In `.env`, whoever forgets the sign between name and value."""
+    (tmp_path / ".env").write_text("LOG_LEVEL=INFO\nHTTP_PORT 3000\n")
+    (finding,) = look_at_settings(load_settings())
+    assert (finding.verdict, ".env: line 2 " in finding.sentence) == (Verdict.WARNING, True)
 
 
 def test_run_names_all_of_them_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -38,6 +38,12 @@ def test_ordinary_lines_stay_as_they_are() -> None:
     assert scrub(line) == line
 
 
+def test_where_a_token_is_copied_from_is_no_secret() -> None:
+    """Slack has a page of that name, and a credential in its form would be longer words."""
+    line = "copy it from your app → Basic Information → App-Level Tokens"
+    assert scrub(line) == line
+
+
 @pytest.mark.parametrize("form", [Scrubbing("%(message)s"), JsonLines()])
 def test_a_traceback_is_scrubbed_too(form: logging.Formatter) -> None:
     """A secret inside an exception is as hidden as one in the message."""

@@ -156,7 +156,7 @@ class PromptBook:
         files: dict[str, Path] = {}
         try:
             if self._own is not None and not self._own.is_dir():
-                raise PromptError(f"PROMPTS_DIR: {self._own} is not a folder.")
+                raise PromptError(f"PROMPTS_DIR: {self._own} is not a folder: name one, or leave it empty.")
             for folder in [self._folder, *([self._own] if self._own else [])]:
                 files |= dict(_list(folder))
         except OSError as error:  # that nothing can be seen does not mean that nothing is there

@@ -208,7 +208,8 @@ class Database:
             async with self.read() as session:  # what comes next sorts after what is there, whatever the clock says
                 IDS.go_on_after([await session.scalar(select(func.max(table.id))) for table in SORTED])
         except (DBAPIError, sqlite3.Error, OSError) as error:
-            raise StorageError(f"{self.place()} cannot be opened: {explain_refusal(error)}") from error
+            name = "DATA_DIR or DATABASE_URL" if self.is_sqlite else "DATABASE_URL"
+            raise StorageError(f"{name}: {self.place()} cannot be opened: {explain_refusal(error)}") from error
 
     async def _check_finished(self, *, is_restoring: bool) -> None:
         if not is_restoring and await self.read_unfinished() is not None:

@@ -72,7 +72,8 @@ async def claiming(engine: AsyncEngine, *, is_alone: bool) -> AsyncIterator[None
         await connection.commit()
     except (DBAPIError, OSError) as error:
         place = engine.url.render_as_string(hide_password=True)
-        raise StorageError(f"{place} cannot be opened: {first_line(error)}.") from error
+        said = f"{place} cannot be opened: {first_line(error)}. Start it, or correct DATABASE_URL."
+        raise StorageError(said) from error
     try:
         if not is_taken:
             raise StorageError(IN_USE if is_alone else REPLACED)

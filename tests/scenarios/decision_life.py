@@ -1,0 +1,273 @@
+"""What people do with answers, in Slack and in the model at once."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from bot.admin.backup import back_up
+from bot.admin.restore import restore
+from bot.learning.forgetting import forget_everywhere
+from bot.storage.db import open_database
+from bot.storage.tables import Correction
+from tests.scenarios.decision_model import BUTTON, DOWN, EMOJI, GENERAL, UP, Answered, Model, Question, invent
+from tests.scenarios.decision_office import BOT, Office
+
+OWNER = "U0MAYA"
+PEOPLE = (OWNER, "U0TOM", "U0PRIYA")
+
+
+@dataclass
+class Shown:
+    """A question in Slack with its reply, whose buttons are of the answer *word*, stored or not."""
+
+    author: str
+    place: str
+    ts: str
+    root: str
+    reply_ts: str
+    word: str
+
+
+@dataclass
+class Note:
+    """What somebody was told of a thumb, with its Undo."""
+
+    person: str
+    word: str
+    vote: str
+    message: dict[str, Any]
+
+
+@dataclass
+class Form:
+    """A form that is open: of which answer, and whether a correction stood in it."""
+
+    word: str
+    place: str
+    has_shown: bool
+
+
+class Life:
+    """Everything that is done, and what must come of it."""
+
+    def __init__(self) -> None:
+        self.model = Model()
+        self.owners: dict[str, str] = {}
+        self.asker = OWNER
+        self.office = Office(lambda: self.new_word(self.asker))
+        self.shown: list[Shown] = []
+        self.forms: dict[str, Form] = {}
+        self.notes: list[Note] = []
+        self.backup: tuple[Any, Model] | None = None
+        self.forgotten: set[str] = set()  # since the backup
+
+    def new_word(self, owner: str) -> str:
+        """Return a new word of somebody."""
+        word = invent()
+        self.owners[word] = owner
+        return word
+
+    def seen_by(self, person: str) -> list[Shown]:
+        """Return the replies that somebody sees."""
+        return [one for one in self.shown if one.place in {GENERAL, self.office.person(person).dm}]
+
+    async def ask(self, person: str, place: str, *, root: str = "", count: int = 1) -> None:
+        """Ask, and read the answer."""
+        word, self.asker = self.new_word(person), person
+        text = f"!ask -n {count} {word}" if count > 1 else word
+        ts = await self.office.person(person).say(
+            place, text if place != GENERAL else f"{BOT} {text}", thread_ts=root or None
+        )
+        reply = await self.office.playground.wait_for_reply(place, root or ts, after=ts)
+        await self.office.settle()
+        given = self.office.engine.take()
+        if person in self.model.blocked or person in self.model.unstored:
+            return
+        question = Question(word, person, place, ts, root or ts, is_open=count > 1)
+        question.answers = [Answered(one, question, 0) for one in given]
+        self.model.questions.append(question)
+        self.shown.append(Shown(person, place, ts, root or ts, reply["ts"], given[0]))
+
+    async def choose(self, shown: Shown) -> None:
+        """Let whoever asked choose the second of several answers."""
+        buttons = [
+            element["value"]
+            for block in self._reply(shown)["blocks"]
+            for element in block.get("elements", [])
+            if element.get("action_id") == "choose_answer"
+        ]
+        if not buttons:
+            return
+        blocks = [block for block in self._reply(shown)["blocks"] if buttons[-1] in str(block)]
+        await self.office.person(shown.author).click({**self._reply(shown), "blocks": blocks}, "choose_answer")
+        await self.office.settle()
+        question = self.model.find(shown.ts)
+        if question is not None and question.is_open:
+            question.is_open, question.answers = False, question.answers[:]
+            question.compared = question.answers[-1].word, question.answers[0].word
+            shown.word = question.answers[-1].word
+
+    async def regenerate(self, shown: Shown, person: str) -> None:
+        """Want another answer; hear why there is none."""
+        self.asker = shown.author
+        question, answer = self.model.find(shown.ts), self.model.find_answer(shown.word)
+        is_gone = question is None or answer is None or not question.word
+        is_kept = (
+            answer is not None
+            and person != shown.author
+            and (answer.vote_of(shown.author) == UP or answer.question.compared is not None)
+        )
+        if is_gone or is_kept:
+            await self._hear(person, shown.place, lambda: self._click(shown, person, "regenerate"))
+        else:
+            await self._click(shown, person, "regenerate")
+        await self.office.settle()
+        given = self.office.engine.take()
+        assert bool(given) is not (is_gone or is_kept)
+        if question is None or answer is None or not given:
+            return
+        if shown.author in self.model.unstored:
+            self.shown.remove(shown)
+            return
+        replaces = answer.word if answer.edits == question.edits else ""
+        question.answers.append(Answered(given[0], question, question.edits, replaces))
+        shown.word = given[0]
+
+    async def edit(self, shown: Shown) -> None:
+        """Make another question of it."""
+        word, question = self.new_word(shown.author), self.model.find(shown.ts)
+        text = word if shown.place != GENERAL else f"{BOT} {word}"
+        await self.office.person(shown.author).edit(shown.place, shown.ts, text)
+        await self.office.settle()
+        if question is not None and question.word:
+            self.model.edit(question, word)
+
+    async def delete_question(self, shown: Shown) -> None:
+        """Delete a question in Slack."""
+        await self.office.person(shown.author).delete(shown.place, shown.ts)
+        await self.office.settle()
+        self.model.questions = [one for one in self.model.questions if one.ts != shown.ts]
+        self.shown.remove(shown)
+
+    async def delete_answer(self, shown: Shown) -> None:
+        """Let the admin delete what was answered."""
+        await self.office.person(OWNER).delete(GENERAL, shown.reply_ts)
+        await self.office.settle()
+        question = self.model.find(shown.ts)
+        if question is not None:
+            question.answers, question.compared = [], None
+        self.shown.remove(shown)
+
+    async def press(self, shown: Shown, person: str, vote: str) -> None:
+        """Press a thumb; the form of a 👎 stays open."""
+        answer = self.model.find_answer(shown.word)
+        button = "positive_button" if vote == UP else "negative_button"
+        notes = await self._hear(person, shown.place, lambda: self._click(shown, person, "feedback", button))
+        if answer is None or person in self.model.blocked:
+            return
+        answer.add(person, BUTTON, vote)
+        self.notes.append(Note(person, answer.word, vote, notes[-1]))
+        if vote == DOWN:
+            await self.office.playground.wait_for_view(person)
+            self.forms[person] = Form(answer.word, shown.place, person in answer.taught)
+
+    async def undo(self, note: Note) -> None:
+        """Press Undo below any thumb that was noted."""
+        answer = self.model.find_answer(note.word)
+        newest = answer.standing(note.person) if answer else None
+        press = self.office.person(note.person).click
+        await self._hear(note.person, note.message["channel"], lambda: press(note.message, "undo_vote"))
+        if answer and newest and newest.vote == note.vote and note.person not in self.model.blocked:
+            self.model.undo(answer, note.person)
+
+    async def send_form(self, person: str, way: str, *, everyone: bool) -> None:
+        """Send a form that is open, or close it."""
+        form, view = self.forms.pop(person), self.office.playground.views(person)[-1]
+        if way == "close":
+            await self.office.person(person).close_view()
+            return
+        field = next(one["element"] for one in view["blocks"] if one.get("block_id") == "correction")
+        is_asked = any(one.get("block_id") == "everyone" and "element" in one for one in view["blocks"])
+        word = {"new": self.new_word(person), "same": field.get("initial_value") or "", "empty": ""}[way]
+        given = {"correction": word} | ({"everyone": ["everyone"] if everyone else []} if is_asked else {})
+        answer = self.model.find_answer(form.word)
+        where = form.place if answer else self.office.person(person).dm
+        await self._hear(person, where, lambda: self.office.person(person).submit_view(given))
+        await self.office.settle()
+        if answer is None or person in self.model.blocked:
+            return
+        answer.add(person, BUTTON, DOWN)
+        if person not in self.model.unstored and (word or form.has_shown):
+            self.model.teach(answer, person, word, everyone=is_asked and everyone)
+
+    async def react(self, shown: Shown, person: str, emoji: str) -> None:
+        """Put an emoji below an answer, or take it away."""
+        reactions = self._reply(shown)["reactions"]
+        stands = any(one["name"] == emoji and person in one["users"] for one in reactions)
+        await self.office.person(person).react(shown.place, shown.reply_ts, emoji, remove=stands)
+        await self.office.settle()
+        question = self.model.find(shown.ts)
+        if question is None or person in self.model.blocked or not question.word or question.is_open:
+            return
+        if stands:
+            self.model.unreact(question, person, emoji)
+        elif question.answers:
+            question.answers[-1].add(person, emoji, EMOJI[emoji])
+
+    async def review(self, person: str, word: str, text: str, verb: str) -> None:
+        """Let the admin decide about somebody's correction."""
+        async with self.office.rows.read() as session:
+            row = await session.scalar(
+                select(Correction.id).where(Correction.text == text, Correction.superseded_at.is_(None))
+            )
+        await self.office.order(OWNER, f"dataset {verb} {row}")
+        answer = self.model.find_answer(word)
+        if answer is not None:
+            answer.taught[person].is_rejected = verb == "reject"
+
+    async def forget(self, person: str, *, is_own: bool) -> None:
+        """Forget somebody, as they or the owner want it."""
+        by, words = (person, "forget-me") if is_own else (OWNER, f"data forget <@{person}>")
+        await self.office.order(by, words, is_sure=True)
+        self.model.forget(person, self.owners)
+        self.forgotten.add(person)
+
+    async def restart(self) -> None:
+        """Stop the bot and start it again."""
+        await self.office.stop()
+        await self.office.start()
+
+    async def back_up(self) -> None:
+        """Make a backup, in the place of an earlier one."""
+        target = self.office.data / "backup.tar.gz"
+        await back_up(self.office.url, self.office.data, target)
+        self.backup, self.forgotten = (target, copy.deepcopy(self.model)), set()
+
+    async def put_back(self) -> None:
+        """Restore the backup, as the command does."""
+        assert self.backup is not None
+        source, model = self.backup
+        await self.office.stop()
+        restored = await restore(self.office.url, self.office.data, source, is_forced=True, by="test")
+        async with open_database(self.office.url) as database:
+            for person in restored.people:
+                await forget_everywhere(database, person, by="test", folder=self.office.data / "learning")
+        model = copy.deepcopy(model)
+        model.after_restore(self.model, self.forgotten, self.owners)
+        self.model = model
+        await self.office.start()
+        await self.office.settle()
+
+    def _reply(self, shown: Shown) -> dict[str, Any]:
+        return self.office.playground.message(shown.place, shown.reply_ts)
+
+    async def _click(self, shown: Shown, person: str, action: str, value: str | None = None) -> None:
+        await self.office.person(person).click(self._reply(shown), action, value)
+
+    async def _hear(self, person: str, place: str, act: Callable[[], Any]) -> list[dict[str, Any]]:
+        async with self.office.told(person, place) as notes:
+            await act()
+        return notes

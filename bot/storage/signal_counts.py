@@ -49,10 +49,11 @@ async def count_signals(
     counts: list[int] = []
     people: set[str] = set()
     for table, answer_id, conditions in _kinds(audiences, needs_review=needs_review):
+        said_at = table.created_at if table is Correction else Answer.created_at
         query = join_answer(select(table.user_id, func.count()), table, answer_id=answer_id).where(
             *conditions,
             *([] if since is None else [table.created_at >= since]),
-            or_(Message.edited_at.is_(None), Answer.created_at > Message.edited_at),
+            or_(Message.edited_at.is_(None), said_at > Message.edited_at),
             table.user_id.not_in(without.people),
             Message.user_id.not_in(without.people),
             Thread.channel_id.not_in(without.channels),

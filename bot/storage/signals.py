@@ -53,7 +53,7 @@ class Signal:
 
     *audiences* are those of every text that it stands on. *question_key* and *text_key* are equal for equal texts, and
     only corrections have them. *is_helped* says that a correction stood in the prompt of the answer, *is_outdated* that
-    the question became another one afterwards.
+    the question became another one after the answer, or after the correction, which may be of an earlier answer.
     """
 
     table: str
@@ -133,11 +133,14 @@ async def find_corrections(session: AsyncSession, ids: Collection[str]) -> Mappi
 
 def _select_corrections() -> Select[*tuple[Any, ...]]:
     own = (Correction.id, Correction.user_id, Correction.created_at, Correction.is_for_everyone, Correction.audience)
-    return join_answer(select(*own, Correction.text, Message.text, *ABOUT), Correction)
+    is_outdated = and_(Message.edited_at.is_not(None), Correction.created_at <= Message.edited_at)
+    return join_answer(select(*own, is_outdated, Correction.text, Message.text, *ABOUT), Correction)
 
 
 def _read_correction(row: Any) -> Signal:
-    row_id, user_id, created_at, is_for_everyone, audience, text, question, *about = row
+    row_id, user_id, created_at, is_for_everyone, audience, is_outdated, text, question, *about = row
+    read = _read(about, audience)
+    is_of_another = read.pop("is_outdated")  # an answer to the words of before is no worse answer to those of now
     return Signal(
         table=CORRECTIONS,
         row_id=row_id,
@@ -146,7 +149,8 @@ def _read_correction(row: Any) -> Signal:
         is_for_everyone=is_for_everyone,
         question_key=key_of(question),
         text_key=key_of(text),
-        **_read(about, audience),
+        is_outdated=bool(is_outdated),
+        **read | {"is_finished": read["is_finished"] and not is_of_another},
     )
 
 

@@ -70,6 +70,24 @@ async def test_what_was_helped_or_is_outdated_is_marked(database: Database) -> N
     assert [material[answer.id].is_alone for answer in (one, plain)] == [False, True]
 
 
+async def test_a_correction_below_an_edited_question_is_learned(database: Database) -> None:
+    """It is about the new words, as it is when it answers at once; the answer to the old ones is no worse answer."""
+    async with database.begin() as session:
+        answer = await answered(session, await said(session, "one", ts="1"), "hi", finish_reason="stop")
+        await save_correction(session, answer, user_id="U1", text="said before the edit")
+        await change_message(session, "T1", "C1", ts="1", text="two")
+        await save_correction(session, answer, user_id="U2", text="said after it")
+
+    read_now = {signal.user_id: signal for signal in await read(database, stream_corrections)}
+    assert {user: (one.is_outdated, one.is_finished) for user, one in read_now.items()} == {
+        "U1": (True, False),
+        "U2": (False, False),
+    }
+    async with database.read() as session:
+        counted = await count_signals(session, since=None, audiences=PUBLIC, without=OptedOut())
+    assert (counted.corrections, counted.people) == (1, 1)
+
+
 async def test_corrections_of_the_same_question_have_the_same_key(database: Database) -> None:
     """Case, spaces and the sign at the end do not make another question; audiences are those of every text."""
     async with database.begin() as session:

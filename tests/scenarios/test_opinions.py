@@ -178,6 +178,40 @@ async def test_who_takes_one_of_several_reactions_away_still_thinks_what_the_oth
         await settle(rows, read_votes, {"U0TOM": (vote, "reaction")})
 
 
+async def test_a_thumb_pressed_beside_an_emoji_of_the_same_kind_stays_without_it(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Pressing is a word of its own: taking the emoji away takes nothing else back."""
+    tom = playground.tom
+    reply = await ask(playground, tom)
+    await tom.react("general", reply["ts"], "+1")
+    await settle(rows, read_votes, {"U0TOM": ("up", "reaction")})
+    await tom.click(reply, "feedback", "positive_button")
+    await settle(rows, read_votes, {"U0TOM": ("up", "button")})
+    await tom.react("general", reply["ts"], "+1", remove=True)
+    await asyncio.sleep(0.2)
+    await settle(rows, read_votes, {"U0TOM": ("up", "button")})
+
+
+async def test_what_other_emoji_say_counts_after_a_restart(
+    playground: Playground, start_bot: StartBot, rows: Database
+) -> None:
+    """Nobody remembers them then but Slack, which is asked."""
+    tom, maya = playground.tom, playground.maya
+    async with start_bot():
+        reply = await ask(playground, tom)
+        for person, emoji in ((tom, "+1"), (maya, "+1"), (tom, "heart"), (maya, "x")):
+            await person.react("general", reply["ts"], emoji)
+        await settle(rows, read_votes, {"U0TOM": ("up", "reaction"), "U0MAYA": ("down", "reaction")})
+    async with start_bot():
+        await playground.wait_for_connection()
+        await maya.react("general", reply["ts"], "x", remove=True)
+        await tom.react("general", reply["ts"], "heart", remove=True)
+        await settle(rows, read_votes, {"U0TOM": ("up", "reaction"), "U0MAYA": ("up", "reaction")})
+        await tom.react("general", reply["ts"], "+1", remove=True)
+        await settle(rows, read_votes, {"U0TOM": ("none", "reaction"), "U0MAYA": ("up", "reaction")})
+
+
 async def count_votes(session: AsyncSession) -> int:
     """Return how many votes there are, those of the past included."""
     return await session.scalar(select(func.count()).select_from(Feedback)) or 0

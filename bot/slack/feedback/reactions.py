@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from slack_bolt import BoltResponse
@@ -70,29 +70,33 @@ class Reactions:
         if await self._access.role_of(user_id, team_id) < Role.MEMBER:
             return None
         is_added, at = event["type"] == "reaction_added", float(event.get("event_ts") or 0)
-        if time.time() - at >= LATE_S and await self._is_outdated(item, emoji, user_id, is_added=is_added):
+        is_late = time.time() - at >= LATE_S
+        shown = await self._look(item, user_id) if is_late or not is_added else None
+        if is_late and shown is not None and (emoji in shown) is not is_added:
             return None
         place = team_id, str(item["channel"]), str(item["ts"])
-        record = await self._vote(place, user_id=user_id, emoji=emoji, is_added=is_added, at=at)
+        record = await self._vote(place, user_id=user_id, emoji=emoji, is_added=is_added, at=at, shown=shown or ())
         return record if is_added and vote is Vote.DOWN else None
 
-    async def _is_outdated(self, item: Mapping[str, Any], emoji: str, user_id: str, *, is_added: bool) -> bool:
-        """Return whether Slack shows the opposite of what it tells late.
+    async def _look(self, item: Mapping[str, Any], user_id: str) -> tuple[str, ...] | None:
+        """Return which votes of somebody stand below a message in Slack; None where it does not tell.
 
         Another process may have stored what is newer, or this one before it was started anew.
         """
         if not self._calls.budget.has_spare(SHOWN):
-            return False
+            return None
         where = {"channel": item["channel"], "timestamp": item["ts"], "full": True}
         found = await self._calls.call_if_possible(SHOWN, **where)
         shown = ((found or {}).get("message") or {}).get("reactions") or []
-        stands = any(str(one["name"]).partition("::")[0] == emoji and user_id in one["users"] for one in shown)
-        return found is not None and stands is not is_added
+        names = (str(one["name"]).partition("::")[0] for one in shown if user_id in one["users"])
+        return None if found is None else tuple(name for name in names if name in self._votes)
 
     async def _vote(
-        self, place: tuple[str, str, str], *, user_id: str, emoji: str, is_added: bool, at: float
+        self, place: Sequence[str], *, user_id: str, emoji: str, is_added: bool, at: float, shown: Sequence[str]
     ) -> AnswerRecord | None:
         """Return the answer when its vote changed; who takes one of several away still thinks what the others say.
+
+        What is *shown* says which these are, where nothing is remembered; of two answers they are the earlier one's.
 
         One that was given before another answer took its place stands below both in Slack, and is gone from both.
         """
@@ -103,7 +107,8 @@ class Reactions:
             earlier = [] if is_added else await find_earlier(session, record.answer, user_id=user_id)
             seen, changed = [], None
             for one in (record.answer, *earlier):
-                known_at, before = self._newest.get((one.id, user_id), (-1.0, ()))
+                unknown = -1.0, () if one is record.answer and earlier else tuple(shown)
+                known_at, before = self._newest.get((one.id, user_id), unknown)
                 if at <= known_at:
                     continue
                 standing = (*(name for name in before if name != emoji), *([emoji] if is_added else []))
@@ -115,7 +120,7 @@ class Reactions:
             self._note(answer_id, user_id, at, standing)
         return changed
 
-    async def _find(self, session: Session, place: tuple[str, str, str]) -> AnswerRecord | None:
+    async def _find(self, session: Session, place: Sequence[str]) -> AnswerRecord | None:
         """Return the answer that a message carries, if thumbs count there; others who judge it wait."""
         team_id, channel_id, ts = place
         answer_id = await find_carried(session, team_id, channel_id, ts=ts)

@@ -24,7 +24,15 @@ from bot.storage import inbox
 from bot.storage.answers import AnswerRecord, is_outdated, load_answer
 from bot.storage.askings import is_private
 from bot.storage.db import Database, Session
-from bot.storage.feedback import current_correction, current_vote, is_kept, save_correction, save_vote, take_back_vote
+from bot.storage.feedback import (
+    BUTTON,
+    current_correction,
+    current_vote,
+    is_kept,
+    save_correction,
+    save_vote,
+    take_back_vote,
+)
 from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, Vote
 from bot.storage.threads import join_thread, narrow
@@ -179,7 +187,7 @@ class FeedbackButtons:
             if record is None or not stands_in(record, body):
                 return None if record is None else False
             current = await current_vote(session, answer_id, user_id=body["user"]["id"])
-            if current is None or current.vote != vote:  # pressed again, it counts once
+            if current is None or (current.vote, current.source) != (vote, BUTTON):  # pressed again, it counts once
                 await save_vote(session, record.answer, user_id=body["user"]["id"], vote=vote)
             return True
 

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, inspect, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, inspect, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from bot.storage.admin_tables import RefusedWords, ReviewRow
 from bot.storage.choices import newest_choice
@@ -43,6 +44,10 @@ ENDED = {  # of these alone what has come to an end
     Feedback: Feedback.superseded_at.is_not(None),
     Lesson: Lesson.state == LessonState.REFUSED,
 }
+SAYING: Mapping[type[Base], Collection[str]] = {  # what has not ended where it is said again
+    Correction: ("text", "is_for_everyone"),
+    Feedback: ("vote", "comment"),
+}
 
 
 async def read_outliving(session: AsyncSession) -> Rows:
@@ -53,11 +58,20 @@ async def read_outliving(session: AsyncSession) -> Rows:
         if not set(names) <= there.get(table.__tablename__, set()):
             continue
         statement = select(*(getattr(table, name) for name in names)).where(ENDED.get(table, true()))
+        if table in SAYING and set(SAYING[table]) <= there[table.__tablename__]:
+            statement = statement.where(~_is_said_again(table))
         for row in await session.execute(statement):
             values = zip(names, row, strict=True)
             written = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values}
             found.append((table.__tablename__, written))
     return found
+
+
+def _is_said_again(table: type[Any]) -> ColumnElement[bool]:
+    """Match what counts no more itself, while the same person says the same about the same answer."""
+    newer = aliased(table)
+    same = (getattr(newer, name) == getattr(table, name) for name in ("answer_id", "user_id", *SAYING[table]))
+    return exists().where(newer.superseded_at.is_(None), *same)
 
 
 def _list_columns(connection: Connection) -> Mapping[str, set[str]]:

@@ -71,6 +71,11 @@ class Answered:
         newest = self.standing(person)
         return newest.vote if newest else NONE
 
+    def says(self, person: str, taught: Taught) -> bool:
+        """Return whether somebody says the same as in *taught*."""
+        mine = self.taught.get(person)
+        return mine is not None and (mine.word, mine.is_for_everyone) == (taught.word, taught.is_for_everyone)
+
     def add(self, person: str, source: str, vote: str) -> None:
         """Put a thumb on top, once."""
         said = self.said.setdefault(person, [])
@@ -233,14 +238,13 @@ class Model:
             question.answers = [one for one in question.answers if since.find_answer(one.word)]
         for answer in self.answers():
             now = since.find_answer(answer.word)
-            for person, newest in [(person, answer.standing(person)) for person in answer.said]:
-                later = now.standing(person) if now else None
-                if newest and (later is None or later.at != newest.at):
+            for person in answer.said:
+                if now is None or now.vote_of(person) != answer.vote_of(person):
                     answer.hushed.add(person)
-            taught = {person: now.taught.get(person) if now else None for person in answer.taught}
-            answer.taught = {
-                person: later for person, later in taught.items() if later and later.at == answer.taught[person].at
-            }
+            answer.taught = {person: one for person, one in answer.taught.items() if now and now.says(person, one)}
+            for person, one in answer.taught.items():
+                later = now.taught[person] if now else one
+                one.is_rejected = later.is_rejected if later.at == one.at else one.is_rejected
         for person in forgotten:
             self.forget(person, owners)
         self.unlearned |= since.unlearned

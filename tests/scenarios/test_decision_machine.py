@@ -186,9 +186,10 @@ class DecisionMachine(RuleBasedStateMachine):
     def _check_decisions(self) -> None:
         """Each standing decision counts once, in its newest words, and nothing else does."""
         votes, corrections, pairs = self.run(self._read(read_decisions))
-        assert votes == self.life.model.votes()
-        assert corrections == self.life.model.corrections()
-        assert pairs == self.life.model.pairs()
+        model = self.life.model
+        assert votes == model.votes(), (votes, model.votes())
+        assert corrections == model.corrections(), (corrections, model.corrections())
+        assert pairs == model.pairs(), (pairs, model.pairs())
 
     def _check_words(self) -> None:
         """No word stands in any table that its author or an admin took back, or never gave."""

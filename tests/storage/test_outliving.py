@@ -20,7 +20,7 @@ from bot.storage.reviews import decide_review
 from bot.storage.schedule_tables import Kind, Occurrence, OccurrenceState, Schedule
 from bot.storage.schedules import add_schedule, claim_due, end_occurrence, list_schedules, remove_schedule
 from bot.storage.since import read_since
-from bot.storage.tables import Answer, Correction, Message, PreferencePair, Vote, now
+from bot.storage.tables import Answer, Correction, Feedback, Message, PreferencePair, Vote, now
 from bot.storage.thread_manners import find_manners, set_muted
 from bot.storage.threads import Place
 from tests.builders import PLACE, answered, said
@@ -231,3 +231,28 @@ async def test_who_was_forgotten_in_the_backup_gets_no_preferences(
 
     async with open_database(database_url) as opened, opened.read() as session:
         assert (await load_preferences(session, "U1")).language == ""
+
+
+async def test_what_somebody_says_again_holds(database: Database, database_url: str, tmp_path: Path) -> None:
+    """Whoever thought the same when the backup was made and when it was put back thinks it still, said twice or not."""
+    async with database.begin() as session:
+        answer = await answered(session, await said(session, ts="100.000"), "In the drawer.")
+        for user in ("U1", "U2", "U3"):
+            await save_vote(session, answer, user_id=user, vote=Vote.DOWN, comment=f"{user} said so")
+            await save_correction(session, answer, user_id=user, text=f"{user}: on the hook")
+    backup = await back_up(database_url, tmp_path)
+    async with database.begin() as session:
+        await save_vote(session, answer, user_id="U1", vote=Vote.UP)
+        await save_correction(session, answer, user_id="U1", text="On the shelf.")
+        for user, comment in (("U1", "U1 said so"), ("U2", "")):
+            await save_vote(session, answer, user_id=user, vote=Vote.DOWN, comment=comment)
+        await save_correction(session, answer, user_id="U1", text="U1: on the hook")
+        await save_correction(session, answer, user_id="U2", text="On the shelf.")
+    await database.close()
+
+    await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
+
+    async with open_database(database_url) as opened, opened.read() as session:
+        for table in (Feedback, Correction):
+            current = select(table.user_id).where(table.superseded_at.is_(None)).order_by(table.user_id)
+            assert (await session.scalars(current)).all() == ["U1", "U3"]

@@ -105,9 +105,10 @@ class Reactions:
             if record is None:
                 return None
             earlier = [] if is_added else await find_earlier(session, record.answer, user_id=user_id)
-            seen, changed = [], None
+            own = self._newest.get((record.answer.id, user_id), (-1.0, ()))[1]
+            others, seen, changed = tuple(name for name in shown if name not in own), [], None
             for one in (record.answer, *earlier):
-                unknown = -1.0, () if one is record.answer and earlier else tuple(shown)
+                unknown = -1.0, () if one is record.answer and earlier else others
                 known_at, before = self._newest.get((one.id, user_id), unknown)
                 if at <= known_at:
                     continue

@@ -2,17 +2,20 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bot.admin.backup import back_up
+from bot.admin.data import forget_expired, set_retention
 from bot.admin.restore import restore
 from bot.learning.forgetting import forget_everywhere
+from bot.slack.setup.manifest import TEACH
 from bot.storage.db import open_database
-from bot.storage.tables import Correction
-from tests.scenarios.decision_model import BUTTON, DOWN, EMOJI, GENERAL, UP, Answered, Model, Question, invent
+from bot.storage.tables import Correction, Message, now
+from tests.scenarios.decision_model import BUTTON, DOWN, EMOJI, GENERAL, UP, Answered, Lesson, Model, Question, invent
 from tests.scenarios.decision_office import BOT, Office
 
 OWNER = "U0MAYA"
@@ -61,6 +64,7 @@ class Life:
         self.shown: list[Shown] = []
         self.forms: dict[str, Form] = {}
         self.notes: list[Note] = []
+        self.lessons: list[tuple[Lesson, dict[str, Any]]] = []  # whose author was asked
         self.backup: tuple[Any, Model] | None = None
         self.forgotten: set[str] = set()  # since the backup
 
@@ -149,7 +153,7 @@ class Life:
         """Delete a question in Slack."""
         await self.office.person(shown.author).delete(shown.place, shown.ts)
         await self.office.settle()
-        self.model.questions = [one for one in self.model.questions if one.ts != shown.ts]
+        self.model.drop(shown.ts)
         self.shown.remove(shown)
 
     async def delete_answer(self, shown: Shown) -> None:
@@ -167,6 +171,7 @@ class Life:
         button = "positive_button" if vote == UP else "negative_button"
         notes = await self._hear(person, shown.place, lambda: self._click(shown, person, "feedback", button))
         if answer is None or person in self.model.blocked:
+            await self._close(person)
             return
         answer.add(person, BUTTON, vote)
         self.notes.append(Note(person, answer.word, vote, notes[-1]))
@@ -183,16 +188,22 @@ class Life:
         if answer and newest and newest.vote == note.vote and note.person not in self.model.blocked:
             self.model.undo(answer, note.person)
 
-    async def send_form(self, person: str, way: str, *, everyone: bool) -> None:
+    async def send_form(self, person: str, way: str, *, everyone: bool, has_remark: bool = False) -> None:
         """Send a form that is open, or close it."""
         form, view = self.forms.pop(person), self.office.playground.views(person)[-1]
         if way == "close":
             await self.office.person(person).close_view()
             return
-        field = next(one["element"] for one in view["blocks"] if one.get("block_id") == "correction")
         is_asked = any(one.get("block_id") == "everyone" and "element" in one for one in view["blocks"])
-        word = {"new": self.new_word(person), "same": field.get("initial_value") or "", "empty": ""}[way]
-        given = {"correction": word} | ({"everyone": ["everyone"] if everyone else []} if is_asked else {})
+        word = {"new": self.new_word(person), "same": self._initial(view, "correction"), "empty": ""}[way]
+        given: dict[str, Any] = {"correction": word} | (
+            {"everyone": ["everyone"] if everyone else []} if is_asked else {}
+        )
+        remark = self._initial(view, "comment")
+        if has_remark and way == "new":
+            remark = given["comment"] = self.new_word(person)
+        elif way == "empty":
+            remark = given["comment"] = ""
         answer = self.model.find_answer(form.word)
         where = form.place if answer else self.office.person(person).dm
         await self._hear(person, where, lambda: self.office.person(person).submit_view(given))
@@ -200,6 +211,8 @@ class Life:
         if answer is None or person in self.model.blocked:
             return
         answer.add(person, BUTTON, DOWN)
+        answer.said[person][-1].remark = remark if person not in self.model.unstored else ""
+        answer.words |= {remark} - {""} if person not in self.model.unstored else set()
         if person not in self.model.unstored and (word or form.has_shown):
             self.model.teach(answer, person, word, everyone=is_asked and everyone)
 
@@ -235,6 +248,68 @@ class Life:
         self.model.forget(person, self.owners)
         self.forgotten.add(person)
 
+    async def block(self, person: str) -> None:
+        """Block somebody, or take that back."""
+        if person in self.model.blocked:
+            await self.office.order(OWNER, f"users reset <@{person}>")
+        else:
+            await self.office.order(OWNER, f"users block <@{person}>", is_sure=True)
+        self.model.blocked ^= {person}
+
+    async def expire(self, shown: Shown) -> None:
+        """Let a question be too old, in a channel that keeps nothing for so long."""
+        channel = self.office.playground.channel(shown.place)
+        async with self.office.rows.begin() as session:
+            aged = update(Message).where(Message.ts == shown.ts).values(created_at=now() - timedelta(days=40))
+            await session.execute(aged)
+        await set_retention(self.office.rows, channel, 30, by=OWNER)
+        await forget_expired(self.office.rows, 0)
+        self.model.drop(shown.ts)
+
+    async def want_taught(self, asker: str, author: str) -> None:
+        """Want a message of somebody taught; who wrote it is asked, unless they want it themselves."""
+        lesson = Lesson(asker, author, self.new_word(asker), self.new_word(author), "")
+        ts = await self.office.person(author).say(GENERAL, lesson.word)
+        lesson = replace(lesson, ts=ts)
+        await self.office.person(asker).shortcut(GENERAL, ts, TEACH)
+        await self.office.playground.wait_for_view(asker)
+        dm = self.office.person(author).dm
+        before = len(self.office.playground.messages(dm))
+        await self.office.person(asker).submit_view({"question": lesson.question})
+        await self._close(asker)
+        if asker == author:
+            self.model.learn(lesson)
+            return
+        request = await self.office.playground.wait_until(
+            lambda: self.office.playground.messages(dm)[before:], what="the request"
+        )
+        self.model.lessons[ts] = lesson
+        self.lessons.append((lesson, request[0]))
+
+    async def answer_lesson(self, lesson: Lesson, request: dict[str, Any], *, is_yes: bool) -> None:
+        """Let the author say yes or no."""
+        message = self.office.playground.message(request["channel"], request["ts"])
+        shown = str(message)
+        await self.office.person(lesson.author).click(message, "lesson_yes" if is_yes else "lesson_no")
+        await self.office.playground.wait_until(
+            lambda: str(self.office.playground.message(request["channel"], request["ts"])) != shown, what="the end"
+        )
+        await self.office.settle()
+        known = self.model.lessons.pop(lesson.ts, None)
+        unwilling = {lesson.author} & (self.model.unlearned | self.model.unstored)
+        if known and is_yes and not unwilling and lesson.asker not in self.model.unstored:
+            self.model.learn(lesson)
+
+    async def end_lesson(self, lesson: Lesson, *, is_edit: bool) -> None:
+        """Let the author delete what they wrote, or make other words of it."""
+        author = self.office.person(lesson.author)
+        if is_edit:
+            await author.edit(GENERAL, lesson.ts, self.new_word(lesson.author))
+        else:
+            await author.delete(GENERAL, lesson.ts)
+        await self.office.settle()
+        self.model.drop(lesson.ts)
+
     async def restart(self) -> None:
         """Stop the bot and start it again."""
         await self.office.stop()
@@ -260,6 +335,14 @@ class Life:
         self.model = model
         await self.office.start()
         await self.office.settle()
+
+    async def _close(self, person: str) -> None:
+        while self.office.playground.views(person):
+            await self.office.person(person).close_view()
+
+    def _initial(self, view: dict[str, Any], name: str) -> str:
+        field = next(one["element"] for one in view["blocks"] if one.get("block_id") == name)
+        return str(field.get("initial_value") or "")
 
     def _reply(self, shown: Shown) -> dict[str, Any]:
         return self.office.playground.message(shown.place, shown.reply_ts)

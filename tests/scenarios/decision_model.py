@@ -30,6 +30,7 @@ class Said:
 
     source: str
     vote: str
+    remark: str | None = None  # what was written beside it; empty: nothing any more
     at: int = field(default_factory=lambda: next(NUMBERS))
 
 
@@ -71,6 +72,18 @@ class Answered:
         newest = self.standing(person)
         return newest.vote if newest else NONE
 
+    def opinion_of(self, person: str) -> tuple[str, str]:
+        """Return what somebody thinks, in their words."""
+        return self.vote_of(person), self.remark_of(person)
+
+    def remark_of(self, person: str) -> str:
+        """Return what somebody wrote beside the thumb that stands."""
+        said, vote = self.said.get(person, []), self.vote_of(person)
+        for one in reversed(said):
+            if one.vote != vote or one.remark is not None:
+                return (one.remark or "") if one.vote == vote else ""
+        return ""
+
     def says(self, person: str, taught: Taught) -> bool:
         """Return whether somebody says the same as in *taught*."""
         mine = self.taught.get(person)
@@ -103,6 +116,17 @@ class Question:
         return f"{self.author}: {self.word}"
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What somebody wrote, and another wants taught as the answer to a question."""
+
+    asker: str
+    author: str
+    question: str
+    word: str
+    ts: str
+
+
 @dataclass
 class Model:
     """All that people said and want, as far as it is stored."""
@@ -111,6 +135,7 @@ class Model:
     unlearned: set[str] = field(default_factory=set)
     unstored: set[str] = field(default_factory=set)
     blocked: set[str] = field(default_factory=set)
+    lessons: dict[str, Lesson] = field(default_factory=dict)  # whose author has not answered, by their messages
     channel: bool = True
     is_own: bool = False
 
@@ -135,6 +160,7 @@ class Model:
     def words(self) -> set[str]:
         """Return every word that is stored, also what counts no more."""
         own = {question.word for question in self.questions}
+        own |= {word for lesson in self.lessons.values() for word in (lesson.question, lesson.word)}
         return own | {word for answer in self.answers() for word in (answer.word, *answer.words)}
 
     def unreact(self, question: Question, person: str, emoji: str) -> None:
@@ -161,6 +187,19 @@ class Model:
             answer.taught[person] = Taught(word, edits, everyone)
             answer.words.add(word)
 
+    def learn(self, lesson: Lesson) -> None:
+        """Keep what its author agreed to as a correction of theirs; below a question of whoever asked for it."""
+        question = Question(lesson.question, lesson.asker, GENERAL, lesson.ts, lesson.ts)
+        answer = Answered(f"={lesson.question}", question, 0, words={lesson.word})
+        answer.taught[lesson.author] = Taught(lesson.word, 0)
+        question.answers = [answer]
+        self.questions.append(question)
+
+    def drop(self, ts: str) -> None:
+        """Let go what stands on a message."""
+        self.questions = [one for one in self.questions if one.ts != ts]
+        self.lessons.pop(ts, None)
+
     def edit(self, question: Question, word: str) -> None:
         """Let a question be another one; of whoever wants nothing stored nothing stays."""
         question.word, question.edits = "" if question.author in self.unstored else word, question.edits + 1
@@ -168,6 +207,7 @@ class Model:
     def forget(self, person: str, owners: dict[str, str]) -> None:
         """Let all go that is somebody's, and what was said about it."""
         self.questions = [one for one in self.questions if one.author != person]
+        self.lessons = {ts: one for ts, one in self.lessons.items() if person not in {one.asker, one.author}}
         for answer in self.answers():
             answer.said.pop(person, None)
             answer.taught.pop(person, None)
@@ -177,6 +217,11 @@ class Model:
         """Return who thinks what of which answer."""
         said = {(person, answer.word, answer.vote_of(person)) for answer in self.answers() for person in answer.said}
         return {one for one in said if one[2] != NONE}
+
+    def remarks(self) -> set[Triple]:
+        """Return who wrote what beside their thumb."""
+        said = {(person, answer.word, answer.remark_of(person)) for answer in self.answers() for person in answer.said}
+        return {one for one in said if one[2]}
 
     def corrections(self) -> set[Triple]:
         """Return who says what instead of which answer."""
@@ -239,12 +284,13 @@ class Model:
         for answer in self.answers():
             now = since.find_answer(answer.word)
             for person in answer.said:
-                if now is None or now.vote_of(person) != answer.vote_of(person):
+                if now is None or now.opinion_of(person) != answer.opinion_of(person):
                     answer.hushed.add(person)
             answer.taught = {person: one for person, one in answer.taught.items() if now and now.says(person, one)}
             for person, one in answer.taught.items():
                 later = now.taught[person] if now else one
                 one.is_rejected = later.is_rejected if later.at == one.at else one.is_rejected
+        self.lessons = {ts: one for ts, one in self.lessons.items() if ts in since.lessons or since.find(ts)}
         for person in forgotten:
             self.forget(person, owners)
         self.unlearned |= since.unlearned

@@ -23,7 +23,17 @@ from bot.slack.rates import TIERS, Rates
 from bot.slack.setup.manifest import COMMAND, build_manifest
 from bot.storage.db import Database
 from bot.storage.person_data import collect_person
-from bot.storage.tables import Answer, AnswerState, Base, Correction, Feedback, Inbox, InboxState, PreferencePair
+from bot.storage.tables import (
+    Answer,
+    AnswerState,
+    Base,
+    Correction,
+    Feedback,
+    Inbox,
+    InboxState,
+    Message,
+    PreferencePair,
+)
 from tests.learning.feedback_rows import PLAIN, system
 from tests.scenarios.conftest import settings_for
 from tests.scenarios.test_foreign_engine import ForeignServer, serving
@@ -161,23 +171,28 @@ class Office:
             await self.playground.wait_until(lambda: json.dumps(person.ephemerals(where)) != shown, what=words)
 
 
-async def read_decisions(session: AsyncSession) -> tuple[set[Triple], set[Triple], set[Triple]]:
-    """Return the votes, corrections and preferences that count now, with the words of the answers; each once."""
-    words = {row[0]: row[1] for row in await session.execute(select(Answer.id, Answer.text))}
-    votes = await session.execute(
-        select(Feedback.user_id, Feedback.answer_id, Feedback.vote).where(
-            Feedback.superseded_at.is_(None), Feedback.vote != "none"
-        )
-    )
+async def read_decisions(session: AsyncSession) -> tuple[set[Triple], set[Triple], set[Triple], set[Triple]]:
+    """Return the votes, remarks, corrections and preferences that count now, with the answers' words; each once."""
+    words = await _read_words(session)
+    current = select(Feedback.user_id, Feedback.answer_id, Feedback.vote, Feedback.comment)
+    current = current.where(Feedback.superseded_at.is_(None), Feedback.vote != "none")
+    votes = (await session.execute(current)).all()
     corrections = await session.execute(
         select(Correction.user_id, Correction.answer_id, Correction.text).where(Correction.superseded_at.is_(None))
     )
     pairs = await session.execute(select(PreferencePair.user_id, PreferencePair.chosen_id, PreferencePair.rejected_id))
     return (
-        _once([(user, words[answer], str(vote)) for user, answer, vote in votes]),
+        _once([(user, words[answer], str(vote)) for user, answer, vote, _ in votes]),
+        {(user, words[answer], comment) for user, answer, _, comment in votes if comment},
         _once([(user, words[answer], text) for user, answer, text in corrections]),
         _once([(user, words[chosen], words[rejected]) for user, chosen, rejected in pairs]),
     )
+
+
+async def _read_words(session: AsyncSession) -> dict[str, str]:
+    """Return the words of answers by their ids; of a lesson, which has none, its question."""
+    found = await session.execute(select(Answer.id, Answer.text, Message.text).join(Message))
+    return {row[0]: row[1] or f"={row[2]}" for row in found}
 
 
 def _once(found: list[Triple]) -> set[Triple]:
@@ -196,7 +211,7 @@ async def read_learned(database: Database) -> tuple[set[Triple], list[str]]:
     taken: set[Triple] = set()
     texts = []
     async with database.read() as session:
-        words = {row[0]: row[1] for row in await session.execute(select(Answer.id, Answer.text))}
+        words = await _read_words(session)
         said = {row[0]: row[1] for row in await session.execute(select(Correction.id, Correction.text))}
     async for draft, _group in read_drafts(database, harvest, say=lambda *_: None):
         for one in draft.chosen.signals:

@@ -43,13 +43,14 @@ class DecisionMachine(RuleBasedStateMachine):
     def ask(self, person: str, count: int, *, is_direct: bool) -> None:
         """Ask something in a thread of its own, for one answer or two."""
         place = self.life.office.person(person).dm if is_direct else GENERAL
-        self.run(self.life.ask(person, place, count=count))
+        if person not in self.life.model.blocked:
+            self.run(self.life.ask(person, place, count=count))
 
     @precondition(lambda self: 0 < len(self.life.shown) < MOST)
     @rule(person=PERSON, data=st.data())
     def follow_up(self, person: str, data: st.DataObject) -> None:
         """Ask something more in a thread."""
-        if seen := self.life.seen_by(person):
+        if (seen := self.life.seen_by(person)) and person not in self.life.model.blocked:
             before = data.draw(st.sampled_from(seen))
             self.run(self.life.ask(person, before.place, root=before.root))
 
@@ -57,13 +58,16 @@ class DecisionMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def choose(self, data: st.DataObject) -> None:
         """Choose among several answers."""
-        self.run(self.life.choose(data.draw(st.sampled_from(self.life.shown))))
+        shown = data.draw(st.sampled_from(self.life.shown))
+        if shown.author not in self.life.model.blocked:
+            self.run(self.life.choose(shown))
 
     @precondition(lambda self: self.life.shown)
     @rule(person=PERSON, data=st.data())
     def regenerate(self, person: str, data: st.DataObject) -> None:
         """Want another answer."""
-        if seen := [one for one in self.life.seen_by(person) if self._has_buttons(one)]:
+        seen = [one for one in self.life.seen_by(person) if self._has_buttons(one)]
+        if seen and person not in self.life.model.blocked:
             self.run(self.life.regenerate(data.draw(st.sampled_from(seen)), person))
 
     @precondition(lambda self: self.life.shown)
@@ -94,11 +98,17 @@ class DecisionMachine(RuleBasedStateMachine):
             self.run(self.life.press(data.draw(st.sampled_from(seen)), person, vote))
 
     @precondition(lambda self: self.life.forms)
-    @rule(way=st.sampled_from(["new", "new", "same", "empty", "close"]), everyone=st.booleans(), data=st.data())
-    def send_form(self, way: str, data: st.DataObject, *, everyone: bool) -> None:
+    @rule(
+        way=st.sampled_from(["new", "new", "same", "empty", "close"]),
+        everyone=st.booleans(),
+        has_remark=st.booleans(),
+        data=st.data(),
+    )
+    def send_form(self, way: str, data: st.DataObject, *, everyone: bool, has_remark: bool) -> None:
         """Send a form that is open, or close it."""
         person = data.draw(st.sampled_from(sorted(self.life.forms)))
-        self.run(self.life.send_form(person, way, everyone=everyone))
+        if person not in self.life.model.blocked:
+            self.run(self.life.send_form(person, way, everyone=everyone, has_remark=has_remark))
 
     @precondition(lambda self: self.life.notes)
     @rule(data=st.data())
@@ -122,7 +132,8 @@ class DecisionMachine(RuleBasedStateMachine):
         """Want no learning from oneself, or allow it again."""
         is_off = person in self.life.model.unlearned
         self.run(self.life.office.order(person, f"learn-from-me {'on' if is_off else 'off'}"))
-        self.life.model.unlearned ^= {person}
+        if not (is_off and person in self.life.model.blocked):
+            self.life.model.unlearned ^= {person}
 
     @rule(choice=st.sampled_from(["on", "off", "own", "shared"]))
     def switch_channel(self, choice: str) -> None:
@@ -136,6 +147,8 @@ class DecisionMachine(RuleBasedStateMachine):
         """Want nothing stored, or everything again."""
         model = self.life.model
         wish = "normal" if person in model.unstored else "unstored"
+        if person in model.blocked:
+            return
         self.run(self.life.office.order(person, f"preferences privacy {wish}"))
         for wanted in (model.unstored, model.unlearned):
             (wanted.discard if wish == "normal" else wanted.add)(person)
@@ -151,6 +164,44 @@ class DecisionMachine(RuleBasedStateMachine):
         is_open = question.place == GENERAL or (taught.is_for_everyone and person == question.author)
         if person != OWNER and is_open and taught.edits == question.edits:
             self.run(self.life.review(person, word, text, verb))
+
+    @precondition(lambda self: len(self.life.model.lessons) < MOST)
+    @rule(asker=PERSON, author=PERSON)
+    def want_taught(self, asker: str, author: str) -> None:
+        """Want taught what somebody wrote."""
+        model = self.life.model
+        is_unfit = {asker, author} & (model.blocked | model.unstored) or author in model.unlearned
+        if asker not in self.life.forms and (asker == author or not is_unfit) and not is_unfit:
+            self.run(self.life.want_taught(asker, author))
+
+    @precondition(lambda self: self.life.lessons)
+    @rule(is_yes=st.booleans(), data=st.data())
+    def answer_lesson(self, data: st.DataObject, *, is_yes: bool) -> None:
+        """Answer whether it may be learned."""
+        lesson, request = data.draw(st.sampled_from(self.life.lessons))
+        if lesson.author not in self.life.model.blocked:
+            self.life.lessons.remove((lesson, request))
+            self.run(self.life.answer_lesson(lesson, request, is_yes=is_yes))
+
+    @precondition(lambda self: self.life.lessons)
+    @rule(is_edit=st.booleans(), data=st.data())
+    def end_lesson(self, data: st.DataObject, *, is_edit: bool) -> None:
+        """Delete what is to be taught, or write something else in its place."""
+        lesson, request = data.draw(st.sampled_from(self.life.lessons))
+        self.run(self.life.end_lesson(lesson, is_edit=is_edit))
+        if not is_edit:
+            self.life.lessons.remove((lesson, request))
+
+    @rule(person=OTHERS)
+    def block(self, person: str) -> None:
+        """Block somebody, or take that back."""
+        self.run(self.life.block(person))
+
+    @precondition(lambda self: self.life.shown)
+    @rule(data=st.data())
+    def expire(self, data: st.DataObject) -> None:
+        """Keep nothing for so long."""
+        self.run(self.life.expire(data.draw(st.sampled_from(self.life.shown))))
 
     @rule(person=OTHERS, is_own=st.booleans())
     def forget(self, person: str, *, is_own: bool) -> None:
@@ -185,9 +236,10 @@ class DecisionMachine(RuleBasedStateMachine):
 
     def _check_decisions(self) -> None:
         """Each standing decision counts once, in its newest words, and nothing else does."""
-        votes, corrections, pairs = self.run(self._read(read_decisions))
+        votes, remarks, corrections, pairs = self.run(self._read(read_decisions))
         model = self.life.model
         assert votes == model.votes(), (votes, model.votes())
+        assert remarks == model.remarks(), (remarks, model.remarks())
         assert corrections == model.corrections(), (corrections, model.corrections())
         assert pairs == model.pairs(), (pairs, model.pairs())
 
@@ -213,9 +265,10 @@ class DecisionMachine(RuleBasedStateMachine):
         model = self.life.model
         for person in PEOPLE:
             found = set(WORD.findall(self.run(read_own(self.life.office.rows, person))))
-            assert {self.life.owners[word] for word in found} <= {person}
+            asked = {one.question for one in model.lessons.values() if one.author == person}  # which they were shown
+            assert {self.life.owners[word] for word in found - asked} <= {person}
             mine = {question.word for question in model.questions if question.author == person} - {""}
-            mine |= {answer.word for answer in model.answers() if answer.question.author == person}
+            mine |= {answer.word.lstrip("=") for answer in model.answers() if answer.question.author == person}
             mine |= {word for user, _, word in model.corrections() if user == person}
             assert mine <= found
 

@@ -10,7 +10,7 @@ from bot.storage.answers import load_answer
 from bot.storage.choices import PERSON, newest_choice
 from bot.storage.correction_index import is_same
 from bot.storage.erasure_tables import Cause
-from bot.storage.erasures import record_messages
+from bot.storage.erasures import record_messages, record_rows
 from bot.storage.feedback import save_correction
 from bot.storage.feedback_tables import Lesson, LessonState
 from bot.storage.privacy import is_stored
@@ -162,6 +162,7 @@ async def drop_lesson(
     if edited is not None and (lesson.state == LessonState.REFUSED or is_same(words, edited)):
         return
     record = await load_answer(session, correction.answer_id) if correction is not None else None
+    await record_rows(session, Lesson.metadata.tables[Lesson.__tablename__], [lesson.id], cause=Cause.MESSAGE)
     await session.execute(delete(Lesson).where(Lesson.id == lesson.id))
     if record is not None and correction is not None:
         await forget_prompts_with(session, [correction.id])

@@ -13,7 +13,7 @@ from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.db import Database, open_database
 from bot.storage.feedback import current_vote, save_correction, save_vote, take_back_vote
 from bot.storage.feedback_tables import Lesson, LessonState
-from bot.storage.lessons import refuse, save_lesson
+from bot.storage.lessons import drop_lesson, refuse, save_lesson, teach
 from bot.storage.outliving import settle_outliving
 from bot.storage.preferences import load_preferences, save_preferences
 from bot.storage.reviews import decide_review
@@ -256,3 +256,23 @@ async def test_what_somebody_says_again_holds(database: Database, database_url: 
         for table in (Feedback, Correction):
             current = select(table.user_id).where(table.superseded_at.is_(None)).order_by(table.user_id)
             assert (await session.scalars(current)).all() == ["U1", "U3"]
+
+
+@pytest.mark.parametrize(("edited", "is_agreed"), [(None, False), ("Elsewhere.", False), (None, True)])
+async def test_a_lesson_goes_with_its_message(
+    database: Database, database_url: str, tmp_path: Path, edited: str | None, *, is_agreed: bool
+) -> None:
+    """Its author, who was asked when the backup was made, has deleted or edited it since: no word of it is back."""
+    async with database.begin() as session:
+        await save_lesson(session, LESSON)
+    backup = await back_up(database_url, tmp_path)
+    async with database.begin() as session:
+        if is_agreed:
+            await teach(session, (await session.scalars(select(Lesson))).one())
+        await drop_lesson(session, LESSON.place.team_id, LESSON.place.channel_id, ts=LESSON.ts, edited=edited)
+    await database.close()
+
+    await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
+
+    async with open_database(database_url) as opened, opened.read() as session:
+        assert (await session.scalars(select(Lesson))).all() == []

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,51 +16,20 @@ from bot.slack.setup.manifest import TEACH
 from bot.storage.db import open_database
 from bot.storage.tables import Correction, Message, now
 from tests.scenarios.decision_model import BUTTON, DOWN, EMOJI, GENERAL, UP, Answered, Lesson, Model, Question, invent
-from tests.scenarios.decision_office import BOT, Office
+from tests.scenarios.decision_office import BOT, Form, Note, Office, Shown
 
 OWNER = "U0MAYA"
 PEOPLE = (OWNER, "U0TOM", "U0PRIYA")
 
 
-@dataclass
-class Shown:
-    """A question in Slack with its reply, whose buttons are of the answer *word*, stored or not."""
-
-    author: str
-    place: str
-    ts: str
-    root: str
-    reply_ts: str
-    word: str
-
-
-@dataclass
-class Note:
-    """What somebody was told of a thumb, with its Undo."""
-
-    person: str
-    word: str
-    vote: str
-    message: dict[str, Any]
-
-
-@dataclass
-class Form:
-    """A form that is open: of which answer, and whether a correction stood in it."""
-
-    word: str
-    place: str
-    has_shown: bool
-
-
 class Life:
     """Everything that is done, and what must come of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: str = "") -> None:
         self.model = Model()
         self.owners: dict[str, str] = {}
         self.asker = OWNER
-        self.office = Office(lambda: self.new_word(self.asker))
+        self.office = Office(lambda: self.new_word(self.asker), server)
         self.shown: list[Shown] = []
         self.forms: dict[str, Form] = {}
         self.notes: list[Note] = []

@@ -3,16 +3,17 @@
 import asyncio
 import json
 import tempfile
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from sqlalchemy import JSON, String, Text, cast, func, select, union_all
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import JSON, String, Text, cast, func, select, text, union_all
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from bot.app import running_bot
 from bot.learning.data.gathering import look, read_drafts
@@ -52,6 +53,37 @@ EVERYTHING = union_all(
 )
 
 
+@dataclass
+class Shown:
+    """A question in Slack with its reply, whose buttons are of the answer *word*, stored or not."""
+
+    author: str
+    place: str
+    ts: str
+    root: str
+    reply_ts: str
+    word: str
+
+
+@dataclass
+class Note:
+    """What somebody was told of a thumb, with its Undo."""
+
+    person: str
+    word: str
+    vote: str
+    message: dict[str, Any]
+
+
+@dataclass
+class Form:
+    """A form that is open: of which answer, and whether a correction stood in it."""
+
+    word: str
+    place: str
+    has_shown: bool
+
+
 class Echo(ForeignServer):
     """Answers with one word, which *new_word* gives, and remembers it."""
 
@@ -78,16 +110,19 @@ class Echo(ForeignServer):
 
 
 class Office:
-    """Everything that runs, in one loop."""
+    """Everything that runs, in one loop; with a database of its own on a PostgreSQL *server*, or else in SQLite."""
 
-    def __init__(self, new_word: Callable[[], str], url: str = "") -> None:
+    def __init__(self, new_word: Callable[[], str], server: str = "") -> None:
         self.loop = asyncio.new_event_loop()
         self.engine = Echo(new_word)
         self._patch = pytest.MonkeyPatch()
         self._patch.setattr("bot.slack.calls.Rates", lambda: PATIENT)
+        self._patch.setattr("bot.slack.commands.table.ORDERS_PER_PERSON", 100_000)
         self._folder = tempfile.TemporaryDirectory()
         self.data = Path(self._folder.name) / "data"
-        self.url = url or f"sqlite+aiosqlite:///{self.data / 'apprentice.db'}"
+        self._server, self._name = server, f"test_{uuid.uuid4().hex}"
+        here = f"sqlite+aiosqlite:///{self.data / 'apprentice.db'}"
+        self.url = server.replace("/postgres?", f"/{self._name}?") or here
         self._stack = AsyncExitStack()
         self._running = AsyncExitStack()
         self.run(self._open())
@@ -97,6 +132,7 @@ class Office:
         return self.loop.run_until_complete(asyncio.wait_for(work, 60))
 
     async def _open(self) -> None:
+        await self._on_server(f"CREATE DATABASE {self._name}")
         await self._stack.enter_async_context(serving(self.engine))
         manifest = build_manifest(name="Apprentice", request_url=None)
         self.playground = await self._stack.enter_async_context(Playground(manifest=manifest))
@@ -122,10 +158,18 @@ class Office:
         try:
             self.run(self.stop())
             self.run(self._stack.aclose())
+            self.run(self._on_server(f"DROP DATABASE {self._name} WITH (FORCE)"))
         finally:
             self.loop.close()
             self._patch.undo()
             self._folder.cleanup()
+
+    async def _on_server(self, order: str) -> None:
+        if self._server:
+            engine = create_async_engine(self._server, isolation_level="AUTOCOMMIT")
+            async with engine.connect() as connection:
+                await connection.execute(text(order))
+            await engine.dispose()
 
     def person(self, user: str) -> Person:
         """Return somebody."""

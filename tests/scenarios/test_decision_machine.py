@@ -3,17 +3,19 @@
 A plain model of what they said and want is compared with the tables after every step of a whole bot's life.
 """
 
+import os
 import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from tests.scenarios.decision_life import OWNER, PEOPLE, Life
 from tests.scenarios.decision_model import BUTTON, DOWN, EMOJI, GENERAL, UP
 from tests.scenarios.decision_office import read_all, read_decisions, read_learned, read_own
+from tests.storage.test_backup import TOOLS
 
 OTHERS = st.sampled_from(PEOPLE[1:])
 PERSON = st.sampled_from(PEOPLE)
@@ -24,9 +26,11 @@ MOST = 3  # questions at the same time: what few people say about few answers me
 class DecisionMachine(RuleBasedStateMachine):
     """Lets people do what they do, and looks at what came of it."""
 
+    server = ""  # of PostgreSQL; else each course has a file of SQLite
+
     def __init__(self) -> None:
         super().__init__()
-        self.life = Life()
+        self.life = Life(self.server)
         self.run = self.life.office.run
         self.steps = 0
         self.run(self.life.office.order(OWNER, "learn-from-channel on", channel=GENERAL))
@@ -284,13 +288,32 @@ class DecisionMachine(RuleBasedStateMachine):
 
 
 QUIET = list(HealthCheck)
+SHORT = 15
+NIGHT = [pytest.mark.nightly, pytest.mark.timeout(7200)]
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(6, 15), pytest.param(200, 40, marks=[pytest.mark.nightly, pytest.mark.timeout(7200)])]
+    ("kind", "examples", "steps"),
+    [
+        pytest.param("sqlite", 6, SHORT, marks=pytest.mark.timeout(300)),
+        pytest.param("sqlite", 200, 40, marks=NIGHT),
+        pytest.param("postgres", 60, 40, marks=NIGHT),
+    ],
 )
-@pytest.mark.timeout(300)
-def test_decisions_stand_whatever_the_order(examples: int, steps: int) -> None:
+def test_decisions_stand_whatever_the_order(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str, examples: int, steps: int
+) -> None:
     """Whatever people do with answers, and with what they said of them."""
-    plan = settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=QUIET)
+    monkeypatch.setenv("PATH", f"{TOOLS}{os.pathsep}{os.environ['PATH']}")
+    server = request.getfixturevalue("postgres") if kind == "postgres" else ""
+    monkeypatch.setattr(DecisionMachine, "server", server)
+    plan = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        derandomize=steps == SHORT,  # by day always the same ones
+        database=None,
+        phases=[Phase.generate],  # a course takes seconds: one that fails is shown as it is
+        deadline=None,
+        suppress_health_check=QUIET,
+    )
     run_state_machine_as_test(DecisionMachine, settings=plan)

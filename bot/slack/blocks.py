@@ -149,6 +149,7 @@ class Said:
     is_asker: bool = True
     reason: str = ""
     comment: str = ""
+    edited_at: str = ""  # the wording of the question that it is about
 
 
 def shows_correction(view: dict[str, Any]) -> bool:
@@ -162,9 +163,7 @@ def says_public(view: dict[str, Any]) -> bool:
     return all(block.get("block_id") != EVERYONE for block in view["blocks"])
 
 
-def build_correction_view(
-    private_metadata: str, *, is_public: bool = False, said: Said | None = None
-) -> dict[str, Any]:
+def build_correction_view(answer_id: str, *, is_public: bool = False, said: Said | None = None) -> dict[str, Any]:
     """Build the form that asks what was wrong, what the answer should have been, and who may learn from it."""
     said = said or Said()
     closed = _ask_everyone(is_ticked=said.is_for_everyone) if said.is_asker else _tell_closed()
@@ -173,7 +172,7 @@ def build_correction_view(
     return {
         "type": "modal",
         "callback_id": CORRECTION,
-        "private_metadata": private_metadata,
+        "private_metadata": f"{answer_id}:{said.edited_at}",
         "title": plain(_("What went wrong?")),
         "submit": plain(_("Send")),
         "close": plain(_("Skip")),

@@ -146,7 +146,7 @@ class Life:
         self.notes.append(Note(person, answer.word, vote, notes[-1]))
         if vote == DOWN:
             await self.office.playground.wait_for_view(person)
-            self.forms[person] = Form(answer.word, shown.place, person in answer.taught)
+            self.forms[person] = Form(answer.word, shown.place, answer.question.edits, person in answer.taught)
 
     async def undo(self, note: Note) -> None:
         """Press Undo below any thumb that was noted."""
@@ -174,6 +174,8 @@ class Life:
         elif way == "empty":
             remark = given["comment"] = ""
         answer = self.model.find_answer(form.word)
+        if answer is not None and answer.question.edits != form.edits:
+            answer = None  # what was written is about other words
         where = form.place if answer else self.office.person(person).dm
         await self._hear(person, where, lambda: self.office.person(person).submit_view(given))
         await self.office.settle()

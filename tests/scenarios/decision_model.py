@@ -137,7 +137,6 @@ class Model:
     blocked: set[str] = field(default_factory=set)
     lessons: dict[str, Lesson] = field(default_factory=dict)  # whose author has not answered, by their messages
     channel: bool = True
-    is_own: bool = False
 
     def find(self, ts: str) -> Question | None:
         """Return the question that was asked at *ts*, if it is still stored."""

@@ -53,7 +53,7 @@ EVERYTHING = union_all(
 )
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Shown:
     """A question in Slack with its reply, whose buttons are of the answer *word*, stored or not."""
 
@@ -64,8 +64,12 @@ class Shown:
     reply_ts: str
     word: str
 
+    def __repr__(self) -> str:
+        """Show it as a course is told."""
+        return f"{self.author}'s, {self.word}"
 
-@dataclass
+
+@dataclass(eq=False, repr=False)
 class Note:
     """What somebody was told of a thumb, with its Undo."""
 
@@ -74,13 +78,18 @@ class Note:
     vote: str
     message: dict[str, Any]
 
+    def __repr__(self) -> str:
+        """Show it as a course is told."""
+        return f"{self.person}: {self.word} {self.vote}"
+
 
 @dataclass
 class Form:
-    """A form that is open: of which answer, and whether a correction stood in it."""
+    """A form that is open: of which answer to which wording of its question, and whether a correction stood in it."""
 
     word: str
     place: str
+    edits: int
     has_shown: bool
 
 

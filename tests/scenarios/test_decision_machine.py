@@ -143,8 +143,8 @@ class DecisionMachine(RuleBasedStateMachine):
     def switch_channel(self, choice: str) -> None:
         """Let the channel teach, or not, or itself alone."""
         self.run(self.life.office.order(OWNER, f"learn-from-channel {choice}", channel=GENERAL))
-        if choice in {"on", "off"}:
-            self.life.model.channel = choice == "on"
+        if choice != "shared":  # an adapter of its own wants to learn
+            self.life.model.channel = choice != "off"
 
     @rule(person=OTHERS)
     def switch_storing(self, person: str) -> None:

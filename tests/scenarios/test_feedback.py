@@ -352,6 +352,25 @@ async def test_a_correction_below_an_edited_question_is_about_the_new_words(
         assert [found.text for found in await find_by_ids(session, asked, ids)] == ["The green one."]
 
 
+async def test_a_form_from_before_an_edit_teaches_nothing(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Whoever wrote in it had read another question: they hear that nothing is kept; a new form counts."""
+    maya, tom = playground.maya, playground.tom
+    ts = await maya.say("general", f"{BOT} Which door has the Berlin office?")
+    reply = await playground.wait_for_reply("general", ts)
+    await tom.click(reply, "feedback", "negative_button")
+    await playground.wait_for_view(tom.id)
+    await maya.edit("general", ts, f"{BOT} Which door has the Lisbon office?")
+    await playground.wait_until(lambda: maya.ephemerals("general"), what="the offer to answer it again")
+    await tom.submit_view({"correction": "The red one.", "comment": "It is in Mitte."})
+    await playground.wait_until(lambda: "edited" in str(playground.messages(tom.dm)), what="that nothing is kept")
+    assert await current_words(rows) == (["down"], [])
+    await correct(playground, tom, reply, correction="The green one.")
+    await wait_for_rows(rows, Correction, 1)
+    assert await current_words(rows) == (["down"], ["The green one."])
+
+
 @pytest.mark.parametrize("is_answered", [True, False], ids=["answered anew", "edited alone"])
 async def test_the_answer_to_an_earlier_question_is_not_said_shorter(
     playground: Playground, bot: RunningBot, finished: Finished, *, is_answered: bool

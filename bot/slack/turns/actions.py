@@ -112,7 +112,7 @@ class FeedbackButtons:
         While the database takes nothing, the form is not acknowledged: it stays open, with every word in it. Until
         Slack has said who can read there now, it counts as said in private.
         """
-        user_id, answer_id = body["user"]["id"], view["private_metadata"]
+        user_id, (answer_id, _colon, edited_at) = body["user"]["id"], view["private_metadata"].partition(":")
         team_id = "" if context.is_enterprise_install else str(context.team_id or "")
         values = view["state"]["values"]
         reason = (values["reason"]["reason"].get("selected_option") or {}).get("value")
@@ -128,7 +128,7 @@ class FeedbackButtons:
             record = await load_answer(session, answer_id, is_locked=True)
             wish = await load_preferences(session, user_id)
             text, comment = (text, comment[: blocks.COMMENT_LENGTH]) if wish.stores else ("", "")
-            is_kept = record is not None and may_correct(record, user_id, team_id)
+            is_kept = record is not None and may_correct(record, user_id, team_id) and edited_at == date_edit(record)
             if record is not None and is_kept:
                 said = {"user_id": user_id, "vote": Vote.DOWN, "reason": reason, "comment": comment}
                 await save_vote(session, record.answer, **said)
@@ -139,7 +139,9 @@ class FeedbackButtons:
                     await save_correction(session, record.answer, **said, current=hidden)
         await ack()
         if record is None or not is_kept:
-            gone = _("This answer is gone, so I have kept nothing of what you wrote.")
+            gone = _(
+                "This answer is gone, or its question was edited meanwhile: I have kept nothing of what you wrote."
+            )
             await self._calls.call_if_possible("chat.postMessage", channel=user_id, text=gone)
             return
         await self._place(record, user_id, is_open=is_open)
@@ -303,7 +305,14 @@ async def recall(session: Session, answer_id: str, *, user_id: str) -> blocks.Sa
         is_asker=record is not None and record.message.user_id == user_id,
         reason=(vote.reason or "") if vote is not None and is_down else "",
         comment=vote.comment if vote is not None and is_down else "",
+        edited_at=date_edit(record) if record is not None else "",
     )
+
+
+def date_edit(record: AnswerRecord) -> str:
+    """Return when the question of an answer became another one; empty where it is as it was asked."""
+    edited_at = record.message.edited_at
+    return edited_at.isoformat() if edited_at else ""
 
 
 async def is_anothers_choice(session: Session, record: AnswerRecord, user_id: str) -> bool:

@@ -295,7 +295,7 @@ NIGHT = [pytest.mark.nightly, pytest.mark.timeout(7200)]
 @pytest.mark.parametrize(
     ("kind", "examples", "steps"),
     [
-        pytest.param("sqlite", 6, SHORT, marks=pytest.mark.timeout(300)),
+        pytest.param("sqlite", 5, SHORT, marks=pytest.mark.timeout(300)),
         pytest.param("sqlite", 200, 40, marks=NIGHT),
         pytest.param("postgres", 60, 40, marks=NIGHT),
     ],

@@ -292,10 +292,8 @@ class Model:
         self.lessons = {ts: one for ts, one in self.lessons.items() if ts in since.lessons or since.find(ts)}
         for person in forgotten:
             self.forget(person, owners)
-        self.unlearned |= since.unlearned
-        self.unstored |= since.unstored
+        self.unlearned, self.unstored, self.channel = set(since.unlearned), set(since.unstored), since.channel
         self.blocked |= since.blocked
-        self.channel &= since.channel
 
 
 def _is_about(one: Triple, question: Question) -> bool:

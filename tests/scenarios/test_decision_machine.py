@@ -78,7 +78,9 @@ class DecisionMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def edit(self, data: st.DataObject) -> None:
         """Make another question of it."""
-        self.run(self.life.edit(data.draw(st.sampled_from(self.life.shown))))
+        shown = data.draw(st.sampled_from(self.life.shown))
+        if self.life.model.find(shown.ts):  # of what is not stored any more a mention by an edit asks anew
+            self.run(self.life.edit(shown))
 
     @precondition(lambda self: self.life.shown)
     @rule(data=st.data())
@@ -295,7 +297,7 @@ NIGHT = [pytest.mark.nightly, pytest.mark.timeout(7200)]
 @pytest.mark.parametrize(
     ("kind", "examples", "steps"),
     [
-        pytest.param("sqlite", 5, SHORT, marks=pytest.mark.timeout(300)),
+        pytest.param("sqlite", 3, SHORT, marks=pytest.mark.timeout(300)),
         pytest.param("sqlite", 200, 40, marks=NIGHT),
         pytest.param("postgres", 60, 40, marks=NIGHT),
     ],

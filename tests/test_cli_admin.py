@@ -142,6 +142,13 @@ def test_a_channel_that_nobody_knows_may_be_misspelt(folder: Path, order: tuple[
     assert "C1TYPO" in bot("audit", "export").stdout
 
 
+def test_somebody_of_whom_nothing_was_heard_may_be_misspelt(folder: Path) -> None:
+    """It is done, for admins are named before they say a word, and said."""
+    fill()
+    assert "misspelt" not in bot("users", "role", "U1", "reviewer").stdout
+    assert "Nothing was heard of U0TYPO so far" in bot("users", "block", "U0TYPO", "--yes").stdout
+
+
 def test_a_channel_of_another_workspace_is_not_known(folder: Path) -> None:
     """Else a workspace that is misspelt would be one of its own; what is known is named where nothing is near."""
     fill()

@@ -21,6 +21,7 @@ from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions, QueuePlace
 from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
 from bot.storage.answers import (
+    answers_another,
     begin_answer,
     has_newer,
     has_outcome,
@@ -31,7 +32,6 @@ from bot.storage.answers import (
     update_answer,
 )
 from bot.storage.askings import find_asking, save_asking, save_round
-from bot.storage.contexts import is_outdated as is_outdated_by_edit
 from bot.storage.db import Database
 from bot.storage.files import announce_files, load_thread_files
 from bot.storage.inbox import find_edits
@@ -155,7 +155,7 @@ class Assistant:
                 return None
             if is_shorter and await is_outdated(session, record):  # edited since somebody wished for it
                 return None
-            is_another = is_edit or is_outdated_by_edit(message, record.answer)
+            is_another = is_edit or answers_another(message, record.answer)
             answer, is_resumed = await begin_answer(session, message, replaces_id=None if is_another else answer_id)
             await join_thread(session, record.place, audience=audience)
             answer.audience, answer.reply_ts = audience, answer.reply_ts or list(record.answer.reply_ts)

@@ -63,11 +63,18 @@ async def has_newer(session: AsyncSession, answer: Answer) -> bool:
     return (await session.scalar(newer.where(Answer.state != AnswerState.WRITING).limit(1))) is not None
 
 
+def answers_another(message: Message, answer: Answer) -> bool:
+    """Return whether the question became another one after the answer."""
+    return message.edited_at is not None and answer.created_at <= message.edited_at
+
+
 async def is_outdated(session: AsyncSession, record: AnswerRecord) -> bool:
     """Return whether an answer is not what stands any more, or its question became another one since."""
-    edited_at = record.message.edited_at
-    is_of_another = edited_at is not None and record.answer.created_at <= edited_at
-    return is_of_another or await is_replaced(session, record.answer.id) or await has_newer(session, record.answer)
+    return (
+        answers_another(record.message, record.answer)
+        or await is_replaced(session, record.answer.id)
+        or await has_newer(session, record.answer)
+    )
 
 
 async def find_standing(session: AsyncSession, message_id: str) -> Answer | None:

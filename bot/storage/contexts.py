@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.answers import answers_another
 from bot.storage.file_tables import AnswerFile, MessageFile
 from bot.storage.memory_tables import AnswerSource, SourceKind, ThreadSummary
 from bot.storage.preference_tables import Preference
@@ -113,7 +114,7 @@ async def _load_corrections(session: AsyncSession, answer_id: str) -> tuple[Read
     )
     return tuple(
         ReadCorrection(
-            question="" if is_outdated(message, answer) else message.text,
+            question="" if answers_another(message, answer) else message.text,
             text=correction.text,
             user_id=correction.user_id,
             channel_id=thread.channel_id,
@@ -126,8 +127,3 @@ async def _load_corrections(session: AsyncSession, answer_id: str) -> tuple[Read
         )
         for correction, message, answer, thread, score, shown in rows
     )
-
-
-def is_outdated(message: Message, answer: Answer) -> bool:
-    """Return whether a question was made another one since it was answered so."""
-    return message.edited_at is not None and answer.created_at <= message.edited_at

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.admin_tables import Right, UserRight
-from bot.storage.tables import now
+from bot.storage.tables import Correction, Feedback, Message, now
 
 
 async def find_right(session: AsyncSession, user_id: str) -> Right | None:
@@ -32,3 +32,9 @@ async def drop_right(session: AsyncSession, user_id: str) -> Right | None:
     before = await find_right(session, user_id)
     await session.execute(delete(UserRight).where(UserRight.user_id == user_id))
     return before
+
+
+async def has_spoken(session: AsyncSession, user_id: str) -> bool:
+    """Return whether anything that is stored was said or thought by somebody."""
+    stored = [select(table.user_id).filter_by(user_id=user_id) for table in (Message, Feedback, Correction)]
+    return (await session.scalar(union_all(*stored).limit(1))) is not None

@@ -339,9 +339,12 @@ async def test_a_private_question_in_a_thread_goes_with_its_message(
     ts = await tom.say("general", f"{BOT} What is a sprint?")
     await playground.wait_for_reply("general", ts)
     asked = await tom.say("general", "!ask --private What does zanzibar stand for?", thread_ts=ts)
-    await whispered(playground, tom, "general", "share_answer")
+    answer = await whispered(playground, tom, "general", "share_answer")
     await tom.edit("general", asked, "!ask --private What does okapi stand for?")
     await wait_for_texts(rows, {"What is a sprint?", "What does okapi stand for?"})
+    await tom.click(answer, "share_answer")
+    await whispered(playground, tom, "general", "answers its old words")
+    assert not [said for said in playground.messages("general") if "asked me" in str(said["blocks"])]
     await tom.delete("general", asked)
     await wait_for_texts(rows, {"What is a sprint?"})
     assert len(await stored(rows, Answer)) == 1

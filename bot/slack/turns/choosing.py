@@ -16,7 +16,7 @@ from bot.slack.turns.actions import stands_in
 from bot.slack.turns.answer_choice import CHOOSE, SHARE, build_private, build_shared, make_safe
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.whisper import tell_gone, tell_off, whisper
-from bot.storage.answers import AnswerRecord, load_answer, update_answer
+from bot.storage.answers import AnswerRecord, answers_another, load_answer, update_answer
 from bot.storage.askings import Chosen, choose, claim_share, is_private, publish, release_share
 from bot.storage.channel_settings import load_rules
 from bot.storage.db import Database
@@ -115,9 +115,17 @@ class ChoiceButtons:
             is_ours = record is not None and is_private(record.place) and stands_in(record, body)
             rules = await load_rules(session, record.place.team_id, record.place.channel_id) if record else None
             is_off = rules is not None and rules.mode is Mode.OFF
-            is_first = is_ours and record is not None and not is_off and await claim_share(session, record.message.id)
+            is_old = record is not None and answers_another(record.message, record.answer)
+            may_share = is_ours and not is_off and not is_old
+            is_first = record is not None and may_share and await claim_share(session, record.message.id)
         if is_ours and is_off:
             await whisper(self._calls, body, tell_off())
+            return
+        if is_ours and is_old:
+            edited = _(
+                "You have edited this question since, and this answers its old words. Ask again to share the answer."
+            )
+            await whisper(self._calls, body, edited)
             return
         if record is None or not is_first:
             await whisper(self._calls, body, _("This answer has been shared already, or is not known any more."))

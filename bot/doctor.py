@@ -144,7 +144,7 @@ def _check_training(settings: Settings) -> Finding:
         check_training_extra()
     except LearningError as error:
         return warning(topic, str(error), "pip install 'apprentice[train]', or set TRAINING_ENABLED=false.")
-    return ok(topic, f"its packages are here; it trains at {settings.training_schedule} (cron).")
+    return ok(topic, f"its packages are here; TRAINING_SCHEDULE is {settings.training_schedule}.")
 
 
 def _check_backups(settings: Settings) -> Finding:

@@ -417,6 +417,15 @@ async def test_what_somebody_wrote_is_taught_only_when_they_agree(
     await playground.wait_until(lambda: "Priya's since May" in str(playground.views(priya.id)), what="what it drew on")
 
 
+async def test_nothing_is_taught_where_it_would_not_hear_of_a_deletion(playground: Playground, bot: RunningBot) -> None:
+    """It is not in that private channel, so its author could never take the words back in Slack."""
+    written = await playground.priya.say("leads", "The raise is ten percent.")
+    await playground.maya.shortcut("leads", written, TEACH)
+    said = await playground.wait_until(lambda: playground.maya.ephemerals("leads"), what="the refusal")
+    assert "I am not in this conversation" in str(said)
+    assert not playground.views(playground.maya.id)
+
+
 async def ask_to_teach(playground: Playground, written: str, question: str) -> dict[str, Any]:
     """Let Maya want that a message of Tom be taught, and return what he is asked."""
     maya, tom = playground.maya, playground.tom

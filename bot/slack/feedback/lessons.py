@@ -83,8 +83,9 @@ class Lessons:
             is_willing = author_id == user_id or await lessons.may_be_asked(session, author_id)
             question = await lessons.find_question(session, place, user_id=user_id, before_ts=str(message["ts"]))
         is_member = not message.get("bot_id") and await self._access.role_of(author_id, team_id) >= Role.MEMBER
-        if not is_willing or not is_member or audience is Audience.SHARED:
-            return tell_unfit()
+        is_heard = await self._directory.is_in(channel_id)
+        if not is_heard or not is_willing or not is_member or audience is Audience.SHARED:
+            return tell_unfit() if is_heard else tell_unheard()
         said_at = str(message["ts"])
         asked = Asked(team_id, channel_id, place.thread_ts, said_at, author_id, str(audience), text)
         view = build_form(asked, question=question, is_own=author_id == user_id)
@@ -242,6 +243,11 @@ def tell_unfit() -> str:
         "I cannot be taught by this message: its author is no member of this workspace, has left this channel, does "
         "not want to be learned from or has been asked for several others already, or others read along here."
     )
+
+
+def tell_unheard() -> str:
+    """Say why a message of a conversation that the assistant is not in teaches nothing."""
+    return _("I am not in this conversation, so I would not hear that a message is changed or deleted there.")
 
 
 def tell_unstored() -> str:

@@ -128,6 +128,11 @@ class Directory:
             return False
         return await self.audience(channel_id, channel_type=None, is_shared=False) is Audience.PUBLIC
 
+    async def is_in(self, channel_id: str) -> bool:
+        """Return whether the assistant is in a conversation, and hears what becomes of it; no while Slack is away."""
+        said = await self.channel(channel_id, fresh_s=SOON_S)
+        return any(said.get(name) for name in ("is_member", "is_im", "is_mpim"))
+
     async def channel(self, channel_id: str, *, fresh_s: float = FRESH_S) -> Mapping[str, Any]:
         """Return what Slack says about a channel; empty where it says nothing."""
         key = key_of(channel_id)

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
+from bot.conversation.patience import Patience
 from bot.conversation.prompt_book import PromptBook
 from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions, ModelInfo
-from bot.errors import EngineError
+from bot.errors import EngineBusy, EngineError, EngineUnavailable
 from bot.storage.db import Database
 from bot.storage.limits import spend
 
@@ -46,20 +47,27 @@ class DigestWriter:
         Another *prompt* may ask for something else of them, filled in with *values* too. What it takes counts as
         *payer*'s, piece by piece.
         """
-        model = next(iter(await self._engine.models()), None)
-        if model is None:
-            raise EngineError("The model's server serves no model.")
-        text, rest = "", list(lines)
+        text, rest, patience = "", list(lines), Patience()
         try:
             while rest:
-                fixed = {**values, "prompt": prompt, "earlier": text}
-                taken = await self._fill(fixed, rest, model)
-                text = await self._ask(fixed, "\n".join(rest[:taken]), model, scope=scope, payer=payer) or text
-                rest = rest[taken:]
+                try:
+                    model = await self._find_model()
+                    fixed = {**values, "prompt": prompt, "earlier": text}
+                    taken = await self._fill(fixed, rest, model)
+                    text = await self._ask(fixed, "\n".join(rest[:taken]), model, scope=scope, payer=payer) or text
+                    rest = rest[taken:]
+                except (EngineUnavailable, EngineBusy) as error:
+                    await patience.wait(error)
         finally:
             with suppress(EngineError):  # nothing of it is stored, in the engine's memory neither
                 await self._engine.forget(scope)
         return text
+
+    async def _find_model(self) -> ModelInfo:
+        model = next(iter(await self._engine.models()), None)
+        if model is None:
+            raise EngineError("The model's server serves no model.")
+        return model
 
     async def _fill(self, fixed: Mapping[str, str], lines: list[str], model: ModelInfo) -> int:
         """Return how many of the next lines fit into one prompt: found by halves; a line that is too long is cut."""

@@ -3,7 +3,6 @@
 Knows no Slack: the caller drains `Assistant.write` and shows the words wherever the person is.
 """
 
-import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing, suppress
@@ -14,6 +13,7 @@ from bot.conversation.draft import STOPPED, Draft, Question, TooLong
 from bot.conversation.file_fit import fit_with_files
 from bot.conversation.history import Aside, Fitted, build_messages
 from bot.conversation.memory import Memory
+from bot.conversation.patience import Patience
 from bot.conversation.pictures import show_pictures
 from bot.conversation.prompt_book import Opening, PromptBook
 from bot.conversation.tracing import save_end
@@ -40,7 +40,6 @@ from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, now
 from bot.storage.threads import Said, join_thread, narrow, save_message
 
-ENGINE_PATIENCE_S = 90.0
 TEMPLATE_MARGIN = 16
 UNKNOWN_CONTEXT = 4096
 ANOTHER_TEMPERATURE = 0.8  # whoever asks for another answer does not want to read the same one again
@@ -55,19 +54,6 @@ CHANNELS = {Audience.PUBLIC, Audience.PRIVATE}  # what can have an adapter of it
 async def choose_base(_user_id: str, _served: Collection[str], _channel_id: str, _wish: str) -> tuple[str, bool]:
     """Let the base answer everybody."""
     return "", False
-
-
-class Patience:
-    """How long one answer waits for an engine that is away or full."""
-
-    def __init__(self) -> None:
-        self._deadline = asyncio.get_running_loop().time() + ENGINE_PATIENCE_S
-
-    async def wait(self, error: EngineUnavailable | EngineBusy) -> None:
-        """Wait before another try; raise *error* when there has been time enough."""
-        if asyncio.get_running_loop().time() > self._deadline:
-            raise error
-        await asyncio.sleep(error.retry_after if isinstance(error, EngineBusy) else 0.2)
 
 
 class Assistant:

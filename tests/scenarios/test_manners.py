@@ -126,14 +126,19 @@ async def test_complaint_10_somebody_wants_quiet(playground: Playground, bot: Ru
     maya = playground.maya
     ts = await maya.say("general", f"{BOT} hello")
     await playground.wait_for_reply("general", ts)
-    wish = await maya.say("general", "be quiet here", thread_ts=ts)
+    await maya.say("general", "be quiet here", thread_ts=ts)
     await settled(playground, rows, "general", ts, events=2)
     await maya.say("general", "lalala", thread_ts=ts)
     await heard(playground)
 
     assert said(playground, "general", ts) == ["U0MAYA", "bot", "U0MAYA", "U0MAYA"]
-    assert [reaction["name"] for reaction in playground.message("general", wish)["reactions"]] == ["zipper_mouth_face"]
+    assert [reaction["name"] for reaction in playground.message("general", ts)["reactions"]] == ["zipper_mouth_face"]
     assert any("quiet in this thread" in text for text in texts(maya.ephemerals("general")))
+    (hush,) = [one for one in maya.ephemerals("general") if "follow_thread" in str(one)]
+    await maya.click(hush, "follow_thread")
+    await playground.wait_until(
+        lambda: not playground.message("general", ts).get("reactions"), what="the sign to be taken away"
+    )
 
 
 async def test_complaint_12_rapid_messages_get_one_answer(

@@ -1,7 +1,10 @@
 """Summaries, translations and the like, as a running bot writes them for one person."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -64,6 +67,34 @@ async def test_in_a_thread_everybody_sees_it(playground: Playground, bot: Runnin
     reply = await playground.wait_for_reply("general", root, after=ordered, timeout=30)
 
     assert "From 2 messages" in str(reply["blocks"])
+
+
+async def test_an_order_waits_for_an_engine_that_is_loaded(
+    playground: Playground, start_bot: StartBot, engine_process: EngineProcess
+) -> None:
+    """As questions do: right after a start nothing listens at the engine's address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind, ahead = await asyncio.open_connection("127.0.0.1", urlsplit(engine_process.url).port)
+        await asyncio.gather(pump(reader, ahead), pump(behind, writer), return_exceptions=True)
+
+    async with start_bot(engine_url=f"http://127.0.0.1:{port}/v1"):
+        await playground.wait_for_connection()
+        root = await playground.maya.say("general", "Tom writes the report until Friday.")
+        ordered = await playground.tom.say("general", f"<@{BOT}> !actions", thread_ts=root)
+        await asyncio.sleep(1)
+        assert len(playground.messages("general", root)) == 2, "nothing is said before there is something to say"
+        async with await asyncio.start_server(forward, "127.0.0.1", port):
+            reply = await playground.wait_for_reply("general", root, after=ordered, timeout=30)
+            assert "From 2 messages" in str(reply["blocks"])
 
 
 async def test_a_text_is_translated_for_one_person(playground: Playground, bot: RunningBot) -> None:

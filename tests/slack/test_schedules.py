@@ -142,6 +142,16 @@ async def test_a_reminder_for_oneself(desk: Desk) -> None:
     assert (await desk.order("schedule list")).text.startswith("Nothing is planned")
 
 
+async def test_an_order_from_while_it_was_away_counts_from_when_it_was_said(desk: Desk) -> None:
+    """In twenty minutes is twenty minutes after the message, not after the start of a bot that was down for fifteen."""
+    said = (START - timedelta(minutes=15)).timestamp()
+    await desk.order("remind me in 20 minutes to drink", channel="", ts=f"{said:.6f}")
+    await desk.wait(minutes=4)
+    assert desk.said(desk.playground.tom.dm) == []
+    await desk.wait(minutes=2)
+    assert any("drink" in text for text in desk.said(desk.playground.tom.dm))
+
+
 async def test_a_reminder_for_a_channel_again_and_again(desk: Desk) -> None:
     """With its next two dates; nine o'clock stays nine o'clock when the clocks change, and it stops when told to."""
     reply = await desk.order("remind here every Monday 9:00 to post the plan")

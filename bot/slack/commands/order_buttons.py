@@ -35,10 +35,10 @@ DECISIONS = {
 
 def ask(question: str, order: str, *, label: str = "", is_danger: bool = True) -> Reply:
     """Ask before *order* is carried out; Slack asks once more when the button is pressed."""
-    text = label or _("Do it")
+    text, short = label or _("Do it"), _("What it does stands above the button.")
     button = build_button(text, f"{ORDER}:yes", f"{order} {YES}"[:VALUE_LENGTH]) | {
         "style": "danger" if is_danger else "primary",
-        "confirm": confirm(_("Are you sure?"), question[:300], text, _("Cancel"), is_danger=is_danger),
+        "confirm": confirm(_("Are you sure?"), short, text, _("Cancel"), is_danger=is_danger),
     }
     return Reply(question, [section(question), {"type": "actions", "elements": [button]}], is_done=False)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
-from bot.errors import ApprenticeError
+from bot.errors import ApprenticeError, EngineUnavailable
 from bot.language import _
 from bot.slack import pledges
 from bot.slack.commands.help import build_help, render_command, tell_intro, tell_unknown, tell_usage
@@ -91,6 +91,8 @@ async def carry_out(command: Command, call: Call) -> Reply:
         return await command.run(call)
     except UsageError as error:
         return Reply(f"{error} {tell_usage(command, call)}", is_done=False)
+    except EngineUnavailable:
+        return Reply(_("My language model is not running. Please try again in a minute."), is_done=False)
     except ApprenticeError as error:
         return Reply(f"⚠️ {escape(str(error))}", is_done=False)
     except Exception:

@@ -26,6 +26,7 @@ LONGEST_BESIDE = 500  # what stands around a text: when, and channels with their
 SHORTEST_REMINDER = timedelta(minutes=15)
 SHORTEST_DIGEST = timedelta(hours=1)
 SHOWN = 2  # of the next dates
+LATE_S, LONGEST_LATE_S = 60, 86_400  # between what was said and what is done about it
 
 
 def build_schedule_commands(
@@ -83,7 +84,7 @@ class ScheduleOrders:
     async def remind(self, call: Call) -> Reply:
         """Plan a reminder."""
         _check_length(call.words, TEXT_LENGTH + LONGEST_BESIDE)
-        moment = await self._now(call.user_id)
+        moment = await self._now(call)
         # In a thread: what dateparser has to read takes seconds the first time, and nobody else waits for that.
         wish = await asyncio.to_thread(read_reminder, call.words, now=moment)
         _check_length(wish.text, TEXT_LENGTH)
@@ -100,7 +101,7 @@ class ScheduleOrders:
     async def digest(self, call: Call) -> Reply:
         """Plan a digest."""
         _check_length(call.words, LONGEST_BESIDE)
-        moment = await self._now(call.user_id)
+        moment = await self._now(call)
         wish = await asyncio.to_thread(read_digest, call.words, now=moment)
         source_id = call.channel_id if wish.source == HERE else wish.source
         if source_id.startswith("D"):
@@ -189,10 +190,14 @@ class ScheduleOrders:
             await add_schedule(session, schedule)
         return ""
 
-    async def _now(self, user_id: str) -> datetime:
-        """Return this moment in the time zone that the person has chosen in Slack."""
-        user, _is_fresh = await self._directory.user(user_id, fresh_s=FRESH_S, stale_s=FRESH_S)
-        return self._clock().astimezone(read_zone(str((user or {}).get("tz") or "")))
+    async def _now(self, call: Call) -> datetime:
+        """Return this moment in the time zone that the person has chosen in Slack; when they gave a late order."""
+        user, _is_fresh = await self._directory.user(call.user_id, fresh_s=FRESH_S, stale_s=FRESH_S)
+        moment = self._clock()
+        late = moment.timestamp() - float(call.ts or 0)
+        if LATE_S < late < LONGEST_LATE_S:  # it was away: "in ten minutes" is ten minutes after it was said
+            moment -= timedelta(seconds=late)
+        return moment.astimezone(read_zone(str((user or {}).get("tz") or "")))
 
 
 def _check_length(text: str, most: int) -> None:

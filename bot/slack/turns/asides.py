@@ -69,7 +69,12 @@ class Asides:
             case Verdict.CROWDED:
                 await self._whisper(row, tell_crowded(Full(row.payload["full"]), row.payload["seconds"]), [])
             case Verdict.HUSH:
-                await self._calls.call_if_possible("reactions.add", channel=row.channel_id, timestamp=row.ts, name=SIGN)
+                sign = {
+                    "channel": row.channel_id,
+                    "timestamp": row.thread_ts,
+                    "name": SIGN,
+                }  # from where it can be taken away
+                await self._calls.call_if_possible("reactions.add", **sign)
                 await self._whisper(row, tell_hush(), [build_button(_("Join in again"), FOLLOW, row.thread_ts)])
             case Verdict.TALK:
                 await self._whisper(row, tell_talk(), build_talk_buttons(row.thread_ts))

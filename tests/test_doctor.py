@@ -115,6 +115,7 @@ WRONG_ACCOUNTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "nobody as admin": ({"admins": ()}, "Admins", "nobody can steer"),
     "a stranger as admin": ({"admins": ("U0NOBODY",)}, "Admins", "U0NOBODY is nobody"),
     "a guest as admin": ({"admins": ("U0SAM",)}, "Admins", "guest"),
+    "a channel of others too": ({"admin_channel": "C0NORTHWIND"}, "Admin channel", "another organisation reads"),
     "a channel that is none": ({"admin_channel": "C0NOWHERE"}, "Admin channel", "channel_not_found"),
     "no app token": ({"app_token": ""}, "App token", "not set"),
     "the bot token twice": ({"app_token": "xoxb-playground"}, "App token", "a bot token"),

@@ -102,6 +102,9 @@ async def _check_channel(client: AsyncWebClient, channel_id: str) -> Finding:
         return wrong(topic, f"ADMIN_CHANNEL_ID: {channel_id} cannot be seen ({refusal.code}).", mend)
     if not channel.get("is_member"):
         return wrong(topic, f"it is not in #{channel.get('name')}, where its reports go.", "invite the app there.")
+    if channel.get("is_ext_shared"):
+        mend = "set ADMIN_CHANNEL_ID to a channel of your own people."
+        return warning(topic, f"another organisation reads #{channel.get('name')}, where its reports go.", mend)
     return ok(topic, f"reports go to #{channel.get('name')}.")
 
 

@@ -70,7 +70,8 @@ def review(most: int) -> None:
             for one in waiting:
                 author = one.user_id if one.is_named else "somebody"
                 click.echo(f"{one.correction_id}  {author} in {one.channel_id}, {one.created_at:%Y-%m-%d}")
-                for label, text in (("Q", one.question), ("A", one.answer), ("=", one.text)):
+                before = [("approved before:", one.approved)] if one.approved else []
+                for label, text in (("Q", one.question), ("A", one.answer), *before, ("=", one.text)):
                     click.echo(f"  {label} {one_line(text, most=400)}")
 
     asyncio.run(work())

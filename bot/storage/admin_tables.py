@@ -28,6 +28,9 @@ class ReviewState(StrEnum):
     REJECTED = "rejected"
 
 
+APPROVED = (ReviewState.APPROVED, ReviewState.EDITED)
+
+
 class UserRight(Base):
     """What somebody may do here, beside what Slack says about them."""
 

@@ -9,6 +9,7 @@ from bot.storage.answers import answers_another
 from bot.storage.file_tables import AnswerFile, MessageFile
 from bot.storage.memory_tables import AnswerSource, SourceKind, ThreadSummary
 from bot.storage.preference_tables import Preference
+from bot.storage.standing import stands
 from bot.storage.tables import Answer, Audience, Correction, Message, Thread
 
 
@@ -109,7 +110,7 @@ async def _load_corrections(session: AsyncSession, answer_id: str) -> tuple[Read
         .join(Thread, Message.thread_id == Thread.id)
         .outerjoin(Preference, Preference.user_id == Correction.user_id)
         .where(AnswerSource.answer_id == answer_id, AnswerSource.kind == SourceKind.CORRECTION)
-        .where(Correction.superseded_at.is_(None))  # its author took it back, or says something else now
+        .where(stands())  # its author took it back, or says something else now
         .order_by(AnswerSource.position)
     )
     return tuple(

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, case, distinct, false, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.storage.admin_tables import ReviewRow, ReviewState
+from bot.storage.admin_tables import APPROVED, ReviewRow, ReviewState
 from bot.storage.choices import load_opted_out
 from bot.storage.memory_tables import AnswerSource, CorrectionTerm, CorrectionVector, SourceKind
-from bot.storage.reviews import APPROVED, is_reviewed
+from bot.storage.reviews import is_reviewed
+from bot.storage.standing import stands
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread, Vote
 from bot.storage.terms import LEAST_SHARED
 
@@ -159,7 +160,7 @@ async def _within(session: AsyncSession, asked: Asked, query: Any) -> Any:
     is_edited = and_(ReviewRow.state == ReviewState.EDITED, ReviewRow.user_id.in_(without.people))
     joined = query.join(Answer, Correction.answer_id == Answer.id).join(Message, Answer.message_id == Message.id)
     return joined.join(Thread, Message.thread_id == Thread.id).where(
-        Correction.superseded_at.is_(None),
+        stands(),
         or_(Message.edited_at.is_(None), Correction.created_at > Message.edited_at),
         Correction.user_id.not_in(without.people),
         Message.user_id.not_in(without.people),

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from bot.storage.admin_tables import ReviewRow, ReviewState
+from bot.storage.admin_tables import APPROVED, ReviewRow, ReviewState
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunExample
-from bot.storage.outvoted import is_liked_anyway, is_outvoted
-from bot.storage.reviews import APPROVED
+from bot.storage.outvoted import is_behind, is_liked_anyway, is_outvoted
+from bot.storage.standing import is_approved, stands
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread, Vote
 
 CORRECTIONS = "corrections"
@@ -44,6 +44,7 @@ class Fate:
     run_id: int | None = None  # the newest training that it went into
     is_outvoted: bool = False  # others taught another answer to the same question
     is_liked_anyway: bool = False  # more people like the answer that it corrects
+    waits: bool = False  # for a reviewer, behind what one approved before
 
 
 async def count_opinions(session: AsyncSession, user_id: str) -> Opinions:
@@ -63,7 +64,7 @@ async def count_opinions(session: AsyncSession, user_id: str) -> Opinions:
 async def list_fates(session: AsyncSession, user_id: str, *, most: int) -> Sequence[Fate]:
     """Return somebody's newest corrections; a question of another person only where everybody may read it."""
     statement = (
-        select(Correction, Message, Thread.audience, ReviewRow.state)
+        select(Correction, Message, Thread.audience, ReviewRow.state, stands())
         .join(Answer, Correction.answer_id == Answer.id)
         .join(Message, Answer.message_id == Message.id)
         .join(Thread, Message.thread_id == Thread.id)
@@ -73,7 +74,7 @@ async def list_fates(session: AsyncSession, user_id: str, *, most: int) -> Seque
         .limit(most)
     )
     fates, fixed = [], await _load_fixed(session)
-    for correction, message, audience, review in (await session.execute(statement)).all():
+    for correction, message, audience, review, counts in (await session.execute(statement)).all():
         is_readable = message.user_id == user_id or {message.audience, audience} == {Audience.PUBLIC}
         fates.append(
             Fate(
@@ -86,13 +87,14 @@ async def list_fates(session: AsyncSession, user_id: str, *, most: int) -> Seque
                 run_id=await _find_training(session, correction.id),
                 is_outvoted=await is_outvoted(session, correction, message.text),
                 is_liked_anyway=review not in APPROVED and await is_liked_anyway(session, correction),
+                waits=not counts or await is_behind(session, correction, message.text),
             )
         )
     return fates
 
 
 def _current(user_id: str) -> tuple[ColumnElement[bool], ...]:
-    return Correction.user_id == user_id, Correction.superseded_at.is_(None)
+    return Correction.user_id == user_id, Correction.superseded_at.is_(None), or_(stands(), ~is_approved())
 
 
 def _examples(correction_id: str | InstrumentedAttribute[str]) -> tuple[ColumnElement[bool], ...]:

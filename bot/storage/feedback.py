@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.storage.asking_tables import Candidate
 from bot.storage.correction_index import index_correction
 from bot.storage.reviews import keep_rejected
+from bot.storage.standing import find_lasting
 from bot.storage.tables import (
     Answer,
     AnswerState,
@@ -155,7 +156,8 @@ async def save_correction(
 
     *current* are those who can read in its channel now, which may have become private since the answer.
     *is_for_everyone* is their word that everybody may learn from it, also where not everybody can read it. Said again
-    in the same words about the same question it stays the one that a reviewer may have approved.
+    in the same words about the same question it stays the one that a reviewer may have approved. Other words leave that
+    as it is, and wait behind it.
     """
     asked = await session.get(Message, answer.message_id)
     known = await current_correction(session, answer.id, user_id=user_id)
@@ -163,12 +165,13 @@ async def save_correction(
         edited_at = asked.edited_at if asked else None
         if edited_at is None or known.created_at > edited_at:
             return
-    await session.execute(
-        update(Correction)
-        .where(Correction.answer_id == answer.id, Correction.user_id == user_id, Correction.superseded_at.is_(None))
-        .values(superseded_at=now())
-    )
+    lasting = None
     if text:
+        lasting = await find_lasting(session, answer.id, user_id=user_id, asked=asked, is_for_everyone=is_for_everyone)
+    earlier = update(Correction).filter_by(answer_id=answer.id, user_id=user_id, superseded_at=None)
+    earlier = earlier if lasting is None else earlier.where(Correction.id != lasting.id)
+    await session.execute(earlier.values(superseded_at=now()))
+    if text and (lasting is None or (lasting.text, lasting.is_for_everyone) != (text, is_for_everyone)):
         audience = narrow(Audience(answer.audience), current)
         values = {"text": text, "audience": audience, "is_for_everyone": is_for_everyone}
         correction = Correction(answer_id=answer.id, user_id=user_id, **values)
@@ -179,7 +182,6 @@ async def save_correction(
 
 
 async def current_correction(session: AsyncSession, answer_id: str, *, user_id: str) -> Correction | None:
-    """Return a person's current correction of an answer."""
-    return await session.scalar(
-        select(Correction).filter_by(answer_id=answer_id, user_id=user_id).where(Correction.superseded_at.is_(None))
-    )
+    """Return a person's newest correction of an answer; one that was approved before may stand beside it."""
+    theirs = select(Correction).filter_by(answer_id=answer_id, user_id=user_id, superseded_at=None)
+    return await session.scalar(theirs.order_by(Correction.id.desc()).limit(1))

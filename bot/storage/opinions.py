@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.feedback_tables import Verdict
 from bot.storage.preference_tables import NAMED, PRIVATE, Preference
+from bot.storage.standing import stands
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread, Vote
 
 MOST_REMARKS = 3  # of one answer are shown, the newest
@@ -47,7 +48,7 @@ async def votes_since(session: AsyncSession, moment: datetime) -> Sequence[tuple
 
 async def corrections_since(session: AsyncSession, moment: datetime) -> Sequence[datetime]:
     """Return when each correction that counts was given."""
-    statement = select(Correction.created_at).where(Correction.superseded_at.is_(None), Correction.created_at >= moment)
+    statement = select(Correction.created_at).where(stands(), Correction.created_at >= moment)
     return list(await session.scalars(statement))
 
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
-from bot.storage.admin_tables import ReviewRow, ReviewState
+from bot.storage.admin_tables import APPROVED, ReviewRow, ReviewState
 from bot.storage.moments import STEP
 from bot.storage.preference_tables import ANONYMOUS, PRIVATE, Preference
 from bot.storage.refused_words import is_refused, note_refusal
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread, new_id, now
 from bot.storage.traces import forget_prompts_with
 
-APPROVED = (ReviewState.APPROVED, ReviewState.EDITED)
 IS_PUBLIC = and_(*(table.audience == Audience.PUBLIC for table in (Answer, Message, Thread, Correction)))
 
 
@@ -25,7 +25,8 @@ class Candidate:
     """A correction that everybody could come to read in an answer, so that a reviewer may read it too.
 
     *answer* is empty where not everybody could read it: only the question and the correction were given to everyone.
-    *text* is what would be learned, in the words of *writer_id*: the author, or a reviewer whose own wait.
+    *text* is what would be learned, in the words of *writer_id*: the author, or a reviewer whose own wait. *approved*
+    is what a reviewer approved of the same author's before, and what counts until somebody has looked at this.
     """
 
     correction_id: str
@@ -41,6 +42,7 @@ class Candidate:
     is_named: bool = True  # whether its author wants to be known to reviewers
     writer_id: str = ""
     original: str = ""
+    approved: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ async def _find(session: AsyncSession, condition: ColumnElement[bool]) -> list[C
         Preference.shown,
         IS_PUBLIC,
         ReviewRow.by,
+        _select_approved(),
     )
     rows = await session.execute(statement.outerjoin(Feedback, is_beside).where(condition))
     return [
@@ -136,9 +139,20 @@ async def _find(session: AsyncSession, condition: ColumnElement[bool]) -> list[C
             row[11] != ANONYMOUS,
             row[13] if row[8] and row[7] == ReviewState.WAITING else row[1],
             row[5],
+            row[14] or "",
         )
         for row in rows
     ]
+
+
+def _select_approved() -> ScalarSelect[str]:
+    """Select what the author of a correction said before about the same answer, and a reviewer approved."""
+    before, review = aliased(Correction), aliased(ReviewRow)
+    words = select(func.coalesce(func.nullif(review.text, ""), before.text)).where(review.correction_id == before.id)
+    same = (before.answer_id == Correction.answer_id, before.user_id == Correction.user_id)
+    is_earlier = (before.superseded_at.is_(None), before.id < Correction.id, review.state.in_(APPROVED))
+    newest = words.where(*same, *is_earlier).order_by(before.id.desc()).limit(1)
+    return newest.correlate(Correction).scalar_subquery()
 
 
 def is_reviewed(*, needs_review: bool) -> ColumnElement[bool]:

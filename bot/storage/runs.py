@@ -20,6 +20,7 @@ from bot.storage.learning_tables import (
     RunState,
     TrainingChoice,
 )
+from bot.storage.standing import stands
 from bot.storage.tables import Audience, Correction, Message, Thread, now
 
 
@@ -151,7 +152,7 @@ async def is_unwilling_in(session: AsyncSession, adapter: Adapter) -> bool:
 async def has_taken_back(session: AsyncSession, run_id: int) -> bool:
     """Return whether a run learns from a correction that was changed, taken back or rejected since."""
     rows = select(RunExample.id).where(RunExample.run_id == run_id, RunExample.row_table == "corrections")
-    changed = rows.join(Correction, RunExample.row_id == Correction.id).where(Correction.superseded_at.is_not(None))
+    changed = rows.join(Correction, RunExample.row_id == Correction.id).where(~stands())
     rejected = rows.join(ReviewRow, RunExample.row_id == ReviewRow.correction_id)
     rejected = rejected.where(ReviewRow.state == ReviewState.REJECTED)
     found = [await session.scalar(statement.limit(1)) for statement in (changed, rejected)]

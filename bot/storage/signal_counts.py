@@ -12,6 +12,7 @@ from bot.storage.choices import OptedOut
 from bot.storage.memory_tables import HELPED
 from bot.storage.reviews import is_reviewed
 from bot.storage.signals import join_answer
+from bot.storage.standing import stands
 from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, PreferencePair, Thread, Vote
 
 
@@ -86,7 +87,7 @@ def _kinds(
         (
             Correction,
             None,
-            [Correction.superseded_at.is_(None), or_(is_read, is_own), is_reviewed(needs_review=needs_review)],
+            [stands(), or_(is_read, is_own), is_reviewed(needs_review=needs_review)],
         ),
         (PreferencePair, PreferencePair.chosen_id, [is_read, ~HELPED]),
         (Feedback, None, [*is_vote, is_read, ~HELPED, ~corrected.exists(), ~preferred.exists()]),

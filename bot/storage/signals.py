@@ -10,12 +10,13 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from bot.storage.feedback_tables import ImplicitSignal
 from bot.storage.memory_tables import HELPED
+from bot.storage.standing import is_approved, stands
 from bot.storage.tables import (
     Answer,
     AnswerState,
@@ -53,7 +54,8 @@ class Signal:
 
     *audiences* are those of every text that it stands on. *question_key* and *text_key* are equal for equal texts, and
     only corrections have them. *is_helped* says that a correction stood in the prompt of the answer, *is_outdated* that
-    the question became another one after the answer, or after the correction, which may be of an earlier answer.
+    the question became another one after the answer, or after the correction, which may be of an earlier answer;
+    *is_behind* that other words of the same person about the same answer count instead.
     """
 
     table: str
@@ -73,6 +75,7 @@ class Signal:
     is_for_everyone: bool = False
     is_helped: bool = False
     is_outdated: bool = False
+    is_behind: bool = False
     question_key: bytes = b""
     text_key: bytes = b""
     weight: float = 1.0  # how much it says beside a person's own vote
@@ -119,8 +122,8 @@ async def stream_signs(
 async def stream_corrections(
     session: AsyncSession, *, since: datetime | None, most: int, channel_id: str = ""
 ) -> AsyncIterator[Signal]:
-    """Yield the corrections that count now, newest first, of everywhere or of one channel."""
-    query = _select_corrections().where(Correction.superseded_at.is_(None))
+    """Yield what its authors hold to, newest first, of everywhere or of one channel; not what was approved after it."""
+    query = _select_corrections().where(Correction.superseded_at.is_(None), or_(stands(), ~is_approved()))
     async for row in _newest(session, query, Correction, since=since, most=most, channel_id=channel_id):
         yield _read_correction(row)
 
@@ -134,11 +137,11 @@ async def find_corrections(session: AsyncSession, ids: Collection[str]) -> Mappi
 def _select_corrections() -> Select[*tuple[Any, ...]]:
     own = (Correction.id, Correction.user_id, Correction.created_at, Correction.is_for_everyone, Correction.audience)
     is_outdated = and_(Message.edited_at.is_not(None), Correction.created_at <= Message.edited_at)
-    return join_answer(select(*own, is_outdated, Correction.text, Message.text, *ABOUT), Correction)
+    return join_answer(select(*own, is_outdated, ~stands(), Correction.text, Message.text, *ABOUT), Correction)
 
 
 def _read_correction(row: Any) -> Signal:
-    row_id, user_id, created_at, is_for_everyone, audience, is_outdated, text, question, *about = row
+    row_id, user_id, created_at, is_for_everyone, audience, is_outdated, is_behind, text, question, *about = row
     read = _read(about, audience)
     is_of_another = read.pop("is_outdated")  # an answer to the words of before is no worse answer to those of now
     return Signal(
@@ -150,6 +153,7 @@ def _read_correction(row: Any) -> Signal:
         question_key=key_of(question),
         text_key=key_of(text),
         is_outdated=bool(is_outdated),
+        is_behind=bool(is_behind),
         **read | {"is_finished": read["is_finished"] and not is_of_another},
     )
 

@@ -58,11 +58,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def one_current(table: str) -> Index:
-    """Build the index that lets one person have one current row about one answer, and any number of older ones."""
-    return Index(
-        f"uq_{table}_current", "answer_id", "user_id", unique=True, sqlite_where=CURRENT, postgresql_where=CURRENT
-    )
+def index_current(name: str, *, is_unique: bool) -> Index:
+    """Build the index of what one person says about one answer now; *is_unique* lets it be one row."""
+    return Index(name, "answer_id", "user_id", unique=is_unique, sqlite_where=CURRENT, postgresql_where=CURRENT)
 
 
 class Base(DeclarativeBase):
@@ -174,7 +172,7 @@ class Feedback(Base):
     """One vote of one person on one answer; a newer vote supersedes it, and nothing is overwritten."""
 
     __tablename__ = "feedback"
-    __table_args__ = (one_current("feedback"),)
+    __table_args__ = (index_current("uq_feedback_current", is_unique=True),)
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True, default=new_id)
     answer_id: Mapped[str] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"))
@@ -188,10 +186,10 @@ class Feedback(Base):
 
 
 class Correction(Base):
-    """What a person says the answer should have been."""
+    """What a person says the answer should have been; newer words wait beside what a reviewer approved."""
 
     __tablename__ = "corrections"
-    __table_args__ = (one_current("corrections"),)
+    __table_args__ = (index_current("ix_corrections_current", is_unique=False),)
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True, default=new_id)
     answer_id: Mapped[str] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"))

@@ -210,7 +210,9 @@ class Life:
         await self.office.order(OWNER, f"dataset {verb} {row}")
         answer = self.model.find_answer(word)
         if answer is not None:
-            answer.taught[person].is_rejected = verb == "reject"
+            for who, one in answer.all_taught():
+                if (who, one.word) == (person, text):
+                    one.is_rejected, one.is_approved = verb == "reject", verb == "approve"
 
     async def forget(self, person: str, *, is_own: bool) -> None:
         """Forget somebody, as they or the owner want it."""

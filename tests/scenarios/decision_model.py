@@ -42,6 +42,7 @@ class Taught:
     edits: int
     is_for_everyone: bool = False
     is_rejected: bool = False
+    is_approved: bool = False
     at: int = field(default_factory=lambda: next(NUMBERS))
 
 
@@ -56,6 +57,7 @@ class Answered:
     said: dict[str, list[Said]] = field(default_factory=dict)
     hushed: set[str] = field(default_factory=set)  # people whose last thumb was overtaken before a restore
     taught: dict[str, Taught] = field(default_factory=dict)
+    lasting: dict[str, Taught] = field(default_factory=dict)  # approved before what is taught, and kept beside it
     words: set[str] = field(default_factory=set)  # all that was ever written about it
 
     def __repr__(self) -> str:
@@ -86,8 +88,19 @@ class Answered:
 
     def says(self, person: str, taught: Taught) -> bool:
         """Return whether somebody says the same as in *taught*."""
-        mine = self.taught.get(person)
-        return mine is not None and (mine.word, mine.is_for_everyone) == (taught.word, taught.is_for_everyone)
+        mine = [one for one in (self.taught.get(person), self.lasting.get(person)) if one]
+        return (taught.word, taught.is_for_everyone) in [(one.word, one.is_for_everyone) for one in mine]
+
+    def all_taught(self) -> list[tuple[str, Taught]]:
+        """Return what each person says that it should have been, and what of theirs was approved before."""
+        return [*self.taught.items(), *self.lasting.items()]
+
+    def counts(self, person: str, taught: Taught) -> bool:
+        """Return whether something is not behind what was approved of the same person's."""
+        newest, lasting = self.taught[person], self.lasting.get(person)
+        if lasting is None:
+            return True
+        return (taught is lasting) is (lasting.is_approved and not newest.is_approved)
 
     def add(self, person: str, source: str, vote: str) -> None:
         """Put a thumb on top, once."""
@@ -175,13 +188,23 @@ class Model:
         since = standing[-1].at if standing else 0
         if taken.vote == DOWN and taught is not None and taught.at > since:
             del answer.taught[person]
+            answer.lasting.pop(person, None)
 
     def teach(self, answer: Answered, person: str, word: str, *, everyone: bool) -> None:
         """Let somebody say what an answer should have been; empty takes an earlier word back."""
         known, edits = answer.taught.get(person), answer.question.edits
         if known is not None and (known.word, known.is_for_everyone, known.edits) == (word, everyone, edits):
             return
-        answer.taught.pop(person, None)
+        standing = [one for one in (answer.lasting.get(person), answer.taught.pop(person, None)) if one]
+        kept = next((one for one in standing[::-1] if one.is_approved and one.edits == edits), None)
+        answer.lasting.pop(person, None)
+        if not word or (kept and kept.is_for_everyone and not everyone):
+            kept = None
+        if kept and (kept.word, kept.is_for_everyone) == (word, everyone):
+            answer.taught[person] = kept
+            return
+        if kept:
+            answer.lasting[person] = kept
         if word:
             answer.taught[person] = Taught(word, edits, everyone)
             answer.words.add(word)
@@ -210,6 +233,7 @@ class Model:
         for answer in self.answers():
             answer.said.pop(person, None)
             answer.taught.pop(person, None)
+            answer.lasting.pop(person, None)
             answer.words = {word for word in answer.words if owners[word] != person}
 
     def votes(self) -> set[Triple]:
@@ -225,7 +249,7 @@ class Model:
     def corrections(self) -> set[Triple]:
         """Return who says what instead of which answer."""
         return {
-            (person, answer.word, taught.word) for answer in self.answers() for person, taught in answer.taught.items()
+            (person, answer.word, taught.word) for answer in self.answers() for person, taught in answer.all_taught()
         }
 
     def pairs(self) -> set[Triple]:
@@ -251,10 +275,10 @@ class Model:
         """Return what may be learned: who said it, about which answer, and the words, the vote or the other answer."""
         found = set()
         for answer in self.answers():
-            for person, taught in answer.taught.items():
+            for person, taught in answer.all_taught():
                 is_given = taught.is_for_everyone
                 may_learn = self._may_learn(answer, person, edits=taught.edits, is_given=is_given)
-                if may_learn and not taught.is_rejected:
+                if may_learn and not taught.is_rejected and answer.counts(person, taught):
                     found.add((person, answer.word, taught.word))
         for one in self.votes() | self.pairs():
             known = self.find_answer(one[1])
@@ -285,10 +309,14 @@ class Model:
             for person in answer.said:
                 if now is None or now.opinion_of(person) != answer.opinion_of(person):
                     answer.hushed.add(person)
-            answer.taught = {person: one for person, one in answer.taught.items() if now and now.says(person, one)}
-            for person, one in answer.taught.items():
-                later = now.taught[person] if now else one
-                one.is_rejected = later.is_rejected if later.at == one.at else one.is_rejected
+            said = [(person, one) for person, one in answer.all_taught() if now and now.says(person, one)]
+            answer.taught, answer.lasting = dict(sorted(said, key=lambda each: each[1].at)), {}
+            for person, one in said:
+                later = [it for who, it in (now.all_taught() if now else []) if who == person and it.at == one.at]
+                for it in later:
+                    one.is_rejected, one.is_approved = it.is_rejected, it.is_approved
+                if one is not answer.taught[person]:
+                    answer.lasting[person] = one
         self.lessons = {ts: one for ts, one in self.lessons.items() if ts in since.lessons or since.find(ts)}
         for person in forgotten:
             self.forget(person, owners)

@@ -17,6 +17,7 @@ from bot.storage.admin_tables import ReviewRow, Right, UserRight
 from bot.storage.audit import verify_chain
 from bot.storage.db import Database
 from bot.storage.learning_tables import AuditRow
+from bot.storage.standing import stands
 from bot.storage.tables import Answer, AnswerState, Correction, Message
 from tests.scenarios.conftest import StartBot
 from tests.scenarios.test_feedback import ask
@@ -254,6 +255,46 @@ async def test_words_of_a_reviewer_wait_for_another(playground: Playground, bot:
     async with rows.begin() as session:
         decided = {(row.state, row.text, row.by) for row in await session.scalars(select(ReviewRow))}
     assert decided == {("edited", "It is Tuesday.", "U0MAYA"), ("edited", "Tom owns it.", "U0MAYA")}
+
+
+async def test_newer_words_wait_behind_approved_ones(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """Their author is told so, the reviewer reads both; what no reviewer may read takes the place at once."""
+    maya, priya = playground.maya, playground.priya
+    ts = await priya.say("general", f"{BOT} Who owns billing?")
+    reply = await playground.wait_for_reply("general", ts)
+
+    async def correct(text: str, told: str) -> None:
+        before = len(priya.ephemerals("general"))
+        await priya.click(playground.message("general", reply["ts"]), "feedback", "negative_button")
+        await playground.wait_for_view(priya.id)
+        await priya.submit_view({"reason": "wrong", "correction": text})
+        await playground.wait_until(lambda: told in str(priya.ephemerals("general")[before:]), what=told)
+
+    async def review(said: str) -> str:
+        await maya.command(COMMAND, "dataset review")
+        shown = str(await playground.wait_for_view(maya.id))
+        await maya.submit_view({})
+        await playground.wait_until(lambda: said in str(playground.views(maya.id)), what=said)
+        await maya.close_view()
+        return shown
+
+    async def find_counting() -> list[str]:
+        async with rows.read() as session:
+            return list(await session.scalars(select(Correction.text).where(stands())))
+
+    await correct("Sam does.", "I keep what I should have said")
+    assert "Approved before" not in await review("Approved.")
+    await correct("Lena does.", "goes on counting until one has looked at this")
+    assert await find_counting() == ["Sam does."]
+    await priya.open_home()
+    await playground.wait_until(lambda: "Waits for a reviewer" in str(playground.home(priya.id)), what="Home")
+    shown = await review("Approved.")
+    assert ("Sam does." in shown, "Lena does." in shown, "Approved before" in shown) == (True, True, True)
+    assert await find_counting() == ["Lena does."]
+
+    await order(playground, priya, "preferences remarks private")
+    await correct("Tom does.", "I keep what I should have said")
+    assert await find_counting() == ["Tom does."]
 
 
 async def test_of_two_reviewers_the_first_decides(playground: Playground, bot: RunningBot, rows: Database) -> None:

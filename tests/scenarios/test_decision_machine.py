@@ -166,7 +166,8 @@ class DecisionMachine(RuleBasedStateMachine):
         person, word, text = data.draw(st.sampled_from(sorted(self.life.model.corrections())))
         answer = self.life.model.find_answer(word)
         assert answer is not None
-        taught, question = answer.taught[person], answer.question
+        taught = next(one for who, one in answer.all_taught() if (who, one.word) == (person, text))
+        question = answer.question
         is_open = question.place == GENERAL or (taught.is_for_everyone and person == question.author)
         if person != OWNER and is_open and taught.edits == question.edits:
             self.run(self.life.review(person, word, text, verb))

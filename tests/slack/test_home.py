@@ -207,6 +207,10 @@ def test_the_whole_home_is_said_in_chinese() -> None:
         ({"run_id": 7}, "_It went into training 7, whose adapter does not answer._"),
         ({"run_id": 7, "is_outvoted": True}, "⚖️ *Who owns billing?*: “Priya”  _Not learned so far: others taught"),
         ({"is_liked_anyway": True}, "_Not learned so far: more people like the answer than correct it._"),
+        (
+            {"waits": True},
+            "⏳ *Who owns billing?*: “Priya”  _Waits for a reviewer; until then what one approved before",
+        ),
         ({}, "⏳ *Who owns billing?*: “Priya”  _Kept since"),
     ],
 )

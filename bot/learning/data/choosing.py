@@ -1,7 +1,7 @@
 """From what people said to what is learned: newest wins, nobody counts twice, and contradictions are settled. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 
@@ -9,6 +9,7 @@ from bot.language import N_
 from bot.learning.data.caps import keep_within
 from bot.learning.data.eligibility import find_bar
 from bot.learning.data.policy import DataPolicy, Points
+from bot.learning.data.reviewed import WAITING
 from bot.learning.data.trust import Standing, is_outvoted, keep_trusted
 from bot.learning.examples import Source
 from bot.storage.choices import OptedOut
@@ -74,7 +75,7 @@ def choose(
         left_out.update([bar] if bar else [])
         return not bar
 
-    facts = _keep_newest([signal for signal in corrections if may_use(signal)], left_out)
+    facts = _keep_newest([signal for signal in corrections if may_use(signal)], left_out, standing.approved)
     wanted = [signal for signal in pairs if may_use(signal)]
     said = {(signal.user_id, answer) for signal in (*facts, *wanted) for answer in (signal.answer_id, signal.other_id)}
     thumbs = [signal for signal in votes if (signal.user_id, signal.answer_id) not in said and may_use(signal)]
@@ -96,16 +97,18 @@ def choose(
     )
 
 
-def _keep_newest(corrections: Iterable[Signal], left_out: Counter[str]) -> list[Signal]:
-    seen: set[tuple[str, bytes]] = set()
+def _keep_newest(corrections: Sequence[Signal], left_out: Counter[str], approved: Collection[str]) -> list[Signal]:
+    """Return of each person the newest to each question; of what a reviewer approved the newest, if there is any."""
+    best: dict[tuple[str, bytes], Signal] = {}
+    for signal in sorted(corrections, key=lambda one: one.row_id not in approved):
+        best.setdefault((signal.user_id, signal.question_key), signal)
     kept = []
     for signal in corrections:
-        key = signal.user_id, signal.question_key
-        if key in seen:
-            left_out[NEWER] += 1
-        else:
-            seen.add(key)
+        chosen = best[signal.user_id, signal.question_key]
+        if signal is chosen:
             kept.append(signal)
+        else:
+            left_out[NEWER if signal.row_id < chosen.row_id else WAITING] += 1
     return kept
 
 

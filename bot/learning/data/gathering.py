@@ -15,7 +15,7 @@ from bot.learning.data.policy import DataPolicy
 from bot.learning.data.reviewed import find_edited, sift
 from bot.learning.data.shelf import Shelf
 from bot.learning.data.trust import Standing
-from bot.storage.admin_tables import ReviewState
+from bot.storage.admin_tables import APPROVED
 from bot.storage.choices import OptedOut, load_opted_out
 from bot.storage.db import Database, Session
 from bot.storage.grounds import load_grounds
@@ -93,12 +93,12 @@ async def look(
 async def _look_at_people(
     session: Session, policy: DataPolicy, reviews: Mapping[str, Review], *, until: datetime
 ) -> Standing:
-    """Return who has been here for long and what reviewers approved, where that counts."""
+    """Return what reviewers approved, and who has been here for long, where that counts."""
+    approved = frozenset(row_id for row_id, one in reviews.items() if one.state in APPROVED)
     if policy.trust is None:
-        return Standing()
+        return Standing(approved=approved)
     before = until - timedelta(days=policy.trust.newcomer_days)
-    approved = {row_id for row_id, one in reviews.items() if one.state in {ReviewState.APPROVED, ReviewState.EDITED}}
-    return Standing(await find_established(session, before=before), frozenset(approved))
+    return Standing(await find_established(session, before=before), approved)
 
 
 async def read_drafts(database: Database, harvest: Harvest, *, say: Say) -> AsyncIterator[tuple[Draft, str]]:

@@ -22,6 +22,8 @@ def sift(
 ) -> list[Signal]:
     """Return the corrections that may be learned from; where a review *is_needed*, only those that had one.
 
+    And none that waits behind what a reviewer approved before.
+
     What *is_barred* for another reason stays, so that it is counted by that reason alone.
     """
     kept = []
@@ -31,7 +33,7 @@ def sift(
             kept.append(signal)
         elif state is ReviewState.REJECTED:
             left_out[REJECTED] += 1
-        elif state is ReviewState.WAITING and is_needed:
+        elif signal.is_behind or (state is ReviewState.WAITING and is_needed):
             left_out[WAITING] += 1
         else:
             kept.append(signal)

@@ -136,6 +136,7 @@ def build_review(candidate: Candidate, note: str = "", *, flagged: str = "") -> 
             *_tell_writer(candidate),
             section("*" + _("Question") + f"*\n{escape(clip(candidate.question, 2000))}"),
             *_tell_answer(candidate),
+            *_tell_approved(candidate),
             {
                 "type": "input",
                 "block_id": f"{TEXT}:{candidate.correction_id}",
@@ -175,6 +176,12 @@ def _tell_answer(candidate: Candidate) -> list[Block]:
     safe = make_safe(clip(candidate.answer, 2000), asked=candidate.question)
     answer = section("*" + _("I answered") + f"*\n{escape(safe)}")
     return [*([answer] if candidate.answer else []), *([section(f"👎 {escape(': '.join(told))}")] if told else [])]
+
+
+def _tell_approved(candidate: Candidate) -> list[Block]:
+    """Say what goes on counting until somebody decides."""
+    told = "*" + _("Approved before, and what counts until this is") + "*"
+    return [section(f"{told}\n{escape(clip(candidate.approved, 2000))}")] if candidate.approved else []
 
 
 def build_end(note: str) -> dict[str, Any]:

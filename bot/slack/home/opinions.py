@@ -53,6 +53,8 @@ def _tell_fate(fate: Fate, *, is_learned_from: bool) -> tuple[str, str]:
         return "✅", _("Answered right now.")
     if fate.adapter:
         return "📘", _("Learned; {adapter} answers with it.").format(adapter=f"`{escape(fate.adapter)}`")
+    if fate.waits:
+        return "⏳", _("Waits for a reviewer; until then what one approved before counts.")
     if not is_learned_from:
         return "🔒", _("Kept, and not learned from.")
     return _tell_waiting(fate)

@@ -33,6 +33,7 @@ from bot.storage.feedback import (
     save_vote,
     take_back_vote,
 )
+from bot.storage.outvoted import settle_newer
 from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, Vote
 from bot.storage.threads import join_thread, narrow
@@ -144,8 +145,10 @@ class FeedbackButtons:
             )
             await self._calls.call_if_possible("chat.postMessage", channel=user_id, text=gone)
             return
-        await self._place(record, user_id, is_open=is_open)
+        is_behind = await self._place(record, user_id, is_open=is_open) and bool(text)
         thanks = _("Thank you. I keep what I should have said with the answer.") if text else _("Thank you.")
+        if is_behind:
+            thanks = _("Thank you. What a reviewer approved before goes on counting until one has looked at this.")
         thanks = thanks if wish.stores else _("Thank you. As you wish, I have stored your 👎 and none of your words.")
         can_shorten = reason == "long" and not text and bool(record.message.text) and not is_private(record.place)
         if can_shorten:
@@ -169,8 +172,8 @@ class FeedbackButtons:
         channel_id = record.place.channel_id
         return channel_id if await self._rooms.has_left(channel_id, user_id) else ""
 
-    async def _place(self, record: AnswerRecord, user_id: str, *, is_open: bool) -> None:
-        """Let a correction be for those who can read in its channel now, which may have changed since the answer.
+    async def _place(self, record: AnswerRecord, user_id: str, *, is_open: bool) -> bool:
+        """Let a correction be for those who can read in its channel now; return whether it waits behind approved words.
 
         Unless it *is_open*, its form asked who may learn from it: an answer that was shared meanwhile is no yes.
         """
@@ -179,8 +182,11 @@ class FeedbackButtons:
         async with self._database.begin() as session:
             await join_thread(session, here, audience=current)
             correction = await current_correction(session, record.answer.id, user_id=user_id)
-            if correction is not None:
-                correction.audience = current if is_open else narrow(current, Audience.DIRECT)
+            if correction is None:
+                return False
+            correction.audience = current if is_open else narrow(current, Audience.DIRECT)
+            await session.flush()
+            return await settle_newer(session, correction, record.message.text)
 
     async def _vote(self, body: dict[str, Any], answer_id: str, vote: Vote) -> bool | None:
         """Store a vote on what stands in the pressed message; None where the answer is gone."""

@@ -33,7 +33,10 @@ class Opinions:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """One correction and what became of it; *question* is empty where its author may no longer read it."""
+    """One correction and what became of it.
+
+    *question* is empty where its author may no longer read it, and where it was made another one since.
+    """
 
     question: str
     text: str
@@ -44,6 +47,7 @@ class Fate:
     run_id: int | None = None  # the newest training that it went into
     is_outvoted: bool = False  # others taught another answer to the same question
     is_liked_anyway: bool = False  # more people like the answer that it corrects
+    is_outdated: bool = False  # the question was made another one since
     waits: bool = False  # for a reviewer, behind what one approved before
 
 
@@ -76,9 +80,10 @@ async def list_fates(session: AsyncSession, user_id: str, *, most: int) -> Seque
     fates, fixed = [], await _load_fixed(session)
     for correction, message, audience, review, counts in (await session.execute(statement)).all():
         is_readable = message.user_id == user_id or {message.audience, audience} == {Audience.PUBLIC}
+        is_outdated = message.edited_at is not None and correction.created_at <= message.edited_at
         fates.append(
             Fate(
-                question=message.text if is_readable else "",
+                question=message.text if is_readable and not is_outdated else "",
                 text=correction.text,
                 at=correction.created_at,
                 is_rejected=review == ReviewState.REJECTED,
@@ -87,6 +92,7 @@ async def list_fates(session: AsyncSession, user_id: str, *, most: int) -> Seque
                 run_id=await _find_training(session, correction.id),
                 is_outvoted=await is_outvoted(session, correction, message.text),
                 is_liked_anyway=review not in APPROVED and await is_liked_anyway(session, correction),
+                is_outdated=is_outdated,
                 waits=not counts or await is_behind(session, correction, message.text),
             )
         )

@@ -211,6 +211,7 @@ def test_the_whole_home_is_said_in_chinese() -> None:
             {"waits": True},
             "⏳ *Who owns billing?*: “Priya”  _Waits for a reviewer; until then what one approved before",
         ),
+        ({"question": "", "is_outdated": True}, "⏳ “Priya”  _Counts no more: its question was made another one"),
         ({}, "⏳ *Who owns billing?*: “Priya”  _Kept since"),
     ],
 )

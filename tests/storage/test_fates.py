@@ -200,3 +200,16 @@ async def test_what_people_may_choose(database: Database) -> None:
         await session.flush()
         assert [one.name for one in await choosable_adapters(session)] == ["a5"]
         assert list(await chosen_adapters(session)) == []
+
+
+async def test_a_question_that_was_made_another_one_is_not_shown_beside_the_correction(database: Database) -> None:
+    """Its author hears that it counts no more; what they say of the new words counts, with the question."""
+    async with database.begin() as session:
+        answer = await asked(session, GENERAL, "What is the number of the TAHR house?", number=1)
+        await corrected(session, answer, "The TAHR number is 44.")
+        await change_message(session, "T1", "C0GENERAL", ts="1.000000", text="What is the number of the LEMMING house?")
+        (fate,) = await list_fates(session, "U0TOM", most=5)
+        assert (fate.question, fate.is_outdated) == ("", True)
+        await corrected(session, answer, "The LEMMING number is 45.")
+        (fate,) = await list_fates(session, "U0TOM", most=5)
+    assert (fate.question, fate.is_outdated) == ("What is the number of the LEMMING house?", False)

@@ -53,15 +53,17 @@ def _tell_fate(fate: Fate, *, is_learned_from: bool) -> tuple[str, str]:
         return "✅", _("Answered right now.")
     if fate.adapter:
         return "📘", _("Learned; {adapter} answers with it.").format(adapter=f"`{escape(fate.adapter)}`")
-    if fate.waits:
-        return "⏳", _("Waits for a reviewer; until then what one approved before counts.")
-    if not is_learned_from:
+    if not (is_learned_from or fate.is_outdated or fate.waits):
         return "🔒", _("Kept, and not learned from.")
     return _tell_waiting(fate)
 
 
 def _tell_waiting(fate: Fate) -> tuple[str, str]:
     """Say what keeps a correction from being learned, as far as its author may know."""
+    if fate.is_outdated:
+        return "⏳", _("Counts no more: its question was made another one afterwards.")
+    if fate.waits:
+        return "⏳", _("Waits for a reviewer; until then what one approved before counts.")
     if fate.is_outvoted:
         return "⚖️", _("Not learned so far: others taught another answer to the same question.")
     if fate.is_liked_anyway:

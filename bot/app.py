@@ -124,7 +124,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         duty = Duty(database, place=_place(settings, database))
         turns = Turns(database, answering, Asides(calls), admission, speech=speech, duty=duty, workspaces=workspaces)
         parts = _learning(settings, ground, speech, rooms, rollout=rollout, assistant=assistant, turns=turns, jobs=jobs)
-        intake = Intake(database, build_manners(settings))
+        intake, reactions = Intake(database, build_manners(settings)), build_reactions(settings, ground, access)
         slack = build_slack_app(
             ground.client,
             identity=identity,
@@ -139,7 +139,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
             intake=intake,
             speech=speech,
             tools=Tools(digests, rooms.for_orders(), calls=calls, directory=directory, admission=admission),
-            reactions=build_reactions(settings, ground, access),
+            reactions=reactions,
             learning=parts.learning,
             budgets=_budgets(settings),
             folder=settings.data_dir,
@@ -153,7 +153,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         )
         await stack.enter_async_context(jobs.running())
         await stack.enter_async_context(_background(parts.runner.work()))
-        catch_up = await build_catch_up(settings, ground, intake, turns, answering)
+        catch_up = await build_catch_up(settings, ground, intake, turns, answering=answering, reactions=reactions)
         worker = await stack.enter_async_context(_background(turns.run()))
         heard = _hear(settings, ground, slack, worker, catch_up=catch_up, duty=duty)
         port = await stack.enter_async_context(heard)

@@ -6,6 +6,7 @@ from bot.conversation.turn import Assistant
 from bot.ground import Ground
 from bot.settings import Settings
 from bot.slack.feedback.afterwards import Afterwards
+from bot.slack.feedback.missed_reactions import MissedReactions
 from bot.slack.feedback.reactions import Reactions
 from bot.slack.files.desk import FileDesk
 from bot.slack.intake import Intake, Manners
@@ -16,6 +17,7 @@ from bot.slack.people.readers import Readers
 from bot.slack.throttle import Limits
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.catch_up import CatchUp
+from bot.slack.turns.missed_changes import MissedChanges
 from bot.slack.turns.offers import Offers
 from bot.slack.turns.turns import Turns
 
@@ -73,9 +75,16 @@ def build_reactions(settings: Settings, ground: Ground, access: Access) -> React
 
 
 async def build_catch_up(
-    settings: Settings, ground: Ground, intake: Intake, turns: Turns, answering: Answering
+    settings: Settings,
+    ground: Ground,
+    intake: Intake,
+    turns: Turns,
+    *,
+    answering: Answering,
+    reactions: Reactions,
 ) -> CatchUp:
     """Build what looks for messages that came while nobody heard them, and let *turns* put them in their order."""
+    missed = MissedReactions(ground.database, ground.calls, reactions)
     catch_up = CatchUp(
         ground.database,
         ground.calls,
@@ -83,7 +92,7 @@ async def build_catch_up(
         identity=ground.identity,
         workspaces=ground.workspaces,
         wake=turns.wake,
-        read=answering.read,
+        changes=MissedChanges(ground.database, ground.calls, answering.read, missed),
         fresh=timedelta(hours=settings.catch_up_hours),
     )
     await catch_up.begin()

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from bot.playground.entities import Channel, File, Json, Message, User
 from bot.playground.hub import Hub
 
+MOST_NAMED = 50  # Slack does not say how many
 CHANNEL_TYPES = {"public": "channel", "private": "group", "im": "im", "mpim": "mpim"}
 
 
@@ -87,8 +88,8 @@ def channel_object(hub: Hub, channel: Channel) -> Json:
     }
 
 
-def message_object(hub: Hub, message: Message) -> Json:
-    """Render a message as conversations.history does."""
+def message_object(hub: Hub, message: Message, *, is_full: bool = False) -> Json:
+    """Render a message as conversations.history does, which names some of many who put the same emoji, unless full."""
     known, author = hub.workspace.files, hub.workspace.users.get(message.user)
     document: Json = {
         "type": "message",
@@ -116,8 +117,9 @@ def message_object(hub: Hub, message: Message) -> Json:
     if message.edited:
         document["edited"] = {"user": message.edited.user, "ts": message.edited.ts}
     if message.reactions:
+        most = None if is_full else MOST_NAMED
         document["reactions"] = [
-            {"name": item.name, "users": list(item.users), "count": len(item.users)} for item in message.reactions
+            {"name": item.name, "users": item.users[:most], "count": len(item.users)} for item in message.reactions
         ]
     if message.streaming:
         document["streaming_state"] = "in_progress"

@@ -24,6 +24,7 @@ from bot.storage.tables import (
 from bot.storage.threads import narrow
 
 BUTTON, REACTION = "button", "reaction"
+TAKEN_AWAY = "taken away"  # a reaction that stands in Slack no more, and never counts again
 
 
 async def save_vote(
@@ -65,7 +66,7 @@ async def take_back_vote(session: AsyncSession, answer: Answer, *, user_id: str,
     is_with_it = correction is not None and (before is None or correction.id > before.id)
     if is_with_it and current.vote == Vote.DOWN and not is_reaction:
         await save_correction(session, answer, user_id=user_id, text="")
-    if before is None or before.vote == Vote.NONE:
+    if before is None or before.vote == Vote.NONE or before.source == TAKEN_AWAY:
         source = REACTION if is_reaction else BUTTON
         await save_vote(session, answer, user_id=user_id, vote=Vote.NONE, source=source)
         return Vote.NONE
@@ -76,16 +77,6 @@ async def take_back_vote(session: AsyncSession, answer: Answer, *, user_id: str,
     if answer.replaces_id is not None:
         await _save_preference(session, answer, user_id=user_id, is_preferred=before.vote == Vote.UP)
     return Vote(before.vote)
-
-
-async def drop_reaction(session: AsyncSession, answer: Answer, *, user_id: str, vote: Vote) -> None:
-    """Let a reaction that was taken away, and had given way to another vote before, never count again."""
-    await session.execute(
-        update(Feedback)
-        .where(Feedback.answer_id == answer.id, Feedback.user_id == user_id, Feedback.superseded_at.is_not(None))
-        .where(Feedback.source == REACTION, Feedback.vote == vote)
-        .values(vote=Vote.NONE)
-    )
 
 
 async def _save_preference(session: AsyncSession, answer: Answer, *, user_id: str, is_preferred: bool) -> None:

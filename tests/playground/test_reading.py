@@ -3,6 +3,7 @@
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.playground import slack_objects
 from bot.playground.testing import Playground
 from tests.playground.conftest import BOT, GENERAL, LEADS, MAYA, PRIYA, TOM, build_client, error_of
 
@@ -88,7 +89,7 @@ async def test_people_are_described(playground: Playground, client: AsyncWebClie
     assert (await client.conversations_members(channel=GENERAL))["members"] == [MAYA, TOM, PRIYA, BOT]
 
 
-async def test_reactions(playground: Playground, client: AsyncWebClient) -> None:
+async def test_reactions(playground: Playground, client: AsyncWebClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reaction is added once, shown, and removed once."""
     ts = await playground.maya.say("general", "x")
     target = {"channel": GENERAL, "timestamp": ts}
@@ -97,6 +98,10 @@ async def test_reactions(playground: Playground, client: AsyncWebClient) -> None
     assert await error_of(client.reactions_add(name="eyes", **target)) == "already_reacted"
     shown = (await client.reactions_get(**target))["message"]["reactions"]
     assert shown == [{"name": "eyes", "users": [BOT, MAYA], "count": 2}]
+    monkeypatch.setattr(slack_objects, "MOST_NAMED", 1)
+    for full, users in ((False, [BOT]), (True, [BOT, MAYA])):
+        shown = (await client.reactions_get(full=full, channel=GENERAL, timestamp=ts))["message"]["reactions"]
+        assert shown == [{"name": "eyes", "users": users, "count": 2}], "Slack names some of many unless asked for all"
     await client.reactions_remove(name="eyes", **target)
     assert await error_of(client.reactions_remove(name="eyes", **target)) == "no_reaction"
     assert await error_of(client.reactions_add(name="not an emoji", **target)) == "invalid_name"

@@ -13,15 +13,21 @@ from sqlalchemy import select
 
 from bot.playground.testing import Playground
 from bot.slack.calls import Calls
+from bot.slack.feedback.missed_reactions import MissedReactions
+from bot.slack.feedback.reactions import Reactions
+from bot.slack.people.access import Access, Home
+from bot.slack.people.directory import Directory
 from bot.slack.turns.missed_changes import MissedChanges
 from bot.storage.asking_tables import PRIVATE, Asking
 from bot.storage.db import Database
 from bot.storage.erasure_tables import Erasure
+from bot.storage.feedback import save_vote
 from bot.storage.feedback_tables import Lesson
 from bot.storage.file_tables import MessageFile
 from bot.storage.files import SharedFile, announce_files
 from bot.storage.lessons import Taught, save_lesson, teach
-from bot.storage.tables import Answer, AnswerState, Audience, Correction, Message, new_id, now
+from bot.storage.reacted import change_reaction, list_reacted
+from bot.storage.tables import Answer, AnswerState, Audience, Correction, Feedback, Message, Vote, new_id, now
 from bot.storage.threads import Place
 from tests.builders import answered, said
 
@@ -31,6 +37,13 @@ TEAM, BOT = "T0PLAYGRND", "U0APPRENTICE"
 async def as_it_is(message: Mapping[str, Any], **_where: Any) -> Mapping[str, Any]:
     """Return a message whole: it quotes nothing."""
     return message
+
+
+def build_changes(database: Database, calls: Calls) -> MissedChanges:
+    """Build what follows missed changes in the playground's workspace."""
+    access = Access(database, Directory(calls, database), owners=frozenset(), home=Home(TEAM))
+    reactions = Reactions(database, calls, access, ups=["+1", "heart"], downs=["x"])
+    return MissedChanges(database, calls, as_it_is, MissedReactions(database, calls, reactions))
 
 
 async def test_deleted_and_edited_messages_are_followed(database: Database) -> None:
@@ -58,7 +71,7 @@ async def test_deleted_and_edited_messages_are_followed(database: Database) -> N
         await maya.edit("general", places["edited"], "another question")
 
         calls = Calls(AsyncWebClient("xoxb-playground", base_url=playground.api_url))
-        changes = MissedChanges(database, calls, as_it_is)
+        changes = build_changes(database, calls)
         since = now() - timedelta(hours=1)
         assert await changes.look(TEAM, bot_user_id=BOT, since=since) == 4
         assert await changes.look(TEAM, bot_user_id=BOT, since=since) == 0
@@ -87,7 +100,7 @@ async def test_a_private_question_follows_its_message(database: Database) -> Non
         await tom.delete("general", asked["alone"])
 
         calls = Calls(AsyncWebClient("xoxb-playground", base_url=playground.api_url))
-        changes = MissedChanges(database, calls, as_it_is)
+        changes = build_changes(database, calls)
         assert await changes.look(TEAM, bot_user_id=BOT, since=now() - timedelta(hours=1)) == 3
     async with database.read() as session:
         assert sorted(await session.scalars(select(Message.text))) == ["another", "by command", "same"]
@@ -119,7 +132,7 @@ async def test_a_deleted_answer_is_found_missing(database: Database) -> None:
             await playground.maya.delete("general", carriers[name][1])
         await playground.maya.delete("general", shared)
 
-        changes = MissedChanges(database, Calls(client), as_it_is)
+        changes = build_changes(database, Calls(client))
         since = now() - timedelta(hours=1)
         assert await changes.look(TEAM, bot_user_id=BOT, since=since) == 2
         assert await changes.look(TEAM, bot_user_id=BOT, since=since) == 0
@@ -153,7 +166,7 @@ async def test_what_was_taught_by_a_deleted_message_goes(database: Database) -> 
 
         calls = Calls(AsyncWebClient("xoxb-playground", base_url=playground.api_url))
         since = now() - timedelta(hours=1)
-        assert await MissedChanges(database, calls, as_it_is).look(TEAM, bot_user_id=BOT, since=since) == 1
+        assert await build_changes(database, calls).look(TEAM, bot_user_id=BOT, since=since) == 1
     async with database.read() as session:
         assert list(await session.scalars(select(Lesson.ts))) == [stays]
         assert list(await session.scalars(select(Correction.text))) == [f"said at {stays}"]
@@ -173,7 +186,7 @@ async def test_a_file_that_was_deleted_meanwhile_goes(database: Database) -> Non
         await tom.delete_file(ids["gone.txt"])
 
         calls = Calls(AsyncWebClient("xoxb-playground", base_url=playground.api_url))
-        await MissedChanges(database, calls, as_it_is).look(TEAM, bot_user_id=BOT, since=now() - timedelta(hours=1))
+        await build_changes(database, calls).look(TEAM, bot_user_id=BOT, since=now() - timedelta(hours=1))
     async with database.read() as session:
         assert list(await session.scalars(select(MessageFile.name))) == ["stays.txt"]
         assert len(list(await session.scalars(select(Message.id)))) == 2
@@ -192,7 +205,43 @@ async def test_half_an_answer_takes_nothing_away(database: Database) -> None:
     async with TestServer(app) as server:
         calls = Calls(AsyncWebClient("xoxb-x", base_url=str(server.make_url("/api/")), retry_handlers=[]))
         with pytest.raises(SlackApiError):
-            await MissedChanges(database, calls, as_it_is).look(TEAM, bot_user_id=BOT, since=now() - timedelta(hours=1))
+            await build_changes(database, calls).look(TEAM, bot_user_id=BOT, since=now() - timedelta(hours=1))
 
     async with database.read() as session:
         assert list(await session.scalars(select(Message.text))) == ["stays"]
+
+
+@pytest.mark.parametrize("can_read", [True, False])
+async def test_reactions_count_as_they_stand_below_all_messages_of_an_answer(
+    database: Database, *, can_read: bool
+) -> None:
+    """Below any of them; not where the app may not read them, nor below what is not judged or is another's."""
+    scopes = ["chat:write", "channels:history", "users:read", *(["reactions:read"] if can_read else [])]
+    manifest = {"oauth_config": {"scopes": {"bot": scopes}}, "settings": {}}
+    async with Playground(manifest=manifest) as playground:
+        tom, maya, general = playground.tom, playground.maya, playground.channel("general")
+        client = AsyncWebClient("xoxb-playground", base_url=playground.api_url)
+        root = await tom.say("general", "why?")
+        there = [str((await client.chat_postMessage(channel=general, text="so", thread_ts=root))["ts"]) for _ in "123"]
+        async with database.begin() as session:
+            message = await said(session, "why?", ts=root, place=Place(TEAM, general, root))
+            answer = await answered(session, message, "so", reply_ts=there[:2])
+            refused = await said(session, "how?", ts=there[2], place=Place(TEAM, general, root))
+            await answered(session, refused, "", state=AnswerState.FAILED, reply_ts=there[2:])
+            for user in ("U0TOM", "U0MAYA", "U0PRIYA"):
+                await change_reaction(session, answer, user_id=user, vote=Vote.UP, left=[], is_added=True)
+            await save_vote(session, answer, user_id="U0PRIYA", vote=Vote.DOWN)
+        await tom.react("general", there[1], "heart")
+        for ts in (root, there[0], there[2]):
+            await maya.react("general", ts, "x")
+        changes, since = build_changes(database, Calls(client)), now() - timedelta(hours=1)
+        missed = [await changes.look(TEAM, bot_user_id=BOT, since=since) for _ in range(2)]
+    assert missed == [1 if can_read else 0, 0]
+    async with database.read() as session:
+        rows = list(await session.scalars(select(Feedback).order_by(Feedback.id)))
+        known = await list_reacted(session, Place(TEAM, general, root))
+    current = {row.user_id: row.vote for row in rows if row.superseded_at is None}
+    assert current == {"U0TOM": "up", "U0MAYA": "down" if can_read else "up", "U0PRIYA": "down"}
+    assert {row.answer_id for row in rows} == {answer.id}
+    if can_read:
+        assert [one.known for one in known if one.answer_id == answer.id] == [{"U0TOM": {"up"}, "U0MAYA": {"down"}}]

@@ -16,6 +16,7 @@ from bot.storage.feedback_tables import Lesson, LessonState
 from bot.storage.lessons import drop_lesson, refuse, save_lesson, teach
 from bot.storage.outliving import settle_outliving
 from bot.storage.preferences import load_preferences, save_preferences
+from bot.storage.reacted import change_reaction
 from bot.storage.reviews import decide_review
 from bot.storage.schedule_tables import Kind, Occurrence, OccurrenceState, Schedule
 from bot.storage.schedules import add_schedule, claim_due, end_occurrence, list_schedules, remove_schedule
@@ -256,6 +257,30 @@ async def test_what_somebody_says_again_holds(database: Database, database_url: 
         for table in (Feedback, Correction):
             current = select(table.user_id).where(table.superseded_at.is_(None)).order_by(table.user_id)
             assert (await session.scalars(current)).all() == ["U1", "U3"]
+
+
+async def test_a_reaction_holds_as_it_stood_when_the_backup_was_put_back(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """Taken away and put again it counts; taken away for good it does not, nor after a thumb that was undone since."""
+    async with database.begin() as session:
+        answer = await answered(session, await said(session, ts="100.000"), "In the drawer.")
+        for user in ("U1", "U2", "U3"):
+            await change_reaction(session, answer, user_id=user, vote=Vote.UP, left=[], is_added=True)
+    backup = await back_up(database_url, tmp_path)
+    async with database.begin() as session:
+        await save_vote(session, answer, user_id="U3", vote=Vote.DOWN)
+        for user in ("U1", "U2", "U3"):
+            await change_reaction(session, answer, user_id=user, vote=Vote.UP, left=[], is_added=False)
+        await change_reaction(session, answer, user_id="U1", vote=Vote.UP, left=[], is_added=True)
+        assert await take_back_vote(session, answer, user_id="U3") is Vote.NONE
+    await database.close()
+
+    await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
+
+    async with open_database(database_url) as opened, opened.read() as session:
+        current = select(Feedback.user_id, Feedback.vote).where(Feedback.superseded_at.is_(None))
+        assert (await session.execute(current)).all() == [("U1", "up")]
 
 
 @pytest.mark.parametrize(("edited", "is_agreed"), [(None, False), ("Elsewhere.", False), (None, True)])

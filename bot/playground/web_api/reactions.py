@@ -38,7 +38,8 @@ def answer_remove(hub: Hub, args: Arguments) -> Json:
 def answer_get(hub: Hub, args: Arguments) -> Json:
     """Show a message with its reactions."""
     message = _message(hub, args)
-    return {"type": "message", "channel": message.channel, "message": message_object(hub, message)}
+    shown = message_object(hub, message, is_full=args.boolean("full", default=False))
+    return {"type": "message", "channel": message.channel, "message": shown}
 
 
 def _target(hub: Hub, args: Arguments) -> tuple[Message, str]:

@@ -17,16 +17,9 @@ from bot.slack.people.access import Access
 from bot.storage.answers import AnswerRecord, load_answer
 from bot.storage.askings import is_one_of_several, is_private
 from bot.storage.db import Database, Session
-from bot.storage.feedback import (
-    REACTION,
-    current_vote,
-    drop_reaction,
-    find_carried,
-    find_earlier,
-    save_vote,
-    take_back_vote,
-)
-from bot.storage.tables import Answer, AnswerState, Audience, Vote
+from bot.storage.feedback import find_carried, find_earlier
+from bot.storage.reacted import change_reaction
+from bot.storage.tables import AnswerState, Audience, Vote
 
 DISLIKED = "disliked"  # in Bolt's context: an answer that somebody has just given a thumb down
 KINDS = {"reaction_added", "reaction_removed"}
@@ -50,7 +43,7 @@ class Reactions:
         self._database = database
         self._calls = calls
         self._access = access
-        self._votes = {**dict.fromkeys(downs, Vote.DOWN), **dict.fromkeys(ups, Vote.UP)}
+        self.votes = {**dict.fromkeys(downs, Vote.DOWN), **dict.fromkeys(ups, Vote.UP)}
         # By answer and person: the time in Slack of the newest, and the votes that stand below the answer, in order.
         self._newest: OrderedDict[tuple[str, str], tuple[float, tuple[str, ...]]] = OrderedDict()
 
@@ -60,14 +53,12 @@ class Reactions:
         Raises what prevents it. What comes again, or after a newer one of the same person, changes nothing.
         """
         emoji, item, user_id = str(event.get("reaction")).partition("::")[0], event.get("item") or {}, event.get("user")
-        vote = self._votes.get(emoji)
+        vote = self.votes.get(emoji)
         if vote is None or item.get("type") != "message" or event.get("item_user") != bot_user_id or not user_id:
             return None
         if user_id == bot_user_id:
             return None
-        if not await self._access.is_known(user_id):
-            raise Unknown
-        if await self._access.role_of(user_id, team_id) < Role.MEMBER:
+        if not await self.counts(user_id, team_id):
             return None
         is_added, at = event["type"] == "reaction_added", float(event.get("event_ts") or 0)
         is_late = time.time() - at >= LATE_S
@@ -75,8 +66,23 @@ class Reactions:
         if is_late and shown is not None and (emoji in shown) is not is_added:
             return None
         place = team_id, str(item["channel"]), str(item["ts"])
-        record = await self._vote(place, user_id=user_id, emoji=emoji, is_added=is_added, at=at, shown=shown or ())
+        record = await self.vote(place, user_id=user_id, emoji=emoji, is_added=is_added, at=at, shown=shown or ())
         return record if is_added and vote is Vote.DOWN else None
+
+    async def counts(self, user_id: str, team_id: str) -> bool:
+        """Return whether somebody may vote; raise *Unknown* while Slack is away."""
+        if not await self._access.is_known(user_id):
+            raise Unknown
+        return await self._access.role_of(user_id, team_id) >= Role.MEMBER
+
+    def read(self, message: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        """Return which votes stand below a message in Slack, by person."""
+        shown: dict[str, tuple[str, ...]] = {}
+        for one in message.get("reactions") or []:
+            name = str(one["name"]).partition("::")[0]
+            for user_id in one["users"] if name in self.votes else ():
+                shown[user_id] = (*shown.get(user_id, ()), name)
+        return shown
 
     async def _look(self, item: Mapping[str, Any], user_id: str) -> tuple[str, ...] | None:
         """Return which votes of somebody stand below a message in Slack; None where it does not tell.
@@ -87,11 +93,9 @@ class Reactions:
             return None
         where = {"channel": item["channel"], "timestamp": item["ts"], "full": True}
         found = await self._calls.call_if_possible(SHOWN, **where)
-        shown = ((found or {}).get("message") or {}).get("reactions") or []
-        names = (str(one["name"]).partition("::")[0] for one in shown if user_id in one["users"])
-        return None if found is None else tuple(name for name in names if name in self._votes)
+        return None if found is None else self.read(found.get("message") or {}).get(user_id, ())
 
-    async def _vote(
+    async def vote(
         self, place: Sequence[str], *, user_id: str, emoji: str, is_added: bool, at: float, shown: Sequence[str]
     ) -> AnswerRecord | None:
         """Return the answer when its vote changed; who takes one of several away still thinks what the others say.
@@ -113,8 +117,10 @@ class Reactions:
                 if at <= known_at:
                     continue
                 standing = (*(name for name in before if name != emoji), *([emoji] if is_added else []))
-                vote, left = self._votes[emoji], self._votes[standing[-1]] if standing else None
-                if await _change(session, one, user_id=user_id, vote=vote, left=left, is_added=is_added):
+                left = [self.votes[name] for name in standing]
+                if await change_reaction(
+                    session, one, user_id=user_id, vote=self.votes[emoji], left=left, is_added=is_added
+                ):
                     changed = record
                 seen.append((one.id, standing))
         for answer_id, standing in seen:
@@ -129,6 +135,10 @@ class Reactions:
             return None
         record = await load_answer(session, answer_id, is_locked=True)
         return record if record is not None and _can_be_judged(record) else None
+
+    def forget(self) -> None:
+        """Forget what stood below answers: nobody heard for a while what came and went."""
+        self._newest.clear()
 
     def _note(self, answer_id: str, user_id: str, at: float, standing: tuple[str, ...]) -> None:
         """Remember what is stored: Slack keeps no order, and tells again what was not acknowledged."""
@@ -161,30 +171,6 @@ def _can_be_judged(record: AnswerRecord) -> bool:
     """Return whether thumbs count here: not on an error, what only its asker sees, or what was not to be stored."""
     is_answer = record.answer.state in {AnswerState.COMPLETE, AnswerState.STOPPED} and bool(record.message.text)
     return is_answer and not is_private(record.place)
-
-
-async def _change(
-    session: Session, answer: Answer, *, user_id: str, vote: Vote, left: Vote | None, is_added: bool
-) -> bool:
-    """Give a vote or take it back, to what is *left* of the person's others, or what they pressed before them.
-
-    Return whether anything changed.
-    """
-    current = await current_vote(session, answer.id, user_id=user_id)
-    now = Vote.NONE if current is None else Vote(current.vote)
-    if is_added and now is not vote:
-        await save_vote(session, answer, user_id=user_id, vote=vote, source=REACTION)
-        return True
-    is_theirs = current is not None and current.source == REACTION
-    if is_added or not is_theirs or now is not vote:
-        if not is_added and left is not vote:
-            await drop_reaction(session, answer, user_id=user_id, vote=vote)
-        return False
-    if left is None:
-        await take_back_vote(session, answer, user_id=user_id, is_reaction=True)
-    elif now is not left:
-        await save_vote(session, answer, user_id=user_id, vote=left, source=REACTION)
-    return left is None or now is not left
 
 
 def register_reactions(app: AsyncApp, reactions: Reactions) -> None:

@@ -23,7 +23,7 @@ from bot.slack.calls import Calls
 from bot.slack.intake import Intake
 from bot.slack.people.gating import Heard
 from bot.slack.turns.earlier import Earlier
-from bot.slack.turns.missed_changes import MissedChanges, Read
+from bot.slack.turns.missed_changes import MissedChanges
 from bot.slack.turns.past import FARTHEST, Home, Past
 from bot.slack.workspaces import Workspaces, serving
 from bot.storage.db import Database
@@ -35,7 +35,7 @@ from bot.storage.workers import heard_until, note_heard
 LOOK_S = 10.0
 GAP = timedelta(seconds=45)  # many losses that follow each other closely are looked for once
 SILENT_GAP = timedelta(minutes=30)  # where nobody tells that no event comes through: how often is looked for them
-LONG_GAP = timedelta(seconds=90)  # edits and deletions that are lost in shorter ones come again with Slack's next tries
+LONG_GAP = timedelta(seconds=90)  # what people change and is lost in shorter ones comes again with Slack's next tries
 OVERLAP = timedelta(minutes=2)
 KINDS = "public_channel,private_channel,mpim,im"
 MOST_PLACES = 1000
@@ -55,12 +55,12 @@ class CatchUp:
         identity: AuthorizeResult,
         workspaces: Workspaces | None,
         wake: Callable[[], None],
-        read: Read,
+        changes: MissedChanges,
         fresh: timedelta,
     ) -> None:
         self._database = database
         self._calls = calls
-        self._changes = MissedChanges(database, calls, read)
+        self._changes = changes
         self._intake = intake
         self._past = Past(database, calls, intake)
         self._identity = identity
@@ -159,7 +159,7 @@ class CatchUp:
         if is_long:
             far = since - FARTHEST
             changed = await self._changes.look(home.team_id, bot_user_id=home.bot_user_id, since=far)
-            log.info("catch-up: %d messages were changed or deleted meanwhile", changed)
+            log.info("catch-up: %d edits, deletions and reactions were missed", changed)
         return found
 
     async def come_in(self, team_id: str, channel_id: str) -> None:

@@ -1,4 +1,4 @@
-"""What people edited or deleted while nobody heard it, also of ours: what is stored is compared with what Slack has."""
+"""What people edited, deleted or reacted to while nobody heard it: what is stored is compared with what Slack has."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -8,6 +8,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.commands.asking import read_question
+from bot.slack.feedback.missed_reactions import MissedReactions
 from bot.slack.files.desk import list_files
 from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
@@ -26,28 +27,32 @@ Read = Callable[..., Awaitable[Mapping[str, Any]]]  # returns a message as all w
 
 
 class MissedChanges:
-    """Follows edits and deletions that no event told of."""
+    """Follows edits, deletions and reactions that no event told of."""
 
-    def __init__(self, database: Database, calls: Calls, read: Read) -> None:
+    def __init__(self, database: Database, calls: Calls, read: Read, reactions: MissedReactions) -> None:
         self._database = database
+        self._reactions = reactions
         self._read_quoting = read
         self._calls = calls
         self._directory = Directory(calls, database)
         self._titles = Titles(database, calls)
 
     async def look(self, team_id: str, *, bot_user_id: str, since: datetime) -> int:
-        """Follow what became of the messages since a moment, the newest of them; return how many changed or went."""
+        """Follow what became of the messages since a moment, the newest of them; return how much was missed."""
         async with self._database.read() as session:
             stored = await list_said(session, team_id, since=since, most=MOST_MESSAGES)
             taught = await list_lessons(session, team_id, since=since, most=MOST_MESSAGES)
             carriers = await list_carriers(session, team_id, since=since, most=MOST_MESSAGES)
         for channel_id, ts in taught:  # by its own ts Slack tells of a message wherever it stands
             stored.setdefault(Place(team_id, channel_id, ts), [ts])
+        self._reactions.begin()
         count = 0
         for place in {**stored, **carriers}:
             there = await self._read(place)
             if there is None:
                 continue
+            # Before what was edited is: nobody can say that somebody who reacted meanwhile had read the new words.
+            count += await self._reactions.follow(place, there, bot_user_id=bot_user_id)
             for ts in stored.get(place, ()):
                 titled = await self._titles.find(team_id, place.channel_id, ts)
                 is_followed = await self._follow(place, ts, there.get(ts), bot_user_id=bot_user_id)

@@ -55,10 +55,8 @@ def restore(file: Path, force: bool, yes: bool) -> None:
     What was deleted since stays deleted, and what people chose or ended since holds.
     """
     from bot.admin.restore import restore as put_back
-    from bot.learning.forgetting import forget_everywhere
     from bot.lock import ONE_WRITER, holding
     from bot.storage.addresses import find_file
-    from bot.storage.db import open_database
 
     settings = start()
     folder = settings.data_dir.resolve()
@@ -84,10 +82,8 @@ def restore(file: Path, force: bool, yes: bool) -> None:
                 "no more. What was said or planned since is gone; channels, budgets, limits, promotions and rights "
                 "that were given are as they were."
             )
-        async with open_database(settings.database()) as database:
-            for user_id in restored.people:
-                await forget_everywhere(database, user_id, by=name_me(), folder=folder / "learning")
-                click.echo(f"{user_id} is forgotten again.")
+        for user_id in sorted(restored.people):
+            click.echo(f"{user_id} is forgotten again.")
 
     with ExitStack() as held:  # as `bot run` does, so that neither works while the other does
         held.enter_context(holding(settings.data_dir))

@@ -44,7 +44,7 @@ MAY_IMPORT = {
         "engine.machine.hardware",
     },
     "learning_parts": {"storage", "learning", "settings", *ENGINE_FACE},
-    "admin": {"storage", *ENGINE_FACE},
+    "admin": {"storage", "learning.forgetting", *ENGINE_FACE},  # a restore forgets again, in its own transaction
     "jobs": {"storage", "admin", "conversation", "learning"},
     "slack": {"storage", "files", "admin", "conversation", "learning", *ENGINE_FACE},
     "running_engine": {"settings", "admin.model", "hub", "model_files", "engine"},
@@ -84,7 +84,7 @@ MAY_IMPORT = {
         *ENGINE_FACE,
     },
     "cli_opened": {"start", "settings", "learning.atomic", "storage"},
-    "cli_backup": {"start", "cli_opened", "settings", "admin", "learning.forgetting", "storage"},
+    "cli_backup": {"start", "cli_opened", "settings", "admin", "storage"},
     "cli_admin": {"cli_opened", "settings", "admin", "storage"},
     "cli_records": {"cli_opened", "settings", "admin", "learning", "storage"},
     "cli_dataset": {"start", "cli_opened", "admin", "conversation.prompt_book", "learning", "storage"},

@@ -15,6 +15,7 @@ from typing import Any
 from bot.admin.backup import DATABASE, FORMAT, MANIFEST, Backup, may_hold
 from bot.admin.scratch import RESTORE, scratch_folder
 from bot.errors import REFUSED, StorageError
+from bot.learning.forgetting import empty_runs, forget_rows
 from bot.storage import adapters, runs
 from bot.storage.audit import RESTORED, record
 from bot.storage.copies import Copy, end_restore, examine_sqlite, is_empty, put_back, replaced
@@ -31,8 +32,8 @@ class Restored:
     """What was put back.
 
     *erased* counts the messages and other rows that were deleted after the backup was made, and are gone again; None
-    where nothing could say: nothing was there, or it could not be read. *people* were forgotten since, and have to be
-    forgotten again. *outlived* counts what people chose or ended since, and that holds.
+    where nothing could say: nothing was there, or it could not be read. *people* were forgotten since, and are so
+    again. *outlived* counts what people chose or ended since, and that holds.
     """
 
     made_at: datetime
@@ -61,10 +62,11 @@ async def restore(url: str, folder: Path, source: Path, *, is_forced: bool, by: 
         if not is_file:
             await put_back(url, scratch / DATABASE, backup.copy, note=_write_note(since))
         async with open_database(here, is_restoring=True) as database:  # which migrates it
-            settled = await _settle(database, backup, folder, since, by=by)
+            settled, runs_of_forgotten = await _settle(database, backup, folder, since, by=by)
         if is_file:
             await put_back(url, scratch / DATABASE, backup.copy)
         await asyncio.to_thread(_put_back_files, scratch, folder, backup)
+        await empty_runs(folder / "learning", runs_of_forgotten)
     rows = sum(int(count) for count, _ in backup.copy.tables.values())
     return Restored(backup.made_at, rows, len(backup.files) - 1, **asdict(settled))
 
@@ -165,8 +167,11 @@ def _put_back_files(scratch: Path, folder: Path, backup: Backup) -> None:
             draft.replace(target)
 
 
-async def _settle(database: Database, backup: Backup, folder: Path, since: Since | None, *, by: str) -> Settled:
-    """Make the restored rows true here and now."""
+async def _settle(
+    database: Database, backup: Backup, folder: Path, since: Since | None, *, by: str
+) -> tuple[Settled, set[int]]:
+    """Make the restored rows true here and now, all at once; return in which runs' files forgotten words stand."""
+    found = set[int]()
     async with database.begin() as session:
         settled = Settled() if since is None else await settle_since(session, since, by=by)
         await end_restore(session)
@@ -176,4 +181,6 @@ async def _settle(database: Database, backup: Backup, folder: Path, since: Since
         await adapters.move_paths(session, backup.folder, str(folder))
         made_at = backup.made_at.isoformat(timespec="seconds")
         record(session, RESTORED, by=by, made_at=made_at, erased=settled.erased)
-    return settled
+        for user_id in sorted(settled.people):  # not later: a process that dies would leave them back
+            found |= set((await forget_rows(session, user_id, by=by)).runs)
+    return settled, found

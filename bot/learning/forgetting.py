@@ -39,19 +39,30 @@ class Forgotten:
 async def forget_everywhere(database: Database, user_id: str, *, by: str, folder: Path) -> Forgotten:
     """Forget somebody; *folder* is where runs keep their files."""
     async with database.begin() as session:
-        await wait_in_line(session, store.QUEUE)  # nobody promotes meanwhile what is tainted here
-        await _cancel_open(session)
-        runs = sorted(await list_runs(session, user_id))
-        corrections = await list_corrections(session, user_id)
-        tainted = await taint(session, runs, by=by)
-        for run_id in runs:
-            await scrub_report(session, run_id, corrections)
-        counts = await forget_person(session, user_id)
-        record(session, FORGET, by=by, target=user_id, rows=counts, adapters=tainted, runs=runs)
+        forgotten = await forget_rows(session, user_id, by=by)
+    await empty_runs(folder, forgotten.runs)
+    log.info("learning: somebody was forgotten: %d runs, %d adapters", len(forgotten.runs), len(forgotten.adapters))
+    return forgotten
+
+
+async def forget_rows(session: Session, user_id: str, *, by: str) -> Forgotten:
+    """Forget somebody in the database; the files of the runs that it returns have to go as well."""
+    await wait_in_line(session, store.QUEUE)  # nobody promotes meanwhile what is tainted here
+    await _cancel_open(session)
+    runs = sorted(await list_runs(session, user_id))
+    corrections = await list_corrections(session, user_id)
+    tainted = await taint(session, runs, by=by)
+    for run_id in runs:
+        await scrub_report(session, run_id, corrections)
+    counts = await forget_person(session, user_id)
+    record(session, FORGET, by=by, target=user_id, rows=counts, adapters=tainted, runs=runs)
+    return Forgotten(counts, tuple(tainted), tuple(runs))
+
+
+async def empty_runs(folder: Path, runs: Collection[int]) -> None:
+    """Leave of some runs' files nothing that has words."""
     for run_id in runs:
         await asyncio.to_thread(empty_folder, folder / "runs" / str(run_id), KEPT_FILES)
-    log.info("learning: somebody was forgotten: %d runs, %d adapters", len(runs), len(tainted))
-    return Forgotten(counts, tuple(tainted), tuple(runs))
 
 
 async def _cancel_open(session: Session) -> None:

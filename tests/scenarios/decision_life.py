@@ -11,9 +11,7 @@ from sqlalchemy import select, update
 from bot.admin.backup import back_up
 from bot.admin.data import forget_expired, set_retention
 from bot.admin.restore import restore
-from bot.learning.forgetting import forget_everywhere
 from bot.slack.setup.manifest import TEACH
-from bot.storage.db import open_database
 from bot.storage.tables import Correction, Message, now
 from tests.scenarios.decision_model import BUTTON, DOWN, EMOJI, GENERAL, UP, Answered, Lesson, Model, Question, invent
 from tests.scenarios.decision_office import BOT, Form, Note, Office, Shown
@@ -299,10 +297,7 @@ class Life:
         assert self.backup is not None
         source, model = self.backup
         await self.office.stop()
-        restored = await restore(self.office.url, self.office.data, source, is_forced=True, by="test")
-        async with open_database(self.office.url) as database:
-            for person in restored.people:
-                await forget_everywhere(database, person, by="test", folder=self.office.data / "learning")
+        await restore(self.office.url, self.office.data, source, is_forced=True, by="test")
         model = copy.deepcopy(model)
         model.after_restore(self.model, self.forgotten, self.owners)
         self.model = model

@@ -41,6 +41,7 @@ from bot.storage.learning_tables import Adapter, AdapterState, RunState
 from bot.storage.privacy import Privacy, choose_privacy, find_privacy
 from bot.storage.rights import all_rights, set_right
 from bot.storage.runs import open_run, queue_run, save_examples
+from bot.storage.schedule_tables import Kind, Schedule
 from bot.storage.tables import Message, now
 from tests.builders import PLACE, answered, said
 
@@ -150,6 +151,9 @@ async def test_nothing_is_overwritten_by_mistake_and_what_was_deleted_stays_dele
     Nor with one that seems younger than what was deleted, since the clock was set back.
     """
     await fill(database, tmp_path)
+    async with database.begin() as session:
+        planned = {"team_id": PLACE.team_id, "kind": Kind.REMINDER, "channel_id": "", "thread_ts": "", "tz": "UTC"}
+        session.add(Schedule(**planned, user_id="U2", text="water the ficus", next_at=now()))
     monkeypatch.setattr("bot.admin.backup.now", lambda: now() + ahead)
     backup = await back_up(database_url, tmp_path)
     async with database.begin() as session:
@@ -166,6 +170,8 @@ async def test_nothing_is_overwritten_by_mistake_and_what_was_deleted_stays_dele
     assert restored.erased == 2, "the messages, and what hangs on them goes with them"
     async with open_database(database_url) as opened:
         assert await texts(opened) == []
+        async with opened.read() as session:
+            assert await session.scalar(select(Schedule.id)) is None, "else it would be said again"
         assert await take_back_erased(opened, tmp_path / "learning", since=None) == ["a1"]
         async with opened.read() as session:
             assert await find_returned(session) == {}

@@ -16,7 +16,7 @@ from bot.slack.sent import build_metadata
 @pytest.mark.timeout(900)
 async def test_everything_goes_wrong_and_nothing_is_lost(tmp_path: Path) -> None:
     """Kills, storms, lost answers and a full disk: one whole answer to each question, in order."""
-    plan = Plan(messages=120, kills=50, seed=3)
+    plan = Plan(messages=72, kills=24, seed=3)
     outcome = await run(plan, tmp_path)
 
     assert outcome.verdict.is_clean, show(plan, outcome)

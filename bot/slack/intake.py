@@ -134,7 +134,7 @@ async def accept(
     scene = await _look(session, heard, rules, thread, manners)
     verdict = wants_answer(heard, scene)
     if heard.is_stale:
-        verdict = Verdict.STALE if verdict is Verdict.ANSWER else Verdict.IGNORE
+        verdict = Verdict.STALE if verdict in {Verdict.ANSWER, Verdict.HUSH} else Verdict.IGNORE
     if manners.keeps_signs and _may_take_over(heard, scene, verdict):
         await note_taking_over(session, heard.place, user_id=heard.user_id)
     if verdict is Verdict.IGNORE or (verdict is Verdict.TALK and scene.is_told):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -71,3 +71,8 @@ async def note_heard(session: AsyncSession, *, until: datetime | None = None) ->
 async def heard_until(session: AsyncSession) -> datetime | None:
     """Return until when Slack was heard; None before the first time."""
     return await session.scalar(select(HeardUntil.at).where(HeardUntil.name == SLACK))
+
+
+async def heard_since(session: AsyncSession, team_id: str, channel_id: str) -> datetime | None:
+    """Return since when a channel is heard, as far back as the inbox goes; None where nobody has called us yet."""
+    return await session.scalar(select(func.min(Inbox.received_at)).filter_by(team_id=team_id, channel_id=channel_id))

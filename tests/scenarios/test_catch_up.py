@@ -12,6 +12,9 @@ from bot.playground.testing import Playground
 from bot.settings import Transport
 from bot.slack.turns import catch_up
 from bot.storage.db import Database
+from bot.storage.learning_tables import TrainingChoice
+from bot.storage.manners_tables import ThreadManners
+from bot.storage.schedule_tables import Schedule
 from bot.storage.tables import Answer, Inbox, InboxState, Message, now
 from bot.storage.worker_tables import HeardUntil
 from tests.scenarios.conftest import Finished, StartBot, full_disk
@@ -261,7 +264,65 @@ async def test_a_private_question_that_is_deleted_meanwhile_goes(
             await asyncio.sleep(0.05)
 
 
-async def count(rows: Database, table: type[Message]) -> int:
+async def test_orders_without_a_mention_are_carried_out_once(
+    playground: Playground, rows: Database, start_bot: StartBot
+) -> None:
+    """A no, a plan, a wish for quiet: in a thread they need no mention. What people ask each other stays theirs."""
+    maya, tom = playground.maya, playground.tom
+    talk = await tom.say("general", f"{BOT} hello")
+    known = await be_away(playground, rows, start_bot)
+    others = await tom.say("general", "lunch?")
+    for text in ("!learn-from-me off", "!remind me in 60 minutes to eat", "!frobnicate", "What is a sprint?", "!mute"):
+        await maya.say("general", text, thread_ts=known)
+    await tom.say("general", "be quiet here", thread_ts=talk)
+    await tom.say("general", "be quiet here", thread_ts=others)
+    await use_up_tries(playground)
+    for _ in range(2):
+        async with start_bot():
+            async with asyncio.timeout(20):
+                while (await count(rows, TrainingChoice), await count(rows, Schedule)) != (1, 1):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                while await quiet_threads(rows) != {known, talk}:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            await maya.say("general", "And what is a retro?", thread_ts=known)
+            fresh = await maya.say(maya.dm, "hello")
+            await playground.wait_for_reply(maya.dm, fresh)
+        async with rows.begin() as session:
+            await session.execute(update(HeardUntil).values(at=now() - timedelta(minutes=10)))
+
+    assert [len(answers_in(playground, "general", thread)) for thread in (known, talk, others)] == [1, 1, 0]
+    async with rows.read() as session:
+        assert len(list(await session.scalars(select(Inbox.id).where(Inbox.kind == "order")))) == 3
+        assert await session.scalar(select(TrainingChoice.is_allowed)) is False
+
+
+async def test_an_order_that_is_too_old_gets_a_word(
+    playground: Playground, rows: Database, start_bot: StartBot
+) -> None:
+    """Also one without a mention, and whatever was said after it."""
+    maya, tom = playground.maya, playground.tom
+    talk = await tom.say("general", f"{BOT} hello")
+    known = await be_away(playground, rows, start_bot)
+    await maya.say("general", "!learn-from-me off", thread_ts=known)
+    await maya.say("general", "at noon", thread_ts=known)
+    hush = await tom.say("general", "be quiet here", thread_ts=talk)
+    await use_up_tries(playground)
+    async with start_bot(catch_up_hours=0):
+        for thread in (known, talk):
+            reply = await playground.wait_for_reply("general", thread, after=hush, timeout=20)
+            assert "I was away when you wrote this" in reply["text"]
+
+    assert await count(rows, TrainingChoice) == 0
+    assert await quiet_threads(rows) == set()
+
+
+async def quiet_threads(rows: Database) -> set[str]:
+    """Return the threads in which somebody wanted quiet."""
+    async with rows.read() as session:
+        return set(await session.scalars(select(ThreadManners.thread_ts).where(ThreadManners.is_muted)))
+
+
+async def count(rows: Database, table: type[Message | Schedule | TrainingChoice]) -> int:
     """Return how many rows there are."""
     async with rows.read() as session:
         return len(list(await session.scalars(select(table.id))))

@@ -1,5 +1,6 @@
 """The app is taken out of a channel and invited again: what was asked is answered once, and presses say why not now."""
 
+import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from bot.app import RunningBot
 from bot.playground.membership import leave
 from bot.playground.testing import Playground
 from bot.storage.db import Database
+from bot.storage.learning_tables import TrainingChoice
 from bot.storage.tables import Answer, AnswerState, now
 from bot.storage.unsaid import UNSAID
 from bot.storage.worker_tables import HeardUntil
@@ -69,6 +71,26 @@ async def test_what_was_asked_around_a_removal_is_answered_once_it_is_back(
     assert [len(answers_in(playground, channel, ts)) for ts in (before, meanwhile, after, talk)] == [1, 1, 1, 0]
     states = sorted(str(answer.state) for answer in await finished(4))
     assert states == ["complete", "complete", "complete", "failed"]
+
+
+async def test_an_order_from_before_it_came_in_is_not_for_it(
+    playground: Playground, bot: RunningBot, rows: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody there had the assistant to order: another app may listen to the same word."""
+    maya = playground.maya
+    caplog.set_level(logging.INFO, logger="bot.slack.turns.catch_up")
+    take_out(playground, LEADS)
+    root = await maya.say(LEADS, "lunch?")
+    await maya.say(LEADS, "!learn-from-me off", thread_ts=root)
+    for times in (1, 2):
+        await maya.invite(LEADS, APP)
+        await playground.wait_until(lambda: caplog.text.count("where the app came in") == times, what="reading")  # noqa: B023
+        asked = await maya.say(LEADS, f"{BOT} hello")
+        await playground.wait_for_reply(LEADS, asked)
+        take_out(playground, LEADS)
+
+    async with rows.read() as session:
+        assert await session.scalar(select(TrainingChoice.id)) is None
 
 
 async def test_an_answer_that_a_removal_cut_off_goes_on_in_its_message(

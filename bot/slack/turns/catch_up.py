@@ -1,9 +1,10 @@
 """What was said while nobody heard it: read from Slack's history once, and answered, or called too old with a word.
 
 Until when all was heard is written down every few seconds, but not while a message may have been lost. Once that is
-some time ago every conversation is read from there: a direct message or a mention that is not in the inbox was missed,
-and goes the way of every other, so that Slack's own redelivery of it is recognised. One conversation is read when we
-come into it. What was answered and could not be said is asked again where it may be said by now.
+some time ago every conversation is read from there: a direct message, a mention, an order in a thread or a wish for
+quiet there that is not in the inbox was missed, and goes the way of every other, so that Slack's own redelivery of it
+is recognised. One conversation is read when we come into it. What was answered and could not be said is asked again
+where it may be said by now.
 """
 
 import asyncio
@@ -176,7 +177,8 @@ class CatchUp:
     async def _take_in(self, home: Home, place: Mapping[str, Any], since: datetime) -> int:
         """Take in what was missed in a conversation, and what could not be answered there; return how much."""
         missed = await self._past.find_missed(home, place, since)
-        stale = {heard.place: replace(heard, is_stale=True) for heard in missed if self._is_stale(heard)}
+        late = sorted(filter(self._is_stale, missed), key=lambda heard: not heard.is_hush)  # the last one gets the word
+        stale = {one.place: replace(one, is_stale=True, is_mention=one.is_mention or not one.is_hush) for one in late}
         wanted = [*(heard for heard in missed if not self._is_stale(heard)), *stale.values()]
         for heard in wanted:
             await self._intake.put(heard)

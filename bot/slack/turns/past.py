@@ -9,11 +9,13 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.commands.bang import ORDER
 from bot.slack.intake import Intake
 from bot.slack.people.gating import Heard
 from bot.storage.answers import find_reply_times
 from bot.storage.db import Database
 from bot.storage.inbox import find_known, list_threads
+from bot.storage.workers import heard_since
 
 FARTHEST = timedelta(hours=24)
 MOST_PAGES, PAGE = 5, 200
@@ -53,9 +55,8 @@ class Past:
             **team,
         }
         heard = self._intake.hear(body, bot_user_id=home.bot_user_id, bot_id=home.bot_id)
-        if heard is None or heard.bot_id or not (heard.is_direct or heard.is_mention):
-            return None
-        return heard
+        is_for_us = heard is not None and not heard.bot_id and (_is_to_us(heard) or _is_order(heard))
+        return heard if is_for_us else None
 
     async def pages(self, method: str, key: str, **arguments: Any) -> AsyncIterator[Mapping[str, Any]]:
         """Yield the items of some pages of a list; nothing more where Slack tells nothing, or too much."""
@@ -81,6 +82,7 @@ class Past:
         async with self._database.read() as session:
             known = await find_known(session, home.team_id, channel_id, since_ts=oldest)
             threads = await list_threads(session, home.team_id, channel_id)
+            since_when = await heard_since(session, home.team_id, channel_id)
             own = await find_reply_times(session, home.team_id, channel_id, since=since - FARTHEST)
         said = await self._read_place(channel_id, since, threads)
         answered: dict[str, float] = {}
@@ -91,8 +93,12 @@ class Past:
         missed: dict[str, Heard] = {}
         for message in said:
             heard = self.hear(message, home, place)
-            is_new = heard is not None and heard.arrival.ts not in known
-            if heard is not None and is_new and float(heard.arrival.ts) > answered.get(heard.place.thread_ts, 0.0):
+            if heard is None or heard.arrival.ts in known:
+                continue
+            was_there = since_when is not None and float(heard.arrival.ts) > since_when.timestamp()
+            if not (was_there or _is_to_us(heard)):
+                continue  # an order from before it came in may be for another app
+            if float(heard.arrival.ts) > answered.get(heard.place.thread_ts, 0.0):
                 missed[heard.arrival.ts] = heard
         return [missed[ts] for ts in sorted(missed, key=float)]
 
@@ -110,6 +116,15 @@ class Past:
             pages = self.pages("conversations.replies", "messages", **replies)
             said += [reply async for reply in pages if float(reply["ts"]) > oldest]
         return said
+
+
+def _is_to_us(heard: Heard) -> bool:
+    return heard.is_direct or heard.is_mention
+
+
+def _is_order(heard: Heard) -> bool:
+    """Return whether a message needs no mention in a thread: for whom a question is nobody can say so much later."""
+    return heard.is_reply and (heard.arrival.kind == ORDER or heard.is_hush)
 
 
 def _find_kind(place: Mapping[str, Any]) -> str:

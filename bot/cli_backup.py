@@ -28,6 +28,7 @@ def backup(file: Path | None) -> None:
     Without FILE it goes to DATA_DIR/backups, where the oldest are deleted (BACKUP_KEEP).
     """
     from bot.admin.backup import back_up
+    from bot.admin.lacking import find_lacking
     from bot.storage.audit import record
 
     if file is not None and file.exists():
@@ -41,6 +42,8 @@ def backup(file: Path | None) -> None:
         click.echo(
             f"{target} is written ({target.stat().st_size / 1e6:.1f} MB). It holds what people said: keep it so."
         )
+        for sentence in await find_lacking(settings.database(), folder):
+            click.echo(sentence)
 
     run_opened(work)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from bot.admin.backup import back_up_by_the_clock
 from bot.settings import load_settings
 from bot.storage.db import Database
 from tests.test_cli_admin import bot, fill, folder
@@ -52,6 +53,21 @@ def test_a_backup_comes_back(folder: Path) -> None:
     assert "backup.restore" in audit
     assert bot("backup").exit_code == 0
     assert len(list((folder / "backups").iterdir())) == 1
+
+
+def test_a_backup_says_which_adapter_it_lacks(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Another bot on the same database has its file; nothing is said of what is there, or answers nobody."""
+    fill()
+    made = bot("backup")
+    assert made.exit_code == 0
+    assert "x of apprentice-1 (active) is not in" in made.stdout
+    assert "apprentice-2" not in made.stdout
+    asyncio.run(back_up_by_the_clock(load_settings().database(), folder, 7))
+    assert "the backup lacks it" in caplog.text
+
+    (folder / "learning" / "runs" / "1").mkdir(parents=True)
+    (folder / "learning" / "runs" / "1" / "x").touch()
+    assert "lacks" not in bot("backup", str(folder / "whole.tar.gz")).stdout
 
 
 def test_what_was_deleted_is_proven_to_be_gone(folder: Path) -> None:

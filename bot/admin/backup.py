@@ -15,6 +15,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
+from bot.admin.lacking import find_lacking
 from bot.admin.scratch import BACKUP, scratch_folder, sweep, sweep_drafts
 from bot.errors import ApprenticeError, StorageError
 from bot.storage.addresses import find_file
@@ -186,6 +187,8 @@ async def back_up_by_the_clock(url: str, folder: Path, keep: int) -> None:
         return
     gone = await asyncio.to_thread(rotate, url, folder, keep)
     log.info("backup: %s is written, %d older ones went", target.name, len(gone))
+    for sentence in await find_lacking(url, folder):
+        log.warning("backup: %s", sentence)
 
 
 async def rotate_by_the_clock(url: str, folder: Path, keep: int) -> None:

@@ -58,6 +58,16 @@ def test_a_reply_continues_its_chat_and_a_new_message_starts_another(page: Page)
     page.wait(lambda: len(page.all(".chat.open .thumb.positive")) == 3, what="both chats unfolded")
 
 
+def test_a_folded_chat_without_a_title_names_whom_it_mentions(page: Page, stage: Stage) -> None:
+    """It is called by its first words, with names and not ids."""
+    playground = stage.playground
+    page.go(MAYA, DM)
+    stage.do(playground.maya.say(DM, "Told <@U0TOM> of <#C0GENERAL> <!here>"))
+    page.see(".thumb.positive")
+    page.write("Something else")
+    page.see(".chat:not(.open) .chat-title", "Maya: Told @Tom of #general")
+
+
 def test_a_thumb_down_asks_why(page: Page, stage: Stage) -> None:
     """The app's modal opens, shows the app's error beside its field, and hands over what was entered."""
     page.go(MAYA, DM)

@@ -4,6 +4,7 @@ import { createComposer } from "./composer.js";
 import { openForm } from "./dialog.js";
 import { h, reconcile } from "./dom.js";
 import { icon } from "./icons.js";
+import { toTyped } from "./mrkdwn.js";
 import { renderChips } from "./prompts.js";
 import { messageItems } from "./rows.js";
 import { statusItem } from "./status.js";
@@ -99,7 +100,7 @@ function updateCard(card, root, page, { isLatest, newAfter }) {
 }
 
 function drawFold(fold, root, { open, title, count, page }) {
-  const said = title ?? (root.markdown_text ?? root.text ?? "").replace(/<[^>]*>/g, "").slice(0, 120);
+  const said = title ?? toTyped((root.markdown_text ?? root.text ?? "").replace(/<![^>]*>/g, ""), page.store).slice(0, 120);
   const replies = count ? `${count} ${count === 1 ? "reply" : "replies"}` : "no reply yet";
   const words = JSON.stringify([open, said, replies]);
   if (fold.dataset.words === words) return;

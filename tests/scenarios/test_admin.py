@@ -18,7 +18,7 @@ from bot.storage.audit import verify_chain
 from bot.storage.db import Database
 from bot.storage.learning_tables import AuditRow
 from bot.storage.standing import stands
-from bot.storage.tables import Answer, AnswerState, Correction, Message
+from bot.storage.tables import Answer, AnswerState, Audience, Correction, Message
 from tests.scenarios.conftest import StartBot
 from tests.scenarios.test_feedback import ask
 
@@ -221,6 +221,12 @@ async def test_a_reviewer_goes_through_the_queue(playground: Playground, bot: Ru
     assert decided == {("edited", "second, but better", "U0MAYA"), ("rejected", "", "U0MAYA")}
 
 
+async def count_public(rows: Database) -> int:
+    """Return how many corrections everybody may read."""
+    async with rows.read() as session:
+        return len(list(await session.scalars(select(Correction.id).where(Correction.audience == Audience.PUBLIC))))
+
+
 async def test_words_of_a_reviewer_wait_for_another(playground: Playground, bot: RunningBot, rows: Database) -> None:
     """The other one reads both, and approves; whoever is alone is told that nobody else looked."""
     maya, tom, priya = playground.maya, playground.tom, playground.priya
@@ -231,6 +237,9 @@ async def test_words_of_a_reviewer_wait_for_another(playground: Playground, bot:
         await playground.wait_for_view(priya.id)
         await priya.submit_view({"reason": "wrong", "correction": text})
         await playground.wait_until(lambda: not playground.views(priya.id), what="the end of the form")
+    async with asyncio.timeout(10):  # until Slack has said who can read there, nobody reviews them
+        while await count_public(rows) < 2:  # noqa: ASYNC110 - rows do not call
+            await asyncio.sleep(0.05)
 
     async def edit(person: Person, text: str, told: str) -> None:
         await person.command(COMMAND, "dataset review")

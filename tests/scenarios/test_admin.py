@@ -183,7 +183,7 @@ async def test_people_take_their_data_along_and_are_forgotten(
     assert "sprint" not in content.decode()
 
     await order(playground, maya, "data export <@U0TOM>")
-    assert "<@U0MAYA>, an owner of the assistant, has taken out" in playground.messages(tom.dm)[-1]["text"]
+    assert "<@U0MAYA>, an owner of the assistant, has exported a copy" in playground.messages(tom.dm)[-1]["text"]
 
     question = await order(playground, tom, "forget-me")
     assert "cannot be undone" in question["text"]

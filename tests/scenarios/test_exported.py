@@ -53,5 +53,6 @@ async def test_a_person_hears_that_their_data_was_taken_out(
         audited = list(await session.scalars(select(AuditRow.target).where(AuditRow.action == "data.export")))
 
     assert len(told(playground, tom)) == 2
+    assert "has exported a copy of what I have stored of you" in told(playground, tom)[0]
     assert told(playground, maya) == []
     assert audited == [tom.id, tom.id, "U0NOBODY"]

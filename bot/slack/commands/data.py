@@ -1,4 +1,4 @@
-"""`data`, `my-data`, `forget-me`: what is stored of somebody, taken out or deleted; and for how long it is kept."""
+"""`data`, `my-data`, `forget-me`: what is stored of somebody, exported or deleted; and for how long it is kept."""
 
 import asyncio
 
@@ -42,7 +42,7 @@ def build_data_commands(database: Database, learning: Learning, calls: Calls, *,
         Command(
             name="data",
             usage=_("export @NAME | forget @NAME | retention [#CHANNEL DAYS|forever|default]"),
-            purpose=_("takes out or deletes what I have stored of somebody; says for how long I keep what"),
+            purpose=_("exports or deletes what I have stored of somebody; says for how long I keep what"),
             run=orders.run,
             role=Role.ADMIN,
             group=_("Run me"),
@@ -88,7 +88,7 @@ class DataOrders:
             document = await data.export_person(self._database, user_id, by=call.user_id)
         title = _("What I have stored of {user}").format(user=user_id)
         if user_id != call.user_id:
-            told = _("{owner}, an owner of the assistant, has taken out what I have stored of you.")
+            told = _("{owner}, an owner of the assistant, has exported a copy of what I have stored of you.")
             text = told.format(owner=f"<@{call.user_id}>")
             await self._calls.call_if_possible("chat.postMessage", channel=user_id, text=text)
         await send_file(self._calls, call.user_id, document, name=f"data-export-{user_id}.json", title=title)

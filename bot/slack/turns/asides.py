@@ -143,8 +143,8 @@ def tell_cut(moment: datetime) -> str:
 
 
 def tell_exported(by: str, moment: datetime) -> str:
-    """Say that what is stored of a person was taken out where no order in Slack shows it."""
-    said = _("An admin at the terminal ({who}) has taken out what I have stored of you ({moment}).")
+    """Say that what is stored of a person was exported where no order in Slack shows it."""
+    said = _("An admin at the terminal ({who}) has exported a copy of what I have stored of you ({moment}).")
     return said.format(who=by, moment=tell_moment(moment))
 
 

@@ -178,11 +178,13 @@ async def test_people_take_their_data_along_and_are_forgotten(
     await ask(playground, maya, "What is a sprint?")
     assert "direct messages with me" in (await order(playground, tom, "my-data"))["text"]
     (file,) = playground.hub.workspace.files.values()
+    assert file.title == "What I have stored of you"
     _, content = tom.file(file.id)
     assert "platypus" in content.decode()
     assert "sprint" not in content.decode()
 
     await order(playground, maya, "data export <@U0TOM>")
+    assert [one.title for one in playground.hub.workspace.files.values()][1:] == ["What I have stored of Tom"]
     assert "<@U0MAYA>, an owner of the assistant, has exported a copy" in playground.messages(tom.dm)[-1]["text"]
 
     question = await order(playground, tom, "forget-me")

@@ -11,6 +11,7 @@ from bot.slack.commands.order_buttons import ask, done
 from bot.slack.commands.order_words import Words, is_channel, read_channel, read_number, read_user, read_words
 from bot.slack.commands.orders import Call, Command, Reply, Role, UsageError
 from bot.slack.delivery.uploads import send_file
+from bot.slack.people.directory import Directory
 from bot.storage.db import Database
 
 FOREVER, DEFAULT = "forever", "default"
@@ -86,8 +87,9 @@ class DataOrders:
     async def _export(self, user_id: str, call: Call) -> Reply:
         async with self._exporting:  # one at a time: each may hold a person's years
             document = await data.export_person(self._database, user_id, by=call.user_id)
-        title = _("What I have stored of {user}").format(user=user_id)
+        title = _("What I have stored of you")
         if user_id != call.user_id:
+            title = _("What I have stored of {user}").format(user=await Directory(self._calls).name(user_id))
             told = _("{owner}, an owner of the assistant, has exported a copy of what I have stored of you.")
             text = told.format(owner=f"<@{call.user_id}>")
             await self._calls.call_if_possible("chat.postMessage", channel=user_id, text=text)

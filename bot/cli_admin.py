@@ -95,7 +95,8 @@ def _decide(user: str, right: "Right | None") -> None:
 
     async def work(database: "Database", settings: "Settings") -> None:
         before = await decide(database, user, right, by=name_me(), owners=frozenset(settings.admin_user_ids))
-        click.echo(f"{user} is {right or 'what Slack says'} now; before: {before or 'nothing was decided'}.")
+        ended = ", which has ended with it" if before == "blocked" != right else ""
+        click.echo(f"{user} is {right or 'what Slack says'} now; before: {before or 'nothing was decided'}{ended}.")
         async with database.read() as session:
             if not await has_spoken(session, user):
                 click.echo(f"Nothing was heard of {user} so far. If the id is misspelt: bot users reset {user}")

@@ -83,6 +83,8 @@ def test_people_are_decided_about(folder: Path) -> None:
     assert bot("users", "block", "UOWNER", "--yes").exit_code != 0
     listed = bot("users", "list").stdout
     assert [line.split()[:2] for line in listed.splitlines()] == [["UOWNER", "owner"], ["U1", "blocked"]]
+    lifted = bot("users", "role", "U1", "member").stdout
+    assert "U1 is member now; before: blocked, which has ended with it." in lifted
     bot("users", "reset", "U1")
     assert bot("users", "allow", "U2").exit_code == 0
     assert "U1" not in bot("users", "list").stdout

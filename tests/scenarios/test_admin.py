@@ -82,6 +82,11 @@ async def test_guests_strangers_and_the_blocked_get_nothing(
         assert (await verify_chain(session)).broken_at is None
     assert actions == ["users.role", "users.block", "users.reset"]
 
+    await order(playground, maya, "users block <@U0TOM> --yes")
+    lifted = await order(playground, maya, "users role <@U0TOM> member")
+    assert "<@U0TOM> was blocked, and is not any more. <@U0TOM> is member now" in lifted["text"]
+    assert "was blocked" not in (await order(playground, maya, "users role <@U0TOM> reviewer"))["text"]
+
 
 async def test_nobody_orders_above_their_role(playground: Playground, bot: RunningBot) -> None:
     """A member is refused an admin's command and button; a reviewer gets the queue and no more."""

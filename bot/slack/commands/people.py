@@ -82,7 +82,8 @@ class PeopleOrders:
             raise UsageError(_("The roles are member, reviewer and admin."))
         before = await people.decide(self._database, user_id, right, by=call.user_id, owners=self._owners)
         said = _("{user} is {role} now. Guests and people of other organisations are never more than members.")
-        return done(said.format(user=f"<@{user_id}>", role=right.value), _undo(user_id, before))
+        lifted = _("{user} was blocked, and is not any more.") + " " if before == Right.BLOCKED else ""
+        return done((lifted + said).format(user=f"<@{user_id}>", role=right.value), _undo(user_id, before))
 
     async def _list(self) -> str:
         found = await people.list_people(self._database, self._owners)

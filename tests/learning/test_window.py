@@ -20,6 +20,7 @@ from bot.learning.window import Window
         ("22:00-05:00", "04:59", True, "05:00"),
         ("22:00-05:00", "12:00", False, "05:00"),
         ("00:00-00:00", "12:00", True, "12:00"),
+        ("05:00-05:00", "04:00", True, "04:00"),
     ],
 )
 def test_windows(text: str, clock: str, is_open: bool, end: str) -> None:

@@ -306,3 +306,13 @@ async def test_what_was_heard_is_told_by_the_clock_that_all_share(
         until = await workers.heard_until(session)
     assert until is not None
     assert until < now() + timedelta(minutes=1)
+
+
+async def test_since_when_a_channel_is_heard(database: Database) -> None:
+    """By when we first heard something there, not by when it was said, which may be before we came in."""
+    await put(database, 1)
+    async with database.read() as session:
+        since = await workers.heard_since(session, "T1", "C1")
+        assert since is not None
+        assert now() - since < timedelta(minutes=1)
+        assert await workers.heard_since(session, "T1", "C2") is None

@@ -17,6 +17,7 @@ from bot.playground.entities import Json
 from bot.playground.faults import Faults
 from bot.playground.inspector import Inspector
 
+ARRIVAL_SECONDS = ACK_SECONDS  # how long an event waits for an app that is not connected
 MAX_CONNECTIONS = 10
 LINGER_SECONDS = 1.0  # how long an app may take to replace a connection
 CLOSE_SECONDS = 0.3  # how long an app may take to agree to a close
@@ -136,13 +137,13 @@ class SocketMode:
         return None
 
     async def _await_connection(self) -> Connection | None:
-        """Wait as long as for an acknowledgement: an app that is just coming back misses nothing."""
+        """Wait a moment: an app that is just coming back misses nothing."""
         if self._faults.is_cut:
             return None
         arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrivals.append(arrival)
         try:
-            await self._clock.wait_for(arrival, seconds=ACK_SECONDS)
+            await self._clock.wait_for(arrival, seconds=ARRIVAL_SECONDS)
         except TimeoutError:
             return None
         finally:

@@ -24,6 +24,7 @@ from bot.storage.db import Database
 from bot.storage.tables import Answer, AnswerState
 
 KEY = "test-key"
+PATIENCE_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,10 @@ def engine_process() -> Iterator[EngineProcess]:
 
 
 @pytest.fixture
-async def playground() -> AsyncIterator[Playground]:
-    """Open a fresh workspace."""
+async def playground(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Playground]:
+    """Open a fresh workspace whose people wait longer than Slack does: a machine may stand still for three seconds."""
+    monkeypatch.setattr("bot.playground.socket_mode.ACK_SECONDS", PATIENCE_S)
+    monkeypatch.setattr("bot.playground.triggers.TRIGGER_SECONDS", PATIENCE_S)
     async with Playground() as opened:
         yield opened
 

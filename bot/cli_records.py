@@ -119,11 +119,12 @@ def prove(user: str) -> None:
     """Look everywhere for what was deleted, and for what is left of USER; end with 1 where something is found."""
     from datetime import UTC, datetime
 
-    from bot.admin.backup import list_backups
+    from bot.admin.backup import list_backups, sweep_killed
     from bot.learning.absence import prove_absence
 
     async def work(database: "Database", settings: "Settings") -> None:
         folder = settings.data_dir.resolve()
+        left = sweep_killed(settings.database(), folder)
         proof = await prove_absence(database, folder / "learning", user_id=user)
         backups = list_backups(settings.database(), folder)
         older = [path for path in backups if proof.newest and path.stat().st_mtime < proof.newest]
@@ -133,9 +134,10 @@ def prove(user: str) -> None:
         click.echo(f"{len(older):8} of {len(backups)} backups are older than the newest of them, and go by BACKUP_KEEP")
         if proof.newest:
             click.echo(f"         the newest went at {datetime.fromtimestamp(proof.newest, UTC):%Y-%m-%d %H:%M} UTC")
-        for found in proof.where:
+        where = [*proof.where, *(f"{path}: a whole copy, which a backup or a restore works with" for path in left)]
+        for found in where:
             click.echo(f"   found {found}")
-        if proof.where:
+        if where:
             raise SystemExit(1)
         click.echo("         nothing of it was found")
 

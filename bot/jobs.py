@@ -13,7 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from bot.admin.backup import back_up_by_the_clock, rotate_by_the_clock
+from bot.admin.backup import back_up_by_the_clock, rotate_by_the_clock, sweep_killed
 from bot.admin.data import forget_expired
 from bot.errors import ConfigError, EngineError, LearningError
 from bot.learning.control import Learning
@@ -95,6 +95,7 @@ class Jobs:
     def add_backups(self, url: str, folder: Path, schedule: str, keep: int) -> None:
         """Back up the database at *url* and *folder* on *schedule*, if there is one, and let the oldest go each day."""
         args = [url, folder, keep]
+        self._scheduler.add_job(sweep_killed, args=[url, folder])
         if schedule:
             trigger = read_cron("BACKUP_SCHEDULE", schedule)
             self._scheduler.add_job(back_up_by_the_clock, trigger, args=args, misfire_grace_time=LATE_S)

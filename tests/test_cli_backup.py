@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.admin.backup import back_up_by_the_clock
+from bot.lock import holding
 from bot.settings import load_settings
 from bot.storage.db import Database
 from tests.test_cli_admin import bot, fill, folder
@@ -86,6 +87,15 @@ def test_what_was_deleted_is_proven_to_be_gone(folder: Path) -> None:
     assert gone.exit_code == 0, gone.stdout
     assert "4 rows are written down as gone" in gone.stdout
     assert "1 of 1 backups are older" in gone.stdout
+
+    left, used = folder / ".restore-killed", folder / ".restore-used"
+    for path in (left, used):
+        (path / "copy").mkdir(parents=True)
+    with holding(left):
+        pass
+    with holding(used):
+        told = bot("data", "prove", "U1")
+    assert (told.exit_code, str(used) in told.stdout, left.exists()) == (1, True, False)
 
     manifest = folder / "learning" / "runs" / "1" / "manifest.jsonl"
     manifest.parent.mkdir(parents=True, exist_ok=True)

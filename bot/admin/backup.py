@@ -162,13 +162,10 @@ def _homes(url: str, folder: Path) -> set[Path]:
 def rotate(url: str, folder: Path, keep: int) -> list[Path]:
     """Delete all but the newest backups, and copies from before a migration a month after it; return what went.
 
-    What a process left that was killed while it made one goes as well. Never what somebody else named: another
-    service may keep its own there, and an admin one from before an upgrade.
+    What a killed process left goes as well. Never what somebody else named: another service may keep its own there,
+    and an admin one from before an upgrade.
     """
-    for home in (folder, *_homes(url, folder)):
-        sweep(home)
-    if (file := find_file(url)) is not None:
-        sweep_drafts(file)
+    sweep_killed(url, folder)
     found = list_backups(url, folder)
     oldest = (now() - KEEP_COPIES).timestamp()
     backups = [path for path in found if GIVEN.fullmatch(path.name)]
@@ -176,6 +173,13 @@ def rotate(url: str, folder: Path, keep: int) -> list[Path]:
     for path in old:
         path.unlink(missing_ok=True)
     return old
+
+
+def sweep_killed(url: str, folder: Path) -> list[Path]:
+    """Remove what processes left that were killed while they made a backup or restored one; return what is there yet."""
+    file = find_file(url)
+    drafts = sweep_drafts(file) if file is not None else []
+    return drafts + [path for home in sorted({folder, *_homes(url, folder)}) for path in sweep(home)]
 
 
 async def back_up_by_the_clock(url: str, folder: Path, keep: int) -> None:

@@ -23,17 +23,31 @@ def scratch_folder(prefix: str, *, beside: Path) -> Iterator[Path]:
         yield inner
 
 
-def sweep_drafts(file: Path) -> None:
-    """Remove copies of a database's *file* that a restore or a migration was killed over."""
+def sweep_drafts(file: Path) -> list[Path]:
+    """Remove copies of a database's *file* that a restore or a migration was killed over; return what is still there."""
+    left = []
     for path in [file.with_name(f".{file.name}.restored"), *file.parent.glob("backups/.before-*")]:
         with suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > YOUNG_S:
                 path.unlink()
+            else:
+                left.append(path)
+    return left
 
 
-def sweep(folder: Path) -> None:
-    """Remove what nobody works in any more; nothing else would ever delete it."""
+def sweep(folder: Path) -> list[Path]:
+    """Remove what nobody works in any more, which nothing else would ever delete; return what is still there."""
+    left = []
     for path in [*folder.glob(f"{BACKUP}*"), *folder.glob(f"{RESTORE}*")]:
         with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > YOUNG_S and find_holder(path) is None:
+            if _is_abandoned(path):
                 shutil.rmtree(path, ignore_errors=True)
+            if path.exists():
+                left.append(path)
+    return left
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Return whether a folder's lock is free, or it has none and is too old to get one still."""
+    is_locked_once = (path / ".lock").exists() or time.time() - path.stat().st_mtime > YOUNG_S
+    return is_locked_once and find_holder(path) is None

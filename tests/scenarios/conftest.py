@@ -68,11 +68,17 @@ def engine_process() -> Iterator[EngineProcess]:
     process.wait(10)
 
 
-@pytest.fixture
-async def playground(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Playground]:
-    """Open a fresh workspace whose people wait longer than Slack does: a machine may stand still for three seconds."""
+@pytest.fixture(autouse=True)
+def patient_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the people in Slack wait longer than Slack does: a busy machine may stand still for three seconds."""
     monkeypatch.setattr("bot.playground.socket_mode.ACK_SECONDS", PATIENCE_S)
+    monkeypatch.setattr("bot.playground.http_delivery.ACK_SECONDS", PATIENCE_S)
     monkeypatch.setattr("bot.playground.triggers.TRIGGER_SECONDS", PATIENCE_S)
+
+
+@pytest.fixture
+async def playground() -> AsyncIterator[Playground]:
+    """Open a fresh workspace."""
     async with Playground() as opened:
         yield opened
 

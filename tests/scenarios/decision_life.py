@@ -13,11 +13,12 @@ from bot.admin.data import forget_expired, set_retention
 from bot.admin.restore import restore
 from bot.slack.setup.manifest import TEACH
 from bot.storage.tables import Correction, Message, now
-from tests.scenarios.decision_model import BUTTON, DOWN, EMOJI, GENERAL, UP, Answered, Lesson, Model, Question, invent
+from tests.scenarios.decision_model import BUTTON, DOWN, EMOJI, GENERAL, LEADS, UP, Answered, Lesson, Model, Question, invent
 from tests.scenarios.decision_office import BOT, Form, Note, Office, Shown
 
 OWNER = "U0MAYA"
 PEOPLE = (OWNER, "U0TOM", "U0PRIYA")
+MEMBERS = {GENERAL: PEOPLE, LEADS: (OWNER, "U0PRIYA")}
 
 
 class Life:
@@ -43,14 +44,18 @@ class Life:
 
     def seen_by(self, person: str) -> list[Shown]:
         """Return the replies that somebody sees."""
-        return [one for one in self.shown if one.place in {GENERAL, self.office.person(person).dm}]
+        return [one for one in self.shown if one.place in self.places_of(person)]
+
+    def places_of(self, person: str) -> list[str]:
+        """Return where somebody can ask."""
+        return [self.office.person(person).dm, *(place for place, members in MEMBERS.items() if person in members)]
 
     async def ask(self, person: str, place: str, *, root: str = "", count: int = 1) -> None:
         """Ask, and read the answer."""
         word, self.asker = self.new_word(person), person
         text = f"!ask -n {count} {word}" if count > 1 else word
         ts = await self.office.person(person).say(
-            place, text if place != GENERAL else f"{BOT} {text}", thread_ts=root or None
+            place, text if place not in MEMBERS else f"{BOT} {text}", thread_ts=root or None
         )
         reply = await self.office.playground.wait_for_reply(place, root or ts, after=ts)
         await self.office.settle()
@@ -110,7 +115,7 @@ class Life:
     async def edit(self, shown: Shown) -> None:
         """Make another question of it."""
         word, question = self.new_word(shown.author), self.model.find(shown.ts)
-        text = word if shown.place != GENERAL else f"{BOT} {word}"
+        text = word if shown.place not in MEMBERS else f"{BOT} {word}"
         await self.office.person(shown.author).edit(shown.place, shown.ts, text)
         await self.office.settle()
         if question is not None and question.word:
@@ -125,7 +130,7 @@ class Life:
 
     async def delete_answer(self, shown: Shown) -> None:
         """Let the admin delete what was answered."""
-        await self.office.person(OWNER).delete(GENERAL, shown.reply_ts)
+        await self.office.person(OWNER).delete(shown.place, shown.reply_ts)
         await self.office.settle()
         question = self.model.find(shown.ts)
         if question is not None:
@@ -198,6 +203,11 @@ class Life:
             self.model.unreact(question, person, emoji)
         elif question.answers:
             question.answers[-1].add(person, emoji, EMOJI[emoji])
+
+    def may_miss(self, shown: Shown, person: str, emoji: str) -> bool:
+        """Return whether an emoji says what nobody knows of yet, or would be taken away, and no other says the same."""
+        names = {one["name"] for one in self._reply(shown)["reactions"] if person in one["users"]}
+        return not any(EMOJI[name] == EMOJI[emoji] for name in (names & EMOJI.keys()) - {emoji})
 
     async def review(self, person: str, word: str, text: str, verb: str) -> None:
         """Let the admin decide about somebody's correction."""

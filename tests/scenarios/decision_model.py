@@ -10,7 +10,7 @@ from itertools import count
 UP, DOWN, NONE = "up", "down", "none"
 EMOJI = {"+1": UP, "heart": UP, "x": DOWN}
 BUTTON = "button"
-GENERAL = "general"
+GENERAL, LEADS = "general", "leads"
 Triple = tuple[str, str, str]
 NUMBERS = count(1)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -38,6 +39,7 @@ from bot.storage.tables import (
 from tests.learning.feedback_rows import PLAIN, system
 from tests.scenarios.conftest import settings_for
 from tests.scenarios.test_foreign_engine import ForeignServer, serving
+from tests.scenarios.test_missed_reactions import CAUGHT_UP, be_away
 
 BOT = "<@U0APPRENTICE>"
 PATIENT = Rates(per_minute=dict.fromkeys(TIERS, 100_000), posts_at_once=1000)
@@ -118,6 +120,27 @@ class Echo(ForeignServer):
         return response
 
 
+class CaughtUp(logging.Handler):
+    """Hears the bot say that it has looked for what it missed, for as long as a block runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = asyncio.Event()
+        self._log = logging.getLogger("bot.slack.turns.catch_up")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Listen."""
+        if CAUGHT_UP in record.getMessage():
+            self.heard.set()
+
+    def __enter__(self) -> None:
+        self._log.addHandler(self)
+        self._log.setLevel(logging.INFO)
+
+    def __exit__(self, *_: object) -> None:
+        self._log.removeHandler(self)
+
+
 class Office:
     """Everything that runs, in one loop; with a database of its own on a PostgreSQL *server*, or else in SQLite."""
 
@@ -134,6 +157,7 @@ class Office:
         self.url = server.replace("/postgres?", f"/{self._name}?") or here
         self._stack = AsyncExitStack()
         self._running = AsyncExitStack()
+        self._is_away = False
         self.run(self._open())
 
     def run(self, work: Any) -> Any:
@@ -145,6 +169,7 @@ class Office:
         await self._stack.enter_async_context(serving(self.engine))
         manifest = build_manifest(name="Apprentice", request_url=None)
         self.playground = await self._stack.enter_async_context(Playground(manifest=manifest))
+        await self.person("U0MAYA").invite("leads", BOT.strip("<@>"))
         await self.start()
 
     async def start(self) -> None:
@@ -161,6 +186,23 @@ class Office:
         await self._running.aclose()
         await self.rows.close()
         self._running = AsyncExitStack()
+
+    async def leave(self) -> None:
+        """Stop the bot for longer than Slack tells of anything."""
+        await self.stop()
+        self._is_away = True
+
+    async def come_back(self) -> None:
+        """Start the bot again, and wait until it has looked for what it missed."""
+        self._is_away = False
+        rows, caught_up = Database(self.url), CaughtUp()
+        await be_away(rows, self.playground)
+        await rows.close()
+        with caught_up:
+            await self.start()
+            async with asyncio.timeout(30):
+                await caught_up.heard.wait()
+        await self.settle()
 
     def close(self) -> None:
         """End everything."""
@@ -185,7 +227,9 @@ class Office:
         return self.playground.person(user)
 
     async def settle(self) -> None:
-        """Wait until the bot knows all that was done, and has answered."""
+        """Wait until the bot knows all that was done, and has answered; not while it is away."""
+        if self._is_away:
+            return
         async with asyncio.timeout(20):
             while self._is_pending() or await self._is_busy():  # noqa: ASYNC110 - rows do not call
                 await asyncio.sleep(0.01)

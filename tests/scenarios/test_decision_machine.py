@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from tests.scenarios.decision_life import OWNER, PEOPLE, Life
+from tests.scenarios.decision_life import MEMBERS, OWNER, PEOPLE, Life
 from tests.scenarios.decision_model import BUTTON, DOWN, EMOJI, GENERAL, UP
 from tests.scenarios.decision_office import read_all, read_decisions, read_learned, read_own
 from tests.storage.test_backup import TOOLS
@@ -43,10 +43,10 @@ class DecisionMachine(RuleBasedStateMachine):
             self.life.office.close()
 
     @precondition(lambda self: len(self.life.shown) < MOST)
-    @rule(person=PERSON, is_direct=st.booleans(), count=st.sampled_from([1, 1, 2]))
-    def ask(self, person: str, count: int, *, is_direct: bool) -> None:
+    @rule(person=PERSON, count=st.sampled_from([1, 1, 2]), data=st.data())
+    def ask(self, person: str, count: int, data: st.DataObject) -> None:
         """Ask something in a thread of its own, for one answer or two."""
-        place = self.life.office.person(person).dm if is_direct else GENERAL
+        place = data.draw(st.sampled_from([GENERAL, *self.life.places_of(person)]))
         if person not in self.life.model.blocked:
             self.run(self.life.ask(person, place, count=count))
 
@@ -88,11 +88,11 @@ class DecisionMachine(RuleBasedStateMachine):
         """Delete a question."""
         self.run(self.life.delete_question(data.draw(st.sampled_from(self.life.shown))))
 
-    @precondition(lambda self: any(one.place == GENERAL for one in self.life.shown))
+    @precondition(lambda self: any(one.place in MEMBERS for one in self.life.shown))
     @rule(data=st.data())
     def delete_answer(self, data: st.DataObject) -> None:
         """Delete what was answered."""
-        here = [one for one in self.life.shown if one.place == GENERAL]
+        here = [one for one in self.life.shown if one.place in MEMBERS]
         self.run(self.life.delete_answer(data.draw(st.sampled_from(here))))
 
     @precondition(lambda self: self.life.shown)
@@ -219,6 +219,30 @@ class DecisionMachine(RuleBasedStateMachine):
     def restart(self) -> None:
         """Stop the bot and start it again."""
         self.run(self.life.restart())
+
+    @precondition(lambda self: self.life.shown)
+    @rule(
+        acts=st.lists(st.sampled_from(["edit", "delete_question", "delete_answer", "react"]), min_size=1, max_size=3),
+        data=st.data(),
+    )
+    def be_away(self, acts: list[str], data: st.DataObject) -> None:
+        """Hear nothing of what is done meanwhile, and look for it afterwards."""
+        self.run(self.life.office.leave())
+        for act in acts:
+            if not self.life.shown:
+                break
+            shown = data.draw(st.sampled_from(self.life.shown))
+            if act == "edit" and self.life.model.find(shown.ts):
+                self.run(self.life.edit(shown))
+            elif act == "delete_question":
+                self.run(self.life.delete_question(shown))
+            elif act == "delete_answer" and shown.place in MEMBERS:
+                self.run(self.life.delete_answer(shown))
+            elif act == "react":
+                person, emoji = data.draw(PERSON), data.draw(st.sampled_from(sorted(EMOJI)))
+                if shown in self.life.seen_by(person) and self.life.may_miss(shown, person, emoji):
+                    self.run(self.life.react(shown, person, emoji))
+        self.run(self.life.office.come_back())
 
     @rule()
     def back_up(self) -> None:

@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import select, text
 
 import bot.admin.restore
-from bot.admin.backup import DATABASE, back_up, back_up_by_the_clock, list_backups, rotate
+from bot.admin.backup import DATABASE, back_up, back_up_by_the_clock, list_backups, rotate, sweep_killed
 from bot.admin.people import decide
 from bot.admin.restore import _read_since, _write_note, restore, unpacked
 from bot.errors import StorageError
@@ -505,18 +505,23 @@ async def test_what_a_killed_backup_left_goes(tmp_path: Path) -> None:
     async with open_database(url):
         (tmp_path / "backups").mkdir(exist_ok=True)
     left = [tmp_path / "backups" / ".backup-killed", tmp_path / ".restore-killed"]
-    used = tmp_path / "backups" / ".backup-used"
-    for path in (*left, used):
+    used, new = tmp_path / "backups" / ".backup-used", tmp_path / ".restore-new"
+    for path in (*left, used, new):
         (path / "copy").mkdir(parents=True)
         (path / "copy" / "database").write_text("what people said")
+    os.utime(left[0], (0, 0))  # which was never locked
+    with holding(left[1]):
+        pass
     with holding(used):
-        for path in (*left, used):
-            os.utime(path, (0, 0))
-        rotate(url, tmp_path, 2)
-        assert [path.exists() for path in (*left, used)] == [False, False, True]
+        os.utime(used, (0, 0))
+        assert sweep_killed(url, tmp_path) == [new, used]
+        assert [path.exists() for path in (*left, used, new)] == [False, False, True, True]
+    os.utime(new, (0, 0))
     os.utime(used, (0, 0))
     made = await back_up(url, tmp_path)
     assert names(tmp_path / "backups") == [made.name]
+    rotate(url, tmp_path, 2)
+    assert not new.exists()
 
 
 async def test_deleted_words_are_not_in_the_next_backup(tmp_path: Path) -> None:

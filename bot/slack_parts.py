@@ -17,6 +17,7 @@ from bot.slack.people.readers import Readers
 from bot.slack.throttle import Limits
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.catch_up import CatchUp
+from bot.slack.turns.edits import Edits
 from bot.slack.turns.missed_changes import MissedChanges
 from bot.slack.turns.offers import Offers
 from bot.slack.turns.turns import Turns
@@ -92,7 +93,9 @@ async def build_catch_up(
         identity=ground.identity,
         workspaces=ground.workspaces,
         wake=turns.wake,
-        changes=MissedChanges(ground.database, ground.calls, answering.read, missed),
+        changes=MissedChanges(
+            ground.database, ground.calls, answering.read, missed, Edits(ground.database, turns, answering)
+        ),
         fresh=timedelta(hours=settings.catch_up_hours),
     )
     await catch_up.begin()

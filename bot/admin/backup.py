@@ -176,7 +176,7 @@ def rotate(url: str, folder: Path, keep: int) -> list[Path]:
 
 
 def sweep_killed(url: str, folder: Path) -> list[Path]:
-    """Remove what processes left that were killed while they made a backup or restored one; return what is there yet."""
+    """Remove what killed processes left of a backup or a restore; return what of it is still there."""
     file = find_file(url)
     drafts = sweep_drafts(file) if file is not None else []
     return drafts + [path for home in sorted({folder, *_homes(url, folder)}) for path in sweep(home)]

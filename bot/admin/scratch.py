@@ -24,7 +24,7 @@ def scratch_folder(prefix: str, *, beside: Path) -> Iterator[Path]:
 
 
 def sweep_drafts(file: Path) -> list[Path]:
-    """Remove copies of a database's *file* that a restore or a migration was killed over; return what is still there."""
+    """Remove copies of a database's *file* that a restore or a migration was killed over; return what is there yet."""
     left = []
     for path in [file.with_name(f".{file.name}.restored"), *file.parent.glob("backups/.before-*")]:
         with suppress(FileNotFoundError):

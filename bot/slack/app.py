@@ -81,7 +81,7 @@ def build_slack_app(
     *commands* are those that need what only the composition root has; *folder* is where data are kept.
     """
     app = _build_bolt(client, identity=identity, workspaces=workspaces, signing_secret=signing_secret)
-    _register_door(app, intake, speech, access, workspaces, database=database, calls=calls)
+    _register_door(app, intake, speech, access, workspaces, directory=directory, database=database, calls=calls)
     _register_turns(app, intake, turns, answering, access=access, directory=directory, database=database, calls=calls)
     home = Home(
         database, calls, access=access, speech=speech, engine=engine, learning=learning, budgets=budgets, folder=folder
@@ -123,11 +123,12 @@ def _register_door(
     access: Access,
     workspaces: Workspaces | None,
     *,
+    directory: Directory,
     database: Database,
     calls: Calls,
 ) -> None:
     """Register what everything passes first, in this order."""
-    register_intake(app, intake)
+    register_intake(app, intake, directory)
     register_sightings(app, database)
     register_speech(app, speech)
     register_endings(app, workspaces, calls)
@@ -148,7 +149,7 @@ def _register_turns(
     """Register what people do with questions and answers."""
     app.listener_runner.listener_start_handler = turns.listeners  # a stop waits for them
     app.listener_runner.listener_completion_handler = Endings()
-    edits = Edits(database, turns, answering=answering, calls=calls)
+    edits = Edits(database, turns, answering)
     register_edits(app, edits)
     changes = Changes(database, answering=answering, directory=directory, edits=edits, newest=intake.edits, calls=calls)
     register_changes(app, changes)

@@ -16,6 +16,7 @@ from bot.slack.home.page import Home
 from bot.slack.home.suggestions import Suggestions
 from bot.slack.intake import IN_LINE, Intake
 from bot.slack.people.access import Access
+from bot.slack.people.directory import Directory
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere
 from bot.slack.turns.status import end_status
@@ -25,8 +26,18 @@ from bot.storage.db import Database
 log = logging.getLogger(__name__)
 
 
-def register_intake(app: AsyncApp, intake: Intake) -> None:
+def register_intake(app: AsyncApp, intake: Intake, directory: Directory) -> None:
     """Register what comes before everything else: a message is on the disk before anybody is asked about anything."""
+
+    @app.middleware  # Before the next: a turn may begin as soon as its message is on the disk.
+    async def hear(body: dict[str, Any], next: Callable[[], Awaitable[None]]) -> None:  # noqa: A002 - Bolt's name
+        event = body.get("event")
+        try:
+            if isinstance(event, dict) and event.get("type") == "message":
+                await directory.hear(event)
+        except Exception as error:  # noqa: BLE001 - an event is never lost for this
+            log.warning("events: a channel could not be closed (%s)", type(error).__name__)
+        await next()
 
     @app.middleware  # Bolt acknowledges an event before it runs the listener: only a middleware comes before that.
     async def accept(

@@ -13,7 +13,19 @@ from bot.admin.data import forget_expired, set_retention
 from bot.admin.restore import restore
 from bot.slack.setup.manifest import TEACH
 from bot.storage.tables import Correction, Message, now
-from tests.scenarios.decision_model import BUTTON, DOWN, EMOJI, GENERAL, LEADS, UP, Answered, Lesson, Model, Question, invent
+from tests.scenarios.decision_model import (
+    BUTTON,
+    DOWN,
+    EMOJI,
+    GENERAL,
+    LEADS,
+    UP,
+    Answered,
+    Lesson,
+    Model,
+    Question,
+    invent,
+)
 from tests.scenarios.decision_office import BOT, Form, Note, Office, Shown
 
 OWNER = "U0MAYA"

@@ -1,6 +1,8 @@
 """A channel that becomes private or shared: what is said there from then on is not what everybody may read."""
 
 import asyncio
+import json
+import logging
 from typing import Any
 
 import pytest
@@ -13,9 +15,10 @@ from bot.playground.testing import Playground
 from bot.storage.db import Database
 from bot.storage.reviews import find_candidates
 from bot.storage.tables import Answer, Correction, Message, Thread
-from tests.scenarios.conftest import Finished
+from tests.scenarios.conftest import Finished, StartBot
 from tests.scenarios.test_admin import order, press
 from tests.scenarios.test_feedback import BOT, wait_for_rows
+from tests.scenarios.test_missed_reactions import be_away, catch_up
 
 
 async def ask_in_general(playground: Playground) -> dict[str, Any]:
@@ -72,6 +75,67 @@ async def test_what_was_taught_there_before_stays_there_from_the_next_word_on(
     assert await ask_again() == {"public", "1"}
     playground.hub.workspace.channels[reply["channel"]].kind = "private"
     assert await ask_again() == {"private", "0"}
+
+
+async def test_any_word_there_tells_at_once(
+    playground: Playground, bot: RunningBot, rows: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack's own that it is private now, or anybody's, to whom it may be; what Slack said a moment ago is past."""
+    monkeypatch.setattr("bot.slack.people.directory.SOON_S", 60.0)
+    tom = playground.tom
+    reply = await ask_in_general(playground)
+    playground.hub.workspace.channels[reply["channel"]].kind = "private"
+    await tom.say("general", "Now we are among ourselves.")
+
+    async def read() -> list[str]:
+        async with rows.read() as session:
+            return sorted(await session.scalars(select(Thread.audience)))
+
+    for _ in range(200):
+        if await read() == ["private"]:
+            break
+        await asyncio.sleep(0.02)
+    await ask_in_general(playground)
+    assert await read() == ["private", "private"]
+    await tom.click(reply, "feedback", "negative_button")
+    assert "Everybody can read" not in json.dumps(await playground.wait_for_view(tom.id))
+    playground.hub.workspace.channels[reply["channel"]].kind = "public"
+    await ask_in_general(playground)
+    assert await read() == ["private", "private", "public"]
+
+
+async def test_a_correction_asks_slack_who_reads_there(
+    playground: Playground, bot: RunningBot, rows: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has said a word there since."""
+    monkeypatch.setattr("bot.slack.people.directory.SOON_S", 60.0)
+    monkeypatch.setattr("bot.slack.people.directory.NOW_S", 0.0)
+    tom = playground.tom
+    reply = await ask_in_general(playground)
+    playground.hub.workspace.channels[reply["channel"]].kind = "private"
+    await tom.click(reply, "feedback", "negative_button")
+    await playground.wait_for_view(tom.id)
+    await tom.submit_view({"reason": "wrong", "correction": "Project Heron is cancelled."})
+    (correction,) = await wait_for_rows(rows, Correction, 1)
+    async with rows.read() as session:
+        thread = (await session.scalars(select(Thread))).one()
+    assert (correction.audience, thread.audience) == ("private", "private")
+
+
+async def test_what_became_private_during_an_absence_is_closed(
+    playground: Playground, start_bot: StartBot, rows: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before anybody says a word there."""
+    caplog.set_level(logging.INFO, logger="bot.slack.turns.catch_up")
+    async with start_bot():
+        await playground.wait_for_connection()
+        reply = await ask_in_general(playground)
+    playground.hub.workspace.channels[reply["channel"]].kind = "private"
+    await be_away(rows, playground)
+    async with start_bot():
+        await catch_up(caplog)
+        async with rows.read() as session:
+            assert (await session.scalars(select(Thread.audience))).one() == "private"
 
 
 async def test_a_notice_is_not_said_where_others_read_by_now(playground: Playground, bot: RunningBot) -> None:

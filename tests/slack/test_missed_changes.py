@@ -17,6 +17,7 @@ from bot.slack.feedback.missed_reactions import MissedReactions
 from bot.slack.feedback.reactions import Reactions
 from bot.slack.people.access import Access, Home
 from bot.slack.people.directory import Directory
+from bot.slack.turns.edits import Edits
 from bot.slack.turns.missed_changes import MissedChanges
 from bot.storage.asking_tables import PRIVATE, Asking
 from bot.storage.db import Database
@@ -39,11 +40,23 @@ async def as_it_is(message: Mapping[str, Any], **_where: Any) -> Mapping[str, An
     return message
 
 
+class Idle:
+    """Nothing is being written, and nobody waits for what is put in line."""
+
+    def running_question(self, *_where: str) -> None:
+        """Know of none."""
+
+    def wake(self) -> None:
+        """Leave it in line."""
+
+
 def build_changes(database: Database, calls: Calls) -> MissedChanges:
     """Build what follows missed changes in the playground's workspace."""
     access = Access(database, Directory(calls, database), owners=frozenset(), home=Home(TEAM))
     reactions = Reactions(database, calls, access, ups=["+1", "heart"], downs=["x"])
-    return MissedChanges(database, calls, as_it_is, MissedReactions(database, calls, reactions))
+    idle: Any = Idle()
+    missed = MissedReactions(database, calls, reactions)
+    return MissedChanges(database, calls, as_it_is, missed, Edits(database, idle, idle))
 
 
 async def test_deleted_and_edited_messages_are_followed(database: Database) -> None:

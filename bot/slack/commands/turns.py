@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from bot.language import _
 from bot.slack.commands.orders import SILENCE, Call, Command, Reply, Role
-from bot.slack.turns.actions import is_anothers_choice
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere
+from bot.slack.turns.pressing import is_anothers_choice
 from bot.slack.turns.whisper import tell_kept
 from bot.storage import inbox
 from bot.storage.answers import newest_answer

@@ -166,7 +166,7 @@ class Lessons:
         said_to, here = Audience(asked.audience), Audience.PRIVATE  # until Slack says so
         with suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_LOOK_S):
-                here = await self._directory.audience(asked.channel_id, channel_type=None, is_shared=False)
+                here = await self._directory.audience_now(asked.channel_id)
         return narrow(said_to, here)
 
     async def _ask(self, lesson: Lesson) -> None:

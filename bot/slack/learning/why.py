@@ -18,7 +18,7 @@ from bot.slack.learning.why_context import build_context, link_finder
 from bot.slack.learning.words import tell_time
 from bot.slack.newest import Newest
 from bot.slack.people.access import Access
-from bot.slack.turns.actions import stands_in
+from bot.slack.turns.pressing import stands_in
 from bot.storage.answers import load_answer
 from bot.storage.contexts import load_context
 from bot.storage.db import Database

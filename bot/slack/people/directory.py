@@ -21,6 +21,7 @@ from bot.storage.tables import Audience
 
 FRESH_S = 600.0
 SOON_S = 60.0
+NOW_S = 3.0
 MOST_ASKED = 40  # people about whom Slack is asked for one text
 MOST_KNOWN = 10_000  # people, and as many channels
 USER, CHANNEL = "users.info", "conversations.info"
@@ -37,6 +38,7 @@ class Directory:
         self._database = database  # which follows where a channel is found to be private
         self._users: OrderedDict[str, tuple[float, Mapping[str, Any]]] = OrderedDict()
         self._channels: OrderedDict[str, tuple[float, Mapping[str, Any]]] = OrderedDict()
+        self._closed: OrderedDict[str, tuple[float, Mapping[str, Any]]] = OrderedDict()  # as events tell
 
     async def name(self, user_id: str) -> str:
         """Return the name that people see, or the id when Slack does not tell."""
@@ -92,9 +94,39 @@ class Directory:
             return Audience.DIRECT
         # An event that names the channel's type tells by itself that a channel has become private.
         said = await self.channel(channel_id, fresh_s=FRESH_S if channel_type else SOON_S)
-        if said and channel_type in CLOSED and not said.get("is_private"):
+        is_closed = channel_type in CLOSED or (channel_type is None and key_of(channel_id) in self._closed)
+        if said and is_closed and not said.get("is_private"):
             said = await self.channel(channel_id, fresh_s=SOON_S)
-        return _audience(said, channel_type=channel_type)
+        return _audience(said, is_closed=is_closed)
+
+    async def audience_now(self, channel_id: str) -> Audience:
+        """Return who can read in a channel, for what is kept or said by it: older than seconds is not good enough."""
+        if not channel_id.startswith("D"):
+            await self.channel(channel_id, fresh_s=min(NOW_S, SOON_S))
+        return await self.audience(channel_id, channel_type=None, is_shared=False)
+
+    def is_known_closed(self, channel_id: str) -> bool:
+        """Return whether a channel is known to be private, without asking: a form waits three seconds at the most."""
+        key = key_of(channel_id)
+        return key in self._closed or bool(self._channels.get(key, (0.0, {}))[1].get("is_private"))
+
+    async def hear(self, event: Mapping[str, Any]) -> None:
+        """Close a channel with the first event that tells that it is private now, such as Slack's own word of that.
+
+        A mention does not tell it, and what Slack said of the channel before may be a minute old.
+        """
+        channel_id, channel_type = event.get("channel"), event.get("channel_type")
+        if not isinstance(channel_id, str) or not isinstance(channel_type, str):
+            return
+        key = key_of(channel_id)
+        if channel_type not in CLOSED:
+            self._closed.pop(key, None)
+            return
+        at, _ = self._closed.get(key, (-SOON_S, {}))
+        if time.monotonic() - at >= SOON_S:  # again after a while: a turn may have begun just before
+            if self._database is not None:
+                await self._close(self._database, channel_id)
+            _remember(self._closed, key, {})
 
     async def readable(
         self,
@@ -171,11 +203,11 @@ def _display_name(user: Mapping[str, Any]) -> str:
     return " ".join(read_typed(next((name for name in names if name), "")).split())[:80]
 
 
-def _audience(channel: Mapping[str, Any], *, channel_type: str | None) -> Audience:
+def _audience(channel: Mapping[str, Any], *, is_closed: bool) -> Audience:
     if channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"):
         return Audience.SHARED
     if channel.get("is_im"):
         return Audience.DIRECT
-    if channel.get("is_private") or channel.get("is_mpim") or channel_type in CLOSED:
+    if channel.get("is_private") or channel.get("is_mpim") or is_closed:
         return Audience.PRIVATE
     return Audience.PUBLIC if channel.get("id") else Audience.PRIVATE

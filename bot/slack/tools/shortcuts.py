@@ -15,7 +15,8 @@ from bot.slack.people.directory import Directory
 from bot.slack.setup.manifest import DRAFT_REPLY, EXPLAIN, SUMMARISE_THREAD, TEACH, TRANSLATE
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.tools.tools import EXPLANATION, REPLY, SUMMARY, TRANSLATION, Tools
-from bot.slack.turns.actions import recall, stands_in
+from bot.slack.turns.actions import recall
+from bot.slack.turns.pressing import stands_in
 from bot.storage.answers import load_answer
 from bot.storage.db import Database
 
@@ -47,7 +48,8 @@ def register_shortcuts(
             text = _("I can only be taught by what people wrote, and by my own answers: choose this in their menu.")
             await _say(respond, body["message"], Reply(text))
             return
-        view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC, said=said)
+        is_public = audience == blocks.PUBLIC and not directory.is_known_closed(body["channel"]["id"])
+        view = blocks.build_correction_view(answer_id, is_public=is_public, said=said)
         await calls.open_form(body["user"]["id"], trigger_id=body["trigger_id"], view=view)
 
 

@@ -18,6 +18,7 @@ from bot.slack.people.rooms import Rooms, tell_left
 from bot.slack.text import read_typed
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere
+from bot.slack.turns.pressing import is_anothers_choice, may_correct, stands_in
 from bot.slack.turns.turns import Turns
 from bot.slack.turns.whisper import tell_gone, tell_kept, whisper
 from bot.storage import inbox
@@ -28,7 +29,6 @@ from bot.storage.feedback import (
     BUTTON,
     current_correction,
     current_vote,
-    is_kept,
     save_correction,
     save_vote,
     take_back_vote,
@@ -75,7 +75,7 @@ class FeedbackButtons:
     async def handle_thumb(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Store a thumb; a thumb down opens the form, whose trigger lives for three seconds only."""
         vote, _colon, rest = str(action.get("value")).partition(":")
-        answer_id, _colon, audience = rest.partition(":")
+        answer_id, _colon, who = rest.partition(":")
         is_stored = await self._vote(body, answer_id, Vote(vote)) if vote in {Vote.UP, Vote.DOWN} else False
         await ack()
         if is_stored is None:
@@ -84,11 +84,13 @@ class FeedbackButtons:
         if vote == Vote.DOWN:
             async with self._database.read() as session:
                 said = await recall(session, answer_id, user_id=body["user"]["id"])
-            view = blocks.build_correction_view(answer_id, is_public=audience == blocks.PUBLIC, said=said)
+            is_open = who == blocks.PUBLIC and not self._directory.is_known_closed(body["channel"]["id"])
+            view = blocks.build_correction_view(answer_id, is_public=is_open, said=said)
             await self._calls.open_form(body["user"]["id"], trigger_id=body["trigger_id"], view=view)
         if is_stored:
-            up, down = _("👍 Thank you, noted."), _("👎 Noted. Tell me more in the form if you like.")
-            noted = up if vote == Vote.UP else down
+            noted = (
+                _("👍 Thank you, noted.") if vote == Vote.UP else _("👎 Noted. Tell me more in the form if you like.")
+            )
             await whisper(self._calls, body, noted, blocks.build_undo_button(answer_id, vote))
 
     async def handle_undo(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
@@ -178,7 +180,7 @@ class FeedbackButtons:
         Unless it *is_open*, its form asked who may learn from it: an answer that was shared meanwhile is no yes.
         """
         here, of_answer = record.place, Audience(record.answer.audience)
-        current = narrow(of_answer, await self._directory.audience(here.channel_id, channel_type=None, is_shared=False))
+        current = narrow(of_answer, await self._directory.audience_now(here.channel_id))
         async with self._database.begin() as session:
             await join_thread(session, here, audience=current)
             correction = await current_correction(session, record.answer.id, user_id=user_id)
@@ -319,32 +321,3 @@ def date_edit(record: AnswerRecord) -> str:
     """Return when the question of an answer became another one; empty where it is as it was asked."""
     edited_at = record.message.edited_at
     return edited_at.isoformat() if edited_at else ""
-
-
-async def is_anothers_choice(session: Session, record: AnswerRecord, user_id: str) -> bool:
-    """Return whether somebody wants an answer anew that another person asked for and wants to keep."""
-    asker_id = record.message.user_id
-    return asker_id != user_id and await is_kept(session, record.answer, asker_id=asker_id)
-
-
-def may_correct(record: AnswerRecord, user_id: str, team_id: str) -> bool:
-    """Return whether somebody of a workspace, empty for one of an organisation, may say what an answer should be.
-
-    The form came from under that answer once; but what it names is only what it was sent with.
-    """
-    is_of_team = team_id in {"", record.place.team_id}
-    return is_of_team and (not is_private(record.place) or user_id == record.message.user_id)
-
-
-def stands_in(record: AnswerRecord, body: dict[str, Any]) -> bool:
-    """Return whether the clicked message carries the answer: a button's value alone proves nothing.
-
-    Somebody may click before it is stored which messages carry the answer; until then the thread has to do.
-    """
-    message = body.get("message") or {}
-    is_here = (body.get("channel") or {}).get("id") == record.place.channel_id
-    if is_private(record.place):  # only its asker was shown it, in a message that Slack does not send along
-        is_alone = bool((body.get("container") or {}).get("is_ephemeral"))
-        return is_here and is_alone and body["user"]["id"] == record.message.user_id
-    is_carrier = message.get("ts") in record.answer.reply_ts or record.answer.state == AnswerState.WRITING
-    return is_here and (message.get("thread_ts") or message.get("ts")) == record.place.thread_ts and is_carrier

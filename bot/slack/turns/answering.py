@@ -145,7 +145,7 @@ class Answering:
         row = rows[-1]
         if row.kind != "message":
             wish = {name: bool(row.payload.get(name)) for name in ("is_edit", "is_shorter")}
-            current = await self._directory.audience(row.channel_id, channel_type=None, is_shared=False)
+            current = await self._directory.audience_now(row.channel_id)
             return await self._assistant.begin_again(str(row.payload["answer_id"]), current, **wish)
         *before, question = [await self._question(part) for part in rows]
         put = next((part.put for part in (question, *reversed(before)) if part.put != Put()), Put())

@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from bot.errors import DeliveryError
 from bot.language import _
 from bot.slack import pledges
-from bot.slack.blocks import FOLLOW, QUIET, Block, build_button, context
+from bot.slack.blocks import ANSWER_EDITED, FOLLOW, QUIET, Block, build_button, context, section
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.people.gating import Verdict
 from bot.slack.schedule.words import tell_moment
@@ -20,6 +20,7 @@ from bot.slack.turns.whisper import tell_off
 from bot.storage import exported
 from bot.storage.tables import Inbox
 
+OFFER = "offer"  # the inbox's word for a question that was edited after its answer
 SIGN = "zipper_mouth_face"  # where it is quiet, for all who write there and wait for an answer
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Asides:
     def knows(self, kind: str) -> bool:
         """Return whether an event of *kind* wants a word beside the answers."""
         said = {Verdict.OFF, Verdict.HUSH, Verdict.TALK, Verdict.STRANGER, Verdict.CROWDED, Verdict.STALE}
-        return kind in {*said, pledges.CUT, exported.EXPORTED}
+        return kind in {*said, OFFER, pledges.CUT, exported.EXPORTED}
 
     async def tell(self, row: Inbox) -> None:
         """Say what *row* wants said; raise a passing *DeliveryError* while Slack is away."""
@@ -78,6 +79,8 @@ class Asides:
                 await self._whisper(row, tell_hush(), [build_button(_("Join in again"), FOLLOW, row.thread_ts)])
             case Verdict.TALK:
                 await self._whisper(row, tell_talk(), build_talk_buttons(row.thread_ts))
+            case _ if row.kind == OFFER:
+                await self._offer(row)
             case pledges.CUT:
                 await self._tell_cut(row)
             case exported.EXPORTED:
@@ -85,6 +88,19 @@ class Asides:
                 await self._calls.post(f"{row.event_id}/told", looks_first=row.attempts > 1, channel=where, text=text)
             case _:
                 await self._whisper(row, tell_off(), [])
+
+    async def _offer(self, row: Inbox) -> None:
+        """Ask whoever edited a question, and nobody else, whether it shall be answered again."""
+        text = _("You edited your question. Shall I answer it again?")
+        button = build_button(_("Answer the edited question"), ANSWER_EDITED, row.payload["answer_id"])
+        await self._calls.call(
+            "chat.postEphemeral",
+            channel=row.channel_id,
+            thread_ts=row.thread_ts,
+            user=row.payload["user_id"],
+            text=text,
+            blocks=[section(text), {"type": "actions", "elements": [button]}],
+        )
 
     async def _tell_cut(self, row: Inbox) -> None:
         """Tell whoever gave an order where they gave it, or where they are alone with us if we are not there."""

@@ -27,6 +27,7 @@ from bot.slack.turns.earlier import Earlier
 from bot.slack.turns.missed_changes import MissedChanges
 from bot.slack.turns.past import FARTHEST, Home, Past
 from bot.slack.workspaces import Workspaces, serving
+from bot.storage.channels import close_channel, has_public
 from bot.storage.db import Database
 from bot.storage.installations import list_teams
 from bot.storage.tables import now
@@ -184,6 +185,10 @@ class CatchUp:
             await self._intake.put(heard)
         async with self._database.read() as session:
             unsaid = await find_unsaid(session, home.team_id, str(place["id"]), since=now() - FARTHEST)
+            is_open = place.get("is_private") and await has_public(session, str(place["id"]))
+        if is_open:  # it has become private meanwhile
+            async with self._database.begin() as session:
+                await close_channel(session, str(place["id"]))
         if unsaid:
             async with self._database.begin() as session:
                 await ask_again(session, unsaid)

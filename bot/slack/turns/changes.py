@@ -25,10 +25,9 @@ from bot.slack.turns.titles import Titles
 from bot.storage import inbox
 from bot.storage.db import Database
 from bot.storage.files import drop_file, keep_files
-from bot.storage.forgetting import Changed, change_message, forget_answer, forget_message
+from bot.storage.forgetting import change_message, forget_answer, forget_message
 
-CHANGED = "changed"  # in Bolt's context: a stored message that says something else now, and its answer
-TITLED = "titled"  # and the conversation that it gave its title
+TITLED = "titled"  # in Bolt's context: a conversation whose title was made of a message that is another one now
 REPLIES = "conversations.replies"
 LATE_S = 5.0  # after an edit, most have come
 
@@ -121,19 +120,14 @@ class Changes:
             return
         async with self._one_by_one.setdefault(str(context.user_id or ""), asyncio.Lock()):
             titled = await self._titles.find(team_id, change.channel_id, change.ts)
-            changed = await self._follow(change, team_id, bot_user_id=context.bot_user_id or "", is_shared=is_shared)
+            await self._follow(change, team_id, bot_user_id=context.bot_user_id or "", is_shared=is_shared)
         if titled is not None:
             context[TITLED] = titled
-        if changed is not None:
-            context[CHANGED] = (change, changed.answer_id)
 
-    async def answer(self, context: AsyncBoltContext) -> None:
-        """See to the answer of a message that says something else now, and to the title that was made of it."""
+    async def entitle(self, context: AsyncBoltContext) -> None:
+        """See to the title that was made of a message that says something else now."""
         if TITLED in context:
             await self._titles.follow(context[TITLED])
-        if CHANGED in context:
-            change, answer_id = context[CHANGED]
-            await self._edits.follow(change.channel_id, change.ts, answer_id)
 
     def _is_newest(self, change: Change) -> bool:
         if change.message is not None:
@@ -141,10 +135,10 @@ class Changes:
         self._newest.forget(change.channel_id, change.ts)
         return True
 
-    async def _follow(self, change: Change, team_id: str, *, bot_user_id: str, is_shared: bool) -> Changed | None:
+    async def _follow(self, change: Change, team_id: str, *, bot_user_id: str, is_shared: bool) -> None:
         if change.message is None:
             await self._forget(change, team_id)
-            return None
+            return
         message = await self._read_late(change, team_id, change.message)
         current = await self._directory.audience(
             change.channel_id, channel_type=change.channel_type, is_shared=is_shared
@@ -158,7 +152,10 @@ class Changes:
                 session, team_id, change.channel_id, ts=change.ts, text=text, current=current
             )
             await keep_files(session, team_id, change.channel_id, ts=change.ts, left=_file_ids(message))
-        return changed
+            if changed is not None:
+                await self._edits.queue(session, change.channel_id, change.ts, changed.answer_id)
+        if changed is not None:
+            self._edits.begin(change.channel_id, change.ts)
 
     async def _read_late(self, change: Change, team_id: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what a message says now, where its edit comes late.
@@ -217,4 +214,4 @@ def register_changes(app: AsyncApp, changes: Changes) -> None:
     @app.event({"type": "message", "subtype": "message_deleted"})
     @app.event("file_deleted")
     async def handle_change(context: AsyncBoltContext) -> None:
-        await changes.answer(context)
+        await changes.entitle(context)

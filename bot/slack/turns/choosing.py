@@ -12,9 +12,9 @@ from bot.slack.calls import Calls, error_code
 from bot.slack.delivery.posts import Posts, Target
 from bot.slack.delivery.render import render_mrkdwn
 from bot.slack.people.directory import Directory
-from bot.slack.turns.actions import stands_in
 from bot.slack.turns.answer_choice import CHOOSE, SHARE, build_private, build_shared, make_safe
 from bot.slack.turns.answering import Answering
+from bot.slack.turns.pressing import stands_in
 from bot.slack.turns.whisper import tell_gone, tell_off, whisper
 from bot.storage.answers import AnswerRecord, answers_another, load_answer, update_answer
 from bot.storage.askings import Chosen, choose, claim_share, is_private, publish, release_share
@@ -131,7 +131,7 @@ class ChoiceButtons:
             await whisper(self._calls, body, _("This answer has been shared already, or is not known any more."))
             return
         text = await self._safe(record)
-        audience = await self._directory.audience(record.place.channel_id, channel_type=None, is_shared=False)
+        audience = await self._directory.audience_now(record.place.channel_id)
         try:
             ts = await self._post(record, text, thread_ts=thread_ts, audience=audience)
         except Exception as error:

@@ -5,10 +5,9 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
-from bot.language import _
-from bot.slack.blocks import ANSWER_EDITED, build_button, build_note, section
-from bot.slack.calls import Calls
+from bot.slack.blocks import ANSWER_EDITED, build_note
 from bot.slack.turns.answering import Answering
+from bot.slack.turns.asides import OFFER
 from bot.slack.turns.turns import Turns
 from bot.slack.turns.whisper import tell_gone
 from bot.storage import inbox
@@ -21,29 +20,24 @@ from bot.storage.tables import AnswerState
 class Edits:
     """Answers questions again that say something else now."""
 
-    def __init__(self, database: Database, turns: Turns, *, answering: Answering, calls: Calls) -> None:
+    def __init__(self, database: Database, turns: Turns, answering: Answering) -> None:
         self._database = database
         self._turns = turns
         self._answering = answering
-        self._calls = calls
 
-    async def follow(self, channel_id: str, ts: str, answer_id: str | None) -> None:
-        """Stop the answer that is being written to an edited question and begin anew, or ask its author about one."""
+    async def queue(self, session: Session, channel_id: str, ts: str, answer_id: str | None) -> None:
+        """Put an edited question in line again while its answer is written, or else the offer to its author."""
         draft = self._answering.running_question(channel_id, ts)
         answer_id = draft.answer_id if draft is not None else answer_id
-        if answer_id is None:
+        record = await load_answer(session, answer_id) if answer_id is not None else None
+        if record is None or is_private(record.place):  # what one person saw stands in no thread
             return
-        async with self._database.begin() as session:
-            record = await load_answer(session, answer_id)
-            if record is None or is_private(record.place):  # what one person saw stands in no thread
-                return
-            is_written = draft is not None or record.answer.state == AnswerState.WRITING
-            if is_written:
-                await _queue(session, record)
-        if not is_written:
-            await self._offer(record)
-            return
-        if draft is not None:
+        is_written = draft is not None or record.answer.state == AnswerState.WRITING
+        await (_queue if is_written else _queue_offer)(session, record)
+
+    def begin(self, channel_id: str, ts: str) -> None:
+        """Stop the answer that is being written to a question that was edited, and go on with what is in line."""
+        if (draft := self._answering.running_question(channel_id, ts)) is not None:
             draft.stop.set()
         self._turns.wake()
 
@@ -67,18 +61,6 @@ class Edits:
         await respond(delete_original=True)
         self._turns.wake()
 
-    async def _offer(self, record: AnswerRecord) -> None:
-        text = _("You edited your question. Shall I answer it again?")
-        button = build_button(_("Answer the edited question"), ANSWER_EDITED, record.answer.id)
-        await self._calls.call_if_possible(
-            "chat.postEphemeral",
-            channel=record.place.channel_id,
-            thread_ts=record.place.thread_ts,
-            user=record.message.user_id,
-            text=text,
-            blocks=[section(text), {"type": "actions", "elements": [button]}],
-        )
-
 
 def register_edits(app: AsyncApp, edits: Edits) -> None:
     """Register the button under the offer."""
@@ -95,5 +77,19 @@ async def _queue(session: Session, record: AnswerRecord) -> None:
         thread_ts=record.place.thread_ts,
         kind="again",
         payload={"answer_id": record.answer.id, "user_id": record.message.user_id, "is_edit": True},
+    )
+    await inbox.accept(session, arrival)
+
+
+async def _queue_offer(session: Session, record: AnswerRecord) -> None:
+    moment = f"{time.time():.6f}"
+    arrival = inbox.Arrival(
+        event_id=f"{OFFER}:{record.answer.id}:{moment}",
+        team_id=record.place.team_id,
+        channel_id=record.place.channel_id,
+        ts=moment,
+        thread_ts=record.place.thread_ts,
+        kind=OFFER,
+        payload={"answer_id": record.answer.id, "user_id": record.message.user_id},
     )
     await inbox.accept(session, arrival)

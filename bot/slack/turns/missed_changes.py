@@ -12,6 +12,7 @@ from bot.slack.feedback.missed_reactions import MissedReactions
 from bot.slack.files.desk import list_files
 from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
+from bot.slack.turns.edits import Edits
 from bot.slack.turns.titles import Titles
 from bot.storage import inbox
 from bot.storage.answers import list_carriers
@@ -29,9 +30,10 @@ Read = Callable[..., Awaitable[Mapping[str, Any]]]  # returns a message as all w
 class MissedChanges:
     """Follows edits, deletions and reactions that no event told of."""
 
-    def __init__(self, database: Database, calls: Calls, read: Read, reactions: MissedReactions) -> None:
+    def __init__(self, database: Database, calls: Calls, read: Read, reactions: MissedReactions, edits: Edits) -> None:
         self._database = database
         self._reactions = reactions
+        self._edits = edits
         self._read_quoting = read
         self._calls = calls
         self._directory = Directory(calls, database)
@@ -98,6 +100,10 @@ class MissedChanges:
         async with self._database.begin() as session:
             await inbox.replace_waiting(session, place.team_id, place.channel_id, ts=ts, message=dict(message))
             changed = await change_message(session, place.team_id, place.channel_id, ts=ts, text=text, current=current)
+            if changed is not None:
+                await self._edits.queue(session, place.channel_id, ts, changed.answer_id)
+        if changed is not None:
+            self._edits.begin(place.channel_id, ts)
         return changed is not None
 
     async def _keep_files(self, place: Place, ts: str, message: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
-"""How many in the line are whose: one person's must not fill it."""
+"""Whose what stands in the line is: one person's must not fill it, and keeps its order."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,3 +24,10 @@ async def count_by_person(session: AsyncSession, known: dict[str, str]) -> Count
         for row in await session.scalars(select(Inbox).where(Inbox.event_id.in_(lot))):
             known[row.event_id] = str(speaker_of(row) or "")
     return Counter(known.values())
+
+
+async def find_before(session: AsyncSession, row: Inbox, kind: str) -> Sequence[Inbox]:
+    """Return what is not done of a *kind* that the same person said before an event, wherever that was."""
+    before = select(Inbox).filter_by(team_id=row.team_id, kind=kind).where(Inbox.ts < row.ts)
+    found = await session.scalars(before.where(Inbox.state != InboxState.DONE).order_by(Inbox.ts))
+    return [one for one in found if speaker_of(one) == speaker_of(row)]

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import case, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.inbox import ANSWERED
 from bot.storage.leases import read_shared_clock
 from bot.storage.tables import Inbox, InboxState
 from bot.storage.worker_tables import HeardUntil, Worker
@@ -41,10 +42,15 @@ async def dismiss(session: AsyncSession, worker_id: str, *, beats: int) -> bool:
 
 
 async def resign(session: AsyncSession, worker_id: str) -> None:
-    """Give back what a worker had begun, because it stops on purpose: that counts as no attempt."""
+    """Give back what a worker had begun, because it stops on purpose: for an answer that counts as no attempt.
+
+    An answer goes on where it stands. An order may have been carried out, and only its word be left to say: it must be
+    known to have been begun.
+    """
     await session.execute(delete(Worker).where(Worker.id == worker_id))
     mine = update(Inbox).where(Inbox.worker_id == worker_id, Inbox.state == InboxState.RUNNING)
-    await session.execute(mine.values(state=InboxState.PENDING, worker_id=None, attempts=Inbox.attempts - 1))
+    attempts = case((Inbox.kind.in_(ANSWERED), Inbox.attempts - 1), else_=Inbox.attempts)
+    await session.execute(mine.values(state=InboxState.PENDING, worker_id=None, attempts=attempts))
 
 
 async def recover(session: AsyncSession) -> int:

@@ -326,3 +326,20 @@ async def count(rows: Database, table: type[Message | Schedule | TrainingChoice]
     """Return how many rows there are."""
     async with rows.read() as session:
         return len(list(await session.scalars(select(table.id))))
+
+
+async def test_what_somebody_ordered_first_is_done_first(
+    playground: Playground, rows: Database, start_bot: StartBot
+) -> None:
+    """Nothing of what they ask afterwards is stored, in whatever thread, for that was the order."""
+    tom = playground.tom
+    await be_away(playground, rows, start_bot)
+    asked = [await tom.say(tom.dm, "!preferences privacy unstored")]
+    asked += [await tom.say(tom.dm, "What is a sprint?"), await tom.say("general", f"{BOT} What is a deadline?")]
+    await use_up_tries(playground)
+    async with start_bot():
+        for channel, ts in zip([tom.dm, tom.dm, "general"], asked, strict=True):
+            await playground.wait_for_reply(channel, ts, timeout=20)
+
+        async with rows.read() as session:
+            assert [*await session.scalars(select(Message.text).where(Message.user_id == tom.id))] == ["", ""]

@@ -12,6 +12,7 @@ from bot.playground.testing import Playground
 from bot.slack.pledges import CUT
 from bot.storage import inbox, pledged
 from bot.storage.db import Database
+from bot.storage.schedule_tables import Schedule
 from bot.storage.tables import Answer, AnswerState, Inbox, InboxState
 from tests.scenarios.conftest import KEY, EngineProcess, Finished, StartBot
 from tests.scenarios.test_conversation import wait_for
@@ -175,3 +176,30 @@ async def test_whoever_ordered_something_that_was_cut_off_hears_of_it(
 
     assert ["ordered or pressed" in message["text"] for message in here] == [True]
     assert here[0]["blocks"][0]["elements"][0]["type"] == "mrkdwn", "plain text shows the moment as markup"
+
+
+async def test_an_order_whose_word_could_not_be_said_is_not_carried_out_again(
+    playground: Playground, start_bot: StartBot, rows: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack is away when the bot is stopped; after its start it says that nobody knows, since nobody does."""
+    monkeypatch.setattr("bot.slack.turns.turns.GRACE_S", 0.2)
+    tom = playground.tom
+
+    async def count() -> int:
+        async with rows.read() as session:
+            return len((await session.scalars(select(Schedule))).all())
+
+    async with start_bot():
+        await playground.wait_for_connection()
+        thread = await tom.say("general", f"{BOT} hello")
+        await playground.wait_for_reply("general", thread)
+        playground.fault("server_error", methods="chat.postEphemeral")
+        await tom.say("general", "!remind me in 45 minutes to call Maya", thread_ts=thread)
+        async with asyncio.timeout(10):
+            while await count() != 1:  # noqa: ASYNC110 - rows do not call
+                await asyncio.sleep(0.02)
+    playground.fault("server_error", enabled=False)
+    async with start_bot():
+        (word,) = await playground.wait_until(lambda: tom.ephemerals("general"), what="a word about the order")
+        assert "Please see whether it is done" in word["text"]
+        assert await count() == 1

@@ -50,6 +50,7 @@ def build_ask_commands(
             usage=USAGE,
             purpose=_("ask me; only you see the answer until you share it, in a thread everybody does"),
             run=orders.ask,
+            is_written=True,
             group=_("Ask me"),
             words=OPTIONS.names,
             example=_("ask --short -n 2 What is a code review?"),

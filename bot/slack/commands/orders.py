@@ -91,7 +91,8 @@ class Command:
 
     *words* are those by which completion may continue after the name; *group* is the heading that it stands under;
     *example* is one order, without the lead; *roles* are those that certain first words need, beyond *role*; what
-    *is_uncounted* works however much somebody has ordered.
+    *is_uncounted* works however much somebody has ordered; what *is_written* by the model takes its time, and what the
+    person asks after it waits for no such order.
 
     Texts are built in English and said in the language of the reader, so they stand as `_("…")` where they are built.
     """
@@ -106,6 +107,7 @@ class Command:
     example: str = ""
     roles: Mapping[str, Role] = field(default_factory=dict)
     is_uncounted: bool = False
+    is_written: bool = False
 
     def needs(self, words: str) -> Role:
         """Return the role that somebody needs who orders this with *words*."""

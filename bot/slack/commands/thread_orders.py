@@ -41,6 +41,12 @@ class ThreadOrders:
             log.warning("orders: a reply could not be shown (%s)", error_code(error))
         self._replies.pop(row.id, None)
 
+    def is_decided(self, row: Inbox) -> bool:
+        """Return whether an order says how its person wants to be treated from there on, or is done at once anyway."""
+        name, *_words = str(row.payload.get("order") or "").split(maxsplit=1) or [""]
+        command = self._desk.commands.find(name)
+        return command is not None and not command.is_written
+
     def _read(self, row: Inbox) -> Call:
         call = Call(
             user_id=str(row.payload["user_id"]),

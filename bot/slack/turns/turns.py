@@ -23,10 +23,12 @@ from bot.storage.db import Database
 from bot.storage.hold import holding
 from bot.storage.tables import Inbox, new_id, now
 from bot.storage.troubles import is_away
+from bot.storage.waiting import find_before
 
 MAX_RUNNING = 64
 BESIDE = (ORDER, Verdict.CROWDED)  # what no answer must hold up
 GRACE_S = 20.0
+ORDERS_FIRST_S, AGAIN_S = 20.0, 0.1
 LAST_WORDS_S = 3.0
 POLL_S = 1.0
 IDLE_S = 30.0  # for so long what somebody puts in at the terminal may lie there
@@ -223,6 +225,7 @@ class Turns:
         claimed = [row.id for row in rows]
         if self.earlier is not None:
             await self.earlier(rows[0])
+        await self._let_orders_first(rows[0])
         async with self._place_of(rows[-1]):
             async with self._database.read() as session:
                 # What was said before it may have come in since it was claimed.
@@ -232,6 +235,22 @@ class Turns:
                 await self._answer(rows, attempts=attempts)
         async with self._database.begin() as session:
             await (inbox.put_back if is_early else inbox.finish)(session, claimed)
+
+    async def _let_orders_first(self, row: Inbox) -> None:
+        """Let be done what the same person has ordered before, such as that nothing of theirs be stored.
+
+        After an absence their orders and questions, of whatever threads, are there at once.
+        """
+        if self.orders is None or row.kind not in {inbox.MESSAGE, ORDER}:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ORDERS_FIRST_S):
+                while await self._has_order_before(row, self.orders):
+                    await rest(AGAIN_S)
+
+    async def _has_order_before(self, row: Inbox, orders: ThreadOrders) -> bool:
+        async with self._database.read() as session:
+            return any(orders.is_decided(one) for one in await find_before(session, row, ORDER))
 
     def _place_of(self, row: Inbox) -> AbstractAsyncContextManager[None]:
         """Return what waits until a person may have one more answer; of a flood all else costs nothing until then."""

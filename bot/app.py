@@ -176,6 +176,7 @@ def _hear(
         catch_up=catch_up,
         workspaces=ground.workspaces,
         keeps=duty.is_sure,
+        answers=ground.database.answers,
         taken=taken,
     )
 

@@ -1,7 +1,7 @@
 """How the bot hears Slack, over sockets or HTTP, and how it is asked whether it is well."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 
 from slack_bolt.async_app import AsyncApp
@@ -27,12 +27,13 @@ async def listening(
     catch_up: CatchUp,
     workspaces: Workspaces | None,
     keeps: Callable[[], bool],
+    answers: Callable[[], Awaitable[bool]],
     taken: Taken | None,
 ) -> AsyncIterator[int]:
     """Hear Slack and answer health checks for as long as the block runs; yield the port of the latter.
 
     Where several bots share a database, one that is cut off from it *keeps* nothing and leaves what is said to others;
-    *taken* tells each of them which orders another one has taken.
+    *answers* looks whether the database does now, and *taken* tells each which orders another one has taken.
     """
     is_http = settings.slack_transport is Transport.HTTP
     app_token = settings.slack_app_token.get_secret_value()
@@ -46,7 +47,7 @@ async def listening(
         return {"worker": not worker.done(), "slack": is_hearing() or not keeps()}
 
     async def ready() -> dict[str, bool]:
-        return {**await alive(), "database": keeps(), "engine": await engine.health()}
+        return {**await alive(), "database": keeps() and await answers(), "engine": await engine.health()}
 
     flow = None if workspaces is None else _flow(settings, slack, workspaces)
     gate = Signed(settings.slack_signing_secret.get_secret_value(), taken=taken) if is_http else None

@@ -1,5 +1,7 @@
 """What an answer can rest on beside the thread's newest messages: what was taught before, and what is summarised."""
 
+import logging
+
 from bot.conversation.draft import Draft
 from bot.conversation.history import Aside, Example
 from bot.conversation.prompt_book import PromptBook
@@ -7,12 +9,17 @@ from bot.conversation.recall import Recall
 from bot.conversation.summaries import Summaries
 from bot.engine.client import EngineClient
 from bot.engine.types import ModelInfo
+from bot.signals import rest
 from bot.storage.correction_index import index_missing
 from bot.storage.db import Database
 from bot.storage.summaries import load_summary
 from bot.storage.threads import load_history
+from bot.storage.troubles import is_away
 
+PAUSE_S = 5.0
 SHARE = 6  # what was taught takes no more than this part of the room
+
+log = logging.getLogger(__name__)
 
 
 class Memory:
@@ -26,11 +33,17 @@ class Memory:
         self.summaries = Summaries(database, engine, prompts=prompts)
 
     async def work(self) -> None:
-        """Index what no index knows yet, then write summaries until cancelled."""
+        """Index what no index knows yet, however long the database is away; then write summaries until cancelled."""
         last_id: str | None = None
         while last_id != "":
-            async with self._database.begin() as session:
-                last_id = await index_missing(session, before_id=last_id or "")
+            try:
+                async with self._database.begin() as session:
+                    last_id = await index_missing(session, before_id=last_id or "")
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                log.warning("memory: what was taught could not be indexed (%s); trying again", type(error).__name__)
+                await rest(PAUSE_S)
         await self.summaries.work()
 
     async def bring(self, draft: Draft, *, model: ModelInfo, room: int) -> Aside:

@@ -47,7 +47,7 @@ from bot.storage.troubles import explain_refusal, is_away
 
 BACKUPS = "backups"  # the folder of copies, beside an SQLite file
 BUSY_TIMEOUT_MS = 15_000
-CLOSING_S = 5.0
+ANSWER_S, CLOSING_S = 3.0, 5.0
 NO_UTF8 = (
     "{place} stores text as {encoding}, which has no room for every character that people write. Make one that has: "
     "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and let DATABASE_URL name it."
@@ -169,6 +169,15 @@ class Database:
         """Open a session that only reads, and so waits for no writer."""
         async with self._readers() as session:
             yield session
+
+    async def answers(self) -> bool:
+        """Return whether it can be read now, and is the one that was opened."""
+        try:
+            async with asyncio.timeout(ANSWER_S), self.read() as session:
+                await session.execute(text("SELECT 1"))
+        except Exception:  # noqa: BLE001 - whatever it suffers from
+            return False
+        return True
 
     async def empty_log(self) -> bool:
         """Empty SQLite's write-ahead log, in which what was deleted can be read; return whether it could be now.

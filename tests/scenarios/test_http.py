@@ -163,6 +163,21 @@ async def test_health_and_metrics_are_served(http_bot: RunningBot) -> None:
             assert "apprentice_events_total" in await response.text()
 
 
+async def test_a_database_that_was_moved_away_shows(http_bot: RunningBot, tmp_path: Path) -> None:
+    """Nothing can be kept then; a start would make an empty one, so that nobody is to start it anew for that."""
+    file = tmp_path / "data" / "apprentice.db"
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{http_bot.http_port}") as session:
+
+        async def look(path: str) -> tuple[int, bool | None]:
+            async with session.get(path) as response:
+                return response.status, (await response.json()).get("database")
+
+        file.rename(tmp_path / "away")
+        assert (await look("/readyz"), await look("/healthz")) == ((503, False), (200, None))
+        (tmp_path / "away").rename(file)
+        assert await look("/readyz") == (200, True)
+
+
 async def test_a_body_that_is_too_large_is_refused(http_bot: RunningBot) -> None:
     """Nobody can fill the memory before a signature was checked."""
     async with aiohttp.ClientSession() as session:

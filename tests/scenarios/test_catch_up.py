@@ -343,3 +343,33 @@ async def test_what_somebody_ordered_first_is_done_first(
 
         async with rows.read() as session:
             assert [*await session.scalars(select(Message.text).where(Message.user_id == tom.id))] == ["", ""]
+
+
+@pytest.mark.parametrize("is_reply", [False, True])
+async def test_an_order_that_is_deleted_meanwhile_is_not_carried_out(
+    playground: Playground, rows: Database, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch, *, is_reply: bool
+) -> None:
+    """Neither where Slack tells of it late, nor where it tells of its deletion first; another beside it is."""
+    monkeypatch.setattr("bot.slack.commands.thread_orders.LATE_S", -3600.0)  # Slack's clock is driven, ours is not
+    tom = playground.tom
+    known = await be_away(playground, rows, start_bot, ago=timedelta(seconds=10))
+    where, thread = ("general", known) if is_reply else (tom.dm, None)
+    gone = await tom.say(where, "!remind me in 40 minutes to call Maya", thread_ts=thread)
+    await tom.say(where, "!remind me in 40 minutes to water the plants", thread_ts=thread)
+    await tom.delete(where, gone)
+    await miss(playground)
+    async with start_bot():
+        await playground.advance(70)
+        await playground.wait_until(
+            lambda: all(entry["ok"] is not None for entry in playground.log("event")), what="Slack's tries"
+        )
+
+        async def waiting() -> list[Inbox]:
+            async with rows.read() as session:
+                return list(await session.scalars(select(Inbox).where(Inbox.state != InboxState.DONE)))
+
+        async with asyncio.timeout(10):
+            while await waiting():  # noqa: ASYNC110 - rows do not call
+                await asyncio.sleep(0.02)
+        async with rows.read() as session:
+            assert [one.text for one in await session.scalars(select(Schedule))] == ["water the plants"]

@@ -1,6 +1,7 @@
 """Carries out `!NAME …`: once for each message, answered in its thread, to the person alone unless it is for all."""
 
 import logging
+import time
 from typing import Any
 
 import aiohttp
@@ -11,7 +12,13 @@ from bot.language import _
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.commands.orders import BANG, Call, Reply
 from bot.slack.commands.table import Desk
+from bot.storage.db import Database
+from bot.storage.inbox import is_gone
 from bot.storage.tables import Inbox, new_id
+
+REPLIES, TOMBSTONE = "conversations.replies", "tombstone"
+GONE = {"thread_not_found", "message_not_found"}
+LATE_S = 5.0  # after it was written, most have come
 
 log = logging.getLogger(__name__)
 
@@ -19,14 +26,18 @@ log = logging.getLogger(__name__)
 class ThreadOrders:
     """Takes orders from the inbox; a reply that Slack did not take is said again, the order is not given again."""
 
-    def __init__(self, desk: Desk, calls: Calls) -> None:
+    def __init__(self, desk: Desk, calls: Calls, database: Database) -> None:
         self._desk = desk
         self._calls = calls
+        self._database = database
         self._replies: dict[int, Reply] = {}
 
     async def take(self, row: Inbox) -> None:
         """Bring an order to its outcome; raise a passing *DeliveryError* while Slack is away."""
         call = self._read(row)
+        if row.attempts == 1 and row.id not in self._replies and await self._is_taken_back(row):
+            log.info("orders: one was deleted before it was begun")
+            return
         if row.id not in self._replies:
             was_begun = row.attempts > 1  # by a process that ended meanwhile: nobody knows how far it came
             reply = (
@@ -40,6 +51,24 @@ class ThreadOrders:
                 raise DeliveryError(is_passing=True) from error
             log.warning("orders: a reply could not be shown (%s)", error_code(error))
         self._replies.pop(row.id, None)
+
+    async def _is_taken_back(self, row: Inbox) -> bool:
+        """Return whether the message of an order that comes late may be gone, and is; raise while Slack is away."""
+        async with self._database.read() as session:
+            if await is_gone(session, row.team_id, row.channel_id, ts=row.ts):
+                return True
+        if time.time() - float(row.ts) < LATE_S:
+            return False
+        moment = {"oldest": row.ts, "latest": row.ts, "inclusive": True, "limit": 2}
+        thread_ts = row.payload.get("thread_ts") or row.ts
+        try:
+            found = await self._calls.call_soon(REPLIES, channel=row.channel_id, ts=thread_ts, **moment)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            if is_passing(error):
+                raise DeliveryError(is_passing=True) from error
+            return error_code(error) in GONE
+        there = [one for one in found.get("messages") or [] if one.get("ts") == row.ts]
+        return not there or there[0].get("subtype") == TOMBSTONE
 
     def is_decided(self, row: Inbox) -> bool:
         """Return whether an order says how its person wants to be treated from there on, or is done at once anyway."""

@@ -25,6 +25,7 @@ from bot.playground.person import Person, channel_id
 from bot.playground.server import start_server
 
 POLL_SECONDS = 0.01
+PATIENCE_S = 30.0  # for what comes at once where nothing else runs
 
 
 class Playground:
@@ -160,7 +161,7 @@ class Playground:
             if kind in {None, entry["kind"]} and name in {None, entry["name"]}
         ]
 
-    async def wait_until(self, is_true: Callable[[], Any], *, timeout: float = 10.0, what: str = "it") -> Any:
+    async def wait_until(self, is_true: Callable[[], Any], *, timeout: float = PATIENCE_S, what: str = "it") -> Any:
         """Wait until *is_true* returns something true, and return that."""
         deadline = time.monotonic() + timeout
         while not (found := is_true()):
@@ -170,12 +171,12 @@ class Playground:
             await asyncio.sleep(POLL_SECONDS)
         return found
 
-    async def wait_for_connection(self, *, timeout: float = 10.0) -> None:
+    async def wait_for_connection(self, *, timeout: float = PATIENCE_S) -> None:
         """Wait until the app listens."""
         await self.wait_until(lambda: self.hub.app_state()["connected"], timeout=timeout, what="the app to connect")
 
     async def wait_for_reply(
-        self, channel: str, thread_ts: str, *, timeout: float = 10.0, after: str | None = None
+        self, channel: str, thread_ts: str, *, timeout: float = PATIENCE_S, after: str | None = None
     ) -> Json:
         """Wait for the app's finished answer: the newest of its messages after the last human one (or *after*)."""
         where = self.channel(channel)
@@ -184,7 +185,7 @@ class Playground:
         )
         return asdict(found)
 
-    async def wait_for_view(self, user: str, *, timeout: float = 10.0) -> Json:
+    async def wait_for_view(self, user: str, *, timeout: float = PATIENCE_S) -> Json:
         """Wait until somebody has a modal open, and return the top one."""
         found = await self.wait_until(lambda: self.views(user), timeout=timeout, what=f"a view for {user}")
         return dict(found[-1])

@@ -103,7 +103,6 @@ class RunningBot:
 async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
     """Run the whole bot for as long as the block runs."""
     settings.require_slack()
-    settings = settings.guarded()
     async with AsyncExitStack() as stack:
         ground = await stack.enter_async_context(grounded(settings))
         prompts, running, database, calls = ground.prompts, ground.running, ground.database, ground.calls

@@ -143,7 +143,7 @@ def _look_at_folders(settings: Settings) -> Iterator[Finding]:
     elif speech is not None and find_spec("faster_whisper") is None:
         sentence = f"SPEECH_MODEL is {speech}, and what runs it is not installed."
         yield warning("Settings", sentence, "pip install 'apprentice[voice]', or leave SPEECH_MODEL empty.")
-    if base is not None and settings.training_enabled and not (base / "config.json").is_file():
+    if base is not None and not settings.learning_off_by and not (base / "config.json").is_file():
         sentence = f"TRAINING_BASE is {base}, and no transformers model is there (config.json)."
         yield wrong("Settings", sentence, "name its folder; empty: the GGUF that is served is trained on.")
 

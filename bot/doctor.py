@@ -137,9 +137,8 @@ def _check_languages() -> Finding:
 
 def _check_training(settings: Settings) -> Finding:
     topic = "Training"
-    if not settings.training_enabled:
-        why = "LEARN_ACROSS_WORKSPACES" if settings.has_oauth else "TRAINING_ENABLED"
-        return ok(topic, f"switched off by {why}.")
+    if settings.learning_off_by:
+        return ok(topic, f"switched off by {settings.learning_off_by}.")
     try:
         check_training_extra()
     except LearningError as error:

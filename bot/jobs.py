@@ -227,7 +227,7 @@ async def start_training(learning: Learning, trigger: str, window: Window) -> No
         log.info("learning: no run outside of TRAINING_WINDOW")
         return
     status = await learning.status()
-    if status.is_paused or not status.allowed_by or not status.is_enabled:
+    if status.is_paused or not status.allowed_by or status.off_by:
         return
     try:
         await learning.request_run(by="the clock", trigger=trigger)

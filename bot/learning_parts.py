@@ -72,7 +72,7 @@ def read_config(settings: Settings, model_path: Path | None) -> LearningConfig:
         folder=(settings.data_dir / "learning").resolve(),
         model_path=model_path.resolve() if model_path else None,
         training_base=settings.training_base,
-        is_enabled=settings.training_enabled,
+        off_by=settings.learning_off_by,
         needs_permission=not settings.is_playground,
         window=Window.parse(settings.training_window),
         threads=settings.training_threads,

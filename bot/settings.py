@@ -231,10 +231,15 @@ class Settings(BaseSettings):
         is_here = urlsplit(self.slack_api_url).hostname in {"127.0.0.1", "localhost", "::1"}
         return is_here and self.slack_bot_token.get_secret_value() == PLAYGROUND_TOKEN
 
-    def guarded(self) -> Self:
-        """Return these settings, but without learning where workspaces that know nothing of each other would mix."""
-        is_mixing = self.has_oauth and self.training_enabled and not self.learn_across_workspaces
-        return self.model_copy(update={"training_enabled": False}) if is_mixing else self
+    @property
+    def learning_off_by(self) -> str:
+        """Return the variable that switches learning off; empty: it is on.
+
+        It is off where workspaces that know nothing of each other would mix.
+        """
+        if not self.training_enabled:
+            return "TRAINING_ENABLED"
+        return "LEARN_ACROSS_WORKSPACES" if self.has_oauth and not self.learn_across_workspaces else ""
 
     def database(self) -> str:
         """Return the SQLAlchemy address: `DATABASE_URL`, or SQLite under `DATA_DIR`."""
@@ -263,7 +268,7 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """Read the settings; raise *ConfigError* that names each wrong variable."""
     try:
-        return Settings().guarded()
+        return Settings()
     except UnicodeDecodeError as error:
         raise ConfigError(".env is not UTF-8 text: save it as UTF-8.") from error
     except SettingsError as error:  # the one that is JSON

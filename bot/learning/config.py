@@ -19,7 +19,7 @@ class LearningConfig:
     folder: Path  # DATA_DIR/learning
     model_path: Path | None
     training_base: Path | None = None
-    is_enabled: bool = True
+    off_by: str = ""  # the variable that switches learning off; empty: it is on
     needs_permission: bool = True
     window: Window
     threads: int = 1

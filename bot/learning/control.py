@@ -24,7 +24,7 @@ from bot.learning.rollout.may_serve import check_judged, check_not_tainted, chec
 from bot.learning.rollout.serving import Rollout
 from bot.learning.run import Runner
 from bot.learning.training_extra import check_training_extra
-from bot.learning.views import AdapterLine, LearningStatus, Why, list_adapters
+from bot.learning.views import AdapterLine, LearningStatus, Why, list_adapters, tell_off
 from bot.learning.why import explain
 from bot.storage import adapters as adapter_store
 from bot.storage import runs as store
@@ -82,7 +82,7 @@ class Learning:
         counted = await count_points(self._database, policy=self._config.policy, since=since)
         progress = run.progress if run else {}
         return LearningStatus(
-            is_enabled=self._config.is_enabled,
+            off_by=self._config.off_by,
             allowed_by=permission.by if permission else "",
             allowed_at=permission.at if permission else None,
             is_paused=is_paused,
@@ -96,7 +96,7 @@ class Learning:
             active=active.name if active else "",
             canary=canary.name if canary else "",
             canary_share=canary.canary_share if canary else 0.0,
-            next_run=self._next_run() if self._config.is_enabled and permission and not is_paused else None,
+            next_run=self._next_run() if not self._config.off_by and permission and not is_paused else None,
             points=counted.points,
             points_needed=counted.points_needed,
             last_run_id=last.id if last else None,
@@ -124,8 +124,8 @@ class Learning:
 
         *is_dry* builds the data set and its report only.
         """
-        if not self._config.is_enabled:
-            raise LearningError(_("Training is switched off here: set TRAINING_ENABLED=true and start the bot again."))
+        if self._config.off_by:
+            raise LearningError(tell_off(self._config.off_by))
         if not is_dry:
             check_training_extra()
         async with self._database.begin() as session:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bot.language import _
 from bot.storage import adapters as store
 from bot.storage.db import Session
 
@@ -12,7 +13,7 @@ from bot.storage.db import Session
 class LearningStatus:
     """How the learning is: permitted or not, what runs, what is served, what is missing for the next run."""
 
-    is_enabled: bool  # TRAINING_ENABLED
+    off_by: str = ""  # the variable that switches it off; empty: it is on
     allowed_by: str = ""  # who acknowledged, empty: nobody has
     allowed_at: datetime | None = None
     is_paused: bool = False
@@ -36,6 +37,16 @@ class LearningStatus:
     last_ended_at: datetime | None = None
     agreed: int | None = None  # how many channels an admin has turned on; None: that is not needed here
     channels: Mapping[str, str] = field(default_factory=dict)  # that want their own, with what answers there now
+
+
+def tell_off(variable: str) -> str:
+    """Say that a variable switches learning off, and what to do about it."""
+    if variable == "LEARN_ACROSS_WORKSPACES":
+        return _(
+            "Training is off where several workspaces are served: what one of them taught would answer the others. "
+            "Only where they may know of each other, set LEARN_ACROSS_WORKSPACES=true and start the bot again."
+        )
+    return _("Training is switched off here: set {variable}=true and start the bot again.").format(variable=variable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -355,6 +355,25 @@ def test_a_wrong_key_is_named_and_never_shown() -> None:
 
 def test_strange_workspaces_do_not_learn_together(tmp_path: Path) -> None:
     """What one company taught must not answer another: nothing is trained unless somebody says that it may."""
-    assert not Settings(data_dir=tmp_path, **OAUTH).guarded().training_enabled
-    assert Settings(data_dir=tmp_path, **OAUTH, learn_across_workspaces=True).guarded().training_enabled
-    assert Settings(data_dir=tmp_path).guarded().training_enabled
+    assert Settings(data_dir=tmp_path, **OAUTH).learning_off_by == "LEARN_ACROSS_WORKSPACES"
+    assert Settings(data_dir=tmp_path).learning_off_by == ""
+    assert Settings(data_dir=tmp_path, **OAUTH, learn_across_workspaces=True).learning_off_by == ""
+    for is_across in (False, True):
+        off = Settings(data_dir=tmp_path, **OAUTH, training_enabled=False, learn_across_workspaces=is_across)
+        assert off.learning_off_by == "TRAINING_ENABLED"
+
+
+async def test_what_switches_learning_off_is_named(playground: Playground, start_bot: StartBot) -> None:
+    """Training is on and the workspaces may not mix: every sentence names the variable that keeps it off."""
+    maya = playground.maya
+    async with start_bot(**OAUTH):
+        await playground.wait_for_connection()
+        for order in ("status", "train", "train on", "train now", "train dry"):
+            before = len(maya.ephemerals(maya.dm))
+            await maya.command("/apprentice", order, channel=maya.dm)
+            (said, *_more) = await playground.wait_until(
+                lambda: maya.ephemerals(maya.dm)[before:],  # noqa: B023 - waited for here
+                what=f"the answer to {order}",
+            )
+            assert "LEARN_ACROSS_WORKSPACES" in str(said), order
+            assert "TRAINING_ENABLED" not in str(said), order

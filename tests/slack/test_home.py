@@ -66,7 +66,7 @@ def facts(**changes: Any) -> HomeFacts:
         "wishes": list_wishes(Preferences(), has_news=True, adapters=None),
         "is_learned_from": None,
         "is_stored": True,
-        "status": LearningStatus(is_enabled=True),
+        "status": LearningStatus(),
     }
     return HomeFacts(**{**values, **changes})
 
@@ -120,7 +120,7 @@ def test_an_empty_home_tells_what_there_will_be() -> None:
 
 def test_an_admin_sees_how_all_is_and_what_to_do() -> None:
     """Health, feedback as a line, trainings with before and after, adapters, curves, and buttons that give orders."""
-    status = LearningStatus(is_enabled=True, allowed_by="U0MAYA", active="run-7")
+    status = LearningStatus(allowed_by="U0MAYA", active="run-7")
     wishes = list_wishes(Preferences(adapter="run-6"), has_news=False, adapters=["run-7", "run-6"])
     view = build_home(facts(status=status, wishes=wishes, admin=admin(picture_id="F1"), note="Done."))
     said = texts_of(view)
@@ -152,7 +152,7 @@ def test_only_what_can_be_done_has_a_button(status: LearningStatus) -> None:
 @given(text=TEXTS, note=TEXTS, count=st.integers(0, 60))
 def test_slack_takes_every_home(text: str, note: str, count: int) -> None:
     """Whatever people wrote and however much there is: at most 100 blocks, none too long, every text escaped."""
-    status = LearningStatus(is_enabled=True, allowed_by="U0MAYA", active=text[:64], last_run_id=1, last_outcome=text)
+    status = LearningStatus(allowed_by="U0MAYA", active=text[:64], last_run_id=1, last_outcome=text)
     run = report(outcome=text, figures=(figure(label=text), figure(label=text, role=Role.NOTE)), learned_from={text: 3})
     view = build_home(
         facts(
@@ -182,7 +182,7 @@ def test_the_whole_home_is_said_in_chinese() -> None:
                 opinions=Opinions(1, 2, 9, 1, 1),
                 fates=[fate(is_fixed=True), fate(adapter="run-7"), fate(is_rejected=True), fate()],
                 wishes=list_wishes(Preferences(), has_news=True, adapters=["run-7"]),
-                status=LearningStatus(is_enabled=True, allowed_by="U0MAYA", active="run-7", points_needed=50),
+                status=LearningStatus(allowed_by="U0MAYA", active="run-7", points_needed=50),
                 admin=admin(),
             )
         )

@@ -241,11 +241,10 @@ def test_the_benefit_stands_first_and_failed_proofs_are_named() -> None:
 
 
 STATUSES = [
-    LearningStatus(is_enabled=False),
-    LearningStatus(is_enabled=True),
-    LearningStatus(is_enabled=True, allowed_by="U0MAYA", allowed_at=NOON, active="run-7", next_run=NOON),
+    LearningStatus(off_by="TRAINING_ENABLED"),
+    LearningStatus(),
+    LearningStatus(allowed_by="U0MAYA", allowed_at=NOON, active="run-7", next_run=NOON),
     LearningStatus(
-        is_enabled=True,
         allowed_by="the playground",
         canary="run-8",
         canary_share=0.25,
@@ -269,9 +268,9 @@ def test_a_status_in_words() -> None:
     assert "train on" in lines[1]
     assert lines[2] == "`run-7` answers everybody; no training runs." or lines[2].startswith("`run-7` answers")
     assert lines[3] == "The base model answers, and `run-8` 25% of the people; run 9 is sft, step 3 of 40 (paused)."
-    looks = LearningStatus(is_enabled=True, allowed_by="U0MAYA", run_id=10, is_run_dry=True, run_state="collecting")
+    looks = LearningStatus(allowed_by="U0MAYA", run_id=10, is_run_dry=True, run_state="collecting")
     assert render_line(looks) == "The base model answers; dry run 10 is collecting."
-    looked = LearningStatus(is_enabled=True, last_run_id=10, is_last_dry=True, last_outcome="as planned")
+    looked = LearningStatus(last_run_id=10, is_last_dry=True, last_outcome="as planned")
     assert "Last dry run, 10: as planned" in render_status(looked)
     whole = render_status(STATUSES[3])
     assert "17 of 50 points" in whole

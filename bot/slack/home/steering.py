@@ -75,7 +75,7 @@ def _build_buttons(status: LearningStatus, *, is_choice: bool) -> list[Block]:
         name="choice",
     )
     review = build_order(_("Review corrections"), "dataset review", name="review")
-    if not status.is_enabled or not status.allowed_by:
+    if status.off_by or not status.allowed_by:
         hint = _("{command} says what training means, and asks.").format(command=f"`{COMMAND} train on`")
         return [context(hint), {"type": "actions", "elements": [review]}]
     buttons = [build_order(_("Train now"), "train now", name="train", style="primary")]

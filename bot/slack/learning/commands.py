@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from bot.errors import ApprenticeError
 from bot.language import _
 from bot.learning.control import Learning
+from bot.learning.views import tell_off
 from bot.slack.blocks import section
 from bot.slack.commands.orders import Call, Command, Reply, Role, UsageError
 from bot.slack.delivery.render import escape, render_mrkdwn
@@ -147,8 +148,8 @@ class LearningOrders:
 
     async def _ask_permission(self, user_id: str) -> Reply:
         status = await self._learning.status()
-        if not status.is_enabled:
-            return Reply(_("Training is switched off in the settings. Set `TRAINING_ENABLED=true` and start me again."))
+        if status.off_by:
+            return Reply(tell_off(status.off_by))
         if status.allowed_by:
             known = _("Training is on already; {person} allowed it.").format(person=name_of(status.allowed_by))
             return Reply(f"{known}\n{render_status(status)}")

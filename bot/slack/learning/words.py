@@ -80,8 +80,8 @@ def build_permission(user_id: str) -> list[Block]:
 
 def render_line(status: LearningStatus) -> str:
     """Say in one line how the learning is."""
-    if not status.is_enabled:
-        return _("Learning is switched off (`TRAINING_ENABLED`).")
+    if status.off_by:
+        return _("Learning is switched off ({variable}).").format(variable=f"`{status.off_by}`")
     if not status.allowed_by:
         return _("Learning is off until an admin allows it ({command}).").format(command=f"`{COMMAND} train on`")
     served = (
@@ -104,7 +104,7 @@ def render_status(status: LearningStatus) -> str:
 def tell_details(status: LearningStatus) -> list[str]:
     """Say who allowed it, what has come together, and what was last."""
     lines = []
-    if status.is_enabled and status.allowed_by:
+    if not status.off_by and status.allowed_by:
         when = f" ({status.allowed_at:%Y-%m-%d})" if status.allowed_at else ""
         lines.append(_("Training was allowed by {person}{when}.").format(person=name_of(status.allowed_by), when=when))
         if status.agreed is not None:

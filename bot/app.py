@@ -172,6 +172,7 @@ def _hear(
         slack,
         ground.running.client,
         worker,
+        calls=ground.calls,
         catch_up=catch_up,
         workspaces=ground.workspaces,
         keeps=duty.is_sure,

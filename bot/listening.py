@@ -9,6 +9,7 @@ from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 
 from bot.engine.client import EngineClient
 from bot.settings import Settings, Transport
+from bot.slack.calls import Calls
 from bot.slack.setup.installing import build_flow
 from bot.slack.signed import Signed, Taken
 from bot.slack.sockets import Sockets
@@ -24,6 +25,7 @@ async def listening(
     engine: EngineClient,
     worker: asyncio.Task[None],
     *,
+    calls: Calls,
     catch_up: CatchUp,
     workspaces: Workspaces | None,
     keeps: Callable[[], bool],
@@ -49,7 +51,7 @@ async def listening(
     async def ready() -> dict[str, bool]:
         return {**await alive(), "database": keeps() and await answers(), "engine": await engine.health()}
 
-    flow = None if workspaces is None else _flow(settings, slack, workspaces)
+    flow = None if workspaces is None else _flow(settings, slack, workspaces, calls)
     gate = Signed(settings.slack_signing_secret.get_secret_value(), taken=taken) if is_http else None
     heard = None if gate is None else (slack, gate)
     web_app = build_web_app(alive=alive, ready=ready, slack=heard, flow=flow)
@@ -61,10 +63,11 @@ async def listening(
         yield port
 
 
-def _flow(settings: Settings, slack: AsyncApp, workspaces: Workspaces) -> AsyncOAuthFlow:
+def _flow(settings: Settings, slack: AsyncApp, workspaces: Workspaces, calls: Calls) -> AsyncOAuthFlow:
     return build_flow(
         slack.client,
         workspaces,
+        calls,
         client_id=settings.slack_client_id,
         client_secret=settings.slack_client_secret.get_secret_value(),
         install_url=settings.install_url,

@@ -86,6 +86,12 @@ class Hub:
             token = f"{options.bot_token}-second"
             self.second = Hub(replace(options, bot_token=token, data=None), first=self)
 
+    def install(self) -> None:
+        """Let the app in, with a token that no earlier installation had."""
+        if not self.is_installed:
+            self.is_installed = True
+            self.options = replace(self.options, bot_token=f"{self.options.bot_token}-again")
+
     def serving(self, token: str | None) -> Hub:
         """Return the workspace that a token belongs to."""
         second = self.second

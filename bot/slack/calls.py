@@ -34,6 +34,8 @@ UNREADABLE = "unreadable_response"  # of somebody between Slack and us, or half 
 AWAY = {UNREADABLE, "service_unavailable", "request_timeout", "team_added_to_org", "org_login_required"}
 FAILING = {"internal_error", "fatal_error"}  # with some content always, so that waiting for better times is no use
 LOCKED_OUT = {"token_revoked", "token_expired", "invalid_auth", "not_authed", "account_inactive", "accesslimited"}
+REMOVED = {"account_inactive", "token_revoked"}  # of those, what Slack says where the app was removed
+TIMES_SAID, APART_S = 3, 10.0  # what it says of that once may be its own trouble
 # A second try could say the same words twice, and only who calls can see whether it would.
 UNREPEATABLE = {"chat.startStream", "chat.appendStream", "chat.stopStream", "files.upload.v2"}
 TELLS = {  # what a whole answer of a method has: without it nobody may take it for one in which there is nothing
@@ -224,6 +226,25 @@ class Calls:
                 return None
         said = {name: arguments[name] for name in ("text", "blocks") if name in arguments}
         return await self.call_if_possible(POST, channel=arguments["user"], **said)
+
+    async def find_lockout(self) -> str:
+        """Return Slack's word for why the token of the workspace that is served does not count; empty: none is said."""
+        try:
+            await self.call_soon("auth.test")
+        except SlackApiError as error:
+            return error_code(error) if is_locked_out(error) else ""
+        except (aiohttp.ClientError, TimeoutError):
+            return ""
+        return ""
+
+    async def is_removed(self) -> bool:
+        """Return whether Slack says, and goes on to say, that the app is gone from the workspace that is served."""
+        for times_left in reversed(range(TIMES_SAID)):
+            if await self.find_lockout() not in REMOVED:
+                return False
+            if times_left:
+                await self.clock.sleep(APART_S)
+        return True
 
     async def open_form(self, user_id: str, *, trigger_id: str, view: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Open a form for whoever pressed something, unless they press without end; None when it did not open."""

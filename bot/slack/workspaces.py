@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from bot.storage.db import Database
+from bot.storage.db import Database, Session
 from bot.storage.installations import (
     Installed,
     drop_installation,
@@ -113,17 +113,23 @@ class Workspaces:
             _serving.set(None if found is self._home else found)
         return found
 
-    async def save(self, installed: Installed) -> None:
-        """Keep a new installation, or the new token of an old one."""
+    async def save(self, installed: Installed, *, ended: Workspace | None = None) -> None:
+        """Keep a new installation, or the new token of an old one; one that *ended* before goes with what waited."""
         async with self._database.begin() as session:
+            if ended is not None:
+                await self._drop(session, ended)
             await save_installation(session, installed, self._keyring)
         self._forget(_workspace(installed))
 
     async def drop(self, workspace: Workspace) -> None:
-        """Forget an installation that was taken back."""
+        """Forget an installation that was taken back, unless there is a newer one by now."""
         async with self._database.begin() as session:
-            await drop_installation(session, team_id=workspace.team_id, enterprise_id=workspace.enterprise_id)
+            await self._drop(session, workspace)
         self._forget(workspace)
+
+    async def _drop(self, session: Session, workspace: Workspace) -> None:
+        place = {"team_id": workspace.team_id, "enterprise_id": workspace.enterprise_id}
+        await drop_installation(session, self._keyring, **place, token=workspace.token)
 
     def _forget(self, workspace: Workspace) -> None:
         self._known = {place: known for place, known in self._known.items() if known[1].key != workspace.key}

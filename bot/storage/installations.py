@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.storage import audit
 from bot.storage.installing_tables import ChannelPersona, Installation, OrgTeam
 from bot.storage.keyring import Keyring
+from bot.storage.schedule_tables import Schedule
+from bot.storage.schedules import remove_schedule
 from bot.storage.tables import Answer, AnswerState, Inbox, InboxState, Message, Thread, now
 
 
@@ -73,19 +75,28 @@ async def _put(
     await session.execute(statement.on_conflict_do_update(index_elements=list(which), set_=values))
 
 
-async def drop_installation(session: AsyncSession, *, team_id: str, enterprise_id: str) -> None:
-    """Forget a token, and with it what waited for an answer there and how it spoke there; what is written fails."""
-    here = (Installation.enterprise_id == enterprise_id, Installation.team_id == team_id)
-    gone = await session.execute(delete(Installation).where(*here).returning(Installation.team_id))
-    if gone.first() is None:
+async def drop_installation(
+    session: AsyncSession, keyring: Keyring, *, team_id: str, enterprise_id: str, token: str
+) -> None:
+    """Forget a token, and with it what waited there and how it spoke there; what is written fails.
+
+    Where another process has kept a newer token meanwhile, that one stays, and so does all else.
+    """
+    row = await session.get(Installation, (enterprise_id, team_id), with_for_update=True)
+    if row is None or keyring.unlock(row.token) != token:
         return
+    await session.delete(row)
+    await session.flush()
     teams = (
         [team_id]
         if team_id
         else list(await session.scalars(select(OrgTeam.team_id).where(OrgTeam.enterprise_id == enterprise_id)))
     )
     await session.execute(delete(ChannelPersona).where(ChannelPersona.team_id.in_(teams)))
-    await session.execute(delete(Inbox).where(Inbox.team_id.in_(teams), Inbox.state == InboxState.PENDING))
+    for schedule in await session.scalars(select(Schedule).where(Schedule.team_id.in_(teams))):
+        await remove_schedule(session, schedule, by="slack")
+    waiting = update(Inbox).where(Inbox.team_id.in_(teams), Inbox.state == InboxState.PENDING)
+    await session.execute(waiting.values(state=InboxState.DONE, payload={}, done_at=now()))  # nobody missed it
     under_way = update(Inbox).where(Inbox.team_id.in_(teams), Inbox.state == InboxState.RUNNING)
     await session.execute(under_way.values(payload={}))  # of what has not begun yet nothing is stored any more
     asked = select(Message.id).join(Thread, Message.thread_id == Thread.id).where(Thread.team_id.in_(teams))

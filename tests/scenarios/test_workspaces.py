@@ -31,7 +31,9 @@ from bot.storage.installations import (
 from bot.storage.installing_tables import Installation
 from bot.storage.keyring import Keyring, make_key
 from bot.storage.personas import choose_persona, find_persona
-from bot.storage.tables import Answer, AnswerState, Inbox, InboxState, Message, Thread
+from bot.storage.schedule_tables import Kind, Schedule
+from bot.storage.schedules import add_schedule
+from bot.storage.tables import Answer, AnswerState, Inbox, InboxState, Message, Thread, now
 from tests.scenarios.conftest import Finished, StartBot
 
 pytestmark = pytest.mark.filterwarnings("ignore:BasicAuth is deprecated")  # Slack's SDK still uses it
@@ -167,6 +169,19 @@ async def test_what_another_process_installed_counts_within_a_minute(database: D
     assert await here.find(team_id="T1", is_fresh=True) is None
 
 
+async def test_a_newer_token_outlives_the_end_of_an_older_one(database: Database) -> None:
+    """One process finds the old token dead while another keeps the new one."""
+    workspaces = Workspaces(database, Keyring([KEY]))
+    await workspaces.save(installed())
+    old = await workspaces.find(team_id="T1")
+    assert old is not None
+    await workspaces.save(installed(token="xoxb-new"))
+    await workspaces.drop(old)
+    found = await workspaces.find(team_id="T1")
+    assert found is not None
+    assert found.token == "xoxb-new"
+
+
 async def finished_or_begun(rows: Database, count: int) -> None:
     """Wait until *count* answers are being written, and nothing is under way where that is none."""
     for _ in range(1000):
@@ -244,7 +259,7 @@ async def test_two_processes_install_or_remove_at_once(
     async def meanwhile() -> None:
         async with other.begin() as session:
             if is_removed:
-                await drop_installation(session, team_id="T1", enterprise_id="")
+                await drop_installation(session, keyring, team_id="T1", enterprise_id="", token="xoxb-one")
             else:
                 await save_installation(session, installed(token="xoxb-later"), keyring)
                 await note_team(session, "T2", "E2")
@@ -297,7 +312,7 @@ async def test_an_organisation_installs_for_all_its_workspaces(database: Databas
 
 
 async def test_what_belonged_to_an_installation_goes_with_it(database: Database) -> None:
-    """Its token, its personas; nobody else's."""
+    """Its token, its personas, its reminders; nobody else's."""
     keyring = Keyring([KEY])
     workspaces = Workspaces(database, keyring)
     await workspaces.save(installed())
@@ -305,6 +320,16 @@ async def test_what_belonged_to_an_installation_goes_with_it(database: Database)
     async with database.begin() as session:
         await choose_persona(session, "T1", "C1", persona="brief", by="U1")
         await choose_persona(session, "T2", "C2", persona="brief", by="U1")
+        for team in ("T1", "T2"):
+            plan = {
+                "team_id": team,
+                "user_id": "U1",
+                "kind": Kind.REMINDER,
+                "channel_id": "",
+                "text": team,
+                "tz": "UTC",
+            }
+            await add_schedule(session, Schedule(**plan, next_at=now()))
         await note_team(session, "T5", "E5")
     one = await workspaces.find(team_id="T1")
     assert one is not None
@@ -314,6 +339,7 @@ async def test_what_belonged_to_an_installation_goes_with_it(database: Database)
     assert await workspaces.find(team_id="T2") is not None
     async with database.read() as session:
         assert [await find_persona(session, f"T{number}", f"C{number}") for number in (1, 2)] == ["", "brief"]
+        assert list(await session.scalars(select(Schedule.text))) == ["T2"]
 
 
 async def test_each_workspace_has_its_own_line(database: Database, playground: Playground) -> None:

@@ -84,7 +84,8 @@ def _check_token(hub: Hub, method: Method, token: str | None) -> None:
     if not token:
         raise SlackError("not_authed")
     if token not in kinds:
-        raise SlackError("invalid_auth")
+        is_removed = hub.second is not None and not hub.second.is_installed and token == hub.second.options.bot_token
+        raise SlackError("account_inactive" if is_removed else "invalid_auth")
     if kinds[token] != method.token:
         raise SlackError("not_allowed_token_type")
     if method.token == "bot" and not hub.manifest.has_scope(method.scope):  # noqa: S105 - see above

@@ -20,7 +20,7 @@ def answer_access(hub: Hub, args: Arguments) -> Json:
     if second is None or code not in second.codes:
         raise SlackError("invalid_code")
     second.codes.discard(code)
-    second.is_installed = True
+    second.install()
     return {
         "app_id": hub.app.id,
         "authed_user": {"id": "U0ZOE"},

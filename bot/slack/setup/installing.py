@@ -1,5 +1,6 @@
 """Installing the app in several workspaces: Slack's OAuth pages, the installations that it leads to, and their end."""
 
+import asyncio
 import logging
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from slack_sdk.oauth.installation_store.async_installation_store import AsyncIns
 from slack_sdk.oauth.state_store.stateless import StatelessOAuthStateStore
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.calls import Calls
+from bot.slack.calls import REMOVED, Calls
 from bot.slack.setup.manifest import INSTALL_PATH, REDIRECT_PATH, SCOPES
 from bot.slack.workspaces import Workspace, Workspaces
 from bot.storage.db import Database
@@ -21,6 +22,7 @@ from bot.storage.installations import Installed
 from bot.storage.keyring import Keyring
 
 STATE_S = 600
+REPLACED = REMOVED | {"invalid_auth"}  # what Slack says of a token once it has given out another
 
 log = logging.getLogger(__name__)
 
@@ -28,26 +30,40 @@ log = logging.getLogger(__name__)
 class Store(AsyncInstallationStore):
     """Keeps what Bolt's flow brings; finding is done by *Workspaces*."""
 
-    def __init__(self, workspaces: Workspaces) -> None:
+    def __init__(self, workspaces: Workspaces, calls: Calls) -> None:
         self._workspaces = workspaces
+        self._calls = calls
 
     async def async_save(self, installation: Installation) -> None:
         """Keep the bot's token of an installation; one of a person is none of our business."""
         is_org = bool(installation.is_enterprise_install)
-        await self._workspaces.save(
-            Installed(
-                enterprise_id=installation.enterprise_id or "",
-                team_id="" if is_org else installation.team_id or "",
-                name=str((installation.enterprise_name if is_org else installation.team_name) or "")[:200],
-                app_id=installation.app_id or "",
-                bot_id=installation.bot_id or "",
-                bot_user_id=installation.bot_user_id or "",
-                token=installation.bot_token or "",
-                scopes=",".join(installation.bot_scopes or ()),
-                installed_by=installation.user_id or "",
-            )
+        installed = Installed(
+            enterprise_id=installation.enterprise_id or "",
+            team_id="" if is_org else installation.team_id or "",
+            name=str((installation.enterprise_name if is_org else installation.team_name) or "")[:200],
+            app_id=installation.app_id or "",
+            bot_id=installation.bot_id or "",
+            bot_user_id=installation.bot_user_id or "",
+            token=installation.bot_token or "",
+            scopes=",".join(installation.bot_scopes or ()),
+            installed_by=installation.user_id or "",
         )
+        await self._workspaces.save(installed, ended=await asyncio.create_task(self._find_ended(installed)))
         log.info("installed in %s", installation.enterprise_id if is_org else installation.team_id)
+
+    async def _find_ended(self, installed: Installed) -> Workspace | None:
+        """Return the installation before a new one where Slack refuses its token: nobody heard that it was removed.
+
+        For a task of its own: it serves the workspace with the old token.
+        """
+        place = {"team_id": installed.team_id, "enterprise_id": installed.enterprise_id}
+        before = await self._workspaces.find(**place, is_fresh=True)
+        if before is None or self._workspaces.is_home(before) or before.token == installed.token:
+            return None
+        if (before.team_id, before.enterprise_id) != (installed.team_id, installed.enterprise_id):
+            return None  # that of its organisation
+        await self._workspaces.enter(**place)
+        return before if await self._calls.find_lockout() in REPLACED else None
 
     async def async_save_bot(self, bot: Bot) -> None:
         """Do nothing: a bot comes with its installation."""
@@ -75,7 +91,13 @@ async def open_workspaces(
 
 
 def build_flow(
-    client: AsyncWebClient, workspaces: Workspaces, *, client_id: str, client_secret: str, install_url: str
+    client: AsyncWebClient,
+    workspaces: Workspaces,
+    calls: Calls,
+    *,
+    client_id: str,
+    client_secret: str,
+    install_url: str,
 ) -> AsyncOAuthFlow:
     """Build the two pages, which stand at *install_url* for people's browsers."""
     slack = client.base_url.removesuffix("/").removesuffix("/api")
@@ -90,7 +112,7 @@ def build_flow(
             install_path=INSTALL_PATH,
             redirect_uri_path=REDIRECT_PATH,
             authorization_url=f"{slack}/oauth/v2/authorize",
-            installation_store=Store(workspaces),
+            installation_store=Store(workspaces, calls),
             state_store=StatelessOAuthStateStore(expiration_seconds=STATE_S, signing_secret=client_secret),
             state_expiration_seconds=STATE_S,
             logger=log,

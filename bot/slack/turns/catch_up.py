@@ -149,6 +149,10 @@ class CatchUp:
         there = serving()
         if there is None:  # the workspace of the settings, which is read already
             return 0
+        if await self._calls.is_removed():
+            await self._workspaces.drop(there)
+            log.warning("the app was removed from %s unheard; its token is forgotten", team_id)
+            return 0
         return await self._read(Home(team_id, enterprise_id, there.bot_user_id, there.bot_id), since)
 
     async def _read(self, home: Home, since: datetime) -> int:

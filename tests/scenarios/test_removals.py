@@ -1,0 +1,126 @@
+"""A workspace removes the app while nobody listens: that counts as soon as Slack says it plainly, and not before."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from bot.playground.person import Person
+from bot.playground.testing import Playground
+from bot.slack import calls
+from bot.slack.turns import catch_up
+from bot.storage.db import Database
+from bot.storage.inbox import Arrival, accept
+from bot.storage.installing_tables import Installation
+from bot.storage.schedule_tables import Schedule
+from bot.storage.tables import Inbox, InboxState, now
+from bot.storage.worker_tables import HeardUntil
+from tests.scenarios.conftest import StartBot
+from tests.scenarios.test_workspaces import OAUTH, gone, install
+from tests.scenarios.test_workspaces import playground as playground  # noqa: PLC0414 - the fixture with two workspaces
+
+pytestmark = pytest.mark.filterwarnings("ignore:BasicAuth is deprecated")  # Slack's SDK still uses it
+
+
+async def remind_zoe(playground: Playground, start_bot: StartBot) -> Person:
+    """Install the app in the second workspace, let Zoe plan a reminder, and end the bot."""
+    second = playground.second
+    zoe = Person(second.hub, "U0ZOE")
+    async with start_bot(**OAUTH) as bot:
+        await playground.wait_for_connection()
+        await install(playground, bot)
+        await zoe.command("/apprentice", "remind me tomorrow at 9:00 to water the plants", channel=zoe.dm)
+        await second.wait_until(lambda: zoe.ephemerals(zoe.dm), what="the answer to the order")
+    return zoe
+
+
+async def removed_unheard(playground: Playground, rows: Database) -> None:
+    """Remove the app from the second workspace while nobody listens, and let a question of before wait there."""
+    await playground.second.uninstall()
+    for seconds in (10, 70, 310):  # all of Slack's tries to say so
+        await playground.advance(seconds)
+    waiting = Arrival("Ev1", "T0SECOND", "D1", "1.0", "1.0", "message", {"event": {"text": "hello", "user": "U0ZOE"}})
+    async with rows.begin() as session:
+        await accept(session, waiting, merge_s=60)
+        await session.execute(update(HeardUntil).values(at=now() - timedelta(minutes=10)))
+
+
+async def left_of_before(rows: Database) -> tuple[list[str], list[InboxState]]:
+    """Make everything that is planned due; return its words, and how the question of before stands."""
+    async with rows.begin() as session:
+        await session.execute(update(Schedule).values(next_at=now() - timedelta(seconds=1)))
+        planned = list(await session.scalars(select(Schedule.text)))
+        return planned, list(await session.scalars(select(Inbox.state).where(Inbox.event_id == "Ev1")))
+
+
+async def test_a_removal_that_nobody_heard_counts(
+    playground: Playground, start_bot: StartBot, rows: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bot was down: it asks Slack more than once, and forgets the token with what waited there."""
+    monkeypatch.setattr(calls, "APART_S", 0.1)
+    await remind_zoe(playground, start_bot)
+    await removed_unheard(playground, rows)
+    async with start_bot(**OAUTH) as bot:
+        await playground.wait_for_connection()
+        await gone(rows)
+        assert await left_of_before(rows) == ([], [InboxState.DONE])
+        zoe = Person(playground.second.hub, "U0ZOE")
+        assert "Thank you" in await install(playground, bot)
+        there = await zoe.say(zoe.dm, "hello again")
+        assert (await playground.second.wait_for_reply(zoe.dm, there))["user"] == "U0APPRENT2"
+    refused = [one for one in playground.log("api", "auth.test") if one["status"] == "account_inactive"]
+    assert len(refused) == calls.TIMES_SAID
+
+
+async def test_what_waited_before_an_unheard_removal_is_not_said_after_a_new_installation(
+    playground: Playground, start_bot: StartBot, rows: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is installed anew before the bot has found out by itself."""
+    monkeypatch.setattr(catch_up, "LOOK_S", 3600.0)
+    monkeypatch.setattr(catch_up, "GAP", timedelta(days=1))
+    zoe = await remind_zoe(playground, start_bot)
+    await removed_unheard(playground, rows)
+    async with start_bot(**OAUTH) as bot:
+        await playground.wait_for_connection()
+        assert "Thank you" in await install(playground, bot)
+        assert await left_of_before(rows) == ([], [InboxState.DONE])
+        there = await zoe.say(zoe.dm, "hello again")
+        await playground.second.wait_for_reply(zoe.dm, there)
+    assert "plants" not in str(playground.second.messages(zoe.dm))
+
+
+async def test_what_waits_stays_where_the_app_is_installed_again_and_was_not_removed(
+    playground: Playground, start_bot: StartBot, rows: Database
+) -> None:
+    """As for one more scope: Slack gives out the same token."""
+    await remind_zoe(playground, start_bot)
+    async with start_bot(**OAUTH) as bot:
+        await playground.wait_for_connection()
+        await install(playground, bot)
+    async with rows.read() as session:
+        assert list(await session.scalars(select(Schedule.text))) == ["water the plants"]
+
+
+@pytest.mark.parametrize("error", ["invalid_auth", "account_inactive"])
+async def test_a_token_that_is_refused_for_a_while_is_kept(
+    playground: Playground, start_bot: StartBot, rows: Database, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    """What passes is no removal, and neither is what has other causes too, however often Slack says it."""
+    monkeypatch.setattr(catch_up, "LOOK_S", 0.2)
+    monkeypatch.setattr(calls, "APART_S", 0.1)
+    zoe = await remind_zoe(playground, start_bot)
+    async with rows.begin() as session:
+        await session.execute(update(HeardUntil).values(at=now() - timedelta(minutes=10)))
+    second = playground.second
+    before = len(second.log("api", "auth.test"))
+    times = 0 if error == "invalid_auth" else calls.TIMES_SAID - 1
+    second.fault("missing_method", methods="auth.test", error=error, times=times)
+    async with start_bot(**OAUTH):
+        await playground.wait_for_connection()
+        await playground.wait_until(lambda: second.log("api", "users.conversations"), what="a look at what was missed")
+        assert len(second.log("api", "auth.test")) == before + times + 1
+        there = await zoe.say(zoe.dm, "hello again")
+        assert (await second.wait_for_reply(zoe.dm, there))["user"] == "U0APPRENT2"
+    async with rows.read() as session:
+        assert list(await session.scalars(select(Schedule.text))) == ["water the plants"]
+        assert [one.team_id for one in await session.scalars(select(Installation))] == ["T0SECOND"]

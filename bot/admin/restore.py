@@ -15,7 +15,7 @@ from typing import Any
 from bot.admin.backup import DATABASE, FORMAT, MANIFEST, Backup, may_hold
 from bot.admin.scratch import RESTORE, scratch_folder
 from bot.errors import REFUSED, StorageError
-from bot.learning.forgetting import empty_runs, forget_rows
+from bot.learning.forgetting import empty_runs, forget_rows, scrub_erased
 from bot.storage import adapters, runs
 from bot.storage.audit import RESTORED, record
 from bot.storage.copies import Copy, end_restore, examine_sqlite, is_empty, put_back, replaced
@@ -183,4 +183,5 @@ async def _settle(
         record(session, RESTORED, by=by, made_at=made_at, erased=settled.erased)
         for user_id in sorted(settled.people):  # not later: a process that dies would leave them back
             found |= set((await forget_rows(session, user_id, by=by)).runs)
+        await scrub_erased(session)
     return settled, found

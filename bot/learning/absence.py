@@ -14,6 +14,7 @@ from bot.storage.erasures import count_erased, erased_ids, find_returned, runs_w
 from bot.storage.learning_tables import AdapterState, TrainingChoice
 from bot.storage.person_data import collect_person
 from bot.storage.preference_tables import Preference
+from bot.storage.runs import runs_that_quote
 
 # That somebody must not be learned from, and what nobody is to see of their remarks, stays.
 DECISIONS = {TrainingChoice.__tablename__, Preference.__tablename__}
@@ -39,11 +40,13 @@ async def prove_absence(database: Database, folder: Path, *, user_id: str = "") 
         returned = await find_returned(session)
         spoilt = await runs_with_erased(session, since=None)
         adapters = await all_adapters(session)
+        quoting = sorted(await runs_that_quote(session, spoilt))
         left = await collect_person(session, user_id) if user_id else {}
     found = [f"{len(rows)} rows of {table} that were deleted" for table, rows in returned.items()]
     found += [f"{len(rows)} rows of {user_id} in {table}" for table, rows in left.items() if table not in DECISIONS]
     live = [adapter for adapter in adapters if adapter.state != AdapterState.TAINTED]
     found += [f"adapter {one.name} ({one.state}), which learned from it" for one in live if one.run_id in spoilt]
+    found += [f"what the report of run {run_id} quotes, which learned from it" for run_id in quoting]
     runs = await asyncio.to_thread(list, read_manifests(folder, ids, user_id))
     found += [f"{count} examples in {name}" for name, count in runs if count]
     closed = "which cannot be read: give this user the right to it, or mend it, and look again"

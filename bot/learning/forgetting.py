@@ -15,6 +15,7 @@ from bot.learning.tidying import empty_folder
 from bot.storage import adapters as store
 from bot.storage.audit import FORGET, record
 from bot.storage.db import Database, Session
+from bot.storage.erasures import runs_with_erased
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
 from bot.storage.leases import wait_in_line
 from bot.storage.person_data import forget_person, list_corrections, list_runs
@@ -103,3 +104,12 @@ async def scrub_report(session: Session, run_id: int, corrections: Collection[st
         left = quoted if corrections is not None else []
         kept = [item for item in left if str(item.get("row", "")).rpartition(":")[2] not in (corrections or ())]
         run.report = {**run.report, "before_after": kept, "page": ""}
+
+
+async def scrub_erased(session: Session) -> None:
+    """Take what is quoted out of the reports of all runs that learned from words that went, however long ago."""
+    for run_id in {
+        *await runs_with_erased(session, since=None),
+        *await runs_with_erased(session, since=None, aged=True),
+    }:
+        await scrub_report(session, run_id)

@@ -1,6 +1,6 @@
 """Runs: asked for, taken up, brought to an end, and what each learned from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -147,6 +147,12 @@ async def is_unwilling_in(session: AsyncSession, adapter: Adapter) -> bool:
     part = await find_adapter(session, adapter.mixed_with) if adapter.mixed_with else None
     runs = [adapter.run_id] if part is None else [adapter.run_id, part.run_id]
     return any([await has_unwilling(session, run_id) for run_id in runs])
+
+
+async def runs_that_quote(session: AsyncSession, run_ids: Collection[int]) -> list[int]:
+    """Return those of some runs whose report still shows answers before and after."""
+    found = await session.execute(select(Run.id, Run.report).where(Run.id.in_(run_ids)))
+    return [run_id for run_id, report in found if (report or {}).get("before_after")]
 
 
 async def has_taken_back(session: AsyncSession, run_id: int) -> bool:

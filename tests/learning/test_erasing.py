@@ -83,7 +83,10 @@ async def test_one_deleted_and_one_edited_message_take_their_adapters_along(data
     async with database.begin() as session:
         await forget_message(session, "T1", "C1", ts="100.000")
         await change_message(session, "T1", "C2", ts="100.000", text="The code of C2")
+    quoted = f"what the report of run {runs['C1']} quotes, which learned from it"
+    assert quoted in (await prove_absence(database, tmp_path)).where
     await looking.look()
+    assert quoted not in (await prove_absence(database, tmp_path)).where
     assert await states(database) == {"a1": "tainted", "a2": "active", "a3": "active"}
     async with database.begin() as session:
         assert await owes_training(session)

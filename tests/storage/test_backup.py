@@ -37,7 +37,7 @@ from bot.storage.copies import copy_database, examine_sqlite, put_back
 from bot.storage.db import Database, open_database
 from bot.storage.erasures import find_returned
 from bot.storage.forgetting import forget_message
-from bot.storage.learning_tables import Adapter, AdapterState, RunState
+from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
 from bot.storage.privacy import Privacy, choose_privacy, find_privacy
 from bot.storage.rights import all_rights, set_right
 from bot.storage.runs import open_run, queue_run, save_examples
@@ -154,6 +154,8 @@ async def test_nothing_is_overwritten_by_mistake_and_what_was_deleted_stays_dele
     async with database.begin() as session:
         planned = {"team_id": PLACE.team_id, "kind": Kind.REMINDER, "channel_id": "", "thread_ts": "", "tz": "UTC"}
         session.add(Schedule(**planned, user_id="U2", text="water the ficus", next_at=now()))
+        run = await session.get_one(Run, 1)
+        run.report = {"before_after": [{"row": "corrections:x", "question": "What did U2 say?"}], "page": "x"}
     monkeypatch.setattr("bot.admin.backup.now", lambda: now() + ahead)
     backup = await back_up(database_url, tmp_path)
     async with database.begin() as session:
@@ -172,6 +174,7 @@ async def test_nothing_is_overwritten_by_mistake_and_what_was_deleted_stays_dele
         assert await texts(opened) == []
         async with opened.read() as session:
             assert await session.scalar(select(Schedule.id)) is None, "else it would be said again"
+            assert (await session.get_one(Run, 1)).report == {"before_after": [], "page": ""}
         assert await take_back_erased(opened, tmp_path / "learning", since=None) == ["a1"]
         async with opened.read() as session:
             assert await find_returned(session) == {}

@@ -409,3 +409,19 @@ async def test_a_disk_that_is_full_at_the_start_is_waited_for(
         waits = stack.pop_all()
     async with waits:
         await playground.wait_for_reply(playground.maya.dm, ts)
+
+
+async def test_no_status_is_left_where_slack_ended_the_stream(playground: Playground, bot: RunningBot) -> None:
+    """The stream began the session, for there was no room to say so in another way."""
+    tom, maya = playground.tom, playground.maya
+    playground.fault("rate_limit", retry_after=4, methods="agents.sessions.setStatus", times=1)
+    await playground.wait_for_reply(tom.dm, await tom.say(tom.dm, "hello"))
+    playground.fault("stream_expiry", seconds=0.01)
+    playground.fault("rate_limit", retry_after=1, methods="chat.stopStream", times=1)
+    ts = await maya.say(maya.dm, LONG)
+    await playground.wait_for_reply(maya.dm, ts)
+
+    def status() -> list[str]:
+        return [one["status"] for one in playground.sessions if one["thread_ts"] == ts]
+
+    await playground.wait_until(lambda: status() == ["active"], what="the end of the status")

@@ -49,6 +49,7 @@ class Delivery:
         self._begin = 0  # where in the text the present message begins, and what opens the code that is open there
         self._opening = ""
         self._find_lost = find_lost
+        self.says_working = False  # a stream that broke may have left a status behind
         self._posts = Posts(
             calls,
             target,
@@ -193,7 +194,7 @@ class Delivery:
         if self._stream is None:
             return
         stream, self._stream = self._stream, None
-        await stream.abandon()
+        self.says_working = not await stream.abandon()
         done = list(self._done)
         self._posts.let_go()
         self._posts = Posts(

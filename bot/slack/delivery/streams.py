@@ -77,11 +77,15 @@ class NativeStream:
         self._calls.budget.redeem(STOP)
         await self._call(STOP, ts=self.ts, blocks=blocks, metadata=build_metadata(self._key), **rest)
 
-    async def abandon(self) -> None:
-        """End the stream as it is, so that its message can be edited."""
-        if self.ts is not None:
-            self._calls.budget.redeem(STOP)
-            await self._calls.call_if_possible(STOP, channel=self._target.channel_id, ts=self.ts)
+    async def abandon(self) -> bool:
+        """End the stream as it is, so that its message can be edited; return whether Slack took that.
+
+        If not, as where it has ended the stream itself, the session that the stream began says on that we work.
+        """
+        if self.ts is None:
+            return True
+        self._calls.budget.redeem(STOP)
+        return await self._calls.call_if_possible(STOP, channel=self._target.channel_id, ts=self.ts) is not None
 
     async def _start(self, text: str) -> None:
         """Begin, where Slack has room for the beginning and for the end; others go another way."""

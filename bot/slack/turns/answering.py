@@ -215,6 +215,8 @@ class Answering:
                     await delivery.abandon()
                     for ts in draft.reply_ts:  # what stood beside it is half an answer that nobody knows
                         await self._calls.call_if_possible("chat.delete", channel=place.channel_id, ts=ts)
+            if delivery.says_working:
+                await end_status(self._calls, place.channel_id, place.thread_ts)
         finally:
             del self._running[place]
 

@@ -122,6 +122,18 @@ async def test_what_is_refused(playground: Playground, start_bot: StartBot, word
     assert sentence in str(told["text"])
 
 
+async def test_a_thread_that_slack_does_not_tell_is_named(playground: Playground, bot: RunningBot) -> None:
+    """What there is to translate cannot be read just now: that there is none would be wrong."""
+    tom = playground.tom
+    thread = await tom.say("general", f"<@{BOT}> hello")
+    await playground.wait_for_reply("general", thread)
+    playground.fault("server_error", methods="conversations.replies")
+    await tom.say("general", "!translate to German", thread_ts=thread)
+    (told,) = await playground.wait_until(lambda: tom.ephemerals("general"), what="the word", timeout=60)
+
+    assert "Slack does not answer me" in told["text"]
+
+
 async def test_a_private_channel_is_told_to_nobody_outside(playground: Playground, start_bot: StartBot) -> None:
     """The assistant is in it, Tom is not: he learns nothing of it."""
     async with start_bot(engine_url=NOBODY_SERVES):

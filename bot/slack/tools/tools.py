@@ -16,7 +16,7 @@ from bot.errors import DeliveryError
 from bot.language import _
 from bot.slack.blocks import build_text, context
 from bot.slack.calls import Calls
-from bot.slack.commands.orders import BANG, Call, Reply
+from bot.slack.commands.orders import BANG, Call, Reply, UsageError
 from bot.slack.delivery.chunks import find_urls
 from bot.slack.delivery.render import render_mrkdwn
 from bot.slack.delivery.safety import neutralise
@@ -126,13 +126,15 @@ class Tools:
         return await self._tell(call, prompt, call.channel_id, heard)
 
     async def last_message(self, call: Call) -> Call:
-        """Return the call with what was said last in its thread as its words; none when that cannot be read."""
-        if call.thread_ts is None or await self.find_refusal(call, call.channel_id):
+        """Return the call with what was said last in its thread as its words; raise *UsageError* without any."""
+        if call.thread_ts is None:
             return replace(call, words="")
+        if refusal := await self.find_refusal(call, call.channel_id):
+            raise UsageError(refusal)
         try:
             heard = await self._reader.hear_thread(call.channel_id, call.thread_ts)
-        except DeliveryError:
-            return replace(call, words="")
+        except DeliveryError as error:
+            raise UsageError(tell_slack_away()) from error
         last = heard.lines[-1] if heard.lines else ""
         return replace(call, words=last.partition(": ")[2], is_ours=last not in heard.by_others)
 

@@ -21,7 +21,8 @@ def may_correct(record: AnswerRecord, user_id: str, team_id: str) -> bool:
     The form came from under that answer once; but what it names is only what it was sent with.
     """
     is_of_team = team_id in {"", record.place.team_id}
-    return is_of_team and (not is_private(record.place) or user_id == record.message.user_id)
+    is_alone = is_private(record.place) or record.place.channel_id.startswith("D")
+    return is_of_team and (not is_alone or user_id == record.message.user_id)
 
 
 def stands_in(record: AnswerRecord, body: dict[str, Any]) -> bool:

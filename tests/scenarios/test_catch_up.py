@@ -379,3 +379,16 @@ async def test_an_order_that_is_deleted_meanwhile_is_not_carried_out(
                 await asyncio.sleep(0.02)
         async with rows.read() as session:
             assert [one.text for one in await session.scalars(select(Schedule))] == ["water the plants"]
+
+
+async def test_what_was_edited_meanwhile_is_offered_again(
+    playground: Playground, rows: Database, start_bot: StartBot
+) -> None:
+    """The answer below it is to its old words: its author is asked, as beside a bot that runs."""
+    maya = playground.maya
+    known = await be_away(playground, rows, start_bot)
+    await maya.edit("general", known, f"{BOT} What is a sprint?")
+    await use_up_tries(playground)
+    async with start_bot():
+        (offer,) = await playground.wait_until(lambda: maya.ephemerals("general"), what="the offer")
+        assert "Shall I answer it again?" in offer["text"]

@@ -425,3 +425,16 @@ async def test_no_status_is_left_where_slack_ended_the_stream(playground: Playgr
         return [one["status"] for one in playground.sessions if one["thread_ts"] == ts]
 
     await playground.wait_until(lambda: status() == ["active"], what="the end of the status")
+
+
+async def test_the_offer_below_an_edited_question_outlasts_an_outage(playground: Playground, bot: RunningBot) -> None:
+    """Slack takes no word just then; once it does, its author is asked, once."""
+    maya = playground.maya
+    ts = await maya.say("general", "<@U0APPRENTICE> What is a sprint?")
+    await playground.wait_for_reply("general", ts)
+    playground.fault("server_error", methods="chat.postEphemeral", times=6)
+    await maya.edit("general", ts, "<@U0APPRENTICE> What is a deadline?")
+    await playground.wait_until(lambda: maya.ephemerals("general"), what="the offer", timeout=60)
+    await asyncio.sleep(1)
+    (offer,) = maya.ephemerals("general")
+    assert "Shall I answer it again?" in offer["text"]

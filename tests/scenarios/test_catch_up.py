@@ -213,6 +213,7 @@ async def test_what_could_not_be_stored_in_time_is_answered(
     rows: Database,
     start_bot: StartBot,
     finished: Finished,
+    *,
     tables: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -152,6 +152,32 @@ async def test_a_notice_is_posted_and_taken_back(playground: Playground, bot: Ru
     assert playground.messages("general")[-1]["ts"] == ts
 
 
+async def test_the_log_says_where_a_notice_was_posted(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """As whoever posted it was told: not in how many channels it was to be."""
+    maya, tom = playground.maya, playground.tom
+    for channel in ("general", "support"):
+        await playground.wait_for_reply(channel, await tom.say(channel, f"{BOT} hello"))
+    playground.fault("missing_method", methods="chat.postMessage", error="not_in_channel")
+    posted = await press(playground, maya, await order(playground, maya, "broadcast Away at 6."), "order:yes")
+    assert "Posted in 0 of 2" in posted["text"]
+    playground.fault("missing_method", enabled=False)
+    playground.hub.workspace.channels["C0GENERAL"].is_ext_shared = True
+    posted = await press(playground, maya, await order(playground, maya, "broadcast Away at 7."), "order:yes")
+    assert "Posted in 1 of 2" in posted["text"]
+    assert "Deleted in 1 of 1" in (await press(playground, maya, posted, "order:undo"))["text"]
+
+    async with rows.read() as session:
+        said = [(row.action, row.details) for row in await session.scalars(select(AuditRow).order_by(AuditRow.number))]
+    assert said == [
+        ("broadcast.begin", {"of": 2}),
+        ("broadcast.post", {"channels": 0, "of": 2}),
+        ("broadcast.begin", {"of": 2}),
+        ("broadcast.post", {"channels": 1, "of": 2}),
+        ("broadcast.undo", {"channels": 1, "of": 1}),
+    ]
+    assert "channels 1, of 2" in (await order(playground, maya, "audit find broadcast"))["text"]
+
+
 async def test_a_notice_is_taken_back_while_it_is_posted(playground: Playground, bot: RunningBot) -> None:
     """Nothing is posted after that, nothing stays, and of two who take it back the second takes back no older one."""
     maya, tom = playground.maya, playground.tom

@@ -12,6 +12,7 @@ from bot.slack.commands.order_buttons import ask, done
 from bot.slack.commands.order_words import YES, read_words
 from bot.slack.commands.orders import Call, Command, Reply, Role, UsageError
 from bot.storage import notices
+from bot.storage.admin_tables import Notice
 from bot.storage.audit import record
 from bot.storage.db import Database
 from bot.storage.tables import now
@@ -66,28 +67,40 @@ class Broadcast:
         return await self._post(text, channels, call)
 
     async def _post(self, text: str, channels: Sequence[str], call: Call) -> Reply:
+        """Post a notice; the log says that it is begun, and in how many channels it then stood."""
         async with self._database.begin() as session:
             notice = await notices.save_notice(session, text, by=call.user_id)
-            record(session, "broadcast.post", by=call.user_id, target=notice.id, channels=len(channels))
+            record(session, "broadcast.begin", by=call.user_id, target=notice.id, of=len(channels))
+        posts, stands = await self._send(notice, channels)
+        counts = {"channels": len(posts), "of": len(channels)}
+        async with self._database.begin() as session:
+            record(session, "broadcast.post", by=call.user_id, target=notice.id, **counts)
+        if not stands:
+            return Reply(_("It was taken back while I posted it, so I stopped."))
+        said_so = _("Posted in {count} of {all} channels.").format(count=len(posts), all=len(channels))
+        return done(said_so, f"broadcast {UNDO} {notice.id}", label=_("Delete it again"))
+
+    async def _send(self, notice: Notice, channels: Sequence[str]) -> tuple[dict[str, str], bool]:
+        """Return where a notice was posted, and whether it still stands: whoever takes it back ends it."""
         posts: dict[str, str] = {}
-        blocks = [section(f"📣 {_quiet(text)}"), context(_("A notice of {user}").format(user=f"<@{call.user_id}>"))]
+        text, by = _quiet(notice.text), f"<@{notice.by}>"
+        blocks = [section(f"📣 {text}"), context(_("A notice of {user}").format(user=by))]
         for number, channel in enumerate(channels):
             if number:
                 await asyncio.sleep(PAUSE_S)
             if not await self._is_ours(channel):
                 continue
-            said = await self._calls.call_if_possible(
-                "chat.postMessage", channel=channel, text=_quiet(text), blocks=blocks
-            )
-            if said is not None:
-                posts[channel] = str(said["ts"])
-                async with self._database.begin() as session:
-                    stands = await notices.note_posts(session, notice.id, posts)
-                if not stands:  # whoever took it back could not know of this one
-                    await self._calls.call_if_possible("chat.delete", channel=channel, ts=posts[channel])
-                    return Reply(_("It was taken back while I posted it, so I stopped."))
-        said_so = _("Posted in {count} of {all} channels.").format(count=len(posts), all=len(channels))
-        return done(said_so, f"broadcast {UNDO} {notice.id}", label=_("Delete it again"))
+            said = await self._calls.call_if_possible("chat.postMessage", channel=channel, text=text, blocks=blocks)
+            if said is None:
+                continue
+            ts = str(said["ts"])
+            async with self._database.begin() as session:
+                stands = await notices.note_posts(session, notice.id, posts | {channel: ts})
+            if not stands:  # whoever took it back could not know of this one
+                await self._calls.call_if_possible("chat.delete", channel=channel, ts=ts)
+                return posts, False
+            posts[channel] = ts
+        return posts, True
 
     async def _is_ours(self, channel_id: str) -> bool:
         """Return whether nobody of another organisation reads in a channel; it may be shared since somebody asked."""
@@ -107,9 +120,10 @@ class Broadcast:
             for channel, ts in notice.posts.items()
             if await self._calls.call_if_possible("chat.delete", channel=channel, ts=ts) is not None
         ]
+        counts = {"channels": len(gone), "of": len(notice.posts)}
         async with self._database.begin() as session:
             await notices.forget_posts(session, notice.id, gone)
-            record(session, "broadcast.undo", by=call.user_id, target=notice.id, channels=len(gone))
+            record(session, "broadcast.undo", by=call.user_id, target=notice.id, **counts)
         return Reply(_("Deleted in {count} of {all} channels.").format(count=len(gone), all=len(notice.posts)))
 
 

@@ -67,6 +67,13 @@ async def join_thread(session: AsyncSession, place: Place, *, audience: Audience
     return thread
 
 
+async def hide_thread(session: AsyncSession, place: Place) -> None:
+    """Let what everybody may read of a thread be for its channel's people alone, until it is known who they are now."""
+    thread = await find_thread(session, place)
+    if thread is not None:
+        thread.audience = narrow(Audience(thread.audience), Audience.PRIVATE)
+
+
 async def list_said(session: AsyncSession, team_id: str, *, since: datetime, most: int) -> dict[Place, list[str]]:
     """Return the newest messages of a workspace since a moment, by thread: when each was said, as Slack has it.
 

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from bot.admin.feedback import read_worst
 from bot.app import RunningBot
 from bot.playground.entities import Message as Said
 from bot.playground.messaging import post
 from bot.playground.testing import Playground
+from bot.slack.people.directory import Directory
 from bot.storage.db import Database
 from bot.storage.reviews import find_candidates
-from bot.storage.tables import Answer, Correction, Message, Thread
+from bot.storage.tables import Answer, Audience, Correction, Feedback, Message, Thread
 from tests.scenarios.conftest import Finished, StartBot
 from tests.scenarios.test_admin import order, press
 from tests.scenarios.test_feedback import BOT, wait_for_rows
@@ -120,6 +122,52 @@ async def test_a_correction_asks_slack_who_reads_there(
     async with rows.read() as session:
         thread = (await session.scalars(select(Thread))).one()
     assert (correction.audience, thread.audience) == ("private", "private")
+
+
+async def test_what_is_remarked_there_is_not_shown_as_public(
+    playground: Playground, bot: RunningBot, rows: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words beside a 👎, with no correction: not even until Slack has said who reads there."""
+    monkeypatch.setattr("bot.slack.people.directory.SOON_S", 60.0)
+    monkeypatch.setattr("bot.slack.people.directory.NOW_S", 0.0)
+    asked, told, look = asyncio.Event(), asyncio.Event(), Directory.audience_now
+
+    async def look_late(directory: Directory, channel_id: str) -> Audience:
+        asked.set()
+        await told.wait()
+        return await look(directory, channel_id)
+
+    monkeypatch.setattr(Directory, "audience_now", look_late)
+    tom, channels = playground.tom, playground.hub.workspace.channels
+
+    async def remark(reply: dict[str, Any], words: str) -> None:
+        await tom.click(reply, "feedback", "negative_button")
+        await playground.wait_for_view(tom.id)
+        await tom.submit_view({"reason": "wrong", "comment": words})
+
+    told.set()
+    await remark(await ask_in_general(playground), "It is wrong.")
+    for _ in range(200):
+        if shown := await read_worst(rows, most=5):
+            break
+        await asyncio.sleep(0.02)
+    assert [one.text for answer in shown for one in answer.remarks] == ["It is wrong."]
+
+    told.clear()
+    asked.clear()
+    reply = await ask_in_general(playground)
+    channels[reply["channel"]].kind = "private"
+    await remark(reply, "Project Heron is cancelled.")
+    await asked.wait()
+    assert "Heron" not in str(await read_worst(rows, most=5))
+    told.set()
+    for _ in range(200):
+        if not (shown := await read_worst(rows, most=5)):
+            break
+        await asyncio.sleep(0.02)
+    async with rows.read() as session:
+        assert "Project Heron is cancelled." in set(await session.scalars(select(Feedback.comment)))
+    assert not shown
 
 
 async def test_what_became_private_during_an_absence_is_closed(

@@ -36,7 +36,7 @@ from bot.storage.feedback import (
 from bot.storage.outvoted import settle_newer
 from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, Vote
-from bot.storage.threads import join_thread, narrow
+from bot.storage.threads import hide_thread, join_thread, narrow
 
 CORRECTION_LENGTH = 3000
 
@@ -137,6 +137,7 @@ class FeedbackButtons:
                 await save_vote(session, record.answer, **said)
                 said = {"user_id": user_id, "text": text, "is_for_everyone": bool(everyone)}
                 hidden = Audience.PRIVATE if is_open else Audience.DIRECT
+                await hide_thread(session, record.place)  # a comment is for whom its thread is for
                 # An empty field takes back what stood in it, and nothing that the form did not show.
                 if text or (wish.stores and blocks.shows_correction(view)):
                     await save_correction(session, record.answer, **said, current=hidden)

@@ -67,6 +67,13 @@ async def check_redaction(share: int) -> list[Row]:
         right = score.precision
         what = f"{language}: placeholders that stand for something planted, of {score.placeholders}"
         rows.append(Row("S5", what, f"{right:.2%}", f"≥ {redaction.PRECISION:.0%}", right >= redaction.PRECISION))
+    replaced, said, changed, others = redaction.measure_again(MESSAGES // share, HELD_OUT)
+    what = f"values replaced where nothing around them tells, of {said}"
+    rows.append(
+        Row("S5", what, f"{replaced / said:.2%}", f"≥ {redaction.AGAIN:.0%}", replaced >= redaction.AGAIN * said)
+    )
+    what, is_left = f"ordinary texts beside them changed, of {others}", changed <= redaction.CHANGED * others
+    rows.append(Row("S5", what, str(changed), f"≤ {redaction.CHANGED:.1%}", is_left))
     is_same = redaction.is_consistent(500, HELD_OUT)
     assert {ENGLISH, CHINESE} <= set(redaction.measure(4, HELD_OUT))
     rows.append(Row("S5", "the same placeholder for the same thing", "yes" if is_same else "no", "yes", is_same))

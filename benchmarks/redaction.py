@@ -4,6 +4,9 @@
 
 A planted value is found when placeholders stand for all of its signs. A placeholder is right when it stands for a part
 of a planted value. Seed 1 is what the patterns were written with; the others are held out. Both have one author.
+
+Then each value is said once more, in a text of its own with nothing around it that tells what it is; an ordinary text
+of the same example stays as it is beside it.
 """
 
 import argparse
@@ -12,11 +15,12 @@ from dataclasses import dataclass, field
 
 from benchmarks.goal_line import print_goal
 from benchmarks.planted import CHINESE, ENGLISH, PERSONAL, SECRET, Sample, make_corpus
-from bot.learning.data.findings import find
 from bot.learning.data.redaction import Redaction
 
 GOALS = {SECRET: 0.98, PERSONAL: 0.95}
 PRECISION = 0.90
+AGAIN = 0.98
+CHANGED = 0.001
 
 
 @dataclass(slots=True)
@@ -42,7 +46,7 @@ class Score:
 
     def add(self, sample: Sample) -> None:
         """Redact a message and compare."""
-        findings = find(sample.text)
+        findings = Redaction([sample.text]).find(sample.text)
         covered = {at for one in findings for at in range(one.start, one.end)}
         spans = []
         for kind, name, value in sample.planted:
@@ -67,6 +71,26 @@ def measure(messages: int, seed: int) -> dict[str, Score]:
     for sample in make_corpus(seed, count=messages):
         scores[sample.language].add(sample)
     return scores
+
+
+def measure_again(messages: int, seed: int) -> tuple[int, int, int, int]:
+    """Return how many values said again are replaced, of how many; and how many other texts are changed, of how many.
+
+    The other texts have nothing planted in them: the next of the corpus in the same language.
+    """
+    again = [0, 0, 0, 0]
+    corpus = make_corpus(seed, count=messages)
+    for sample, other in zip(corpus, corpus[2:], strict=False):
+        if not sample.planted or other.planted:
+            continue
+        told = [f"Is {value} the right one?" for _, _, value in sample.planted]
+        redaction = Redaction([sample.text, *told, other.text])
+        for (_, _, value), text in zip(sample.planted, told, strict=True):
+            again[0] += value not in redaction.redact(text)
+            again[1] += 1
+        again[2] += redaction.find(other.text) != Redaction([other.text]).find(other.text)
+        again[3] += 1
+    return again[0], again[1], again[2], again[3]
 
 
 def is_consistent(messages: int, seed: int) -> bool:
@@ -100,6 +124,10 @@ def main() -> None:
             print_goal(f"{language}, {kind}: {share:.2%} of {count} found", f"≥ {goal:.0%}", share >= goal)
         measured = f"{language}: {score.precision:.2%} of {score.placeholders} placeholders stand for something planted"
         print_goal(measured, f"≥ {PRECISION:.0%}", score.precision >= PRECISION)
+    replaced, said, changed, others = measure_again(chosen.messages, chosen.seed)
+    is_replaced, is_left = replaced >= AGAIN * said, changed <= CHANGED * others
+    print_goal(f"said again: {replaced / said:.2%} of {said} replaced", f"≥ {AGAIN:.0%}", is_replaced)
+    print_goal(f"texts beside it: {changed} of {others} changed", f"≤ {CHANGED:.1%}", is_left)
     is_same = is_consistent(500, chosen.seed)
     print_goal(f"the same placeholder for the same thing: {'yes' if is_same else 'no'}", "yes", is_same)
 

@@ -168,6 +168,39 @@ async def test_secrets_never_reach_a_draft(database: Database) -> None:
     assert harvest.redacted == {"secret": 1, "e-mail": 1}
 
 
+async def test_a_secret_that_is_known_in_one_place_is_replaced_in_all(database: Database) -> None:
+    """Where nothing around it tells what it is: in the question, in what is learned and what is not, and exported."""
+    team = Team()
+    asked = team.ask("ada", "password: Quokka%81z fails. Is Quokka%81z right for staging?", "No: quokka%81z is old.")
+    team.correct("ada", asked, "Yes, Quokka%81z is right, or `Quokka%81z.`")
+    team.ask("bo", "The api_key=Wombat77Tree93&mode=1 works, call 555 0132 9 if not.", "Good.", thread="1.0")
+    asked = team.ask("bo", "Do I type Wombat77Tree93?", "Yes: Wombat77Tree93, (5550132-9).", thread="1.0")
+    asked.messages_used = 1
+    team.vote("cy", asked)
+    private = {"thread": "2.0", "channel": "G1", "audience": Audience.PRIVATE}
+    team.ask("di", "The passphrase is Numbat5Hill", "I do not know.", **private)
+    apart = team.ask("di", "What opens the box?", "I do not know.", **private)
+    apart.messages_used = 1
+    team.correct("di", apart, "Numbat5Hill opens it.", is_for_everyone=True)
+
+    (second, first), harvest = await gather(database, team)
+    file = io.StringIO()
+    for form in Format:
+        await export_dataset(
+            database, file, form=form, policy=FREE, system=system, is_allowed=True, say=lambda *_: None
+        )
+
+    assert first.question == "password: [secret 1] fails. Is [secret 1] right for staging?"
+    assert first.answer == "Yes, [secret 1] is right, or `[secret 1].`"
+    assert first.rejected == "No: [secret 1] is old."
+    assert second.messages[1]["content"] == "Bo: The api_key=[secret 1] works, call [phone 1] if not."
+    assert second.question == "Do I type [secret 1]?"
+    assert second.answer == "Yes: [secret 1], ([phone 1])."
+    assert harvest.left_out == {drafts.PRIVATE_ANSWER: 1}
+    assert not any(word in file.getvalue().lower() for word in ("quokka", "wombat", "numbat", "5550132"))
+    assert "[secret 1] is right" in file.getvalue()
+
+
 async def test_a_name_that_is_an_address_or_a_number_gets_a_placeholder(database: Database) -> None:
     """As where people's names in Slack are their e-mail addresses; other names stay, and so does who is the same."""
     team = Team()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import planted
-from benchmarks.redaction import GOALS, PRECISION, measure
+from benchmarks.redaction import AGAIN, CHANGED, GOALS, PRECISION, measure, measure_again
 from bot.learning.data.findings import find
 from bot.learning.data.readable import find_fault
 from bot.learning.data.redaction import Redaction, is_clean
@@ -103,6 +103,14 @@ def test_a_corpus_of_invented_people_and_secrets_is_redacted(language: str) -> N
     for kind, goal in GOALS.items():
         assert score.recall(kind) >= goal, score.missed
     assert score.precision >= PRECISION, score.wrong
+
+
+def test_what_the_corpus_says_again_is_redacted_too() -> None:
+    """With nothing around it that tells what it is, and no ordinary text changes beside it."""
+    replaced, said, changed, others = measure_again(1500, seed=5)
+
+    assert replaced >= AGAIN * said
+    assert changed <= CHANGED * others
 
 
 @pytest.mark.parametrize(
@@ -282,3 +290,51 @@ def test_what_is_searched_in_another_way_is_found_all_the_same(text: str, clean:
 def test_what_is_far_too_long_is_not_searched() -> None:
     """It would not be learned anyhow."""
     assert find_fault(_draw("abcdefghij ", 20_001)) == "longer than what is trained on"
+
+
+@pytest.mark.parametrize(
+    ("told", "said", "clean"),
+    [
+        ("password: Quokka%81z", "Is quokka%81z right?", "Is [secret 1] right?"),
+        (
+            "The password: hunter22. It fails.",
+            "hunter22, `hunter22`, _hunter22_!",
+            "[secret 1], `[secret 1]`, _[secret 1]_!",
+        ),
+        ("密码是Sommer2026，别告诉别人", "用Sommer2026登录", "用[secret 1]登录"),
+        ("密码：hunter22", "ｈｕｎｔｅｒ２２ or hun\u200bter22", "[secret 1] or [secret 1]"),
+        ("curl https://x.example/?api_key=Wombat77Tree93&a=1", "Wombat77Tree93", "[secret 1]"),
+        ("password: **Tr0ub4dor&3**", "Tr0ub4dor&3, not Tr0ub4dor", "[secret 1], not [secret 1]"),
+        ("https://owen:rzPsJKVib0oFE@watkins.biz/x", "Type rzPsJKVib0oFE.", "Type [e-mail 1]."),
+        ("access_token=yeLBr2rrH9qYx11sF326", "yeLBr2rrH9qYx11sF326 it is", "[secret 1] it is"),
+        ("my pin: 4711", "Is 4711 the one?", "Is [secret 1] the one?"),
+        ("password: correct-horse-battery", "correct-horse-battery it is", "[secret 1] it is"),
+        ("call me: 5550132", "Is 555-0132 yours?", "Is [phone 1] yours?"),
+        ("I was born on 1980-05-03", "Is it 1980-05-03?", "Is it [birth 1]?"),
+        ("passport C1234567", "C1234567, is it?", "[identity 1], is it?"),
+    ],
+)
+def test_what_is_known_for_what_it_is_elsewhere_is_replaced(told: str, said: str, clean: str) -> None:
+    """A value that only the words around it give away, in one of the texts of an example, goes from all of them."""
+    redaction = Redaction([said, told])
+
+    assert redaction.redact(said) == clean
+    assert "1]" in redaction.redact(told)
+    assert redaction.counts.total() == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("password: required", "It is required, as admin."),
+        ("password: admin", "The admin knows."),
+        ("postgres://bot:secret@db/x", "It is no secret."),
+        ("pass: 10am", "We meet at 10am."),
+        ("my pin: 2026", "On 2026-11-30, at 1.2026, in v20261 and 12026."),
+        ("password: hunter22", "The hunter223 and xhunter22 are others."),
+        ("ping 1.1.1.1", "Version v1.1.1.1, step 1.1.1.1.1."),
+    ],
+)
+def test_words_and_numbers_stay_that_a_secret_is_like(told: str, said: str) -> None:
+    """What is short or a word may mean something else, and a part of a longer word or number does."""
+    assert Redaction([told, said]).redact(said) == said

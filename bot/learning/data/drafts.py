@@ -111,7 +111,7 @@ def _write(chosen: Chosen, shelf: Shelf, desk: Desk, *, is_apart: bool) -> Draft
     if fault := _find_fault(turns, answer, rejected):
         return fault
     edited = tuple(shelf.edited[row_id] for row_id in [signal.row_id] if row_id in shelf.edited)
-    redaction = Redaction()
+    redaction = Redaction(_list_texts([*_read_before(thread, served), asked], served.text, answer, rejected))
     opening = desk.system(served.created_at.astimezone().date())
     messages = build_messages(opening, turns, redact=redaction.redact)
     known = redaction.counts.total()
@@ -145,6 +145,11 @@ def _find_fault(turns: Sequence[Turn], answer: str, rejected: str) -> str:
     said = (answer, *([rejected] if rejected else []), *(turn.text for turn in turns), *named)
     fault = next(filter(None, map(find_fault, said)), "")
     return fault or (SAME if answer.strip() == rejected.strip() else "")
+
+
+def _list_texts(turns: Sequence[Turn], *others: str) -> list[str]:
+    """Return all that tells what is secret in an example, also what was said before it where it stands apart."""
+    return [*(text for turn in turns for text in (turn.user_name, turn.text, turn.answer or "")), *others]
 
 
 def _list_own_rows(chosen: Chosen) -> tuple[Row, ...]:

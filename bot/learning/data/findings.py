@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -63,20 +63,39 @@ def make_plain(text: str) -> str:
 
 def find(text: str) -> list[Finding]:
     """Return what stands in *text*, from left to right; of two that overlap the first one, or the longer."""
+    return join(search(text))
+
+
+def search(text: str) -> list[Finding]:
+    """Return what stands in *text* by each of the rules: what one takes for a secret can be a part of another's."""
     plain = make_plain(text)
-    found = list(_search(plain))
-    if len(plain) != len(text):
-        seen = [place for place, sign in enumerate(text) if make_plain(sign)]
-        found = [Finding(one.kind, seen[one.start], seen[one.end - 1] + 1) for one in found]
-    found.sort(key=lambda finding: (finding.start, -finding.end))
-    kept: list[Finding] = []
-    for finding in found:
-        if kept and finding.start < kept[-1].end:
-            last = kept[-1]
-            kept[-1] = Finding(last.kind, last.start, max(last.end, finding.end))
+    return locate(text, plain, _search(plain))
+
+
+def locate(text: str, plain: str, found: Iterable[Finding]) -> list[Finding]:
+    """Return where in *text* is what was *found* in it as it is read."""
+    if len(plain) == len(text):
+        return list(found)
+    seen = [place for place, sign in enumerate(text) if make_plain(sign)]
+    return [Finding(one.kind, seen[one.start], seen[one.end - 1] + 1) for one in found]
+
+
+def join(found: Iterable[Finding]) -> list[Finding]:
+    """Return findings from left to right, those that overlap as one of the first one's kind."""
+    return [Finding(one[0].kind, one[0].start, max(part.end for part in one)) for one in group(found)]
+
+
+def group(found: Iterable[Finding]) -> list[list[Finding]]:
+    """Return findings from left to right, those together that overlap."""
+    groups: list[list[Finding]] = []
+    end = 0
+    for finding in sorted(found, key=lambda one: (one.start, -one.end)):
+        if groups and finding.start < end:
+            groups[-1].append(finding)
         else:
-            kept.append(finding)
-    return kept
+            groups.append([finding])
+        end = max(end, finding.end)
+    return groups
 
 
 def _search(text: str) -> Iterator[Finding]:

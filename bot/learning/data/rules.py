@@ -42,7 +42,7 @@ def _is_random(word: str) -> bool:
     return entropy > 3.8 and all(any(kind(letter) for letter in word) for kind in kinds)
 
 
-def _is_drawn(word: str) -> bool:
+def is_drawn(word: str) -> bool:
     """Return whether what stands behind a name like `api_key` is no word of a language and no plain number."""
     has_digit, has_letter = any(map(str.isdigit, word)), any(map(str.isalpha, word))
     return (has_digit and has_letter) or bool(re.search(r"[a-z][A-Z]|[A-Za-z][!@#$%^&*+=]", word))
@@ -108,11 +108,11 @@ RULES = (
         SECRET,
         "named",
         rf"(?i){PASSWORD}(?:{SAYS}|{MARKS}(?=[\s「『【]){OPENING})(?P<v>(?!{PLACEHOLDER}){VALUE}{{6,}})",
-        _is_drawn,
+        is_drawn,
     ),
-    _rule(SECRET, "named", rf"(?:密码|密碼|口令)\(?{OPENING}(?P<v>(?=[A-Za-z0-9]){VALUE}{{6,}})", _is_drawn),
-    _rule(SECRET, "named", rf"(?i){KEY}(?:{EQUALS}|{SAYS})(?P<v>(?!{PLACEHOLDER}){VALUE}{{8,}})", _is_drawn),
-    _rule(SECRET, "named", r"(?i)\bbasic\s+(?P<v>[A-Za-z0-9+/]{12,}={0,2})", _is_drawn),
+    _rule(SECRET, "named", rf"(?:密码|密碼|口令)\(?{OPENING}(?P<v>(?=[A-Za-z0-9]){VALUE}{{6,}})", is_drawn),
+    _rule(SECRET, "named", rf"(?i){KEY}(?:{EQUALS}|{SAYS})(?P<v>(?!{PLACEHOLDER}){VALUE}{{8,}})", is_drawn),
+    _rule(SECRET, "named", r"(?i)\bbasic\s+(?P<v>[A-Za-z0-9+/]{12,}={0,2})", is_drawn),
     _rule(SECRET, ":", r"://[^\s:/@]{0,64}:(?P<v>[^\s/@]{3,})@"),
     _rule(SECRET, "long", r"discord(?:app)?\.com/api/webhooks/\d+/(?P<v>[\w-]+)"),
     _rule(SECRET, "long", r"\bxox[a-z](?:[.-][A-Za-z0-9]+)+|\bxapp-[A-Za-z0-9-]{10,}"),

@@ -189,6 +189,24 @@ async def test_an_answer_for_oneself_can_be_shared_once(
     )
 
 
+@pytest.mark.parametrize("fault", ["server_error", "drop_connection"])
+async def test_an_answer_that_slack_does_not_take_is_shared_by_another_press(
+    playground: Playground, bot: RunningBot, fault: str
+) -> None:
+    """Whoever pressed hears that it stands nowhere yet, however Slack is away, and presses again."""
+    tom = playground.tom
+    await tom.command(COMMAND, "ask What is a code review?", channel="general")
+    answer = await whispered(playground, tom, "general", "Only you can see this.")
+    playground.fault(fault)
+    await tom.click(answer, "share_answer")
+    await whispered(playground, tom, "general", "Slack does not answer me at the moment")
+    playground.fault(fault, enabled=False)
+    assert playground.messages("general") == []
+    await tom.click(answer, "share_answer")
+    await playground.wait_until(lambda: playground.messages("general"), what="the shared answer")
+    assert len(playground.messages("general")) == 1
+
+
 async def test_buttons_of_an_answer_where_it_is_not_a_member_say_what_came_of_them(
     playground: Playground, bot: RunningBot
 ) -> None:

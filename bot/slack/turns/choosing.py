@@ -3,15 +3,17 @@
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_sdk.errors import SlackApiError
 
 from bot.language import _
 from bot.slack.blocks import Block, build_answer_buttons, build_note
-from bot.slack.calls import Calls, error_code
+from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.delivery.posts import Posts, Target
 from bot.slack.delivery.render import render_mrkdwn
 from bot.slack.people.directory import Directory
+from bot.slack.tools.tools import tell_slack_away
 from bot.slack.turns.answer_choice import CHOOSE, SHARE, build_private, build_shared, make_safe
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.pressing import stands_in
@@ -137,9 +139,9 @@ class ChoiceButtons:
         except Exception as error:
             async with self._database.begin() as session:
                 await release_share(session, record.message.id)
-            if not isinstance(error, SlackApiError):
+            if not isinstance(error, SlackApiError | aiohttp.ClientError | TimeoutError):
                 raise
-            text = tell_unshared(error_code(error))  # where we may not write, only an answer to the press is seen
+            text = tell_unshared(error)  # where we may not write, only an answer to the press is seen
             await respond(text=text, blocks=build_note(text), response_type="ephemeral", replace_original=False)
             return
         place = Place(record.place.team_id, record.place.channel_id, thread_ts or ts)
@@ -188,8 +190,11 @@ class ChoiceButtons:
         return make_safe(record.answer.text, asked=asked)
 
 
-def tell_unshared(code: str) -> str:
+def tell_unshared(error: Exception) -> str:
     """Say why an answer could not be posted."""
+    if is_passing(error):
+        return tell_slack_away()
+    code = error_code(error)
     if code in NOT_THERE:
         return _("I cannot write here: invite me to this channel first, then share it again.")
     return _("Slack did not take it ({code}). Please try again.").format(code=code)

@@ -103,9 +103,9 @@ def build_slack_app(
     every_command.sort(key=lambda command: command.name != ASK)  # what people want most comes first
     desk = Desk(every_command, role_of=access.role_of)
     register_commands(app, desk=desk)
-    intake.commands, turns.orders = desk.commands, ThreadOrders(desk, calls, database)
+    lessons = Lessons(database, calls, access=access, directory=directory, speech=speech, wake=turns.wake)
+    intake.commands, turns.orders, turns.asides.lessons = desk.commands, ThreadOrders(desk, calls, database), lessons
     register_order_buttons(app, desk=desk, database=database)
-    lessons = Lessons(database, calls, access=access, directory=directory, speech=speech)
     register_shortcuts(app, tools=tools, database=database, calls=calls, directory=directory, lessons=lessons)
     register_feedback(app, database=database, reactions=reactions, lessons=lessons)
     register_review(app, database=database, calls=calls, access=access)

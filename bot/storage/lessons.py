@@ -99,6 +99,21 @@ async def find_waiting(session: AsyncSession, lesson_id: str, *, author_id: str)
     return lesson if lesson.asked_at > now() - PATIENCE else None
 
 
+async def find_askable(session: AsyncSession, lesson_id: str, *, author_id: str) -> Lesson | None:
+    """Return a lesson for which its author is to be asked now; None where that is decided by now.
+
+    Nothing is kept of what its author wants nobody to learn, or of what whoever asks wants stored no more.
+    """
+    lesson = await find_waiting(session, lesson_id, author_id=author_id)
+    if lesson is None:
+        return None
+    are_stored = await is_stored(session, author_id) and await is_stored(session, lesson.asked_by)
+    if are_stored and await is_willing(session, author_id):
+        return lesson
+    refuse(lesson)
+    return None
+
+
 async def teach(session: AsyncSession, lesson: Lesson) -> str:
     """Make a correction of a lesson, as its author says; return its id.
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -13,55 +15,67 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_sdk.errors import SlackApiError
 
 from bot.language import _, speaking
-from bot.slack.blocks import Block, build_button, build_note, context, plain, section
-from bot.slack.calls import Calls, error_code
+from bot.slack.blocks import section
+from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.commands.orders import Role
+from bot.slack.feedback.lesson_words import (
+    LESSON,
+    LESSON_NO,
+    LESSON_YES,
+    QUESTION,
+    QUESTION_LENGTH,
+    Asked,
+    build_end,
+    build_form,
+    build_request,
+    tell_unfit,
+    tell_unheard,
+    tell_unstored,
+)
 from bot.slack.people.access import Access
 from bot.slack.people.directory import Directory
 from bot.slack.people.rooms import LONGEST_LOOK_S, Rooms, tell_left
 from bot.slack.people.speech import Speech
+from bot.slack.rates import POST
 from bot.slack.text import mentioned_users, parse_message, read_typed
-from bot.storage import lessons
+from bot.storage import inbox, lessons
 from bot.storage.audit import record
 from bot.storage.correction_index import is_same
 from bot.storage.db import Database
 from bot.storage.feedback_tables import Lesson
 from bot.storage.privacy import is_stored
-from bot.storage.tables import Audience
+from bot.storage.tables import Audience, Inbox, new_id, now
 from bot.storage.threads import Place, narrow
 
-LESSON, LESSON_YES, LESSON_NO = "lesson", "lesson_yes", "lesson_no"
-QUESTION = "question"
-QUESTION_LENGTH = 300
+REQUEST = "lesson_request"  # the inbox's word for an author who is to be asked
+UNASKED = "lesson_unasked"  # and for whoever is to hear that this was not possible
+LATE = timedelta(seconds=5)  # what is said so long after the form may have been overtaken meanwhile
 REPLIES = "conversations.replies"
 GONE = {"thread_not_found", "message_not_found"}
 TEXT_LENGTH = 2000  # it travels in the form, where Slack has room for 3000 characters
 
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A person's message that is to be taught, as the form carries it."""
-
-    team_id: str
-    channel_id: str
-    thread_ts: str
-    ts: str
-    author_id: str
-    audience: str
-    text: str
+log = logging.getLogger(__name__)
 
 
 class Lessons:
     """Asks authors, and teaches what they agree to."""
 
     def __init__(
-        self, database: Database, calls: Calls, *, access: Access, directory: Directory, speech: Speech
+        self,
+        database: Database,
+        calls: Calls,
+        *,
+        access: Access,
+        directory: Directory,
+        speech: Speech,
+        wake: Callable[[], None],
     ) -> None:
         self._database = database
         self._calls = calls
         self._access = access
         self._directory = directory
         self._speech = speech
+        self._wake = wake
         self._rooms = Rooms(calls, access).for_orders()
 
     async def propose(self, body: Mapping[str, Any]) -> str:
@@ -100,15 +114,10 @@ class Lessons:
         return parse_message(message, bot_user_id="", names=names).strip()
 
     async def handle_form(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
-        """Keep the lesson, and ask its author, or learn it at once where whoever asks wrote it."""
+        """Keep the lesson, and owe its author the question, or learn it at once where whoever asks wrote it."""
         asked, user_id = Asked(**json.loads(view["private_metadata"])), body["user"]["id"]
         question = read_typed(view["state"]["values"][QUESTION][QUESTION].get("value"))[:QUESTION_LENGTH]
-        (is_gone, is_edited), audience, has_left, is_author_gone = await asyncio.gather(
-            self._look(asked),
-            self._find_audience(asked),
-            self._rooms.has_left(asked.channel_id, user_id),
-            self._rooms.has_left(asked.channel_id, asked.author_id),
-        )
+        refusal, audience = await self._weigh(asked, user_id)
         taught = lessons.Taught(
             place=Place(asked.team_id, asked.channel_id, asked.thread_ts),
             ts=asked.ts,
@@ -118,20 +127,15 @@ class Lessons:
             question=question,
             text=asked.text,
         )
-        is_unfit = is_gone or is_edited or has_left or is_author_gone or audience is Audience.SHARED
         async with self._database.begin() as session:
-            is_known = is_unfit or await lessons.is_known(session, taught.place, ts=taught.ts)
+            is_known = bool(refusal) or await lessons.is_known(session, taught.place, ts=taught.ts)
             lesson = None if is_known or not question else await lessons.save_lesson(session, taught)
             if lesson is not None and asked.author_id == user_id:
                 record(session, "lesson.teach", by=user_id, target=await lessons.teach(session, lesson))
-        if is_gone:
-            text = _("This message is gone, so I keep nothing of it.")
-        elif is_edited:
-            text = _("This message was edited meanwhile, so I keep nothing of its old words: choose it once more.")
-        elif has_left:
-            text = tell_left(asked.channel_id)
-        elif is_unfit:
-            text = tell_unfit()
+            elif lesson is not None:
+                await inbox.accept(session, _owe_request(asked, lesson.id))
+        if refusal:
+            text = refusal
         elif lesson is None:
             text = _("Somebody has asked for this message before.")
         elif asked.author_id == user_id:
@@ -139,8 +143,26 @@ class Lessons:
         else:
             text = _("I ask {person}, and learn it if they agree.").format(person=f"<@{asked.author_id}>")
         await ack(response_action="update", view=build_end(text))
-        if lesson is not None and asked.author_id != user_id:
-            await self._ask(lesson)
+        self._wake()
+
+    async def _weigh(self, asked: Asked, asked_by: str) -> tuple[str, Audience]:
+        """Return in words what has come between a form and now, empty where nothing has, and who may read there."""
+        (is_gone, is_edited), audience, has_left, is_author_gone = await asyncio.gather(
+            self._look(asked),
+            self._find_audience(asked),
+            self._rooms.has_left(asked.channel_id, asked_by),
+            self._rooms.has_left(asked.channel_id, asked.author_id),
+        )
+        refusal = ""
+        if is_gone:
+            refusal = _("This message is gone, so I keep nothing of it.")
+        elif is_edited:
+            refusal = _("This message was edited meanwhile, so I keep nothing of its old words: choose it once more.")
+        elif has_left:
+            refusal = tell_left(asked.channel_id)
+        elif is_author_gone or audience is Audience.SHARED:
+            refusal = tell_unfit()
+        return refusal, audience
 
     async def _look(self, asked: Asked) -> tuple[bool, bool]:
         """Return whether a message was deleted, or says other words, since its form was opened.
@@ -169,15 +191,45 @@ class Lessons:
                 here = await self._directory.audience_now(asked.channel_id)
         return narrow(said_to, here)
 
-    async def _ask(self, lesson: Lesson) -> None:
-        with speaking(await self._speech.language_of(lesson.user_id)):
-            text, blocks = _("May I learn what you wrote?"), build_request(lesson)
-        posted = await self._calls.call_if_possible(
-            "chat.postMessage", channel=lesson.user_id, text=text, blocks=blocks, unfurl_links=False
+    async def ask(self, row: Inbox) -> None:
+        """Ask an author what *row* owes them, unless that is decided by now; raise what prevents it.
+
+        What Slack refuses for good is kept by nobody, and whoever asked hears so.
+        """
+        owed = row.payload
+        await self._calls.clock.sleep(self._calls.budget.rests(POST, owed["user_id"]))  # and decide after that
+        async with self._database.begin() as session:
+            lesson = await lessons.find_askable(session, owed["lesson_id"], author_id=owed["user_id"])
+        if lesson is None:
+            return
+        place = Place(lesson.team_id, lesson.channel_id, owed["thread_ts"])
+        asked = Asked(
+            **vars(place), ts=lesson.ts, author_id=lesson.user_id, audience=owed["audience"], text=lesson.text
         )
-        if posted is None:
-            async with self._database.begin() as session:
-                await lessons.drop_lesson(session, lesson.team_id, lesson.channel_id, ts=lesson.ts)
+        if now() - row.received_at > LATE and (await self._weigh(asked, lesson.asked_by))[0]:
+            await self._give_up(lesson)
+            return
+        try:
+            await self._calls.post(
+                f"{row.event_id}/request",
+                looks_first=row.attempts > 1,
+                waits=False,
+                channel=lesson.user_id,
+                text=_("May I learn what you wrote?"),
+                blocks=build_request(lesson),
+            )
+        except SlackApiError as error:
+            if is_passing(error):
+                raise
+            log.warning("lessons: an author could not be asked (%s)", error_code(error))
+            await self._give_up(lesson)
+
+    async def _give_up(self, lesson: Lesson) -> None:
+        """Keep nothing of a lesson whose author cannot be asked, and owe whoever wants it a word."""
+        payload = {"user_id": lesson.asked_by, "author_id": lesson.user_id}
+        async with self._database.begin() as session:
+            await lessons.drop_lesson(session, lesson.team_id, lesson.channel_id, ts=lesson.ts)
+            await inbox.accept(session, _owe(UNASKED, lesson.team_id, payload))
 
     async def handle_answer(
         self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond
@@ -212,78 +264,23 @@ class Lessons:
             await self._calls.call_if_possible("chat.postMessage", channel=by, text=told)
 
 
-def build_form(asked: Asked, *, question: str, is_own: bool) -> dict[str, Any]:
-    """Build the form that asks which question a message answers."""
-    own = _("You wrote this: I learn it at once.")
-    others = _("I ask its author first, with the exact words. Unless they agree within 7 days, I keep nothing.")
-    asks = {"type": "plain_text_input", "action_id": QUESTION, "max_length": QUESTION_LENGTH}
-    return {
-        "type": "modal",
-        "callback_id": LESSON,
-        "private_metadata": json.dumps({name: getattr(asked, name) for name in Asked.__slots__}, ensure_ascii=False),
-        "title": plain(_("Teach me this")),
-        "submit": plain(_("Teach")),
-        "close": plain(_("Cancel")),
-        "blocks": [
-            quote(asked.text),
-            {
-                "type": "input",
-                "block_id": QUESTION,
-                "label": plain(_("Which question does it answer?")),
-                "element": asks | ({"initial_value": question[:QUESTION_LENGTH]} if question else {}),
-            },
-            *build_note(own if is_own else others),
-        ],
-    }
+def _owe_request(asked: Asked, lesson_id: str) -> inbox.Arrival:
+    """Build the event that an author is to be asked; no word of theirs is in it that a deletion would have to reach."""
+    who = {"user_id": asked.author_id, "lesson_id": lesson_id}
+    return _owe(REQUEST, asked.team_id, {**who, "thread_ts": asked.thread_ts, "audience": asked.audience})
 
 
-def tell_unfit() -> str:
-    """Say why a message teaches nothing."""
-    return _(
-        "I cannot be taught by this message: its author is no member of this workspace, has left this channel, does "
-        "not want to be learned from or has been asked for several others already, or others read along here."
+def _owe(kind: str, team_id: str, payload: dict[str, Any]) -> inbox.Arrival:
+    event_id = new_id()
+    return inbox.Arrival(
+        event_id=event_id,
+        team_id=team_id,
+        channel_id="",
+        ts=f"{time.time():.6f}",
+        thread_ts=event_id,  # it stands in no line
+        kind=kind,
+        payload=payload,
     )
-
-
-def tell_unheard() -> str:
-    """Say why a message of a conversation that the assistant is not in teaches nothing."""
-    return _("I am not in this conversation, so I would not hear that a message is changed or deleted there.")
-
-
-def tell_unstored() -> str:
-    """Say to whoever wants nothing stored why nothing is taught."""
-    return _("You want nothing of yours stored, so I keep nothing of it. `preferences privacy` changes that.")
-
-
-def build_end(text: str) -> dict[str, Any]:
-    """Build what the form says in the end."""
-    return {"type": "modal", "title": plain(_("Teach me this")), "close": plain(_("Done")), "blocks": [section(text)]}
-
-
-def build_request(lesson: Lesson) -> list[Block]:
-    """Build the question to an author, with every word that would be learned and who could come to read it."""
-    asks = _("{person} would like me to learn what you wrote in {channel}. I only do that if you agree.")
-    everybody = _("Then it may show in answers to anybody in this workspace, and I may be trained on it.")
-    here = _("Then it may show in answers in that channel, and nowhere else.")
-    silence = _("If you do not answer within 7 days, I keep nothing of it.")
-    buttons = [
-        build_button(_("Yes, learn it"), LESSON_YES, lesson.id) | {"style": "primary"},
-        build_button(_("No"), LESSON_NO, lesson.id),
-    ]
-    return [
-        section(asks.format(person=f"<@{lesson.asked_by}>", channel=f"<#{lesson.channel_id}>")),
-        section("*" + _("Question") + "*"),
-        quote(lesson.question),
-        section("*" + _("You wrote") + "*"),
-        quote(lesson.text),
-        context(f"{everybody if lesson.audience == Audience.PUBLIC else here} {silence}"),
-        {"type": "actions", "elements": buttons},
-    ]
-
-
-def quote(text: str) -> Block:
-    """Build a paragraph that shows a text as it is, whatever it looks like."""
-    return {"type": "section", "text": {"type": "plain_text", "text": text, "emoji": False}}
 
 
 def register_lessons(app: AsyncApp, taught: Lessons) -> None:

@@ -14,7 +14,7 @@ from bot.slack import blocks
 from bot.slack.calls import Calls
 from bot.slack.commands.orders import Role
 from bot.slack.feedback.afterwards import NO_HINTS
-from bot.slack.feedback.lessons import LESSON, LESSON_NO, LESSON_YES
+from bot.slack.feedback.lesson_words import LESSON, LESSON_NO, LESSON_YES
 from bot.slack.feedback.verdicts import VERDICT
 from bot.slack.home.controls import HOME
 from bot.slack.learning import report as learning_report

@@ -13,6 +13,8 @@ from bot.language import _
 from bot.slack import pledges
 from bot.slack.blocks import ANSWER_EDITED, FOLLOW, QUIET, Block, build_button, context, section
 from bot.slack.calls import Calls, error_code, is_passing
+from bot.slack.feedback.lesson_words import tell_unasked
+from bot.slack.feedback.lessons import REQUEST, UNASKED, Lessons
 from bot.slack.people.gating import Verdict
 from bot.slack.schedule.words import tell_moment
 from bot.slack.throttle import Full
@@ -31,11 +33,12 @@ class Asides:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self.lessons: Lessons | None = None  # who asks authors
 
     def knows(self, kind: str) -> bool:
         """Return whether an event of *kind* wants a word beside the answers."""
         said = {Verdict.OFF, Verdict.HUSH, Verdict.TALK, Verdict.STRANGER, Verdict.CROWDED, Verdict.STALE}
-        return kind in {*said, OFFER, pledges.CUT, exported.EXPORTED}
+        return kind in {*said, OFFER, REQUEST, UNASKED, pledges.CUT, exported.EXPORTED}
 
     async def tell(self, row: Inbox) -> None:
         """Say what *row* wants said; raise a passing *DeliveryError* while Slack is away."""
@@ -48,21 +51,13 @@ class Asides:
 
     async def _tell(self, row: Inbox) -> None:
         match row.kind:
-            case Verdict.STRANGER:
+            case Verdict.STRANGER | Verdict.STALE:
                 await self._calls.post(
                     f"{row.event_id}/aside",
                     looks_first=row.attempts > 1,
                     channel=row.channel_id,
                     thread_ts=row.thread_ts,
-                    text=tell_stranger(),
-                )
-            case Verdict.STALE:
-                await self._calls.post(
-                    f"{row.event_id}/aside",
-                    looks_first=row.attempts > 1,
-                    channel=row.channel_id,
-                    thread_ts=row.thread_ts,
-                    text=tell_stale(),
+                    text=tell_stranger() if row.kind == Verdict.STRANGER else tell_stale(),
                 )
             case Verdict.CROWDED if row.channel_id.startswith("D"):
                 text = tell_crowded(Full(row.payload["full"]), row.payload["seconds"])
@@ -84,8 +79,12 @@ class Asides:
             case pledges.CUT:
                 await self._tell_cut(row)
             case exported.EXPORTED:
-                text, where = tell_exported(row.payload["by"], row.received_at), row.payload["user_id"]
-                await self._calls.post(f"{row.event_id}/told", looks_first=row.attempts > 1, channel=where, text=text)
+                await self._tell_alone(row, tell_exported(row.payload["by"], row.received_at))
+            case _ if row.kind == UNASKED:
+                await self._tell_alone(row, tell_unasked(row.payload["author_id"]))
+            case _ if row.kind == REQUEST:
+                if self.lessons is not None:
+                    await self.lessons.ask(row)
             case _:
                 await self._whisper(row, tell_off(), [])
 
@@ -113,6 +112,11 @@ class Asides:
             if is_passing(error):
                 raise
         await self._calls.post(f"{row.event_id}/cut", looks_first=row.attempts > 1, channel=user_id, text=text)
+
+    async def _tell_alone(self, row: Inbox, text: str) -> None:
+        """Tell a person where they are alone with us."""
+        where = row.payload["user_id"]
+        await self._calls.post(f"{row.event_id}/told", looks_first=row.attempts > 1, channel=where, text=text)
 
     async def _whisper(self, row: Inbox, text: str, buttons: list[Block]) -> None:
         """Tell only the person; an ephemeral message in a thread that does not exist yet would never be shown."""

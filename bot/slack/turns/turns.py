@@ -55,7 +55,7 @@ class Turns:
     ) -> None:
         self._database = database
         self._answering = answering
-        self._asides = asides
+        self.asides = asides
         self._admission = admission
         self._speech = speech
         self._workspaces = workspaces
@@ -254,7 +254,7 @@ class Turns:
 
     def _place_of(self, row: Inbox) -> AbstractAsyncContextManager[None]:
         """Return what waits until a person may have one more answer; of a flood all else costs nothing until then."""
-        is_beside = row.kind == ORDER or self._asides.knows(row.kind)
+        is_beside = row.kind == ORDER or self.asides.knows(row.kind)
         return nullcontext() if is_beside else self._shares.of(who(row.payload))
 
     async def _answer(self, rows: Sequence[Inbox], *, attempts: int) -> None:
@@ -267,8 +267,8 @@ class Turns:
                 await self.orders.take(rows[-1])
             elif rows[-1].kind == Verdict.HUSH and await self._admission.is_overruled(rows[-1]):
                 log.info("turns: somebody who may ask nothing wanted quiet in a thread")
-            elif self._asides.knows(rows[-1].kind):
-                await self._asides.tell(rows[-1])
+            elif self.asides.knows(rows[-1].kind):
+                await self.asides.tell(rows[-1])
             elif not await self._admission.is_refused(rows[-1]):
                 await self._answer_as_it_stands(rows, attempts=attempts)
         except DeliveryError:

@@ -124,7 +124,7 @@ def prove(user: str) -> None:
 
     async def work(database: "Database", settings: "Settings") -> None:
         folder = settings.data_dir.resolve()
-        left = sweep_killed(settings.database(), folder)
+        left = [f"{path}: a copy of everything" for path in sweep_killed(settings.database(), folder)]
         proof = await prove_absence(database, folder / "learning", user_id=user)
         backups = list_backups(settings.database(), folder)
         older = [path for path in backups if proof.newest and path.stat().st_mtime < proof.newest]
@@ -134,10 +134,9 @@ def prove(user: str) -> None:
         click.echo(f"{len(older):8} of {len(backups)} backups are older than the newest of them, and go by BACKUP_KEEP")
         if proof.newest:
             click.echo(f"         the newest went at {datetime.fromtimestamp(proof.newest, UTC):%Y-%m-%d %H:%M} UTC")
-        where = [*proof.where, *(f"{path}: a whole copy, which a backup or a restore works with" for path in left)]
-        for found in where:
+        for found in [*proof.where, *left]:
             click.echo(f"   found {found}")
-        if where:
+        if proof.where or left:
             raise SystemExit(1)
         click.echo("         nothing of it was found")
 

@@ -190,11 +190,10 @@ class CatchUp:
         async with self._database.read() as session:
             unsaid = await find_unsaid(session, home.team_id, str(place["id"]), since=now() - FARTHEST)
             is_open = place.get("is_private") and await has_public(session, str(place["id"]))
-        if is_open:  # it has become private meanwhile
+        if is_open or unsaid:
             async with self._database.begin() as session:
-                await close_channel(session, str(place["id"]))
-        if unsaid:
-            async with self._database.begin() as session:
+                if is_open:  # it has become private meanwhile
+                    await close_channel(session, str(place["id"]))
                 await ask_again(session, unsaid)
         return len(wanted) + len(unsaid)
 

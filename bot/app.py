@@ -312,6 +312,7 @@ def _learning(
     window = Window.parse(settings.training_window)
     jobs.add_learning(parts.learning, parts.watch, schedule=settings.training_schedule, window=window)
     jobs.add_news(news.tell_of_promoted)
+    jobs.add_reports(news.posted.follow)
     jobs.add_tidying(database, settings.data_dir / "learning", forget=running.client.forget)
     jobs.add_retention(database, settings.retention_days)
     jobs.add_backups(settings.database(), settings.data_dir.resolve(), settings.backup_schedule, settings.backup_keep)

@@ -35,6 +35,7 @@ KEEP_REQUESTS = timedelta(hours=1)
 KEEP_ERASURES = timedelta(days=400)  # longer than anybody should keep a backup
 KEEP_THREADS = timedelta(days=90)  # how it stands in a thread, after the last word that was for it
 SCHEDULES_S = 3
+REPORTS_S = 5
 TRAINING = "training"
 REST = timedelta(hours=20)  # between a run that ended and one that begins before its time
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -77,6 +78,10 @@ class Jobs:
     def add_news(self, tell: Callable[[], Awaitable[None]]) -> None:
         """Let *tell* say every minute what has become news."""
         self._scheduler.add_job(self._once("news", 50, tell), IntervalTrigger(minutes=1))
+
+    def add_reports(self, follow: Callable[[], Awaitable[None]]) -> None:
+        """Let *follow* keep reports every few seconds to what people decide, wherever they say so."""
+        self._scheduler.add_job(follow, IntervalTrigger(seconds=REPORTS_S))
 
     def add_tidying(
         self, database: Database, folder: Path, forget: Callable[[Collection[str]], Awaitable[None]]

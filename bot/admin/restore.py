@@ -21,6 +21,7 @@ from bot.storage.audit import RESTORED, record
 from bot.storage.copies import Copy, end_restore, examine_sqlite, is_empty, put_back, replaced
 from bot.storage.db import Database, check_known, open_database
 from bot.storage.learning_tables import RunState
+from bot.storage.report_posts import doubt_posts
 from bot.storage.since import Settled, Since, read_since, settle_since
 from bot.storage.tables import now
 
@@ -179,6 +180,7 @@ async def _settle(
             await runs.end_run(session, run.id, RunState.CANCELLED, reason=UNDER_WAY)
             await adapters.set_aside(session, run.id, by="run", reason=UNDER_WAY)
         await adapters.move_paths(session, backup.folder, str(folder))
+        await doubt_posts(session)
         made_at = backup.made_at.isoformat(timespec="seconds")
         record(session, RESTORED, by=by, made_at=made_at, erased=settled.erased)
         for user_id in sorted(settled.people):  # not later: a process that dies would leave them back

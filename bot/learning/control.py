@@ -23,6 +23,7 @@ from bot.learning.rollout.loading import PREFIX
 from bot.learning.rollout.may_serve import check_judged, check_not_tainted, check_nothing_came_of
 from bot.learning.rollout.serving import Rollout
 from bot.learning.run import Runner
+from bot.learning.since import find_since
 from bot.learning.training_extra import check_training_extra
 from bot.learning.views import AdapterLine, LearningStatus, Why, list_adapters, tell_off
 from bot.learning.why import explain
@@ -74,6 +75,7 @@ class Learning:
             active = await adapter_store.adapter_in(session, AdapterState.ACTIVE)
             canary = await adapter_store.adapter_in(session, AdapterState.CANARY)
             is_paused = await is_on_hold(session)
+            became = await find_since(session, report_of(last)) if last else ""
             since = await store.last_learned_at(session)
             channels = dict.fromkeys(await own_channels(session), "")
             served = await adapter_store.adapters_in(session, AdapterState.ACTIVE)
@@ -101,7 +103,7 @@ class Learning:
             points_needed=counted.points_needed,
             last_run_id=last.id if last else None,
             is_last_dry=last.is_dry if last else False,
-            last_outcome=(last.reason or str(last.state)) if last else "",
+            last_outcome=(became or last.reason or str(last.state)) if last else "",
             last_mend=last.mend if last else "",
             last_ended_at=last.finished_at if last else None,
             agreed=len(agreed) if self._config.policy.needs_consent else None,

@@ -19,6 +19,7 @@ from bot.learning.judging.evaluate import Evaluation
 from bot.learning.plan import Outcome
 from bot.learning.proof.parity import Check
 from bot.learning.report_page import build_page
+from bot.learning.since import find_since
 from bot.storage.channels import is_private
 from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Run, RunState
@@ -163,10 +164,12 @@ def report_of(run: Run) -> RunReport:
 
 
 async def find_shown_report(database: Database, run: Run) -> RunReport:
-    """Return what is shown of a run: no words of whoever wants none of theirs to be seen."""
+    """Return what is shown of a run by now: no words of whoever wants none of theirs to be seen."""
     async with database.read() as session:
         unseen = await find_unseen(session)
-    return report_of(run).without_words_of(unseen)
+        report = report_of(run).without_words_of(unseen)
+        since = await find_since(session, report)
+    return replace(report, outcome=since or report.outcome)
 
 
 def row_of(figure: Figure, incumbent: str) -> dict[str, Any]:

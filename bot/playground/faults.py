@@ -38,6 +38,7 @@ REFUSALS = (
     "is_archived",
     "not_in_channel",
     "message_not_found",
+    "internal_error",
 )
 TIMES = Param("times", "How often (0: until switched off)", "number", 0)
 PERCENT = Param("percent", "Percent of those that it could strike", "number", 100)

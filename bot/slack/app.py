@@ -110,7 +110,7 @@ def build_slack_app(
     register_feedback(app, database=database, reactions=reactions, lessons=lessons)
     register_review(app, database=database, calls=calls, access=access)
     register_home(app, home=home, desk=desk)
-    register_learning(app, learning=learning, calls=calls, access=access)
+    register_learning(app, learning=learning, calls=calls, access=access, database=database)
     register_why(app, database=database, calls=calls, learning=learning, access=access)
     answering.explains = True
     return app

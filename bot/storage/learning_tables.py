@@ -110,6 +110,21 @@ class Run(Base):
     picture_id: Mapped[str] = mapped_column(String(32), default="", server_default="")  # of its curves in Slack
 
 
+class ReportPost(Base):
+    """Where the report of a run stands in Slack, and which state of its adapter it shows."""
+
+    __tablename__ = "report_posts"
+    __table_args__ = (UniqueConstraint("channel_id", "ts"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
+    reader_id: Mapped[str] = mapped_column(String(32))  # the channel, or the person in whose direct message it is
+    channel_id: Mapped[str] = mapped_column(String(32))
+    ts: Mapped[str] = mapped_column(String(32))
+    picture_id: Mapped[str] = mapped_column(String(32))  # of the picture in it
+    shown: Mapped[str] = mapped_column(String(32))  # a state, or a mark of whoever is changing what it shows
+
+
 class RunExample(Base):
     """A row that a run learned from, or held out: the way from a person's words to every adapter that has them."""
 

@@ -274,7 +274,7 @@ async def test_adapters_are_promoted_compared_and_taken_back_from_slack(
         lambda: "`apprentice-2` is taken back; `apprentice-1` answers" in str(playground.home(maya.id)), what="the old"
     )
     calls = Calls(build_client(playground))
-    ts = await post_report(calls, channel_id="C0GENERAL", report=report(adapter="apprentice-1"), picture=None)
+    ts = (await post_report(calls, channel_id="C0GENERAL", report=report(adapter="apprentice-1"), picture=None)).ts
     posted = playground.message("general", ts)
     await tom.click(posted, "learning_rollback")
     await playground.wait_until(lambda: "Only the admins" in str(tom.ephemerals("general")), what="a refusal")
@@ -307,7 +307,7 @@ async def test_a_report_shows_what_can_still_be_done(
     assert said == "`apprentice-1` will not be served."
     calls = Calls(build_client(playground))
     told = report(adapter="apprentice-2", decision="reject")
-    ts = await post_report(calls, channel_id="C0GENERAL", report=told, picture=b"no picture", state="waiting")
+    ts = (await post_report(calls, channel_id="C0GENERAL", report=told, picture=b"no picture", state="waiting")).ts
     await maya.click(playground.message("general", ts), "learning_promote")
     await playground.wait_until(lambda: "it is rejected now" in str(maya.ephemerals("general")), what="a refusal")
     await playground.wait_until(lambda: len(buttons_of(playground, "general", ts)) == 1, what="what it is now")

@@ -75,7 +75,7 @@ async def keep_examples(database: Database, told: RunReport) -> None:
 
 async def test_a_report_has_its_picture(playground: Playground, calls: Calls) -> None:
     """The picture stands in the report and in its thread, and whoever reads the channel sees it."""
-    ts = await post_report(calls, channel_id="C0GENERAL", report=report(), picture=PNG)
+    ts = (await post_report(calls, channel_id="C0GENERAL", report=report(), picture=PNG)).ts
 
     shown, shared = playground.messages("general", ts)
     (image,) = [block for block in shown["blocks"] if block["type"] == "image"]
@@ -102,7 +102,7 @@ async def test_a_report_stands_there_once(playground: Playground, database: Data
 @pytest.mark.parametrize(("name", "title"), [("curves.png", "Curves of run 7"), ("data.png", "Data of run 7")])
 async def test_a_picture_is_called_what_it_is(playground: Playground, calls: Calls, name: str, title: str) -> None:
     """Where nothing was trained there are no curves: the picture shows the data and is called so."""
-    ts = await post_report(calls, channel_id="C0GENERAL", report=report(picture=f"/runs/7/{name}"), picture=PNG)
+    ts = (await post_report(calls, channel_id="C0GENERAL", report=report(picture=f"/runs/7/{name}"), picture=PNG)).ts
 
     shown, shared = playground.messages("general", ts)
     (image,) = [block for block in shown["blocks"] if block["type"] == "image"]
@@ -119,10 +119,10 @@ async def test_a_picture_that_slack_still_processes_is_waited_for(
     posting = asyncio.create_task(post_report(calls, channel_id="C0GENERAL", report=report(), picture=PNG))
     await playground.wait_until(lambda: playground.log("api", "chat.update"), what="the first try")
     await playground.advance(61)
-    ts = await posting
+    ts = (await posting).ts
     assert "image" in [block["type"] for block in playground.message("general", ts)["blocks"]]
 
-    ts = await post_report(calls, channel_id="C0GENERAL", report=report(), picture=PNG)
+    ts = (await post_report(calls, channel_id="C0GENERAL", report=report(), picture=PNG)).ts
     message = playground.message("general", ts)
     assert "image" not in [block["type"] for block in message["blocks"]]
     assert "The picture is in this thread." in texts_of(message["blocks"])
@@ -131,7 +131,7 @@ async def test_a_picture_that_slack_still_processes_is_waited_for(
 async def test_without_the_right_to_upload_the_report_is_complete(playground: Playground, calls: Calls) -> None:
     """A line says what is missing."""
     playground.fault("missing_method", methods="files.*", error="missing_scope")
-    ts = await post_report(calls, channel_id="C0GENERAL", report=report(), picture=PNG)
+    ts = (await post_report(calls, channel_id="C0GENERAL", report=report(), picture=PNG)).ts
 
     said = texts_of(playground.message("general", ts)["blocks"])
     assert "could not be uploaded (missing_scope)" in said
@@ -140,7 +140,7 @@ async def test_without_the_right_to_upload_the_report_is_complete(playground: Pl
 
 async def test_a_person_can_be_reported_to(playground: Playground, calls: Calls) -> None:
     """Where there is no channel for admins, the report goes into a direct message, picture and all."""
-    ts = await post_report(calls, channel_id="U0MAYA", report=report(), picture=PNG)
+    ts = (await post_report(calls, channel_id="U0MAYA", report=report(), picture=PNG)).ts
     assert [message["ts"] for message in playground.messages(playground.maya.dm)] == [ts]
     assert playground.messages(playground.maya.dm, ts)[1]["files"]
 

@@ -7,12 +7,13 @@ from datetime import datetime
 from bot.language import _
 from bot.learning.figures import Decision, Role, RunReport, say_value
 from bot.learning.sentences import say_again
+from bot.learning.since import is_gone
 from bot.learning.views import AdapterLine, LearningStatus
 from bot.slack.blocks import Block, clip, context, section
 from bot.slack.delivery.render import escape
 from bot.slack.home.controls import build_order
 from bot.slack.home.pictures import draw_bar
-from bot.slack.learning.report import is_gone, tell_outcome, tell_picture
+from bot.slack.learning.report import tell_outcome, tell_picture
 from bot.slack.learning.words import render_adapter, tell_details, tell_time
 from bot.slack.setup.manifest import COMMAND
 

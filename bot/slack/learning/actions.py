@@ -1,6 +1,7 @@
 """Buttons about learning below what is told of it: allow, promote, roll back, veto, and hear no more of it."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
@@ -18,11 +19,13 @@ from bot.slack.learning.words import ALLOW
 from bot.slack.listeners import acknowledge_done
 from bot.slack.people.access import Access, tell_refusal
 from bot.slack.people.rooms import Rooms
+from bot.storage.db import Database
+from bot.storage.report_posts import begin_showing, end_showing
 
 
-def register_learning(app: AsyncApp, *, learning: Learning, calls: Calls, access: Access) -> None:
+def register_learning(app: AsyncApp, *, learning: Learning, calls: Calls, access: Access, database: Database) -> None:
     """Register every button about learning."""
-    buttons = LearningButtons(learning, calls, access=access)
+    buttons = LearningButtons(learning, calls, access=access, database=database)
     app.action(learning_report.PROMOTE)(buttons.handle_promote)
     app.action(ALLOW)(buttons.handle_allow)
     app.action(learning_report.ROLLBACK)(buttons.handle_rollback)
@@ -33,7 +36,8 @@ def register_learning(app: AsyncApp, *, learning: Learning, calls: Calls, access
 class LearningButtons:
     """What is pressed below a report, and below the question for permission."""
 
-    def __init__(self, learning: Learning, calls: Calls, *, access: Access) -> None:
+    def __init__(self, learning: Learning, calls: Calls, *, access: Access, database: Database) -> None:
+        self._database = database
         self._learning = learning
         self._calls = calls
         self._rooms = Rooms(calls, access)
@@ -117,14 +121,21 @@ class LearningButtons:
         (name, _seen), message = _read_value(body), body.get("message")
         if message is None:
             return
+        channel_id, ts = str((body.get("channel") or {}).get("id", "")), str(message.get("ts", ""))
+        async with self._database.begin() as session:
+            mark = await begin_showing(session, channel_id, ts)
         state = next((str(line.state) for line in await self._learning.adapters() if line.name == name), "")
         pictures = (block["slack_file"]["id"] for block in message.get("blocks") or () if block.get("slack_file"))
-        channel_id = str((body.get("channel") or {}).get("id", ""))
         target = str(body["user"]["id"]) if channel_id.startswith("D") else channel_id
         report = await learning_report.find_shown(await self._learning.report(name), target, self._rooms)
         with speaking(spoken() if channel_id.startswith("D") else ENGLISH):  # in a channel people of several may read
             blocks = learning_report.build_report(report, state=state, picture_id=next(pictures, ""))
-        await respond(text=str(message.get("text", "")), blocks=blocks, replace_original=True)
+            text = escape(learning_report.tell_report(report, state))
+        answer = await respond(text=text, blocks=blocks, replace_original=True)
+        if answer.status_code != HTTPStatus.OK:  # nobody knows what it shows: it is shown anew
+            return
+        async with self._database.begin() as session:
+            await end_showing(session, channel_id, ts, mark=mark, state=state)
 
 
 def _read_value(body: Mapping[str, Any]) -> tuple[str, str]:

@@ -6,19 +6,19 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import DeliveryError
-from bot.language import ENGLISH, _, speaking
+from bot.language import _, speaking
 from bot.learning.figures import BeforeAfter, Decision, RunReport
 from bot.learning.reporting import read_run_report
 from bot.learning.rollout.watch import Event
 from bot.learning.sentences import say_again
 from bot.slack.calls import error_code, is_passing
-from bot.slack.learning.report import PEOPLE, find_shown, post_report, tell_taught
+from bot.slack.learning.posted import PostedReports
+from bot.slack.learning.report import tell_taught
 from bot.slack.people.rooms import Rooms
 from bot.slack.people.speech import Speech
 from bot.storage.adapters import adapter_in, adapter_of_run, decisions_of, find_adapter
@@ -26,8 +26,7 @@ from bot.storage.choices import newest_choice
 from bot.storage.db import Database
 from bot.storage.learning_tables import AdapterState
 from bot.storage.leases import drop_lease, take_lease
-from bot.storage.preferences import find_unseen
-from bot.storage.runs import find_run, keep_picture, mark_told, untold
+from bot.storage.runs import find_run, mark_told, untold
 from bot.storage.tables import new_id, now
 
 LEASE, LEASE_S = "taught", 120.0  # for longer than telling one person takes
@@ -50,8 +49,9 @@ class LearningNews:
         self._rooms = rooms
         self._calls = rooms.calls
         self._speech = speech
+        self.posted = PostedReports(database, rooms, speech)
         self._find_target = partial(rooms.find_hearer, channel_id, tuple(admins))
-        self._posted: set[tuple[int, str]] = set()
+        self._heard: set[tuple[int, str]] = set()
         self._said: set[tuple[str, str]] = set()
         self._telling = asyncio.Lock()
 
@@ -62,42 +62,13 @@ class LearningNews:
         state = str(adapter.state) if adapter is not None else ""
         common = await self._find_target()
         for target in dict.fromkeys((report.channel_id, common)):
-            if target and (report.run_id, target) not in self._posted:  # one may be taken while the other is not yet
-                await self._post(report, state, target=target)
-                self._posted.add((report.run_id, target))
+            if target and (report.run_id, target) not in self._heard:  # one may be taken while the other is not yet
+                await self.posted.post(report, state, target=target)
+                self._heard.add((report.run_id, target))
         if not common:
             log.warning("learning: nobody to report to: set ADMIN_CHANNEL_ID or ADMIN_USER_IDS")
         if report.decision == Decision.PROMOTE and state == "active":
             await self._tell_authors(report)
-
-    async def _post(self, report: RunReport, state: str, *, target: str) -> None:
-        """Post what a channel may read of a report; raise while Slack is away, so that it is tried again."""
-        picture = await asyncio.to_thread(_read, report.picture)
-        async with self._database.read() as session:
-            unseen = await find_unseen(session)
-        shown = (await find_shown(report, target, self._rooms)).without_words_of(unseen)
-        try:
-            with speaking(await self._language_in(target)):
-                await post_report(
-                    self._calls,
-                    channel_id=target,
-                    report=shown,
-                    picture=picture,
-                    state=state,
-                    keep=partial(self._keep_picture, report.run_id),
-                )
-        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
-            if is_passing(error):
-                raise DeliveryError("Slack is away; the report of a run is posted later.", is_passing=True) from error
-            log.error(  # noqa: TRY400 - our own sentence
-                "learning: Slack does not take the report (%s): the bot must be in %s (see ADMIN_CHANNEL_ID)",
-                error_code(error),
-                target,
-            )
-
-    async def _keep_picture(self, run_id: int, picture_id: str) -> None:
-        async with self._database.begin() as session:
-            await keep_picture(session, run_id, picture_id)
 
     async def tell(self, event: Event) -> None:
         """Say what the watch did; an adapter that became active also has authors to tell."""
@@ -105,7 +76,7 @@ class LearningNews:
             adapter = await find_adapter(session, event.adapter)
             decisions = await decisions_of(session, adapter.id) if adapter is not None else ()
         for target in filter(None, dict.fromkeys((event.channel_id, await self._find_target()))):
-            with speaking(await self._language_in(target)):
+            with speaking(await self.posted.language_in(target)):
                 text = tell_event(event)
             await self._say(text, target=target, about=decisions[-1].id if decisions else text)
         if not event.is_rollback:
@@ -189,10 +160,6 @@ class LearningNews:
                 for item in items:
                     await mark_told(session, item.row.partition(":")[2])
 
-    async def _language_in(self, target: str) -> str:
-        """Return the language of a person; a channel, where people of several may read, hears English."""
-        return await self._speech.language_of(target) if target.startswith(PEOPLE) else ENGLISH
-
 
 def tell_event(event: Event) -> str:
     """Say what the watch did with an adapter, and why."""
@@ -211,10 +178,3 @@ def tell_event(event: Event) -> str:
         reasons=" ".join(map(say_again, event.reasons)),
         now=f"`{event.serves_now}`" if event.serves_now else _("the base model"),
     )
-
-
-def _read(path: str) -> bytes | None:
-    try:
-        return Path(path).read_bytes() if path else None
-    except OSError:
-        return None

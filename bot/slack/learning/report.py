@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any
@@ -14,6 +15,7 @@ from bot.language import _
 from bot.learning.figures import BeforeAfter, Decision, RunReport
 from bot.learning.reporting import CURVES
 from bot.learning.sentences import say_again
+from bot.learning.since import is_gone, say_since
 from bot.slack.blocks import Block, build_button, clip, confirm, context, header, section
 from bot.slack.calls import Calls, error_code
 from bot.slack.delivery.render import escape
@@ -25,7 +27,6 @@ from bot.slack.turns.answer_choice import make_safe
 
 PROMOTE, ROLLBACK, VETO, NO_NEWS = "learning_promote", "learning_rollback", "learning_veto", "learning_no_news"
 ACTIVE, CANARY, WAITING, REJECTED = "active", "canary", "waiting", "rejected"
-GONE = {"rejected", "retired", "rolled_back", "tainted"}  # it answers nobody in these
 STATE_OF = {str(Decision.PROMOTE): ACTIVE, str(Decision.CANARY): CANARY, str(Decision.REJECT): REJECTED}
 MOST_QUESTIONS = 5
 TEXT_LENGTH = 280
@@ -34,6 +35,15 @@ NOT_READY = "invalid_blocks"  # a picture that Slack has not processed yet
 PROCESSING_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Where a report stands, and the picture that it shows."""
+
+    channel_id: str
+    ts: str
+    picture_id: str = ""
 
 
 def build_report(report: RunReport, *, state: str = "", picture_id: str = "", picture_note: str = "") -> list[Block]:
@@ -62,16 +72,14 @@ def build_report(report: RunReport, *, state: str = "", picture_id: str = "", pi
     return blocks + build_adapter_buttons(report.adapter, shown)
 
 
-def is_gone(report: RunReport, state: str) -> bool:
-    """Return whether an adapter that was found better answers nobody, now that the report of it is read."""
-    return state in GONE and report.decision in {Decision.PROMOTE, Decision.CANARY}
-
-
 def tell_outcome(report: RunReport, state: str = "") -> str:
     """Say what became of a run, and of its adapter by now: a report may come late, and is looked at again later."""
-    if is_gone(report, state):
-        return _("The new adapter was better, but something else was decided since: it answers nobody now.")
-    return say_again(report.outcome)
+    return say_again(say_since(report, state) or report.outcome)
+
+
+def tell_report(report: RunReport, state: str = "") -> str:
+    """Say a whole report in a line, as a notification has it."""
+    return _("Run {run}: {outcome}").format(run=report.run_id, outcome=tell_outcome(report, state) or _("ended"))
 
 
 def build_adapter_buttons(adapter: str, state: str) -> list[Block]:
@@ -137,13 +145,13 @@ async def post_report(
     picture: bytes | None,
     state: str = "",
     keep: Callable[[str], Awaitable[None]] | None = None,
-) -> str:
-    """Post the report and return its timestamp; its picture goes into its thread, and from there into the report.
+) -> Posted:
+    """Post the report and return where it stands; its picture goes into its thread, and from there into the report.
 
     Without the picture the report is complete all the same: a line says why it is not there. *keep* hears the picture's
     id in Slack, under which it can be shown elsewhere too.
     """
-    text = _("Run {run}: {outcome}").format(run=report.run_id, outcome=tell_outcome(report, state) or _("ended"))
+    text = tell_report(report, state)
     posted = await calls.post(
         f"report/{report.run_id}/{report.finished_at}",  # a bot that was killed may have posted it already
         looks_first=True,
@@ -153,7 +161,7 @@ async def post_report(
     )
     channel, ts = str(posted["channel"]), str(posted["ts"])
     if picture is None:
-        return ts
+        return Posted(channel, ts)
     update = {"channel": channel, "ts": ts, "text": escape(text)}
     try:
         picture_id = await _upload(calls, picture, channel=channel, thread_ts=ts, report=report)
@@ -161,13 +169,14 @@ async def post_report(
         note = _("The picture could not be uploaded ({error}).").format(error=error_code(error))
         shown = build_report(report, state=state, picture_note=note)
         await calls.call_if_possible("chat.update", **update, blocks=shown)
-        return ts
+        return Posted(channel, ts)
     if keep is not None:
         await keep(picture_id)
-    if not await _show_picture(calls, update, build_report(report, state=state, picture_id=picture_id)):
-        shown = build_report(report, state=state, picture_note=_("The picture is in this thread."))
-        await calls.call_if_possible("chat.update", **update, blocks=shown)
-    return ts
+    if await _show_picture(calls, update, build_report(report, state=state, picture_id=picture_id)):
+        return Posted(channel, ts, picture_id)
+    shown = build_report(report, state=state, picture_note=_("The picture is in this thread."))
+    await calls.call_if_possible("chat.update", **update, blocks=shown)
+    return Posted(channel, ts)
 
 
 async def tell_taught(calls: Calls, *, person_id: str, items: Sequence[BeforeAfter], adapter: str, run_id: int) -> bool:

@@ -19,6 +19,7 @@ from bot.storage.erasures import runs_with_erased
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
 from bot.storage.leases import wait_in_line
 from bot.storage.person_data import forget_person, list_corrections, list_runs
+from bot.storage.report_posts import doubt_posts
 from bot.storage.runs import end_run, open_run
 
 KEPT_FILES = {"curves.png", "data.png", "data.json", "outcome.json", "plan.json"}  # pictures and numbers, no text
@@ -97,13 +98,15 @@ async def _taint(session: Session, adapter: Adapter, *, by: str) -> None:
 
 
 async def scrub_report(session: Session, run_id: int, corrections: Collection[str] | None = None) -> None:
-    """Take what quotes deleted corrections out of a run's report; None: whatever it quotes."""
+    """Take what quotes deleted corrections out of a run's report, in Slack too; None: whatever it quotes."""
     run = await session.get(Run, run_id)
     quoted = (run.report or {}).get("before_after") if run is not None else None
     if run is not None and quoted:
         left = quoted if corrections is not None else []
         kept = [item for item in left if str(item.get("row", "")).rpartition(":")[2] not in (corrections or ())]
         run.report = {**run.report, "before_after": kept, "page": ""}
+        if len(kept) < len(quoted):
+            await doubt_posts(session, run_id)
 
 
 async def scrub_erased(session: Session) -> None:

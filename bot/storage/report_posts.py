@@ -54,9 +54,10 @@ async def end_showing(session: AsyncSession, channel_id: str, ts: str, *, mark: 
         post.shown = state if post.shown == mark else new_id()
 
 
-async def doubt_posts(session: AsyncSession) -> None:
-    """Let every report be shown anew: what Slack shows may be younger than these rows."""
-    await session.execute(update(ReportPost).values(shown=""))
+async def doubt_posts(session: AsyncSession, run_id: int | None = None) -> None:
+    """Let every report, or those of one run, be shown anew: Slack shows what these rows say no more."""
+    those = update(ReportPost) if run_id is None else update(ReportPost).where(ReportPost.run_id == run_id)
+    await session.execute(those.values(shown=""))
 
 
 async def forget_post(session: AsyncSession, channel_id: str, ts: str) -> None:

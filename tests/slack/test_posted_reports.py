@@ -10,6 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import select, update
 
 from bot.learning.figures import RunReport
+from bot.learning.forgetting import scrub_report
 from bot.learning.sentences import BETTER_AND_WAITS
 from bot.playground.testing import Playground
 from bot.slack.calls import Calls
@@ -22,7 +23,7 @@ from bot.storage.learning_tables import AdapterState, ReportPost, Run
 from bot.storage.preferences import save_preferences
 from bot.storage.report_posts import begin_showing, doubt_posts, end_showing
 from tests.playground.test_files import PNG
-from tests.slack.test_learning_blocks import buttons_of, report, texts_of
+from tests.slack.test_learning_blocks import QUESTION, buttons_of, report, texts_of
 from tests.slack.test_learning_posts import build_news, keep_examples
 
 WAITS = report(picture="", before_after=(), outcome=BETTER_AND_WAITS.format(minutes=30))
@@ -197,3 +198,19 @@ async def test_reports_are_shown_anew_after_a_restore(playground: Playground, da
 
     assert edits(playground) == 1
     assert await shown_states(database) == ["waiting"]
+
+
+async def test_a_report_loses_what_it_quotes_when_that_is_deleted(playground: Playground, database: Database) -> None:
+    """The words of a person who is forgotten, or that are kept no longer, stand in our own message too."""
+    news = news_of(database, playground, channel_id="C0GENERAL")
+    told = replace(WAITS, before_after=(QUESTION,))
+    await hear(database, news, told)
+    (shown,) = playground.messages("general")
+    assert QUESTION.question in texts_of(shown["blocks"])
+    async with database.begin() as session:
+        await scrub_report(session, told.run_id)
+    await news.posted.follow()
+
+    (shown,) = playground.messages("general")
+    assert QUESTION.question not in str(shown)
+    assert buttons_of(shown["blocks"]) == ["Promote", "Veto"]

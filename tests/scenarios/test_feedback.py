@@ -577,9 +577,10 @@ async def test_the_offer_below_an_answer_that_is_gone_says_so(
 
 
 async def test_an_answer_that_is_deleted_on_a_full_disk_is_forgotten_later(
-    playground: Playground, bot: RunningBot, rows: Database
+    playground: Playground, bot: RunningBot, rows: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slack is not told that we know, and says so again."""
+    monkeypatch.setattr("bot.playground.socket_mode.ACK_SECONDS", 3.0)
     tom = playground.tom
     ts = await tom.say("general", f"{BOT} hello")
     reply = await playground.wait_for_reply("general", ts)

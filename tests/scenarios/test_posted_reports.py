@@ -52,6 +52,6 @@ async def test_a_report_follows_whoever_decides(
         await order(playground, priya, "adapters promote apprentice-1")
         await follows(state="active")
         terminal = Rollout(rows, bot.engine)
-        await terminal.roll_back(by="cli:priya", reasons=["It is rude."])
+        await terminal.roll_back(by="cli:priya", reasons=["It is rude."], name="apprentice-1")
         await follows(state="rolled_back")
         assert "it answers nobody now" in (await order(playground, priya, "train"))["text"]

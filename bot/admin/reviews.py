@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from bot.errors import AdminError
 from bot.language import _
@@ -18,6 +19,10 @@ async def list_waiting(database: Database, *, most: int, before_id: str = "") ->
         return await reviews.find_candidates(session, most=most, before_id=before_id)
 
 
+class WordsChanged(AdminError):  # noqa: N818 - reads as a state
+    """Another reviewer put other words there than those that were looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What a correction is now, and was before; *is_own*: whoever decided wrote the words that it would teach."""
@@ -27,6 +32,17 @@ class Decision:
     is_own: bool = False
 
 
+def digest(words: str) -> str:
+    """Return the checksum by which a form tells which words stood in it."""
+    return sha256(words.encode()).hexdigest()[:16]
+
+
+async def find_waiting(database: Database, correction_id: str) -> Candidate | None:
+    """Return a correction as it stands now."""
+    async with database.read() as session:
+        return await reviews.find_candidate(session, correction_id)
+
+
 async def decide(
     database: Database,
     correction_id: str,
@@ -34,14 +50,14 @@ async def decide(
     *,
     by: str,
     text: str = "",
-    is_new: bool = False,
+    seen: str | None = None,
     is_alone: bool = False,
 ) -> Decision:
     """Approve or reject a correction. Nobody approves their own.
 
     Approved with another *text*, it is edited: that text is learned instead, once somebody else approves it as it
-    stands; *is_alone*: there is nobody else, so that it counts. *is_new*: whoever decides has seen that nobody had, and
-    does not undo what another reviewer decided meanwhile.
+    stands; *is_alone*: there is nobody else, so that it counts. Whoever decides below a form has *seen* words, by their
+    checksum, about which nobody had decided: what another reviewer wrote or decided meanwhile is not undone.
     """
     async with database.begin() as session:
         found = await reviews.find_candidate(session, correction_id)
@@ -51,8 +67,10 @@ async def decide(
         writer = found.user_id if words == found.original else found.writer_id if words == found.text else by
         if state is not ReviewState.REJECTED and by == found.user_id == writer:
             raise AdminError(_("You wrote this correction yourself: another reviewer has to look at it."))
-        if is_new and found.state is not ReviewState.WAITING:
+        if seen is not None and found.state is not ReviewState.WAITING:
             raise AdminError(_("Another reviewer decided about it meanwhile: it is {state}.").format(state=found.state))
+        if seen not in {None, digest(found.text)}:
+            raise WordsChanged(_("Another reviewer changed the words meanwhile: these are theirs."))
         is_own = state is ReviewState.APPROVED and by == writer
         is_edited = state is ReviewState.APPROVED and words != found.original
         if is_edited:

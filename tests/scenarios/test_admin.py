@@ -282,10 +282,13 @@ async def test_words_of_a_reviewer_wait_for_another(playground: Playground, bot:
         await playground.wait_until(lambda: told in str(playground.views(person.id)), what=told)
         await person.close_view()
 
+    await maya.command(COMMAND, "dataset review")
+    await playground.wait_until(lambda: "It is Monday." in str(playground.views(maya.id)), what="the author's words")
     await edit(tom, "It is Tuesday.", "Another reviewer has to approve your words")
     await edit(tom, "", "Another reviewer has to approve your words")
-    await maya.command(COMMAND, "dataset review")
-    shown = str(await playground.wait_for_view(maya.id))
+    await maya.submit_view({})  # what she looked at are other words
+    await playground.wait_until(lambda: "changed the words meanwhile" in str(playground.views(maya.id)), what="a word")
+    shown = str(playground.views(maya.id)[-1])
     assert "<@U0TOM> changed these words" in shown
     assert "It is Monday." in shown
     assert "It is Tuesday." in shown

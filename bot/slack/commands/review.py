@@ -119,14 +119,15 @@ async def find_flags(text: str) -> str:
 
 def build_review(candidate: Candidate, note: str = "", *, flagged: str = "") -> dict[str, Any]:
     """Build the form about one correction: what is submitted is approved, as it stands in the field then."""
+    seen = f"{candidate.correction_id}:{reviews.digest(candidate.text)}"
     buttons = [
-        build_button(_("Reject"), REVIEW_REJECT, candidate.correction_id) | {"style": "danger"},
+        build_button(_("Reject"), REVIEW_REJECT, seen) | {"style": "danger"},
         build_button(_("Next"), REVIEW_NEXT, candidate.correction_id),
     ]
     return {
         "type": "modal",
         "callback_id": REVIEW,
-        "private_metadata": candidate.correction_id,
+        "private_metadata": seen,
         "title": plain(_("Review")),
         "submit": plain(_("Approve")),
         "close": plain(_("Done")),
@@ -217,43 +218,52 @@ class ReviewDesk:
 
     async def handle_approve(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
         """Approve what stands in the field; where it was changed, that is learned instead."""
-        correction_id = str(view["private_metadata"])
+        correction_id, _colon, seen = str(view["private_metadata"]).partition(":")
         given = view["state"]["values"][f"{TEXT}:{correction_id}"][TEXT].get("value")
-        text = read_typed(given)
-        note = await self._decide(correction_id, ReviewState.APPROVED, body, text=text)
-        await ack(response_action="update", view=await self._next(correction_id, note))
+        then = await self._decide(correction_id, ReviewState.APPROVED, body, seen=seen, text=read_typed(given))
+        await ack(response_action="update", view=then)
 
     async def handle_reject(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Let nothing be learned from the correction."""
-        correction_id = str(action["value"])
-        note = await self._decide(correction_id, ReviewState.REJECTED, body)
+        correction_id, _colon, seen = str(action["value"]).partition(":")
+        then = await self._decide(correction_id, ReviewState.REJECTED, body, seen=seen)
         await ack()
-        await self._show_next(body, correction_id, note)
+        await self._show(body, then)
 
     async def handle_next(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Leave the correction to somebody else."""
         await ack()
-        await self._show_next(body, str(action["value"]), "")
+        await self._show(body, await self._next(str(action["value"]), ""))
 
-    async def _decide(self, correction_id: str, state: ReviewState, body: dict[str, Any], *, text: str = "") -> str:
-        """Decide, and return what is to be said about it."""
+    async def _decide(
+        self, correction_id: str, state: ReviewState, body: dict[str, Any], *, seen: str, text: str = ""
+    ) -> dict[str, Any]:
+        """Decide, and return the next form, with what is to be said; the same one where other words stand there now."""
         by = str(body["user"]["id"])
         try:
             is_alone = not await self._access.has_other_reviewer(by)
-            done = await reviews.decide(
-                self._database, correction_id, state, by=by, text=text, is_new=True, is_alone=is_alone
-            )
+            decide = reviews.decide
+            done = await decide(self._database, correction_id, state, by=by, text=text, seen=seen, is_alone=is_alone)
+        except reviews.WordsChanged as error:
+            return await self._again(correction_id, f"⚠️ {error}")
         except AdminError as error:
-            return f"⚠️ {error}"
+            return await self._next(correction_id, f"⚠️ {error}")
         if done.state is ReviewState.WAITING:
-            return _("Kept. Another reviewer has to approve your words; until then nothing changes.")
-        if done.is_own:
-            return _("Approved in your words: nobody else is here who could look at them.")
-        return _("Rejected.") if state is ReviewState.REJECTED else _("Approved.")
+            note = _("Kept. Another reviewer has to approve your words; until then nothing changes.")
+        elif done.is_own:
+            note = _("Approved in your words: nobody else is here who could look at them.")
+        else:
+            note = _("Rejected.") if state is ReviewState.REJECTED else _("Approved.")
+        return await self._next(correction_id, note)
 
-    async def _show_next(self, body: dict[str, Any], correction_id: str, note: str) -> None:
-        view = await self._next(correction_id, note)
+    async def _show(self, body: dict[str, Any], view: dict[str, Any]) -> None:
         await self._calls.call_if_possible("views.update", view_id=body["view"]["id"], view=view)
+
+    async def _again(self, correction_id: str, note: str) -> dict[str, Any]:
+        found = await reviews.find_waiting(self._database, correction_id)
+        if found is None:
+            return await self._next(correction_id, note)
+        return build_review(found, note, flagged=await find_flags(found.text))
 
     async def _next(self, correction_id: str, note: str) -> dict[str, Any]:
         waiting = await reviews.list_waiting(self._database, most=1, before_id=correction_id)

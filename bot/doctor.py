@@ -30,12 +30,11 @@ from bot.settings import Settings, Transport
 from bot.shipped import shipped
 from bot.slack.setup.checkup import examine_slack
 from bot.slack.setup.checkup_questions import Account
+from bot.slack.setup.checkup_workspaces import check_workspaces
 from bot.storage.adapters import served_adapters
 from bot.storage.addresses import find_file
-from bot.storage.db import Database, Session
+from bot.storage.db import Database
 from bot.storage.file_watch import MOVED
-from bot.storage.installations import count_installations
-from bot.storage.keyring import Keyring
 from bot.storage.learning_tables import Adapter
 from bot.storage.sightings import load_sightings
 from bot.storage.tables import now
@@ -193,11 +192,11 @@ async def _look_into_database(settings: Settings) -> AsyncIterator[tuple[Finding
         if found == newest:
             async with database.read() as session:
                 seen = await load_sightings(session, since=now() - SEEN_WITHIN)
-                installed = await _check_installations(session, settings)
                 adapters = list(await served_adapters(session))
             yield await asyncio.to_thread(_check_adapters, settings, adapters), seen
-            if installed is not None:
-                yield installed, nothing
+            if settings.has_oauth:
+                keys, urls = settings.token_encryption_keys, (settings.slack_api_url, settings.install_url)
+                yield await check_workspaces(database, keys, *urls), nothing
     finally:
         await database.close()
 
@@ -213,17 +212,6 @@ def _look_at_file(file: Path, folder: Path) -> Finding | None:
     if find_holder(folder) is None:
         return ok(topic, f"{file} will be made at the first start.")
     return wrong(topic, f"{file} {MOVED}.", "the bot that runs here can store nothing until then.")
-
-
-async def _check_installations(session: Session, settings: Settings) -> Finding | None:
-    """Look whether the keys open every workspace's token; None where there is only one workspace."""
-    if not settings.has_oauth:
-        return None
-    try:
-        count = await count_installations(session, Keyring(settings.token_encryption_keys))
-    except ConfigError as error:
-        return wrong("Workspaces", str(error), "set TOKEN_ENCRYPTION_KEYS to the keys of before, the newest first.")
-    return ok("Workspaces", f"{count} have installed it; {settings.install_url}/slack/install is where others do.")
 
 
 def _judge_revision(found: str | None, newest: str | None) -> Finding:

@@ -106,6 +106,7 @@ MAY_IMPORT = {
         "learning.training_extra",
         "slack.setup.checkup",
         "slack.setup.checkup_questions",
+        "slack.setup.checkup_workspaces",
         "jobs",
         "engine.client",
         "engine.files",

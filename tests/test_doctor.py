@@ -483,6 +483,26 @@ async def test_keys_that_open_nothing_are_named(tmp_path: Path) -> None:
     assert await inside(settings_for(tmp_path, **oauth, token_encryption_keys=f"{new},{old}")) == []
 
 
+async def test_a_workspace_whose_token_is_dead_is_named(tmp_path: Path, playground: Playground) -> None:
+    """By its name and id, and never by its token; a Slack that does not answer is nothing against it."""
+    oauth = {"slack_client_id": "1", "slack_client_secret": "2", "install_url": "https://a.b"}
+    settings = settings_for(tmp_path, **oauth, token_encryption_keys=make_key(), slack_api_url=playground.api_url)
+    opened = Database(settings.database())
+    await opened.migrate()
+    async with opened.begin() as session:
+        for team_id, token in (("T1", "xoxb-dead"), ("T2", "xoxb-playground")):
+            one = installed(team_id=team_id, name=f"Office {team_id}", token=token)
+            await save_installation(session, one, Keyring(settings.token_encryption_keys))
+    await opened.close()
+    (dead,) = await inside(settings)
+
+    assert (dead.topic, dead.verdict) == ("Workspaces", Verdict.WRONG)
+    assert dead.sentence == "2 have installed it, and Slack refuses the token of Office T1 (T1): invalid_auth."
+    assert "https://a.b/slack/install" in dead.mend
+    playground.fault("server_error", methods="auth.test")
+    assert await inside(settings) == []
+
+
 async def test_with_oauth_no_token_is_needed(playground: Playground) -> None:
     """Workspaces bring their own."""
     assert bad(await look(account(playground, bot_token="", has_oauth=True))) == []

@@ -131,7 +131,7 @@ def _register_door(
     register_intake(app, intake, directory)
     register_sightings(app, database)
     register_speech(app, speech)
-    register_endings(app, workspaces, calls)
+    register_endings(app, workspaces, calls, intake.doubt.begin)
     register_rights(app, access=access, calls=calls)
 
 

@@ -227,14 +227,17 @@ class Calls:
         said = {name: arguments[name] for name in ("text", "blocks") if name in arguments}
         return await self.call_if_possible(POST, channel=arguments["user"], **said)
 
-    async def find_lockout(self) -> str:
-        """Return Slack's word for why the token of the workspace that is served does not count; empty: none is said."""
+    async def find_lockout(self) -> str | None:
+        """Return Slack's word for why the token of the workspace that is served does not count; empty: it counts.
+
+        None is no answer to that: Slack is away, or says something else.
+        """
         try:
             await self.call_soon("auth.test")
         except SlackApiError as error:
-            return error_code(error) if is_locked_out(error) else ""
+            return error_code(error) if is_locked_out(error) else None
         except (aiohttp.ClientError, TimeoutError):
-            return ""
+            return None
         return ""
 
     async def is_removed(self) -> bool:

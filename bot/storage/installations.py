@@ -106,16 +106,17 @@ async def drop_installation(
     audit.record(session, "uninstalled", by="slack", target=team_id or enterprise_id)
 
 
-async def list_teams(session: AsyncSession) -> list[tuple[str, str]]:
-    """Return every workspace that is known to have the app, each with its organisation, which may be empty."""
-    own = await session.execute(select(Installation.team_id, Installation.enterprise_id))
-    of_organisations = await session.execute(select(OrgTeam.team_id, OrgTeam.enterprise_id))
-    return [(row.team_id, row.enterprise_id) for row in (*own, *of_organisations) if row.team_id]
+async def list_teams(session: AsyncSession) -> list[str]:
+    """Return every workspace that is known to have the app, by itself or by its organisation."""
+    own = await session.scalars(select(Installation.team_id))
+    of_organisations = await session.scalars(select(OrgTeam.team_id))
+    return [team_id for team_id in dict.fromkeys((*own, *of_organisations)) if team_id]
 
 
-async def count_installations(session: AsyncSession, keyring: Keyring) -> int:
-    """Return how many installations there are; raise *ConfigError* if a token cannot be opened."""
-    return len([keyring.unlock(token) for token in await session.scalars(select(Installation.token))])
+async def list_installations(session: AsyncSession, keyring: Keyring) -> list[Installed]:
+    """Return every installation; raise *ConfigError* if a token cannot be opened."""
+    rows = await session.scalars(select(Installation).order_by(Installation.at))
+    return [_open(row, keyring) for row in rows]
 
 
 async def relock_installations(session: AsyncSession, keyring: Keyring) -> int:

@@ -13,6 +13,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.request.async_request import AsyncBoltRequest
 
 from bot.app import running_bot
+from bot.errors import DeliveryError
 from bot.playground.testing import Playground
 from bot.settings import Settings
 from bot.slack import app as slack_app
@@ -183,6 +184,17 @@ async def test_slack_away_makes_no_admin(access: tuple[Access, Playground], monk
     assert not await who.is_known("U0TOM")
     playground.fault("server_error", enabled=False)
     assert await who.role_of("U0MAYA") is Role.OWNER
+
+
+@pytest.mark.parametrize("error", ["invalid_auth", "token_revoked", "account_inactive"])
+async def test_a_dead_token_makes_nobody_of_no_one(access: tuple[Access, Playground], error: str) -> None:
+    """Slack was asked with the token of before a new installation: the next question has its answer."""
+    who, playground = access
+    playground.fault("missing_method", methods="users.info", error=error, times=1)
+    with pytest.raises(DeliveryError) as raised:
+        await who.known_role_of("U0TOM")
+    assert raised.value.is_passing
+    assert await who.known_role_of("U0TOM") is Role.MEMBER
 
 
 async def test_somebody_who_became_a_guest_is_one_at_once(

@@ -221,6 +221,18 @@ async def test_a_crash_after_the_words_does_not_say_them_again(desk: Desk) -> No
     assert (len(desk.said("general")), len(desk.said("D0TOM"))) == (2, 1)
 
 
+async def test_a_token_that_is_refused_in_between_ends_no_reminder(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As just before a new installation: who wants it is asked once, and again with the next try."""
+    monkeypatch.setattr("bot.slack.people.access.FRESH_S", 0.0)
+    monkeypatch.setattr("bot.slack.people.access.STALE_S", 0.0)
+    await desk.order("remind me in 20 minutes to stretch")
+    desk.playground.fault("missing_method", methods="users.info", error="invalid_auth", times=1)
+    await desk.wait(minutes=20)
+    assert desk.said("D0TOM") == []
+    await desk.wait(minutes=1)
+    assert "stretch" in desk.said("D0TOM")[0]
+
+
 async def test_a_slack_that_is_away_is_waited_for(desk: Desk) -> None:
     """The reminder is late then, and once."""
     await desk.order("remind here in 20 minutes to stretch")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from bot.errors import DeliveryError
 from bot.language import _
 from bot.slack.commands.orders import Role
 from bot.slack.people.directory import Directory
@@ -67,6 +68,20 @@ class Access:
     async def role_of(self, user_id: str, team_id: str = "") -> Role:  # noqa: ARG002 - for when several are ours
         """Return what somebody may do now; *team_id* is what their payload claims, and proves nothing."""
         user, is_fresh = await self._directory.user(user_id, fresh_s=FRESH_S, stale_s=STALE_S)
+        return await self._decide(user_id, user, is_fresh=is_fresh)
+
+    async def known_role_of(self, user_id: str) -> Role:
+        """Return what somebody may do now; raise a passing *DeliveryError* where Slack does not tell who they are.
+
+        For whoever ends something with a no. It asks once: to look afterwards whether Slack had told could find that it
+        has since, as where a new token came in between, and take what was no answer for a no.
+        """
+        user, is_fresh = await self._directory.user(user_id, fresh_s=FRESH_S, stale_s=STALE_S)
+        if user is None:
+            raise DeliveryError(is_passing=True)
+        return await self._decide(user_id, user, is_fresh=is_fresh)
+
+    async def _decide(self, user_id: str, user: Mapping[str, Any] | None, *, is_fresh: bool) -> Role:
         standing = read_standing(user, home=self._here())
         async with self._database.read() as session:
             right = await find_right(session, user_id)

@@ -65,9 +65,7 @@ class Rooms:
 
         Raise a passing *DeliveryError* while Slack is away.
         """
-        role = await self._access.role_of(wanted.user_id, wanted.team_id)
-        if role is Role.NOBODY and not await self._access.is_known(wanted.user_id):
-            raise DeliveryError(is_passing=True)
+        role = await self._access.known_role_of(wanted.user_id)
         if role < Role.MEMBER:
             return tell_refusal(role, Role.MEMBER)
         if wanted.channel_id:
@@ -151,9 +149,7 @@ class Rooms:
 
         Raise a passing *DeliveryError* while Slack is away.
         """
-        if await self._access.role_of(user_id) is Role.NOBODY and not await self._access.is_known(user_id):
-            raise DeliveryError(is_passing=True)
-        if await self._access.role_of(user_id) < Role.MEMBER or not await self._access.is_ours(user_id):
+        if await self._access.known_role_of(user_id) < Role.MEMBER or not await self._access.is_ours(user_id):
             return False
         return not channel_id or await self._is_member(channel_id, user_id)
 

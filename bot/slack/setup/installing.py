@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
@@ -133,10 +133,13 @@ def build_identity(workspace: Workspace | None) -> AuthorizeResult | None:
     )
 
 
-def register_endings(app: AsyncApp, workspaces: Workspaces | None, calls: Calls) -> None:
+def register_endings(
+    app: AsyncApp, workspaces: Workspaces | None, calls: Calls, look_later: Callable[[], None]
+) -> None:
     """Register what happens when a workspace removes the app; Bolt does not ask who we are for these two events.
 
-    Slack may say so again after the app was installed anew, so the token itself is asked.
+    Slack may say so again after the app was installed anew, so the token itself is asked. Where Slack does not tell
+    plainly, nothing is dropped, and the look for what was missed asks again: *look_later* has it come soon.
     """
 
     @app.event("app_uninstalled")
@@ -156,8 +159,12 @@ def register_endings(app: AsyncApp, workspaces: Workspaces | None, calls: Calls)
                 log.error("the app was removed from %s: install it again, and set SLACK_BOT_TOKEN anew", place)
         elif found is not None and (revoked is None or found.bot_user_id in revoked):
             await workspaces.enter(**place)
-            if await calls.call_if_possible("auth.test") is not None:
+            said = await calls.find_lockout()
+            if said in REPLACED:
+                await workspaces.drop(found)
+                log.warning("the app was removed from %s; its token is forgotten", place)
+            elif said == "":
                 log.info("the token of %s works: that the app was removed there is an old word", place)
-                return
-            await workspaces.drop(found)
-            log.warning("the app was removed from %s; its token is forgotten", place)
+            else:
+                look_later()
+                log.warning("Slack does not say whether the app was removed from %s; it is asked again soon", place)

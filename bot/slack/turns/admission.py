@@ -101,9 +101,7 @@ class Admission:
 
     async def _refuse_role(self, asker: Asker) -> str:
         """Return why somebody may ask nothing at all; empty: they may. Raise a passing error while Slack is away."""
-        role = await self._access.role_of(asker.user_id, asker.team_id)
-        if role is Role.NOBODY and not await self._access.is_known(asker.user_id):
-            raise DeliveryError(is_passing=True)  # who this is can be asked again
+        role = await self._access.known_role_of(asker.user_id)  # who this is can be asked again
         return tell_refusal(role, Role.MEMBER) if role < Role.MEMBER else ""
 
     async def _find_off(self, row: Inbox) -> str:

@@ -182,7 +182,7 @@ async def test_several_processes_say_it_once(desk: Desk) -> None:
 
 
 async def test_what_was_missed_is_made_up_for_once(desk: Desk) -> None:
-    """With a word that it is late; several missed times are one; beyond a day it is told to its author alone."""
+    """With a word that it is late; several missed times are one; of those beyond a day its author alone hears."""
     await desk.order("remind here every hour to breathe")
     await desk.wait(hours=5, minutes=30)
     (late,) = desk.said("general")
@@ -194,6 +194,12 @@ async def test_what_was_missed_is_made_up_for_once(desk: Desk) -> None:
     await desk.wait(hours=26)
     assert len(desk.said("general")) == 2
     assert "it is too late for it now" in desk.said("D0TOM")[0]
+    for _ in range(3):
+        await desk.look()
+    assert len(desk.said("D0TOM")) == 1
+    assert len(desk.said("general")) == 3, "the last of them is not too late"
+    await desk.wait(hours=1)
+    assert len(desk.said("general")) == 4
 
 
 async def test_a_crash_after_the_words_does_not_say_them_again(desk: Desk) -> None:

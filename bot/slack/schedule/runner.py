@@ -113,10 +113,16 @@ class ScheduleRunner:
         return [*stale, *fresh]
 
     def _find_next(self, schedule: Schedule) -> datetime | None:
-        """Return when a schedule is due after this moment: what was missed meanwhile is made up for once."""
+        """Return when a schedule is due after this moment: what was missed meanwhile is made up for once.
+
+        Where that is too late for the first of what was missed, it is not for the last.
+        """
         if not schedule.cron:
             return None
         here = self._clock().astimezone(read_zone(schedule.tz))
+        missed, last = schedule.next_at, previous_time(schedule.cron, before=here)
+        if missed and last and here - missed > self._late >= here - last and last > missed:
+            return last
         return next(iter(next_times(When(cron=schedule.cron), after=here, count=1)), None)
 
     async def _take(self, due: Due) -> None:

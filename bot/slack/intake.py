@@ -12,7 +12,7 @@ from bot.metrics import ACCEPT_SECONDS, EVENTS
 from bot.slack.commands.bang import ORDER, UNHEARD, mark_order
 from bot.slack.commands.orders import Commands
 from bot.slack.people.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
-from bot.slack.throttle import Limits, Throttle
+from bot.slack.throttle import Full, Limits, Throttle
 from bot.slack.turns.doubt import Doubt
 from bot.slack.turns.newest_edits import NewestEdits, is_late_edit
 from bot.storage import inbox
@@ -31,7 +31,7 @@ from bot.storage.thread_manners import (
     note_bot_word,
     waiting_speakers,
 )
-from bot.storage.waiting import count_by_person
+from bot.storage.waiting import count_by_person, name_refusal
 
 IN_LINE = "is_in_line"  # in Bolt's context: whoever takes the message from the inbox does the rest, after the ack
 COUNTED = {Verdict.ANSWER, Verdict.OFF, Verdict.HUSH, Verdict.STRANGER}  # whoever wants something of us, so often
@@ -176,7 +176,10 @@ async def _count(session: Session, heard: Heard, throttle: Throttle, known: Know
     await inbox.turn_away(session, heard.arrival)
     if refusal.is_news:
         word = {"user_id": heard.user_id, "is_reply": heard.is_reply, "full": refusal.full, "seconds": refusal.seconds}
-        told = replace(heard.arrival, event_id=f"{heard.arrival.event_id}!", kind=Verdict.CROWDED.value, payload=word)
+        name = f"{heard.arrival.event_id}!"
+        if refusal.full is Full.PERSON and not is_order:  # nothing is stored of what comes now
+            name = name_refusal(heard.arrival.ts, heard.user_id, seconds=refusal.seconds)
+        told = replace(heard.arrival, event_id=name, kind=Verdict.CROWDED.value, payload=word)
         await inbox.accept(session, told)
     return "refused"
 

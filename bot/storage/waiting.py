@@ -10,6 +10,8 @@ from bot.storage.erasures import batched
 from bot.storage.inbox import speaker_of
 from bot.storage.tables import Inbox, InboxState
 
+REFUSED = "crowded!"  # before what the id of such a word says
+
 
 async def count_by_person(session: AsyncSession, known: dict[str, str]) -> Counter[str]:
     """Return how many events of each person wait or run.
@@ -31,3 +33,16 @@ async def find_before(session: AsyncSession, row: Inbox, kind: str) -> Sequence[
     before = select(Inbox).filter_by(team_id=row.team_id, kind=kind).where(Inbox.ts < row.ts)
     found = await session.scalars(before.where(Inbox.state != InboxState.DONE).order_by(Inbox.ts))
     return [one for one in found if speaker_of(one) == speaker_of(row)]
+
+
+def name_refusal(ts: str, user_id: str, *, seconds: int) -> str:
+    """Return the id of the word that somebody asks too much; it says whose and for how long, when all else has gone."""
+    return f"{REFUSED}{ts}!{user_id}!{seconds}"
+
+
+async def find_refused(session: AsyncSession, team_id: str, *, since_ts: str) -> Sequence[tuple[str, float, float]]:
+    """Return who was told that they ask too much, and between which times in Slack nothing of theirs was taken in."""
+    told = select(Inbox.event_id).where(Inbox.team_id == team_id, Inbox.ts >= since_ts)
+    names = await session.scalars(told.where(Inbox.event_id.startswith(REFUSED)))
+    words = [name.removeprefix(REFUSED).split("!") for name in names]
+    return [(user_id, float(ts), float(ts) + float(seconds)) for ts, user_id, seconds in words]

@@ -1,6 +1,7 @@
 """What people wrote while the bot was away: answered once it is back, once, or called too old with a word."""
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -393,3 +394,34 @@ async def test_what_was_edited_meanwhile_is_offered_again(
     async with start_bot():
         (offer,) = await playground.wait_until(lambda: maya.ephemerals("general"), what="the offer")
         assert "Shall I answer it again?" in offer["text"]
+
+
+@pytest.mark.usefixtures("short_gaps")
+async def test_what_was_refused_as_too_much_was_not_missed(
+    playground: Playground, rows: Database, start_bot: StartBot, finished: Finished, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its author was told that it stays unanswered, and asks again; an order beside it is carried out."""
+    caplog.set_level(logging.INFO, logger="bot.slack.turns.catch_up")
+    tom = playground.tom
+    async with start_bot(messages_per_person=2):
+        await playground.wait_for_connection()
+        asked = [await tom.say("general", f"{BOT} What is a sprint? {number}") for number in range(3)]
+        await playground.wait_until(lambda: tom.ephemerals("general"), what="the word")
+        asked += [await tom.say("general", f"{BOT} What is a sprint? {number}") for number in range(3, 5)]
+        await finished(2)
+        await playground.wait_until(
+            lambda: all(entry["ok"] for entry in playground.log("event")), what="the acknowledgements"
+        )
+    async with rows.begin() as session:
+        await session.execute(update(HeardUntil).values(at=now() - timedelta(minutes=10)))
+    order = await tom.say(tom.dm, "!remind me in 40 minutes to call Maya")
+    await use_up_tries(playground)
+    async with start_bot():
+        await playground.wait_for_reply(tom.dm, order)
+        async with asyncio.timeout(20):
+            while "missed messages since" not in caplog.text:  # noqa: ASYNC110 - a log does not call
+                await asyncio.sleep(0.05)
+        await playground.wait_for_reply(tom.dm, await tom.say(tom.dm, "hello"))
+        await finished(3)
+        await asyncio.sleep(1)  # nothing else comes
+    assert [len(answers_in(playground, "general", ts)) for ts in asked] == [1, 1, 0, 0, 0]

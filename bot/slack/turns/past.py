@@ -15,9 +15,10 @@ from bot.slack.people.gating import Heard
 from bot.storage.answers import find_reply_times
 from bot.storage.db import Database
 from bot.storage.inbox import find_known, list_threads
+from bot.storage.waiting import find_refused
 from bot.storage.workers import heard_since
 
-FARTHEST = timedelta(hours=24)
+FARTHEST, MINUTE = timedelta(hours=24), timedelta(minutes=1)
 MOST_PAGES, PAGE = 5, 200
 FLAGS = (("is_im", "im"), ("is_mpim", "mpim"), ("is_private", "group"))
 
@@ -84,6 +85,7 @@ class Past:
             threads = await list_threads(session, home.team_id, channel_id)
             since_when = await heard_since(session, home.team_id, channel_id)
             own = await find_reply_times(session, home.team_id, channel_id, since=since - FARTHEST)
+            refused = await find_refused(session, home.team_id, since_ts=f"{(since - MINUTE).timestamp():.6f}")
         said = await self._read_place(channel_id, since, threads)
         answered: dict[str, float] = {}
         for message in said:  # by whom nothing is stored of: before a backup was put back
@@ -93,7 +95,7 @@ class Past:
         missed: dict[str, Heard] = {}
         for message in said:
             heard = self.hear(message, home, place)
-            if heard is None or heard.arrival.ts in known:
+            if heard is None or heard.arrival.ts in known or _was_refused(heard, refused):
                 continue
             was_there = since_when is not None and float(heard.arrival.ts) > since_when.timestamp()
             if not (was_there or _is_to_us(heard)):
@@ -116,6 +118,14 @@ class Past:
             pages = self.pages("conversations.replies", "messages", **replies)
             said += [reply async for reply in pages if float(reply["ts"]) > oldest]
         return said
+
+
+def _was_refused(heard: Heard, refused: Sequence[tuple[str, float, float]]) -> bool:
+    """Return whether somebody knows that what they wrote then is not answered."""
+    at = float(heard.arrival.ts)
+    return heard.arrival.kind != ORDER and any(
+        user_id == heard.user_id and begin <= at <= end for user_id, begin, end in refused
+    )
 
 
 def _is_to_us(heard: Heard) -> bool:

@@ -342,7 +342,7 @@ async def test_presses_without_end_leave_room_for_others(playground: Playground,
             await tom.click(reply, "why")
             await tom.open_home()
         await asyncio.sleep(1)
-        assert len(playground.log("api", "chat.postEphemeral")) == 2 * ASIDES_PER_PERSON
+        assert 2 * ASIDES_PER_PERSON < len(playground.log("api", "chat.postEphemeral")) <= 2 * ASIDES_PER_PERSON + 2
         assert len(playground.log("api", "views.open")) <= ASIDES_PER_PERSON
         assert len(playground.log("api", "views.publish")) <= HOMES_PER_PERSON
 

@@ -16,6 +16,8 @@ from bot.storage.askings import is_private
 from bot.storage.db import Database, Session
 from bot.storage.tables import AnswerState
 
+OFTEN_S = 60.0
+
 
 class Edits:
     """Answers questions again that say something else now."""
@@ -82,12 +84,13 @@ async def _queue(session: Session, record: AnswerRecord) -> None:
 
 
 async def _queue_offer(session: Session, record: AnswerRecord) -> None:
-    moment = f"{time.time():.6f}"
+    """Put the offer in line, once a minute for one answer: the same button stands for whatever comes after it."""
+    moment = time.time()
     arrival = inbox.Arrival(
-        event_id=f"{OFFER}:{record.answer.id}:{moment}",
+        event_id=f"{OFFER}:{record.answer.id}:{moment // OFTEN_S:.0f}",
         team_id=record.place.team_id,
         channel_id=record.place.channel_id,
-        ts=moment,
+        ts=f"{moment:.6f}",
         thread_ts=record.place.thread_ts,
         kind=OFFER,
         payload={"answer_id": record.answer.id, "user_id": record.message.user_id},

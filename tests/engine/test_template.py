@@ -124,7 +124,7 @@ def test_a_hostile_template_ends_in_an_error(source: str) -> None:
     with pytest.raises(TemplateFailure):
         ChatTemplate(source).render(TALK)
 
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_an_endless_template_times_out(source: str) -> None:
     with pytest.raises(TemplateFailure, match="too long"):
         ChatTemplate(source, seconds=0.3).render(TALK)
 
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 5
 
 
 def test_a_giant_template_is_refused() -> None:

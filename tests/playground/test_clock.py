@@ -15,7 +15,7 @@ async def test_timers_fire_in_real_time() -> None:
     clock = Clock()
     started = time.monotonic()
     await clock.sleep(0.05)
-    assert 0.04 <= time.monotonic() - started < 1
+    assert 0.04 <= time.monotonic() - started < 5
 
 
 @settings(max_examples=25, deadline=None)

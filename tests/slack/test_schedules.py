@@ -492,7 +492,7 @@ async def test_thousands_of_blanks_are_not_looked_through(desk: Desk, order: str
     began = time.monotonic()
     with pytest.raises(UsageError, match="too long"):
         await desk.order(order.format(" " * 20_000))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
 
 
 async def test_what_is_taken_back_while_it_is_written_is_not_said(desk: Desk) -> None:

@@ -177,6 +177,11 @@ async def last_done(session: AsyncSession, schedule_id: int) -> datetime | None:
     return await session.scalar(done)
 
 
+async def first_due(session: AsyncSession, schedule_id: int) -> datetime | None:
+    """Return when a schedule was due first, of what is still known, however that ended."""
+    return await session.scalar(select(func.min(Occurrence.due_at)).filter_by(schedule_id=schedule_id))
+
+
 async def is_of_before_a_loss(session: AsyncSession, due: Due) -> bool:
     """Return whether a backup was put back since, and nothing there could say what was said after it was made."""
     restored = await newest(session, [RESTORED])

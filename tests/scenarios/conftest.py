@@ -77,6 +77,12 @@ def patient_people(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def hasty_slack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Slack wait for an acknowledgement as long as it does, where a test is about that."""
+    monkeypatch.setattr("bot.playground.socket_mode.ACK_SECONDS", 3.0)
+
+
+@pytest.fixture
 async def playground() -> AsyncIterator[Playground]:
     """Open a fresh workspace."""
     async with Playground() as opened:

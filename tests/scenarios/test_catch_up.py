@@ -207,19 +207,12 @@ async def test_what_slack_tried_in_vain_within_a_short_absence_is_answered(
         await finished(2)
 
 
-@pytest.mark.usefixtures("short_gaps")
+@pytest.mark.usefixtures("short_gaps", "hasty_slack")
 @pytest.mark.parametrize("tables", [("inbox",), ("inbox", "heard_until")])
 async def test_what_could_not_be_stored_in_time_is_answered(
-    playground: Playground,
-    rows: Database,
-    start_bot: StartBot,
-    finished: Finished,
-    *,
-    tables: tuple[str, ...],
-    monkeypatch: pytest.MonkeyPatch,
+    playground: Playground, rows: Database, start_bot: StartBot, finished: Finished, tables: tuple[str, ...]
 ) -> None:
     """The disk is full, partly or wholly, until Slack has given up; the history is read once there is room again."""
-    monkeypatch.setattr("bot.playground.socket_mode.ACK_SECONDS", 3.0)
     maya = playground.maya
     async with start_bot():
         await playground.wait_for_connection()

@@ -478,6 +478,7 @@ async def test_a_button_of_another_message_does_nothing(
     assert vote.answer_id not in str(theirs["blocks"])
 
 
+@pytest.mark.usefixtures("hasty_slack")
 async def test_a_press_that_cannot_be_stored_is_not_acknowledged(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:
@@ -504,6 +505,7 @@ async def test_a_press_that_cannot_be_stored_is_not_acknowledged(
     assert [vote.vote for vote in await wait_for_rows(rows, Feedback, 2)] == ["up", "none"]
 
 
+@pytest.mark.usefixtures("hasty_slack")
 async def test_a_form_that_cannot_be_stored_stays_open(playground: Playground, bot: RunningBot, rows: Database) -> None:
     """No word that somebody wrote is lost: they send it again when there is room."""
     maya = playground.maya
@@ -576,11 +578,11 @@ async def test_the_offer_below_an_answer_that_is_gone_says_so(
     )
 
 
+@pytest.mark.usefixtures("hasty_slack")
 async def test_an_answer_that_is_deleted_on_a_full_disk_is_forgotten_later(
-    playground: Playground, bot: RunningBot, rows: Database, monkeypatch: pytest.MonkeyPatch
+    playground: Playground, bot: RunningBot, rows: Database
 ) -> None:
     """Slack is not told that we know, and says so again."""
-    monkeypatch.setattr("bot.playground.socket_mode.ACK_SECONDS", 3.0)
     tom = playground.tom
     ts = await tom.say("general", f"{BOT} hello")
     reply = await playground.wait_for_reply("general", ts)

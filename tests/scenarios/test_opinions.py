@@ -217,11 +217,11 @@ async def count_votes(session: AsyncSession) -> int:
     return await session.scalar(select(func.count()).select_from(Feedback)) or 0
 
 
+@pytest.mark.usefixtures("hasty_slack")
 async def test_a_reaction_that_cannot_be_stored_comes_again(
-    playground: Playground, bot: RunningBot, rows: Database, monkeypatch: pytest.MonkeyPatch
+    playground: Playground, bot: RunningBot, rows: Database
 ) -> None:
     """The disk is full just then, or nobody can say who reacts; Slack's next word counts once, and an old one never."""
-    monkeypatch.setattr("bot.playground.socket_mode.ACK_SECONDS", 3.0)
     tom, maya, priya = playground.tom, playground.maya, playground.priya
     reply = await ask(playground, tom)
 

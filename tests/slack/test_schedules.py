@@ -356,6 +356,20 @@ async def test_what_a_digest_that_failed_left_is_in_the_next(desk: Desk) -> None
     assert times[1][1] - times[1][0] == timedelta(days=2, hours=5)
 
 
+async def test_what_missed_digests_left_is_in_the_next(desk: Desk) -> None:
+    """The first ones too, which nobody ever heard."""
+    await desk.order("digest every day at 12:30 summarise <#C0SUPPORT|support> here")
+    await desk.wait(days=3)
+    for _ in range(3):
+        await desk.look()
+    async with desk.database.read() as session:
+        first, last = [*await session.scalars(select(Occurrence.due_at).order_by(Occurrence.due_at))]
+    (order,) = desk.digests
+    assert last - first > timedelta(days=2)
+    assert first - order.since == timedelta(days=1)
+    assert len([one for one in desk.said("D0TOM") if "too late" in one]) == 1
+
+
 async def test_what_a_server_says_of_a_digest_is_not_logged(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """Some repeat in an error what they were asked to sum up, word for word."""
     desk.error = EngineError("The model's server refused the request: Tom: the merger is called Xochimilco")

@@ -28,6 +28,7 @@ from bot.storage.schedules import (
     claim_stale,
     end_occurrence,
     end_schedule,
+    first_due,
     has_due,
     is_of_before_a_loss,
     last_done,
@@ -191,12 +192,16 @@ class ScheduleRunner:
         await self._post(schedule, message, key=due.key)
 
     async def _order(self, due: Due, *, until: datetime) -> DigestOrder:
-        """Order what was said since the last one that was said, which may have failed or been late since."""
+        """Order what was said since the last one that was said: others may have failed, or been missed, since.
+
+        Where none was ever said, since the time before the first that was due.
+        """
         schedule = due.schedule
         local = self._local(due)
-        since = previous_time(schedule.cron, before=local) if schedule.cron else None
         async with self._database.read() as session:
-            since = await last_done(session, schedule.id) or since
+            since, first = await last_done(session, schedule.id), await first_due(session, schedule.id) or local
+        if since is None and schedule.cron:
+            since = previous_time(schedule.cron, before=first.astimezone(local.tzinfo))
         return DigestOrder(
             team_id=schedule.team_id,
             user_id=schedule.user_id,

@@ -71,28 +71,22 @@ def register_edits(app: AsyncApp, edits: Edits) -> None:
 
 async def _queue(session: Session, record: AnswerRecord) -> None:
     """Put the question in the line of its thread, once for each answer that an edit has outdated."""
-    arrival = inbox.Arrival(
-        event_id=f"edit:{record.answer.id}",
-        team_id=record.place.team_id,
-        channel_id=record.place.channel_id,
-        ts=f"{time.time():.6f}",
-        thread_ts=record.place.thread_ts,
-        kind="again",
-        payload={"answer_id": record.answer.id, "user_id": record.message.user_id, "is_edit": True},
-    )
-    await inbox.accept(session, arrival)
+    await _put(session, record, "again", f"edit:{record.answer.id}", is_edit=True)
 
 
 async def _queue_offer(session: Session, record: AnswerRecord) -> None:
     """Put the offer in line, once a minute for one answer: the same button stands for whatever comes after it."""
-    moment = time.time()
+    await _put(session, record, OFFER, f"{OFFER}:{record.answer.id}:{time.time() // OFTEN_S:.0f}")
+
+
+async def _put(session: Session, record: AnswerRecord, kind: str, event_id: str, **more: bool) -> None:
     arrival = inbox.Arrival(
-        event_id=f"{OFFER}:{record.answer.id}:{moment // OFTEN_S:.0f}",
+        event_id=event_id,
         team_id=record.place.team_id,
         channel_id=record.place.channel_id,
-        ts=f"{moment:.6f}",
+        ts=f"{time.time():.6f}",
         thread_ts=record.place.thread_ts,
-        kind=OFFER,
-        payload={"answer_id": record.answer.id, "user_id": record.message.user_id},
+        kind=kind,
+        payload={"answer_id": record.answer.id, "user_id": record.message.user_id, **more},
     )
     await inbox.accept(session, arrival)

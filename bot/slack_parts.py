@@ -1,6 +1,7 @@
 """Parts of the Slack side as the settings want them: the composition root puts them together."""
 
 from datetime import timedelta
+from functools import partial
 
 from bot.conversation.turn import Assistant
 from bot.ground import Ground
@@ -21,6 +22,7 @@ from bot.slack.turns.edits import Edits
 from bot.slack.turns.missed_changes import MissedChanges
 from bot.slack.turns.offers import Offers
 from bot.slack.turns.turns import Turns
+from bot.storage.stopping import is_stopping
 
 
 def read_limits(settings: Settings) -> Limits:
@@ -65,6 +67,7 @@ def build_answering(
         files=files,
         afterwards=afterwards,
         are_ours=Readers(ground.calls, access).are_ours,
+        is_stopping=partial(is_stopping, ground.database),
         bot_user_id=ground.identity.bot_user_id or "",
     )
 

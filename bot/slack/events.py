@@ -104,6 +104,8 @@ def register_stop(app: AsyncApp, *, database: Database, answering: Answering, ca
             is_theirs = await elsewhere.stop(
                 channel_id, thread_ts=thread_ts, user_id=user_id, is_admin=is_admin, until_ts=pressed_ts
             )
+            if is_theirs and (draft := answering.running(channel_id, thread_ts)) is not None:
+                draft.stop_by(user_id)  # it was begun meanwhile
         if is_theirs is None:
             with suppress(DeliveryError):  # while Slack is away
                 await end_status(calls, channel_id, thread_ts)  # nothing is written, so nothing may say so

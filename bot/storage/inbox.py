@@ -143,7 +143,8 @@ async def claim_ready(session: AsyncSession, *, limit: int, worker_id: str | Non
 
 def _begin(rows: Sequence[Inbox], worker_id: str | None) -> None:
     for row in rows:
-        row.state, row.bundle_id, row.worker_id, row.is_stopping = InboxState.RUNNING, rows[-1].id, worker_id, False
+        row.is_stopping = row.is_stopping and row.bundle_id is not None  # whoever stopped it knew it half written
+        row.state, row.bundle_id, row.worker_id = InboxState.RUNNING, rows[-1].id, worker_id
         row.attempts += 1
 
 
@@ -252,23 +253,6 @@ async def drop_waiting(session: AsyncSession, team_id: str, channel_id: str, *, 
 async def is_gone(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> bool:
     """Return whether a message that came in as something else, such as an order, was deleted since."""
     return bool(await session.scalar(select(Inbox.id).filter_by(event_id=GONE.format(channel_id, ts), team_id=team_id)))
-
-
-async def find_running(session: AsyncSession, channel_id: str) -> Sequence[Inbox]:
-    """Return what is being answered in a channel, in whichever process."""
-    here = select(Inbox).filter_by(channel_id=channel_id, state=InboxState.RUNNING).where(Inbox.kind.in_(ANSWERED))
-    return (await session.scalars(here.order_by(Inbox.id))).all()
-
-
-async def ask_to_stop(session: AsyncSession, inbox_ids: Collection[int]) -> None:
-    """Let whoever answers some events know that somebody wants no answer any more."""
-    await session.execute(update(Inbox).where(Inbox.id.in_(inbox_ids)).values(is_stopping=True))
-
-
-async def find_stopping(session: AsyncSession, worker_id: str) -> Sequence[Inbox]:
-    """Return what a worker answers and somebody wants no answer to any more."""
-    mine = select(Inbox).where(Inbox.worker_id == worker_id, Inbox.state == InboxState.RUNNING)
-    return (await session.scalars(mine.where(Inbox.is_stopping))).all()
 
 
 async def find_known(session: AsyncSession, team_id: str, channel_id: str, *, since_ts: str) -> set[str]:

@@ -1,6 +1,8 @@
 """Answers stand in Slack once: when Slack takes one and never says so, and when the bot is killed before it knows."""
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from sqlalchemy import select, text, update
 
 from benchmarks.chaos_bot import KillableBot
 from bot.app import RunningBot
+from bot.playground.streams import press_stop
 from bot.playground.testing import Playground
 from bot.slack.pledges import CUT
 from bot.storage import inbox, pledged
@@ -152,6 +155,34 @@ async def test_what_was_begun_before_a_crash_and_stopped_after_it_ends_in_words(
     async with rows.read() as session:
         assert await session.scalar(select(Answer.state)) == AnswerState.STOPPED
     assert "Stopped." in str(message)
+
+
+async def test_a_stop_that_is_pressed_while_the_bot_is_away_ends_the_answer(
+    playground: Playground,
+    start_bot: StartBot,
+    finished: Finished,
+    engine_process: EngineProcess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The event comes to the next process, perhaps before that has taken up what was half written."""
+    monkeypatch.setattr("bot.slack.turns.turns.GRACE_S", 0.1)
+    maya = playground.maya
+    os.kill(engine_process.pid, signal.SIGSTOP)
+    try:
+        async with start_bot():
+            await playground.wait_for_connection()
+            ts = await maya.say(maya.dm, "hello")
+            await playground.wait_until(
+                lambda: (playground.session(maya.dm, ts) or {}).get("status") == "processing", what="the session"
+            )
+        press_stop(playground.hub, maya.dm, ts, user=maya.id)  # which Slack shows for a moment still
+        async with start_bot():
+            reply = await playground.wait_for_reply(maya.dm, ts)
+            (answer,) = await finished()
+    finally:
+        os.kill(engine_process.pid, signal.SIGCONT)
+    assert answer.state == AnswerState.STOPPED
+    assert "Stopped" in (reply["markdown_text"] or reply["text"])
 
 
 async def test_whoever_ordered_something_that_was_cut_off_hears_of_it(

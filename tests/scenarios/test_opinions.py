@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -24,7 +26,7 @@ from bot.storage.db import Database
 from bot.storage.feedback_tables import ImplicitSignal, Lesson, Verdict
 from bot.storage.lessons import MOST_ASKED
 from bot.storage.tables import Answer, AnswerState, Audience, Base, Correction, Feedback
-from tests.scenarios.conftest import StartBot, full_disk
+from tests.scenarios.conftest import EngineProcess, StartBot, full_disk
 
 BOT = "<@U0APPRENTICE>"
 
@@ -215,6 +217,34 @@ async def test_what_other_emoji_say_counts_after_a_restart(
 async def count_votes(session: AsyncSession) -> int:
     """Return how many votes there are, those of the past included."""
     return await session.scalar(select(func.count()).select_from(Feedback)) or 0
+
+
+async def test_a_reaction_to_an_answer_that_is_being_written_counts(
+    playground: Playground, bot: RunningBot, rows: Database, engine_process: EngineProcess
+) -> None:
+    """It stands there for all to see, also once the answer is whole."""
+    tom = playground.tom
+    reply = await ask(playground, tom)
+    os.kill(engine_process.pid, signal.SIGSTOP)
+    try:
+        await playground.maya.click(reply, "regenerate")
+        async with asyncio.timeout(10):
+            while await count_writing(rows) == 0:  # noqa: ASYNC110 - rows do not call
+                await asyncio.sleep(0.02)
+        await tom.react("general", reply["ts"], "+1")
+        await settle(rows, read_votes, {"U0TOM": ("up", "reaction")})
+    finally:
+        os.kill(engine_process.pid, signal.SIGCONT)
+    async with asyncio.timeout(20):
+        while await count_writing(rows):  # noqa: ASYNC110 - rows do not call
+            await asyncio.sleep(0.02)
+    await settle(rows, read_votes, {"U0TOM": ("up", "reaction")})
+
+
+async def count_writing(rows: Database) -> int:
+    """Return how many answers are being written."""
+    async with rows.read() as session:
+        return await session.scalar(select(func.count()).where(Answer.state == AnswerState.WRITING)) or 0
 
 
 @pytest.mark.usefixtures("hasty_slack")

@@ -169,7 +169,7 @@ def build_form_button(record: AnswerRecord) -> Block:
 
 def _can_be_judged(record: AnswerRecord) -> bool:
     """Return whether thumbs count here: not on an error, what only its asker sees, or what was not to be stored."""
-    is_answer = record.answer.state in {AnswerState.COMPLETE, AnswerState.STOPPED} and bool(record.message.text)
+    is_answer = record.answer.state != AnswerState.FAILED and bool(record.message.text)
     return is_answer and not is_private(record.place)
 
 

@@ -59,6 +59,7 @@ class Answering:
         files: FileDesk,
         afterwards: Afterwards,
         are_ours: Callable[[str, str, Audience], Awaitable[bool]],
+        is_stopping: Callable[[int], Awaitable[bool]],
         bot_user_id: str,
     ) -> None:
         self._assistant = assistant
@@ -67,6 +68,7 @@ class Answering:
         self.files = files
         self._afterwards = afterwards
         self.are_ours = are_ours
+        self._is_stopping = is_stopping
         self._bot_user_id = bot_user_id
         self.explains = False  # whether somebody listens when Why? is pressed
         self.offers = offers
@@ -126,7 +128,7 @@ class Answering:
             again_id, by = str(asked.get("answer_id") or ""), str(asked.get("user_id") or "")
             draft.payer_id = by
             await self._afterwards.begin(draft, again_id=again_id, by=by)
-            await self._answer(draft, attempts=attempts)
+            await self._answer(draft, rows[-1].id, attempts=attempts)
         else:  # it has its outcome, but whoever brought it may have gone before the line of the status ended
             await end_status(self._calls, rows[-1].channel_id, rows[-1].thread_ts)
 
@@ -150,7 +152,8 @@ class Answering:
         *before, question = [await self._question(part) for part in rows]
         put = next((part.put for part in (question, *reversed(before)) if part.put != Put()), Put())
         return await self._assistant.begin(
-            replace(question, before=tuple(before), put=put), is_begun=rows[-1].is_stopping
+            replace(question, before=tuple(before), put=put),
+            is_begun=True,  # somebody may stop it just now, and sees then that it ended
         )
 
     async def _question(self, row: Inbox) -> Question:
@@ -175,7 +178,7 @@ class Answering:
             edited_ts=edit_of(event),
         )
 
-    async def _answer(self, draft: Draft, *, attempts: int) -> None:
+    async def _answer(self, draft: Draft, row_id: int, *, attempts: int) -> None:
         place = draft.question.place
         target = Target(
             channel_id=place.channel_id,
@@ -200,6 +203,8 @@ class Answering:
         )
         self._running[place] = draft
         try:
+            if await self._is_stopping(row_id):  # since it was begun, when nobody could be told
+                draft.stop.set()
             title = draft.question.parts[0].text
             async with (
                 working(self._calls, target, title=title, may_be_shown=draft.is_resumed),

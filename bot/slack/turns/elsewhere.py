@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from bot.storage.db import Database
-from bot.storage.inbox import ask_to_stop, find_running, speaker_of
+from bot.storage.inbox import speaker_of
+from bot.storage.stopping import ask_to_stop, find_begun
 
 
 class Elsewhere:
@@ -26,7 +27,7 @@ class Elsewhere:
         None when nothing is written there that was asked *until_ts*, False when it is not theirs to end.
         """
         async with self._database.read() as session:
-            rows = await find_running(session, channel_id)
+            rows = await find_begun(session, channel_id)
         rows = [row for row in rows if row.thread_ts == thread_ts or (not thread_ts and speaker_of(row) == user_id)]
         rows = [row for row in rows if not until_ts or row.ts <= until_ts]
         if not rows:

@@ -21,6 +21,7 @@ from bot.slack.workspaces import Workspaces
 from bot.storage import inbox
 from bot.storage.db import Database
 from bot.storage.hold import holding
+from bot.storage.stopping import find_stopping, is_half_written
 from bot.storage.tables import Inbox, new_id, now
 from bot.storage.troubles import is_away
 from bot.storage.waiting import find_before
@@ -152,7 +153,7 @@ class Turns:
     async def _stop(self) -> None:
         """End what somebody wanted to end whose wish came to another process."""
         async with self._database.read() as session:
-            rows = await inbox.find_stopping(session, self._duty.hold.worker_id)
+            rows = await find_stopping(session, self._duty.hold.worker_id)
         for row in rows:
             draft = self._answering.running(row.channel_id, row.thread_ts)
             if draft is not None:
@@ -230,7 +231,8 @@ class Turns:
             async with self._database.read() as session:
                 # What was said before it may have come in since it was claimed.
                 is_early = rows[0].kind not in BESIDE and await inbox.has_earlier(session, rows[0])
-                rows = [] if is_early else await inbox.still_there(session, rows, is_begun=attempts > 1)
+                is_begun = attempts > 1 or await is_half_written(session, rows[-1])  # by a process that was stopped
+                rows = [] if is_early else await inbox.still_there(session, rows, is_begun=is_begun)
             if rows:
                 await self._answer(rows, attempts=attempts)
         async with self._database.begin() as session:

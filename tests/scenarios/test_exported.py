@@ -5,6 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from bot.playground.testing import Person, Playground
@@ -33,9 +34,16 @@ def told(playground: Playground, person: Person) -> list[str]:
 
 
 async def test_a_person_hears_that_their_data_was_taken_out(
-    playground: Playground, start_bot: StartBot, rows: Database, finished: Finished, tmp_path: Path
+    playground: Playground,
+    start_bot: StartBot,
+    rows: Database,
+    finished: Finished,
+    *,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """At once from a bot that runs, else from the next one; once, and nobody else; and the audit log has it."""
+    monkeypatch.setattr("bot.slack.turns.turns.IDLE_S", 2.0)
     tom, maya = playground.tom, playground.maya
     async with start_bot():
         await playground.wait_for_connection()

@@ -18,8 +18,8 @@ $(STAMP): pyproject.toml constraints.txt requirements-dev.lock
 demo: setup  ## Talk to the assistant in the browser: no account, no token (OPEN=1 opens the page, PORT=3010)
 	@exec $(BIN)/bot demo --port $(or $(PORT),3010) $(if $(OPEN),--open)
 
-test: setup  ## Pass the tests (ARGS="-k text" for some of them)
-	$(BIN)/python -m pytest $(ARGS)
+test: setup  ## Pass the tests, two files at a time (ARGS="-k text" for some of them, JOBS=4 for more at a time)
+	$(BIN)/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup  ## Check form and style
 	$(BIN)/ruff format --check .

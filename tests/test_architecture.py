@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "running_engine": {"settings", "admin.model", "hub", "model_files", "engine"},
     "ground": {"running_engine", "settings", "conversation", "slack", "storage"},
     "listening": {"settings", "slack", "engine.client", "web"},
-    "slack_parts": {"ground", "settings", "conversation.turn", "slack"},
+    "slack_parts": {"ground", "settings", "conversation.turn", "slack", "storage.stopping"},
     "app": {
         "ground",
         "listening",

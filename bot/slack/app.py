@@ -101,7 +101,7 @@ def build_slack_app(
         *commands,
     ]
     every_command.sort(key=lambda command: command.name != ASK)  # what people want most comes first
-    desk = Desk(every_command, role_of=access.role_of)
+    desk = Desk(every_command, role_for=access.role_for)
     register_commands(app, desk=desk)
     lessons = Lessons(database, calls, access=access, directory=directory, speech=speech, wake=turns.wake)
     intake.commands, turns.orders, turns.asides.lessons = desk.commands, ThreadOrders(desk, calls, database), lessons

@@ -101,6 +101,20 @@ async def test_nobody_orders_above_their_role(playground: Playground, bot: Runni
     assert "ADMIN_USER_IDS" in (await order(playground, maya, "users block <@U0MAYA> --yes"))["text"]
 
 
+async def test_while_slack_is_away_nobody_hears_that_they_are_a_guest(
+    playground: Playground, bot: RunningBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order whose author Slack does not tell says that, to members and admins alike."""
+    monkeypatch.setattr("bot.slack.people.access.FRESH_S", 0.0)
+    monkeypatch.setattr("bot.slack.calls.TRIES", 1)
+    assert "Everybody else" in (await order(playground, playground.maya, "users list"))["text"]
+    playground.fault("server_error", methods="users.info")
+    for person in (playground.maya, playground.priya):
+        assert "Slack does not answer me" in (await order(playground, person, "users list"))["text"]
+    playground.fault("server_error", enabled=False)
+    assert "Everybody else" in (await order(playground, playground.maya, "users list"))["text"]
+
+
 async def test_a_used_up_budget_is_said_before_the_model_is_asked(
     playground: Playground, start_bot: StartBot, rows: Database
 ) -> None:

@@ -77,6 +77,24 @@ async def test_somebody_without_rights_sees_why(playground: Playground, bot: Run
     assert "train now" not in str(playground.home(tom.id))
 
 
+async def test_whoever_is_blocked_while_their_home_is_open_keeps_their_data(
+    playground: Playground, bot: RunningBot
+) -> None:
+    """Its buttons for what is theirs still work, as the commands do; the others refuse."""
+    maya, tom = playground.maya, playground.tom
+    await ask(playground, tom, "Who owns the billing service?")
+    await tom.open_home()
+    await see(playground, tom, "home:data")
+    opened = playground.home(tom.id)
+    await order(playground, maya, "users block <@U0TOM> --yes")
+    await act(playground, tom, "home:data", said="It is in your direct messages with me")
+    assert "I only help members" in str(playground.home(tom.id))
+    playground.hub.workspace.homes[tom.id] = opened
+    await act(playground, tom, "home:length", "preferences length short", said="I may not do that for you")
+    playground.hub.workspace.homes[tom.id] = opened
+    await act(playground, tom, "home:forget", said="Deleted: ")
+
+
 async def test_people_choose_what_answers_where_admins_let_them(
     playground: Playground, bot: RunningBot, rows: Database, finished: Finished, tmp_path: Path
 ) -> None:

@@ -182,6 +182,10 @@ async def test_slack_away_makes_no_admin(access: tuple[Access, Playground], monk
     assert await who.is_known("U0MAYA")
     assert await who.role_of("U0TOM") is Role.NOBODY
     assert not await who.is_known("U0TOM")
+    assert await who.role_for("U0MAYA", Role.MEMBER) is Role.MEMBER
+    for user, needed in (("U0MAYA", Role.ADMIN), ("U0TOM", Role.BARRED)):
+        with pytest.raises(DeliveryError, match="Slack does not answer me"):
+            await who.role_for(user, needed)
     playground.fault("server_error", enabled=False)
     assert await who.role_of("U0MAYA") is Role.OWNER
 
@@ -270,10 +274,10 @@ async def test_the_deny_matrix_has_every_command(listening: Listening) -> None:
     for role in Role:
         held = [replace(command, run=ran) for command in commands.values() if command.name != "help"]
 
-        async def role_of(_user: str, _team: str, role: Role = role) -> Role:
+        async def role_for(_user: str, _needed: Role, role: Role = role) -> Role:
             return role
 
-        desk = Desk(held, role_of=role_of)
+        desk = Desk(held, role_for=role_for)
         for cell in sorted(cells - {"help"}):
             reply = await desk.take(cell, Call(user_id=f"U-{cell}", team_id=TEAM, channel_id="D1", words=""))
             was_let_in = "Something went wrong" in reply.text  # it ran into the assertion above
@@ -292,7 +296,7 @@ async def test_every_cell_of_role_and_button(role: Role) -> None:
     """Pressed and sent through Bolt: what the role may not do is refused before any listener hears of it."""
 
     class Sure:
-        async def role_of(self, _user_id: str, _team_id: str = "") -> Role:
+        async def role_for(self, _user_id: str, _needed: Role) -> Role:
             return role
 
     async def authorize() -> AuthorizeResult:
@@ -340,7 +344,7 @@ def test_the_role_of_a_request_is_read_from_its_name(name: str, body: dict[str, 
     """Also when several are pressed at once the highest counts; no request is free for all."""
     needed = needed_role(body)
     assert needed is not None
-    assert needed >= BUTTONS[name] >= (Role.BARRED if name == "order:yes" else Role.MEMBER)
+    assert needed >= BUTTONS[name] >= (Role.BARRED if name in {"order:yes", "home"} else Role.MEMBER)
 
 
 def test_what_is_unknown_needs_a_member() -> None:

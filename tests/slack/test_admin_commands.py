@@ -98,10 +98,10 @@ def test_each_command_has_one_line_of_help() -> None:
 async def test_a_wrong_use_is_told_in_one_sentence_with_the_usage(text: str) -> None:
     """Nothing is done, and it says how it is written."""
 
-    async def role_of(_user: str, _team: str) -> Role:
+    async def role_for(_user: str, _needed: Role) -> Role:
         return Role.OWNER
 
-    reply = await Desk(build(), role_of=role_of).take(text, Call(user_id="U1", team_id="T1", channel_id="D1", words=""))
+    reply = await Desk(build(), role_for=role_for).take(text, Call(user_id="U1", team_id="T1", channel_id="D1", words=""))
     assert "It is written `/apprentice" in reply.text
     assert not reply.is_done
 
@@ -109,10 +109,10 @@ async def test_a_wrong_use_is_told_in_one_sentence_with_the_usage(text: str) -> 
 async def test_owners_and_oneself_are_out_of_reach(database: Database) -> None:
     """The settings name the owners, and nobody makes themselves anything."""
 
-    async def role_of(_user: str, _team: str) -> Role:
+    async def role_for(_user: str, _needed: Role) -> Role:
         return Role.ADMIN
 
-    desk = Desk(build(database), role_of=role_of)
+    desk = Desk(build(database), role_for=role_for)
     call = Call(user_id="U0ADMIN", team_id="T1", channel_id="D1", words="")
     assert "ADMIN_USER_IDS" in (await desk.take("users block <@U0OWNER> --yes", call)).text
     assert "about themselves" in (await desk.take("users role <@U0ADMIN> reviewer", call)).text

@@ -46,10 +46,10 @@ COMMANDS = [
 def build_desk(role: Role = Role.MEMBER) -> Desk:
     """Build a desk at which everybody has *role*."""
 
-    async def role_of(_user_id: str, _team_id: str) -> Role:
+    async def role_for(_user_id: str, _needed: Role) -> Role:
         return role
 
-    return Desk(COMMANDS, role_of=role_of)
+    return Desk(COMMANDS, role_for=role_for)
 
 
 @pytest.mark.parametrize(
@@ -150,10 +150,10 @@ async def test_help_fits_into_slack() -> None:
     """However many commands there are, no section is too long."""
     many = [Command(name=f"c{n}", usage="x" * 60, purpose="y" * 80, run=echo, group="Many") for n in range(60)]
 
-    async def role_of(_user_id: str, _team_id: str) -> Role:
+    async def role_for(_user_id: str, _needed: Role) -> Role:
         return Role.MEMBER
 
-    reply = await Desk(many, role_of=role_of).take("help", CALL)
+    reply = await Desk(many, role_for=role_for).take("help", CALL)
     assert all(len(block["text"]["text"]) <= 3000 for block in reply.blocks)
     assert all(any(f"c{n} " in block["text"]["text"] for block in reply.blocks) for n in range(60))
 

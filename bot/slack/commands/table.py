@@ -10,7 +10,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
-from bot.errors import ApprenticeError, EngineUnavailable
+from bot.errors import ApprenticeError, DeliveryError, EngineUnavailable
 from bot.language import _
 from bot.slack import pledges
 from bot.slack.commands.help import build_help, render_command, tell_intro, tell_unknown, tell_usage
@@ -27,13 +27,13 @@ ORDERS_PER_PERSON = 30  # a minute
 
 log = logging.getLogger(__name__)
 
-RoleOf = Callable[[str, str], Awaitable[Role]]
+RoleFor = Callable[[str, Role], Awaitable[Role]]
 
 
 class Desk:
     """Takes orders as text and has them carried out."""
 
-    def __init__(self, commands: Iterable[Command], *, role_of: RoleOf) -> None:
+    def __init__(self, commands: Iterable[Command], *, role_for: RoleFor) -> None:
         own = Command(
             name=HELP,
             usage=_("[NAME]"),
@@ -43,7 +43,7 @@ class Desk:
             example=_("help ask"),
         )
         self.commands = Commands([*commands, own])
-        self._role_of = role_of
+        self._role_for = role_for
         self._throttle = Throttle(Limits(person=ORDERS_PER_PERSON))
 
     async def take(self, text: str, call: Call) -> Reply:
@@ -60,9 +60,12 @@ class Desk:
             refusal = self._throttle.take(call.user_id)
             if refusal is not None:
                 return Reply(tell_hurried(refusal.seconds) if refusal.is_news else "", is_done=False)
-        role = await self._role_of(call.user_id, call.team_id)
-        call = replace(call, words=words, role=role)
         needed = Role.MEMBER if command is None else command.needs(words)
+        try:
+            role = await self._role_for(call.user_id, needed)
+        except DeliveryError as error:
+            return Reply(f"⚠️ {error}", is_done=False)
+        call = replace(call, words=words, role=role)
         if role < needed:
             return Reply(tell_refusal(role, needed), is_done=False)
         if command is None:

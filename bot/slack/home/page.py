@@ -104,7 +104,8 @@ class Home:
         role = await self._access.role_of(user_id)
         with speaking(await self._speech.language_of(user_id)):
             if role < Role.MEMBER:
-                await self._show(user_id, {"type": "home", "blocks": [section(tell_refusal(role, Role.MEMBER))]})
+                said = [note, tell_refusal(role, Role.MEMBER)] if note else [tell_refusal(role, Role.MEMBER)]
+                await self._show(user_id, {"type": "home", "blocks": [section(text) for text in said]})
                 return
             facts = replace(await self._gather(user_id, is_admin=role >= Role.ADMIN), note=note)
             if await self._show(user_id, build_home(facts)) or facts.admin is None or not facts.admin.picture_id:

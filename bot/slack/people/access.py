@@ -70,6 +70,18 @@ class Access:
         user, is_fresh = await self._directory.user(user_id, fresh_s=FRESH_S, stale_s=STALE_S)
         return await self._decide(user_id, user, is_fresh=is_fresh)
 
+    async def role_for(self, user_id: str, needed: Role) -> Role:
+        """Return what somebody may do now; raise a passing *DeliveryError* where only Slack's silence is in the way.
+
+        For whoever is answered with a refusal: an admin would read that they are none, or a member that they are a
+        guest, because Slack does not tell who they are.
+        """
+        user, is_fresh = await self._directory.user(user_id, fresh_s=FRESH_S, stale_s=STALE_S)
+        role = await self._decide(user_id, user, is_fresh=is_fresh)
+        if role < needed and not is_fresh:
+            raise DeliveryError(tell_away(), is_passing=True)
+        return role
+
     async def known_role_of(self, user_id: str) -> Role:
         """Return what somebody may do now; raise a passing *DeliveryError* where Slack does not tell who they are.
 
@@ -160,6 +172,11 @@ def decide_role(standing: Standing, right: Right | None, *, is_owner: bool) -> R
     if is_owner:
         return Role.OWNER
     return Role.MEMBER if right is None else ROLES[right]
+
+
+def tell_away() -> str:
+    """Say that Slack is away, to whoever wanted what needs its word."""
+    return _("Slack does not answer me at the moment. Please try again in a minute.")
 
 
 def tell_refusal(role: Role, needed: Role) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp
 
+from bot.errors import DeliveryError
 from bot.language import _
 from bot.slack import blocks
 from bot.slack.calls import Calls
@@ -36,7 +37,7 @@ BUTTONS: dict[str, Role] = {
     blocks.WHY: Role.MEMBER,
     answer_choice.CHOOSE: Role.MEMBER,
     answer_choice.SHARE: Role.MEMBER,
-    HOME: Role.MEMBER,  # the order behind the element has a role of its own
+    HOME: Role.BARRED,  # the order behind the element has a role of its own
     learning_report.NO_NEWS: Role.MEMBER,
     VERDICT: Role.MEMBER,  # only for the author of what was corrected
     NO_HINTS: Role.MEMBER,
@@ -92,19 +93,21 @@ def register_rights(app: AsyncApp, *, access: Access, calls: Calls) -> None:
     ) -> BoltResponse | None:
         needed = needed_role(body)
         if needed is not None:
-            user_id, team_id = _who(body)
-            role = await access.role_of(user_id, team_id)
+            user_id = _who(body)
+            try:
+                role = await access.role_for(user_id, needed)
+            except DeliveryError as error:
+                return await _refuse(calls, body, user_id, str(error))
             if role < needed:
                 return await _refuse(calls, body, user_id, tell_refusal(role, needed))
         await next()
         return None
 
 
-def _who(body: Mapping[str, Any]) -> tuple[str, str]:
+def _who(body: Mapping[str, Any]) -> str:
     user = body.get("user") or {}
     user_id = user.get("id") if isinstance(user, Mapping) else user
-    team_id = (body.get("team") or {}).get("id") or body.get("team_id")
-    return str(user_id or body.get("user_id") or ""), str(team_id or "")
+    return str(user_id or body.get("user_id") or "")
 
 
 async def _refuse(calls: Calls, body: Mapping[str, Any], user_id: str, text: str) -> BoltResponse:

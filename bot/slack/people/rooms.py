@@ -11,7 +11,7 @@ from bot.errors import DeliveryError
 from bot.language import _
 from bot.slack.calls import Calls, is_passing
 from bot.slack.commands.orders import Role
-from bot.slack.people.access import Access, tell_refusal
+from bot.slack.people.access import Access, tell_away, tell_refusal
 from bot.slack.people.readers import Readers
 from bot.slack.people.speech import Speech
 from bot.slack.workspaces import Workspaces
@@ -186,9 +186,7 @@ class Rooms:
     async def _ask(self, method: str, **arguments: Any) -> Mapping[str, Any] | None:
         """Return Slack's answer; None for a refusal; raise a passing *DeliveryError* while it is away."""
         if self._leaves_half and not self.calls.budget.has_spare(method):
-            raise DeliveryError(
-                _("Slack does not answer me at the moment. Please try again in a minute."), is_passing=True
-            )
+            raise DeliveryError(tell_away(), is_passing=True)
         try:
             return await self.calls.call(method, **{name: value for name, value in arguments.items() if value})
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:

@@ -21,6 +21,7 @@ from bot.slack.delivery.chunks import find_urls
 from bot.slack.delivery.render import render_mrkdwn
 from bot.slack.delivery.safety import neutralise
 from bot.slack.delivery.split import split_markdown
+from bot.slack.people.access import tell_away
 from bot.slack.people.directory import FRESH_S, Directory
 from bot.slack.people.rooms import Rooms
 from bot.slack.schedule.commands import read_zone
@@ -96,7 +97,7 @@ class Tools:
         try:
             return await self._rooms.find_refusal(wanted)
         except DeliveryError:
-            return tell_slack_away()
+            return tell_away()
 
     async def tell_channel(self, call: Call, prompt: str, source_id: str, since: datetime | None) -> Reply:
         """Write what *prompt* asks for of a channel; without *since*, of its last day."""
@@ -108,7 +109,7 @@ class Tools:
         try:
             heard = await self._reader.hear(source_id, since=since or moment - DAY, until=moment)
         except DeliveryError:
-            return Reply(tell_slack_away(), is_done=False)
+            return Reply(tell_away(), is_done=False)
         reply = await self._tell(call, prompt, source_id, heard)
         refusal = await self._refuse_source(call, source_id)  # others can have come to read while it was written
         return Reply(refusal, is_done=False) if refusal else reply
@@ -122,7 +123,7 @@ class Tools:
         try:
             heard = await self._reader.hear_thread(call.channel_id, thread_ts, until_ts=until_ts)
         except DeliveryError:
-            return Reply(tell_slack_away(), is_done=False)
+            return Reply(tell_away(), is_done=False)
         return await self._tell(call, prompt, call.channel_id, heard)
 
     async def last_message(self, call: Call) -> Call:
@@ -134,7 +135,7 @@ class Tools:
         try:
             heard = await self._reader.hear_thread(call.channel_id, call.thread_ts)
         except DeliveryError as error:
-            raise UsageError(tell_slack_away()) from error
+            raise UsageError(tell_away()) from error
         last = heard.lines[-1] if heard.lines else ""
         return replace(call, words=last.partition(": ")[2], is_ours=last not in heard.by_others)
 
@@ -208,8 +209,3 @@ def split_text(text: str) -> list[str]:
 def tell_reading() -> str:
     """Say that it takes a moment."""
     return _("I am reading. People who wait for an answer go first, so this may take a moment.")
-
-
-def tell_slack_away() -> str:
-    """Say that Slack did not answer."""
-    return _("Slack does not answer me at the moment. Please try again in a minute.")

@@ -12,8 +12,8 @@ from bot.slack.blocks import Block, build_answer_buttons, build_note
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.delivery.posts import Posts, Target
 from bot.slack.delivery.render import render_mrkdwn
+from bot.slack.people.access import tell_away
 from bot.slack.people.directory import Directory
-from bot.slack.tools.tools import tell_slack_away
 from bot.slack.turns.answer_choice import CHOOSE, SHARE, build_private, build_shared, make_safe
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.pressing import stands_in
@@ -193,7 +193,7 @@ class ChoiceButtons:
 def tell_unshared(error: Exception) -> str:
     """Say why an answer could not be posted."""
     if is_passing(error):
-        return tell_slack_away()
+        return tell_away()
     code = error_code(error)
     if code in NOT_THERE:
         return _("I cannot write here: invite me to this channel first, then share it again.")

@@ -3,18 +3,22 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.admin_tables import Notice
 from bot.storage.tables import Audience, Message, Thread, now
 
 
-async def busy_channels(session: AsyncSession, *, since: datetime) -> Sequence[str]:
-    """Return the channels of our own people in which somebody talked to the assistant after a moment."""
+async def busy_channels(session: AsyncSession, *, since: datetime, team_id: str = "") -> Sequence[str]:
+    """Return the channels of our own people in which somebody talked to the assistant after a moment.
+
+    Only those of the workspace *team_id*, if one is named.
+    """
     talked = select(Message.id).where(Message.thread_id == Thread.id, Message.created_at >= since).exists()
     ours = Thread.audience.in_([Audience.PUBLIC, Audience.PRIVATE])
-    return sorted(set(await session.scalars(select(Thread.channel_id).where(ours, talked))))
+    here = Thread.team_id == team_id if team_id else true()
+    return sorted(set(await session.scalars(select(Thread.channel_id).where(ours, talked, here))))
 
 
 async def save_notice(session: AsyncSession, text: str, *, by: str) -> Notice:

@@ -35,6 +35,7 @@ from bot.storage.schedule_tables import Kind, Schedule
 from bot.storage.schedules import add_schedule
 from bot.storage.tables import Answer, AnswerState, Inbox, InboxState, Message, Thread, now
 from tests.scenarios.conftest import Finished, StartBot
+from tests.scenarios.test_admin import order, press
 
 pytestmark = pytest.mark.filterwarnings("ignore:BasicAuth is deprecated")  # Slack's SDK still uses it
 KEY = make_key()
@@ -107,6 +108,26 @@ async def test_a_second_workspace_installs_uses_and_removes_it(
     async with rows.read() as session:
         teams = sorted(set(await session.scalars(select(Thread.team_id))))
     assert teams == ["T0PLAYGRND", "T0SECOND"]
+
+
+async def test_a_notice_stays_in_the_workspace_of_its_author(
+    playground: Playground, start_bot: StartBot, finished: Finished
+) -> None:
+    """The other's channels are neither named nor written to."""
+    second, maya = playground.second, playground.maya
+    zoe = Person(second.hub, "U0ZOE")
+    async with start_bot(**OAUTH, admin_user_ids="U0MAYA,U0ZOE") as bot:
+        await playground.wait_for_connection()
+        await install(playground, bot)
+        await maya.say("general", "<@U0APPRENTICE> hello")
+        await zoe.say("general", "<@U0APPRENT2> hello")
+        await finished(2)
+        before = len(second.hub.workspace.messages)
+        asked = await order(playground, maya, "broadcast I am away at six.")
+        assert "in 1 channels" in asked["text"]
+        posted = await press(playground, maya, asked, "order:yes")
+        assert "Posted in 1 of 1" in posted["text"]
+        assert len(second.hub.workspace.messages) == before
 
 
 async def test_what_waits_when_it_is_removed_is_not_stored(

@@ -101,7 +101,9 @@ async def test_a_wrong_use_is_told_in_one_sentence_with_the_usage(text: str) -> 
     async def role_for(_user: str, _needed: Role) -> Role:
         return Role.OWNER
 
-    reply = await Desk(build(), role_for=role_for).take(text, Call(user_id="U1", team_id="T1", channel_id="D1", words=""))
+    reply = await Desk(build(), role_for=role_for).take(
+        text, Call(user_id="U1", team_id="T1", channel_id="D1", words="")
+    )
     assert "It is written `/apprentice" in reply.text
     assert not reply.is_done
 

@@ -11,6 +11,7 @@ from bot.slack.calls import Calls
 from bot.slack.commands.order_buttons import ask, done
 from bot.slack.commands.order_words import YES, read_words
 from bot.slack.commands.orders import Call, Command, Reply, Role, UsageError
+from bot.slack.workspaces import serving
 from bot.storage import notices
 from bot.storage.admin_tables import Notice
 from bot.storage.audit import record
@@ -55,8 +56,10 @@ class Broadcast:
             raise UsageError(_("I need the words of the notice."))
         if len(text) > MOST_TEXT:
             raise UsageError(_("A notice has at most {count} characters.").format(count=f"{MOST_TEXT:,}"))
+        workspace = serving()
+        here = workspace.team_id if workspace else call.team_id  # empty for a whole organisation
         async with self._database.read() as session:
-            channels = await notices.busy_channels(session, since=now() - BUSY)
+            channels = await notices.busy_channels(session, since=now() - BUSY, team_id=here)
         if not channels:
             return Reply(_("Nobody has asked me anything in a channel within 30 days, so there is nowhere to post."))
         if not is_sure:

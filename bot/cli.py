@@ -15,7 +15,7 @@ from bot.cli_admin import budget, channels, users
 from bot.cli_backup import backup, restore
 from bot.cli_dataset import dataset
 from bot.cli_doctor import doctor
-from bot.cli_engine import engine
+from bot.cli_engine import PORT, engine
 from bot.cli_learning import adapters, train
 from bot.cli_models import models
 from bot.cli_prompts import prompts
@@ -42,7 +42,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--port", default=3010, show_default=True, help="Port of the playground's page.")
+@click.option("--port", type=PORT, default=3010, show_default=True, help="Port of the playground's page.")
 @click.option("--open", "opens_browser", is_flag=True, help="Open the page in your browser.")
 def demo(port: int, opens_browser: bool) -> None:
     """Try everything in the browser: playground, engine and bot, with no account and no token."""
@@ -109,7 +109,7 @@ def run() -> None:
 
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
-@click.option("--port", default=3010, show_default=True, help="Port to listen on.")
+@click.option("--port", type=PORT, default=3010, show_default=True, help="Port to listen on.")
 @click.option("--events-url", help="Deliver events by signed HTTP to this URL instead of Socket Mode.")
 @click.option("--app-name", help="The app's name in the sidebar.")
 @click.option(

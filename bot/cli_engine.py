@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 FLASH_ATTENTION = ("auto", "on", "off")
 COUNT, COUNT_OR_AUTO = click.IntRange(min=0), click.IntRange(min=-1)
+PORT = click.IntRange(1, 65535)  # one that the system chooses would be known to nobody
 PATH = click.Path(path_type=Path)
 FOREIGN = {
     "model",
@@ -37,7 +38,7 @@ FOREIGN = {
 @click.option("--fit", is_flag=True, help="Print what would be used and why, and load nothing.")
 @click.option("--socket", "socket_path", type=PATH, help="Listen on a unix socket at this path.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on without --socket.")
-@click.option("--port", default=8080, show_default=True, help="Port without --socket; needs ENGINE_API_KEY.")
+@click.option("--port", type=PORT, default=8080, show_default=True, help="Port without --socket; needs ENGINE_API_KEY.")
 @click.option("--n-ctx", type=COUNT, help="Tokens of a conversation; 0: what memory allows.  [ENGINE_N_CTX]")
 @click.option("--max-sequences", type=click.IntRange(1, 256), help="Conversations at once.  [ENGINE_MAX_SEQUENCES]")
 @click.option("--n-gpu-layers", type=COUNT_OR_AUTO, help="On the GPU; -1: all that fit.  [ENGINE_N_GPU_LAYERS]")

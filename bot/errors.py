@@ -20,6 +20,8 @@ A docstring is the sentence that a person sees when nothing better is known; onl
 """
 
 import errno
+import os
+from zoneinfo import ZoneInfoNotFoundError
 
 REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}  # by the system
 
@@ -124,6 +126,9 @@ def explain(error: Exception) -> str | None:
     """Return the sentence for an error of ours, or for what the system refuses; None for what nobody foresaw."""
     if isinstance(error, ApprenticeError):
         return str(error)
+    if isinstance(error, ZoneInfoNotFoundError):  # of the machine; one that a person names is met where it is read
+        zone = os.environ.get("TZ")
+        return f"TZ is {zone}, and no such time zone is known: write one as Europe/Berlin, or leave it out."
     if isinstance(error, OSError) and error.errno in REFUSED:
         place = error.filename2 or error.filename or "What it writes to"
         mend = "make room there, or give this user the right to it, and try again."

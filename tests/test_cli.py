@@ -202,6 +202,8 @@ def test_a_bot_that_waits_for_slack_can_be_stopped(tmp_path: Path, how: signal.S
         (["migrate"], {"DATA_DIR": "/proc/nowhere"}, "DATA_DIR"),
         (["demo"], {"DATA_DIR": "/proc/nowhere"}, "DATA_DIR"),
         (["migrate"], {"DATABASE_URL": "mysql://bot@127.0.0.1/x"}, "DATABASE_URL"),
+        (["demo", "--port", "0"], {}, "0 is not in the range"),
+        (["doctor"], {"TZ": "Nowhere/Else"}, "TZ is Nowhere/Else"),
         (["playground", "--host", "0.0.0.0"], {}, "loopback"),
         (["dance"], {}, "No such command"),
     ],

@@ -103,7 +103,7 @@ def build_slack_app(
     every_command.sort(key=lambda command: command.name != ASK)  # what people want most comes first
     desk = Desk(every_command, role_for=access.role_for)
     register_commands(app, desk=desk)
-    lessons = Lessons(database, calls, access=access, directory=directory, speech=speech, wake=turns.wake)
+    lessons = Lessons(database, calls, access=access, directory=directory, wake=turns.wake)
     intake.commands, turns.orders, turns.asides.lessons = desk.commands, ThreadOrders(desk, calls, database), lessons
     register_order_buttons(app, desk=desk, database=database)
     register_shortcuts(app, tools=tools, database=database, calls=calls, directory=directory, lessons=lessons)

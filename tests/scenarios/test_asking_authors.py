@@ -77,6 +77,26 @@ async def test_an_author_is_asked_once_slack_is_back(
     await settle(rows, lambda session: session.scalar(select(Correction.user_id)), tom.id)
 
 
+async def test_whoever_wanted_it_taught_hears_of_the_yes_once_slack_is_back(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Slack is away just when the author agrees: the word comes once, later."""
+    tom, maya = playground.tom, playground.maya
+    await open_form(playground, tom)
+    await maya.submit_view({"question": "Where is the zanzibar?"})
+    await playground.wait_until(lambda: requests(playground, tom), what="the request")
+    playground.fault("server_error")
+    await tom.click(requests(playground, tom)[0], "lesson_yes")
+    await settle(rows, lambda session: session.scalar(select(Correction.user_id)), tom.id)
+    await asyncio.sleep(4)  # one call is tried for less
+    playground.fault("server_error", enabled=False)
+    await empty_inbox(rows)
+
+    words = "<@U0TOM> agreed"
+    await playground.wait_until(lambda: words in str(playground.messages(maya.dm)), what="the word", timeout=30)
+    assert str(playground.messages(maya.dm)).count(words) == 1
+
+
 async def test_an_author_is_asked_by_the_next_process(
     playground: Playground, start_bot: StartBot, rows: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

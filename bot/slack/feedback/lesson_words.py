@@ -58,6 +58,11 @@ def tell_unasked(author_id: str) -> str:
     return said.format(person=f"<@{author_id}>")
 
 
+def tell_agreed(author_id: str) -> str:
+    """Say to whoever wanted something taught that its author said yes."""
+    return _("{person} agreed: I have learned what they wrote.").format(person=f"<@{author_id}>")
+
+
 def tell_unfit() -> str:
     """Say why a message teaches nothing."""
     return _(

@@ -14,7 +14,7 @@ import aiohttp
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_sdk.errors import SlackApiError
 
-from bot.language import _, speaking
+from bot.language import _
 from bot.slack.blocks import section
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.commands.orders import Role
@@ -35,7 +35,6 @@ from bot.slack.feedback.lesson_words import (
 from bot.slack.people.access import Access
 from bot.slack.people.directory import Directory
 from bot.slack.people.rooms import LONGEST_LOOK_S, Rooms, tell_left
-from bot.slack.people.speech import Speech
 from bot.slack.rates import POST
 from bot.slack.text import mentioned_users, parse_message, read_typed
 from bot.storage import inbox, lessons
@@ -48,7 +47,8 @@ from bot.storage.tables import Audience, Inbox, new_id, now
 from bot.storage.threads import Place, narrow
 
 REQUEST = "lesson_request"  # the inbox's word for an author who is to be asked
-UNASKED = "lesson_unasked"  # and for whoever is to hear that this was not possible
+UNASKED = "lesson_unasked"  # for whoever is to hear that this was not possible
+AGREED = "lesson_agreed"  # and that the author said yes
 LATE = timedelta(seconds=5)  # what is said so long after the form may have been overtaken meanwhile
 REPLIES = "conversations.replies"
 GONE = {"thread_not_found", "message_not_found"}
@@ -67,14 +67,12 @@ class Lessons:
         *,
         access: Access,
         directory: Directory,
-        speech: Speech,
         wake: Callable[[], None],
     ) -> None:
         self._database = database
         self._calls = calls
         self._access = access
         self._directory = directory
-        self._speech = speech
         self._wake = wake
         self._rooms = Rooms(calls, access).for_orders()
 
@@ -235,7 +233,7 @@ class Lessons:
         self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond
     ) -> None:
         """Learn what its author agrees to, and keep nothing of what they do not."""
-        user_id, is_agreed, by = body["user"]["id"], action["action_id"] == LESSON_YES, ""
+        user_id, is_agreed = body["user"]["id"], action["action_id"] == LESSON_YES
         async with self._database.begin() as session:
             lesson = await lessons.find_waiting(session, str(action.get("value")), author_id=user_id)
             if lesson is None:
@@ -250,18 +248,16 @@ class Lessons:
                 lessons.refuse(lesson)
                 text = _("Whoever asked you wants nothing of theirs stored by now, so I keep nothing of it.")
             elif is_agreed:
-                by = lesson.asked_by
                 record(session, "lesson.teach", by=user_id, target=await lessons.teach(session, lesson))
+                payload = {"user_id": lesson.asked_by, "author_id": user_id}
+                await inbox.accept(session, _owe(AGREED, lesson.team_id, payload))
                 text = _("Thank you. I keep it as a correction of yours.")
             else:
                 lessons.refuse(lesson)
                 text = _("All right. I keep nothing of it, and nobody can ask you for it again.")
         await ack()
+        self._wake()
         await respond(text=text, blocks=[section(text)], replace_original=True)
-        if by:
-            with speaking(await self._speech.language_of(by)):
-                told = _("{person} agreed: I have learned what they wrote.").format(person=f"<@{user_id}>")
-            await self._calls.call_if_possible("chat.postMessage", channel=by, text=told)
 
 
 def _owe_request(asked: Asked, lesson_id: str) -> inbox.Arrival:

@@ -13,8 +13,8 @@ from bot.language import _
 from bot.slack import pledges
 from bot.slack.blocks import ANSWER_EDITED, FOLLOW, QUIET, Block, build_button, context, section
 from bot.slack.calls import Calls, error_code, is_passing
-from bot.slack.feedback.lesson_words import tell_unasked
-from bot.slack.feedback.lessons import REQUEST, UNASKED, Lessons
+from bot.slack.feedback.lesson_words import tell_agreed, tell_unasked
+from bot.slack.feedback.lessons import AGREED, REQUEST, UNASKED, Lessons
 from bot.slack.people.gating import Verdict
 from bot.slack.schedule.words import tell_moment
 from bot.slack.throttle import Full
@@ -38,7 +38,7 @@ class Asides:
     def knows(self, kind: str) -> bool:
         """Return whether an event of *kind* wants a word beside the answers."""
         said = {Verdict.OFF, Verdict.HUSH, Verdict.TALK, Verdict.STRANGER, Verdict.CROWDED, Verdict.STALE}
-        return kind in {*said, OFFER, REQUEST, UNASKED, pledges.CUT, exported.EXPORTED}
+        return kind in {*said, OFFER, REQUEST, AGREED, UNASKED, pledges.CUT, exported.EXPORTED}
 
     async def tell(self, row: Inbox) -> None:
         """Say what *row* wants said; raise a passing *DeliveryError* while Slack is away."""
@@ -80,8 +80,9 @@ class Asides:
                 await self._tell_cut(row)
             case exported.EXPORTED:
                 await self._tell_alone(row, tell_exported(row.payload["by"], row.received_at))
-            case _ if row.kind == UNASKED:
-                await self._tell_alone(row, tell_unasked(row.payload["author_id"]))
+            case _ if row.kind in {AGREED, UNASKED}:
+                tell = tell_agreed if row.kind == AGREED else tell_unasked
+                await self._tell_alone(row, tell(row.payload["author_id"]))
             case _ if row.kind == REQUEST:
                 if self.lessons is not None:
                     await self.lessons.ask(row)

@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from sqlalchemy import func, select
 
 from bot.app import RunningBot
@@ -75,6 +76,17 @@ async def test_somebody_without_rights_sees_why(playground: Playground, bot: Run
     await see(playground, tom, "How you are answered")
     await act(playground, tom, "home:learn", said="'Learn from me'")
     assert "train now" not in str(playground.home(tom.id))
+
+
+async def test_a_home_says_that_slack_is_away(
+    playground: Playground, bot: RunningBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that somebody is a guest, whom Slack does not tell just then."""
+    monkeypatch.setattr("bot.slack.calls.TRIES", 1)
+    playground.fault("server_error", methods="users.info")
+    await playground.tom.open_home()
+    await see(playground, playground.tom, "Slack does not answer me")
+    assert "I only help members" not in str(playground.home(playground.tom.id))
 
 
 async def test_whoever_is_blocked_while_their_home_is_open_keeps_their_data(

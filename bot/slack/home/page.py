@@ -9,7 +9,7 @@ from bot.admin.budgets import Budgets, Use, read_use
 from bot.admin.feedback import Week, read_trend
 from bot.admin.status import Health, read_health
 from bot.engine.client import EngineClient
-from bot.errors import LearningError
+from bot.errors import DeliveryError, LearningError
 from bot.language import _, speaking
 from bot.learning.control import Learning
 from bot.learning.figures import RunReport
@@ -101,10 +101,14 @@ class Home:
     async def _publish(self, user_id: str, note: str) -> None:
         while (full := self._shown.take(key_of(user_id))) is not None:
             await self._calls.clock.sleep(full.seconds)
-        role = await self._access.role_of(user_id)
         with speaking(await self._speech.language_of(user_id)):
-            if role < Role.MEMBER:
-                said = [note, tell_refusal(role, Role.MEMBER)] if note else [tell_refusal(role, Role.MEMBER)]
+            try:
+                role = await self._access.role_for(user_id, Role.MEMBER)
+                refusal = tell_refusal(role, Role.MEMBER) if role < Role.MEMBER else ""
+            except DeliveryError as error:  # Slack does not tell who this is
+                role, refusal = Role.NOBODY, str(error)
+            if refusal:
+                said = [note, refusal] if note else [refusal]
                 await self._show(user_id, {"type": "home", "blocks": [section(text) for text in said]})
                 return
             facts = replace(await self._gather(user_id, is_admin=role >= Role.ADMIN), note=note)

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -25,6 +25,8 @@ ALIKE = 0.85  # MESAGES_PER_PERSON is a setting misspelt, HF_HUB_ENDPOINT is ano
 LONGEST = 100_000  # hours or minutes: what is longer means never, and overflows
 MOST_THREADS, MOST_LAYERS, MOST_CONTEXT = 1024, 10_000, 100_000_000  # beyond any machine; llama.cpp would overflow
 IN_MEMORY = re.compile(r"sqlite[^:]*:/*($|\?|.*:memory:|.*[?&]mode=memory)")
+# Up to the first @, as it is read, up to the last, as somebody may mean it, and where libpq takes one as well.
+PASSWORDS = re.compile(r"://[^:/?]*:(?=([^@]*)@)(.*)@|[?&](?:ssl)?password=([^&]*)")
 STARTER_MODEL = Path(__file__).parent / "models" / "starter.gguf"
 
 
@@ -222,8 +224,8 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Return every value that must show up nowhere."""
         values = [value.get_secret_value() for value in vars(self).values() if isinstance(value, SecretStr)]
-        password = urlsplit(self.database_url).password or ""
-        return tuple(filter(None, (*values, *self.token_encryption_keys, password)))
+        found = [word for words in PASSWORDS.findall(self.database_url) for word in words if word]
+        return tuple(filter(None, (*values, *self.token_encryption_keys, *found, *map(unquote, found))))
 
     @property
     def is_playground(self) -> bool:

@@ -97,3 +97,20 @@ def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path:
         "DATADIR is no setting; is DATA_DIR meant?",
         "MESAGES_PER_PERSON is no setting; is MESSAGES_PER_PERSON meant?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "hidden"),
+    [
+        ("postgresql+asyncpg://u:PWa[b]c@127.0.0.1/x", {"PWa[b]c"}),
+        ("postgresql://u:p%40ss@host:5432/x?user=v@w", {"p%40ss", "p@ss"}),
+        ("postgresql://u:walk@moon@host/x", {"walk", "walk@moon"}),
+        ("postgresql://u@/x?host=/run/pg&password=moonwalk", {"moonwalk"}),
+        ("sqlite+aiosqlite:////data/a:b@c.db", set()),
+    ],
+)
+def test_a_databases_password_is_a_secret(monkeypatch: pytest.MonkeyPatch, address: str, hidden: set[str]) -> None:
+    """However it stands in the address, also where that is wrong."""
+    monkeypatch.setenv("DATABASE_URL", address)
+    assert hidden <= set(load_settings().secrets())
+    assert "data" not in str(load_settings().secrets())

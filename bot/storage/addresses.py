@@ -7,6 +7,8 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.util import asbool
 
+SECRET_KEYS = {"password", "sslpassword"}  # of libpq: https://www.postgresql.org/docs/current/libpq-connect.html
+
 
 def read_url(url: str) -> URL:
     """Read *url* and name the driver that we use; hosts hand out `postgres://…` without one."""
@@ -14,7 +16,15 @@ def read_url(url: str) -> URL:
     drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
     if parsed.get_backend_name() not in drivers:
         raise ValueError(parsed.get_backend_name())
+    if "@" in (parsed.host or ""):
+        raise ValueError("the end of a password, which would be shown as the host's name")
     return parsed.set(drivername=drivers[parsed.get_backend_name()])
+
+
+def tell_place(url: URL) -> str:
+    """Return an address as people may read it: without a password, which may also stand behind the question mark."""
+    open_keys = {key: value for key, value in url.query.items() if key not in SECRET_KEYS}
+    return url.set(query=open_keys).render_as_string(hide_password=True)
 
 
 def find_file(url: str) -> Path | None:

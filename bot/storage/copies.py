@@ -216,8 +216,8 @@ async def _run(url: URL, tool: str, *options: str) -> None:
     known = {
         "PGHOST": url.host or query.get("host"),
         "PGPORT": str(url.port) if url.port else query.get("port"),
-        "PGUSER": url.username,
-        "PGPASSWORD": url.password,
+        "PGUSER": url.username or query.get("user"),
+        "PGPASSWORD": url.password or query.get("password"),
         "PGDATABASE": url.database,
         "PGSSLMODE": query.get("sslmode") or query.get("ssl"),
     }

@@ -36,7 +36,7 @@ from bot.storage import (  # noqa: F401 - whoever opens a database knows all its
     spending_tables,
     worker_tables,
 )
-from bot.storage.addresses import file_of, find_file, read_url
+from bot.storage.addresses import file_of, find_file, read_url, tell_place
 from bot.storage.connecting import connect, move_log
 from bot.storage.file_watch import FileWatch
 from bot.storage.hold import check_hold
@@ -60,6 +60,10 @@ UNFINISHED = "restore_unfinished"  # PostgreSQL's table for as long as a backup 
 HALF = (
     "DATABASE_URL: a restore was killed before its end, and what was deleted since that backup would be there again: "
     "run `bot restore FILE --force` once more."
+)
+ODD_URL = (
+    "DATABASE_URL is not an address such as postgresql+asyncpg://user:password@host/name. In a password @ is written "
+    "%40, / %2F, : %3A and [ %5B."
 )
 SORTED = (Answer, Correction, admin_tables.Notice, learning_tables.AuditRow, learning_tables.DecisionRow)  # by id
 MIGRATING = 0x617070  # the number of PostgreSQL's lock under which one process at a time migrates
@@ -93,7 +97,7 @@ class Database:
                 f"DATABASE_URL needs the package {error.name}: pip install 'apprentice[postgres]'."
             ) from error
         except (NoSuchModuleError, ValueError, DBAPIError) as error:
-            raise StorageError("DATABASE_URL is not an address such as postgresql+asyncpg://user@host/name.") from error
+            raise StorageError(ODD_URL) from error
         except Exception as error:
             raise StorageError("DATABASE_URL cannot be read; see .env.example for its form.") from error
         if self.is_sqlite:
@@ -258,7 +262,7 @@ class Database:
 
     def place(self) -> str:
         """Name the database without its password."""
-        return self._url.render_as_string(hide_password=True)
+        return tell_place(self._url)
 
     async def close(self) -> None:
         """Close every connection; one to a server that is heard of no more is left to the system."""

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.errors import StorageError, first_line
+from bot.storage.addresses import tell_place
 
 CLAIMED = 0x617071  # the number of PostgreSQL's lock that everybody shares, or a restore has alone
 REPLACED = "DATABASE_URL: a backup is being put back just now: try again once that has ended."
@@ -71,8 +72,7 @@ async def claiming(engine: AsyncEngine, *, is_alone: bool) -> AsyncIterator[None
         is_taken = await connection.scalar(text(take))
         await connection.commit()
     except (DBAPIError, OSError) as error:
-        place = engine.url.render_as_string(hide_password=True)
-        said = f"{place} cannot be opened: {first_line(error)}. Start it, or correct DATABASE_URL."
+        said = f"{tell_place(engine.url)} cannot be opened: {first_line(error)}. Start it, or correct DATABASE_URL."
         raise StorageError(said) from error
     try:
         if not is_taken:

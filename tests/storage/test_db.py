@@ -153,6 +153,9 @@ async def test_the_address_of_a_file_may_be_a_uri(
         ("mysql+aiomysql://x", "DATABASE_URL"),
         ("postgresql+asyncpg://bot:hunter2@127.0.0.1:1/none", "127.0.0.1:1"),
         ("postgres://bot:hunter2@127.0.0.1:1/none", "127.0.0.1:1"),
+        ("postgresql+asyncpg://bot@127.0.0.1:1/none?password=hunter2", "127.0.0.1:1"),
+        ("postgresql+asyncpg://bot:oh@hunter2@127.0.0.1:1/none", "%40"),
+        ("postgresql+asyncpg://bot:hun[hunter2]@127.0.0.1:1/none", "127.0.0.1:1"),
         ("sqlite+aiosqlite:////proc/nowhere/x.db", "/proc/nowhere"),
     ],
 )

@@ -5,7 +5,7 @@ Every app of the workspace can read a key, so it means nothing to anybody else; 
 a message of its own, so only what the bot's own user said counts.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,11 +40,15 @@ async def read_sent(call: Call, channel: str, thread_ts: str = "", *, own_user_i
     """Return what the bot said in a thread, or lately in a channel or to the person that *channel* names."""
     if channel.startswith(("U", "W")):
         channel = str((await call("conversations.open", users=channel))["channel"]["id"])
-    where: dict[str, Any] = {"channel": channel, "include_all_metadata": True, "limit": PAGE}
     if thread_ts:
-        messages = await _read_thread(call, {**where, "ts": thread_ts})
+        messages = await read_thread(call, channel, thread_ts)
     else:
-        messages = list((await call("conversations.history", **where)).get("messages") or [])
+        messages = list((await call("conversations.history", **_where(channel))).get("messages") or [])
+    return pick_own(messages, channel, own_user_id=own_user_id)
+
+
+def pick_own(messages: Iterable[Mapping[str, Any]], channel: str, *, own_user_id: str) -> list[Sent]:
+    """Return which of a channel's messages are the bot's own."""
     return [
         Sent(
             channel_id=channel,
@@ -57,12 +61,17 @@ async def read_sent(call: Call, channel: str, thread_ts: str = "", *, own_user_i
     ]
 
 
-async def _read_thread(call: Call, where: dict[str, Any]) -> list[Mapping[str, Any]]:
+async def read_thread(call: Call, channel: str, thread_ts: str) -> list[Mapping[str, Any]]:
+    """Return what anybody said in a thread; raise what prevents it."""
     messages: list[Mapping[str, Any]] = []
-    cursor = ""
+    where, cursor = {**_where(channel), "ts": thread_ts}, ""
     while True:
         page = await call("conversations.replies", **where, **({"cursor": cursor} if cursor else {}))
         messages += page.get("messages") or []
         cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
         if not cursor:
             return messages
+
+
+def _where(channel: str) -> dict[str, Any]:
+    return {"channel": channel, "include_all_metadata": True, "limit": PAGE}

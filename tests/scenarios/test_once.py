@@ -185,6 +185,42 @@ async def test_a_stop_that_is_pressed_while_the_bot_is_away_ends_the_answer(
     assert "Stopped" in (reply["markdown_text"] or reply["text"])
 
 
+@pytest.mark.usefixtures("hasty_slack")
+@pytest.mark.parametrize(("channel", "is_word"), [("general", True), ("dm", True), ("dm", False)])
+async def test_a_stop_of_which_slack_tells_later_ends_the_answer(
+    playground: Playground,
+    start_bot: StartBot,
+    finished: Finished,
+    engine_process: EngineProcess,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    channel: str,
+    is_word: bool,
+) -> None:
+    """Its event comes a minute after the bot is back, which sees the word below, or that Slack ended a stream."""
+    monkeypatch.setattr("bot.slack.turns.turns.GRACE_S", 0.1)
+    maya = playground.maya
+    place = maya.dm if channel == "dm" else channel
+    async with start_bot():
+        await playground.wait_for_connection()
+        ts = await maya.say(place, f"{BOT} {LONG}")
+        await playground.wait_until(lambda: answers_in(playground, place, ts), timeout=30, what="first words")
+        os.kill(engine_process.pid, signal.SIGSTOP)
+    try:
+        if is_word:
+            await maya.say(place, "!stop", ts)
+        else:
+            assert press_stop(playground.hub, place, ts, user=maya.id)
+        await asyncio.sleep(7)  # so long and twice Slack waits for somebody to take it
+        async with start_bot():
+            await playground.wait_until(lambda: "Stopped" in str(answers_in(playground, place, ts)), what="its end")
+            (answer,) = await finished()
+    finally:
+        os.kill(engine_process.pid, signal.SIGCONT)
+    assert answer.state == AnswerState.STOPPED
+    assert len(answers_in(playground, place, ts)) == 1
+
+
 async def test_whoever_ordered_something_that_was_cut_off_hears_of_it(
     playground: Playground, start_bot: StartBot, rows: Database
 ) -> None:

@@ -188,9 +188,14 @@ class Answering:
             is_direct=not draft.question.is_group,
             streams=draft.wish.streams,
         )
-        carriers = Carriers(self._calls, draft, load_known=lambda: self._assistant.load_carriers(draft))
+        own = own_user_id(self._bot_user_id)
+        carriers = Carriers(
+            self._calls, draft, own_user_id=own, load_known=lambda: self._assistant.load_carriers(draft)
+        )
         if draft.is_resumed:
             draft.reply_ts = await carriers.find()
+            if await carriers.was_stopped():
+                draft.stop.set()
         delivery = Delivery(
             self._calls,
             target,

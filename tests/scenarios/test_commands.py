@@ -367,6 +367,23 @@ async def test_a_private_question_in_a_thread_goes_with_its_message(
     await wait_for_texts(rows, {"What is a sprint?"})
     assert len(await stored(rows, Answer)) == 1
     assert "Shall I answer it again" not in str(tom.ephemerals("general"))
+    told = [said for said in tom.ephemerals("general") if "order it again for the new" in said["text"]]
+    assert len(told) == 1
+
+
+async def test_a_private_question_that_is_edited_while_it_is_answered_is_answered_whole(
+    playground: Playground, bot: RunningBot, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says that it answers the old words; nothing is cut in the middle."""
+    monkeypatch.setattr("bot.slack.commands.ask.PATIENCE_S", 0.0)
+    tom = playground.tom
+    asked = await tom.say("general", f"{BOT} !ask --private {LONG}")
+    await playground.wait_until(lambda: "I am writing your answer" in str(tom.ephemerals("general")), what="its place")
+    await tom.edit("general", asked, f"{BOT} !ask --private What does okapi stand for?")
+    shown = await whispered(playground, tom, "general", "share_answer")
+    (answer,) = await finished()
+    assert answer.state == AnswerState.COMPLETE
+    assert "order it again for the new" in str(shown["blocks"])
 
 
 async def test_a_private_question_that_is_deleted_before_it_is_begun_stays_nowhere(

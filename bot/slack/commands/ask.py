@@ -24,9 +24,11 @@ from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.admission import Admission, Asker
 from bot.slack.turns.answer_choice import build_choice, build_private, make_safe, tell_choice, tell_same
 from bot.slack.turns.answering import Answering
+from bot.slack.turns.asides import tell_edited_since
 from bot.slack.turns.place import render_place
 from bot.slack.turns.words import tell_apology, tell_unstored
 from bot.storage import inbox
+from bot.storage.answers import answers_another, load_answer
 from bot.storage.asking_tables import PRIVATE
 from bot.storage.db import Database
 from bot.storage.forgetting import forget_message
@@ -144,11 +146,18 @@ class AskOrders:
         is_stopped = draft.finish_reason == STOPPED
         await self._assistant.finish(draft, state=AnswerState.STOPPED if is_stopped else AnswerState.COMPLETE)
         safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
+        edited = build_note(tell_edited_since()) if await self._is_outdated(draft) else []
         if len(safe) > 1:
-            return Reply(tell_choice(), [section(tell_choice()), *build_choice(safe)])
-        below = [] if is_stopped else self._answering.build_ground(draft)
+            return Reply(tell_choice(), [section(tell_choice()), *build_choice(safe), *edited])
+        below = edited if is_stopped else self._answering.build_ground(draft) + edited
         below += build_note(tell_same()) if draft.question.put.candidates > 1 and not is_stopped else []
         return self._show(draft, call, safe[0][1] or "_" + _("Stopped.") + "_", below)
+
+    async def _is_outdated(self, draft: Draft) -> bool:
+        """Return whether the question was edited while it was answered."""
+        async with self._database.read() as session:
+            record = await load_answer(session, draft.answer_id)
+        return record is not None and answers_another(record.message, record.answer)
 
     def _show(self, draft: Draft, call: Call, text: str, below: list[Block]) -> Reply:
         if not draft.wish.stores:

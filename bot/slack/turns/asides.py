@@ -91,6 +91,9 @@ class Asides:
 
     async def _offer(self, row: Inbox) -> None:
         """Ask whoever edited a question, and nobody else, whether it shall be answered again."""
+        if row.payload.get("is_private"):
+            await self._whisper(row, tell_edited_since(), [])
+            return
         text = _("You edited your question. Shall I answer it again?")
         button = build_button(_("Answer the edited question"), ANSWER_EDITED, row.payload["answer_id"])
         await self._calls.call(
@@ -139,6 +142,11 @@ def build_talk_buttons(thread_ts: str) -> list[Block]:
         build_button(_("Be quiet here"), QUIET, thread_ts),
         build_button(_("Join in"), FOLLOW, thread_ts),
     ]
+
+
+def tell_edited_since() -> str:
+    """Say to whoever edited a question that was answered for them alone how its new words are answered."""
+    return _("You edited a question that I answer for you alone. That is to its old words: order it again for the new.")
 
 
 def tell_stranger() -> str:

@@ -32,14 +32,18 @@ class Edits:
         draft = self._answering.running_question(channel_id, ts)
         answer_id = draft.answer_id if draft is not None else answer_id
         record = await load_answer(session, answer_id) if answer_id is not None else None
-        if record is None or is_private(record.place):  # what one person saw stands in no thread
+        if record is None:
             return
         is_written = draft is not None or record.answer.state == AnswerState.WRITING
-        await (_queue if is_written else _queue_offer)(session, record)
+        if not is_private(record.place):
+            await (_queue if is_written else _queue_offer)(session, record)
+        elif not is_written:  # what one person sees stands in no thread, and says by itself that its question changed
+            await _queue_offer(session, record, is_private=True)
 
     def begin(self, channel_id: str, ts: str) -> None:
         """Stop the answer that is being written to a question that was edited, and go on with what is in line."""
-        if (draft := self._answering.running_question(channel_id, ts)) is not None:
+        draft = self._answering.running_question(channel_id, ts)
+        if draft is not None and not is_private(draft.question.place):
             draft.stop.set()
         self._turns.wake()
 
@@ -74,9 +78,9 @@ async def _queue(session: Session, record: AnswerRecord) -> None:
     await _put(session, record, "again", f"edit:{record.answer.id}", is_edit=True)
 
 
-async def _queue_offer(session: Session, record: AnswerRecord) -> None:
+async def _queue_offer(session: Session, record: AnswerRecord, **more: bool) -> None:
     """Put the offer in line, once a minute for one answer: the same button stands for whatever comes after it."""
-    await _put(session, record, OFFER, f"{OFFER}:{record.answer.id}:{time.time() // OFTEN_S:.0f}")
+    await _put(session, record, OFFER, f"{OFFER}:{record.answer.id}:{time.time() // OFTEN_S:.0f}", **more)
 
 
 async def _put(session: Session, record: AnswerRecord, kind: str, event_id: str, **more: bool) -> None:

@@ -19,6 +19,7 @@ from bot.slack.people.access import Access
 from bot.slack.people.directory import Directory
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere
+from bot.slack.turns.past import OPENED
 from bot.slack.turns.status import end_status
 from bot.slack.turns.turns import Turns
 from bot.storage.db import Database
@@ -65,7 +66,10 @@ def register_events(app: AsyncApp, *, turns: Turns, home: Home, suggestions: Sug
     Before most others: Bolt asks one listener after the other, and most of what Slack says are messages.
     """
 
-    @app.event("message")
+    async def is_said(event: dict[str, Any]) -> bool:
+        return event.get("subtype") not in OPENED  # which another listener hears
+
+    @app.event("message", matchers=[is_said])
     @app.event("app_mention")
     async def handle_message() -> None:
         turns.wake()

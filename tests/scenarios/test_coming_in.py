@@ -1,5 +1,6 @@
 """The app is taken out of a channel and invited again: what was asked is answered once, and presses say why not now."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from bot.app import RunningBot
+from bot.playground.events import publish
 from bot.playground.membership import leave
 from bot.playground.testing import Playground
 from bot.storage.db import Database
@@ -71,6 +73,28 @@ async def test_what_was_asked_around_a_removal_is_answered_once_it_is_back(
     assert [len(answers_in(playground, channel, ts)) for ts in (before, meanwhile, after, talk)] == [1, 1, 1, 0]
     states = sorted(str(answer.state) for answer in await finished(4))
     assert states == ["complete", "complete", "complete", "failed"]
+
+
+async def test_what_was_asked_before_a_channel_was_archived_is_answered_once_it_is_opened(
+    *, playground: Playground, bot: RunningBot, rows: Database, finished: Finished, engine_process: EngineProcess
+) -> None:
+    """Its author hears why there is no answer, in their direct messages, and later it comes."""
+    maya = playground.maya
+    with held(engine_process):
+        ts = await maya.say("general", f"{BOT} hello")
+        await wait_for(rows, BEGUN, AnswerState.WRITING)
+        playground.fault("missing_method", methods="chat.*", error="is_archived", times=3)
+        await asyncio.sleep(1)
+    (lost,) = await finished()
+    await wait_for(rows, UNDER_WAY, None)
+    assert (lost.state, lost.finish_reason, answers_in(playground, "general", ts)) == ("failed", UNSAID, [])
+    assert "is archived, so I cannot answer there" in str(playground.messages(maya.dm))
+    playground.fault("missing_method", enabled=False)
+    opened = playground.hub.workspace.channels[playground.channel("general")]
+    event = {"type": "message", "subtype": "channel_unarchive", "channel": opened.id, "channel_type": "channel"}
+    publish(playground.hub, {**event, "user": maya.id, "ts": "9999999999.000001"}, channel=opened)
+    await playground.wait_for_reply("general", ts, timeout=20)
+    assert len(answers_in(playground, "general", ts)) == 1
 
 
 async def test_an_order_from_before_it_came_in_is_not_for_it(

@@ -18,7 +18,7 @@ from bot.errors import AnswerRemoved, ApprenticeError, ContextOverflow, Delivery
 from bot.language import _
 from bot.metrics import ANSWERS, FIRST_TEXT
 from bot.slack.blocks import Block, build_answer_buttons, build_note, build_retry_button
-from bot.slack.calls import Calls, is_passing
+from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.commands.asking import read_question
 from bot.slack.delivery.chunks import find_urls
 from bot.slack.delivery.delivery import Delivery
@@ -34,7 +34,7 @@ from bot.slack.turns.carriers import Carriers
 from bot.slack.turns.offers import Offers
 from bot.slack.turns.place import place_shown
 from bot.slack.turns.status import end_status, working
-from bot.slack.turns.words import tell_apology, tell_limits, tell_unsaid, tell_unstored
+from bot.slack.turns.words import ARCHIVED, tell_apology, tell_limits, tell_unsaid, tell_unstored
 from bot.slack.workspaces import own_user_id
 from bot.storage.askings import Put
 from bot.storage.inbox import MAX_ATTEMPTS, edit_of
@@ -321,8 +321,11 @@ class Answering:
                 raise
             log.error("turns: error %s could not be shown: %s", error_id, unsaid)  # noqa: TRY400 - our own sentence
             draft.finish_reason = UNSAID
-            if draft.payer_id:  # of a press nothing else would be seen
-                told = tell_unsaid(draft.question.place.channel_id, unsaid.__cause__)
-                await self._calls.call_if_possible("chat.postMessage", channel=draft.payer_id, text=told)
+            cause = unsaid.__cause__
+            is_archived = isinstance(cause, Exception) and error_code(cause) == ARCHIVED
+            reader = draft.payer_id or (draft.question.user_id if is_archived else "")
+            if reader:  # of a press nothing else would be seen, and nobody can ask for more in an archived channel
+                told = tell_unsaid(draft.question.place.channel_id, cause)
+                await self._calls.call_if_possible("chat.postMessage", channel=reader, text=told)
         await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=error_id)
         ANSWERS.labels(AnswerState.FAILED).inc()

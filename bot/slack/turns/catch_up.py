@@ -27,7 +27,7 @@ from bot.slack.turns.behind import Behind
 from bot.slack.turns.earlier import Earlier
 from bot.slack.turns.missed_changes import MissedChanges
 from bot.slack.turns.missed_messages import MissedMessages
-from bot.slack.turns.past import FARTHEST, Home, Past
+from bot.slack.turns.past import FARTHEST, OPENED, Home, Past
 from bot.slack.workspaces import Workspaces, serving
 from bot.storage.db import Database
 from bot.storage.installations import list_teams
@@ -208,9 +208,14 @@ class CatchUp:
 
 
 def register_coming_in(app: AsyncApp, catch_up: CatchUp) -> None:
-    """Register what happens when the app is added to a channel, perhaps once more."""
+    """Register what happens when the app is added to a channel, perhaps once more, or one is opened again."""
 
     @app.event("member_joined_channel")
     async def handle_joined(event: dict[str, Any], context: AsyncBoltContext) -> None:
         if event.get("user") == context.bot_user_id:
             await catch_up.come_in(str(context.team_id or ""), str(event.get("channel")))
+
+    @app.event({"type": "message", "subtype": OPENED[0]})
+    @app.event({"type": "message", "subtype": OPENED[1]})
+    async def handle_opened(event: dict[str, Any], context: AsyncBoltContext) -> None:
+        await catch_up.come_in(str(context.team_id or ""), str(event.get("channel")))

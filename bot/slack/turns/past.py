@@ -20,6 +20,7 @@ from bot.storage.workers import heard_since
 
 FARTHEST, MINUTE = timedelta(hours=24), timedelta(minutes=1)
 MOST_PAGES, PAGE = 5, 200
+OPENED = ("channel_unarchive", "group_unarchive")  # the subtypes that tell of a channel that is archived no more
 FLAGS = (("is_im", "im"), ("is_mpim", "mpim"), ("is_private", "group"))
 
 log = logging.getLogger(__name__)

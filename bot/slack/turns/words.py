@@ -57,11 +57,17 @@ def tell_apology(error: Exception, *, is_kept: bool = True) -> str:
     return _("Something went wrong on my side. Your message is kept.")
 
 
+ARCHIVED = "is_archived"
+
+
 def tell_unsaid(channel_id: str, cause: BaseException | None) -> str:
-    """Say to whoever pressed a button why nothing came of it: Slack does not let us write there."""
+    """Say to whoever asked, or pressed a button, why nothing came of it: Slack does not let us write there."""
     channel, reason = f"<#{channel_id}>", error_code(cause) if isinstance(cause, Exception) else ""
     if reason in ABSENT:
         said = _("I am not in {channel} any more, so I cannot answer there. Invite me, and press again.")
+        return said.format(channel=channel)
+    if reason == ARCHIVED:
+        said = _("{channel} is archived, so I cannot answer there. I do if it is opened again within a day.")
         return said.format(channel=channel)
     said = _(
         "Slack does not let me write in {channel} ({reason}), so there is no other answer. Press again once it does."

@@ -97,7 +97,7 @@ async def build_catch_up(
         workspaces=ground.workspaces,
         wake=turns.wake,
         changes=MissedChanges(
-            ground.database, ground.calls, answering.read, missed, Edits(ground.database, turns, answering)
+            ground.database, ground.calls, answering.read, missed, Edits(ground.database, turns, answering, intake)
         ),
         fresh=timedelta(hours=settings.catch_up_hours),
     )

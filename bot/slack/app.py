@@ -149,7 +149,7 @@ def _register_turns(
     """Register what people do with questions and answers."""
     app.listener_runner.listener_start_handler = turns.listeners  # a stop waits for them
     app.listener_runner.listener_completion_handler = Endings()
-    edits = Edits(database, turns, answering)
+    edits = Edits(database, turns, answering, intake)
     register_edits(app, edits)
     changes = Changes(database, answering=answering, directory=directory, edits=edits, newest=intake.edits, calls=calls)
     register_changes(app, changes)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from bot.metrics import ACCEPT_SECONDS, EVENTS
-from bot.slack.commands.bang import ORDER, UNHEARD, mark_order
+from bot.slack.commands.bang import ORDER, UNHEARD, mark_order, read_order
 from bot.slack.commands.orders import Commands
 from bot.slack.people.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
 from bot.slack.throttle import Full, Limits, Throttle
@@ -83,6 +83,10 @@ class Intake:
             return heard
         return mark_order(heard, self.commands, bot_user_id=bot_user_id)
 
+    def is_order(self, text: str, *, bot_user_id: str) -> bool:
+        """Return whether a message's new words are an order, which no question's edit gives."""
+        return self.commands is not None and read_order(text, self.commands, bot_user_id=bot_user_id) is not None
+
     async def put(self, heard: Heard) -> bool:
         """Return when *heard* is committed, known already, or found not to want an answer; raise what prevents it.
 
@@ -127,6 +131,9 @@ async def accept(
     if heard.arrival.kind == UNHEARD:
         return "ignored"
     if heard.arrival.kind == ORDER and not heard.is_stale:
+        place = heard.place
+        if await inbox.is_known(session, place.team_id, place.channel_id, ts=heard.arrival.ts):
+            return "known"  # a question that was made an order since, which its author is told
         is_new = await inbox.accept(session, heard.arrival)
         return await _count(session, heard, throttle, known, is_new=is_new)
     rules = await _find_rules(session, heard, known)

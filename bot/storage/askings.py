@@ -43,6 +43,13 @@ def is_private(place: Place) -> bool:
     return place.thread_ts.startswith(PRIVATE)
 
 
+async def is_asked_openly(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> bool:
+    """Return whether a message is known as a question whose answer all can see who see the message."""
+    there = select(Message.id).join(Thread, Message.thread_id == Thread.id).where(Message.ts == ts)
+    there = there.where(Thread.team_id == team_id, Thread.channel_id == channel_id)
+    return (await session.scalar(there.where(~Thread.thread_ts.startswith(PRIVATE)).limit(1))) is not None
+
+
 async def save_asking(session: AsyncSession, message_id: str, put: Put) -> None:
     """Store how a question was put, if not in the usual way; a second time changes nothing."""
     if put != Put() and await session.get(Asking, message_id) is None:

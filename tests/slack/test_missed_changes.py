@@ -15,6 +15,7 @@ from bot.playground.testing import Playground
 from bot.slack.calls import Calls
 from bot.slack.feedback.missed_reactions import MissedReactions
 from bot.slack.feedback.reactions import Reactions
+from bot.slack.intake import Intake
 from bot.slack.people.access import Access, Home
 from bot.slack.people.directory import Directory
 from bot.slack.turns.edits import Edits
@@ -56,7 +57,7 @@ def build_changes(database: Database, calls: Calls) -> MissedChanges:
     reactions = Reactions(database, calls, access, ups=["+1", "heart"], downs=["x"])
     idle: Any = Idle()
     missed = MissedReactions(database, calls, reactions)
-    return MissedChanges(database, calls, as_it_is, missed, Edits(database, idle, idle))
+    return MissedChanges(database, calls, as_it_is, missed, Edits(database, idle, idle, Intake(database)))
 
 
 async def test_deleted_and_edited_messages_are_followed(database: Database) -> None:

@@ -23,6 +23,14 @@ def read_bang(text: str, *, bot_user_id: str) -> tuple[str, str] | None:
     return (banged[1].lower(), (banged[2] or "").strip()) if banged else None
 
 
+def read_order(text: str, commands: Commands, *, bot_user_id: str) -> str | None:
+    """Return the name of the command that a message gives; None for a question, also one that is asked with `!ask`."""
+    read = read_bang(text, bot_user_id=bot_user_id)
+    if read is None or commands.find(read[0]) is None or (read[0] == ASK and _is_open_question(read[1])):
+        return None
+    return read[0]
+
+
 def mark_order(heard: Heard, commands: Commands, *, bot_user_id: str) -> Heard:
     """Return *heard* as what it is: a message, an order, or an order to another bot, which is not for us.
 

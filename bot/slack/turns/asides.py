@@ -91,6 +91,9 @@ class Asides:
 
     async def _offer(self, row: Inbox) -> None:
         """Ask whoever edited a question, and nobody else, whether it shall be answered again."""
+        if row.payload.get("is_order"):
+            await self._whisper(row, tell_as_sent(), [])
+            return
         if row.payload.get("is_private"):
             await self._whisper(row, tell_edited_since(), [])
             return
@@ -147,6 +150,11 @@ def build_talk_buttons(thread_ts: str) -> list[Block]:
 def tell_edited_since() -> str:
     """Say to whoever edited a question that was answered for them alone how its new words are answered."""
     return _("You edited a question that I answer for you alone. That is to its old words: order it again for the new.")
+
+
+def tell_as_sent() -> str:
+    """Say to whoever made an order of a message by an edit that it is not carried out."""
+    return _("An order counts as it was sent: nothing is done when you edit one. Send it again to have it carried out.")
 
 
 def tell_stranger() -> str:

@@ -26,6 +26,7 @@ from bot.storage import inbox
 from bot.storage.db import Database
 from bot.storage.files import drop_file, keep_files
 from bot.storage.forgetting import change_message, forget_answer, forget_message
+from bot.storage.threads import Place
 
 TITLED = "titled"  # in Bolt's context: a conversation whose title was made of a message that is another one now
 REPLIES = "conversations.replies"
@@ -140,6 +141,9 @@ class Changes:
             await self._forget(change, team_id)
             return
         message = await self._read_late(change, team_id, change.message)
+        place = Place(team_id, change.channel_id, str(message.get("thread_ts") or change.ts))
+        if await self._edits.turn_to_order(place, change.ts, message, bot_user_id=bot_user_id):
+            return
         current = await self._directory.audience(
             change.channel_id, channel_type=change.channel_type, is_shared=is_shared
         )

@@ -1,20 +1,24 @@
 """What becomes of an answer when its question is edited: begun anew while it is written, offered anew afterwards."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
 from bot.slack.blocks import ANSWER_EDITED, build_note
+from bot.slack.intake import Intake
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.asides import OFFER
 from bot.slack.turns.turns import Turns
 from bot.slack.turns.whisper import tell_gone
 from bot.storage import inbox
 from bot.storage.answers import AnswerRecord, load_answer
-from bot.storage.askings import is_private
+from bot.storage.askings import is_asked_openly, is_private
 from bot.storage.db import Database, Session
+from bot.storage.forgetting import forget_message
 from bot.storage.tables import AnswerState
+from bot.storage.threads import Place
 
 OFTEN_S = 60.0
 
@@ -22,10 +26,32 @@ OFTEN_S = 60.0
 class Edits:
     """Answers questions again that say something else now."""
 
-    def __init__(self, database: Database, turns: Turns, answering: Answering) -> None:
+    def __init__(self, database: Database, turns: Turns, answering: Answering, intake: Intake) -> None:
         self._database = database
         self._turns = turns
         self._answering = answering
+        self._intake = intake
+
+    async def turn_to_order(self, place: Place, ts: str, message: Mapping[str, Any], *, bot_user_id: str) -> bool:
+        """Forget a question that its author made an order, and owe them a word: no edit orders anything.
+
+        It could be carried out twice, and who reads along would see the answer to what was meant for its author alone.
+        False: the message is no order, or was one before.
+        """
+        if not self._intake.is_order(str(message.get("text") or ""), bot_user_id=bot_user_id):
+            return False
+        where = place.team_id, place.channel_id
+        async with self._database.begin() as session:
+            if not (await is_asked_openly(session, *where, ts=ts) or await inbox.is_known(session, *where, ts=ts)):
+                return False
+            await inbox.drop_waiting(session, *where, ts=ts)
+            await forget_message(session, *where, ts=ts)
+            word = {"user_id": str(message.get("user")), "is_order": True, "is_reply": place.thread_ts != ts}
+            await _put(session, place, OFFER, f"{OFFER}:{place.channel_id}:{ts}:{inbox.edit_of(message)}", word)
+        if (draft := self._answering.running_question(place.channel_id, ts)) is not None:
+            draft.stop.set()
+        self._turns.wake()
+        return True
 
     async def queue(self, session: Session, channel_id: str, ts: str, answer_id: str | None) -> None:
         """Put an edited question in line again while its answer is written, or else the offer to its author."""
@@ -75,22 +101,27 @@ def register_edits(app: AsyncApp, edits: Edits) -> None:
 
 async def _queue(session: Session, record: AnswerRecord) -> None:
     """Put the question in the line of its thread, once for each answer that an edit has outdated."""
-    await _put(session, record, "again", f"edit:{record.answer.id}", is_edit=True)
+    await _put_again(session, record, "again", f"edit:{record.answer.id}", is_edit=True)
 
 
 async def _queue_offer(session: Session, record: AnswerRecord, **more: bool) -> None:
     """Put the offer in line, once a minute for one answer: the same button stands for whatever comes after it."""
-    await _put(session, record, OFFER, f"{OFFER}:{record.answer.id}:{time.time() // OFTEN_S:.0f}", **more)
+    await _put_again(session, record, OFFER, f"{OFFER}:{record.answer.id}:{time.time() // OFTEN_S:.0f}", **more)
 
 
-async def _put(session: Session, record: AnswerRecord, kind: str, event_id: str, **more: bool) -> None:
+async def _put_again(session: Session, record: AnswerRecord, kind: str, event_id: str, **more: bool) -> None:
+    payload = {"answer_id": record.answer.id, "user_id": record.message.user_id, **more}
+    await _put(session, record.place, kind, event_id, payload)
+
+
+async def _put(session: Session, place: Place, kind: str, event_id: str, payload: dict[str, Any]) -> None:
     arrival = inbox.Arrival(
         event_id=event_id,
-        team_id=record.place.team_id,
-        channel_id=record.place.channel_id,
+        team_id=place.team_id,
+        channel_id=place.channel_id,
         ts=f"{time.time():.6f}",
-        thread_ts=record.place.thread_ts,
+        thread_ts=place.thread_ts,
         kind=kind,
-        payload={"answer_id": record.answer.id, "user_id": record.message.user_id, **more},
+        payload=payload,
     )
     await inbox.accept(session, arrival)

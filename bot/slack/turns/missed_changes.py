@@ -93,6 +93,8 @@ class MissedChanges:
         await self._keep_files(place, ts, message)
         if not message.get("edited"):
             return False
+        if await self._edits.turn_to_order(place, ts, message, bot_user_id=bot_user_id):
+            return True
         current = await self._directory.audience(place.channel_id, channel_type=None, is_shared=False)
         said = await self._read_quoting(message, channel_id=place.channel_id, audience=current)
         names = await self._directory.names([bot_user_id, *mentioned_users(said)])

@@ -102,16 +102,16 @@ async def find_waiting(session: AsyncSession, lesson_id: str, *, author_id: str)
 async def find_askable(session: AsyncSession, lesson_id: str, *, author_id: str) -> Lesson | None:
     """Return a lesson for which its author is to be asked now; None where that is decided by now.
 
-    Nothing is kept of what its author wants nobody to learn, or of what whoever asks wants stored no more.
+    Nothing is kept where its author, or whoever asks, wants nothing of theirs stored or learned by now.
     """
     lesson = await find_waiting(session, lesson_id, author_id=author_id)
     if lesson is None:
         return None
-    are_stored = await is_stored(session, author_id) and await is_stored(session, lesson.asked_by)
-    if are_stored and await is_willing(session, author_id):
-        return lesson
-    refuse(lesson)
-    return None
+    for person in (author_id, lesson.asked_by):
+        if not (await is_stored(session, person) and await is_willing(session, person)):
+            refuse(lesson)
+            return None
+    return lesson
 
 
 async def teach(session: AsyncSession, lesson: Lesson) -> str:

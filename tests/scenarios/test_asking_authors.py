@@ -16,6 +16,7 @@ from bot.slack.setup.manifest import TEACH, build_manifest
 from bot.storage.db import Database
 from bot.storage.feedback_tables import Lesson
 from bot.storage.inbox import count_waiting
+from bot.storage.learning_tables import TrainingChoice
 from bot.storage.tables import Correction
 from tests.scenarios.conftest import StartBot
 from tests.scenarios.test_commands import whispered
@@ -117,7 +118,27 @@ async def test_an_author_is_asked_by_the_next_process(
     assert len(requests(playground, tom)) == 1
 
 
-@pytest.mark.parametrize("decision", ["deleted", "edited", "unlearned", "unstored", "asker unstored", "forgotten"])
+async def test_who_wants_nothing_learned_teaches_nothing(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """Nobody is asked, for it would never be used; what they said since the form was opened counts as well."""
+    tom, maya = playground.tom, playground.maya
+    off = "learn-from-me off"
+    await open_form(playground, tom)
+    await maya.command("/apprentice", off, channel="general")
+    await settle(rows, lambda session: session.scalar(select(func.count()).select_from(TrainingChoice)), 1)
+    assert "nothing of yours learned" in str(await maya.submit_view({"question": "Where is the zanzibar?"}))
+    own = await maya.say("general", WORDS)
+    await maya.shortcut("general", own, TEACH)
+    await whispered(playground, maya, "general", "nothing of yours learned")
+    assert not requests(playground, tom)
+    async with rows.read() as session:
+        assert await session.scalar(select(func.count()).select_from(Lesson)) == 0
+
+
+@pytest.mark.parametrize(
+    "decision", ["deleted", "edited", "unlearned", "unstored", "asker unstored", "asker unlearned", "forgotten"]
+)
 async def test_what_is_decided_while_slack_is_away_is_not_asked(
     playground: Playground, bot: RunningBot, rows: Database, decision: str, *, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,7 +160,7 @@ async def test_what_is_decided_while_slack_is_away_is_not_asked(
         await tom.click(sure, "order:yes")
     else:
         chooser = maya if decision.startswith("asker") else tom
-        order = "learn-from-me off" if decision == "unlearned" else "preferences privacy unstored"
+        order = "learn-from-me off" if decision.endswith("unlearned") else "preferences privacy unstored"
         await chooser.command("/apprentice", order, channel="general")
     if decision in {"deleted", "edited", "forgotten"}:
         await settle(rows, lambda session: session.scalar(select(func.count()).select_from(Lesson)), 0)

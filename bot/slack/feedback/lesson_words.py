@@ -81,6 +81,11 @@ def tell_unstored() -> str:
     return _("You want nothing of yours stored, so I keep nothing of it. `preferences privacy` changes that.")
 
 
+def tell_unlearned() -> str:
+    """Say to whoever wants nothing learned why nothing is taught."""
+    return _("You want nothing of yours learned, so I keep nothing of it. `learn-from-me on` changes that.")
+
+
 def build_end(text: str) -> dict[str, Any]:
     """Build what the form says in the end."""
     return {"type": "modal", "title": plain(_("Teach me this")), "close": plain(_("Done")), "blocks": [section(text)]}

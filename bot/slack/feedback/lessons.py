@@ -30,6 +30,7 @@ from bot.slack.feedback.lesson_words import (
     build_request,
     tell_unfit,
     tell_unheard,
+    tell_unlearned,
     tell_unstored,
 )
 from bot.slack.people.access import Access
@@ -40,7 +41,7 @@ from bot.slack.text import mentioned_users, parse_message, read_typed
 from bot.storage import inbox, lessons
 from bot.storage.audit import record
 from bot.storage.correction_index import is_same
-from bot.storage.db import Database
+from bot.storage.db import Database, Session
 from bot.storage.feedback_tables import Lesson
 from bot.storage.privacy import is_stored
 from bot.storage.tables import Audience, Inbox, new_id, now
@@ -88,8 +89,8 @@ class Lessons:
         async with self._database.read() as session:
             if await lessons.is_known(session, place, ts=str(message["ts"])):
                 return _("Somebody has asked for this message before.")
-            if not await is_stored(session, user_id):
-                return tell_unstored()
+            if refusal := await refuse_teacher(session, user_id):
+                return refusal
             if author_id != user_id and not await lessons.may_ask(session, user_id):
                 return _("You have asked for many messages already: please wait until some authors have answered.")
             is_willing = author_id == user_id or await lessons.may_be_asked(session, author_id)
@@ -126,6 +127,7 @@ class Lessons:
             text=asked.text,
         )
         async with self._database.begin() as session:
+            refusal = refusal or await refuse_teacher(session, user_id)
             is_known = bool(refusal) or await lessons.is_known(session, taught.place, ts=taught.ts)
             lesson = None if is_known or not question else await lessons.save_lesson(session, taught)
             if lesson is not None and asked.author_id == user_id:
@@ -238,15 +240,12 @@ class Lessons:
             lesson = await lessons.find_waiting(session, str(action.get("value")), author_id=user_id)
             if lesson is None:
                 text = _("This is decided already, too long ago, or your words changed since: I keep nothing of it.")
-            elif is_agreed and not await is_stored(session, user_id):
+            elif is_agreed and (refusal := await refuse_teacher(session, user_id)):
                 lessons.refuse(lesson)
-                text = tell_unstored()
-            elif is_agreed and not await lessons.is_willing(session, user_id):
+                text = refusal
+            elif is_agreed and await refuse_teacher(session, lesson.asked_by):
                 lessons.refuse(lesson)
-                text = _("You want nothing of yours learned, so I keep nothing of it. `learn-from-me on` changes that.")
-            elif is_agreed and not await is_stored(session, lesson.asked_by):
-                lessons.refuse(lesson)
-                text = _("Whoever asked you wants nothing of theirs stored by now, so I keep nothing of it.")
+                text = _("Whoever asked you wants nothing of theirs stored or learned by now, so I keep nothing of it.")
             elif is_agreed:
                 record(session, "lesson.teach", by=user_id, target=await lessons.teach(session, lesson))
                 payload = {"user_id": lesson.asked_by, "author_id": user_id}
@@ -258,6 +257,13 @@ class Lessons:
         await ack()
         self._wake()
         await respond(text=text, blocks=[section(text)], replace_original=True)
+
+
+async def refuse_teacher(session: Session, user_id: str) -> str:
+    """Return in words why nothing is taught with somebody's words, or by them; empty where it may be."""
+    if not await is_stored(session, user_id):
+        return tell_unstored()
+    return "" if await lessons.is_willing(session, user_id) else tell_unlearned()
 
 
 def _owe_request(asked: Asked, lesson_id: str) -> inbox.Arrival:

@@ -100,6 +100,7 @@ class Draft:
     stopped_by: str = ""  # who pressed Stop
     payer_id: str = ""  # who wanted it anew; empty: whoever asked pays
     removed_ts: str = ""  # of a message that carried it, which somebody deleted
+    is_outdated: bool = False  # its question was edited meanwhile, and stands nowhere but where it waits
     text: str = ""
     fitted: Fitted | None = None
     history: list[Said] = field(default_factory=list)
@@ -183,10 +184,17 @@ class Draft:
         self.removed_ts = ts
         self.stop.set()
 
+    def begin_anew(self) -> None:
+        """Stop it because its question says something else now, and is not stored: its turn begins again."""
+        self.is_outdated = True
+        self.stop.set()
+
     def raise_if_removed(self) -> None:
-        """Raise *AnswerRemoved* if nothing more of it may be said."""
+        """Raise *AnswerRemoved* if nothing more of it may be said, *QuestionChanged* if it is to begin anew."""
         if self.removed_ts:
             raise AnswerRemoved
+        if self.is_outdated:
+            raise QuestionChanged
 
     def stand(self, place: QueuePlace | None) -> None:
         """Note where the answer waits."""

@@ -289,8 +289,8 @@ class Life:
         )
         await self.office.settle()
         known = self.model.lessons.pop(lesson.ts, None)
-        unwilling = {lesson.author} & (self.model.unlearned | self.model.unstored)
-        if known and is_yes and not unwilling and lesson.asker not in self.model.unstored:
+        unwilling = {lesson.author, lesson.asker} & (self.model.unlearned | self.model.unstored)
+        if known and is_yes and not unwilling:
             self.model.learn(lesson)
 
     async def end_lesson(self, lesson: Lesson, *, is_edit: bool) -> None:

@@ -18,6 +18,7 @@ from bot.playground.testing import Playground
 from bot.storage.db import Database
 from bot.storage.tables import Answer, AnswerState, Audience, Inbox, InboxState, Message, Thread
 from tests.scenarios.conftest import EngineProcess, Finished, StartBot
+from tests.scenarios.test_faults import LONG, answers_in, shown
 
 BOT = "<@U0APPRENTICE>"
 
@@ -248,6 +249,29 @@ async def test_an_edited_question_is_remembered_as_edited(
     async with rows.read() as session:
         texts = list(await session.scalars(select(Message.text).order_by(Message.ts)))
     assert texts == ["hello there", "My name is Maya."]
+
+
+@pytest.mark.parametrize("where", ["general", "D0MAYA"])
+async def test_an_edited_question_of_which_nothing_is_stored_is_answered_as_it_stands(
+    *, playground: Playground, bot: RunningBot, rows: Database, engine_process: EngineProcess, where: str
+) -> None:
+    """The answer that is being written begins anew with the new words, in the same message."""
+    maya = playground.maya
+    await playground.wait_for_reply(maya.dm, await maya.say(maya.dm, "!preferences privacy unstored"))
+    ts = await maya.say(where, f"{BOT} {LONG}")
+    await playground.wait_until(lambda: answers_in(playground, where, ts), what="first words")
+    os.kill(engine_process.pid, signal.SIGSTOP)
+    try:
+        await maya.edit(where, ts, f"{BOT} What is the capital of Italy?")
+        await asyncio.sleep(0.2)
+    finally:
+        os.kill(engine_process.pid, signal.SIGCONT)
+    await wait_for(rows, select(func.count()).select_from(Inbox).where(Inbox.state != InboxState.DONE), 0)
+    (answer,) = answers_in(playground, where, ts)
+    assert "Rome" in shown(answer)
+    assert "onboarding" not in shown(answer)
+    async with rows.read() as session:
+        assert "Italy" not in str(list(await session.scalars(select(Message.text))))
 
 
 async def test_an_edit_in_the_moment_in_which_its_answer_begins_counts(

@@ -177,8 +177,8 @@ class DecisionMachine(RuleBasedStateMachine):
     def want_taught(self, asker: str, author: str) -> None:
         """Want taught what somebody wrote."""
         model = self.life.model
-        is_unfit = {asker, author} & (model.blocked | model.unstored) or author in model.unlearned
-        if asker not in self.life.forms and (asker == author or not is_unfit) and not is_unfit:
+        is_unfit = {asker, author} & (model.blocked | model.unstored | model.unlearned)
+        if asker not in self.life.forms and not is_unfit:
             self.run(self.life.want_taught(asker, author))
 
     @precondition(lambda self: self.life.lessons)

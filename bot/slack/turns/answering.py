@@ -14,7 +14,7 @@ from slack_sdk.errors import SlackApiError
 from bot.conversation.candidates import join
 from bot.conversation.draft import STOPPED, Draft, Question
 from bot.conversation.turn import Assistant
-from bot.errors import AnswerRemoved, ApprenticeError, ContextOverflow, DeliveryError
+from bot.errors import AnswerRemoved, ApprenticeError, ContextOverflow, DeliveryError, QuestionChanged
 from bot.language import _
 from bot.metrics import ANSWERS, FIRST_TEXT
 from bot.slack.blocks import Block, build_answer_buttons, build_note, build_retry_button
@@ -244,7 +244,7 @@ class Answering:
                 await delivery.say(draft.text, [])
             else:
                 await self._write_with_model(draft, delivery)
-        except (asyncio.CancelledError, AnswerRemoved):
+        except (asyncio.CancelledError, AnswerRemoved, QuestionChanged):
             raise
         except DeliveryError as error:
             if error.is_passing:

@@ -158,7 +158,7 @@ class Changes:
             await keep_files(session, team_id, change.channel_id, ts=change.ts, left=_file_ids(message))
             if changed is not None:
                 await self._edits.queue(session, change.channel_id, change.ts, changed.answer_id)
-        if changed is not None:
+        if changed is not None or self._edits.is_unstored(change.channel_id, change.ts):
             self._edits.begin(change.channel_id, change.ts)
 
     async def _read_late(self, change: Change, team_id: str, message: Mapping[str, Any]) -> Mapping[str, Any]:

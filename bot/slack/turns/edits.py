@@ -70,8 +70,13 @@ class Edits:
         """Stop the answer that is being written to a question that was edited, and go on with what is in line."""
         draft = self._answering.running_question(channel_id, ts)
         if draft is not None and not is_private(draft.question.place):
-            draft.stop.set()
+            (draft.stop.set if draft.wish.stores else draft.begin_anew)()
         self._turns.wake()
+
+    def is_unstored(self, channel_id: str, ts: str) -> bool:
+        """Return whether the answer to a question is being written of which nothing is stored."""
+        draft = self._answering.running_question(channel_id, ts)
+        return draft is not None and not draft.wish.stores
 
     async def handle_press(
         self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond

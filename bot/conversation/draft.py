@@ -100,7 +100,8 @@ class Draft:
     stopped_by: str = ""  # who pressed Stop
     payer_id: str = ""  # who wanted it anew; empty: whoever asked pays
     removed_ts: str = ""  # of a message that carried it, which somebody deleted
-    is_outdated: bool = False  # its question was edited meanwhile, and stands nowhere but where it waits
+    is_outdated: bool = False  # what it answers is another question meanwhile, and its turn begins anew
+    is_forgotten: bool = False  # with one of the messages that it answers
     text: str = ""
     fitted: Fitted | None = None
     history: list[Said] = field(default_factory=list)
@@ -185,9 +186,18 @@ class Draft:
         self.stop.set()
 
     def begin_anew(self) -> None:
-        """Stop it because its question says something else now, and is not stored: its turn begins again."""
+        """Stop it because it is to answer something else now: its turn begins again, with what is there by then."""
         self.is_outdated = True
         self.stop.set()
+
+    def lose(self, ts: str) -> None:
+        """Stop it because one of the messages that it answers was deleted; the others still want an answer."""
+        stamps = {part.ts for part in self.question.parts}
+        if ts in stamps and len(stamps) > 1:
+            self.is_forgotten = True
+            self.begin_anew()
+        elif ts in stamps:
+            self.stop.set()
 
     def raise_if_removed(self) -> None:
         """Raise *AnswerRemoved* if nothing more of it may be said, *QuestionChanged* if it is to begin anew."""

@@ -131,3 +131,30 @@ async def test_no_lost_answer_of_slack_is_taken_for_a_deletion(
     (message,) = answers_in(playground, channel, ts)
     assert shown(message) == "".join(answer.text.split())
     assert answer.state == AnswerState.COMPLETE
+
+
+@pytest.mark.parametrize("where", ["dm", "general"])
+@pytest.mark.parametrize("kept", [0, 1])
+async def test_of_two_messages_that_get_one_answer_the_other_is_answered(
+    *, playground: Playground, start_bot: StartBot, rows: Database, engine_process: EngineProcess, where: str, kept: int
+) -> None:
+    """One is deleted while they are answered: the answer begins anew, without it."""
+    maya = playground.maya
+    channel = maya.dm if where == "dm" else where
+    texts = ["What is the capital of Italy?", LONG] if kept == 0 else ["Thank you.", LONG]
+    async with start_bot(merge_seconds=0.5):
+        await playground.wait_for_connection()
+        root = await maya.say(channel, f"{BOT} hello")
+        await playground.wait_for_reply(channel, root)
+        said = [await maya.say(channel, text, root) for text in texts]
+        first = (await playground.wait_until(lambda: answers_in(playground, channel, root)[1:], what="first words"))[0]
+        with held(engine_process):
+            await maya.delete(channel, said[1 - kept])
+            await asyncio.sleep(0.3)
+        await wait_for(rows, UNDER_WAY, None)
+    (_hello, answer) = answers_in(playground, channel, root)
+    assert answer["ts"] != first["ts"]
+    assert ("Rome" in shown(answer)) is (kept == 0)
+    assert "Stopped" not in shown(answer)
+    async with rows.read() as session:
+        assert set(await session.scalars(select(Message.text))) == {"hello", texts[kept]}

@@ -220,15 +220,23 @@ class Answering:
                     await self._write(draft, delivery, attempts=attempts)
                 except AnswerRemoved:
                     await self._assistant.finish(draft, state=AnswerState.STOPPED)  # nothing of it is kept
+                except QuestionChanged:
+                    if draft.is_forgotten:
+                        await self._take_back(draft, delivery)
+                    raise
                 if draft.removed_ts:
                     log.info("turns: somebody deleted an answer while it was written; it is not said again")
-                    await delivery.abandon()
-                    for ts in draft.reply_ts:  # what stood beside it is half an answer that nobody knows
-                        await self._calls.call_if_possible("chat.delete", channel=place.channel_id, ts=ts)
+                    await self._take_back(draft, delivery)
             if delivery.says_working:
                 await end_status(self._calls, place.channel_id, place.thread_ts)
         finally:
             del self._running[place]
+
+    async def _take_back(self, draft: Draft, delivery: Delivery) -> None:
+        """Delete what is shown of an answer that nobody knows any more."""
+        await delivery.abandon()
+        for ts in draft.reply_ts:
+            await self._calls.call_if_possible("chat.delete", channel=draft.question.place.channel_id, ts=ts)
 
     async def _write(self, draft: Draft, delivery: Delivery, *, attempts: int) -> None:
         if attempts > MAX_ATTEMPTS:

@@ -181,15 +181,18 @@ class Changes:
         return max([message, *there], key=inbox.edit_of)
 
     async def _forget(self, change: Change, team_id: str) -> None:
-        if draft := self._answering.running_question(change.channel_id, change.ts):
+        draft = self._answering.running_question(change.channel_id, change.ts)
+        if draft is not None and len(draft.question.parts) == 1:
             draft.stop.set()
-        elif change.is_apps and (draft := self._answering.running_in(change.channel_id, change.ts)):
-            draft.remove(change.ts)
+        if draft is None and change.is_apps and (shown := self._answering.running_in(change.channel_id, change.ts)):
+            shown.remove(change.ts)
         async with self._database.begin() as session:
             await inbox.drop_waiting(session, team_id, change.channel_id, ts=change.ts)
             await forget_message(session, team_id, change.channel_id, ts=change.ts)
             if change.is_apps:
                 await forget_answer(session, team_id, change.channel_id, ts=change.ts)
+        if draft is not None:
+            draft.lose(change.ts)  # once it is gone, for the others that it answers are read again
 
 
 def register_changes(app: AsyncApp, changes: Changes) -> None:

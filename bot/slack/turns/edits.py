@@ -49,7 +49,7 @@ class Edits:
             word = {"user_id": str(message.get("user")), "is_order": True, "is_reply": place.thread_ts != ts}
             await _put(session, place, OFFER, f"{OFFER}:{place.channel_id}:{ts}:{inbox.edit_of(message)}", word)
         if (draft := self._answering.running_question(place.channel_id, ts)) is not None:
-            draft.stop.set()
+            draft.lose(ts)
         self._turns.wake()
         return True
 

@@ -156,8 +156,8 @@ class Turns:
             rows = await find_stopping(session, self._duty.hold.worker_id)
         for row in rows:
             draft = self._answering.running(row.channel_id, row.thread_ts)
-            if draft is not None:
-                draft.stop.set()
+            if draft is not None:  # what was deleted lost its words
+                draft.stop.set() if row.payload else draft.lose(row.ts)
 
     async def _claim(self) -> float | None:
         """Begin what is ready; return how long until something else will be, None when nobody knows."""

@@ -32,13 +32,12 @@ with temporary_folder(sys.argv[1]) as folder:
 
 
 @pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let temporary folders be made in one of the test's own."""
-    folder = tmp_path / "t"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    return folder
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Let temporary folders be made in one of the test's own, whose path leaves a socket room."""
+    with tempfile.TemporaryDirectory(prefix="t") as name:
+        monkeypatch.setenv("TMPDIR", name)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        yield Path(name)
 
 
 def hold(prefix: str) -> tuple[subprocess.Popen[str], Path]:
@@ -128,12 +127,14 @@ async def test_an_engine_removes_copies_that_a_killed_one_tried() -> None:
         assert not left.exists()
 
 
-async def test_a_bot_removes_what_a_killed_ones_engine_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bot_removes_what_a_killed_ones_engine_kept(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The socket and the copies of adapters lie in one folder, which is the bot's to remove."""
     left = leave(ENGINE)
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     async with running_engine(load_settings()) as running:
         assert isinstance(running.supervisor, EngineSupervisor)
         assert not left.exists()
-        (own,) = (tmp_path / "t").glob(f"{ENGINE}*")
+        (own,) = temporary.glob(f"{ENGINE}*")
     assert not own.exists()

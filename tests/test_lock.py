@@ -127,6 +127,11 @@ async def test_an_engine_removes_copies_that_a_killed_one_tried() -> None:
         assert not left.exists()
 
 
+def list_own(folder: Path) -> list[Path]:
+    """Return what engines keep in a folder."""
+    return list(folder.glob(f"{ENGINE}*"))
+
+
 async def test_a_bot_removes_what_a_killed_ones_engine_kept(
     tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,5 +141,5 @@ async def test_a_bot_removes_what_a_killed_ones_engine_kept(
     async with running_engine(load_settings()) as running:
         assert isinstance(running.supervisor, EngineSupervisor)
         assert not left.exists()
-        (own,) = temporary.glob(f"{ENGINE}*")
+        (own,) = list_own(temporary)
     assert not own.exists()

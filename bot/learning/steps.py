@@ -143,7 +143,8 @@ class Steps:
         async with self._database.begin() as session:
             await check_goes_on(session, run_id)
             # Whoever said `train off` may have died before the run was ended, or it was queued in that very moment.
-            if await find_permission(session, needs_one=self._config.needs_permission) is None:
+            permission = await find_permission(session, needs_one=self._config.needs_permission)
+            if permission is None or self._config.off_by:  # or the bot was started anew with learning switched off
                 raise LearningError(N_("Training was switched off before the run had ended."))
             await check_none_erased(session, run_id)
             await store.update_run(session, run_id, state=state, progress={})

@@ -1,7 +1,7 @@
 """Orders that contradict each other in the same moment, and a kill between two steps of one: the safe one holds."""
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,19 @@ async def test_a_run_ends_where_whoever_forbade_it_died(loop: Loop, model: Path)
         record(session, FORBID, by="U1")
 
     await loop.runner.work_once()
+
+    run = await loop.run(run_id)
+    assert (run.state, await loop.state("apprentice-91")) == ("failed", "rejected")
+    assert "switched off" in run.reason
+    assert await loop.state("apprentice-90") == "active"
+
+
+async def test_a_run_ends_where_the_settings_switch_learning_off(loop: Loop, model: Path) -> None:
+    """It was under way, and goes on in a bot that was started anew with `TRAINING_ENABLED=false`."""
+    run_id = await judged(loop, model, Decision.PROMOTE)
+    off = Loop(loop.database, loop.client, replace(loop.config, off_by="TRAINING_ENABLED"))
+
+    await off.runner.work_once()
 
     run = await loop.run(run_id)
     assert (run.state, await loop.state("apprentice-91")) == ("failed", "rejected")

@@ -1,6 +1,7 @@
 """Slack's events: what wants an answer is committed to the inbox before Slack hears that we have it."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -17,6 +18,7 @@ from bot.slack.home.suggestions import Suggestions
 from bot.slack.intake import IN_LINE, Intake
 from bot.slack.people.access import Access
 from bot.slack.people.directory import Directory
+from bot.slack.people.rights import HEARD_AT
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere
 from bot.slack.turns.past import OPENED
@@ -31,7 +33,12 @@ def register_intake(app: AsyncApp, intake: Intake, directory: Directory) -> None
     """Register what comes before everything else: a message is on the disk before anybody is asked about anything."""
 
     @app.middleware  # Before the next: a turn may begin as soon as its message is on the disk.
-    async def hear(body: dict[str, Any], next: Callable[[], Awaitable[None]]) -> None:  # noqa: A002 - Bolt's name
+    async def hear(
+        body: dict[str, Any],
+        context: AsyncBoltContext,
+        next: Callable[[], Awaitable[None]],  # noqa: A002 - Bolt's name
+    ) -> None:
+        context[HEARD_AT] = time.monotonic()
         event = body.get("event")
         try:
             if isinstance(event, dict) and event.get("type") == "message":

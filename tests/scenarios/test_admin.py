@@ -11,12 +11,14 @@ from sqlalchemy import Select, func, select
 
 from bot.admin.model import find_choice
 from bot.app import RunningBot
+from bot.playground.errors import PageError
 from bot.playground.testing import Person, Playground
 from bot.settings import STARTER_MODEL
 from bot.storage.admin_tables import ReviewRow, Right, UserRight
 from bot.storage.audit import verify_chain
 from bot.storage.db import Database
 from bot.storage.learning_tables import AuditRow
+from bot.storage.schedule_tables import Schedule
 from bot.storage.standing import stands
 from bot.storage.tables import Answer, AnswerState, Audience, Correction, Message
 from tests.scenarios.conftest import StartBot
@@ -113,6 +115,22 @@ async def test_while_slack_is_away_nobody_hears_that_they_are_a_guest(
         assert "Slack does not answer me" in (await order(playground, person, "users list"))["text"]
     playground.fault("server_error", enabled=False)
     assert "Everybody else" in (await order(playground, playground.maya, "users list"))["text"]
+
+
+@pytest.mark.usefixtures("hasty_slack")
+async def test_an_order_of_which_slack_said_that_it_failed_is_not_carried_out_later(
+    playground: Playground, bot: RunningBot, rows: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever gave it may have given it again; what comes through in time is carried out."""
+    monkeypatch.setattr("bot.slack.people.access.FRESH_S", 0.0)
+    monkeypatch.setattr("bot.slack.people.rights.SLACK_WAITS_S", 3.0)
+    playground.fault("latency", seconds=4, methods="users.info", times=1)
+    with pytest.raises(PageError):
+        await playground.tom.command(COMMAND, "remind me in 30 minutes to call")
+    await asyncio.sleep(2)
+    assert await count(rows, select(func.count()).select_from(Schedule)) == 0
+    await order(playground, playground.tom, "remind me in 30 minutes to call")
+    assert await count(rows, select(func.count()).select_from(Schedule)) == 1
 
 
 async def test_a_used_up_budget_is_said_before_the_model_is_asked(

@@ -3,11 +3,14 @@
 A command's role stands in its row of the table of commands; those of buttons and forms stand here.
 """
 
+import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from slack_bolt import BoltResponse
-from slack_bolt.async_app import AsyncApp
+from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
 from bot.errors import DeliveryError
 from bot.language import _
@@ -25,6 +28,8 @@ from bot.slack.people.channel_modal import CHANNEL_FORM
 from bot.slack.setup.manifest import SHORTCUTS
 from bot.slack.turns import answer_choice
 
+HEARD_AT = "heard_at"  # in Bolt's context: when a request came in, by the clock that nobody sets
+SLACK_WAITS_S = 3.0  # after that whoever ordered something was told that it failed, and may order it again
 INTERACTIVE = ("block_actions", "view_submission", "view_closed", "message_action", "shortcut", "block_suggestion")
 BUTTONS: dict[str, Role] = {
     blocks.FEEDBACK: Role.MEMBER,
@@ -61,6 +66,8 @@ BUTTONS: dict[str, Role] = {
     **{shortcut["callback_id"]: Role.MEMBER for shortcut in SHORTCUTS},
 }
 
+log = logging.getLogger(__name__)
+
 
 def needed_role(body: Mapping[str, Any]) -> Role | None:
     """Return the role that a request of Slack needs; None for an event, which nobody presses.
@@ -89,6 +96,7 @@ def register_rights(app: AsyncApp, *, access: Access, calls: Calls) -> None:
     @app.middleware
     async def check(
         body: dict[str, Any],
+        context: AsyncBoltContext,
         next: Callable[[], Awaitable[None]],  # noqa: A002 - Bolt's name
     ) -> BoltResponse | None:
         needed = needed_role(body)
@@ -100,6 +108,9 @@ def register_rights(app: AsyncApp, *, access: Access, calls: Calls) -> None:
                 return await _refuse(calls, body, user_id, str(error))
             if role < needed:
                 return await _refuse(calls, body, user_id, tell_refusal(role, needed))
+            if time.monotonic() - context.get(HEARD_AT, math.inf) > SLACK_WAITS_S:
+                log.warning("orders: one came through too late, and Slack has said that it did not work")
+                return BoltResponse(status=200)
         await next()
         return None
 

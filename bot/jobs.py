@@ -1,4 +1,8 @@
-"""What happens by the clock: APScheduler's triggers on plain functions; nothing else imports APScheduler."""
+"""What happens by the clock, as plain functions; nothing else imports APScheduler.
+
+What has its time of day, or comes a few times a day, is APScheduler's, by the machine's clock. What comes more often
+goes by the monotonic one: APScheduler goes through every time that a clock which is set right leaves behind.
+"""
 
 import asyncio
 import logging
@@ -6,7 +10,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -21,6 +25,7 @@ from bot.learning.erasing import Erasing
 from bot.learning.rollout.watch import Watch
 from bot.learning.tidying import tidy_runs
 from bot.learning.window import Window
+from bot.signals import is_ending, rest
 from bot.storage.db import Database
 from bot.storage.erasures import prune_erasures
 from bot.storage.inbox import prune
@@ -36,15 +41,30 @@ KEEP_ERASURES = timedelta(days=400)  # longer than anybody should keep a backup
 KEEP_THREADS = timedelta(days=90)  # how it stands in a thread, after the last word that was for it
 SCHEDULES_S = 3
 REPORTS_S = 5
+MINUTELY_S = 60
+HOURLY_S = 3600
 TRAINING = "training"
 REST = timedelta(hours=20)  # between a run that ended and one that begins before its time
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 MOST_TIMES = 2000  # of a schedule are compared with the window
 MOST_GAPS, MINUTE_S = 20, 50.0  # what comes every minute is begun once in almost one
-CLOCK_S, SET_BACK_S = 5.0, 2.0  # how often the clock is looked at, and what it is corrected by without a word
+CLOCK_S, SET_S = 5.0, 2.0  # how often the clock is looked at, and what it is corrected by without a word
 LATE_S = 6 * 3600  # a training that the machine slept through is made up for until then
 
 log = logging.getLogger(__name__)
+Job = Callable[[], Awaitable[None]]
+
+
+class _Cron(CronTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """The times of a cron line; of those that are over, only what may still be made up for."""
+
+    def get_next_fire_time(self, previous: datetime | None, moment: datetime) -> datetime | None:
+        """Return the time after *previous*: APScheduler asks for each one until *moment*, and may have years to go."""
+        if previous is not None:  # compared in UTC: in the hour that the clock shows twice it would go round and round
+            latest = max(previous.astimezone(UTC), moment.astimezone(UTC) - timedelta(seconds=LATE_S))
+            previous = latest.astimezone(self.timezone)
+        coming: datetime | None = super().get_next_fire_time(previous, moment)
+        return coming
 
 
 class Jobs:
@@ -53,6 +73,7 @@ class Jobs:
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock
+        self._often: list[tuple[str, float, Job]] = []
         self._scheduler = AsyncIOScheduler(
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -72,16 +93,16 @@ class Jobs:
         )
         self._scheduler.add_job(nightly, trigger, id=TRAINING, misfire_grace_time=LATE_S)
         early = self._once("early-training", 1800, lambda: start_early(learning, window))
-        self._scheduler.add_job(early, IntervalTrigger(hours=1))
-        self._scheduler.add_job(self._once("watch", 50, lambda: watch_adapters(watch)), IntervalTrigger(minutes=1))
+        self._often.append(("early training", HOURLY_S, early))
+        self._often.append(("watch", MINUTELY_S, self._once("watch", 50, lambda: watch_adapters(watch))))
 
-    def add_news(self, tell: Callable[[], Awaitable[None]]) -> None:
+    def add_news(self, tell: Job) -> None:
         """Let *tell* say every minute what has become news."""
-        self._scheduler.add_job(self._once("news", 50, tell), IntervalTrigger(minutes=1))
+        self._often.append(("news", MINUTELY_S, self._once("news", 50, tell)))
 
-    def add_reports(self, follow: Callable[[], Awaitable[None]]) -> None:
+    def add_reports(self, follow: Job) -> None:
         """Let *follow* keep reports every few seconds to what people decide, wherever they say so."""
-        self._scheduler.add_job(follow, IntervalTrigger(seconds=REPORTS_S))
+        self._often.append(("reports", REPORTS_S, follow))
 
     def add_tidying(
         self, database: Database, folder: Path, forget: Callable[[Collection[str]], Awaitable[None]]
@@ -90,7 +111,7 @@ class Jobs:
         soon = now() + timedelta(minutes=5)
         self._scheduler.add_job(tidy_runs, IntervalTrigger(days=1), args=[database, folder], next_run_time=soon)
         erasing = Erasing(database, forget, folder)
-        self._scheduler.add_job(look_for_erased, IntervalTrigger(minutes=1), args=[database, erasing])
+        self._often.append(("erasing", MINUTELY_S, lambda: look_for_erased(database, erasing)))
 
     def add_retention(self, database: Database, days: int) -> None:
         """Delete each day what is older than its channel, or else the settings, keep it."""
@@ -107,12 +128,12 @@ class Jobs:
         soon = now() + timedelta(minutes=15)
         self._scheduler.add_job(rotate_by_the_clock, IntervalTrigger(days=1), args=args, next_run_time=soon)
 
-    def add_schedules(self, look: Callable[[], Awaitable[None]], prune: Callable[[], Awaitable[None]]) -> None:
+    def add_schedules(self, look: Job, prune: Job) -> None:
         """Let *look* see every few seconds what people wanted for this moment, and *prune* forget what is over."""
-        self._scheduler.add_job(look, IntervalTrigger(seconds=SCHEDULES_S))
+        self._often.append(("schedules", SCHEDULES_S, look))
         self._scheduler.add_job(prune, IntervalTrigger(days=1), next_run_time=now() + timedelta(minutes=5))
 
-    def _once(self, name: str, seconds: float, job: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    def _once(self, name: str, seconds: float, job: Job) -> Job:
         """Return *job* as one that does nothing where another process has begun it within some seconds."""
 
         async def run() -> None:
@@ -132,22 +153,31 @@ class Jobs:
     async def running(self) -> AsyncIterator[None]:
         """Run the jobs for as long as the block runs."""
         self._scheduler.start()
-        following = asyncio.create_task(self._follow_clock())
+        tasks = [asyncio.create_task(_repeat(*each)) for each in self._often]
+        tasks.append(asyncio.create_task(self._follow_clock()))
         try:
             yield
         finally:
-            following.cancel()
+            for task in tasks:
+                task.cancel()
             self._scheduler.shutdown(wait=False)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _follow_clock(self) -> None:
-        """Notice when the machine's clock is set back: every job would stand still until it is as late again."""
+        """Let the scheduler look at the machine's clock again and again: its own timer sleeps on where that is set.
+
+        Where the clock is set back, every job would stand still until it is as late again.
+        """
         before = self._clock() - time.monotonic()
         while True:
             await asyncio.sleep(CLOCK_S)
             offset = self._clock() - time.monotonic()
-            if offset < before - SET_BACK_S:
+            if offset < before - SET_S:
                 log.warning("jobs: the machine's clock was set back by %.0f s", before - offset)
                 self._bring_forward()
+            elif offset > before + SET_S:
+                log.info("jobs: the machine's clock was set ahead by %.0f s, or it slept", offset - before)
+            self._scheduler.wakeup()
             before = offset
 
     def _bring_forward(self) -> None:
@@ -159,6 +189,18 @@ class Jobs:
             due = moment + trigger.interval if is_regular else trigger.get_next_fire_time(None, moment)
             if coming is not None and due is not None and due < coming:
                 job.modify(next_run_time=due)
+
+
+async def _repeat(name: str, seconds: float, job: Job) -> None:
+    """Run *job* again and again, first after *seconds* and then so long after it ended, until cancelled."""
+    while True:
+        await rest(seconds)
+        try:
+            await asyncio.ensure_future(job())  # a task of its own: the language that it speaks ends with it
+        except (Exception, asyncio.CancelledError):
+            if is_ending():
+                raise
+            log.exception("jobs: %s failed; trying again later", name)
 
 
 async def forget_old_events(database: Database) -> None:
@@ -175,7 +217,7 @@ def read_cron(name: str, line: str) -> CronTrigger:
     """Return a trigger at the times of a cron line, in the machine's time zone; *name* is the variable that has it."""
     try:
         *others, days = line.split()
-        trigger = CronTrigger.from_crontab(" ".join([*others, _name_days(days)]))
+        trigger = _Cron.from_crontab(" ".join([*others, _name_days(days)]))
     except ValueError as error:
         raise ConfigError(f"{name} is {line!r}: write it as cron does, 0 2 * * * ({error}).") from error
     if trigger.get_next_fire_time(None, now()) is None:

@@ -4,7 +4,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import tzlocal
@@ -12,7 +14,9 @@ from sqlalchemy import delete, select, update
 
 from bot.engine.client import EngineClient
 from bot.errors import ConfigError, LearningError
-from bot.jobs import Jobs, read_schedule, start_early, start_training
+from bot.jobs import LATE_S, Jobs, read_cron, read_schedule, start_early, start_training
+from bot.language import _ as translate
+from bot.language import speak
 from bot.learning.cross_validation import FOLDS
 from bot.learning.rollout.watch import Watch
 from bot.learning.tidying import KEEP_RUNS, tidy_runs
@@ -181,15 +185,11 @@ async def test_old_run_folders_keep_no_words(loop: Loop, database: Database, tmp
 async def test_no_job_stands_still_when_the_clock_is_set_back(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was to come in a minute, or tonight, would come when the clock is as late again: in a month."""
+    """What was to come today, or tonight, would come when the clock is as late again: in a month."""
     monkeypatch.setattr("bot.jobs.CLOCK_S", 0.01)
     ahead = [timedelta(days=30).total_seconds()]
     jobs = Jobs(database, clock=lambda: time.time() + ahead[0])
 
-    async def tell() -> None:
-        """Tell nothing."""
-
-    jobs.add_news(tell)
     jobs.add_backups("sqlite+aiosqlite://", Path("nowhere"), "0 2 * * *", 7)
     async with jobs.running():
         for job in jobs._scheduler.get_jobs():
@@ -197,6 +197,102 @@ async def test_no_job_stands_still_when_the_clock_is_set_back(
         await asyncio.sleep(0.05)
         ahead[0] = 0.0
         await asyncio.sleep(0.1)
-        minute, night = timedelta(minutes=1), timedelta(days=1)
+        quarter, day = timedelta(hours=6), timedelta(days=1)
         coming = sorted(job.next_run_time - now() for job in jobs._scheduler.get_jobs())
-    assert [coming[0] < minute, *(each <= night for each in coming)] == [True] * 5, coming
+    assert [coming[0] <= quarter, *(each <= day for each in coming)] == [True] * 4, coming
+
+
+@pytest.mark.timeout(60)  # without an end it would take more and more memory
+async def test_a_clock_that_is_set_right_by_decades_holds_nobody_up(
+    loop: Loop,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    clock_ahead: list[timedelta],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A board without a battery begins in 1970; of all that it missed, each job comes once, and nobody waits."""
+    monkeypatch.setattr("bot.jobs.CLOCK_S", 0.01)
+    monkeypatch.setattr("bot.jobs.SCHEDULES_S", 0.02)
+    caplog.set_level("INFO", logger="bot.jobs")
+    ticks = pruned = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+
+    async def prune() -> None:
+        nonlocal pruned
+        pruned += 1
+
+    jobs = Jobs(database)
+    watch = Watch(
+        database, loop.rollout, canary_time=timedelta(1), veto_time=timedelta(0), tell=lambda _: asyncio.sleep(0)
+    )
+    closed = Window((now() + timedelta(hours=2)).astimezone().time(), (now() + timedelta(hours=3)).astimezone().time())
+    jobs.add_learning(loop.learning, watch, schedule="* * * * *", window=closed)
+    jobs.add_schedules(tick, prune)
+    jobs.add_reports(tick)
+    jobs.add_news(tick)
+    async with jobs.running():
+        await asyncio.sleep(0.1)
+        before, spent = ticks, time.thread_time()
+        clock_ahead[0] = timedelta(days=365 * 56)
+        for _ in range(500):
+            await asyncio.sleep(0.02)
+            if "no run outside" in caplog.text and pruned and ticks > before + 3:
+                break
+        spent = time.thread_time() - spent
+    assert (pruned, caplog.text.count("no run outside"), ticks > before + 3) == (1, 1, True)
+    assert spent < 1.0
+
+
+async def test_no_time_is_asked_for_twice_where_the_clock_shows_an_hour_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a day that was slept through, the last hours are gone through once, forward, also in that night."""
+    monkeypatch.setattr("apscheduler.triggers.cron.get_localzone", lambda: ZoneInfo("Europe/Berlin"))
+    trigger, moment = read_cron("BACKUP_SCHEDULE", "* * * * *"), datetime(2026, 10, 25, 7, 10, tzinfo=UTC)
+    for hours in range(10):
+        here = (moment - timedelta(hours=hours)).astimezone(ZoneInfo("Europe/Berlin"))
+        times = [here - timedelta(days=1)]
+        while times[-1].astimezone(UTC) <= here.astimezone(UTC) and len(times) < 1000:
+            times.append(trigger.get_next_fire_time(times[-1], here))
+        gaps = {later.astimezone(UTC) - earlier.astimezone(UTC) for earlier, later in pairwise(times[1:])}
+        assert (gaps, len(times)) == ({timedelta(minutes=1)}, LATE_S // 60 + 2), here
+
+
+async def test_what_comes_often_goes_on_after_an_error_and_ends_with_the_bot(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One at a time; an error is logged, a cancelled call too, and what it said of its language is not left behind."""
+    monkeypatch.setattr("bot.jobs.SCHEDULES_S", 0.01)
+    spoken, running, most, ended, never = [], 0, 0, asyncio.Event(), asyncio.Event()
+
+    async def look() -> None:
+        nonlocal running, most
+        spoken.append(translate("Sunday"))
+        speak("zh")
+        running, most = running + 1, max(most, running + 1)
+        try:
+            if len(spoken) == 1:
+                raise ValueError("once")
+            if len(spoken) == 2:
+                asyncio.current_task().cancel()  # by whatever it waits for
+            await (asyncio.sleep(0.05) if len(spoken) < 5 else never.wait())
+        except asyncio.CancelledError:
+            ended.set()
+            raise
+        finally:
+            running -= 1
+
+    async def prune() -> None:
+        """Forget nothing."""
+
+    jobs = Jobs(database)
+    jobs.add_schedules(look, prune)
+    async with jobs.running():
+        for _ in range(500):
+            await asyncio.sleep(0.02)
+            if len(spoken) == 5:
+                break
+        ended.clear()
+    assert (spoken, most, running, ended.is_set()) == (["Sunday"] * 5, 1, 0, True)
+    assert caplog.text.count("jobs: schedules failed") == 2

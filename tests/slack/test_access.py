@@ -223,7 +223,9 @@ class Listening:
         """Read the names out of Bolt's own matchers."""
         for listener in app._async_listeners:
             for matcher in listener.matchers:
-                inner = inspect.getclosurevars(matcher.func).nonlocals["func"]
+                inner = inspect.getclosurevars(matcher.func).nonlocals.get("func")
+                if inner is None:  # a choice of our own among what Bolt has matched
+                    continue
                 kind = inner.__qualname__.partition(".")[0]
                 if kind not in {"event", "command"}:
                     self._note(inspect.getclosurevars(inner).nonlocals)

@@ -134,6 +134,10 @@ UNWILLING = N_(
     "Somebody or a channel that {adapter} learned from has said no to that since, and it is not served again: "
     "the next run makes one without them."
 )
+HAS_TAKEN_BACK = N_(
+    "{adapter} learned from a correction that was changed, taken back or rejected since, and nobody gets it: the next "
+    "run makes one without it."
+)
 UNWILLING_PART = N_("{adapter}, which is mixed into it, learned from somebody or a channel that said no to that since.")
 FOR_OTHER_MODEL = N_(
     "{adapter} was trained on another model ({hash}) than the one that is served now ({served_hash}): the next run "

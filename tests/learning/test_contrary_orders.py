@@ -22,7 +22,7 @@ from bot.learning.rollout.serving import Rollout
 from bot.learning.tidying import PAGE
 from bot.learning.trainer_process import LOG
 from bot.storage import adapters as store
-from bot.storage.admin_tables import ReviewState
+from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.audit import FORBID, record
 from bot.storage.choices import PERSON, save_choice
 from bot.storage.db import Database
@@ -203,6 +203,25 @@ async def test_whoever_is_forgotten_ends_the_run_that_may_have_read_them(loop: L
     ended = ("queued", "") if state == "queued" else ("cancelled", told)
     found = [await loop.run(run_id) for run_id in (first, second)]
     assert [(str(run.state), run.reason) for run in found] == [ended, ("queued", "")]
+
+
+@pytest.mark.parametrize("state", [AdapterState.WAITING, AdapterState.REJECTED])
+async def test_nobody_gets_what_learned_from_a_rejected_correction(
+    loop: Loop, model: Path, state: AdapterState
+) -> None:
+    """A reviewer said no after the run: neither an admin nor the clock serves it, and what is served goes on."""
+    run_id = await judged(loop, model, Decision.PROMOTE, state)
+    async with loop.database.begin() as session:
+        correction = await session.scalar(select(Correction).limit(1))
+        assert correction is not None
+        known = {"source": "correction", "split": "train", "weight": 1.0, "sha256": "0" * 64}
+        row = {"row_table": "corrections", "row_id": correction.id, "user_id": correction.user_id}
+        await save_examples(session, run_id, [row | known])
+        await session.execute(update(Run).where(Run.id == run_id).values(state="done"))
+        session.add(ReviewRow(correction_id=correction.id, state=ReviewState.REJECTED, by="U2"))
+    with pytest.raises(LearningError, match="rejected since, and nobody gets it"):
+        await loop.learning.promote("apprentice-91", by="U1")
+    assert await loop.state("apprentice-90") == "active"
 
 
 async def test_nobody_promotes_what_is_not_judged(loop: Loop, model: Path) -> None:

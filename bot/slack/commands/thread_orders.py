@@ -1,7 +1,10 @@
 """Carries out `!NAME …`: once for each message, answered in its thread, to the person alone unless it is for all."""
 
 import logging
+import math
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -10,7 +13,7 @@ from slack_sdk.errors import SlackApiError
 from bot.errors import DeliveryError
 from bot.language import _
 from bot.slack.calls import Calls, error_code, is_passing
-from bot.slack.commands.orders import BANG, Call, Reply
+from bot.slack.commands.orders import BANG, SILENCE, Call, Reply
 from bot.slack.commands.table import Desk
 from bot.storage.db import Database
 from bot.storage.inbox import is_gone
@@ -45,19 +48,41 @@ class ThreadOrders:
             )
             self._replies[row.id] = reply
         try:
-            await self._say(call, self._replies[row.id], key=f"{row.event_id}/order", looks_first=row.attempts > 1)
+            await self._show(row, call)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             if is_passing(error):
                 raise DeliveryError(is_passing=True) from error
             log.warning("orders: a reply could not be shown (%s)", error_code(error))
         self._replies.pop(row.id, None)
 
-    async def _is_taken_back(self, row: Inbox) -> bool:
+    async def _show(self, row: Inbox, call: Call) -> None:
+        """Say what came of an order; where its message is gone, to its person alone and none of what was written of it.
+
+        What was posted in the moment in which the message went is taken away again.
+        """
+        reply, key, looks_first = self._replies[row.id], f"{row.event_id}/order", row.attempts > 1
+        if not reply.text and not reply.blocks:
+            return
+        is_written, is_posted = not self.is_decided(row), reply.is_for_all or call.channel_id.startswith("D")
+        if is_posted and await self._is_taken_back(row, late_s=LATE_S if is_written else math.inf):
+            log.info("orders: one was deleted while it was carried out")
+            if not is_written:  # it is done, and whoever wanted it is to know
+                await self._whisper(call, reply)
+            return
+        sent = await self._say(call, reply, key=key, looks_first=looks_first)
+        self._replies[row.id] = SILENCE  # whatever comes now, it is said
+        if not is_written or "ts" not in sent:
+            return
+        with suppress(DeliveryError):  # while Slack is away
+            if await self._is_taken_back(row, late_s=0):
+                await self._calls.call_if_possible("chat.delete", channel=call.channel_id, ts=sent["ts"])
+
+    async def _is_taken_back(self, row: Inbox, *, late_s: float = LATE_S) -> bool:
         """Return whether the message of an order that comes late may be gone, and is; raise while Slack is away."""
         async with self._database.read() as session:
             if await is_gone(session, row.team_id, row.channel_id, ts=row.ts):
                 return True
-        if time.time() - float(row.ts) < LATE_S:
+        if time.time() - float(row.ts) < late_s:
             return False
         moment = {"oldest": row.ts, "latest": row.ts, "inclusive": True, "limit": 2}
         thread_ts = row.payload.get("thread_ts") or row.ts
@@ -96,18 +121,23 @@ class ThreadOrders:
 
         return call.whispering(whisper)
 
-    async def _say(self, call: Call, reply: Reply, *, key: str, looks_first: bool = False) -> None:
-        if not reply.text and not reply.blocks:
-            return
-        content: dict[str, Any] = {"text": reply.text, **({"blocks": reply.blocks} if reply.blocks else {})}
-        if reply.is_for_all or call.channel_id.startswith("D"):
-            thread_ts = call.thread_ts or call.ts
-            content |= {"channel": call.channel_id, "thread_ts": thread_ts}
-            await self._calls.post(key, looks_first=looks_first, **content)
-            return
+    async def _say(self, call: Call, reply: Reply, *, key: str, looks_first: bool = False) -> Mapping[str, Any]:
+        """Say something where it belongs; return what Slack answers to a message that it keeps."""
+        if not reply.is_for_all and not call.channel_id.startswith("D"):
+            await self._whisper(call, reply)
+            return {}
+        content = {**_show_as(reply), "channel": call.channel_id, "thread_ts": call.thread_ts or call.ts}
+        return await self._calls.post(key, looks_first=looks_first, **content)
+
+    async def _whisper(self, call: Call, reply: Reply) -> None:
         # In a thread that does not exist yet nobody would see it.
         thread = {"thread_ts": call.thread_ts} if call.thread_ts else {}
-        await self._calls.call("chat.postEphemeral", channel=call.channel_id, user=call.user_id, **content, **thread)
+        where = {"channel": call.channel_id, "user": call.user_id, **thread}
+        await self._calls.call("chat.postEphemeral", **_show_as(reply), **where)
+
+
+def _show_as(reply: Reply) -> dict[str, Any]:
+    return {"text": reply.text, **({"blocks": reply.blocks} if reply.blocks else {})}
 
 
 def tell_interrupted(call: Call) -> str:

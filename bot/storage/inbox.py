@@ -261,9 +261,9 @@ async def find_known(session: AsyncSession, team_id: str, channel_id: str, *, si
     return set(await session.scalars(here.where(Inbox.ts >= since_ts)))
 
 
-async def is_known(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> bool:
-    """Return whether a message came in lately, whatever became of it."""
-    here = select(Inbox.id).filter_by(team_id=team_id, channel_id=channel_id, ts=ts, kind=MESSAGE)
+async def is_known(session: AsyncSession, team_id: str, channel_id: str, *, ts: str, kind: str = MESSAGE) -> bool:
+    """Return whether a message, or what else it was, came in lately, whatever became of it."""
+    here = select(Inbox.id).filter_by(team_id=team_id, channel_id=channel_id, ts=ts, kind=kind)
     return (await session.scalar(here.limit(1))) is not None
 
 

@@ -1,4 +1,4 @@
-"""Orders whose message is deleted: nobody else reads what is gone."""
+"""Orders whose message is deleted or edited: nobody else reads what is gone, and nothing is done twice."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.app import RunningBot
-from bot.playground.testing import Playground
+from bot.playground.testing import Person, Playground
 from bot.slack.commands.orders import Call, Reply
 from bot.slack.commands.table import Desk
 from bot.storage.db import Database
@@ -16,6 +16,7 @@ from bot.storage.tables import Inbox, InboxState
 
 US = "U0APPRENTICE"
 BOT = f"<@{US}>"
+COUNTS = "An order counts as it was sent"
 
 
 class Pause:
@@ -69,6 +70,11 @@ async def find_gone(rows: Database) -> list[str]:
 def said(playground: Playground, channel: str, thread_ts: str | None = None) -> list[dict[str, Any]]:
     """Return what everybody sees that we said."""
     return [one for one in playground.messages(channel, thread_ts) if one.get("user") == US]
+
+
+def told(person: Person, channel: str) -> list[dict[str, Any]]:
+    """Return the words about an order that was edited."""
+    return [one for one in person.ephemerals(channel) if COUNTS in str(one["text"])]
 
 
 @pytest.mark.parametrize("order", ["!translate to German zanzibar", "!explain zanzibar", "!summarise"])
@@ -126,3 +132,60 @@ async def test_an_order_that_is_deleted_in_a_direct_message_says_what_it_did(
 
     assert said(playground, tom.dm) == []
     assert "zanzibar" in str(tom.ephemerals(tom.dm))
+
+
+@pytest.mark.parametrize("place", ["general", "thread", "dm"])
+async def test_an_order_that_is_edited_counts_as_it_was_sent(
+    playground: Playground, bot: RunningBot, rows: Database, place: str
+) -> None:
+    """Its author hears so, once and alone, and sends it again."""
+    tom = playground.tom
+    channel = tom.dm if place == "dm" else playground.channel("general")
+    root = await playground.maya.say("general", "Lunch at noon") if place == "thread" else None
+    ordered = await tom.say(channel, f"{BOT} !remnd me in 20 minutes to call", root)
+    await done(rows)
+    await tom.edit(channel, ordered, f"{BOT} !remind me in 20 minutes to call")
+    (word,) = await playground.wait_until(lambda: told(tom, channel), what="the word")
+    assert word["thread_ts"] == (root or (ordered if place == "dm" else None))
+    await tom.edit(channel, ordered, f"{BOT} !remind me in 30 minutes to call")
+    await tom.say(channel, f"{BOT} !remind me in 40 minutes to call", root)
+    await done(rows, 2)
+    async with rows.read() as session:
+        assert len((await session.scalars(select(Schedule))).all()) == 1
+    assert len(told(tom, channel)) == 1
+    assert told(playground.maya, channel) == []
+
+
+async def test_an_order_that_is_edited_while_it_is_carried_out_is_answered_as_it_was_sent(
+    playground: Playground, bot: RunningBot, rows: Database, pause: Pause
+) -> None:
+    """Its author hears that these are its old words."""
+    tom = playground.tom
+    root = await playground.maya.say("general", "Lunch at noon")
+    ordered = await tom.say("general", "!translate to German zanzibar", root)
+    await pause.begun.wait()
+    await tom.edit("general", ordered, "!translate to German okapi")
+    await playground.wait_until(lambda: told(tom, "general"), what="the word")
+    pause.over.set()
+    await done(rows)
+
+    assert len(said(playground, "general", root)) == 1
+
+
+async def test_what_is_no_order_is_edited_without_a_word(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """What becomes an order is carried out, what becomes a question is answered, and other bots have their own."""
+    tom = playground.tom
+    root = await playground.maya.say("general", "Lunch at noon")
+    chat = await tom.say("general", "I shall call", root)
+    await tom.edit("general", chat, f"{BOT} !remind me in 20 minutes to call")
+    await playground.wait_until(lambda: "20" in str(tom.ephemerals("general")), what="the reminder")
+    others = await tom.say("general", "!deploy production", root)
+    await tom.edit("general", others, "!deploy staging")
+    question = await tom.say("general", f"{BOT} !helo", root)
+    await done(rows, 2)
+    await tom.edit("general", question, f"{BOT} hello")
+    await playground.wait_for_reply("general", root, timeout=30)
+
+    assert told(tom, "general") == []

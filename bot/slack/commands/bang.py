@@ -23,6 +23,12 @@ def read_bang(text: str, *, bot_user_id: str) -> tuple[str, str] | None:
     return (banged[1].lower(), (banged[2] or "").strip()) if banged else None
 
 
+def is_order(text: str, *, bot_user_id: str) -> bool:
+    """Return whether a message is an order, also a mistyped one, and no question that is asked with `!ask`."""
+    read = read_bang(text, bot_user_id=bot_user_id)
+    return read is not None and not (read[0] == ASK and _is_open_question(read[1]))
+
+
 def read_order(text: str, commands: Commands, *, bot_user_id: str) -> str | None:
     """Return the name of the command that a message gives; None for a question, also one that is asked with `!ask`."""
     read = read_bang(text, bot_user_id=bot_user_id)

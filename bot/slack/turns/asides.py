@@ -18,7 +18,7 @@ from bot.slack.feedback.lessons import AGREED, REQUEST, UNASKED, Lessons
 from bot.slack.people.gating import Verdict
 from bot.slack.schedule.words import tell_moment
 from bot.slack.throttle import Full
-from bot.slack.turns.whisper import tell_off
+from bot.slack.turns.whisper import tell_as_sent, tell_off
 from bot.storage import exported
 from bot.storage.tables import Inbox
 
@@ -150,11 +150,6 @@ def build_talk_buttons(thread_ts: str) -> list[Block]:
 def tell_edited_since() -> str:
     """Say to whoever edited a question that was answered for them alone how its new words are answered."""
     return _("You edited a question that I answer for you alone. That is to its old words: order it again for the new.")
-
-
-def tell_as_sent() -> str:
-    """Say to whoever made an order of a message by an edit that it is not carried out."""
-    return _("An order counts as it was sent: nothing is done when you edit one. Send it again to have it carried out.")
 
 
 def tell_stranger() -> str:

@@ -121,7 +121,9 @@ class Changes:
             return
         async with self._one_by_one.setdefault(str(context.user_id or ""), asyncio.Lock()):
             titled = await self._titles.find(team_id, change.channel_id, change.ts)
-            await self._follow(change, team_id, bot_user_id=context.bot_user_id or "", is_shared=is_shared)
+            us = context.bot_user_id or ""
+            if not await self._follow(change, team_id, bot_user_id=us, is_shared=is_shared):
+                await self._edits.queue_word(event, team_id, bot_user_id=us)
         if titled is not None:
             context[TITLED] = titled
 
@@ -136,14 +138,14 @@ class Changes:
         self._newest.forget(change.channel_id, change.ts)
         return True
 
-    async def _follow(self, change: Change, team_id: str, *, bot_user_id: str, is_shared: bool) -> None:
+    async def _follow(self, change: Change, team_id: str, *, bot_user_id: str, is_shared: bool) -> bool:
         if change.message is None:
             await self._forget(change, team_id)
-            return
+            return False
         message = await self._read_late(change, team_id, change.message)
         place = Place(team_id, change.channel_id, str(message.get("thread_ts") or change.ts))
         if await self._edits.turn_to_order(place, change.ts, message, bot_user_id=bot_user_id):
-            return
+            return True
         current = await self._directory.audience(
             change.channel_id, channel_type=change.channel_type, is_shared=is_shared
         )
@@ -160,6 +162,7 @@ class Changes:
                 await self._edits.queue(session, change.channel_id, change.ts, changed.answer_id)
         if changed is not None or self._edits.is_unstored(change.channel_id, change.ts):
             self._edits.begin(change.channel_id, change.ts)
+        return changed is not None
 
     async def _read_late(self, change: Change, team_id: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what a message says now, where its edit comes late.

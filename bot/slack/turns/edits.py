@@ -7,6 +7,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
 from bot.slack.blocks import ANSWER_EDITED, build_note
+from bot.slack.commands.bang import ORDER, is_order
 from bot.slack.intake import Intake
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.asides import OFFER
@@ -52,6 +53,24 @@ class Edits:
             draft.lose(ts)
         self._turns.wake()
         return True
+
+    async def queue_word(self, event: Mapping[str, Any], team_id: str, *, bot_user_id: str) -> None:
+        """Owe whoever edits an order a word, once: it could be carried out twice, so it is not done again.
+
+        What only looks like one, such as an order to another bot, gets no word.
+        """
+        if not _edits_order(event, bot_user_id=bot_user_id):
+            return
+        message = event["message"]
+        ts, thread_ts = str(message["ts"]), message.get("thread_ts")
+        place = Place(team_id, str(event["channel"]), str(thread_ts or ts))
+        async with self._database.read() as session:
+            if not await inbox.is_known(session, team_id, place.channel_id, ts=ts, kind=ORDER):
+                return
+        word = {"user_id": str(message.get("user")), "is_order": True, "is_reply": bool(thread_ts)}
+        async with self._database.begin() as session:
+            await _put(session, place, OFFER, f"{OFFER}:{place.channel_id}:{ts}", word)
+        self._turns.wake()
 
     async def queue(self, session: Session, channel_id: str, ts: str, answer_id: str | None) -> None:
         """Put an edited question in line again while its answer is written, or else the offer to its author."""
@@ -102,6 +121,18 @@ class Edits:
 def register_edits(app: AsyncApp, edits: Edits) -> None:
     """Register the button under the offer."""
     app.action(ANSWER_EDITED)(edits.handle_press)
+
+
+def _edits_order(event: Mapping[str, Any], *, bot_user_id: str) -> bool:
+    """Return whether the words of an order were changed, and not to a question, which Slack tells of as a mention."""
+    said, before = event.get("message"), event.get("previous_message")
+    if not isinstance(said, dict) or not isinstance(before, dict):
+        return False
+    was, text = str(before.get("text") or ""), str(said.get("text") or "")
+    is_asked = f"<@{bot_user_id}>" in text and not is_order(text, bot_user_id=bot_user_id)
+    if is_asked and not str(event.get("channel")).startswith("D"):
+        return False
+    return text != was and said.get("subtype") != "tombstone" and is_order(was, bot_user_id=bot_user_id)
 
 
 async def _queue(session: Session, record: AnswerRecord) -> None:

@@ -32,6 +32,11 @@ def tell_off() -> str:
     return _("An admin has switched me off in this channel. Ask me in a direct message instead.")
 
 
+def tell_as_sent() -> str:
+    """Say to whoever edited an order, or made one of a message, that the edit orders nothing."""
+    return _("An order counts as it was sent: nothing is done when you edit one. Send it again to have it carried out.")
+
+
 def tell_gone() -> str:
     """Say why a button below an answer does nothing."""
     return _("I do not know this answer any more: its question was deleted, or what I had stored of it.")

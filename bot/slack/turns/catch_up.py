@@ -3,8 +3,7 @@
 Until when all was heard is written down every few seconds, but not while a message may have been lost. Once that is
 some time ago every conversation is read from there: a direct message, a mention, an order in a thread or a wish for
 quiet there that is not in the inbox was missed, and goes the way of every other, so that Slack's own redelivery of it
-is recognised. One conversation is read when we come into it. What was answered and could not be said is asked again
-where it may be said by now.
+is recognised. One conversation is read when we come into it. What could not be said is asked again where it can be.
 
 Workspaces are read beside each other. One that cannot be read is named in the log once and tried again at a slow pace,
 and the others go on without it.

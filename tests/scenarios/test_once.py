@@ -125,6 +125,25 @@ async def test_what_was_answered_is_not_refused_afterwards(
     assert playground.session(maya.dm, ts)["status"] == "active"
 
 
+async def test_an_order_is_carried_out_once_where_its_end_cannot_be_noted(
+    playground: Playground, bot: RunningBot, rows: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database takes nothing just when a reminder is planned, and the event is tried again."""
+    async with rows.begin() as session:
+        await session.execute(text(UNFINISHED))
+    maya = playground.maya
+    ts = await maya.say(maya.dm, "!remind me in 30 minutes to call")
+    await playground.wait_for_reply(maya.dm, ts)
+    again = "could not be brought to its end"
+    await playground.wait_until(lambda: caplog.text.count(again) > 1, timeout=20, what="the second try")
+    async with rows.begin() as session:
+        await session.execute(text("DROP TRIGGER unfinished"))
+    await wait_for(rows, select(Inbox.id).where(Inbox.state != InboxState.DONE), None)
+    async with rows.read() as session:
+        assert len(list(await session.scalars(select(Schedule.id)))) == 1
+    assert len(answers_in(playground, maya.dm, ts)) == 1
+
+
 async def test_what_was_begun_before_a_crash_and_stopped_after_it_ends_in_words(
     playground: Playground, start_bot: StartBot, rows: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

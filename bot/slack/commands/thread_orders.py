@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -22,6 +23,7 @@ from bot.storage.tables import Inbox, new_id
 REPLIES, TOMBSTONE = "conversations.replies", "tombstone"
 GONE = {"thread_not_found", "message_not_found"}
 LATE_S = 5.0  # after it was written, most have come
+MOST_DONE = 1000
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +36,12 @@ class ThreadOrders:
         self._calls = calls
         self._database = database
         self._replies: dict[int, Reply] = {}
+        self._done: deque[int] = deque(maxlen=MOST_DONE)  # a database that is away may not have heard of it yet
 
     async def take(self, row: Inbox) -> None:
         """Bring an order to its outcome; raise a passing *DeliveryError* while Slack is away."""
+        if row.id in self._done:
+            return
         call = self._read(row)
         if row.attempts == 1 and row.id not in self._replies and await self._is_taken_back(row):
             log.info("orders: one was deleted before it was begun")
@@ -54,6 +59,7 @@ class ThreadOrders:
                 raise DeliveryError(is_passing=True) from error
             log.warning("orders: a reply could not be shown (%s)", error_code(error))
         self._replies.pop(row.id, None)
+        self._done.append(row.id)
 
     async def _show(self, row: Inbox, call: Call) -> None:
         """Say what came of an order; where its message is gone, to its person alone and none of what was written of it.

@@ -35,13 +35,16 @@ def backup(file: Path | None) -> None:
         raise click.BadParameter(f"{file} is there already: name another file, or remove it first.")
 
     async def work(database: "Database", settings: "Settings") -> None:
+        """Make it; the audit log says that it is begun, which is in the backup too, and then that it was made."""
         async with database.begin() as session:
-            record(session, "backup.make", by=name_me(), target=str(file or "")[:200])
+            record(session, "backup.begin", by=name_me(), target=str(file or ""))
         folder = await asyncio.to_thread(settings.data_dir.resolve)
         target = await back_up(settings.database(), folder, file)
         click.echo(
             f"{target} is written ({target.stat().st_size / 1e6:.1f} MB). It holds what people said: keep it so."
         )
+        async with database.begin() as session:
+            record(session, "backup.make", by=name_me(), target=str(target))
         for sentence in await find_lacking(settings.database(), folder):
             click.echo(sentence)
 

@@ -11,9 +11,10 @@ from bot.admin.backup import back_up_by_the_clock
 from bot.lock import holding
 from bot.settings import load_settings
 from bot.storage.db import Database
+from tests.storage.test_backup import tools
 from tests.test_cli_admin import bot, fill, folder
 
-__all__ = ["folder"]  # a fixture
+__all__ = ["folder", "tools"]  # fixtures
 
 
 def run_sql(statement: str) -> list[tuple[object, ...]]:
@@ -50,10 +51,31 @@ def test_a_backup_comes_back(folder: Path) -> None:
     assert "cannot be known" in unknown
     assert "its author hears of it" in unknown
     audit = bot("audit", "last").stdout
-    assert "backup.make" in audit
+    assert "backup.begin" in audit
     assert "backup.restore" in audit
     assert bot("backup").exit_code == 0
     assert len(list((folder / "backups").iterdir())) == 1
+
+
+def test_the_audit_log_says_of_no_backup_that_it_was_made_which_was_not(
+    folder: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that one is begun, which the backup knows of itself, and where it is once it is there."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    fill()
+    told = "SELECT action, target FROM audit WHERE action LIKE 'backup.%' ORDER BY number"
+    (folder / "backups").touch()  # a file in the way
+    failed = bot("backup")
+    assert "cannot be written" in str(failed.exception)
+    assert run_sql(told) == [("backup.begin", "")]
+    (folder / "backups").unlink()
+
+    target = str(folder / "mine.tar.gz")
+    assert bot("backup", target).exit_code == 0
+    begun = [("backup.begin", ""), ("backup.begin", target)]
+    assert run_sql(told) == [*begun, ("backup.make", target)]
+    assert bot("restore", target, "--force", "--yes").exit_code == 0
+    assert [row for row in run_sql(told) if row[0] != "backup.restore"] == begun
 
 
 def test_a_backup_says_which_adapter_it_lacks(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -41,7 +41,7 @@ def list_command() -> None:
             )
     print_table(rows)
     if settings.engine_url:
-        click.echo(f"\nENGINE_URL is set: {settings.engine_url} serves its own model, not one of these.")
+        click.echo(f"\nENGINE_URL is set: {settings.engine_place()} serves its own model, not one of these.")
     elif not served.is_file():
         click.echo(f"\n* is not here yet: `bot models pull {settings.model_repo} {settings.model_file}`, or `bot run`.")
 

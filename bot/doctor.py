@@ -292,10 +292,10 @@ async def _check_engine(settings: Settings) -> Finding:
             served = await client.models()
     except ApprenticeError as error:
         mend = "start that server, or correct ENGINE_URL and ENGINE_API_KEY; empty means an engine of our own."
-        return wrong(topic, f"ENGINE_URL: {settings.engine_url} cannot be used ({error})", mend)
+        return wrong(topic, f"ENGINE_URL: {settings.engine_place()} cannot be used ({error})", mend)
     if not served:
-        return wrong(topic, f"{settings.engine_url} serves no model.", "load one there.")
-    return ok(topic, f"{settings.engine_url} serves {served[0].id}.")
+        return wrong(topic, f"{settings.engine_place()} serves no model.", "load one there.")
+    return ok(topic, f"{settings.engine_place()} serves {served[0].id}.")
 
 
 async def _check_memory(settings: Settings, model: Path) -> Finding:

@@ -1,5 +1,6 @@
 """Every setting, read once from the environment and `.env`; below `app.py` only plain values travel."""
 
+import os
 import re
 from difflib import get_close_matches
 from enum import StrEnum
@@ -25,8 +26,12 @@ ALIKE = 0.85  # MESAGES_PER_PERSON is a setting misspelt, HF_HUB_ENDPOINT is ano
 LONGEST = 100_000  # hours or minutes: what is longer means never, and overflows
 MOST_THREADS, MOST_LAYERS, MOST_CONTEXT = 1024, 10_000, 100_000_000  # beyond any machine; llama.cpp would overflow
 IN_MEMORY = re.compile(r"sqlite[^:]*:/*($|\?|.*:memory:|.*[?&]mode=memory)")
-# Up to the first @, as it is read, up to the last, as somebody may mean it, and where libpq takes one as well.
-PASSWORDS = re.compile(r"://[^:/?]*:(?=([^@]*)@)(.*)@|[?&](?:ssl)?password=([^&]*)")
+# Up to the first @, as it is read, up to the last, as somebody may mean it; a user alone is a key on the web; and where
+# libpq takes one as well.
+PASSWORDS = re.compile(
+    r"https?://([^:/@]+):?@|://[^:/?]*:(?=([^@]*)@)(.*)@|[?&](?:ssl)?password=([^&]*)", re.DOTALL | re.IGNORECASE
+)
+ELSEWHERE = {"MLFLOW_TRACKING_URI", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}  # addresses that others read
 STARTER_MODEL = Path(__file__).parent / "models" / "starter.gguf"
 
 
@@ -165,21 +170,37 @@ class Settings(BaseSettings):
             raise ValueError("must be SHA-256 checksums of 64 hexadecimal digits, separated by commas")
         return parts
 
+    @field_validator("slack_api_url", "hf_endpoint", "engine_url", "install_url")
+    @classmethod
+    def is_address(cls, value: str) -> str:
+        """Only the web is asked, people install the app only there, and paths are put behind what is given."""
+        try:
+            parts = urlsplit(value)
+            is_whole = bool(parts.hostname) and parts.port != 0 and not re.search("[?#]", value)
+        except ValueError:  # its words are pieces of the value
+            is_whole = False
+        if value and not (is_whole and value.startswith(("http://", "https://"))):
+            raise ValueError(
+                "must start with http:// or https://, name a host, and have no ? and no #; in a password / is written "
+                "%2F, ? %3F, # %23 and [ %5B"
+            )
+        return value.rstrip("/")
+
+    @field_validator("slack_api_url", "hf_endpoint", "install_url", "model_repo")
+    @classmethod
+    def is_shown(cls, value: str) -> str:
+        """People are shown these, and what opens them has a variable of its own, or could not be sent."""
+        if re.search("[@?#]", value):
+            raise ValueError(
+                "must have no @, ? or # in it: people are shown it, so no user, password or key belongs there"
+            )
+        return value
+
     @field_validator("slack_api_url")
     @classmethod
     def end_with_slash(cls, value: str) -> str:
         """Slack's clients append the method's name, so the address must end with a slash."""
-        if not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
         return value.rstrip("/") + "/"
-
-    @field_validator("hf_endpoint", "engine_url", "install_url")
-    @classmethod
-    def is_address(cls, value: str) -> str:
-        """Only the web is asked for models, and only there people can install the app."""
-        if value and not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
-            raise ValueError("must start with http:// or https://, and name a host")
-        return value.rstrip("/")
 
     @field_validator("database_url")
     @classmethod
@@ -200,6 +221,16 @@ class Settings(BaseSettings):
         """A repository without a file name, or the other way round, can never be downloaded."""
         if bool(self.model_repo) != bool(self.model_file):
             raise ValueError("MODEL_REPO and MODEL_FILE belong together: set both, or MODEL_PATH instead")
+        return self
+
+    @model_validator(mode="after")
+    def one_way_in(self) -> Self:
+        """A user and password travel in the same header as a key."""
+        if self.engine_api_key.get_secret_value() and "@" in urlsplit(self.engine_url).netloc:
+            raise ValueError(
+                "ENGINE_URL has a user or a password in it and ENGINE_API_KEY is set: only one of them can be sent, so "
+                "take the other away"
+            )
         return self
 
     @model_validator(mode="after")
@@ -224,8 +255,14 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Return every value that must show up nowhere."""
         values = [value.get_secret_value() for value in vars(self).values() if isinstance(value, SecretStr)]
-        found = [word for words in PASSWORDS.findall(self.database_url) for word in words if word]
+        addresses = [value for name, value in os.environ.items() if name.upper() in ELSEWHERE]
+        addresses += [self.database_url, self.engine_url]
+        found = [word for one in addresses for words in PASSWORDS.findall(one) for word in words if word]
         return tuple(filter(None, (*values, *self.token_encryption_keys, *found, *map(unquote, found))))
+
+    def engine_place(self) -> str:
+        """Name the model's server without what opens it."""
+        return re.sub("(?s)//.*@", "//***@", self.engine_url)
 
     @property
     def is_playground(self) -> bool:

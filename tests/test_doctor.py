@@ -566,6 +566,7 @@ async def test_what_is_wrong_with_the_model_is_named(tmp_path: Path) -> None:
         ({"model_mmproj": tmp_path / "none.gguf"}, "does not exist"),
         ({"model_mmproj": STARTER_MODEL}, "is no mmproj"),
         ({"engine_url": "http://127.0.0.1:9"}, "cannot be used"),
+        ({"engine_url": "http://usr:hunter2@127.0.0.1:9"}, "ENGINE_URL: http://***@127.0.0.1:9 cannot be used"),
     ]
     for changes, said in seeds:
         (finding,) = await model(settings_for(tmp_path, **changes))

@@ -63,8 +63,8 @@ def test_the_list_says_what_is_still_to_come(folder: Path, monkeypatch: pytest.M
     monkeypatch.setenv("MODEL_FILE", "model.gguf")
     assert "is not here yet: `bot models pull team/model model.gguf`" in models("list").stdout
 
-    monkeypatch.setenv("ENGINE_URL", "http://gpu:8000/v1")
-    assert "http://gpu:8000/v1 serves its own model" in models("list").stdout
+    monkeypatch.setenv("ENGINE_URL", "http://usr:hunter2@gpu:8000/v1")
+    assert "http://***@gpu:8000/v1 serves its own model" in models("list").stdout
 
 
 async def test_a_pulled_model_is_in_the_list(folder: Path) -> None:

@@ -114,3 +114,60 @@ def test_a_databases_password_is_a_secret(monkeypatch: pytest.MonkeyPatch, addre
     monkeypatch.setenv("DATABASE_URL", address)
     assert hidden <= set(load_settings().secrets())
     assert "data" not in str(load_settings().secrets())
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "hidden"),
+    [
+        ("ENGINE_URL", "http://usr:p%40ss@host:8080/v1", {"p%40ss", "p@ss"}),
+        ("ENGINE_URL", "https://walk:oh@moon@host", {"oh@moon"}),
+        ("ENGINE_URL", "https://moonwalk@host/v1", {"moonwalk"}),
+        ("ENGINE_URL", "https://moonwalk:@host/v1", {"moonwalk"}),
+        ("ENGINE_URL", "https://usr:12/moon@host/v1", {"12/moon"}),
+        ("MLFLOW_TRACKING_URI", "https://usr:moonwalk@host", {"moonwalk"}),
+        ("https_proxy", "http://usr:moonwalk@host:3128", {"moonwalk"}),
+    ],
+)
+def test_what_opens_another_server_is_a_secret(
+    monkeypatch: pytest.MonkeyPatch, name: str, address: str, hidden: set[str]
+) -> None:
+    """In every address that may have it; what people are shown of the model's server has nothing of it."""
+    monkeypatch.setenv(name, address)
+    settings = load_settings()
+    assert hidden <= set(settings.secrets())
+    assert not any(word in settings.engine_place() for word in hidden)
+
+
+@pytest.mark.parametrize("name", ["SLACK_API_URL", "HF_ENDPOINT", "INSTALL_URL", "ENGINE_URL", "MODEL_REPO"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://usr:moonwalk@host/v1",
+        "https://host/v1?api_key=moonwalk",
+        "https://host/#moonwalk",
+        "https://usr:moon/walk@host",
+        "https://usr:[moon]walk@host",
+        "https://usr:moon?walk@host",
+    ],
+)
+def test_an_address_that_cannot_hold_a_secret_is_refused_without_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, address: str
+) -> None:
+    """What is shown, what paths are put behind, and what cannot be read as an address."""
+    monkeypatch.setenv(name, address)
+    if (name, address) == ("ENGINE_URL", "https://usr:moonwalk@host/v1"):
+        assert load_settings().engine_place() == "https://***@host/v1"
+        return
+    with pytest.raises(ConfigError, match=f"{name}: must ") as raised:
+        load_settings()
+    assert "moon" not in str(raised.value)
+    assert "walk" not in str(raised.value)
+
+
+def test_a_password_and_a_key_for_the_same_server_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They travel in the same header."""
+    monkeypatch.setenv("ENGINE_URL", "http://usr:moonwalk@host")
+    monkeypatch.setenv("ENGINE_API_KEY", "sunwalk")
+    with pytest.raises(ConfigError, match=r"ENGINE_URL .* ENGINE_API_KEY") as raised:
+        load_settings()
+    assert "walk" not in str(raised.value)

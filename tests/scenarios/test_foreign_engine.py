@@ -1,5 +1,6 @@
 """Another OpenAI-compatible server behind ENGINE_URL: one that knows no token ids, and that can fail."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from aiohttp import web
 from bot.playground.testing import Playground
 from bot.storage.tables import AnswerState
 from tests.scenarios.conftest import Finished, StartBot
+from tests.scenarios.test_admin import COMMAND, order
 
 WORDS = ("Hello ", "from ", "elsewhere.")
 
@@ -20,10 +22,12 @@ class ForeignServer:
     """Answers every chat with the same words, after failing as often as it is told."""
 
     failures: list[int] = field(default_factory=list)
+    ways_in: set[str] = field(default_factory=set)
     url: str = ""
 
-    async def models(self, _request: web.Request) -> web.Response:
-        """List one model, as vLLM does."""
+    async def models(self, request: web.Request) -> web.Response:
+        """List one model, as vLLM does, and remember with what it was asked."""
+        self.ways_in.add(request.headers.get("Authorization", ""))
         return web.json_response({"object": "list", "data": [{"id": "other", "max_model_len": 4096}]})
 
     async def tokenize(self, request: web.Request) -> web.Response:
@@ -106,3 +110,23 @@ async def test_a_failed_answer_says_so_and_can_be_retried(
     assert answers[1].replaces_id == failed.id
     (message,) = [message for message in playground.messages(maya.dm, ts) if message["bot_id"]]
     assert "elsewhere" in str(message["blocks"])
+
+
+async def test_what_opens_the_server_is_shown_to_nobody(
+    playground: Playground, start_bot: StartBot, foreign: ForeignServer, finished: Finished
+) -> None:
+    """A user and password in its address are sent to it alone; admins see where it is."""
+    maya = playground.maya
+    url = foreign.url.replace("//", "//usr:hunter2@")
+    async with start_bot(engine_url=url, engine_api_key=""):
+        await playground.wait_for_connection()
+        await maya.say(maya.dm, "hello")
+        await finished()
+        for words in ("health", "status", "model"):
+            await order(playground, maya, words)
+        await maya.command(COMMAND, "doctor")
+        shown = f"{foreign.url.replace('//', '//***@')} serves other."
+        await playground.wait_until(lambda: shown in str(maya.ephemerals(maya.dm)), timeout=60, what="the examination")
+
+    assert foreign.ways_in == {f"Basic {base64.b64encode(b'usr:hunter2').decode()}"}
+    assert "hunter2" not in str(maya.ephemerals(maya.dm))

@@ -107,7 +107,8 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         ground = await stack.enter_async_context(grounded(settings))
         prompts, running, database, calls = ground.prompts, ground.running, ground.database, ground.calls
         engine, identity, workspaces, jobs = running.client, ground.identity, ground.workspaces, Jobs(ground.database)
-        rollout = Rollout(database, engine, (settings.data_dir / "learning").resolve())
+        folder = (settings.data_dir / "learning").resolve()
+        rollout = Rollout(database, engine, folder, keeps_apart=settings.keeps_apart)
         memory = await stack.enter_async_context(_memory(settings, database, engine, prompts))
         assistant = _assistant(settings, database, engine, rollout, prompts, memory=memory)
         directory = Directory(calls, database)

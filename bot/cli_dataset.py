@@ -30,12 +30,13 @@ def dataset() -> None:
 def export(form: str, output: Path | None) -> None:
     """Write the data set as JSON lines in TRL's conversational formats: answers, preferences or thumbs.
 
-    The same is chosen, left out and redacted as for a training, and it needs the same permission by an admin.
+    The same is chosen, left out and redacted as for a training, it needs the same permission by an admin, and what
+    switches learning off ends it too.
     """
     from bot.learning.data.export import Format, export_dataset
 
     async def work() -> int:
-        async with _opened() as (database, known, is_allowed):
+        async with _opened(is_to_learn=True) as (database, known, is_allowed):
             with writing_to(output) as file:
                 return await export_dataset(database, file, form=Format(form), is_allowed=is_allowed, **known)
 
@@ -112,16 +113,21 @@ def _decide(correction: str, state: str, text: str) -> None:
 
 
 @asynccontextmanager
-async def _opened() -> "AsyncIterator[tuple[Database, dict[str, Any], bool]]":
-    """Open the database; yield it with what every look at the data set needs, and whether learning is permitted."""
+async def _opened(*, is_to_learn: bool = False) -> "AsyncIterator[tuple[Database, dict[str, Any], bool]]":
+    """Open the database; yield it with what every look at the data set needs, and whether learning is permitted.
+
+    What *is_to_learn* is refused where learning is switched off.
+    """
     from bot.conversation.prompt_book import PromptBook
     from bot.learning.data.policy import DataPolicy
     from bot.learning.permission import find_permission
+    from bot.learning.views import check_on
     from bot.shipped import shipped
     from bot.storage.db import open_database
 
     settings = start()
     require_database(settings)
+    check_on(settings.learning_off_by if is_to_learn else "")
     policy = replace(
         DataPolicy() if settings.is_playground else DataPolicy().among_people(),
         least_points=settings.training_least_signal,

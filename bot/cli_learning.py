@@ -56,18 +56,23 @@ def adapters() -> None:
 def list_adapters() -> None:
     """List every adapter with its state, the thumbs it got, and why it is in that state."""
 
+    from bot.learning.views import ACROSS, tell_off
+
     async def work(parts: "LearningParts") -> None:
         lines = await parts.learning.adapters()
         if not lines:
             click.echo("There is no adapter yet: `bot train`, or wait for the night.")
         for line in lines:
+            state = "put aside" if line.is_put_aside else line.state
             click.echo(
-                f"{line.name:16} {line.state:12} run {line.run_id:<4} {line.created_at:%Y-%m-%d %H:%M}  "
+                f"{line.name:16} {state:12} run {line.run_id:<4} {line.created_at:%Y-%m-%d %H:%M}  "
                 f"{line.ups} up, {line.downs} down{f'  for the channel {line.channel_id}' if line.channel_id else ''}"
             )
             for reason in line.reasons:
                 click.echo(f"                 {reason}")
         status = await parts.learning.status()
+        if status.put_aside:
+            click.echo(f"The base answers instead of {', '.join(status.put_aside)}. {tell_off(ACROSS)}")
         if status.run_id is not None:
             where = f" for the channel {status.run_channel}" if status.run_channel else ""
             click.echo(f"Run {status.run_id}{where} is under way: {status.phase or status.run_state}.")
@@ -259,12 +264,13 @@ async def _parts(settings: "Settings", *, needs_engine: bool) -> AsyncIterator[t
             nowhere = EngineClient(socket_path=settings.data_dir / "no-engine.sock")
             running = RunningEngine(await stack.enter_async_context(nowhere), None, None)
         database = await stack.enter_async_context(open_database(settings.database()))
+        folder = (settings.data_dir / "learning").resolve()
         yield (
             build_learning(
                 settings,
                 database,
                 running.client,
-                Rollout(database, running.client, (settings.data_dir / "learning").resolve()),
+                Rollout(database, running.client, folder, keeps_apart=settings.keeps_apart),
                 model_path=running.model_path,
                 system=prompts.system_on,
                 is_busy=lambda: False,

@@ -234,14 +234,22 @@ def _check_adapters(settings: Settings, adapters: list[Adapter]) -> Finding:
         mend = f"restore DATA_DIR/learning from the backup, or `bot adapters rollback --name {lost[0]}`."
         return wrong(topic, f"the files of {', '.join(lost)} are gone.", mend)
     if settings.engine_url or not settings.model_path.is_file():
-        return skipped(topic, f"{len(adapters)} served; which model they fit shows when the engine loads them.")
+        sentence = f"{len(adapters)} served; which model they fit shows when the engine loads them."
+        return skipped(topic, f"{sentence}{_tell_aside(settings, adapters)}")
     model = recall_hash(settings.model_path, settings.data_dir / "cache")
     strangers = [one.name for one in adapters if model and one.base_sha256 != model]
     if strangers:
         mend = "set MODEL_PATH back to the model that they were trained on, or train again: `bot train`."
         sentence = f"{', '.join(strangers)} were trained on another model than {settings.model_path.name}."
         return wrong(topic, sentence, mend)
-    return ok(topic, f"{len(adapters)} served, made for this model.")
+    return ok(topic, f"{len(adapters)} served, made for this model.{_tell_aside(settings, adapters)}")
+
+
+def _tell_aside(settings: Settings, adapters: list[Adapter]) -> str:
+    """Say which adapters answer nobody while the workspaces must not mix; nothing where there are none."""
+    aside = [one.name for one in adapters if settings.keeps_apart and not one.is_of_one_channel]
+    reason = "put aside by LEARN_ACROSS_WORKSPACES, so that what one workspace taught does not answer the others"
+    return f" The base answers instead of {', '.join(aside)}: {reason}." if aside else ""
 
 
 async def _look_at_model(settings: Settings, *, is_running: bool) -> AsyncIterator[Finding]:

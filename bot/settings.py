@@ -271,6 +271,11 @@ class Settings(BaseSettings):
         return is_here and self.slack_bot_token.get_secret_value() == PLAYGROUND_TOKEN
 
     @property
+    def keeps_apart(self) -> bool:
+        """Return whether workspaces are served of which none may learn what another one taught."""
+        return self.has_oauth and not self.learn_across_workspaces
+
+    @property
     def learning_off_by(self) -> str:
         """Return the variable that switches learning off; empty: it is on.
 
@@ -278,7 +283,7 @@ class Settings(BaseSettings):
         """
         if not self.training_enabled:
             return "TRAINING_ENABLED"
-        return "LEARN_ACROSS_WORKSPACES" if self.has_oauth and not self.learn_across_workspaces else ""
+        return "LEARN_ACROSS_WORKSPACES" if self.keeps_apart else ""
 
     def database(self) -> str:
         """Return the SQLAlchemy address: `DATABASE_URL`, or SQLite under `DATA_DIR`."""

@@ -317,6 +317,43 @@ def test_a_database_that_is_not_there_is_not_made(folder: Path, order: tuple[str
     assert not list(folder.iterdir())
 
 
+APART = {
+    "SLACK_CLIENT_ID": "1",
+    "SLACK_CLIENT_SECRET": "2",
+    "INSTALL_URL": "https://a.b",
+    "TOKEN_ENCRYPTION_KEYS": "x",
+}
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [({"TRAINING_ENABLED": "false"}, "TRAINING_ENABLED=true"), (APART, "LEARN_ACROSS_WORKSPACES=true")],
+)
+def test_where_learning_is_off_no_data_set_leaves(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str
+) -> None:
+    """It says what a training says; no file is made, and what is there can be counted still."""
+    fill()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    refused = bot("dataset", "export", "--format", "sft", "--output", str(folder / "sft.jsonl"))
+    assert refused.exit_code == 1
+    assert said in str(refused.exception)
+    assert not (folder / "sft.jsonl").exists()
+    assert bot("dataset", "stats").exit_code == 0
+
+
+def test_a_terminal_serves_nothing_to_workspaces_that_must_not_mix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list says what is put aside, and promote refuses with the sentence of a training."""
+    fill()
+    for name, value in APART.items():
+        monkeypatch.setenv(name, value)
+    listed = bot("adapters", "list").stdout
+    assert "apprentice-1     put aside" in listed
+    assert "The base answers instead of apprentice-1. Training is off where several workspaces are served" in listed
+    assert "LEARN_ACROSS_WORKSPACES=true" in str(bot("adapters", "promote", "apprentice-2").exception)
+
+
 def test_no_look_migrates_under_a_running_bot(folder: Path) -> None:
     """A newer version is installed beside it: the database would be too new for the one that works with it."""
     fill()

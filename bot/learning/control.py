@@ -25,7 +25,7 @@ from bot.learning.rollout.serving import Rollout
 from bot.learning.run import Runner
 from bot.learning.since import find_since
 from bot.learning.training_extra import check_training_extra
-from bot.learning.views import AdapterLine, LearningStatus, Why, list_adapters, tell_off
+from bot.learning.views import AdapterLine, LearningStatus, Why, check_on, list_adapters
 from bot.learning.why import explain
 from bot.storage import adapters as adapter_store
 from bot.storage import runs as store
@@ -72,15 +72,16 @@ class Learning:
         async with self._database.read() as session:
             permission = await find_permission(session, needs_one=self._config.needs_permission)
             run, last = await store.open_run(session), await store.last_run(session, channel_id="")
-            active = await adapter_store.adapter_in(session, AdapterState.ACTIVE)
-            canary = await adapter_store.adapter_in(session, AdapterState.CANARY)
             is_paused = await is_on_hold(session)
             became = await find_since(session, report_of(last)) if last else ""
             since = await store.last_learned_at(session)
             channels = dict.fromkeys(await own_channels(session), "")
-            served = await adapter_store.adapters_in(session, AdapterState.ACTIVE)
+            served = await adapter_store.served_adapters(session)
             agreed = (await load_opted_out(session)).agreed
-        channels |= {adapter.channel_id: adapter.name for adapter in served if adapter.channel_id}
+        answering = [adapter for adapter in served if not self._rollout.puts_aside(adapter)]
+        common = {adapter.state: adapter for adapter in answering if not adapter.channel_id}
+        active, canary = common.get(AdapterState.ACTIVE), common.get(AdapterState.CANARY)
+        channels |= {adapter.channel_id: adapter.name for adapter in answering if adapter.channel_id}
         counted = await count_points(self._database, policy=self._config.policy, since=since)
         progress = run.progress if run else {}
         return LearningStatus(
@@ -98,6 +99,7 @@ class Learning:
             active=active.name if active else "",
             canary=canary.name if canary else "",
             canary_share=canary.canary_share if canary else 0.0,
+            put_aside=tuple(adapter.name for adapter in served if adapter not in answering),
             next_run=self._next_run() if not self._config.off_by and permission and not is_paused else None,
             points=counted.points,
             points_needed=counted.points_needed,
@@ -126,8 +128,7 @@ class Learning:
 
         *is_dry* builds the data set and its report only.
         """
-        if self._config.off_by:
-            raise LearningError(tell_off(self._config.off_by))
+        check_on(self._config.off_by)
         if not is_dry:
             check_training_extra()
         async with self._database.begin() as session:
@@ -181,7 +182,7 @@ class Learning:
     async def adapters(self) -> Sequence[AdapterLine]:
         """Return every adapter, newest first."""
         async with self._database.read() as session:
-            return await list_adapters(session)
+            return await list_adapters(session, puts_aside=self._rollout.puts_aside)
 
     async def report(self, name: str = "") -> RunReport:
         """Return the report of the run named by its number or its adapter's name; empty: the newest ended run's."""
@@ -237,9 +238,10 @@ class Learning:
             wanted = [adapter for adapter in named if adapter is not None]
             if len(wanted) < len(names):
                 raise LearningError(_("Not every one of these adapters exists; `/apprentice adapters` names them all."))
-            served = await adapter_store.served_adapters(session)
+            served = [one for one in await adapter_store.served_adapters(session) if not self._rollout.puts_aside(one)]
         for adapter in wanted:
             check_not_tainted(adapter)
+            self._rollout.check_apart(adapter)
         if foreign := [adapter for adapter in wanted if adapter.channel_id not in {"", channel_id}]:
             sentence = _("{adapter} answers in its own channel only: compare it there.")
             raise LearningError(sentence.format(adapter=foreign[0].name))
@@ -292,7 +294,8 @@ class Learning:
         except EngineError:
             base = ""
         async with self._database.read() as session:
-            return [adapter.name for adapter in await choosable_adapters(session, base_sha256=base)]
+            found = await choosable_adapters(session, base_sha256=base)
+        return [adapter.name for adapter in found if not self._rollout.puts_aside(adapter)]
 
     async def owes_training(self) -> bool:
         """Return whether what was served was taken back, for words that went, and nothing stands in its place yet."""
@@ -311,6 +314,7 @@ class Learning:
 
     async def export(self, form: Format) -> str:
         """Return the data set as JSON lines."""
+        check_on(self._config.off_by)
         async with self._database.read() as session:
             permission = await find_permission(session, needs_one=self._config.needs_permission)
         known: dict[str, Any] = {"policy": self._config.policy, "system": self._system}

@@ -1,12 +1,16 @@
 """What people who steer the learning see of it: plain data for Slack's commands and the CLI."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bot.errors import LearningError
 from bot.language import _
 from bot.storage import adapters as store
 from bot.storage.db import Session
+from bot.storage.learning_tables import Adapter
+
+ACROSS = "LEARN_ACROSS_WORKSPACES"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,7 @@ class LearningStatus:
     active: str = ""  # the adapter that everybody gets; empty: the base
     canary: str = ""
     canary_share: float = 0.0
+    put_aside: tuple[str, ...] = ()  # what would answer, if what one workspace taught might answer the others
     next_run: datetime | None = None
     points: float = 0.0  # how much signal has come since the last run
     points_needed: float = 0.0
@@ -41,12 +46,18 @@ class LearningStatus:
 
 def tell_off(variable: str) -> str:
     """Say that a variable switches learning off, and what to do about it."""
-    if variable == "LEARN_ACROSS_WORKSPACES":
+    if variable == ACROSS:
         return _(
             "Training is off where several workspaces are served: what one of them taught would answer the others. "
             "Only where they may know of each other, set LEARN_ACROSS_WORKSPACES=true and start the bot again."
         )
     return _("Training is switched off here: set {variable}=true and start the bot again.").format(variable=variable)
+
+
+def check_on(off_by: str) -> None:
+    """Raise *LearningError* if a variable switches learning off; empty: none does."""
+    if off_by:
+        raise LearningError(tell_off(off_by))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +73,15 @@ class AdapterLine:
     ups: int = 0
     downs: int = 0
     channel_id: str = ""  # whose own it is; empty: everybody's
+    is_put_aside: bool = False  # it answers nobody while the workspaces must not mix
 
     def is_called(self, name: str) -> bool:
         """Return whether people mean this one by *name*, which may be its run's number."""
         return name == self.name or (name.isdecimal() and name.lstrip("0") == str(self.run_id))
 
 
-async def list_adapters(session: Session) -> Sequence[AdapterLine]:
-    """Return every adapter, newest first."""
+async def list_adapters(session: Session, *, puts_aside: Callable[[Adapter], bool]) -> Sequence[AdapterLine]:
+    """Return every adapter, newest first; *puts_aside* says of what is served whether it answers nobody for now."""
     lines = []
     for adapter in await store.all_adapters(session):
         ups, downs = await store.count_votes(session, adapter.name)
@@ -83,6 +95,7 @@ async def list_adapters(session: Session) -> Sequence[AdapterLine]:
             ups=ups,
             downs=downs,
             channel_id=adapter.channel_id,
+            is_put_aside=adapter.state in store.SERVED and puts_aside(adapter),
         )
         lines.append(line)
     return lines

@@ -164,6 +164,11 @@ class Adapter(Base):
     changed_at: Mapped[datetime] = mapped_column(default=now)
     watch: Mapped[dict[str, Any]] = mapped_column(default=dict)  # the rate it is compared with, and the evidence so far
 
+    @property
+    def is_of_one_channel(self) -> bool:
+        """Return whether it learned from one channel alone, and so from one workspace."""
+        return bool(self.channel_id) and not self.mixed_with
+
 
 class Evaluation(Base):
     """One figure of a candidate beside what was served then."""

@@ -26,6 +26,7 @@ from bot.learning.rollout.may_serve import (
     check_undecided,
     may_serve,
 )
+from bot.learning.views import ACROSS, tell_off
 from bot.storage import adapters as store
 from bot.storage.audit import record
 from bot.storage.db import Database, Session
@@ -42,13 +43,31 @@ log = logging.getLogger(__name__)
 
 
 class Rollout:
-    """The adapters that people get; *loaded* are those that the engine has at hand."""
+    """The adapters that people get; *loaded* are those that the engine has at hand.
 
-    def __init__(self, database: Database, client: EngineClient, folder: Path | None = None) -> None:
+    *keeps_apart* puts aside what would answer one workspace with what another one taught.
+    """
+
+    def __init__(
+        self, database: Database, client: EngineClient, folder: Path | None = None, *, keeps_apart: bool = False
+    ) -> None:
         self._database = database
         self._client = client
         self._folder = folder
+        self._keeps_apart = keeps_apart
         self.loaded = LoadedAdapters(database, client, folder)
+
+    def puts_aside(self, adapter: Adapter) -> bool:
+        """Return whether an adapter answers nobody for now, whatever its row says: the workspaces must not mix.
+
+        A channel's own goes on, unless everybody's is mixed into it: its channel is in the workspace that taught it.
+        """
+        return self._keeps_apart and not adapter.is_of_one_channel
+
+    def check_apart(self, adapter: Adapter) -> None:
+        """Raise *LearningError* if an adapter is put aside."""
+        if self.puts_aside(adapter):
+            raise LearningError(tell_off(ACROSS))
 
     async def choose_for(
         self, user_id: str, served: Collection[str], channel_id: str = "", wish: str = ""
@@ -56,7 +75,7 @@ class Rollout:
         """Return what answers somebody as `choose` does, unless it can be what they chose; and whether it is that."""
         if wish == BASE:
             return "", True
-        if wish and wish in served:
+        if wish and wish in served and not self._keeps_apart:
             async with self._database.read() as session:
                 if await is_choosable(session, wish):
                     return wish, True
@@ -68,7 +87,7 @@ class Rollout:
         Empty: the base. A channel's own goes before what everybody gets; while it is away, everybody's answers.
         """
         async with self._database.read() as session:
-            live = await store.served_adapters(session)
+            live = [adapter for adapter in await store.served_adapters(session) if not self.puts_aside(adapter)]
         own = next((adapter for adapter in live if adapter.channel_id and adapter.channel_id == channel_id), None)
         if own is not None and own.name in served:
             return own.name
@@ -104,6 +123,7 @@ class Rollout:
             if fresh.channel_id:
                 sentence = _("{adapter} is for one channel, which gets it as a whole: promote it.")
                 raise LearningError(sentence.format(adapter=fresh.name))
+            self.check_apart(fresh)
             check_undecided(fresh, seen=adapter.state)
             await check_permitted(session, by=by)
             await check_may_serve(session, fresh)
@@ -123,6 +143,7 @@ class Rollout:
         """
         async with self._database.read() as session:
             adapter = await self._need(session, name)
+            self.check_apart(adapter)
             await check_may_serve(session, adapter)
         if adapter.state == AdapterState.ACTIVE:
             own, common = (
@@ -145,7 +166,7 @@ class Rollout:
             await check_permitted(session, by=by)
             await check_may_serve(session, fresh)
             check_undecided(fresh, seen=seen or adapter.state)
-            active = await store.find_answering(session, fresh.channel_id)
+            active = await self.find_answering(session, fresh.channel_id)
             if fresh.state != AdapterState.CANARY and not fresh.channel_id:
                 await _retire(session, AdapterState.CANARY, by=by, successor=fresh)
             watch = await _begin_watch(session, active, channel_id=fresh.channel_id)
@@ -168,7 +189,7 @@ class Rollout:
             taken = await self._find_served(session, name)
             if taken.state == AdapterState.WAITING:
                 await _object(session, taken, by=by, reasons=reasons)
-                active = await store.find_answering(session, taken.channel_id)
+                active = await self.find_answering(session, taken.channel_id)
                 return taken.name, active.name if active is not None else ""
             if not name and await store.was_taken_by_others(session, MOMENT, than=by):
                 sentence = _(
@@ -179,9 +200,14 @@ class Rollout:
             await take_back(session, taken, AdapterState.ROLLED_BACK, by=by, reasons=reasons)
             await _end_waiting(session, taken, by=by)
             record(session, "adapter.rollback", by=by, target=taken.name)
-            active = await store.find_answering(session, taken.channel_id)
+            active = await self.find_answering(session, taken.channel_id)
         await self._follow_if_possible()
         return taken.name, active.name if active is not None else ""
+
+    async def find_answering(self, session: Session, channel_id: str) -> Adapter | None:
+        """Return the adapter that answers in a channel; None for the base."""
+        found = await store.find_answering(session, channel_id)
+        return found if found is not None and not self.puts_aside(found) else None
 
     async def fits(self, adapter: Adapter) -> bool:
         """Return whether the model that is served now is the one that an adapter was trained on."""

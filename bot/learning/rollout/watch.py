@@ -69,9 +69,10 @@ class Watch:
             is_forbidden = await find_permission(session, needs_one=False) is None
             served = await store.served_adapters(session)
             all_waiting = await store.adapters_in(session, AdapterState.WAITING)
-            waiting = [one for one in all_waiting if not await was_forbidden_since(session, one.changed_at)]
+            released = [one for one in all_waiting if not self._rollout.puts_aside(one)]
+            waiting = [one for one in released if not await was_forbidden_since(session, one.changed_at)]
         for adapter in served:
-            await self._judge(adapter, may_grow=not is_forbidden)
+            await self._judge(adapter, may_grow=not is_forbidden and not self._rollout.puts_aside(adapter))
         for adapter in () if is_forbidden else waiting:
             await self._wait_with(adapter)
         if not is_forbidden:
@@ -95,7 +96,7 @@ class Watch:
     async def _describe(self, adapter: Adapter, decision: DecisionRow) -> Event:
         is_rollback = decision.to_state != AdapterState.ACTIVE
         async with self._database.read() as session:
-            answering = await store.find_answering(session, adapter.channel_id)
+            answering = await self._rollout.find_answering(session, adapter.channel_id)
         return Event(
             adapter.name,
             is_rollback,

@@ -125,7 +125,10 @@ class Home:
         status = await learning.status()
         async with self._database.read() as session:
             opinions = await count_opinions(session, user_id)
-            fates = await list_fates(session, user_id, most=MOST_FATES)
+            fates = [
+                replace(fate, adapter="", is_fixed=False) if fate.adapter in status.put_aside else fate
+                for fate in await list_fates(session, user_id, most=MOST_FATES)
+            ]
         (use,) = await read_use(self._database, self._budgets, user_id=user_id)
         return HomeFacts(
             use=use,

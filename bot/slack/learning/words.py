@@ -6,7 +6,7 @@ from datetime import datetime
 
 from bot.language import _
 from bot.learning.sentences import say_again
-from bot.learning.views import AdapterLine, LearningStatus
+from bot.learning.views import ACROSS, AdapterLine, LearningStatus
 from bot.slack.blocks import Block, build_button, confirm, section
 from bot.slack.delivery.render import escape
 from bot.slack.setup.manifest import COMMAND
@@ -81,7 +81,8 @@ def build_permission(user_id: str) -> list[Block]:
 def render_line(status: LearningStatus) -> str:
     """Say in one line how the learning is."""
     if status.off_by:
-        return _("Learning is switched off ({variable}).").format(variable=f"`{status.off_by}`")
+        off = _("Learning is switched off ({variable}).").format(variable=f"`{status.off_by}`")
+        return f"{off} {tell_aside(status.put_aside)}".rstrip()
     if not status.allowed_by:
         return _("Learning is off until an admin allows it ({command}).").format(command=f"`{COMMAND} train on`")
     served = (
@@ -94,6 +95,16 @@ def render_line(status: LearningStatus) -> str:
         sentence = _("{served}, and {canary} {share:.0%} of the people")
         served = sentence.format(served=served, canary=canary, share=status.canary_share)
     return _("{served}; {doing}.").format(served=served, doing=_under_way(status))
+
+
+def tell_aside(adapters: Sequence[str]) -> str:
+    """Say which adapters answer nobody because the workspaces must not mix; nothing where there are none."""
+    if not adapters:
+        return ""
+    sentence = _(
+        "The base model answers instead of {adapters}: what one workspace taught would answer the others ({variable})."
+    )
+    return sentence.format(adapters=_(", ").join(f"`{escape(name)}`" for name in adapters), variable=f"`{ACROSS}`")
 
 
 def render_status(status: LearningStatus) -> str:
@@ -153,9 +164,12 @@ def render_adapter(line: AdapterLine) -> str:
     """Say in one line what an adapter is and how it does."""
     votes = f"; 👍 {line.ups} 👎 {line.downs}" if line.ups or line.downs else ""
     said = list_states().get(line.state, line.state)
+    if line.is_put_aside:
+        said = _("put aside ({variable}), chosen").format(variable=f"`{ACROSS}`")
+    elif line.channel_id and line.state == ACTIVE:
+        said = _("answers there")
     if line.channel_id:
-        doing = _("answers there") if line.state == ACTIVE else said
-        said = _("for {channel}, {state},").format(channel=f"<#{line.channel_id}>", state=doing)
+        said = _("for {channel}, {state},").format(channel=f"<#{line.channel_id}>", state=said)
     sentence = _("{adapter} {state} since {time}")
     head = sentence.format(adapter=f"`{escape(line.name)}`", state=said, time=tell_time(line.changed_at)) + votes
     if not line.reasons:

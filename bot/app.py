@@ -189,7 +189,7 @@ def _place(settings: Settings, database: Database) -> str:
 
 def _digests(ground: Ground, directory: Directory, admission: Admission, rooms: Rooms) -> ChannelDigests:
     writer = DigestWriter(ground.running.client, ground.prompts, ground.database)
-    return ChannelDigests(ground.calls, directory, writer, admission, rooms)
+    return ChannelDigests(ground.calls, directory, writer, admission, rooms, database=ground.database)
 
 
 def _schedules(

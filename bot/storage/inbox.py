@@ -1,7 +1,7 @@
 """The inbox: what Slack told us to do, kept from before the acknowledgement until the visible outcome."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
@@ -30,6 +30,7 @@ from bot.storage.tables import Inbox, InboxState, now
 MAX_ATTEMPTS = 3
 SUSPECT = 2  # begun so often in vain, an event may be what ends the process: such run one at a time
 MESSAGE = "message"
+DELETED = "deleted"  # beside the event that the message was
 ANSWERED = (MESSAGE, "again")  # the kinds of events that end in an answer
 CLAIM = "inbox"  # the line in which processes claim, one at a time, so that no two begin in one thread
 MOST_MERGED = 20  # messages of one person are one turn
@@ -242,6 +243,8 @@ async def drop_waiting(session: AsyncSession, team_id: str, channel_id: str, *, 
     if await accept(session, late):
         await turn_away(session, late)
         return
+    await accept(session, replace(late, kind=DELETED))  # for whoever has read it, and writes of it
+    await turn_away(session, late)
     row = await _waiting(session, team_id, channel_id, ts)
     if row is not None:
         await finish(session, row.id)
@@ -253,6 +256,12 @@ async def drop_waiting(session: AsyncSession, team_id: str, channel_id: str, *, 
 async def is_gone(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> bool:
     """Return whether a message that came in as something else, such as an order, was deleted since."""
     return bool(await session.scalar(select(Inbox.id).filter_by(event_id=GONE.format(channel_id, ts), team_id=team_id)))
+
+
+async def are_gone(session: AsyncSession, channel_id: str, stamps: Collection[str]) -> bool:
+    """Return whether one of a channel's messages was deleted lately, whoever wrote it, as far as Slack has told."""
+    gone = [GONE.format(channel_id, ts) for ts in stamps]
+    return await session.scalar(select(Inbox.id).where(Inbox.event_id.in_(gone)).limit(1)) is not None
 
 
 async def find_known(session: AsyncSession, team_id: str, channel_id: str, *, since_ts: str) -> set[str]:

@@ -13,6 +13,8 @@ from bot.slack.commands.table import Desk
 from bot.storage.db import Database
 from bot.storage.schedule_tables import Schedule
 from bot.storage.tables import Inbox, InboxState
+from tests.scenarios.conftest import EngineProcess
+from tests.scenarios.test_removal import held
 
 US = "U0APPRENTICE"
 BOT = f"<@{US}>"
@@ -189,3 +191,24 @@ async def test_what_is_no_order_is_edited_without_a_word(
     await playground.wait_for_reply("general", root, timeout=30)
 
     assert told(tom, "general") == []
+
+
+@pytest.mark.parametrize("order", ["!summarise", "!explain", "!translate to German"])
+async def test_what_others_delete_while_it_is_read_is_shown_to_nobody(
+    playground: Playground, bot: RunningBot, rows: Database, engine_process: EngineProcess, order: str
+) -> None:
+    """Whoever ordered it is told so, and gets the rest when they order it again."""
+    tom, priya = playground.tom, playground.priya
+    root = await tom.say("general", f"{BOT} hello")
+    await playground.wait_for_reply("general", root)
+    written = await tom.say("general", "The zanzibar is in the cellar.", root)
+    before = len(said(playground, "general", root))
+    with held(engine_process):
+        await priya.say("general", order, root)
+        await playground.wait_until(lambda: "I am reading" in str(priya.ephemerals("general")), what="the reading")
+        await asyncio.sleep(0.5)
+        await tom.delete("general", written)
+        await gone(rows)
+    await playground.wait_until(lambda: "A message was deleted" in str(priya.ephemerals("general")), what="the word")
+    shown = [one["text"] for one in said(playground, "general", root)][before:]
+    assert shown == ["_Stopped._"], "beside the answer to the message itself"

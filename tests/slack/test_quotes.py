@@ -106,7 +106,7 @@ async def test_a_summary_tells_nothing_of_what_is_quoted_of_a_private_channel(
         calls, nobody = Calls(build_client(playground)), cast("Any", None)
         directory = Directory(calls)
         rooms = Rooms(calls, Access(database, directory, owners=frozenset(), home=Home("T0PLAYGRND")))
-        reader = ChannelDigests(calls, directory, nobody, nobody, rooms)
+        reader = ChannelDigests(calls, directory, nobody, nobody, rooms, database=database)
         heard = await reader.hear("C0RANDOM", since=datetime.fromtimestamp(0, UTC), until=datetime.now(UTC))
 
     assert heard.lines == ["Priya: see there" if has_guest else "Priya: see there > said in C0GENERAL"]
@@ -123,7 +123,7 @@ async def test_a_digest_has_what_was_said_in_older_threads(database: Database) -
         calls, nobody = Calls(build_client(playground)), cast("Any", None)
         directory = Directory(calls)
         rooms = Rooms(calls, Access(database, directory, owners=frozenset(), home=Home("T0PLAYGRND")))
-        heard = await ChannelDigests(calls, directory, nobody, nobody, rooms).hear(
+        heard = await ChannelDigests(calls, directory, nobody, nobody, rooms, database=database).hear(
             "C0RANDOM", since=since, until=since + timedelta(minutes=5)
         )
 

@@ -48,6 +48,7 @@ class Call:
     lead: str = SLASH
     ts: str = ""
     files: Sequence[Mapping[str, Any]] = ()  # of that message, as Slack announces them
+    source_ts: str = ""  # of the message that the words are, where they are not the order's own
     is_ours: bool = False  # the words are our own, so that no person has named what they link to
     whisper: Callable[["Reply"], Awaitable[None]] | None = None
 

@@ -1,6 +1,6 @@
 """A digest of a channel as Slack shows it: what was said since the last one, with links to the longest threads."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,6 +26,8 @@ from bot.slack.schedule.runner import DigestOrder
 from bot.slack.schedule.words import tell_moment
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.admission import Admission, Asker
+from bot.storage.db import Database
+from bot.storage.inbox import are_gone
 
 PAGE = 200
 MOST_MESSAGES = 600
@@ -54,8 +56,16 @@ class ChannelDigests:
     """Reads a channel and has a digest of it written."""
 
     def __init__(
-        self, calls: Calls, directory: Directory, writer: DigestWriter, admission: Admission, rooms: Rooms
+        self,
+        calls: Calls,
+        directory: Directory,
+        writer: DigestWriter,
+        admission: Admission,
+        rooms: Rooms,
+        *,
+        database: Database,
     ) -> None:
+        self._database = database
         self._admission = admission
         self._rooms = rooms
         self._calls = calls
@@ -78,6 +88,8 @@ class ChannelDigests:
             text = await self.writer.write(heard.lines, scope=scope, payer=payer)
         except (EngineBusy, EngineUnavailable) as error:
             raise DeliveryError(is_passing=True) from error
+        if await self.lacks(order.source_id, heard.stamps):
+            raise DeliveryError(is_passing=True)  # it is written anew from what is left
         body = neutralise(text, known_urls=find_urls("\n".join(heard.lines)))
         body = split_markdown(body, limit=BODY_LENGTH)[0] if body.strip() else ""
         head = _("*Digest of <#{channel}> since {since}*").format(channel=order.source_id, since=since)
@@ -93,6 +105,11 @@ class ChannelDigests:
                 label = _("1 reply") if replies == 1 else _("{count} replies").format(count=replies)
                 parts.append(f"<{found['permalink']}|{label}>")
         return " · ".join(parts)
+
+    async def lacks(self, channel_id: str, stamps: Collection[str]) -> bool:
+        """Return whether a message was deleted since it was read: what was written of it is shown to nobody."""
+        async with self._database.read() as session:
+            return await are_gone(session, channel_id, stamps)
 
     async def hear(self, channel_id: str, *, since: datetime, until: datetime) -> Heard:
         """Read what was said between the two moments, threads included, also in those that began before."""

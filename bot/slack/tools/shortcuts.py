@@ -79,6 +79,7 @@ class Shortcuts:
                 words=parse_message(message, bot_user_id="", names=names),
                 thread_ts=str(message.get("thread_ts") or message["ts"]),
                 ts=str(message["ts"]),
+                source_ts=str(message["ts"]),
                 is_ours=self._tools.is_own(message),
                 whisper=whisper,
             )

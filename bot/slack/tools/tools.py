@@ -137,7 +137,9 @@ class Tools:
         except DeliveryError as error:
             raise UsageError(tell_away()) from error
         last = heard.lines[-1] if heard.lines else ""
-        return replace(call, words=last.partition(": ")[2], is_ours=last not in heard.by_others)
+        source_ts = heard.stamps[-1] if heard.lines else ""
+        words = last.partition(": ")[2]
+        return replace(call, words=words, source_ts=source_ts, is_ours=last not in heard.by_others)
 
     async def read(self, message: Mapping[str, Any], *, channel_id: str) -> Mapping[str, Any]:
         """Return a message without what it quotes of places that not all who read there may read."""
@@ -157,6 +159,8 @@ class Tools:
         await call.tell(Reply(tell_reading()))
         pieces = split_text(text) if prompt == TRANSLATION else [text]  # each is written in full
         written = [await self._write(call, prompt, piece.splitlines(), **values) for piece in pieces]
+        if call.source_ts and await self._reader.lacks(call.channel_id, [call.source_ts]):
+            return Reply(tell_deleted(), is_done=False)
         return _build("\n".join(written), "" if call.is_ours else text, [], call)
 
     async def _tell(self, call: Call, prompt: str, source_id: str, heard: Heard) -> Reply:
@@ -164,6 +168,8 @@ class Tools:
             return Reply(_("Nothing was said there in that time."))
         lines = [f"[{number}] {line}" for number, line in enumerate(heard.lines, 1)]
         written = await self._write(call, prompt, lines)
+        if await self._reader.lacks(source_id, heard.stamps):
+            return Reply(tell_deleted(), is_done=False)
         sources = [] if prompt == REPLY else await self._link(source_id, heard, written)
         said = _("1 message") if len(lines) == 1 else _("{count} messages").format(count=len(lines))
         return _build(written, "\n".join(heard.by_others), [_("From {messages}").format(messages=said), *sources], call)
@@ -204,6 +210,11 @@ def split_text(text: str) -> list[str]:
             is_room = bool(pieces) and len(pieces[-1]) + len(part) < PIECE
             pieces[-1:] = [f"{pieces[-1]}\n{part}"] if is_room else [*pieces[-1:], part]
     return [piece for piece in pieces if piece.strip()]
+
+
+def tell_deleted() -> str:
+    """Say that something of what was read is there no more."""
+    return _("A message was deleted while I read, so I show nothing that I wrote of it. Order it again for the rest.")
 
 
 def tell_reading() -> str:

@@ -202,14 +202,17 @@ def export_log(containing: str, output: Path | None) -> None:
 
 
 @audit.command()
-@click.argument("seal", default="")
-def verify(seal: str) -> None:
+@click.argument("seal", required=False)
+def verify(seal: str | None) -> None:
     """Compute every seal again; with a SEAL that you noted earlier, also whether the rows up to it are still there."""
     from bot.admin.audit_log import verify_audit
     from bot.errors import AdminError
 
+    if seal is not None and not seal.strip():
+        raise click.BadParameter("it is empty, so nothing would be looked for.", param_hint="SEAL")
+
     async def work(database: "Database", _settings: "Settings") -> None:
-        chain = await verify_audit(database, head=seal)
+        chain = await verify_audit(database, head=seal or "")
         if chain.broken_at is not None:
             broken = f"Row {chain.broken_at} was changed, or one before it is missing"
             raise AdminError(f"{broken}; rows 1 to {chain.count} hold.")

@@ -292,6 +292,7 @@ def test_the_log_tells_it_and_proves_it(folder: Path) -> None:
     assert proof.startswith("All 3 rows hold")
     assert bot("audit", "verify", proof.split()[-1]).exit_code == 0
     assert bot("audit", "verify", "0" * 64).exit_code != 0
+    assert "it is empty" in bot("audit", "verify", "").output
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from bot.slack.throttle import Limits
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.catch_up import CatchUp
 from bot.slack.turns.edits import Edits
+from bot.slack.turns.meanwhile import Meanwhile
 from bot.slack.turns.missed_changes import MissedChanges
 from bot.slack.turns.offers import Offers
 from bot.slack.turns.turns import Turns
@@ -89,6 +90,7 @@ async def build_catch_up(
 ) -> CatchUp:
     """Build what looks for messages that came while nobody heard them, and let *turns* put them in their order."""
     missed = MissedReactions(ground.database, ground.calls, reactions)
+    edits = Edits(ground.database, turns, answering, intake)
     catch_up = CatchUp(
         ground.database,
         ground.calls,
@@ -96,11 +98,12 @@ async def build_catch_up(
         identity=ground.identity,
         workspaces=ground.workspaces,
         wake=turns.wake,
-        changes=MissedChanges(
-            ground.database, ground.calls, answering.read, missed, Edits(ground.database, turns, answering, intake)
-        ),
+        changes=MissedChanges(ground.database, ground.calls, answering.read, missed, edits),
         fresh=timedelta(hours=settings.catch_up_hours),
     )
     await catch_up.begin()
     turns.earlier = catch_up.earlier.look_before
+    own = ground.identity.bot_user_id or ""
+    directory = Directory(ground.calls, ground.database)
+    turns.meanwhile = Meanwhile(ground.database, ground.calls, directory, answering, edits, bot_user_id=own).follow
     return catch_up

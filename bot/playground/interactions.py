@@ -60,11 +60,8 @@ async def suggest_options(
     hub: Hub, *, user: User, source: Message | Modal, element: Json, block_id: str, typed: str
 ) -> Outcome:
     """Ask the app which options fit what somebody types into an external select."""
-    payload = _base(hub, "block_suggestion", user) | {
-        "action_id": element["action_id"],
-        "block_id": block_id,
-        "value": typed,
-    }
+    wanted = {"action_id": element["action_id"], "block_id": block_id, "value": typed}
+    payload = _base(hub, "block_suggestion", user) | wanted
     payload.pop("trigger_id")
     if isinstance(source, Modal):
         payload |= {"container": {"type": "view", "view_id": source.id}, "view": source.view}

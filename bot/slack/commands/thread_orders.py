@@ -83,12 +83,12 @@ class ThreadOrders:
             if await self._is_taken_back(row, late_s=0):
                 await self._calls.call_if_possible("chat.delete", channel=call.channel_id, ts=sent["ts"])
 
-    async def _is_taken_back(self, row: Inbox, *, late_s: float = LATE_S) -> bool:
+    async def _is_taken_back(self, row: Inbox, *, late_s: float | None = None) -> bool:
         """Return whether the message of an order that comes late may be gone, and is; raise while Slack is away."""
         async with self._database.read() as session:
             if await is_gone(session, row.team_id, row.channel_id, ts=row.ts):
                 return True
-        if time.time() - float(row.ts) < late_s:
+        if time.time() - float(row.ts) < (LATE_S if late_s is None else late_s):
             return False
         moment = {"oldest": row.ts, "latest": row.ts, "inclusive": True, "limit": 2}
         thread_ts = row.payload.get("thread_ts") or row.ts

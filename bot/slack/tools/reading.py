@@ -21,6 +21,17 @@ TO = re.compile(
     r"to\s+(?:[\"“”]([^\"“”]{2,40})[\"“”]|([^\W\d_][\w-]{1,30}))(?:\s*[:：]\s*|\s+|$)(.*)", re.IGNORECASE | re.DOTALL
 )
 FARTHEST = timedelta(days=366)
+LANGUAGES = {
+    "de": "German",
+    "es": "Spanish",
+    "fr": "French",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "pt": "Portuguese",
+    "ru": "Russian",
+    "zh": "Chinese",
+}
 
 
 def read_source(words: str, *, now: datetime) -> tuple[str, datetime | None]:

@@ -26,6 +26,7 @@ from bot.slack.people.directory import FRESH_S, Directory
 from bot.slack.people.rooms import Rooms
 from bot.slack.schedule.commands import read_zone
 from bot.slack.schedule.digests import BODY_LENGTH, ChannelDigests, Heard
+from bot.slack.tools.reading import LANGUAGES
 from bot.slack.turns.admission import Admission, Asker
 from bot.storage.schedule_tables import Kind, Schedule
 from bot.storage.tables import new_id
@@ -41,17 +42,6 @@ CITED = re.compile(r"\[(\d{1,3})\]")
 MOST_SOURCES = 8
 PIECE = 1000  # characters of a text that is translated at once
 DAY = timedelta(days=1)
-LANGUAGES = {
-    "de": "German",
-    "es": "Spanish",
-    "fr": "French",
-    "it": "Italian",
-    "ja": "Japanese",
-    "ko": "Korean",
-    "pt": "Portuguese",
-    "ru": "Russian",
-    "zh": "Chinese",
-}
 
 
 class Tools:

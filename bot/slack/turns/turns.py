@@ -67,6 +67,8 @@ class Turns:
         self._is_held = False
         self.orders: ThreadOrders | None = None  # who carries out `!NAME`
         self.earlier: Callable[[Inbox], Awaitable[None]] | None = None  # takes in what was said before it
+        self.meanwhile: Callable[[Inbox], Awaitable[None]] | None = None  # what became of it while nobody was there
+        self._began_at = now()
         self.listeners = Listeners(database, lambda: self._duty.hold.worker_id)  # which a stop waits for as well
         self._tasks: set[asyncio.Task[None]] = set()
         self._shares = Shares(on_wait=self.wake)
@@ -284,6 +286,12 @@ class Turns:
 
     async def _answer_as_it_stands(self, rows: Sequence[Inbox], *, attempts: int) -> None:
         """Answer what is still there of some messages, in its newest words."""
+        if self.meanwhile is not None and (attempts > 1 or rows[0].received_at < self._began_at):
+            for row in rows:
+                if row.kind == inbox.MESSAGE:
+                    await self.meanwhile(row)
+            async with self._database.read() as session:
+                rows = await inbox.still_there(session, rows, is_begun=True)
         while rows:
             with suppress(QuestionChanged):
                 await self._answering.answer(rows, attempts=attempts)

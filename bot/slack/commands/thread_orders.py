@@ -16,12 +16,11 @@ from bot.language import _
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.commands.orders import BANG, SILENCE, Call, Reply
 from bot.slack.commands.table import Desk
+from bot.slack.standing import find_standing
 from bot.storage.db import Database
 from bot.storage.inbox import is_gone
 from bot.storage.tables import Inbox, new_id
 
-REPLIES, TOMBSTONE = "conversations.replies", "tombstone"
-GONE = {"thread_not_found", "message_not_found"}
 LATE_S = 5.0  # after it was written, most have come
 MOST_DONE = 1000
 
@@ -90,16 +89,14 @@ class ThreadOrders:
                 return True
         if time.time() - float(row.ts) < (LATE_S if late_s is None else late_s):
             return False
-        moment = {"oldest": row.ts, "latest": row.ts, "inclusive": True, "limit": 2}
         thread_ts = row.payload.get("thread_ts") or row.ts
         try:
-            found = await self._calls.call_soon(REPLIES, channel=row.channel_id, ts=thread_ts, **moment)
+            call = self._calls.call_soon
+            return await find_standing(call, row.channel_id, thread_ts=thread_ts, ts=row.ts) is None
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             if is_passing(error):
                 raise DeliveryError(is_passing=True) from error
-            return error_code(error) in GONE
-        there = [one for one in found.get("messages") or [] if one.get("ts") == row.ts]
-        return not there or there[0].get("subtype") == TOMBSTONE
+            return False
 
     def is_decided(self, row: Inbox) -> bool:
         """Return whether an order says how its person wants to be treated from there on, or is done at once anyway."""

@@ -37,6 +37,7 @@ from bot.slack.people.access import Access
 from bot.slack.people.directory import Directory
 from bot.slack.people.rooms import LONGEST_LOOK_S, Rooms, tell_left
 from bot.slack.rates import POST
+from bot.slack.standing import REPLIES, find_standing
 from bot.slack.text import mentioned_users, parse_message, read_typed
 from bot.storage import inbox, lessons
 from bot.storage.audit import record
@@ -51,8 +52,6 @@ REQUEST = "lesson_request"  # the inbox's word for an author who is to be asked
 UNASKED = "lesson_unasked"  # for whoever is to hear that this was not possible
 AGREED = "lesson_agreed"  # and that the author said yes
 LATE = timedelta(seconds=5)  # what is said so long after the form may have been overtaken meanwhile
-REPLIES = "conversations.replies"
-GONE = {"thread_not_found", "message_not_found"}
 TEXT_LENGTH = 2000  # it travels in the form, where Slack has room for 3000 characters
 
 log = logging.getLogger(__name__)
@@ -169,18 +168,17 @@ class Lessons:
 
         What Slack does not tell is no.
         """
-        moment = {"oldest": asked.ts, "latest": asked.ts, "inclusive": True}
         if not self._calls.budget.has_spare(REPLIES):
             return False, False
         try:
             async with asyncio.timeout(LONGEST_LOOK_S):
-                found = await self._calls.call_now(REPLIES, channel=asked.channel_id, ts=asked.thread_ts, **moment)
-                message = next((one for one in found.get("messages") or [] if one.get("ts") == asked.ts), None)
-                if message is None or message.get("subtype") == "tombstone":
+                place = {"thread_ts": asked.thread_ts, "ts": asked.ts}
+                message = await find_standing(self._calls.call_now, asked.channel_id, **place)
+                if message is None:
                     return True, False
                 words = await self._read(message, asked.channel_id, Audience(asked.audience))
-        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
-            return error_code(error) in GONE, False
+        except (SlackApiError, aiohttp.ClientError, TimeoutError):
+            return False, False
         return False, not is_same(words, asked.text)
 
     async def _find_audience(self, asked: Asked) -> Audience:

@@ -14,6 +14,7 @@ from bot.errors import DeliveryError
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.commands.asking import read_question
 from bot.slack.people.directory import Directory
+from bot.slack.standing import find_standing
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.edits import Edits
@@ -25,9 +26,6 @@ from bot.storage.db import Database
 from bot.storage.forgetting import change_message, forget_message
 from bot.storage.tables import Inbox
 from bot.storage.threads import Place
-
-REPLIES, TOMBSTONE = "conversations.replies", "tombstone"
-GONE = {"thread_not_found", "message_not_found"}
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +54,7 @@ class Meanwhile:
         """Let *row* follow its message, and go with it; raise a passing *DeliveryError* while Slack is away."""
         place = Place(row.team_id, row.channel_id, row.thread_ts)
         try:
-            message = await self._find(row)
+            message = await find_standing(self._calls.call, row.channel_id, thread_ts=row.thread_ts, ts=row.ts)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             if is_passing(error):
                 raise DeliveryError(is_passing=True) from error
@@ -77,17 +75,6 @@ class Meanwhile:
         for ts in shown:  # of what is answered no more
             await self._calls.call_if_possible("chat.delete", channel=place.channel_id, ts=ts)
         await end_status(self._calls, place.channel_id, place.thread_ts)
-
-    async def _find(self, row: Inbox) -> Mapping[str, Any] | None:
-        moment = {"oldest": row.ts, "latest": row.ts, "inclusive": True, "limit": 2}
-        try:
-            found = await self._calls.call(REPLIES, channel=row.channel_id, ts=row.thread_ts, **moment)
-        except SlackApiError as error:
-            if error_code(error) in GONE:
-                return None
-            raise
-        there = (one for one in found.get("messages") or [] if one.get("ts") == row.ts)
-        return next((one for one in there if one.get("subtype") != TOMBSTONE), None)
 
     async def _change(self, place: Place, ts: str, message: Mapping[str, Any]) -> None:
         current = await self._directory.audience_now(place.channel_id)

@@ -31,8 +31,9 @@ from bot.storage.tables import (
     PreferencePair,
     Thread,
 )
-from tests.scenarios.conftest import Finished, StartBot, full_disk
+from tests.scenarios.conftest import EngineProcess, Finished, StartBot, full_disk
 from tests.scenarios.test_faults import LONG
+from tests.scenarios.test_removal import held
 
 BOT = "<@U0APPRENTICE>"
 COMMAND = "/apprentice"
@@ -369,6 +370,37 @@ async def test_a_private_question_in_a_thread_goes_with_its_message(
     assert "Shall I answer it again" not in str(tom.ephemerals("general"))
     told = [said for said in tom.ephemerals("general") if "order it again for the new" in said["text"]]
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("way", ["!stop", "deleted"])
+async def test_a_private_answer_ends_at_the_word_of_its_asker(
+    *,
+    playground: Playground,
+    bot: RunningBot,
+    engine_process: EngineProcess,
+    finished: Finished,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    """`!stop` in its thread stops it, and it says so; of a deleted one nothing is shown."""
+    monkeypatch.setattr("bot.slack.commands.ask.PATIENCE_S", 0.0)
+    tom = playground.tom
+    ts = await tom.say("general", f"{BOT} What is a sprint?")
+    await playground.wait_for_reply("general", ts)
+    with held(engine_process):
+        asked = await tom.say("general", f"!ask --private {LONG}", thread_ts=ts)
+        await playground.wait_until(lambda: "I am writing your answer" in str(tom.ephemerals("general")), what="place")
+        if way == "deleted":
+            await tom.delete("general", asked)
+            await asyncio.sleep(0.5)
+        else:
+            await tom.say("general", "!stop", thread_ts=ts)
+            await playground.wait_until(lambda: "Stopped." in str(tom.ephemerals("general")), what="its end")
+    if way == "deleted":
+        await asyncio.sleep(1)
+        assert "share_answer" not in str(tom.ephemerals("general"))
+        assert len(await finished(1)) == 1
+    assert "I am not writing anything here" not in str(tom.ephemerals("general"))
 
 
 async def test_a_private_question_that_is_edited_while_it_is_answered_is_answered_whole(

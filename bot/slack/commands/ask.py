@@ -146,18 +146,18 @@ class AskOrders:
         is_stopped = draft.finish_reason == STOPPED
         await self._assistant.finish(draft, state=AnswerState.STOPPED if is_stopped else AnswerState.COMPLETE)
         safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
-        edited = build_note(tell_edited_since()) if await self._is_outdated(draft) else []
+        async with self._database.read() as session:
+            record = await load_answer(session, draft.answer_id)
+        if record is None and call.ts and draft.wish.stores:  # its author deleted it meanwhile
+            return SILENCE
+        is_outdated = record is not None and answers_another(record.message, record.answer)
+        edited = build_note(tell_edited_since()) if is_outdated else []
         if len(safe) > 1:
             return Reply(tell_choice(), [section(tell_choice()), *build_choice(safe), *edited])
         below = edited if is_stopped else self._answering.build_ground(draft) + edited
         below += build_note(tell_same()) if draft.question.put.candidates > 1 and not is_stopped else []
-        return self._show(draft, call, safe[0][1] or "_" + _("Stopped.") + "_", below)
-
-    async def _is_outdated(self, draft: Draft) -> bool:
-        """Return whether the question was edited while it was answered."""
-        async with self._database.read() as session:
-            record = await load_answer(session, draft.answer_id)
-        return record is not None and answers_another(record.message, record.answer)
+        stopped = "_" + _("Stopped.") + "_" if is_stopped or not safe[0][1] else ""
+        return self._show(draft, call, "\n\n".join(filter(None, [safe[0][1], stopped])), below)
 
     def _show(self, draft: Draft, call: Call, text: str, below: list[Block]) -> Reply:
         if not draft.wish.stores:

@@ -50,7 +50,9 @@ class TurnOrders:
         """Stop what is written for this person here, or, at the word of an admin, for anybody; the answer says so."""
         thread_ts = call.thread_ts or ""
         draft = self._answering.running(call.channel_id, thread_ts) if thread_ts else None
-        draft = draft or (None if thread_ts else self._answering.running_for(call.user_id, call.channel_id))
+        if draft is None or draft.question.user_id != call.user_id:  # what only one sees is in no thread
+            own = self._answering.running_for(call.user_id, call.channel_id, only_private=bool(thread_ts))
+            draft = own or draft
         if draft is None:
             return await self._stop_elsewhere(call)
         if draft.question.user_id != call.user_id and call.role < Role.ADMIN:

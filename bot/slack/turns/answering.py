@@ -36,7 +36,7 @@ from bot.slack.turns.place import place_shown
 from bot.slack.turns.status import end_status, working
 from bot.slack.turns.words import ARCHIVED, tell_apology, tell_limits, tell_unsaid, tell_unstored
 from bot.slack.workspaces import own_user_id
-from bot.storage.askings import Put
+from bot.storage.askings import Put, is_private
 from bot.storage.inbox import MAX_ATTEMPTS, edit_of
 from bot.storage.tables import AnswerState, Audience, Inbox, new_id
 from bot.storage.threads import Place
@@ -90,10 +90,11 @@ class Answering:
         finally:
             del self._running[draft.question.place]
 
-    def running_for(self, user_id: str, channel_id: str) -> Draft | None:
-        """Return an answer that is being written for somebody in a channel."""
+    def running_for(self, user_id: str, channel_id: str, *, only_private: bool = False) -> Draft | None:
+        """Return an answer that is being written for somebody in a channel, or one that nobody else will see."""
         mine = (draft for draft in self._running.values() if draft.question.user_id == user_id)
-        return next((draft for draft in mine if draft.question.place.channel_id == channel_id), None)
+        here = (draft for draft in mine if draft.question.place.channel_id == channel_id)
+        return next((draft for draft in here if is_private(draft.question.place) or not only_private), None)
 
     def running_answer(self, answer_id: str) -> Draft | None:
         """Return the answer *answer_id* while it is being written."""

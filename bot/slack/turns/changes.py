@@ -25,7 +25,7 @@ from bot.slack.turns.titles import Titles
 from bot.storage import inbox
 from bot.storage.db import Database
 from bot.storage.files import drop_file, keep_files
-from bot.storage.forgetting import change_message, forget_answer, forget_message
+from bot.storage.forgetting import change_message, forget_answer
 from bot.storage.threads import Place
 
 TITLED = "titled"  # in Bolt's context: a conversation whose title was made of a message that is another one now
@@ -184,18 +184,12 @@ class Changes:
         return max([message, *there], key=inbox.edit_of)
 
     async def _forget(self, change: Change, team_id: str) -> None:
-        draft = self._answering.running_question(change.channel_id, change.ts)
-        if draft is not None and len(draft.question.parts) == 1:
-            draft.stop.set()
-        if draft is None and change.is_apps and (shown := self._answering.running_in(change.channel_id, change.ts)):
+        if change.is_apps and (shown := self._answering.running_in(change.channel_id, change.ts)):
             shown.remove(change.ts)
-        async with self._database.begin() as session:
-            await inbox.drop_waiting(session, team_id, change.channel_id, ts=change.ts)
-            await forget_message(session, team_id, change.channel_id, ts=change.ts)
-            if change.is_apps:
+        await self._edits.forget(team_id, change.channel_id, change.ts)
+        if change.is_apps:
+            async with self._database.begin() as session:
                 await forget_answer(session, team_id, change.channel_id, ts=change.ts)
-        if draft is not None:
-            draft.lose(change.ts)  # once it is gone, for the others that it answers are read again
 
 
 def register_changes(app: AsyncApp, changes: Changes) -> None:

@@ -54,6 +54,17 @@ class Edits:
         self._turns.wake()
         return True
 
+    async def forget(self, team_id: str, channel_id: str, ts: str) -> None:
+        """Forget a message that is gone, and end its answer; what else that answers is answered anew, without it."""
+        draft = self._answering.running_question(channel_id, ts)
+        if draft is not None and len(draft.question.parts) == 1:
+            draft.stop.set()
+        async with self._database.begin() as session:
+            await inbox.drop_waiting(session, team_id, channel_id, ts=ts)
+            await forget_message(session, team_id, channel_id, ts=ts)
+        if draft is not None:
+            draft.lose(ts)  # once it is gone, for the others are read again
+
     async def queue_word(self, event: Mapping[str, Any], team_id: str, *, bot_user_id: str) -> None:
         """Owe whoever edits an order a word, once: it could be carried out twice, so it is not done again.
 

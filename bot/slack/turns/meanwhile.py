@@ -23,7 +23,7 @@ from bot.slack.workspaces import own_user_id
 from bot.storage import inbox
 from bot.storage.answers import half_written
 from bot.storage.db import Database
-from bot.storage.forgetting import change_message, forget_message
+from bot.storage.forgetting import change_message
 from bot.storage.tables import Inbox
 from bot.storage.threads import Place
 
@@ -63,9 +63,7 @@ class Meanwhile:
         async with self._database.read() as session:
             shown = await half_written(session, place)
         if message is None:
-            async with self._database.begin() as session:
-                await inbox.drop_waiting(session, place.team_id, place.channel_id, ts=row.ts)
-                await forget_message(session, place.team_id, place.channel_id, ts=row.ts)
+            await self._edits.forget(place.team_id, place.channel_id, row.ts)
             log.info("turns: a question was deleted while nobody was there")
         elif inbox.edit_of(message) <= inbox.edit_of(row.payload["event"]):
             return

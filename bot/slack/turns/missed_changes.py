@@ -18,7 +18,7 @@ from bot.storage import inbox
 from bot.storage.answers import list_carriers
 from bot.storage.db import Database
 from bot.storage.files import keep_files, list_file_ids
-from bot.storage.forgetting import StillWritten, change_message, forget_answer, forget_message
+from bot.storage.forgetting import StillWritten, change_message, forget_answer
 from bot.storage.lessons import list_lessons
 from bot.storage.threads import Place, list_said
 
@@ -86,9 +86,7 @@ class MissedChanges:
 
     async def _follow(self, place: Place, ts: str, message: Mapping[str, Any] | None, *, bot_user_id: str) -> bool:
         if message is None or _is_gone(message):
-            async with self._database.begin() as session:
-                await inbox.drop_waiting(session, place.team_id, place.channel_id, ts=ts)
-                await forget_message(session, place.team_id, place.channel_id, ts=ts)
+            await self._edits.forget(place.team_id, place.channel_id, ts)
             return True
         await self._keep_files(place, ts, message)
         if not message.get("edited"):

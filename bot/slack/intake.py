@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from bot.metrics import ACCEPT_SECONDS, EVENTS
-from bot.slack.commands.bang import ORDER, UNHEARD, mark_order, read_order
+from bot.slack.commands.bang import ORDER, UNHEARD, is_order, mark_order
 from bot.slack.commands.orders import Commands
 from bot.slack.people.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
 from bot.slack.throttle import Full, Limits, Throttle
@@ -85,7 +85,7 @@ class Intake:
 
     def is_order(self, text: str, *, bot_user_id: str) -> bool:
         """Return whether a message's new words are an order, which no question's edit gives."""
-        return self.commands is not None and read_order(text, self.commands, bot_user_id=bot_user_id) is not None
+        return self.commands is not None and is_order(text, bot_user_id=bot_user_id, among=self.commands)
 
     async def put(self, heard: Heard) -> bool:
         """Return when *heard* is committed, known already, or found not to want an answer; raise what prevents it.

@@ -23,18 +23,12 @@ def read_bang(text: str, *, bot_user_id: str) -> tuple[str, str] | None:
     return (banged[1].lower(), (banged[2] or "").strip()) if banged else None
 
 
-def is_order(text: str, *, bot_user_id: str) -> bool:
-    """Return whether a message is an order, also a mistyped one, and no question that is asked with `!ask`."""
+def is_order(text: str, *, bot_user_id: str, among: Commands | None = None) -> bool:
+    """Return whether a message is an order, one *among* those known if they are given, and no question by `!ask`."""
     read = read_bang(text, bot_user_id=bot_user_id)
-    return read is not None and not (read[0] == ASK and _is_open_question(read[1]))
-
-
-def read_order(text: str, commands: Commands, *, bot_user_id: str) -> str | None:
-    """Return the name of the command that a message gives; None for a question, also one that is asked with `!ask`."""
-    read = read_bang(text, bot_user_id=bot_user_id)
-    if read is None or commands.find(read[0]) is None or (read[0] == ASK and _is_open_question(read[1])):
-        return None
-    return read[0]
+    if read is None or (among is not None and among.find(read[0]) is None):
+        return False
+    return read[0] != ASK or not _is_open_question(read[1])
 
 
 def mark_order(heard: Heard, commands: Commands, *, bot_user_id: str) -> Heard:

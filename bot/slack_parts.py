@@ -98,7 +98,7 @@ async def build_catch_up(
         identity=ground.identity,
         workspaces=ground.workspaces,
         wake=turns.wake,
-        changes=MissedChanges(ground.database, ground.calls, answering.read, missed, edits),
+        changes=MissedChanges(ground.database, ground.calls, answering.read_words, missed, edits),
         fresh=timedelta(hours=settings.catch_up_hours),
     )
     await catch_up.begin()

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from bot.playground.testing import Playground
 from bot.slack.calls import Calls
+from bot.slack.commands.asking import read_question
 from bot.slack.feedback.missed_reactions import MissedReactions
 from bot.slack.feedback.reactions import Reactions
 from bot.slack.intake import Intake
@@ -36,9 +37,9 @@ from tests.builders import answered, said
 TEAM, BOT = "T0PLAYGRND", "U0APPRENTICE"
 
 
-async def as_it_is(message: Mapping[str, Any], **_where: Any) -> Mapping[str, Any]:
-    """Return a message whole: it quotes nothing."""
-    return message
+async def as_it_is(message: Mapping[str, Any], **_where: Any) -> str:
+    """Return what a message asks: it quotes nothing and names nobody."""
+    return read_question(str(message["text"])).question
 
 
 class Idle:

@@ -116,6 +116,13 @@ class Answering:
         are_ours = partial(self.are_ours, str(message.get("user")), channel_id)
         return await self._directory.readable(message, channel_id=channel_id, audience=audience, are_ours=are_ours)
 
+    async def read_words(self, message: Mapping[str, Any], *, channel_id: str, audience: Audience) -> str:
+        """Return what a message asks, as it is stored: people by their names, without how it is put."""
+        said = await self.read(message, channel_id=channel_id, audience=audience)
+        own = own_user_id(self._bot_user_id)
+        names = await self._directory.names([own, *mentioned_users(said)])
+        return read_question(parse_message(said, bot_user_id=own, names=names)).question
+
     async def answer(self, rows: Sequence[Inbox], *, attempts: int) -> None:
         """Bring *rows*, which are one turn, to their outcome; raise a passing *DeliveryError* while Slack is away.
 

@@ -14,10 +14,8 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 from slack_sdk.errors import SlackApiError
 
 from bot.slack.calls import Calls, error_code
-from bot.slack.commands.asking import read_question
 from bot.slack.files.desk import list_files
 from bot.slack.people.directory import Directory
-from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.edits import Edits
 from bot.slack.turns.newest_edits import NewestEdits
@@ -149,9 +147,7 @@ class Changes:
         current = await self._directory.audience(
             change.channel_id, channel_type=change.channel_type, is_shared=is_shared
         )
-        said = await self._answering.read(message, channel_id=change.channel_id, audience=current)
-        names = await self._directory.names([bot_user_id, *mentioned_users(said)])
-        text = read_question(parse_message(said, bot_user_id=bot_user_id, names=names)).question
+        text = await self._answering.read_words(message, channel_id=change.channel_id, audience=current)
         async with self._database.begin() as session:
             await inbox.replace_waiting(session, team_id, change.channel_id, ts=change.ts, message=dict(message))
             changed = await change_message(

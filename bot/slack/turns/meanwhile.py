@@ -12,10 +12,8 @@ from slack_sdk.errors import SlackApiError
 
 from bot.errors import DeliveryError
 from bot.slack.calls import Calls, error_code, is_passing
-from bot.slack.commands.asking import read_question
 from bot.slack.people.directory import Directory
 from bot.slack.standing import find_standing
-from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.edits import Edits
 from bot.slack.turns.status import end_status
@@ -67,7 +65,7 @@ class Meanwhile:
             log.info("turns: a question was deleted while nobody was there")
         elif inbox.edit_of(message) <= inbox.edit_of(row.payload["event"]):
             return
-        elif not await self._edits.turn_to_order(place, row.ts, message, bot_user_id=self._own()):
+        elif not await self._edits.turn_to_order(place, row.ts, message, bot_user_id=own_user_id(self._bot_user_id)):
             await self._change(place, row.ts, message)
             return
         for ts in shown:  # of what is answered no more
@@ -76,12 +74,7 @@ class Meanwhile:
 
     async def _change(self, place: Place, ts: str, message: Mapping[str, Any]) -> None:
         current = await self._directory.audience_now(place.channel_id)
-        said = await self._answering.read(message, channel_id=place.channel_id, audience=current)
-        names = await self._directory.names([self._own(), *mentioned_users(said)])
-        text = read_question(parse_message(said, bot_user_id=self._own(), names=names)).question
+        text = await self._answering.read_words(message, channel_id=place.channel_id, audience=current)
         async with self._database.begin() as session:
             await inbox.replace_waiting(session, place.team_id, place.channel_id, ts=ts, message=dict(message))
             await change_message(session, place.team_id, place.channel_id, ts=ts, text=text, current=current)
-
-    def _own(self) -> str:
-        return own_user_id(self._bot_user_id)

@@ -7,11 +7,9 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot.slack.calls import Calls, error_code, is_passing
-from bot.slack.commands.asking import read_question
 from bot.slack.feedback.missed_reactions import MissedReactions
 from bot.slack.files.desk import list_files
 from bot.slack.people.directory import Directory
-from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.edits import Edits
 from bot.slack.turns.titles import Titles
 from bot.storage import inbox
@@ -24,17 +22,19 @@ from bot.storage.threads import Place, list_said
 
 MOST_MESSAGES, PAGE = 300, 200  # Slack allows some fifty threads a minute
 GONE = "thread_not_found"
-Read = Callable[..., Awaitable[Mapping[str, Any]]]  # returns a message as all who read where it stands may read it
+ReadWords = Callable[..., Awaitable[str]]  # returns what a message asks, as all who read where it stands may read it
 
 
 class MissedChanges:
     """Follows edits, deletions and reactions that no event told of."""
 
-    def __init__(self, database: Database, calls: Calls, read: Read, reactions: MissedReactions, edits: Edits) -> None:
+    def __init__(
+        self, database: Database, calls: Calls, read: ReadWords, reactions: MissedReactions, edits: Edits
+    ) -> None:
         self._database = database
         self._reactions = reactions
         self._edits = edits
-        self._read_quoting = read
+        self._read_words = read
         self._calls = calls
         self._directory = Directory(calls, database)
         self._titles = Titles(database, calls)
@@ -94,9 +94,7 @@ class MissedChanges:
         if await self._edits.turn_to_order(place, ts, message, bot_user_id=bot_user_id):
             return True
         current = await self._directory.audience(place.channel_id, channel_type=None, is_shared=False)
-        said = await self._read_quoting(message, channel_id=place.channel_id, audience=current)
-        names = await self._directory.names([bot_user_id, *mentioned_users(said)])
-        text = read_question(parse_message(said, bot_user_id=bot_user_id, names=names)).question
+        text = await self._read_words(message, channel_id=place.channel_id, audience=current)
         async with self._database.begin() as session:
             await inbox.replace_waiting(session, place.team_id, place.channel_id, ts=ts, message=dict(message))
             changed = await change_message(session, place.team_id, place.channel_id, ts=ts, text=text, current=current)

@@ -122,7 +122,12 @@ async def test_retry_and_stop(playground: Playground, bot: RunningBot, finished:
     await whispered(playground, tom, "general", "I am not writing anything here.")
     other = await tom.say("random", "Lunch at noon")
     await tom.say("random", "!retry", other)
-    await whispered(playground, tom, "random", "I have not answered anything here yet.")
+    await whispered(
+        playground,
+        tom,
+        "random",
+        "I know of no answer here: there is none, or what was said here is not stored any more.",
+    )
     await playground.wait_for_reply(tom.dm, await tom.say(tom.dm, "!preferences privacy unstored"))
     unstored = await tom.say("random", f"{BOT} What is a code review?")
     await finished(3)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from bot.app import RunningBot
 from bot.playground.errors import PageError
@@ -134,6 +134,19 @@ async def test_undo_takes_back_what_it_stands_below(playground: Playground, bot:
     assert await current_words(rows) == (["down"], ["Ask Priya."])
     await maya.click(down, "undo_vote")
     assert await current_words(rows) == (["none"], [])
+
+
+async def test_undo_of_an_answer_that_is_gone_says_so(playground: Playground, bot: RunningBot, rows: Database) -> None:
+    """What retention took is not called a change of mind."""
+    maya = playground.maya
+    reply = await ask(playground, maya)
+    await maya.click(reply, "feedback", "positive_button")
+    up = (await playground.wait_until(lambda: maya.ephemerals(maya.dm), what="thanks"))[0]
+    async with rows.begin() as session:
+        await session.execute(delete(Message))
+    await maya.click(up, "undo_vote")
+    said = await playground.wait_until(lambda: maya.ephemerals(maya.dm)[1:], what="what came of it")
+    assert said[0]["text"].startswith("I do not know this answer any more")
 
 
 async def test_a_thumb_down_asks_what_should_have_been_said(

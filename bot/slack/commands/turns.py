@@ -82,7 +82,8 @@ class TurnOrders:
         async with self._database.begin() as session:
             record = await newest_answer(session, call.team_id, call.channel_id, call.thread_ts)
             if record is None:
-                return Reply(_("I have not answered anything here yet."), is_done=False)
+                unknown = _("I know of no answer here: there is none, or what was said here is not stored any more.")
+                return Reply(unknown, is_done=False)
             if not record.message.text:
                 nothing = _(
                     "Nothing of that question is stored, so I cannot answer it again: please write it once more."

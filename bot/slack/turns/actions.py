@@ -104,7 +104,8 @@ class FeedbackButtons:
             if record is not None and is_current:
                 left = await take_back_vote(session, record.answer, user_id=user_id)
         await ack()
-        text = tell_taken_back(left) if is_current else _("You have changed your mind since; kept.")
+        kept = _("You have changed your mind since; kept.") if record is not None else tell_gone()
+        text = tell_taken_back(left) if is_current else kept
         await whisper(self._calls, body, text)
 
     async def handle_correction(

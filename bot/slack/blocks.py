@@ -150,6 +150,7 @@ class Said:
     reason: str = ""
     comment: str = ""
     edited_at: str = ""  # the wording of the question that it is about
+    wish: str = ""  # what somebody who is not learned from is told of that
 
 
 def shows_correction(view: dict[str, Any]) -> bool:
@@ -167,6 +168,8 @@ def build_correction_view(answer_id: str, *, is_public: bool = False, said: Said
     """Build the form that asks what was wrong, what the answer should have been, and who may learn from it."""
     said = said or Said()
     closed = _ask_everyone(is_ticked=said.is_for_everyone) if said.is_asker else _tell_closed()
+    closed = _build_closed(said.wish) if said.wish else closed
+    learning = plain(_("I keep this with the answer, so that I can learn from it."))
     options = [{"text": plain(text), "value": value} for value, text in list_reasons().items()]
     chosen = [option for option in options if option["value"] == said.reason]
     return {
@@ -195,7 +198,7 @@ def build_correction_view(answer_id: str, *, is_public: bool = False, said: Said
                 "block_id": "correction",
                 "optional": True,
                 "label": plain(_("What should I have said?")),
-                "hint": plain(_("I keep this with the answer, so that I can learn from it.")),
+                **({} if said.wish else {"hint": learning}),
                 "element": {
                     "type": "plain_text_input",
                     "action_id": "correction",
@@ -217,7 +220,7 @@ def build_correction_view(answer_id: str, *, is_public: bool = False, said: Said
                     **({"initial_value": said.comment} if said.comment else {}),
                 },
             },
-            *(build_note(_tell_everybody_learns()) if is_public else [closed]),
+            *(build_note(_tell_everybody_learns()) if is_public and not said.wish else [closed]),
         ],
     }
 
@@ -227,7 +230,12 @@ def _tell_everybody_learns() -> str:
 
 
 def _tell_closed() -> Block:
-    told = _("Only your own questions can be taught to everyone: this stays with those who can read the answer.")
+    return _build_closed(
+        _("Only your own questions can be taught to everyone: this stays with those who can read the answer.")
+    )
+
+
+def _build_closed(told: str) -> Block:
     (note,) = build_note(told)
     return note | {"block_id": EVERYONE}
 

@@ -139,6 +139,26 @@ async def test_a_correction_is_for_everyone_if_its_author_says_so(
     assert kept == {("Priya owns it.", True, "direct"), ("A second pair of eyes.", False, "public")}
 
 
+@pytest.mark.parametrize(
+    ("privacy", "told"), [("unlearned", "nobody learns from this"), ("unstored", "none of your words")]
+)
+async def test_whoever_is_not_learned_from_is_told_so_in_the_form(
+    playground: Playground, bot: RunningBot, rows: Database, *, privacy: str, told: str
+) -> None:
+    """It does not say that everybody learns; and what they write anyway is for nobody else."""
+    maya, tom = playground.maya, playground.tom
+    await order(playground, tom, f"preferences privacy {privacy}")
+    reply = await playground.wait_for_reply("general", await maya.say("general", f"{BOT} What is a code review?"))
+    await tom.click(reply, "feedback", "negative_button")
+    view = await playground.wait_for_view(tom.id)
+    assert told in str(view)
+    assert "learn from" not in str(view).replace("I do not learn from it", "")
+    await tom.submit_view({"correction": "A second pair of eyes."})
+    if privacy == "unlearned":
+        (kept,) = await wait_for_rows(rows, Correction, 1)
+        assert kept.audience == "direct"
+
+
 async def test_only_ones_own_question_can_be_taught_to_everyone(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:

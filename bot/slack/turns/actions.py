@@ -35,6 +35,7 @@ from bot.storage.feedback import (
 )
 from bot.storage.outvoted import settle_newer
 from bot.storage.preferences import load_preferences
+from bot.storage.privacy import Privacy, find_privacy
 from bot.storage.tables import AnswerState, Audience, Vote
 from bot.storage.threads import hide_thread, join_thread, narrow
 
@@ -316,7 +317,15 @@ async def recall(session: Session, answer_id: str, *, user_id: str) -> blocks.Sa
         reason=(vote.reason or "") if vote is not None and is_down else "",
         comment=vote.comment if vote is not None and is_down else "",
         edited_at=date_edit(record) if record is not None else "",
+        wish=tell_wish(await find_privacy(session, user_id)),
     )
+
+
+def tell_wish(privacy: Privacy) -> str:
+    """Say what becomes of a correction of somebody who is not learned from; nothing of everybody else's."""
+    if privacy is Privacy.UNSTORED:
+        return _("As you wish, I store your 👎 and its reason, and none of your words.")
+    return _("As you wish, nobody learns from this; it stays with the answer.") if privacy is Privacy.UNLEARNED else ""
 
 
 def date_edit(record: AnswerRecord) -> str:

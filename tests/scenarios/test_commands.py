@@ -543,6 +543,22 @@ async def test_an_order_waits_for_no_answer(
     assert order.done_at < max(event.done_at for event in events if event.kind == "message")
 
 
+async def test_a_choice_after_an_edit_is_said_to_teach_nothing(playground: Playground, warm_bot: RunningBot) -> None:
+    """The answers are to other words than the question has by now."""
+    tom = playground.tom
+    ts = await tom.say("general", f"{BOT} !ask -n 3 Make an agenda for a 30 minute team meeting.")
+
+    def find() -> dict[str, Any] | None:
+        said = playground.messages("general", ts)
+        return next((one for one in said if "This one is better" in str(one)), None)
+
+    offer = await playground.wait_until(find, what="the answers", timeout=30)
+    await tom.edit("general", ts, f"{BOT} !ask -n 3 Make an agenda for a 60 minute team meeting.")
+    await whispered(playground, tom, "general", "edited")
+    await tom.click(offer, "choose_answer")
+    await whispered(playground, tom, "general", "I do not learn from this choice")
+
+
 async def test_a_choice_is_stored_at_once_or_not_yet(
     playground: Playground, warm_bot: RunningBot, finished: Finished, rows: Database
 ) -> None:

@@ -72,9 +72,11 @@ class ChoiceButtons:
         elif outcome is not Chosen.NOTHING:
             await self._show(record, body, respond)
         if outcome is Chosen.UNSTORED:
-            await whisper(
-                self._calls, body, _("It stands. You have chosen a lot today, so I do not learn from this one.")
-            )
+            text = _("It stands. You have chosen a lot today, so I do not learn from this one.")
+            await whisper(self._calls, body, text)
+        elif outcome is Chosen.STORED and record is not None and answers_another(record.message, record.answer):
+            text = _("It stands. You have edited the question since, so I do not learn from this choice.")
+            await whisper(self._calls, body, text)
 
     async def _show(self, record: AnswerRecord, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Show the chosen answer alone, with the buttons of any answer."""

@@ -110,9 +110,8 @@ class Intake:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                async with self._database.begin() as session:
-                    known = Known(speakers=self._speakers)
-                    found = [await accept(session, heard, self._manners, known, self._throttle) for heard, _ in batch]
+                with self._throttle.unless_it_fails():
+                    found = await self._store(batch)
             except Exception as error:  # noqa: BLE001 - each of them hears of it, is not acknowledged and comes again
                 for _, outcome in batch:
                     if not outcome.done():
@@ -121,6 +120,11 @@ class Intake:
                 for (_, outcome), word in zip(batch, found, strict=True):
                     if not outcome.done():
                         outcome.set_result(word)
+
+    async def _store(self, batch: list[tuple[Heard, asyncio.Future[str]]]) -> list[str]:
+        async with self._database.begin() as session:
+            known = Known(speakers=self._speakers)
+            return [await accept(session, heard, self._manners, known, self._throttle) for heard, _ in batch]
 
 
 async def accept(

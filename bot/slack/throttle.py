@@ -7,7 +7,8 @@ Kept in memory, by each bot process for what it hears. Pure: the clock comes in.
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -50,6 +51,31 @@ class Throttle:
         self._clock = clock
         self._asked: dict[str, deque[float]] = {}
         self._told: dict[str, float] = {}
+        self._taken: list[str] | None = None  # what was counted in a block that may fail yet
+        self._news: dict[str, float | None] = {}  # who is told in it, and when they were told before
+
+    @contextmanager
+    def unless_it_fails(self) -> Iterator[None]:
+        """Count what is taken in the block, and who is told, only if the block ends well.
+
+        What could not be stored comes again, and counts then; nobody heard a word that went with it.
+        """
+        self._taken = []
+        try:
+            yield
+        except BaseException:
+            for key in self._taken:
+                if (asked := self._asked.get(key)) is not None:
+                    asked.pop()
+                    if not asked:
+                        del self._asked[key]
+            for user_id, before in self._news.items():
+                self._told.pop(user_id, None)
+                if before is not None:
+                    self._told[user_id] = before
+            raise
+        finally:
+            self._taken, self._news = None, {}
 
     @property
     def counts_queue(self) -> bool:
@@ -77,12 +103,14 @@ class Throttle:
         for key, _full, limit in limits:
             if key and limit:
                 self._asked.setdefault(key, deque(maxlen=limit)).append(now)
+                if self._taken is not None:
+                    self._taken.append(key)
         return None
 
     def is_shut(self, user_id: str) -> bool:
         """Return whether somebody has asked too much and has heard so: what comes now needs no further thought."""
         now = self._clock()
-        is_told = now - self._told.get(user_id, -MINUTE) < MINUTE
+        is_told = now - self._told.get(user_id, -MINUTE) < MINUTE and user_id not in self._news
         return is_told and bool(self._limits.person) and self._wait(user_id, self._limits.person, now) > 0
 
     def _wait(self, key: str, limit: int, now: float) -> float:
@@ -92,6 +120,8 @@ class Throttle:
     def _refuse(self, user_id: str, full: Full, wait: float, now: float) -> Refusal:
         is_news = now - self._told.get(user_id, -MINUTE) >= MINUTE
         if is_news:
+            if self._taken is not None:
+                self._news[user_id] = self._told.get(user_id)
             self._told[user_id] = now
         return Refusal(full, math.ceil(wait), is_news)
 

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from bot.admin.budgets import Budgets, read_use
 from bot.playground.person import Person
@@ -49,6 +51,39 @@ async def test_a_flood_in_direct_messages(playground: Playground, start_bot: Sta
 
     assert len(answers) == LIMIT + 1
     assert sum(TOO_MUCH in text for text in words_for(playground.maya, playground.maya.dm)) == 1
+
+
+@asynccontextmanager
+async def vain_commits(rows: Database) -> AsyncIterator[None]:
+    """Let what is put into the inbox be lost when it is committed, as on a full disk, while the block runs."""
+    nobody = "CREATE TABLE nobody (id INTEGER PRIMARY KEY)"
+    lost = "CREATE TABLE lost (id INTEGER REFERENCES nobody (id) DEFERRABLE INITIALLY DEFERRED)"
+    trigger = "CREATE TRIGGER vain AFTER INSERT ON inbox BEGIN INSERT INTO lost VALUES (1); END"
+    async with rows.begin() as session:
+        for words in (nobody, lost, trigger):
+            await session.execute(text(words))
+    yield
+    async with rows.begin() as session:
+        for words in ("DROP TRIGGER vain", "DROP TABLE lost", "DROP TABLE nobody"):
+            await session.execute(text(words))
+
+
+async def test_what_a_full_disk_refused_is_not_too_much(
+    playground: Playground, start_bot: StartBot, rows: Database, finished: Finished
+) -> None:
+    """Slack sends it twice at once; nothing of that was stored, so it counts for nothing, and all is answered."""
+    maya = playground.maya
+    async with start_bot(messages_per_person=LIMIT):
+        await playground.wait_for_connection()
+        async with vain_commits(rows):
+            for number in range(LIMIT - 1):
+                await maya.say(maya.dm, f"hello {number}")
+            await asyncio.sleep(1)
+        asked = await maya.say(maya.dm, "hello")
+        await playground.wait_for_reply(maya.dm, asked)
+        await playground.advance(70)  # Slack tries again
+        await finished(LIMIT)
+    assert not any(TOO_MUCH in text for text in words_for(maya, maya.dm))
 
 
 async def test_orders_work_while_questions_are_too_many(playground: Playground, start_bot: StartBot) -> None:

@@ -1,5 +1,7 @@
 """What one person, one channel and all together may ask for in a minute, by a clock that the test moves."""
 
+from contextlib import suppress
+
 from bot.slack.throttle import Full, Limits, Refusal, Throttle
 
 
@@ -87,6 +89,31 @@ def test_nothing_is_kept_of_the_silent() -> None:
         clock.now += 0.1
 
     assert len(throttle._asked) + len(throttle._told) <= 11_000
+
+
+def take_in_vain(throttle: Throttle, *people: str) -> list[tuple[Refusal | None, bool]]:
+    """Count a message of each in a block that fails; return what came of it, and whether they were shut out then."""
+    found: list[tuple[Refusal | None, bool]] = []
+    with suppress(OSError), throttle.unless_it_fails():
+        found += [(throttle.take(person, "C1"), throttle.is_shut(person)) for person in people]
+        raise OSError
+    return found
+
+
+def test_what_could_not_be_stored_counts_for_nothing() -> None:
+    """Nor did anybody hear a word that went with it; until that is known nobody is shut out by it."""
+    throttle, clock = build(person=2, channel=9)
+    throttle.take("maya", "C1")
+    refusal = Refusal(Full.PERSON, 60, is_news=True)
+    assert take_in_vain(throttle, "maya", "maya", "tom") == [(None, False), (refusal, False), (None, False)]
+    with throttle.unless_it_fails():
+        assert throttle.take("maya", "C1") is None
+        assert throttle.take("maya", "C1") == refusal
+    assert throttle.is_shut("maya")
+    clock.now += 60
+    assert take_in_vain(throttle, *["maya"] * 3) == [(None, False), (None, False), (refusal, False)]
+    assert not throttle.is_shut("maya")
+    assert throttle.take("maya", "C1") is None
 
 
 def test_whoever_was_told_is_shut_out_for_the_rest_of_the_minute() -> None:

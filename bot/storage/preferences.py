@@ -12,7 +12,7 @@ from bot.storage.choices import CHANNEL, OWN_ADAPTER, PERSON, newest_choice, sav
 from bot.storage.learning_tables import Adapter, AdapterState, TrainingChoice
 from bot.storage.moments import STEP
 from bot.storage.preference_tables import PRIVATE, Preference
-from bot.storage.privacy import is_stored
+from bot.storage.privacy import Privacy, find_privacy
 from bot.storage.tables import now
 
 BASE = "base"  # instead of an adapter's name: the model as it was before it learned anything
@@ -36,8 +36,8 @@ class Preferences:
     """What somebody wants; *length* is `short`, `long` or empty, *language* empty for the one that Slack knows.
 
     *adapter* is who shall answer them: a name, *BASE*, or empty for whatever everybody gets. *stores* is whether their
-    words are stored, *shown* how those who run it see what they say beside a 👎, *has_hints* whether they may be
-    reminded of the thumbs.
+    words are stored, *teaches* whether they may be learned from, *shown* how those who run it see what they say beside
+    a 👎, *has_hints* whether they may be reminded of the thumbs.
     """
 
     language: str = ""
@@ -47,16 +47,18 @@ class Preferences:
     stores: bool = True
     shown: str = ""
     has_hints: bool = True
+    teaches: bool = True
 
 
 async def load_preferences(session: AsyncSession, user_id: str) -> Preferences:
     """Return what somebody wants, as far as admins let them choose it."""
     row = await session.get(Preference, user_id)
-    stores = await is_stored(session, user_id)
+    privacy = await find_privacy(session, user_id)
+    stores, teaches = privacy is not Privacy.UNSTORED, privacy is Privacy.NORMAL
     if row is None:
-        return Preferences(stores=stores)
+        return Preferences(stores=stores, teaches=teaches)
     adapter = row.adapter if row.adapter and await may_choose(session) else ""
-    return Preferences(row.language, row.length, row.streams, adapter, stores, row.shown, row.has_hints)
+    return Preferences(row.language, row.length, row.streams, adapter, stores, row.shown, row.has_hints, teaches)
 
 
 async def find_unseen(session: AsyncSession) -> frozenset[str]:

@@ -559,6 +559,19 @@ async def test_a_choice_after_an_edit_is_said_to_teach_nothing(playground: Playg
     await whispered(playground, tom, "general", "I do not learn from this choice")
 
 
+async def test_a_choice_of_whoever_wants_nothing_learned_promises_nothing(
+    playground: Playground, warm_bot: RunningBot
+) -> None:
+    """It asks which is better, and does not say that it learns from that; to others it does."""
+    maya, tom = playground.maya, playground.tom
+    await tom.command(COMMAND, "learn-from-me off", channel="general")
+    await whispered(playground, tom, "general", "learn")
+    for person in (maya, tom):
+        await person.command(COMMAND, "ask -n 3 Make an agenda for a 30 minute team meeting.", channel="general")
+        offer = await whispered(playground, person, "general", "This one is better")
+        assert ("I learn from your choice" in str(offer)) is (person is maya)
+
+
 async def test_a_choice_is_stored_at_once_or_not_yet(
     playground: Playground, warm_bot: RunningBot, finished: Finished, rows: Database
 ) -> None:

@@ -153,7 +153,8 @@ class AskOrders:
         is_outdated = record is not None and answers_another(record.message, record.answer)
         edited = build_note(tell_edited_since()) if is_outdated else []
         if len(safe) > 1:
-            return Reply(tell_choice(), [section(tell_choice()), *build_choice(safe), *edited])
+            told = tell_choice(teaches=draft.wish.teaches)
+            return Reply(told, [section(told), *build_choice(safe), *edited])
         below = edited if is_stopped else self._answering.build_ground(draft) + edited
         below += build_note(tell_same()) if draft.question.put.candidates > 1 and not is_stopped else []
         stopped = "_" + _("Stopped.") + "_" if is_stopped or not safe[0][1] else ""

@@ -39,8 +39,10 @@ def build_choice(answers: Sequence[tuple[str, str]]) -> list[Block]:
     return blocks
 
 
-def tell_choice() -> str:
-    """Ask which of the answers is better."""
+def tell_choice(*, teaches: bool) -> str:
+    """Ask which of the answers is better; *teaches*: whoever chooses may be learned from."""
+    if not teaches:
+        return _("Which of these answers is better? The one that you choose stays.")
     return _("Which of these answers is better? The one that you choose stays, and I learn from your choice.")
 
 

@@ -305,7 +305,7 @@ class Answering:
         draft.raise_if_removed()
         safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
         if len(drafts) > 1:
-            await delivery.say(tell_choice(), build_choice(safe))
+            await delivery.say(tell_choice(teaches=draft.wish.teaches), build_choice(safe))
             join(drafts)
             return
         stopped = "_" + _("Stopped.") + "_" if draft.finish_reason == STOPPED else ""

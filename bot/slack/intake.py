@@ -12,7 +12,7 @@ from bot.metrics import ACCEPT_SECONDS, EVENTS
 from bot.slack.commands.bang import ORDER, UNHEARD, is_order, mark_order
 from bot.slack.commands.orders import Commands
 from bot.slack.people.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
-from bot.slack.throttle import Full, Limits, Throttle
+from bot.slack.throttle import MINUTE, Full, Limits, Throttle
 from bot.slack.turns.doubt import Doubt
 from bot.slack.turns.newest_edits import NewestEdits, is_late_edit
 from bot.storage import inbox
@@ -33,6 +33,7 @@ from bot.storage.thread_manners import (
 )
 from bot.storage.waiting import count_by_person, name_refusal
 
+MISSED = "missed:"  # before the id of an event of which only Slack's history told
 IN_LINE = "is_in_line"  # in Bolt's context: whoever takes the message from the inbox does the rest, after the ack
 COUNTED = {Verdict.ANSWER, Verdict.OFF, Verdict.HUSH, Verdict.STRANGER}  # whoever wants something of us, so often
 LOOP_WORDS = 3
@@ -92,7 +93,7 @@ class Intake:
 
         False: its author floods us and knows it, so nothing of it is stored, and nothing more is to be done.
         """
-        is_for_us = heard.is_direct or heard.is_mention
+        is_for_us = (heard.is_direct or heard.is_mention) and not _is_missed(heard)
         if is_for_us and heard.arrival.kind != ORDER and self._throttle.is_shut(heard.user_id):
             EVENTS.labels("refused").inc()
             return False
@@ -179,7 +180,9 @@ async def _count(session: Session, heard: Heard, throttle: Throttle, known: Know
     if throttle.counts_queue and known.line is None:
         known.line = await count_by_person(session, known.speakers)  # once: counting takes long in a long line
         known.line[heard.user_id] -= 1  # without this one
-    refusal = throttle.take(asker, channel_id, line=known.line)
+    # What was missed comes all at once, and was not said at once.
+    minute = f"@{float(heard.arrival.ts) // MINUTE:.0f}" if _is_missed(heard) else ""
+    refusal = throttle.take(asker, channel_id, line=known.line, minute=minute)
     if refusal is None:
         if known.line is not None:
             known.line[heard.user_id] += 1
@@ -188,11 +191,15 @@ async def _count(session: Session, heard: Heard, throttle: Throttle, known: Know
     if refusal.is_news:
         word = {"user_id": heard.user_id, "is_reply": heard.is_reply, "full": refusal.full, "seconds": refusal.seconds}
         name = f"{heard.arrival.event_id}!"
-        if refusal.full is Full.PERSON and not is_order:  # nothing is stored of what comes now
+        if refusal.full is Full.PERSON and not (is_order or minute):  # nothing is stored of what comes now
             name = name_refusal(heard.arrival.ts, heard.user_id, seconds=refusal.seconds)
         told = replace(heard.arrival, event_id=name, kind=Verdict.CROWDED.value, payload=word)
         await inbox.accept(session, told)
     return "refused"
+
+
+def _is_missed(heard: Heard) -> bool:
+    return heard.arrival.event_id.startswith(MISSED)
 
 
 async def _find_rules(session: Session, heard: Heard, known: Known) -> ChannelRules:

@@ -82,24 +82,27 @@ class Throttle:
         """Return whether it matters how many wait."""
         return bool(self._limits.queue)
 
-    def take(self, user_id: str, channel_id: str = "", *, line: Mapping[str, int] | None = None) -> Refusal | None:
+    def take(
+        self, user_id: str, channel_id: str = "", *, line: Mapping[str, int] | None = None, minute: str = ""
+    ) -> Refusal | None:
         """Count a message; return why it is one too many, which counts for nothing.
 
-        *line* says how many of each person wait already.
+        *line* says how many of each person wait already; *minute* when it was said, if that was not now.
         """
         now = self._clock()
         self._forget(now)
-        limits = ((user_id, Full.PERSON, self._limits.person), (channel_id, Full.CHANNEL, self._limits.channel))
+        person, channel = f"{user_id}{minute}", f"{channel_id}{minute}" if channel_id else ""
+        limits = ((person, Full.PERSON, self._limits.person), (channel, Full.CHANNEL, self._limits.channel))
         for key, full, limit in limits:
             wait = self._wait(key, limit, now) if key and limit else 0.0
             if wait:
-                return self._refuse(user_id, full, wait, now)
+                return self._refuse(person, full, wait, now)
         if line and self._limits.queue:
             part = max(1, self._limits.queue // PART)
             if line.get(user_id, 0) >= part:
-                return self._refuse(user_id, Full.PERSON, MINUTE, now)
+                return self._refuse(person, Full.PERSON, MINUTE, now)
             if sum(min(count, part) for count in line.values()) >= self._limits.queue:
-                return self._refuse(user_id, Full.QUEUE, MINUTE, now)
+                return self._refuse(person, Full.QUEUE, MINUTE, now)
         for key, _full, limit in limits:
             if key and limit:
                 self._asked.setdefault(key, deque(maxlen=limit)).append(now)

@@ -86,6 +86,23 @@ async def test_what_was_missed_is_answered_once(
     assert other not in taken
 
 
+async def test_what_was_missed_is_too_much_only_if_it_was_then(
+    playground: Playground, rows: Database, start_bot: StartBot
+) -> None:
+    """It comes all at once and counts for the minute in which it was said; of two in one minute one hears that."""
+    maya = playground.maya
+    await be_away(playground, rows, start_bot)
+    asked = []
+    for _ in range(3):
+        asked.append(await maya.say(maya.dm, "hello"))
+        await playground.advance(90)
+    flood = [await maya.say(maya.dm, "hello"), await maya.say(maya.dm, "hello")]
+    await use_up_tries(playground)
+    async with start_bot(messages_per_person=1):
+        told = [(await playground.wait_for_reply(maya.dm, ts, timeout=20))["text"] for ts in [*asked, *flood]]
+    assert ["more than I can take from one person" in text for text in told] == [False] * 4 + [True]
+
+
 async def test_what_is_too_old_gets_a_word(playground: Playground, rows: Database, start_bot: StartBot) -> None:
     """One in each thread, and no old order is carried out."""
     maya = playground.maya

@@ -91,6 +91,18 @@ def test_nothing_is_kept_of_the_silent() -> None:
     assert len(throttle._asked) + len(throttle._told) <= 11_000
 
 
+def test_what_is_heard_late_counts_for_the_minute_in_which_it_was_said() -> None:
+    """Ten minutes of questions that come at once are no flood; as many in one of these minutes are."""
+    throttle, _clock = build(person=2, channel=3)
+    assert [throttle.take("maya", "C1", minute=f"@{number}") for number in range(10)] == [None] * 10
+    assert throttle.take("maya", "C1", minute="@1") is None
+    assert throttle.take("maya", "C1", minute="@1") == Refusal(Full.PERSON, 60, is_news=True)
+    assert throttle.take("tom", "C1", minute="@1") is None
+    assert throttle.take("tom", "C1", minute="@1") == Refusal(Full.CHANNEL, 60, is_news=True)
+    assert throttle.take("maya", "C1", line={"maya": 1}) is None
+    assert not throttle.is_shut("maya")
+
+
 def take_in_vain(throttle: Throttle, *people: str) -> list[tuple[Refusal | None, bool]]:
     """Count a message of each in a block that fails; return what came of it, and whether they were shut out then."""
     found: list[tuple[Refusal | None, bool]] = []

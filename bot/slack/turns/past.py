@@ -10,7 +10,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.commands.bang import ORDER
-from bot.slack.intake import Intake
+from bot.slack.intake import MISSED, Intake
 from bot.slack.people.gating import Heard
 from bot.storage.answers import find_reply_times
 from bot.storage.db import Database
@@ -51,7 +51,7 @@ class Past:
         team = {"team_id": home.team_id, "enterprise_id": home.enterprise_id or None}
         body = {
             "event": event,
-            "event_id": f"missed:{channel_id}:{message['ts']}",
+            "event_id": f"{MISSED}{channel_id}:{message['ts']}",
             "authorizations": [{**team, "user_id": home.bot_user_id, "is_bot": True}],
             "is_ext_shared_channel": bool(place.get("is_ext_shared")),
             **team,

@@ -107,7 +107,7 @@ def _decide(correction: str, state: str, text: str) -> None:
     async def work() -> None:
         async with _opened() as (database, _known, _is_allowed):
             done = await decide(database, correction, ReviewState(state), by="cli", text=text, is_alone=True)
-            click.echo(f"{correction} is {done.state}; before: {done.before}.")
+            click.echo(f"{correction} is {done.state}; before: {done.before}. {done.tell_known()}".strip())
 
     asyncio.run(work())
 

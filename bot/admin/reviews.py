@@ -7,10 +7,12 @@ from hashlib import sha256
 from bot.errors import AdminError
 from bot.language import _
 from bot.storage import reviews
+from bot.storage.adapters import served_adapters
 from bot.storage.admin_tables import ReviewState
 from bot.storage.audit import record
-from bot.storage.db import Database
+from bot.storage.db import Database, Session
 from bot.storage.reviews import Candidate
+from bot.storage.runs import runs_of_row
 
 
 async def list_waiting(database: Database, *, most: int, before_id: str = "") -> Sequence[Candidate]:
@@ -25,11 +27,25 @@ class WordsChanged(AdminError):  # noqa: N818 - reads as a state
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a correction is now, and was before; *is_own*: whoever decided wrote the words that it would teach."""
+    """What a correction is now, and was before; *is_own*: whoever decided wrote the words that it would teach.
+
+    *known_by* names the adapters that have learned a rejected one and answer people.
+    """
 
     state: ReviewState
     before: ReviewState
     is_own: bool = False
+    known_by: tuple[str, ...] = ()
+
+    def tell_known(self) -> str:
+        """Say what goes on answering although it learned what was rejected; empty: nothing does."""
+        if not self.known_by:
+            return ""
+        said = _(
+            "{adapters} learned it, and will go on answering until the next run makes one without it, or an admin "
+            "takes it back: {order}"
+        )
+        return said.format(adapters=", ".join(self.known_by), order=f"`adapters rollback {self.known_by[0]}`")
 
 
 def digest(words: str) -> str:
@@ -77,4 +93,10 @@ async def decide(
             state = ReviewState.WAITING if is_own and not is_alone else ReviewState.EDITED
         before = await reviews.decide_review(session, correction_id, state, by=by, text=words if is_edited else "")
         record(session, "dataset.review", by=by, target=correction_id, state=str(state), before=str(before))
-    return Decision(state, before, is_own)
+        known_by = await _find_known_by(session, correction_id) if state is ReviewState.REJECTED else ()
+    return Decision(state, before, is_own, known_by)
+
+
+async def _find_known_by(session: Session, correction_id: str) -> tuple[str, ...]:
+    runs = await runs_of_row(session, "corrections", correction_id)
+    return tuple(adapter.name for adapter in await served_adapters(session) if adapter.run_id in runs)

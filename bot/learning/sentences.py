@@ -135,8 +135,8 @@ UNWILLING = N_(
     "the next run makes one without them."
 )
 HAS_TAKEN_BACK = N_(
-    "{adapter} learned from a correction that was changed, taken back or rejected since, and nobody gets it: the next "
-    "run makes one without it."
+    "{adapter} learned from a correction that was changed, taken back or rejected since, and nobody new gets it: the "
+    "next run makes one without it."
 )
 UNWILLING_PART = N_("{adapter}, which is mixed into it, learned from somebody or a channel that said no to that since.")
 FOR_OTHER_MODEL = N_(

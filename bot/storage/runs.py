@@ -159,10 +159,15 @@ async def has_taken_back(session: AsyncSession, run_id: int) -> bool:
     """Return whether a run learns from a correction that was changed, taken back or rejected since."""
     rows = select(RunExample.id).where(RunExample.run_id == run_id, RunExample.row_table == "corrections")
     changed = rows.join(Correction, RunExample.row_id == Correction.id).where(~stands())
+    return await session.scalar(changed.limit(1)) is not None or await has_rejected(session, run_id)
+
+
+async def has_rejected(session: AsyncSession, run_id: int) -> bool:
+    """Return whether a run learns from a correction that a reviewer has rejected since."""
+    rows = select(RunExample.id).where(RunExample.run_id == run_id, RunExample.row_table == "corrections")
     rejected = rows.join(ReviewRow, RunExample.row_id == ReviewRow.correction_id)
     rejected = rejected.where(ReviewRow.state == ReviewState.REJECTED)
-    found = [await session.scalar(statement.limit(1)) for statement in (changed, rejected)]
-    return any(one is not None for one in found)
+    return await session.scalar(rejected.limit(1)) is not None
 
 
 async def runs_of_row(session: AsyncSession, row_table: str, row_id: str) -> Sequence[int]:

@@ -22,7 +22,7 @@ from bot.learning.rollout.serving import Rollout
 from bot.learning.tidying import PAGE
 from bot.learning.trainer_process import LOG
 from bot.storage import adapters as store
-from bot.storage.admin_tables import ReviewRow, ReviewState
+from bot.storage.admin_tables import ReviewState
 from bot.storage.audit import FORBID, record
 from bot.storage.choices import PERSON, save_choice
 from bot.storage.db import Database
@@ -205,11 +205,16 @@ async def test_whoever_is_forgotten_ends_the_run_that_may_have_read_them(loop: L
     assert [(str(run.state), run.reason) for run in found] == [ended, ("queued", "")]
 
 
-@pytest.mark.parametrize("state", [AdapterState.WAITING, AdapterState.REJECTED])
+@pytest.mark.parametrize(
+    "state", [AdapterState.WAITING, AdapterState.REJECTED, AdapterState.CANARY, AdapterState.RETIRED]
+)
 async def test_nobody_gets_what_learned_from_a_rejected_correction(
     loop: Loop, model: Path, state: AdapterState
 ) -> None:
-    """A reviewer said no after the run: neither an admin nor the clock serves it, and what is served goes on."""
+    """A reviewer said no after the run: neither an admin nor the clock serves it, and what is served goes on.
+
+    The reviewer hears what knows it and goes on answering.
+    """
     run_id = await judged(loop, model, Decision.PROMOTE, state)
     async with loop.database.begin() as session:
         correction = await session.scalar(select(Correction).limit(1))
@@ -218,8 +223,9 @@ async def test_nobody_gets_what_learned_from_a_rejected_correction(
         row = {"row_table": "corrections", "row_id": correction.id, "user_id": correction.user_id}
         await save_examples(session, run_id, [row | known])
         await session.execute(update(Run).where(Run.id == run_id).values(state="done"))
-        session.add(ReviewRow(correction_id=correction.id, state=ReviewState.REJECTED, by="U2"))
-    with pytest.raises(LearningError, match="rejected since, and nobody gets it"):
+    decision = await decide(loop.database, correction.id, ReviewState.REJECTED, by="U2")
+    assert ("apprentice-91 learned it, and will go on" in decision.tell_known()) is (state == AdapterState.CANARY)
+    with pytest.raises(LearningError, match="rejected since, and nobody new gets it"):
         await loop.learning.promote("apprentice-91", by="U1")
     assert await loop.state("apprentice-90") == "active"
 

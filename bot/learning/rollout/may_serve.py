@@ -14,7 +14,7 @@ from bot.learning.rollout.loading import find_spoilt_part
 from bot.storage import adapters as store
 from bot.storage.db import Session
 from bot.storage.learning_tables import ENDED, Adapter, AdapterState, Run, RunState
-from bot.storage.runs import has_taken_back, is_unwilling_in
+from bot.storage.runs import has_rejected, has_taken_back, is_unwilling_in
 from bot.storage.tables import now
 
 BY_ITSELF = {"watch", "gate", store.BY_ENGINE}  # who decides where no person does
@@ -100,7 +100,9 @@ async def check_may_serve(session: Session, adapter: Adapter) -> None:
     check_not_tainted(adapter)
     if adapter.state != AdapterState.ACTIVE and await is_unwilling_in(session, adapter):
         raise LearningError(_(sentences.UNWILLING).format(adapter=adapter.name))
-    if adapter.state in UNSERVED and await has_taken_back(session, adapter.run_id):
+    # Whoever gets one already goes on getting it, and what a reviewer rejects comes to nobody else.
+    is_new = adapter.state in UNSERVED and await has_taken_back(session, adapter.run_id)
+    if is_new or (adapter.state != AdapterState.ACTIVE and await has_rejected(session, adapter.run_id)):
         raise LearningError(_(sentences.HAS_TAKEN_BACK).format(adapter=adapter.name))
     if part := await find_spoilt_part(session, adapter):
         sentence = _(

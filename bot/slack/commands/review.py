@@ -102,7 +102,7 @@ class DatasetOrders:
         decision = await reviews.decide(self._database, correction_id, VERBS[verb], by=call.user_id)
         undo = {state: word for word, state in VERBS.items()}.get(decision.before, "reopen")
         said = _("This correction is {state} now.").format(state=decision.state)
-        return done(said, f"dataset {undo} {correction_id}")
+        return done(f"{said} {decision.tell_known()}".strip(), f"dataset {undo} {correction_id}")
 
 
 async def find_flags(text: str) -> str:
@@ -254,6 +254,7 @@ class ReviewDesk:
             note = _("Approved in your words: nobody else is here who could look at them.")
         else:
             note = _("Rejected.") if state is ReviewState.REJECTED else _("Approved.")
+            note = f"{note} {done.tell_known()}".strip()
         return await self._next(correction_id, note)
 
     async def _show(self, body: dict[str, Any], view: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from bot.signals import is_ending
 from bot.slack import pledges
 from bot.storage.db import Database
+from bot.storage.hold import Hold
 
 T = TypeVar("T")
 PATIENCE_S = 1.0  # Slack waits for three seconds
@@ -26,14 +27,14 @@ log = logging.getLogger(__name__)
 class Listeners(AsyncListenerStartHandler):
     """Knows every listener under way, so that a stop lets it end: an `ask` for one pair of eyes, a summary, a form."""
 
-    def __init__(self, database: Database, worker_id: Callable[[], str]) -> None:
+    def __init__(self, database: Database, hold: Callable[[], Hold]) -> None:
         self.under_way: set[asyncio.Task[object]] = set()
         self._database = database
-        self._worker_id = worker_id
+        self._hold = hold
 
     async def handle(self, request: AsyncBoltRequest, response: BoltResponse | None) -> None:  # noqa: ARG002 - Bolt's
         """Note the task of a listener that begins, and what it owes to whom."""
-        pledges.current.set(pledges.read_pledge(self._database, request.body, worker_id=self._worker_id()))
+        pledges.current.set(pledges.read_pledge(self._database, request.body, hold=self._hold()))
         task = asyncio.current_task()
         if task is not None:
             self.under_way.add(task)

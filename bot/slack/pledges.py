@@ -1,6 +1,7 @@
 """Orders that take longer than Slack waits: written down before they are acknowledged, so none is lost without a word.
 
-None is given twice: whoever comes after a process that died tells the person that nobody knows how far it came.
+None is given twice: whoever comes after a process that died tells the person that nobody knows how far it came. One
+that only slept goes on with nothing that was told so.
 """
 
 import logging
@@ -11,6 +12,7 @@ from typing import Any
 
 from bot.storage import pledged
 from bot.storage.db import Database
+from bot.storage.hold import Claim, Hold, Released, lay_open
 from bot.storage.inbox import Arrival
 from bot.storage.tables import new_id
 
@@ -22,30 +24,44 @@ log = logging.getLogger(__name__)
 class Pledge:
     """What is owed to whoever gave an order: its outcome, or word that there is none."""
 
-    def __init__(self, database: Database, arrival: Arrival, *, worker_id: str) -> None:
+    def __init__(self, database: Database, arrival: Arrival, *, claim: Claim) -> None:
         self._database = database
         self._arrival = arrival
-        self._worker_id = worker_id
+        self._claim = claim
         self._is_kept = False
 
+    @property
+    def is_taken(self) -> bool:
+        """Return whether another process has taken this one for dead, and told whoever gave the order."""
+        return not self._claim.is_open and self._claim.hold.is_lost
+
     async def keep(self) -> None:
-        """Write it down as begun by this process."""
+        """Write it down as begun by this process, which goes on with it only for as long as no other has taken it."""
         self._is_kept = True
         async with self._database.begin() as session:
-            await pledged.begin(session, self._arrival, worker_id=self._worker_id)
+            await pledged.begin(session, self._arrival, worker_id=self._claim.hold.worker_id)
+        self._claim.is_open = False
 
     async def redeem(self) -> None:
         """Forget it: whoever gave the order has heard what came of it."""
-        if not self._is_kept:
+        if not self._is_kept or self.is_taken:
             return
         try:
             async with self._database.begin() as session:
                 await pledged.redeem(session, self._arrival.event_id)
+        except Released:
+            log.info("orders: another process has taken one over that this one had begun")
         except Exception as error:  # noqa: BLE001 - the next process says too much then, and not too little
             log.warning("orders: that one is done could not be written down (%s)", type(error).__name__)
 
 
 current: ContextVar[Pledge | None] = ContextVar("pledge", default=None)  # of the order that a task carries out
+
+
+def is_taken() -> bool:
+    """Return whether another process has taken over what this task was ordered, and told its person so."""
+    pledge = current.get()
+    return pledge is not None and pledge.is_taken
 
 
 async def redeem() -> None:
@@ -54,7 +70,7 @@ async def redeem() -> None:
         await pledge.redeem()
 
 
-def read_pledge(database: Database, body: Mapping[str, Any], *, worker_id: str) -> Pledge | None:
+def read_pledge(database: Database, body: Mapping[str, Any], *, hold: Hold) -> Pledge | None:
     """Return what is owed for a command, a press of a button or a form; None for what nobody ordered.
 
     It says who gave an order where and when, and nothing of what they wrote.
@@ -76,4 +92,4 @@ def read_pledge(database: Database, body: Mapping[str, Any], *, worker_id: str) 
         kind=CUT,
         payload={"user_id": user_id},
     )
-    return Pledge(database, arrival, worker_id=worker_id)
+    return Pledge(database, arrival, claim=lay_open(hold))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,34 +33,49 @@ class Hold:
         return not self.is_lost and time.monotonic() < self.sure_until
 
 
-_hold: ContextVar[Hold | None] = ContextVar("hold", default=None)
+@dataclass
+class Claim:
+    """What a task does by a worker's hold; *is_open*: nobody else can take it yet, for it is written down nowhere."""
+
+    hold: Hold
+    is_open: bool = False
+
+
+_claim: ContextVar[Claim | None] = ContextVar("claim", default=None)
 
 
 @contextmanager
 def holding(hold: Hold) -> Iterator[None]:
     """Let what this task and the tasks that it starts write depend on *hold*."""
-    token = _hold.set(hold)
+    token = _claim.set(Claim(hold))
     try:
         yield
     finally:
-        _hold.reset(token)
+        _claim.reset(token)
+
+
+def lay_open(hold: Hold) -> Claim:
+    """Let what this task and the tasks that it starts write depend on *hold* once the claim is open no more."""
+    claim = Claim(hold, is_open=True)
+    _claim.set(claim)
+    return claim
 
 
 async def until_sure() -> None:
     """Return when what this task does is certainly its own to do; raise *Released* when it is another's."""
-    hold = _hold.get()
-    while hold is not None and not hold.is_sure():
-        if hold.is_lost:
+    claim = _claim.get()
+    while claim is not None and not (claim.is_open or claim.hold.is_sure()):
+        if claim.hold.is_lost:
             raise Released
         await asyncio.sleep(PAUSE_S)
 
 
 async def check_hold(session: AsyncSession) -> None:
     """Raise *Released* when this task's work was given to another; until *session* ends it cannot be."""
-    hold = _hold.get()
-    if hold is None:
+    claim = _claim.get()
+    if claim is None or claim.is_open:
         return
-    there = select(Worker.id).where(Worker.id == hold.worker_id).with_for_update(read=True, key_share=True)
+    there = select(Worker.id).where(Worker.id == claim.hold.worker_id).with_for_update(read=True, key_share=True)
     if await session.scalar(there) is None:
-        hold.is_lost = True
+        claim.hold.is_lost = True
         raise Released

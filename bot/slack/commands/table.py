@@ -122,8 +122,9 @@ def register_commands(app: AsyncApp, *, desk: Desk) -> None:
             order = desk.take(html.unescape(str(command.get("text") or "")), call)
             reply = await acknowledge_done(ack, order)
         except asyncio.CancelledError:  # nothing but this task knows of the order, so nobody takes it up again
-            await _answer(respond, Reply(tell_ended(), is_done=False))
-            await pledges.redeem()
+            if not pledges.is_taken():
+                await _answer(respond, Reply(tell_ended(), is_done=False))
+                await pledges.redeem()
             raise
         await _answer(respond, reply)
 

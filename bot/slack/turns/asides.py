@@ -168,7 +168,7 @@ def tell_stale() -> str:
 def tell_cut(moment: datetime) -> str:
     """Say that an order may have been carried out or not."""
     said = _(
-        "I was started anew while I did what you ordered or pressed ({moment}). Please see whether it is done, and do "
+        "I was interrupted while I did what you ordered or pressed ({moment}). Please see whether it is done, and do "
         "it again if not."
     )
     return said.format(moment=tell_moment(moment))

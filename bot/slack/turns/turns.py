@@ -69,7 +69,7 @@ class Turns:
         self.earlier: Callable[[Inbox], Awaitable[None]] | None = None  # takes in what was said before it
         self.meanwhile: Callable[[Inbox], Awaitable[None]] | None = None  # what became of it while nobody was there
         self._began_at = now()
-        self.listeners = Listeners(database, lambda: self._duty.hold.worker_id)  # which a stop waits for as well
+        self.listeners = Listeners(database, lambda: self._duty.hold)  # which a stop waits for as well
         self._tasks: set[asyncio.Task[None]] = set()
         self._shares = Shares(on_wait=self.wake)
         self._ordered: set[asyncio.Task[None]] = set()  # beside the answers: an order may have to wait for these

@@ -176,8 +176,9 @@ class Draft:
         self.text += chunk.text
 
     def stop_by(self, user_id: str) -> None:
-        """Stop it at the wish of somebody."""
+        """Stop it at the wish of somebody, also where it was to begin anew with other words."""
         self.stopped_by = user_id
+        self.is_outdated = self.is_outdated and self.is_forgotten
         self.stop.set()
 
     def remove(self, ts: str) -> None:

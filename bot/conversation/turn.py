@@ -82,7 +82,7 @@ class Assistant:
         self._choose_adapter = choose_adapter
         self._sees_images = sees_images  # None: as the model's server says
 
-    async def begin(self, question: Question, *, is_begun: bool = False) -> Draft | None:
+    async def begin(self, question: Question) -> Draft | None:
         """Store the question and begin its answer; None when it has had its visible outcome, or was deleted.
 
         Of somebody who wants nothing stored only the rows are: their words are in the draft alone. Raises
@@ -90,7 +90,7 @@ class Assistant:
         """
         async with self._database.begin() as session:
             here, stamps = question.place, [part.ts for part in question.parts]
-            edits = await find_edits(session, here.team_id, here.channel_id, stamps, is_begun=is_begun)
+            edits = await find_edits(session, here.team_id, here.channel_id, stamps)
             left = question.still_there(edits)
             if left is None:
                 return None

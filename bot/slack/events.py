@@ -20,7 +20,7 @@ from bot.slack.people.access import Access
 from bot.slack.people.directory import Directory
 from bot.slack.people.rights import HEARD_AT
 from bot.slack.turns.answering import Answering
-from bot.slack.turns.elsewhere import Elsewhere
+from bot.slack.turns.elsewhere import Elsewhere, Ended, stop_here
 from bot.slack.turns.past import OPENED
 from bot.slack.turns.status import end_status
 from bot.slack.turns.turns import Turns
@@ -103,23 +103,23 @@ def register_stop(app: AsyncApp, *, database: Database, answering: Answering, ca
         pressed_ts = str(event.get("event_ts") or "")  # Slack tells again, and late, what was not acknowledged
         channel_id, thread_ts = str(event.get("channel")), str(event.get("thread_ts"))
         user_id, draft = str(event.get("user")), answering.running(channel_id, thread_ts)
-        is_theirs: bool | None
         if draft is not None and pressed_ts and pressed_ts < draft.question.parts[0].ts:
             return  # it was asked since
         if draft is not None:
             is_theirs = user_id == draft.question.user_id or await access.is_admin(user_id)
+            ended = Ended.ASKED if is_theirs else Ended.REFUSED
             if is_theirs:
-                draft.stop_by(user_id)
+                await stop_here(database, draft, user_id)
         else:
             is_admin = partial(access.is_admin, user_id)
-            is_theirs = await elsewhere.stop(
+            ended = await elsewhere.stop(
                 channel_id, thread_ts=thread_ts, user_id=user_id, is_admin=is_admin, until_ts=pressed_ts
             )
-            if is_theirs and (draft := answering.running(channel_id, thread_ts)) is not None:
+            if ended is Ended.ASKED and (draft := answering.running(channel_id, thread_ts)) is not None:
                 draft.stop_by(user_id)  # it was begun meanwhile
-        if is_theirs is None:
+        if ended in {Ended.NOTHING, Ended.DROPPED}:
             with suppress(DeliveryError):  # while Slack is away
                 await end_status(calls, channel_id, thread_ts)  # nothing is written, so nothing may say so
-        elif not is_theirs:
+        elif ended is Ended.REFUSED:
             place = {"channel": channel_id, "thread_ts": thread_ts, "user": user_id}
             await calls.call_if_possible("chat.postEphemeral", text=tell_who_stops(), **place)

@@ -144,7 +144,6 @@ async def claim_ready(session: AsyncSession, *, limit: int, worker_id: str | Non
 
 def _begin(rows: Sequence[Inbox], worker_id: str | None) -> None:
     for row in rows:
-        row.is_stopping = row.is_stopping and row.bundle_id is not None  # whoever stopped it knew it half written
         row.state, row.bundle_id, row.worker_id = InboxState.RUNNING, rows[-1].id, worker_id
         row.attempts += 1
 
@@ -285,12 +284,14 @@ async def list_threads(session: AsyncSession, team_id: str, channel_id: str, *, 
 
 
 async def still_there(session: AsyncSession, rows: Sequence[Inbox], *, is_begun: bool = False) -> Sequence[Inbox]:
-    """Return those of some claimed events that are still wanted, as they stand now: not deleted, not stopped.
+    """Return those of some claimed events that are still wanted, as they stand now, without what was deleted.
 
-    What was begun before a crash is there although it was stopped: half of its answer may be shown.
+    A question that was stopped is there, for its answer says so. Another try at an answer is not, for the one before
+    still stands, unless it *is_begun*, perhaps before a crash: then half of it may be shown.
     """
     known = select(Inbox).where(Inbox.id.in_([row.id for row in rows])).execution_options(populate_existing=True)
-    there = {row.id: row for row in await session.scalars(known) if row.payload and (is_begun or not row.is_stopping)}
+    there = {row.id: row for row in await session.scalars(known) if row.payload}
+    there = {key: row for key, row in there.items() if is_begun or row.kind == MESSAGE or not row.is_stopping}
     return [there[row.id] for row in rows if row.id in there]
 
 
@@ -302,17 +303,15 @@ async def has_earlier(session: AsyncSession, row: Inbox) -> bool:
 
 
 async def find_edits(
-    session: AsyncSession, team_id: str, channel_id: str, stamps: Collection[str], *, is_begun: bool = False
+    session: AsyncSession, team_id: str, channel_id: str, stamps: Collection[str]
 ) -> dict[str, str | None]:
-    """Return the newest edits of messages that are being answered, by their times in Slack.
+    """Return the newest edits of messages that are being answered, by their times in Slack; None: it was deleted.
 
-    The edit is None where the message was deleted, or its answer stopped before it began.
     Nobody edits them before the transaction ends.
     """
     here = select(Inbox).filter_by(team_id=team_id, channel_id=channel_id, kind=MESSAGE, state=InboxState.RUNNING)
     rows = (await session.scalars(here.where(Inbox.ts.in_(stamps)).with_for_update())).all()
-    there = {row.ts for row in rows if row.payload and (is_begun or not row.is_stopping)}
-    return {row.ts: edit_of(row.payload["event"]) if row.ts in there else None for row in rows}
+    return {row.ts: edit_of(row.payload["event"]) if row.payload else None for row in rows}
 
 
 def edit_of(message: Mapping[str, Any]) -> str:

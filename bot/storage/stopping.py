@@ -2,24 +2,37 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.db import Database
-from bot.storage.inbox import ANSWERED
+from bot.storage.inbox import ANSWERED, MESSAGE
 from bot.storage.tables import Answer, AnswerState, Inbox, InboxState, Message, Thread
 
+EDIT = "edit:"  # before the answer's id, as the id of what waits behind an answer that an edit has outdated
+WAITS = and_(Inbox.state == InboxState.PENDING, Inbox.bundle_id.is_(None))  # nothing of it is shown yet
+WAITS_TO_REPLACE = and_(WAITS, Inbox.kind != MESSAGE)  # another try at an answer, which stands until then
 
-async def find_begun(session: AsyncSession, channel_id: str) -> Sequence[Inbox]:
-    """Return what is being answered in a channel, in whichever process, or was when one ended: half of it is shown."""
-    half = and_(Inbox.state == InboxState.PENDING, Inbox.bundle_id.is_not(None))
+
+async def find_wanted(session: AsyncSession, channel_id: str) -> Sequence[Inbox]:
+    """Return what is being answered in a channel, in whichever process, and what waits for that."""
     here = select(Inbox).where(Inbox.channel_id == channel_id, Inbox.kind.in_(ANSWERED))
-    return (await session.scalars(here.where(or_(Inbox.state == InboxState.RUNNING, half)).order_by(Inbox.id))).all()
+    return (await session.scalars(here.where(Inbox.state != InboxState.DONE).order_by(Inbox.id))).all()
 
 
-async def ask_to_stop(session: AsyncSession, inbox_ids: Collection[int]) -> None:
-    """Let whoever answers some events know that somebody wants no answer any more."""
-    await session.execute(update(Inbox).where(Inbox.id.in_(inbox_ids)).values(is_stopping=True))
+async def ask_to_stop(session: AsyncSession, inbox_ids: Collection[int]) -> bool:
+    """Let whoever answers some events know that somebody wants no answer any more; return whether an answer says so.
+
+    Another try that waits is dropped, and the answer before it stands.
+    """
+    await session.execute(delete(Inbox).where(Inbox.id.in_(inbox_ids), WAITS_TO_REPLACE))
+    left = update(Inbox).where(Inbox.id.in_(inbox_ids)).values(is_stopping=True).returning(Inbox.id)
+    return (await session.execute(left)).first() is not None
+
+
+async def drop_edit(session: AsyncSession, answer_id: str) -> None:
+    """Let nothing be written anew behind an answer whose question was edited while it was written."""
+    await session.execute(delete(Inbox).where(Inbox.event_id == f"{EDIT}{answer_id}", WAITS_TO_REPLACE))
 
 
 async def is_half_written(session: AsyncSession, row: Inbox) -> bool:

@@ -536,14 +536,16 @@ async def test_an_order_waits_for_no_answer(
         tom = playground.tom
         asked = [await tom.say("general", f"{BOT} {LONG}") for _ in range(8)]
         await tom.say("general", "!stop", asked[-1])
-        await whispered(playground, tom, "general", "I am not writing anything here.")
         await finished(len(asked), timeout=60)
+        assert "Stopped." in str(tom.sees("general", asked[-1])[-1])
     events = await stored(rows, Inbox)
     (order,) = [event for event in events if event.kind == "order"]
     assert order.done_at < max(event.done_at for event in events if event.kind == "message")
 
 
-async def test_a_choice_after_an_edit_is_said_to_teach_nothing(playground: Playground, warm_bot: RunningBot) -> None:
+async def test_a_choice_after_an_edit_is_said_to_teach_nothing(
+    playground: Playground, warm_bot: RunningBot, finished: Finished
+) -> None:
     """The answers are to other words than the question has by now."""
     tom = playground.tom
     ts = await tom.say("general", f"{BOT} !ask -n 3 Make an agenda for a 30 minute team meeting.")
@@ -553,6 +555,7 @@ async def test_a_choice_after_an_edit_is_said_to_teach_nothing(playground: Playg
         return next((one for one in said if "This one is better" in str(one)), None)
 
     offer = await playground.wait_until(find, what="the answers", timeout=30)
+    await finished(1)
     await tom.edit("general", ts, f"{BOT} !ask -n 3 Make an agenda for a 60 minute team meeting.")
     await whispered(playground, tom, "general", "edited")
     await tom.click(offer, "choose_answer")

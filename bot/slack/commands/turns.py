@@ -6,7 +6,7 @@ from collections.abc import Callable
 from bot.language import _
 from bot.slack.commands.orders import SILENCE, Call, Command, Reply, Role
 from bot.slack.turns.answering import Answering
-from bot.slack.turns.elsewhere import Elsewhere
+from bot.slack.turns.elsewhere import Elsewhere, Ended, stop_here
 from bot.slack.turns.pressing import is_anothers_choice
 from bot.slack.turns.whisper import tell_kept
 from bot.storage import inbox
@@ -53,11 +53,9 @@ class TurnOrders:
         if draft is None or draft.question.user_id != call.user_id:  # what only one sees is in no thread
             own = self._answering.running_for(call.user_id, call.channel_id, only_private=bool(thread_ts))
             draft = own or draft
-        if draft is None:
+        if draft is None or (draft.question.user_id != call.user_id and call.role < Role.ADMIN):
             return await self._stop_elsewhere(call)
-        if draft.question.user_id != call.user_id and call.role < Role.ADMIN:
-            return Reply(tell_who_stops(), is_done=False)
-        draft.stop_by(call.user_id)
+        await stop_here(self._database, draft, call.user_id)
         return SILENCE if call.thread_ts else Reply(_("Stopped."))
 
     async def _stop_elsewhere(self, call: Call) -> Reply:
@@ -65,14 +63,13 @@ class TurnOrders:
             return call.role >= Role.ADMIN
 
         elsewhere = Elsewhere(self._database)
-        is_stopped = await elsewhere.stop(
-            call.channel_id, thread_ts=call.thread_ts or "", user_id=call.user_id, is_admin=is_admin
-        )
-        if is_stopped is None:
+        where = {"thread_ts": call.thread_ts or "", "until_ts": call.ts or ""}
+        ended = await elsewhere.stop(call.channel_id, user_id=call.user_id, is_admin=is_admin, **where)
+        if ended is Ended.NOTHING:
             return Reply(_("I am not writing anything here."), is_done=False)
-        if not is_stopped:
+        if ended is Ended.REFUSED:
             return Reply(tell_who_stops(), is_done=False)
-        return SILENCE if call.thread_ts else Reply(_("Stopped."))
+        return SILENCE if call.thread_ts and ended is Ended.ASKED else Reply(_("Stopped."))
 
     async def retry(self, call: Call) -> Reply:
         """Put another answer to the thread's newest question in line, in place of the one that is there."""

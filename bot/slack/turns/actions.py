@@ -17,7 +17,7 @@ from bot.slack.people.directory import Directory
 from bot.slack.people.rooms import Rooms, tell_left
 from bot.slack.text import read_typed
 from bot.slack.turns.answering import Answering
-from bot.slack.turns.elsewhere import Elsewhere
+from bot.slack.turns.elsewhere import Elsewhere, stop_here
 from bot.slack.turns.pressing import is_anothers_choice, may_correct, stands_in
 from bot.slack.turns.turns import Turns
 from bot.slack.turns.whisper import tell_gone, tell_kept, whisper
@@ -281,7 +281,7 @@ class AgainButtons:
         if draft is None:
             await self._stop_elsewhere(answer_id, body)
         elif user_id == draft.question.user_id or await self._access.is_admin(user_id):
-            draft.stop_by(user_id)
+            await stop_here(self._database, draft, user_id)
 
     async def _stop_elsewhere(self, answer_id: str, body: dict[str, Any]) -> None:
         async with self._database.read() as session:

@@ -130,7 +130,7 @@ class Answering:
         """
         draft = await self._begin(rows)
         if draft is not None:
-            if rows[-1].is_stopping:  # before a crash: whoever stopped it sees that it ended
+            if any(row.is_stopping for row in rows):  # before it began, or a crash: whoever stopped it sees that
                 draft.stop.set()
             asked = rows[-1].payload
             again_id, by = str(asked.get("answer_id") or ""), str(asked.get("user_id") or "")
@@ -159,10 +159,7 @@ class Answering:
             return await self._assistant.begin_again(str(row.payload["answer_id"]), current, **wish)
         *before, question = [await self._question(part) for part in rows]
         put = next((part.put for part in (question, *reversed(before)) if part.put != Put()), Put())
-        return await self._assistant.begin(
-            replace(question, before=tuple(before), put=put),
-            is_begun=True,  # somebody may stop it just now, and sees then that it ended
-        )
+        return await self._assistant.begin(replace(question, before=tuple(before), put=put))
 
     async def _question(self, row: Inbox) -> Question:
         event: Mapping[str, Any] = row.payload["event"]

@@ -18,6 +18,7 @@ from bot.storage.answers import AnswerRecord, load_answer
 from bot.storage.askings import is_asked_openly, is_private
 from bot.storage.db import Database, Session
 from bot.storage.forgetting import forget_message
+from bot.storage.stopping import EDIT
 from bot.storage.tables import AnswerState
 from bot.storage.threads import Place
 
@@ -148,7 +149,7 @@ def _edits_order(event: Mapping[str, Any], *, bot_user_id: str) -> bool:
 
 async def _queue(session: Session, record: AnswerRecord) -> None:
     """Put the question in the line of its thread, once for each answer that an edit has outdated."""
-    await _put_again(session, record, "again", f"edit:{record.answer.id}", is_edit=True)
+    await _put_again(session, record, "again", f"{EDIT}{record.answer.id}", is_edit=True)
 
 
 async def _queue_offer(session: Session, record: AnswerRecord, **more: bool) -> None:

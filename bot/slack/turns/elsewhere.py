@@ -1,10 +1,21 @@
 """Answers that another process writes, or that wait for their turn in this one: asked in the inbox to end."""
 
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 
+from bot.conversation.draft import Draft
 from bot.storage.db import Database
 from bot.storage.inbox import speaker_of
-from bot.storage.stopping import ask_to_stop, find_begun
+from bot.storage.stopping import ask_to_stop, drop_edit, find_wanted
+
+
+class Ended(StrEnum):
+    """What a wish to stop came to."""
+
+    NOTHING = "nothing"  # is written there
+    REFUSED = "refused"  # it is not theirs to end
+    ASKED = "asked"  # the answer will say that it was stopped
+    DROPPED = "dropped"  # another try that had not begun: nothing shows it
 
 
 class Elsewhere:
@@ -21,19 +32,30 @@ class Elsewhere:
         user_id: str,
         is_admin: Callable[[], Awaitable[bool]],
         until_ts: str = "",
-    ) -> bool | None:
+    ) -> Ended:
         """Let what is written in a thread, or without one for *user_id* in a channel, end at their wish.
 
-        None when nothing is written there that was asked *until_ts*, False when it is not theirs to end.
+        So is what waits to be, if it was asked *until_ts*: of others' only an admin ends anything.
         """
         async with self._database.read() as session:
-            rows = await find_begun(session, channel_id)
+            rows = await find_wanted(session, channel_id)
         rows = [row for row in rows if row.thread_ts == thread_ts or (not thread_ts and speaker_of(row) == user_id)]
         rows = [row for row in rows if not until_ts or row.ts <= until_ts]
         if not rows:
-            return None
-        if any(speaker_of(row) != user_id for row in rows) and not await is_admin():
-            return False
+            return Ended.NOTHING
+        own = [row for row in rows if speaker_of(row) == user_id]
+        if len(own) < len(rows) and not await is_admin():
+            rows = own
+        if not rows:
+            return Ended.REFUSED
         async with self._database.begin() as session:
-            await ask_to_stop(session, [row.id for row in rows])
-        return True
+            return Ended.ASKED if await ask_to_stop(session, [row.id for row in rows]) else Ended.DROPPED
+
+
+async def stop_here(database: Database, draft: Draft, user_id: str) -> None:
+    """Stop what this process writes, at the wish of somebody, and what an edit let wait behind it."""
+    try:
+        async with database.begin() as session:
+            await drop_edit(session, draft.answer_id)
+    finally:
+        draft.stop_by(user_id)

@@ -1,0 +1,86 @@
+"""A wish to stop counts for all that is wanted in a thread by then: also for what an edit or a press let wait."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import select
+
+from bot.playground.testing import Playground
+from bot.storage import inbox, stopping
+from bot.storage.db import Database
+from bot.storage.tables import Answer, AnswerState, Inbox, InboxState
+from tests.builders import arrival
+from tests.scenarios.conftest import Finished, StartBot
+from tests.scenarios.test_consumption import Pausing
+from tests.scenarios.test_faults import LONG, answers_in
+from tests.scenarios.test_foreign_engine import serving
+
+BOT = "<@U0APPRENTICE>"
+
+
+async def until_done(rows: Database) -> None:
+    """Wait until nothing waits and nothing runs."""
+    async with asyncio.timeout(30):
+        while True:
+            async with rows.read() as session:
+                if await session.scalar(select(Inbox.id).where(Inbox.state != InboxState.DONE).limit(1)) is None:
+                    return
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", ["session", "order"])
+async def test_a_stop_right_after_an_edit_is_for_the_edited_question_too(
+    playground: Playground, start_bot: StartBot, rows: Database, how: str
+) -> None:
+    """The old answer is just ending, and the new one waits for that."""
+    server, tom = Pausing(), playground.tom
+    async with serving(server), start_bot(engine_url=server.url, engine_api_key=""):
+        await playground.wait_for_connection()
+        ts = await tom.say("general", f"{BOT} {LONG}")
+        await playground.wait_until(lambda: server.asked, what="the question at the engine")
+        await tom.edit("general", ts, f"{BOT} Make a short plan.")
+        await (tom.stop("general", ts) if how == "session" else tom.say("general", "!stop", ts))
+        await asyncio.sleep(0.5)
+        server.go.set()
+        await until_done(rows)
+    assert "short plan" not in str(server.asked)
+    (message,) = answers_in(playground, "general", ts)
+    assert "Stopped." in str(message)
+
+
+async def test_a_stop_counts_while_messages_are_gathered(
+    playground: Playground, start_bot: StartBot, finished: Finished, rows: Database
+) -> None:
+    """The question has not begun to be answered: its thread says that it was stopped; one that is said later is not."""
+    tom = playground.tom
+    async with start_bot(merge_seconds=1.0):
+        await playground.wait_for_connection()
+        ts = await tom.say("general", f"{BOT} hello")
+        await finished(1)
+        await tom.say("general", LONG, ts)
+        await tom.say("general", "!stop", ts)
+        await finished(2)
+        assert "Stopped." in str(answers_in(playground, "general", ts)[-1])
+        later = await tom.say("general", "thanks", ts)
+        await playground.wait_for_reply("general", ts, after=later)
+        await finished(3)
+    assert "I am not writing anything here" not in str(tom.ephemerals("general"))
+    async with rows.read() as session:
+        found = list(await session.scalars(select(Answer).order_by(Answer.id)))
+    assert [answer.state for answer in found] == [AnswerState.COMPLETE, AnswerState.STOPPED, AnswerState.COMPLETE]
+    assert found[1].text == ""
+
+
+async def test_another_try_that_waits_is_dropped_by_a_stop(database: Database) -> None:
+    """The answer that it was to replace stands; a question is gone on with, to say that it was stopped."""
+    async with database.begin() as session:
+        await inbox.accept(session, arrival(event_id="again:1", kind="again", payload={"user_id": "U1"}))
+        await inbox.accept(session, arrival(event_id="Ev2", ts="2.0", thread_ts="2.0"))
+        again, question = await stopping.find_wanted(session, "C1")
+        assert not await stopping.ask_to_stop(session, [again.id])
+        assert await stopping.ask_to_stop(session, [question.id])
+    async with database.begin() as session:
+        ((row,),) = await inbox.claim_ready(session, limit=10)
+        assert row.event_id == "Ev2"
+        assert row.is_stopping
+        assert await inbox.still_there(session, [row]) == [row]

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.playground.testing import Playground
+from bot.slack.turns.elsewhere import Elsewhere, Ended
 from bot.storage import inbox, stopping
 from bot.storage.db import Database
 from bot.storage.tables import Answer, AnswerState, Inbox, InboxState
@@ -84,3 +85,16 @@ async def test_another_try_that_waits_is_dropped_by_a_stop(database: Database) -
         assert row.event_id == "Ev2"
         assert row.is_stopping
         assert await inbox.still_there(session, [row]) == [row]
+
+
+@pytest.mark.parametrize(("kind", "ended"), [("again", Ended.DROPPED), ("message", Ended.NOTHING)])
+async def test_a_press_is_known_a_little_later_than_it_was(database: Database, kind: str, ended: Ended) -> None:
+    """What is ordered in Slack has Slack's time, a press that of when it was heard; what was said later goes on."""
+    async with database.begin() as session:
+        await inbox.accept(session, arrival(kind=kind, payload={"user_id": "U1"}))
+
+    async def is_admin() -> bool:
+        return False
+
+    stop = Elsewhere(database).stop("C1", thread_ts="100.000", user_id="U1", is_admin=is_admin, until_ts="99.000")
+    assert await stop is ended

@@ -5,8 +5,11 @@ from enum import StrEnum
 
 from bot.conversation.draft import Draft
 from bot.storage.db import Database
-from bot.storage.inbox import speaker_of
+from bot.storage.inbox import MESSAGE, speaker_of
 from bot.storage.stopping import ask_to_stop, drop_edit, find_wanted
+from bot.storage.tables import Inbox
+
+HEARD_S = 3.0  # after it happened, even on a busy machine
 
 
 class Ended(StrEnum):
@@ -40,7 +43,7 @@ class Elsewhere:
         async with self._database.read() as session:
             rows = await find_wanted(session, channel_id)
         rows = [row for row in rows if row.thread_ts == thread_ts or (not thread_ts and speaker_of(row) == user_id)]
-        rows = [row for row in rows if not until_ts or row.ts <= until_ts]
+        rows = [row for row in rows if not until_ts or _was_wanted(row, float(until_ts))]
         if not rows:
             return Ended.NOTHING
         own = [row for row in rows if speaker_of(row) == user_id]
@@ -50,6 +53,11 @@ class Elsewhere:
             return Ended.REFUSED
         async with self._database.begin() as session:
             return Ended.ASKED if await ask_to_stop(session, [row.id for row in rows]) else Ended.DROPPED
+
+
+def _was_wanted(row: Inbox, until: float) -> bool:
+    """Return whether something was wanted by then; of a press or an edit it is known only when we heard of it."""
+    return float(row.ts) <= until + (0 if row.kind == MESSAGE else HEARD_S)
 
 
 async def stop_here(database: Database, draft: Draft, user_id: str) -> None:

@@ -41,9 +41,9 @@ async def test_a_stop_right_after_an_edit_is_for_the_edited_question_too(
         await playground.wait_until(lambda: server.asked, what="the question at the engine")
         await tom.edit("general", ts, f"{BOT} Make a short plan.")
         await (tom.stop("general", ts) if how == "session" else tom.say("general", "!stop", ts))
-        await asyncio.sleep(0.5)
+        await playground.wait_until(lambda: "Stopped." in str(answers_in(playground, "general", ts)), what="the word")
+        await until_done(rows)  # although the engine answers nobody
         server.go.set()
-        await until_done(rows)
     assert "short plan" not in str(server.asked)
     (message,) = answers_in(playground, "general", ts)
     assert "Stopped." in str(message)

@@ -98,6 +98,28 @@ async def test_whoever_wanted_it_taught_hears_of_the_yes_once_slack_is_back(
     assert str(playground.messages(maya.dm)).count(words) == 1
 
 
+@pytest.mark.parametrize("change", ["edited", "deleted"])
+async def test_a_yes_to_words_that_changed_unheard_keeps_nothing(
+    playground: Playground, start_bot: StartBot, rows: Database, change: str
+) -> None:
+    """Their author changed them while the bot was down, and agrees before it has looked what it missed."""
+    tom, maya = playground.tom, playground.maya
+    async with start_bot():
+        await playground.wait_for_connection()
+        written = await open_form(playground, tom)
+        await maya.submit_view({"question": "Where is the zanzibar?"})
+        await playground.wait_until(lambda: requests(playground, tom), what="the request")
+        await empty_inbox(rows)
+    await (tom.edit("general", written, "Nowhere.") if change == "edited" else tom.delete("general", written))
+    await playground.advance(10)  # in vain: Slack tries again in a minute
+    async with start_bot():
+        await playground.wait_for_connection()
+        await tom.click(requests(playground, tom)[0], "lesson_yes")
+        await playground.wait_until(lambda: "your words changed since" in str(playground.messages(tom.dm)), what="a no")
+    async with rows.read() as session:
+        assert await session.scalar(select(Correction.id)) is None
+
+
 async def test_an_author_is_asked_by_the_next_process(
     playground: Playground, start_bot: StartBot, rows: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

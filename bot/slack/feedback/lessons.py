@@ -234,9 +234,13 @@ class Lessons:
     ) -> None:
         """Learn what its author agrees to, and keep nothing of what they do not."""
         user_id, is_agreed = body["user"]["id"], action["action_id"] == LESSON_YES
+        lesson_id = str(action.get("value"))
+        is_another = is_agreed and await self._is_another(lesson_id, user_id)
         async with self._database.begin() as session:
-            lesson = await lessons.find_waiting(session, str(action.get("value")), author_id=user_id)
-            if lesson is None:
+            lesson = await lessons.find_waiting(session, lesson_id, author_id=user_id)
+            if lesson is not None and is_another:
+                await lessons.drop_lesson(session, lesson.team_id, lesson.channel_id, ts=lesson.ts)
+            if lesson is None or is_another:
                 text = _("This is decided already, too long ago, or your words changed since: I keep nothing of it.")
             elif is_agreed and (refusal := await refuse_teacher(session, user_id)):
                 lessons.refuse(lesson)
@@ -255,6 +259,23 @@ class Lessons:
         await ack()
         self._wake()
         await respond(text=text, blocks=[section(text)], replace_original=True)
+
+    async def _is_another(self, lesson_id: str, author_id: str) -> bool:
+        """Return whether an author has deleted what they are asked about, or made other words of it, unheard."""
+        async with self._database.read() as session:
+            lesson = await lessons.find_waiting(session, lesson_id, author_id=author_id)
+        if lesson is None:
+            return False
+        stands = {"thread_ts": lesson.ts, "ts": lesson.ts}  # by its own Slack tells of a message wherever it stands
+        asked = Asked(
+            lesson.team_id,
+            lesson.channel_id,
+            **stands,
+            author_id=author_id,
+            audience=lesson.audience,
+            text=lesson.text,
+        )
+        return any(await self._look(asked))
 
 
 async def refuse_teacher(session: Session, user_id: str) -> str:

@@ -107,8 +107,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         ground = await stack.enter_async_context(grounded(settings))
         prompts, running, database, calls = ground.prompts, ground.running, ground.database, ground.calls
         engine, identity, workspaces, jobs = running.client, ground.identity, ground.workspaces, Jobs(ground.database)
-        folder = (settings.data_dir / "learning").resolve()
-        rollout = Rollout(database, engine, folder, keeps_apart=settings.keeps_apart)
+        rollout = await _begin_rollout(settings, database, engine)
         memory = await stack.enter_async_context(_memory(settings, database, engine, prompts))
         assistant = _assistant(settings, database, engine, rollout, prompts, memory=memory)
         directory = Directory(calls, database)
@@ -273,6 +272,14 @@ def _assistant(
         choose_adapter=rollout.choose_for,
         sees_images={"on": True, "off": False}.get(settings.model_sees_images),
     )
+
+
+async def _begin_rollout(settings: Settings, database: Database, engine: EngineClient) -> Rollout:
+    """Know who gets which adapter, with what was said while some were put aside."""
+    folder = (settings.data_dir / "learning").resolve()
+    rollout = Rollout(database, engine, folder, keeps_apart=settings.keeps_apart)
+    await rollout.begin()
+    return rollout
 
 
 @asynccontextmanager

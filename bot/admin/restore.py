@@ -142,9 +142,10 @@ async def _read_since(url: str) -> Since | None:
     try:
         left = json.loads(await database.read_unfinished() or "{}")
         async with database.read() as session:
-            found = asdict(await read_since(session))
-        both = {name: [*rows, *left.get(name, [])] for name, rows in found.items() if name != "is_forbidden"}
-        return Since(**both, is_forbidden=found["is_forbidden"] or left.get("is_forbidden", False))
+            found: dict[str, Any] = asdict(await read_since(session))
+        flags = {name: found.pop(name) or left.get(name, False) for name in ("is_forbidden", "is_apart")}
+        both: dict[str, Any] = {name: [*rows, *left.get(name, [])] for name, rows in found.items()}
+        return Since(**both | flags)
     except Exception:  # noqa: BLE001 - it may be damaged in any way, which is why it is replaced
         return None
     finally:

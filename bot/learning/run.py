@@ -82,6 +82,7 @@ class Runner:
         is_away = False
         while True:
             try:
+                await self._rollout.stay_apart()
                 await self._rollout.loaded.follow()
                 is_away = False
             except EngineError as error:

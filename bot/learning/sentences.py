@@ -131,8 +131,8 @@ BACK_AGAIN = N_("It is back, because {adapter} was taken back.")
 TOOK_ITS_PLACE = N_("{adapter} took its place.")
 MODEL_IS_BACK = N_("The model that it was trained on is served again.")
 UNWILLING = N_(
-    "Somebody or a channel that {adapter} learned from has said no to that since, and it is not served again: "
-    "the next run makes one without them."
+    "Somebody or a channel that {adapter} learned from has said no to that since, and nobody new gets it: the next "
+    "run makes one without them."
 )
 HAS_TAKEN_BACK = N_(
     "{adapter} learned from a correction that was changed, taken back or rejected since, and nobody new gets it: the "

@@ -16,6 +16,7 @@ RESTORED = "backup.restore"
 UNPLAN = "schedule-removed"  # somebody took back what was planned, by its number
 FORGET = "data.forget"  # the action by which somebody was forgotten
 ALLOW, FORBID = "training.allow", "training.forbid"  # those by which the training is permitted, and is not
+APART, TOGETHER = "adapters.apart", "adapters.together"  # by which adapters are put aside, and are not any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,12 @@ async def newest(session: AsyncSession, actions: Collection[str]) -> AuditRow | 
     """Return the newest row about one of *actions*."""
     statement = select(AuditRow).where(AuditRow.action.in_(actions)).order_by(AuditRow.number.desc()).limit(1)
     return await session.scalar(statement)
+
+
+async def is_apart(session: AsyncSession) -> bool:
+    """Return whether a bot puts adapters aside, or the last one did: workspaces must not mix."""
+    row = await newest(session, (APART, TOGETHER))
+    return row is not None and row.action == APART
 
 
 async def is_decided_since(

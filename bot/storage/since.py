@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from bot.storage.adapters import BY_ENGINE, find_adapter, move_adapter
 from bot.storage.admin_tables import Right, UserRight
-from bot.storage.audit import ALLOW, FORBID, FORGET, UNPLAN, newest, record
+from bot.storage.audit import ALLOW, APART, FORBID, FORGET, UNPLAN, is_apart, newest, record
 from bot.storage.channels import close_channel, list_closed
 from bot.storage.choices import save_choice
 from bot.storage.erasure_tables import Erasure
@@ -43,6 +43,7 @@ class Since:
     closed: Rows = ()  # the channels that are private by now
     outliving: Outliving = ()
     is_forbidden: bool = False
+    is_apart: bool = False  # adapters are put aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ async def read_since(session: AsyncSession) -> Since:
         await list_closed(session),
         await read_outliving(session),
         is_forbidden=allowed is not None and allowed.action == FORBID,
+        is_apart=await is_apart(session),
     )
 
 
@@ -101,6 +103,8 @@ async def settle_since(session: AsyncSession, since: Since, *, by: str) -> Settl
             await move_adapter(session, adapter, AdapterState(state), by=by, reasons=[BECAUSE])
     if since.is_forbidden:
         record(session, FORBID, by=by)
+    if since.is_apart:
+        record(session, APART, by=by)
     for (channel_id,) in since.closed:
         await close_channel(session, channel_id)
     outlived = await settle_outliving(session, since.outliving, without=without)

@@ -43,17 +43,18 @@ async def add_adapter(rows: Database, folder: Path, model: Path, number: int, **
     return adapter
 
 
-async def learned_from(rows: Database, adapter: Adapter, *people: str) -> None:
-    """Let an adapter have learned from people."""
+async def learned_from(rows: Database, adapter: Adapter, *people: str, channel: str = "") -> None:
+    """Let an adapter have learned from people, in a channel."""
+    known = {"row_table": "corrections", "row_id": "x", "channel_id": channel} | KNOWN
     async with rows.begin() as session:
-        found = [{"row_table": "corrections", "row_id": "x", "user_id": person} | KNOWN for person in people]
+        found = [known | {"user_id": person} for person in people]
         await save_examples(session, adapter.run_id, found)
 
 
-async def say(rows: Database, person: str, *, is_allowed: bool = False) -> None:
-    """Let somebody say whether they may be learned from."""
+async def say(rows: Database, person: str, *, kind: str = PERSON, is_allowed: bool = False) -> None:
+    """Let somebody say whether they, or a channel, may be learned from."""
     async with rows.begin() as session:
-        await save_choice(session, kind=PERSON, subject_id=person, is_allowed=is_allowed, by=person)
+        await save_choice(session, kind=kind, subject_id=person, is_allowed=is_allowed, by=person)
 
 
 async def let_time_pass(rows: Database, time: timedelta) -> None:
@@ -103,7 +104,7 @@ async def test_a_canary_gets_to_nobody_else_after_a_no(
 
     assert [await rollout.choose(person, {"apprentice-1"}) for person in ("U1", "U2")] == ["apprentice-1", ""]
     for by in ("watch", "U1"):
-        with pytest.raises(LearningError, match="has said no to that since"):
+        with pytest.raises(LearningError, match="has said no to that since, and nobody new gets it"):
             await rollout.promote("apprentice-1", by=by, reasons=[])
     assert await states(rows, 1) == ["canary"]
 

@@ -103,3 +103,30 @@ async def test_a_correction_is_known_in_its_own_workspace_alone(
 
         assert REFUSED in (await order(playground, maya, "dataset export sft"))["text"]
         assert not [one for one in playground.messages(maya.dm) if one.get("files")]
+
+
+async def test_a_no_said_while_an_adapter_is_put_aside_is_heeded(
+    playground: Playground, start_bot: StartBot, finished: Finished, rows: Database, tmp_path: Path
+) -> None:
+    """Nobody gets it when the workspaces may mix again, also not who asks first, and every list says why."""
+    maya, tom = playground.maya, playground.tom
+    async with start_bot() as bot:
+        await playground.wait_for_connection()
+        await keep_adapters(rows, tmp_path, (await bot.engine.models())[0].sha256 or "")
+        row = {"row_table": "corrections", "row_id": "x", "source": "correction", "split": "train"}
+        async with rows.begin() as session:
+            session.add(RunExample(run_id=2, user_id=tom.id, weight=1.0, sha256="0" * 64, **row))
+        await order(playground, maya, "adapters promote apprentice-2")
+    async with start_bot(**OAUTH):
+        await playground.wait_for_connection()
+        assert "I do not learn" in (await order(playground, tom, "learn-from-me off"))["text"]
+
+    async with start_bot():
+        await playground.wait_for_connection()
+        await playground.wait_for_reply(maya.dm, await maya.say(maya.dm, "hello"))
+        assert [answer.adapter for answer in await finished(1)] == [None]
+        listed = (await order(playground, maya, "adapters"))["text"]
+        assert "`apprentice-2` rolled back since" in listed
+        assert "has said no to that since, and nobody new gets it" in listed
+        assert "it answers nobody now" in (await order(playground, maya, "train"))["text"]
+        assert "has said no" in (await order(playground, maya, "adapters promote apprentice-2"))["text"]

@@ -31,7 +31,7 @@ from bot.learning.rollout.loading import take_back
 from bot.lock import holding
 from bot.storage.adapters import BY_ENGINE, find_adapter
 from bot.storage.admin_tables import Right
-from bot.storage.audit import ALLOW, FORBID, record, verify_chain
+from bot.storage.audit import ALLOW, APART, FORBID, is_apart, record, verify_chain
 from bot.storage.choices import load_opted_out, save_choice
 from bot.storage.copies import copy_database, examine_sqlite, put_back
 from bot.storage.db import Database, open_database
@@ -239,6 +239,7 @@ async def test_who_said_no_since_is_not_learned_from(database: Database, databas
             await save_choice(session, kind="person", subject_id="U2", is_allowed=is_allowed, by="U2")
             await session.flush()
         record(session, FORBID, by="U0")
+        record(session, APART, by="settings")
     await database.close()
 
     await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
@@ -248,6 +249,7 @@ async def test_who_said_no_since_is_not_learned_from(database: Database, databas
         out = await load_opted_out(session)
         assert (out.people, out.channels) == ({"U1"}, {"C1"})
         assert await find_permission(session, needs_one=False) is None
+        assert await is_apart(session), "what is put aside does not come back without being asked about"
         assert (await verify_chain(session)).broken_at is None
 
 

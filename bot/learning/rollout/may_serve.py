@@ -92,17 +92,19 @@ async def had_time_to_object(session: Session, adapter: Adapter, time: timedelta
     return told_at is not None and now() - max(told_at, adapter.changed_at) >= time
 
 
-async def check_may_serve(session: Session, adapter: Adapter) -> None:
+async def check_may_serve(session: Session, adapter: Adapter, *, was_away: bool = False) -> None:
     """Raise *LearningError* if nobody may begin to get an adapter, or its channel does not want it.
 
-    Asked whenever one comes to somebody who did not get it before; what is served goes on until it is replaced.
+    Asked whenever one comes to somebody who did not get it before; what is served goes on until it is replaced, unless
+    it *was_away*, and answered nobody for a while.
     """
     check_not_tainted(adapter)
-    if adapter.state != AdapterState.ACTIVE and await is_unwilling_in(session, adapter):
+    comes = was_away or adapter.state != AdapterState.ACTIVE
+    if comes and await is_unwilling_in(session, adapter):
         raise LearningError(_(sentences.UNWILLING).format(adapter=adapter.name))
     # Whoever gets one already goes on getting it, and what a reviewer rejects comes to nobody else.
     is_new = adapter.state in UNSERVED and await has_taken_back(session, adapter.run_id)
-    if is_new or (adapter.state != AdapterState.ACTIVE and await has_rejected(session, adapter.run_id)):
+    if is_new or (comes and await has_rejected(session, adapter.run_id)):
         raise LearningError(_(sentences.HAS_TAKEN_BACK).format(adapter=adapter.name))
     if part := await find_spoilt_part(session, adapter):
         sentence = _(

@@ -15,6 +15,7 @@ from bot.engine.client import EngineClient
 from bot.errors import EngineBusy, EngineUnavailable, LearningError
 from bot.language import N_, _
 from bot.learning import sentences
+from bot.learning.rollout.apart import come_together, note_apart
 from bot.learning.rollout.evidence import cap_first, choose_floor
 from bot.learning.rollout.loading import HeldElsewhere, LoadedAdapters, take_back
 from bot.learning.rollout.may_serve import (
@@ -56,6 +57,15 @@ class Rollout:
         self._folder = folder
         self._keeps_apart = keeps_apart
         self.loaded = LoadedAdapters(database, client, folder)
+
+    async def begin(self) -> None:
+        """Note that adapters are put aside, or heed what was said while they were; before anybody is answered."""
+        await (note_apart if self._keeps_apart else come_together)(self._database)
+
+    async def stay_apart(self) -> None:
+        """Note it again, where another bot does not put aside what this one does: cheap, called every second."""
+        if self._keeps_apart:
+            await note_apart(self._database)
 
     def puts_aside(self, adapter: Adapter) -> bool:
         """Return whether an adapter answers nobody for now, whatever its row says: the workspaces must not mix.

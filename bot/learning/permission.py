@@ -34,12 +34,6 @@ async def take_back_permission(session: Session, *, by: str) -> None:
     record(session, FORBID, by=by)
 
 
-async def was_forbidden_since(session: Session, moment: datetime) -> bool:
-    """Return whether somebody took the permission back after a moment, whether or not it was given again."""
-    row = await newest(session, (FORBID,))
-    return row is not None and row.at >= moment
-
-
 async def is_on_hold(session: Session) -> bool:
     """Return whether somebody paused the learning."""
     row = await newest(session, (PAUSE, RESUME))

@@ -74,6 +74,12 @@ class AdapterLine:
     downs: int = 0
     channel_id: str = ""  # whose own it is; empty: everybody's
     is_put_aside: bool = False  # it answers nobody while the workspaces must not mix
+    is_held: bool = False  # it waits, and for a person alone since training was switched off
+
+    @property
+    def shown(self) -> str:
+        """What people are told that it is."""
+        return store.HELD if self.is_held else self.state
 
     def is_called(self, name: str) -> bool:
         """Return whether people mean this one by *name*, which may be its run's number."""
@@ -96,6 +102,7 @@ async def list_adapters(session: Session, *, puts_aside: Callable[[Adapter], boo
             downs=downs,
             channel_id=adapter.channel_id,
             is_put_aside=adapter.state in store.SERVED and puts_aside(adapter),
+            is_held=await store.find_shown_state(session, adapter) == store.HELD,
         )
         lines.append(line)
     return lines

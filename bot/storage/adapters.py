@@ -8,11 +8,13 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.storage.audit import is_off_since
 from bot.storage.learning_tables import Adapter, AdapterState, Assignment, DecisionRow, Evaluation
 from bot.storage.memory_tables import HELPED
 from bot.storage.tables import Answer, AnswerState, Feedback, Message, Thread, Vote, now
 
 SERVED = (AdapterState.ACTIVE, AdapterState.CANARY)
+HELD = "held"  # said of what waits, and is not served before a person promotes it: training was switched off since
 TOLD = "told"  # the decision of which people have heard, beside what an adapter is watched by
 BY_ENGINE = "engine"  # who puts away what the engine cannot serve
 MOST_DIGITS = 9  # of a run's number, as databases keep one
@@ -101,6 +103,12 @@ async def move_adapter(
     await session.execute(update(Adapter).where(Adapter.id == adapter.id).values(**changes))
     for name, value in changes.items():
         setattr(adapter, name, value)
+
+
+async def find_shown_state(session: AsyncSession, adapter: Adapter) -> str:
+    """Return what people are told that an adapter is: its state, or *HELD*."""
+    is_waiting = adapter.state == AdapterState.WAITING
+    return HELD if is_waiting and await is_off_since(session, adapter.changed_at) else str(adapter.state)
 
 
 async def set_aside(session: AsyncSession, run_id: int, *, by: str, reason: str) -> None:

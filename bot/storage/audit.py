@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -42,6 +43,15 @@ async def newest(session: AsyncSession, actions: Collection[str]) -> AuditRow | 
     """Return the newest row about one of *actions*."""
     statement = select(AuditRow).where(AuditRow.action.in_(actions)).order_by(AuditRow.number.desc()).limit(1)
     return await session.scalar(statement)
+
+
+async def is_off_since(session: AsyncSession, moment: datetime) -> bool:
+    """Return whether the training is off, or was switched off after a moment, whether or not it is on again."""
+    row = await newest(session, (ALLOW, FORBID))
+    if row is not None and row.action == ALLOW:
+        row = await newest(session, (FORBID,))
+        return row is not None and row.at >= moment
+    return row is not None
 
 
 async def is_apart(session: AsyncSession) -> bool:

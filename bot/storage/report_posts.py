@@ -6,11 +6,12 @@ before and takes it away afterwards. Where marks crossed nobody knows what is sh
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from bot.storage.learning_tables import Adapter, ReportPost
+from bot.storage.adapters import find_shown_state
+from bot.storage.learning_tables import Adapter, AdapterState, ReportPost
 from bot.storage.tables import new_id
 
 
@@ -32,11 +33,16 @@ async def find_post(session: AsyncSession, channel_id: str, ts: str) -> ReportPo
 
 
 async def find_outdated(session: AsyncSession) -> Sequence[tuple[ReportPost, Adapter]]:
-    """Return the reports that do not show what their adapters are now, and those, the newest first."""
+    """Return the reports that do not show what their adapters are now, and those, the newest first.
+
+    What waits is looked at again and again: a `train off` changes what is true of it, and nothing of its row.
+    """
     newest = aliased(Adapter)
     made = select(func.max(newest.id)).where(newest.run_id == ReportPost.run_id).scalar_subquery()
-    found = select(ReportPost, Adapter).join(Adapter, Adapter.id == made).where(Adapter.state != ReportPost.shown)
-    return [(row[0], row[1]) for row in await session.execute(found.order_by(ReportPost.id.desc()))]
+    found = select(ReportPost, Adapter).join(Adapter, Adapter.id == made)
+    found = found.where(or_(Adapter.state != ReportPost.shown, Adapter.state == AdapterState.WAITING))
+    rows = [(row[0], row[1]) for row in await session.execute(found.order_by(ReportPost.id.desc()))]
+    return [(post, adapter) for post, adapter in rows if await find_shown_state(session, adapter) != post.shown]
 
 
 async def begin_showing(session: AsyncSession, channel_id: str, ts: str) -> str:

@@ -18,6 +18,7 @@ from bot.slack.learning import posted as posted_reports
 from bot.slack.learning.news import LearningNews
 from bot.slack.setup.manifest import build_manifest
 from bot.storage.adapters import find_adapter, move_adapter
+from bot.storage.audit import ALLOW, FORBID, record
 from bot.storage.db import Database
 from bot.storage.learning_tables import AdapterState, ReportPost, Run
 from bot.storage.preferences import save_preferences
@@ -95,6 +96,27 @@ async def test_a_report_follows_its_adapter(
     assert words in texts_of(shown["blocks"])
     assert buttons_of(shown["blocks"]) == buttons
     assert edits(playground) == (state != "waiting")
+
+
+async def test_a_report_follows_whoever_switches_training_off(playground: Playground, database: Database) -> None:
+    """What waits has no time to object any more, also once training is on again, nor when the report comes later."""
+    news, other = (news_of(database, playground, channel_id="C0GENERAL") for _ in range(2))
+    await hear(database, news)
+    for action in (FORBID, ALLOW):
+        async with database.begin() as session:
+            record(session, action, by="U0PRIYA")
+        await asyncio.gather(news.posted.follow(), other.posted.follow())
+        (shown,) = playground.messages("general")
+        assert "it waits until somebody promotes it" in shown["text"]
+        assert "30 minutes" not in texts_of(shown["blocks"])
+        assert buttons_of(shown["blocks"]) == ["Promote", "Veto"]
+    assert edits(playground) == 1
+    await other.hear(WAITS)
+    assert "it waits until somebody promotes it" in playground.messages("general")[-1]["text"]
+
+    await be(database, "active")
+    await news.posted.follow()
+    assert "answers everybody now" in playground.messages("general")[0]["text"]
 
 
 async def test_a_report_keeps_its_picture_and_its_language(

@@ -7,12 +7,13 @@ from datetime import timedelta
 
 from bot.errors import DeliveryError, EngineBusy, EngineError, EngineUnavailable, LearningError
 from bot.learning import sentences
-from bot.learning.permission import find_permission, was_forbidden_since
+from bot.learning.permission import find_permission
 from bot.learning.rollout.evidence import ALPHA_WITHOUT, Evidence, cap_votes, find_breach, is_broken, leave_one_out
 from bot.learning.rollout.may_serve import BY_ITSELF, SwitchedOff, had_time_to_object
 from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.shadow import Shadow
 from bot.storage import adapters as store
+from bot.storage.audit import is_off_since
 from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Adapter, AdapterState, DecisionRow
 from bot.storage.leases import wait_in_line
@@ -70,7 +71,7 @@ class Watch:
             served = await store.served_adapters(session)
             all_waiting = await store.adapters_in(session, AdapterState.WAITING)
             released = [one for one in all_waiting if not self._rollout.puts_aside(one)]
-            waiting = [one for one in released if not await was_forbidden_since(session, one.changed_at)]
+            waiting = [one for one in released if not await is_off_since(session, one.changed_at)]
         for adapter in served:
             await self._judge(adapter, may_grow=not is_forbidden and not self._rollout.puts_aside(adapter))
         for adapter in () if is_forbidden else waiting:

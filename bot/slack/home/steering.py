@@ -44,7 +44,7 @@ def build_steering(
 
 
 def _render_runs(runs: Sequence[RunReport], adapters: Sequence[AdapterLine]) -> str:
-    states = {adapter.run_id: adapter.state for adapter in adapters}
+    states = {adapter.run_id: adapter.shown for adapter in adapters}
     return "\n".join(render_run(report, states.get(report.run_id, "")) for report in runs)
 
 

@@ -124,7 +124,7 @@ class LearningButtons:
         channel_id, ts = str((body.get("channel") or {}).get("id", "")), str(message.get("ts", ""))
         async with self._database.begin() as session:
             mark = await begin_showing(session, channel_id, ts)
-        state = next((str(line.state) for line in await self._learning.adapters() if line.name == name), "")
+        state = next((line.shown for line in await self._learning.adapters() if line.name == name), "")
         pictures = (block["slack_file"]["id"] for block in message.get("blocks") or () if block.get("slack_file"))
         target = str(body["user"]["id"]) if channel_id.startswith("D") else channel_id
         report = await learning_report.find_shown(await self._learning.report(name), target, self._rooms)

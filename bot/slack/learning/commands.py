@@ -178,7 +178,7 @@ class LearningOrders:
 
     async def _show(self, name: str, channel_id: str) -> Reply:
         report = (await self._learning.report(name)).for_reader_in(channel_id)
-        state = next((line.state for line in await self._learning.adapters() if line.name == report.adapter), "")
+        state = next((line.shown for line in await self._learning.adapters() if line.name == report.adapter), "")
         return Reply(
             tell_outcome(report, state) or _("Run {run}").format(run=report.run_id), build_report(report, state=state)
         )

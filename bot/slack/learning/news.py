@@ -21,7 +21,7 @@ from bot.slack.learning.posted import PostedReports
 from bot.slack.learning.report import tell_taught
 from bot.slack.people.rooms import Rooms
 from bot.slack.people.speech import Speech
-from bot.storage.adapters import adapter_in, adapter_of_run, decisions_of, find_adapter
+from bot.storage.adapters import adapter_in, adapter_of_run, decisions_of, find_adapter, find_shown_state
 from bot.storage.choices import newest_choice
 from bot.storage.db import Database
 from bot.storage.learning_tables import AdapterState
@@ -59,7 +59,7 @@ class LearningNews:
         """Post the report of a run, and tell people what became of their corrections if everybody gets them now."""
         async with self._database.read() as session:
             adapter = await adapter_of_run(session, report.run_id)
-        state = str(adapter.state) if adapter is not None else ""
+            state = await find_shown_state(session, adapter) if adapter is not None else ""
         common = await self._find_target()
         for target in dict.fromkeys((report.channel_id, common)):
             if target and (report.run_id, target) not in self._heard:  # one may be taken while the other is not yet

@@ -19,7 +19,7 @@ from bot.slack.delivery.render import escape
 from bot.slack.learning.report import NOT_READY, PEOPLE, build_report, find_shown, post_report, tell_report
 from bot.slack.people.rooms import Rooms
 from bot.slack.people.speech import Speech
-from bot.storage.adapters import adapter_of_run
+from bot.storage.adapters import adapter_of_run, find_shown_state
 from bot.storage.db import Database
 from bot.storage.learning_tables import Adapter, AdapterState, ReportPost, Run
 from bot.storage.leases import drop_lease, take_lease
@@ -102,7 +102,7 @@ class PostedReports:
             mark = await begin_showing(session, post.channel_id, post.ts)
             run = await session.get_one(Run, post.run_id)
             made = await adapter_of_run(session, post.run_id)
-        state = str((made or adapter).state)
+            state = await find_shown_state(session, made or adapter)
         try:
             await self._edit(post, await self._find_shown(report_of(run), post.reader_id), state)
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:

@@ -24,6 +24,7 @@ from bot.slack.learning.figures import render_cost, render_figures, render_proof
 from bot.slack.learning.words import tell_time
 from bot.slack.people.rooms import Rooms
 from bot.slack.turns.answer_choice import make_safe
+from bot.storage.adapters import HELD
 
 PROMOTE, ROLLBACK, VETO, NO_NEWS = "learning_promote", "learning_rollback", "learning_veto", "learning_no_news"
 ACTIVE, CANARY, WAITING, REJECTED = "active", "canary", "waiting", "rejected"
@@ -54,7 +55,7 @@ def build_report(report: RunReport, *, state: str = "", picture_id: str = "", pi
         blocks.append(section(escape(title)))
     if report.mend:
         blocks.append(section(f":wrench: {escape(say_again(report.mend))}"))
-    state = state or STATE_OF.get(report.decision, "")
+    state = WAITING if state == HELD else state or STATE_OF.get(report.decision, "")
     is_sound = all(holds for _, holds, _ in report.proofs)  # what is broken is not promoted by a button
     shown = state if is_sound or state != REJECTED else ""
     reasons = "\n".join(filter(None, (_reasons(report), _tell_next(report, shown))))

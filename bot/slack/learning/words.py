@@ -22,6 +22,7 @@ def list_states() -> dict[str, str]:
     return {
         "built": _("built, not judged yet"),
         "waiting": _("waits for somebody to promote or veto it"),
+        "held": _("waits until somebody promotes it (training was switched off)"),
         "canary": _("answers a share of the people"),
         "active": _("answers everybody"),
         "retired": _("replaced"),
@@ -163,7 +164,7 @@ def render_adapters(adapters: Sequence[AdapterLine]) -> str:
 def render_adapter(line: AdapterLine) -> str:
     """Say in one line what an adapter is and how it does."""
     votes = f"; 👍 {line.ups} 👎 {line.downs}" if line.ups or line.downs else ""
-    said = list_states().get(line.state, line.state)
+    said = list_states().get(line.shown, line.shown)
     if line.is_put_aside:
         said = _("put aside ({variable}), chosen").format(variable=f"`{ACROSS}`")
     elif line.channel_id and line.state == ACTIVE:

@@ -47,7 +47,6 @@ from bot.slack.people.directory import Directory
 from bot.slack.people.rooms import Rooms
 from bot.slack.people.speech import Speech
 from bot.slack.schedule.digests import ChannelDigests
-from bot.slack.schedule.scheduling import build_scheduling
 from bot.slack.signed import Taken
 from bot.slack.throttle import Throttle
 from bot.slack.tools.tools import Tools
@@ -56,7 +55,15 @@ from bot.slack.turns.asides import Asides
 from bot.slack.turns.catch_up import CatchUp, register_coming_in
 from bot.slack.turns.duty import Duty
 from bot.slack.turns.turns import Turns
-from bot.slack_parts import build_access, build_answering, build_catch_up, build_manners, build_reactions, read_limits
+from bot.slack_parts import (
+    build_access,
+    build_answering,
+    build_catch_up,
+    build_manners,
+    build_reactions,
+    build_schedules,
+    read_limits,
+)
 from bot.storage.db import Database
 
 log = logging.getLogger(__name__)
@@ -147,13 +154,13 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
                 *build_ask_commands(database, assistant, answering, admission, directory=directory),
                 *_commands(settings, database, prompts, engine),
                 *_admin_commands(settings, database, running, learning=parts.learning, calls=calls, turns=turns),
-                *_schedules(settings, ground, directory, rooms, jobs, digests=digests),
+                *build_schedules(settings, ground, directory, rooms, digests, duty=duty, jobs=jobs.add_schedules),
             ],
         )
-        await stack.enter_async_context(jobs.running())
         await stack.enter_async_context(_background(parts.runner.work()))
         catch_up = await build_catch_up(settings, ground, intake, turns, answering=answering, reactions=reactions)
         worker = await stack.enter_async_context(_background(turns.run()))
+        await stack.enter_async_context(jobs.running())  # they end first: the worker lets end what they have begun
         heard = _hear(settings, ground, slack, worker, catch_up=catch_up, duty=duty)
         port = await stack.enter_async_context(heard)
         log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
@@ -189,15 +196,6 @@ def _place(settings: Settings, database: Database) -> str:
 def _digests(ground: Ground, directory: Directory, admission: Admission, rooms: Rooms) -> ChannelDigests:
     writer = DigestWriter(ground.running.client, ground.prompts, ground.database)
     return ChannelDigests(ground.calls, directory, writer, admission, rooms, database=ground.database)
-
-
-def _schedules(
-    settings: Settings, ground: Ground, directory: Directory, rooms: Rooms, jobs: Jobs, *, digests: ChannelDigests
-) -> list[Command]:
-    hours = settings.schedule_late_hours
-    return build_scheduling(
-        ground.database, directory, rooms, late_hours=hours, add_jobs=jobs.add_schedules, write_digest=digests.write
-    )
 
 
 def _admin_commands(

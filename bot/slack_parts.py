@@ -1,11 +1,13 @@
 """Parts of the Slack side as the settings want them: the composition root puts them together."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
 from bot.conversation.turn import Assistant
 from bot.ground import Ground
 from bot.settings import Settings
+from bot.slack.commands.orders import Command
 from bot.slack.feedback.afterwards import Afterwards
 from bot.slack.feedback.missed_reactions import MissedReactions
 from bot.slack.feedback.reactions import Reactions
@@ -15,9 +17,13 @@ from bot.slack.people.access import Access, Home
 from bot.slack.people.directory import Directory
 from bot.slack.people.gating import Guests
 from bot.slack.people.readers import Readers
+from bot.slack.people.rooms import Rooms
+from bot.slack.schedule.digests import ChannelDigests
+from bot.slack.schedule.scheduling import Job, build_scheduling
 from bot.slack.throttle import Limits
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.catch_up import CatchUp
+from bot.slack.turns.duty import Duty
 from bot.slack.turns.edits import Edits
 from bot.slack.turns.meanwhile import Meanwhile
 from bot.slack.turns.missed_changes import MissedChanges
@@ -70,6 +76,28 @@ def build_answering(
         are_ours=Readers(ground.calls, access).are_ours,
         is_stopping=partial(is_stopping, ground.database),
         bot_user_id=ground.identity.bot_user_id or "",
+    )
+
+
+def build_schedules(
+    settings: Settings,
+    ground: Ground,
+    directory: Directory,
+    rooms: Rooms,
+    digests: ChannelDigests,
+    *,
+    duty: Duty,
+    jobs: Callable[[Job, Job], None],
+) -> list[Command]:
+    """Build the orders for what is said by the clock, and let *jobs* look for what is due."""
+    return build_scheduling(
+        ground.database,
+        directory,
+        rooms,
+        late_hours=settings.schedule_late_hours,
+        add_jobs=jobs,
+        write_digest=digests.write,
+        duty=duty,
     )
 
 

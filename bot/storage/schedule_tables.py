@@ -57,4 +57,5 @@ class Occurrence(Base):
     state: Mapped[OccurrenceState] = mapped_column(String(16), default=OccurrenceState.RUNNING)
     attempts: Mapped[int] = mapped_column(default=1)
     until: Mapped[datetime]  # for so long whoever runs it may take; then another process may try
+    worker_id: Mapped[str | None] = mapped_column(String(26))  # which began it; None: nobody has it, or it is of old
     ended_at: Mapped[datetime | None]

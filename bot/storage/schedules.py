@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.audit import RESTORED, UNPLAN, newest, record
 from bot.storage.schedule_tables import Occurrence, OccurrenceState, Schedule
+from bot.storage.worker_tables import Worker
 
 LEASE = timedelta(minutes=10)  # for so long whoever runs one may take
 MAX_ATTEMPTS = 3
@@ -100,6 +101,7 @@ async def claim_due(
     moment: datetime,
     find_next: Callable[[Schedule], datetime | None],
     limit: int,
+    worker_id: str,
     full: Collection[str] = (),
 ) -> Sequence[Due]:
     """Claim what is due at *moment*, each time for one process only; *find_next* says when a schedule is due again.
@@ -116,7 +118,7 @@ async def claim_due(
         if due_at is None:
             continue
         row = {"schedule_id": schedule.id, "due_at": due_at, "state": OccurrenceState.RUNNING, "attempts": 1}
-        is_ours = await _insert(session, {**row, "until": moment + LEASE})
+        is_ours = await _insert(session, {**row, "until": moment + LEASE, "worker_id": worker_id})
         # Whoever was faster has moved it on already; moving it to the same time again does no harm.
         move = update(Schedule).where(Schedule.id == schedule.id, Schedule.next_at == due_at)
         await session.execute(move.values(next_at=find_next(schedule)))
@@ -132,9 +134,9 @@ async def _insert(session: AsyncSession, row: dict[str, object]) -> bool:
 
 
 async def claim_stale(
-    session: AsyncSession, *, moment: datetime, limit: int, full: Collection[str] = ()
+    session: AsyncSession, *, moment: datetime, limit: int, worker_id: str, full: Collection[str] = ()
 ) -> Sequence[Due]:
-    """Claim what another process has begun and not ended within its time, or what was put off until now.
+    """Claim what another process has begun and not ended, or what was put off until now.
 
     Of one place only a few, and none of those that are *full*.
     """
@@ -152,16 +154,25 @@ async def claim_stale(
     )
     claimed = []
     for row in await session.scalars(found):
-        row.until, row.attempts = moment + LEASE, row.attempts + 1
+        row.until, row.attempts, row.worker_id = moment + LEASE, row.attempts + 1, worker_id
         schedule = await session.get(Schedule, row.schedule_id)
         if schedule is not None:
             claimed.append(Due(schedule, row.due_at, row.attempts))
     return claimed
 
 
+async def give_back(session: AsyncSession) -> int:
+    """Let be claimed at once what a worker had begun that is on the list no more; return how many due times."""
+    is_known = Occurrence.worker_id.is_not(None)  # else one of an earlier version may be at it
+    is_gone = and_(is_known, Occurrence.worker_id.not_in(select(Worker.id)))
+    statement = update(Occurrence).where(Occurrence.state == OccurrenceState.RUNNING, is_gone)
+    given = statement.values(until=Occurrence.due_at, worker_id=None).returning(Occurrence.schedule_id)
+    return len((await session.execute(given)).all())
+
+
 async def put_off(session: AsyncSession, due: Due, *, until: datetime) -> None:
     """Let whoever comes after *until* try again; that Slack was away counts as no attempt."""
-    await session.execute(_row(due).values(until=until, attempts=due.attempts - 1))
+    await session.execute(_row(due).values(until=until, attempts=due.attempts - 1, worker_id=None))
 
 
 async def end_occurrence(session: AsyncSession, due: Due, *, state: OccurrenceState, moment: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Workers: who has begun what in the inbox, shown to be alive, and relieved of it when they are not."""
+"""Workers: who has begun what, shown to be alive, and relieved of it when they are not."""
 
 from datetime import datetime
 
@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.inbox import ANSWERED
 from bot.storage.leases import read_shared_clock
+from bot.storage.schedules import give_back
 from bot.storage.tables import Inbox, InboxState
 from bot.storage.worker_tables import HeardUntil, Worker
 
@@ -17,7 +18,7 @@ SLACK = "slack"
 async def enlist(session: AsyncSession, place: str) -> str:
     """Begin to work at *place* and return the token for it; who worked there before is gone."""
     await session.execute(delete(Worker).where(Worker.place == place))
-    worker = Worker(place=place)
+    worker = Worker(place=place, began_at=await read_shared_clock(session))
     session.add(worker)
     await session.flush()
     return worker.id
@@ -44,22 +45,29 @@ async def dismiss(session: AsyncSession, worker_id: str, *, beats: int) -> bool:
 async def resign(session: AsyncSession, worker_id: str) -> None:
     """Give back what a worker had begun, because it stops on purpose: for an answer that counts as no attempt.
 
-    An answer goes on where it stands. An order may have been carried out, and only its word be left to say: it must be
-    known to have been begun.
+    An answer goes on where it stands. An order may have been carried out, and only its word be left to say, and what
+    was due may have been said: they must be known to have been begun.
     """
     await session.execute(delete(Worker).where(Worker.id == worker_id))
     mine = update(Inbox).where(Inbox.worker_id == worker_id, Inbox.state == InboxState.RUNNING)
     attempts = case((Inbox.kind.in_(ANSWERED), Inbox.attempts - 1), else_=Inbox.attempts)
     await session.execute(mine.values(state=InboxState.PENDING, worker_id=None, attempts=attempts))
+    await give_back(session)
 
 
 async def recover(session: AsyncSession) -> int:
-    """Give back what was begun by a worker that is on the list no more; return how many events."""
+    """Give back what was begun by a worker that is on the list no more; return how many events and due times."""
     known = select(Worker.id)
     orphaned = or_(Inbox.worker_id.is_(None), Inbox.worker_id.not_in(known))
     statement = update(Inbox).where(Inbox.state == InboxState.RUNNING, orphaned)
     result = await session.execute(statement.values(state=InboxState.PENDING, worker_id=None).returning(Inbox.id))
-    return len(result.all())
+    return len(result.all()) + await give_back(session)
+
+
+async def was_there(session: AsyncSession, moment: datetime) -> bool:
+    """Return whether one of those that are on the list was so at *moment* already."""
+    began_at = await session.scalar(select(func.min(Worker.began_at)))
+    return began_at is not None and began_at <= moment
 
 
 async def note_heard(session: AsyncSession, *, until: datetime | None = None) -> None:

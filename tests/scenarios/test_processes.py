@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from bot.app import RunningBot
 from bot.playground.testing import Playground
 from bot.storage import workers
 from bot.storage.db import Database
-from bot.storage.tables import Answer, AnswerState, Inbox, InboxState
+from bot.storage.schedule_tables import Occurrence, Schedule
+from bot.storage.schedules import LEASE
+from bot.storage.tables import Answer, AnswerState, Inbox, InboxState, now
 from tests.scenarios.conftest import KEY, EngineProcess, StartBot
 from tests.scenarios.test_faults import LONG, answers_in, shown
 
@@ -154,6 +157,29 @@ async def test_a_wish_to_stop_reaches_whoever_writes(
             os.kill(engine_process.pid, signal.SIGCONT)
 
     assert answer.state == AnswerState.STOPPED
+
+
+@pytest.mark.nightly
+async def test_what_was_due_of_a_bot_that_died_is_said_by_the_other(
+    playground: Playground, start: START, shared: Database
+) -> None:
+    """Half a minute later, once, and nobody says that it was not running: the other one was."""
+    maya = playground.maya
+    async with start("one"), start("two"):
+        await playground.wait_for_connection()
+        await maya.command("/apprentice", "remind me tomorrow at 9:00 to call Tom", channel=maya.dm)
+        await playground.wait_until(lambda: maya.ephemerals(maya.dm), what="the plan")
+        async with shared.begin() as session:
+            dead = await workers.enlist(session, "dead")
+            (schedule,) = await session.scalars(select(Schedule))
+            due_at, schedule.next_at = now(), None
+            session.add(Occurrence(schedule_id=schedule.id, due_at=due_at, until=due_at + LEASE, worker_id=dead))
+        await playground.wait_until(lambda: "call Tom" in str(playground.messages(maya.dm)), timeout=60, what="it")
+        assert timedelta(seconds=25) < now() - due_at < timedelta(seconds=60)
+        await asyncio.sleep(5)
+
+    (message,) = playground.messages(maya.dm)
+    assert message["text"] == "⏰ You asked me to remind you: call Tom"
 
 
 @pytest.mark.nightly

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from bot.app import RunningBot
 from bot.playground.testing import Playground
 from bot.storage.db import Database
-from bot.storage.schedule_tables import Schedule
+from bot.storage.schedule_tables import Occurrence, Schedule
+from bot.storage.schedules import LEASE
 from bot.storage.tables import now
 from tests.scenarios.conftest import StartBot
 
@@ -89,6 +90,23 @@ async def test_what_was_due_while_it_was_down_comes_late(
     (text,) = said(playground, "general")
     assert "breathe" in text
     assert "I was not running then" in text
+
+
+async def test_what_a_killed_bot_had_begun_comes_at_the_next_start(
+    playground: Playground, start_bot: StartBot, rows: Database
+) -> None:
+    """A few seconds later, and not when the time is up that it could have taken; nobody says that it was not there."""
+    async with start_bot():
+        await playground.wait_for_connection()
+        await order(playground, rows, "remind me tomorrow at 9:00 to call Maya")
+    async with rows.begin() as session:
+        (schedule,) = await session.scalars(select(Schedule))
+        due_at, schedule.next_at = now() - timedelta(seconds=5), None
+        session.add(Occurrence(schedule_id=schedule.id, due_at=due_at, until=due_at + LEASE, worker_id="killed"))
+    async with start_bot():
+        await playground.wait_until(lambda: said(playground, playground.tom.dm), timeout=30, what="the reminder")
+
+    assert said(playground, playground.tom.dm) == ["⏰ You asked me to remind you: call Maya"]
 
 
 async def test_a_digest_tells_what_was_said(playground: Playground, bot: RunningBot, rows: Database) -> None:

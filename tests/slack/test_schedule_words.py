@@ -7,7 +7,7 @@ import pytest
 from bot.language import speaking
 from bot.slack.commands.orders import UsageError
 from bot.slack.schedule.reading import DigestWish, read_digest, read_reminder
-from bot.slack.schedule.words import make_safe, tell_list, tell_planned, tell_reminder, tell_rule
+from bot.slack.schedule.words import make_safe, tell_late, tell_list, tell_planned, tell_reminder, tell_rule
 from bot.storage.schedule_tables import Kind, Schedule
 
 NOW = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)
@@ -143,5 +143,6 @@ def test_the_list_says_who_wanted_what() -> None:
 def test_a_late_reminder_says_so() -> None:
     """With the moment at which it was due."""
     with speaking("en"):
-        assert "I was not running" in tell_reminder(plan(), late=NOW)
-        assert "I was not running" not in tell_reminder(plan(), late=None)
+        assert "I was not running" in tell_reminder(plan(), late=tell_late(NOW, was_there=False))
+        assert "I was not running" not in tell_reminder(plan(), late=tell_late(NOW, was_there=True))
+        assert "I was not running" not in tell_reminder(plan(), late="")

@@ -29,6 +29,7 @@ from bot.slack.schedule.commands import (
     read_zone,
 )
 from bot.slack.schedule.runner import DigestOrder, ScheduleRunner
+from bot.slack.turns.duty import Duty
 from bot.storage.audit import RESTORED, record
 from bot.storage.channel_settings import ChannelRules, save_rules
 from bot.storage.db import Database
@@ -36,6 +37,7 @@ from bot.storage.manners_tables import Mode
 from bot.storage.schedule_tables import Occurrence, Schedule
 from bot.storage.schedules import IN_ONE_PLACE
 from bot.storage.tables import now
+from bot.storage.worker_tables import Worker
 
 TEAM = "T0PLAYGRND"
 START = datetime(2027, 3, 26, 11, 0, tzinfo=UTC)  # a Friday, noon in Berlin
@@ -48,9 +50,12 @@ class Desk:
         self.playground = playground
         self.database = database
         self.client = client
+        self.duty = Duty(database, place="here")
         self.moment = START
         self.digests: list[DigestOrder] = []
         self.is_away = False
+        self.writes = asyncio.Event()
+        self.writes.set()
         self.error: Exception | None = None
         calls = Calls(client, bot_user_id="U0APPRENTICE")
         directory = Directory(calls)
@@ -69,11 +74,23 @@ class Desk:
     def runner(self) -> ScheduleRunner:
         """Build what a process has."""
         return ScheduleRunner(
-            self.database, self.rooms, write_digest=self.write, late=timedelta(hours=24), clock=lambda: self.moment
+            self.database,
+            self.rooms,
+            write_digest=self.write,
+            late=timedelta(hours=24),
+            duty=self.duty,
+            clock=lambda: self.moment,
         )
+
+    async def begin(self) -> None:
+        """Start, or start anew after having been killed: this process is here from now on."""
+        await self.duty.begin()
+        async with self.database.begin() as session:
+            await session.execute(update(Worker).values(began_at=self.moment))
 
     async def write(self, order: DigestOrder) -> dict[str, Any]:
         """Write a digest."""
+        await self.writes.wait()
         if self.is_away:
             raise DeliveryError(is_passing=True)
         if self.error is not None:
@@ -106,7 +123,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         client = AsyncWebClient(
             token=playground.options.bot_token, base_url=playground.api_url, session=session, retry_handlers=[]
         )
-        yield Desk(playground, database, client)
+        opened = Desk(playground, database, client)
+        await opened.begin()
+        yield opened
     await database.close()
 
 
@@ -184,7 +203,9 @@ async def test_several_processes_say_it_once(desk: Desk) -> None:
 async def test_what_was_missed_is_made_up_for_once(desk: Desk) -> None:
     """With a word that it is late; several missed times are one; of those beyond a day its author alone hears."""
     await desk.order("remind here every hour to breathe")
-    await desk.wait(hours=5, minutes=30)
+    desk.moment += timedelta(hours=5, minutes=30)
+    await desk.begin()
+    await desk.look()
     (late,) = desk.said("general")
     assert "I was not running then" in late
     await desk.wait(minutes=30)
@@ -225,6 +246,67 @@ async def test_a_crash_after_the_words_does_not_say_them_again(desk: Desk) -> No
         message.metadata = None
     await desk.look()
     assert (len(desk.said("general")), len(desk.said("D0TOM"))) == (2, 1)
+
+
+@pytest.mark.parametrize("was_said", [True, False])
+async def test_what_a_killed_process_had_begun_is_said_by_the_next(desk: Desk, was_said: bool) -> None:
+    """Once, as soon as that knows of it, and without a word of having been away."""
+    await desk.order("remind here in 20 minutes to stretch")
+    desk.moment = now()  # as Slack's own clock
+    async with desk.database.begin() as session:
+        await session.execute(update(Schedule).values(next_at=desk.moment))
+        await session.execute(update(Worker).values(began_at=desk.moment))
+    await desk.look()
+    async with desk.database.begin() as session:
+        await session.execute(update(Occurrence).values(state="running"))
+    if not was_said:
+        desk.playground.hub.workspace.messages["C0GENERAL"].clear()
+    desk.moment += timedelta(seconds=5)
+    await desk.begin()
+    await desk.look()
+    await desk.look()
+
+    (text,) = desk.said("general")
+    assert "was due" not in text
+
+
+async def test_whoever_was_taken_for_dead_says_nothing_that_was_due(desk: Desk) -> None:
+    """What it wrote is not said, it claims nothing more, and what it had begun is another's."""
+    await desk.order("digest every day at 12:30 summarise <#C0SUPPORT|support> here")
+    desk.moment += timedelta(minutes=30)
+    desk.writes.clear()
+    runner, old = desk.runner(), desk.duty.hold
+    await runner.tick()
+    await desk.order("remind here in 1 minute to stretch")
+    async with desk.database.begin() as session:
+        await session.execute(delete(Worker))
+    desk.moment += timedelta(minutes=1)
+    await runner.tick()
+    assert old.is_lost
+    desk.writes.set()
+    await asyncio.wait(desk.duty.under_way)
+    assert desk.said("general") == []
+    await desk.begin()
+    await desk.look()
+
+    assert sorted(text.partition(" ")[0] for text in desk.said("general")) == ["Digest", "⏰"]
+
+
+async def test_who_was_there_does_not_say_that_it_was_not(desk: Desk) -> None:
+    """It could not write for so long that it comes late, or too late."""
+    await desk.order("digest every day at 12:30 summarise <#C0SUPPORT|support> here")
+    desk.is_away = True
+    await desk.wait(minutes=30)
+    desk.is_away = False
+    await desk.wait(minutes=10)
+    desk.is_away = True
+    await desk.wait(hours=24)
+    await desk.wait(hours=25)
+
+    late, _digest = desk.said("general")
+    assert "it did not work then" in late
+    assert "This did not work when it was due" in desk.said("D0TOM")[0]
+    assert "not running" not in str(desk.said("D0TOM"))
 
 
 async def test_a_token_that_is_refused_in_between_ends_no_reminder(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from bot.conversation.when import When, next_times
 from bot.storage.db import Database
@@ -26,6 +26,7 @@ from bot.storage.schedules import (
     put_off,
     remove_schedule,
 )
+from bot.storage.workers import enlist, recover, resign
 
 NOON = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)
 
@@ -48,11 +49,12 @@ def find_next(moment: datetime) -> Any:
     return find
 
 
-async def claim(database: Database, moment: datetime) -> list[Due]:
+async def claim(database: Database, moment: datetime, *, worker_id: str = "one") -> list[Due]:
     """Claim what is due."""
     async with database.begin() as session:
-        stale = await claim_stale(session, moment=moment, limit=10)
-        return [*stale, *await claim_due(session, moment=moment, find_next=find_next(moment), limit=10)]
+        stale = await claim_stale(session, moment=moment, limit=10, worker_id=worker_id)
+        next_ = find_next(moment)
+        return [*stale, *await claim_due(session, moment=moment, find_next=next_, limit=10, worker_id=worker_id)]
 
 
 async def end(database: Database, due: Due, state: OccurrenceState = OccurrenceState.DONE) -> None:
@@ -111,6 +113,39 @@ async def test_what_a_crash_interrupted_is_tried_again(database: Database) -> No
     assert await claim(database, NOON + 3 * LEASE) == []
 
 
+async def test_what_a_worker_that_is_gone_had_begun_is_tried_at_once(database: Database) -> None:
+    """By whoever enlists in its place or takes it off the list; not what another has, nor what is over or put off."""
+    for _ in range(4):
+        await plan(database)
+    async with database.begin() as session:
+        dead, alive = await enlist(session, "dead"), await enlist(session, "alive")
+    late, over, off = await claim(database, NOON, worker_id=dead)
+    (others,) = await claim(database, NOON, worker_id=alive)
+    await end(database, over)
+    async with database.begin() as session:
+        await put_off(session, off, until=NOON + timedelta(minutes=1))
+        assert await recover(session) == 0
+        await enlist(session, "dead")
+        assert await recover(session) == 1
+    (again,) = await claim(database, NOON + timedelta(seconds=30), worker_id=alive)
+    assert (again.schedule.id, again.attempts) == (late.schedule.id, 2)
+    async with database.begin() as session:
+        await resign(session, alive)
+    given = await claim(database, NOON + timedelta(seconds=31))
+
+    assert sorted((due.schedule.id, due.attempts) for due in given) == [(late.schedule.id, 3), (others.schedule.id, 2)]
+
+
+async def test_what_a_bot_of_before_has_begun_waits_until_its_time_is_up(database: Database) -> None:
+    """It writes down no worker, and may be at it while its successor starts."""
+    await plan(database)
+    await claim(database, NOON)
+    async with database.begin() as session:
+        await session.execute(update(Occurrence).values(worker_id=None))
+        assert await recover(session) == 0
+    assert await claim(database, NOON + timedelta(minutes=1)) == []
+
+
 async def test_a_slack_that_is_away_counts_as_no_attempt(database: Database) -> None:
     """However often it is put off."""
     await plan(database)
@@ -129,8 +164,9 @@ async def test_of_one_place_only_a_few_are_begun(database: Database) -> None:
     dues = await claim(database, NOON)
     assert [due.schedule.id for due in dues] == [*many[:IN_ONE_PLACE], *few]
     async with database.begin() as session:
+        how: dict[str, Any] = {"moment": NOON, "limit": 10, "worker_id": "one"}
         full = [dues[0].place]
-        assert await claim_due(session, moment=NOON, find_next=find_next(NOON), limit=10, full=full) == []
+        assert await claim_due(session, find_next=find_next(NOON), full=full, **how) == []
     while rest := await claim(database, NOON):
         dues += rest
     assert [due.schedule.id for due in dues] == [*many[:IN_ONE_PLACE], *few, *many[IN_ONE_PLACE:]]
@@ -138,11 +174,11 @@ async def test_of_one_place_only_a_few_are_begun(database: Database) -> None:
     async with database.begin() as session:
         for due in dues:
             await put_off(session, due, until=NOON)
-        stale = await claim_stale(session, moment=NOON, limit=10)
+        stale = await claim_stale(session, **how)
         assert sorted(due.schedule.id for due in stale) == [*many[:IN_ONE_PLACE], *few]
     async with database.begin() as session:
-        assert len(await claim_stale(session, moment=NOON, limit=10)) == IN_ONE_PLACE
-        assert await claim_stale(session, moment=NOON, limit=10, full=[dues[0].place]) == []
+        assert len(await claim_stale(session, **how)) == IN_ONE_PLACE
+        assert await claim_stale(session, full=full, **how) == []
 
 
 async def test_the_cheap_look_finds_what_can_be_claimed(database: Database) -> None:

@@ -13,6 +13,7 @@ from bot.slack.people.directory import FRESH_S, Directory
 from bot.slack.people.rooms import Rooms
 from bot.slack.schedule.reading import HERE, read_digest, read_reminder
 from bot.slack.schedule.words import mentions, tell_list, tell_planned, tell_what
+from bot.storage.clocks import find_skew
 from bot.storage.db import Database
 from bot.storage.schedule_tables import Kind, Schedule
 from bot.storage.schedules import add_schedule, count_schedules, find_schedule, list_schedules, remove_schedule
@@ -30,11 +31,7 @@ LATE_S, LONGEST_LATE_S = 60, 86_400  # between what was said and what is done ab
 
 
 def build_schedule_commands(
-    database: Database,
-    directory: Directory,
-    rooms: Rooms,
-    *,
-    clock: Callable[[], datetime] = now,
+    database: Database, directory: Directory, rooms: Rooms, *, clock: Callable[[], datetime] = now
 ) -> list[Command]:
     """Build the orders about what happens later."""
     orders = ScheduleOrders(database, directory, rooms, clock=clock)
@@ -193,7 +190,8 @@ class ScheduleOrders:
     async def _now(self, call: Call) -> datetime:
         """Return this moment in the time zone that the person has chosen in Slack; when they gave a late order."""
         user, _is_fresh = await self._directory.user(call.user_id, fresh_s=FRESH_S, stale_s=FRESH_S)
-        moment = self._clock()
+        async with self._database.read() as session:  # what is due is found by the clock that all bots share
+            moment = self._clock() - await find_skew(session)
         late = moment.timestamp() - float(call.ts or 0)
         if LATE_S < late < LONGEST_LATE_S:  # it was away: "in ten minutes" is ten minutes after it was said
             moment -= timedelta(seconds=late)

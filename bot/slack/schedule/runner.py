@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -18,7 +19,10 @@ from bot.slack.people.rooms import Rooms
 from bot.slack.schedule.commands import read_zone
 from bot.slack.schedule.words import tell_ended, tell_failed, tell_late, tell_missed, tell_reminder
 from bot.slack.sent import build_metadata
+from bot.slack.turns.duty import Duty
+from bot.storage.clocks import find_skew
 from bot.storage.db import Database
+from bot.storage.hold import Released, holding
 from bot.storage.schedule_tables import Kind, OccurrenceState, Schedule
 from bot.storage.schedules import (
     IN_ONE_PLACE,
@@ -36,6 +40,7 @@ from bot.storage.schedules import (
     put_off,
 )
 from bot.storage.tables import new_id, now
+from bot.storage.workers import was_there
 
 AT_ONCE = 20
 NOT_LATE = timedelta(minutes=2)
@@ -75,6 +80,7 @@ class ScheduleRunner:
         *,
         write_digest: WriteDigest,
         late: timedelta,
+        duty: Duty,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._database = database
@@ -82,15 +88,24 @@ class ScheduleRunner:
         self._rooms = rooms
         self._write_digest = write_digest
         self._late = late
+        self._duty = duty
         self._clock = clock
+        self._skew = timedelta(0)  # by how much this machine's clock is ahead of the one that all bots share
         self._tasks: dict[asyncio.Task[None], str] = {}  # and where what each brings is said
 
     async def tick(self) -> None:
-        """Begin everything that is due; a long digest holds nobody up."""
-        for due in await self._claim():
-            task = asyncio.create_task(self._take(due))
-            self._tasks[task] = due.place
-            task.add_done_callback(self._tasks.pop)
+        """Begin everything that is due; a long digest holds nobody up.
+
+        It is this process's own until another takes it for dead, which goes on with it at once.
+        """
+        hold = self._duty.hold
+        with suppress(Released), holding(hold):
+            for due in await self._claim(hold.worker_id):
+                task = asyncio.create_task(self._take(due))
+                self._tasks[task] = due.place
+                task.add_done_callback(self._tasks.pop)
+                self._duty.under_way.add(task)
+                task.add_done_callback(self._duty.under_way.discard)
 
     async def finish(self) -> None:
         """Wait until everything that was begun has ended."""
@@ -99,19 +114,26 @@ class ScheduleRunner:
     async def prune(self) -> None:
         """Forget what was done long ago."""
         async with self._database.begin() as session:
-            await prune_schedules(session, moment=self._clock())
+            await prune_schedules(session, moment=self._now())
 
-    async def _claim(self) -> list[Due]:
+    def _now(self) -> datetime:
+        """Return this moment by the clock that all bots share, as it was looked at last."""
+        return self._clock() - self._skew
+
+    async def _claim(self, worker_id: str) -> list[Due]:
         free = AT_ONCE - len(self._tasks)
-        moment = self._clock()
+        if free <= 0 or not worker_id:
+            return []
         async with self._database.read() as session:
-            if free <= 0 or not await has_due(session, moment=moment):
+            self._skew = await find_skew(session)
+            moment = self._now()
+            if not await has_due(session, moment=moment):
                 return []
         full = [place for place, count in Counter(self._tasks.values()).items() if count >= IN_ONE_PLACE]
         async with self._database.begin() as session:
-            stale = await claim_stale(session, moment=moment, limit=free, full=full)
-            fresh = await claim_due(session, moment=moment, find_next=self._find_next, limit=free, full=full)
-        return [*stale, *fresh]
+            how: dict[str, Any] = {"moment": moment, "limit": free, "worker_id": worker_id, "full": full}
+            stale = await claim_stale(session, **how)
+            return [*stale, *await claim_due(session, find_next=self._find_next, **how)]
 
     def _find_next(self, schedule: Schedule) -> datetime | None:
         """Return when a schedule is due after this moment: what was missed meanwhile is made up for once.
@@ -120,7 +142,7 @@ class ScheduleRunner:
         """
         if not schedule.cron:
             return None
-        here = self._clock().astimezone(read_zone(schedule.tz))
+        here = self._now().astimezone(read_zone(schedule.tz))
         missed, last = schedule.next_at, previous_time(schedule.cron, before=here)
         if missed and last and here - missed > self._late >= here - last and last > missed:
             return last
@@ -128,7 +150,7 @@ class ScheduleRunner:
 
     async def _take(self, due: Due) -> None:
         """Bring one due time to its end; what Slack or the database prevent is tried again by whoever is there."""
-        moment = self._clock()
+        moment = self._now()
         if not await self._rooms.enter(due.schedule.team_id, due.schedule.user_id):
             await self._end(lambda session: end_schedule(session, due))
             await self._end(lambda session: end_occurrence(session, due, state=OccurrenceState.REFUSED, moment=moment))
@@ -160,17 +182,17 @@ class ScheduleRunner:
     async def _bring(self, due: Due, moment: datetime) -> OccurrenceState:
         schedule = due.schedule
         async with self._database.read() as session:
-            is_unknown = await is_of_before_a_loss(session, due)
+            is_unknown, was_running = await is_of_before_a_loss(session, due), await was_there(session, due.due_at)
         if (due.attempts > 1 or is_unknown) and await self._was_said(due):
             return OccurrenceState.DONE
         if due.attempts > MAX_ATTEMPTS:
             await self._tell(schedule, tell_failed(schedule, error_id=new_id()))
             return OccurrenceState.FAILED
-        delay = self._clock() - due.due_at
+        delay = self._now() - due.due_at
         if delay > self._late or is_unknown:
-            await self._tell(schedule, tell_missed(schedule, self._local(due)))
+            await self._tell(schedule, tell_missed(schedule, self._local(due), was_there=was_running))
             return OccurrenceState.MISSED
-        late = self._local(due) if delay > NOT_LATE else None
+        late = tell_late(self._local(due), was_there=was_running) if delay > NOT_LATE else ""
         refusal, message = await self._rooms.find_refusal(schedule), {"text": tell_reminder(schedule, late=late)}
         if schedule.kind == Kind.DIGEST and not refusal:
             message = await self._write_digest(await self._order(due, until=moment))
@@ -182,13 +204,13 @@ class ScheduleRunner:
         await self._say(due, message, late=late)
         return OccurrenceState.DONE
 
-    async def _say(self, due: Due, message: dict[str, Any], *, late: datetime | None) -> None:
+    async def _say(self, due: Due, message: dict[str, Any], *, late: str) -> None:
         schedule = due.schedule
         async with self._database.read() as session:
             if await session.get(Schedule, schedule.id) is None:
                 return  # somebody took it back while a digest was written, or Slack was away
         if schedule.kind == Kind.DIGEST and late:
-            await self._post(schedule, {"text": tell_late(late)}, key="")
+            await self._post(schedule, {"text": late}, key="")
         await self._post(schedule, message, key=due.key)
 
     async def _order(self, due: Due, *, until: datetime) -> DigestOrder:

@@ -91,14 +91,14 @@ def tell_list(schedules: Sequence[Schedule], *, reader: str) -> str:
     return "\n".join(lines)
 
 
-def tell_reminder(schedule: Schedule, *, late: datetime | None) -> str:
-    """Say what somebody wanted to be reminded of; *late* is when it was due, if that is a while ago."""
+def tell_reminder(schedule: Schedule, *, late: str) -> str:
+    """Say what somebody wanted to be reminded of; *late* says that it was due a while ago, if it was."""
     text = make_safe(schedule.text)
     if schedule.channel_id:
         sentence = _("⏰ <@{person}> wants you to remember: {text}").format(person=schedule.user_id, text=text)
     else:
         sentence = _("⏰ You asked me to remind you: {text}").format(text=text)
-    return f"{sentence}\n{tell_late(late)}" if late else sentence
+    return f"{sentence}\n{late}" if late else sentence
 
 
 def mentions(schedule: Schedule, user_id: str) -> bool:
@@ -107,14 +107,20 @@ def mentions(schedule: Schedule, user_id: str) -> bool:
     return bool(schedule.channel_id) and any(_plain(token) == f"<@{user_id}>" for token in called)
 
 
-def tell_late(due: datetime) -> str:
+def tell_late(due: datetime, *, was_there: bool) -> str:
     """Say that something comes late, and why."""
-    return _("_This was due {moment}; I was not running then._").format(moment=tell_moment(due))
+    down, kept = (
+        _("_This was due {moment}; I was not running then._"),
+        _("_This was due {moment}; it did not work then._"),
+    )
+    return (kept if was_there else down).format(moment=tell_moment(due))
 
 
-def tell_missed(schedule: Schedule, due: datetime) -> str:
+def tell_missed(schedule: Schedule, due: datetime, *, was_there: bool) -> str:
     """Say that it is too late for something."""
     sentence = _("I was not running when this was due ({moment}), and it is too late for it now. {what}.")
+    if was_there:
+        sentence = _("This did not work when it was due ({moment}), and it is too late for it now. {what}.")
     return sentence.format(moment=tell_moment(due), what=tell_what(schedule))
 
 

@@ -40,6 +40,7 @@ class Duty:
         self._seen: dict[str, tuple[int, float]] = {}
         self._beaten_at = 0.0
         self.hold = Hold("")
+        self.under_way: set[asyncio.Task[None]] = set()  # what it began beside the inbox; ends with its hold
         self.on_release: Callable[[], None] = lambda: None
         self.on_recover: Callable[[], None] = lambda: None
 
@@ -48,7 +49,7 @@ class Duty:
         return self.hold.is_sure()
 
     async def begin(self) -> int:
-        """Enlist; return how many events wait again that a worker which is gone had begun."""
+        """Enlist; return how many things wait again that a worker which is gone had begun."""
         began = time.monotonic()
         async with self._database.begin() as session:
             hold = Hold(await workers.enlist(session, self._place))
@@ -75,7 +76,7 @@ class Duty:
             gone = [one for one, beats in stalled.items() if await workers.dismiss(session, one, beats=beats)]
             recovered = await workers.recover(session) if gone else 0
         if gone:
-            log.warning("duty: %d processes show no sign of life; %d unfinished events of theirs", len(gone), recovered)
+            log.warning("duty: %d processes show no sign of life; %d unfinished things of theirs", len(gone), recovered)
             self.on_recover()
         if is_there:
             self._vouch(began)

@@ -127,7 +127,7 @@ class Turns:
 
     async def _wind_down(self) -> None:
         """Let what is under way end, if it does so soon; other answers go on in the next process."""
-        under_way = self._tasks | self._ordered | self.listeners.under_way
+        under_way = self._tasks | self._ordered | self._duty.under_way | self.listeners.under_way
         try:
             if under_way:
                 await asyncio.wait(under_way, timeout=GRACE_S)
@@ -141,7 +141,7 @@ class Turns:
 
     def _let_go(self) -> None:
         """End what is under way here, because it is not ours any more."""
-        for task in self._tasks | self._ordered:
+        for task in self._tasks | self._ordered | self._duty.under_way:
             task.cancel()
 
     async def _sleep(self, seconds: float | None) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -161,7 +161,7 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         catch_up = await build_catch_up(settings, ground, intake, turns, answering=answering, reactions=reactions)
         worker = await stack.enter_async_context(_background(turns.run()))
         await stack.enter_async_context(jobs.running())  # they end first: the worker lets end what they have begun
-        heard = _hear(settings, ground, slack, worker, catch_up=catch_up, duty=duty)
+        heard = _hear(settings, ground, slack, worker, catch_up=catch_up, duty=duty, stores=intake.is_storing)
         port = await stack.enter_async_context(heard)
         log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
         yield RunningBot(engine, running.supervisor, port, worker)
@@ -169,7 +169,14 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
 
 
 def _hear(
-    settings: Settings, ground: Ground, slack: AsyncApp, worker: asyncio.Task[None], *, catch_up: CatchUp, duty: Duty
+    settings: Settings,
+    ground: Ground,
+    slack: AsyncApp,
+    worker: asyncio.Task[None],
+    *,
+    catch_up: CatchUp,
+    duty: Duty,
+    stores: Callable[[], bool],
 ) -> AbstractAsyncContextManager[int]:
     """Hear Slack; of a database on SQLite this process is the only one, and needs to tell no other what it took."""
     register_coming_in(slack, catch_up)
@@ -184,6 +191,7 @@ def _hear(
         workspaces=ground.workspaces,
         keeps=duty.is_sure,
         answers=ground.database.answers,
+        stores=stores,
         taken=taken,
     )
 

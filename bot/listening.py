@@ -17,6 +17,8 @@ from bot.slack.turns.catch_up import CatchUp
 from bot.slack.workspaces import Workspaces
 from bot.web import build_web_app, serving
 
+FULL = "the database can be read and took nothing of what Slack brought last; the log says why"
+
 
 @asynccontextmanager
 async def listening(
@@ -30,12 +32,14 @@ async def listening(
     workspaces: Workspaces | None,
     keeps: Callable[[], bool],
     answers: Callable[[], Awaitable[bool]],
+    stores: Callable[[], bool],
     taken: Taken | None,
 ) -> AsyncIterator[int]:
     """Hear Slack and answer health checks for as long as the block runs; yield the port of the latter.
 
     Where several bots share a database, one that is cut off from it *keeps* nothing and leaves what is said to others;
-    *answers* looks whether the database does now, and *taken* tells each which orders another one has taken.
+    *answers* looks whether the database does now, *stores* whether it took what Slack brought last, and *taken* tells
+    each which orders another one has taken.
     """
     is_http = settings.slack_transport is Transport.HTTP
     app_token = settings.slack_app_token.get_secret_value()
@@ -45,11 +49,13 @@ async def listening(
     def is_hearing() -> bool:
         return sockets is None or sockets.is_hearing()
 
-    async def alive() -> dict[str, bool]:
+    async def alive() -> dict[str, bool | str]:
         return {"worker": not worker.done(), "slack": is_hearing() or not keeps()}
 
-    async def ready() -> dict[str, bool]:
-        return {**await alive(), "database": keeps() and await answers(), "engine": await engine.health()}
+    async def ready() -> dict[str, bool | str]:
+        is_there, takes = keeps() and await answers(), stores()
+        parts = {**await alive(), "database": is_there and takes, "engine": await engine.health()}
+        return {**parts, "reason": FULL} if is_there and not takes else {**parts}
 
     flow = None if workspaces is None else _flow(settings, slack, workspaces, calls)
     gate = Signed(settings.slack_signing_secret.get_secret_value(), taken=taken) if is_http else None

@@ -22,7 +22,7 @@ BACKLOG = 128
 
 SERVER_ERROR = 500
 
-Check = Callable[[], Awaitable[dict[str, bool]]]
+Check = Callable[[], Awaitable[Mapping[str, bool | str]]]  # of each part whether it is well; why not, in words
 
 
 class Gate(Protocol):

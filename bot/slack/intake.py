@@ -1,6 +1,7 @@
 """The way into the inbox: events that wait at the same moment share one commit, in the order in which they came."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from bot.storage.thread_manners import (
     note_bot_word,
     waiting_speakers,
 )
+from bot.storage.troubles import is_away
 from bot.storage.waiting import count_by_person, name_refusal
 
 MISSED = "missed:"  # before the id of an event of which only Slack's history told
@@ -38,6 +40,8 @@ IN_LINE = "is_in_line"  # in Bolt's context: whoever takes the message from the 
 COUNTED = {Verdict.ANSWER, Verdict.OFF, Verdict.HUSH, Verdict.STRANGER}  # whoever wants something of us, so often
 LOOP_WORDS = 3
 LOOP_WINDOW = timedelta(minutes=10)
+PATIENCE_S = 3.0  # Slack takes for lost what is stored later
+REFUSED_S = 30.0  # a try that failed says so long that the next one would
 
 
 @dataclass
@@ -70,6 +74,7 @@ class Intake:
         self._waiting: list[tuple[Heard, asyncio.Future[str]]] = []
         self._speakers: dict[str, str] = {}
         self._committing: asyncio.Task[None] | None = None
+        self._began_at, self._refused_at = math.inf, -math.inf  # the commit under way, and the last one if it failed
         self.commands: Commands | None = None  # what can be ordered with `!NAME`
         self.edits = NewestEdits()  # some come before their message
         self.doubt = Doubt()
@@ -106,21 +111,32 @@ class Intake:
         ACCEPT_SECONDS.observe(time.perf_counter() - began)
         return True
 
+    def is_storing(self) -> bool:
+        """Return whether the database takes what Slack brings, as far as its latest try can tell."""
+        moment = time.monotonic()
+        return moment - self._began_at < PATIENCE_S and moment - self._refused_at > REFUSED_S
+
     async def _commit_all(self) -> None:
         """Commit what waits, and what comes in meanwhile: a disk's few milliseconds are paid once for all of them."""
         while self._waiting:
             batch, self._waiting = self._waiting, []
+            self._began_at = time.monotonic()
             try:
                 with self._throttle.unless_it_fails():
                     found = await self._store(batch)
             except Exception as error:  # noqa: BLE001 - each of them hears of it, is not acknowledged and comes again
+                if is_away(error):
+                    self._refused_at = time.monotonic()
                 for _, outcome in batch:
                     if not outcome.done():
                         outcome.set_exception(error)
             else:
+                self._refused_at = -math.inf
                 for (_, outcome), word in zip(batch, found, strict=True):
                     if not outcome.done():
                         outcome.set_result(word)
+            finally:
+                self._began_at = math.inf
 
     async def _store(self, batch: list[tuple[Heard, asyncio.Future[str]]]) -> list[str]:
         async with self._database.begin() as session:

@@ -3,8 +3,10 @@
 import asyncio
 import io
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,13 @@ async def classic() -> AsyncIterator[ClassicSlack]:
     slack.url = f"http://127.0.0.1:{runner.addresses[0][1]}/api"
     yield slack
     await runner.cleanup()
+
+
+@pytest.fixture
+def busy_ms(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let SQLite wait so long for whoever has locked it."""
+    monkeypatch.setattr("bot.storage.db.BUSY_TIMEOUT_MS", request.param)
+    return int(request.param)
 
 
 @pytest.fixture
@@ -176,6 +185,36 @@ async def test_a_database_that_was_moved_away_shows(http_bot: RunningBot, tmp_pa
         assert (await look("/readyz"), await look("/healthz")) == ((503, False), (200, None))
         (tmp_path / "away").rename(file)
         assert await look("/readyz") == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("busy_ms", "status"), [(200, 503), (15_000, 200)], ids=["refused", "waits"], indirect=["busy_ms"]
+)
+async def test_a_database_that_takes_nothing_shows(
+    busy_ms: int, http_bot: RunningBot, tmp_path: Path, status: int
+) -> None:
+    """Another process locks it: it can be read, and nothing be kept that Slack brings, which no restart mends."""
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{http_bot.http_port}") as session:
+
+        async def look(path: str) -> tuple[int, bool | None, bool]:
+            async with session.get(path) as response:
+                parts = await response.json()
+                return response.status, parts.get("database"), "database" in parts.get("reason", "")
+
+        assert await look("/readyz") == (200, True, False)
+        file = tmp_path / "data" / "apprentice.db"
+        with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+            await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")  # the bot may be writing just now
+            sending = asyncio.create_task(send(http_bot, DIRECT))
+            while (await look("/readyz"))[0] == 200:  # noqa: ASYNC110 - it is asked over HTTP
+                await asyncio.sleep(0.1)
+            assert (await look("/readyz"), await look("/healthz")) == ((503, False, True), (200, None, False))
+            if status == 503:
+                assert await sending == status
+            other.execute("ROLLBACK")
+        assert await sending == status
+        assert await send(http_bot, DIRECT) == 200
+        assert await look("/readyz") == (200, True, False)
 
 
 async def test_a_body_that_is_too_large_is_refused(http_bot: RunningBot) -> None:

@@ -33,6 +33,7 @@ from bot.slack.setup.checkup_questions import Account
 from bot.slack.setup.checkup_workspaces import check_workspaces
 from bot.storage.adapters import served_adapters
 from bot.storage.addresses import find_file
+from bot.storage.clocks import check_clock
 from bot.storage.db import Database
 from bot.storage.file_watch import MOVED
 from bot.storage.learning_tables import Adapter
@@ -189,6 +190,8 @@ async def _look_into_database(settings: Settings) -> AsyncIterator[tuple[Finding
             yield wrong(topic, str(error), "`bot backup` and `bot restore` take along what is there."), nothing
         yield ok(topic, f"{database.place()} answers."), nothing
         yield _judge_revision(found, newest), nothing
+        if not database.is_sqlite:
+            yield await check_clock(database), nothing
         if found == newest:
             async with database.read() as session:
                 seen = await load_sightings(session, since=now() - SEEN_WITHIN)

@@ -26,6 +26,7 @@ from bot.learning.rollout.watch import Watch
 from bot.learning.tidying import tidy_runs
 from bot.learning.window import Window
 from bot.signals import is_ending, rest
+from bot.storage.clocks import watch_clock
 from bot.storage.db import Database
 from bot.storage.erasures import prune_erasures
 from bot.storage.inbox import prune
@@ -49,6 +50,7 @@ DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 MOST_TIMES = 2000  # of a schedule are compared with the window
 MOST_GAPS, MINUTE_S = 20, 50.0  # what comes every minute is begun once in almost one
 CLOCK_S, SET_S = 5.0, 2.0  # how often the clock is looked at, and what it is corrected by without a word
+COMPARE_S = 180.0  # how often it is compared with the one of a database that several bots share
 LATE_S = 6 * 3600  # a training that the machine slept through is made up for until then
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,9 @@ class Jobs:
             args=[database],
             next_run_time=now() + timedelta(minutes=1),
         )
+        if not database.is_sqlite:
+            self._scheduler.add_job(watch_clock, args=[database])
+            self._often.append(("clock", COMPARE_S, lambda: watch_clock(database)))
 
     def add_learning(self, learning: Learning, watch: Watch, *, schedule: str, window: Window) -> None:
         """Train on *schedule*, or earlier in *window* when enough was said; look at what is served every minute."""

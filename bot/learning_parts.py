@@ -62,6 +62,7 @@ def build_learning(
         veto_time=config.veto_time,
         shadow=shadow if config.shadow_answers else None,
         tell=tell,
+        is_off=bool(config.off_by),
     )
     return LearningParts(learning, runner, rollout, watch)
 

@@ -604,7 +604,10 @@ async def test_nothing_gets_to_more_people_when_training_is_off(
     adapter = await add_adapter(rows, tmp_path, model, 1, **WAITING)
     await let_a_day_pass(rows, adapter)
     watch = watching(rows, rollout, heard)
-    watch._veto_time = timedelta(hours=1)
+    watch._veto_time, watch._is_off = timedelta(hours=1), True
+    await watch.look()
+    assert await state_of(rows, "apprentice-1") == "waiting", "`TRAINING_ENABLED=false`"
+    watch._is_off = False
     async with rows.begin() as session:
         record(session, FORBID, by="U1")
     await watch.look()

@@ -50,6 +50,7 @@ class Watch:
         veto_time: timedelta,
         shadow: Shadow | None = None,
         tell: Callable[[Event], Awaitable[None]],
+        is_off: bool = False,
     ) -> None:
         self._database = database
         self._rollout = rollout
@@ -57,17 +58,19 @@ class Watch:
         self._veto_time = veto_time
         self._shadow = shadow
         self._tell = tell
+        self._is_off = is_off  # by the settings
 
     async def look(self) -> None:
         """Look once; whatever it decides is done and said when it returns, or said at the next look.
 
         Since an admin said `train off`, nothing gets to more people by itself, and what waited then waits for a person.
+        So it does for as long as the settings switch learning off.
         """
         await self._tell_news()  # of a bot that was killed right after the deed
         async with self._database.begin() as session:
             await store.catch_up_with_clock(session)
         async with self._database.read() as session:
-            is_forbidden = await find_permission(session, needs_one=False) is None
+            is_forbidden = self._is_off or await find_permission(session, needs_one=False) is None
             served = await store.served_adapters(session)
             all_waiting = await store.adapters_in(session, AdapterState.WAITING)
             released = [one for one in all_waiting if not self._rollout.puts_aside(one)]

@@ -333,6 +333,23 @@ async def test_a_slack_that_is_away_is_waited_for(desk: Desk) -> None:
     assert len(desk.said("general")) == 1
 
 
+async def test_what_slack_took_without_saying_so_is_not_said_again(desk: Desk) -> None:
+    """Nor could it be seen in Slack then: it is looked for once that tells again."""
+    await desk.order("remind here in 20 minutes to stretch")
+    async with desk.database.begin() as session:
+        await session.execute(update(Schedule).values(next_at=datetime.now(UTC)))
+    desk.moment = datetime.now(UTC)
+    desk.playground.fault("lost_answer", seconds=0, methods="chat.postMessage", times=1)
+    desk.playground.fault("server_error", methods="conversations.history,conversations.replies")
+    await desk.look()
+    assert len(desk.said("general")) == 1
+    desk.playground.fault("server_error", enabled=False)
+    await desk.wait(minutes=1)
+    await desk.wait(minutes=1)
+
+    assert len(desk.said("general")) == 1
+
+
 async def test_who_may_not_any_more_gets_nothing(desk: Desk) -> None:
     """Permission is asked for again when it is due; it ends then, and its author hears why."""
     await desk.order("remind here every hour to breathe")

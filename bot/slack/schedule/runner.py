@@ -183,12 +183,13 @@ class ScheduleRunner:
         schedule = due.schedule
         async with self._database.read() as session:
             is_unknown, was_running = await is_of_before_a_loss(session, due), await was_there(session, due.due_at)
-        if (due.attempts > 1 or is_unknown) and await self._was_said(due):
+        delay = self._now() - due.due_at
+        # What was put off counts as no attempt, and may have been taken by a Slack that did not say so.
+        if (due.attempts > 1 or is_unknown or delay >= PAUSE) and await self._was_said(due):
             return OccurrenceState.DONE
         if due.attempts > MAX_ATTEMPTS:
             await self._tell(schedule, tell_failed(schedule, error_id=new_id()))
             return OccurrenceState.FAILED
-        delay = self._now() - due.due_at
         if delay > self._late or is_unknown:
             await self._tell(schedule, tell_missed(schedule, self._local(due), was_there=was_running))
             return OccurrenceState.MISSED

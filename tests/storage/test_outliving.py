@@ -47,7 +47,7 @@ async def say_due(database: Database) -> list[str]:
     tomorrow = now() + timedelta(days=1)
     async with database.begin() as session:
         again = lambda schedule: tomorrow if schedule.cron else None  # noqa: E731 - as short as what it says
-        due = await claim_due(session, moment=now(), find_next=again, limit=20)
+        due = await claim_due(session, moment=now(), find_next=again, limit=20, worker_id="one")
         texts = [one.schedule.text for one in due]
         for one in due:
             await end_occurrence(session, one, state=OccurrenceState.DONE, moment=now())
@@ -87,7 +87,7 @@ async def test_a_reminder_under_way_keeps_its_words(database: Database, database
     number = await plan(database, "call Tom")
     backup = await back_up(database_url, tmp_path)
     async with database.begin() as session:
-        await claim_due(session, moment=now(), find_next=lambda _schedule: None, limit=20)
+        await claim_due(session, moment=now(), find_next=lambda _schedule: None, limit=20, worker_id="one")
     await database.close()
 
     await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")

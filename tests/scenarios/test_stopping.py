@@ -1,7 +1,5 @@
 """A wish to stop counts for all that is wanted in a thread by then: also for what an edit or a press let wait."""
 
-import asyncio
-
 import pytest
 from sqlalchemy import select
 
@@ -9,24 +7,15 @@ from bot.playground.testing import Playground
 from bot.slack.turns.elsewhere import Elsewhere, Ended
 from bot.storage import inbox, stopping
 from bot.storage.db import Database
-from bot.storage.tables import Answer, AnswerState, Inbox, InboxState
+from bot.storage.tables import Answer, AnswerState
 from tests.builders import arrival
 from tests.scenarios.conftest import Finished, StartBot
+from tests.scenarios.test_asking_authors import empty_inbox
 from tests.scenarios.test_consumption import Pausing
 from tests.scenarios.test_faults import LONG, answers_in
 from tests.scenarios.test_foreign_engine import serving
 
 BOT = "<@U0APPRENTICE>"
-
-
-async def until_done(rows: Database) -> None:
-    """Wait until nothing waits and nothing runs."""
-    async with asyncio.timeout(30):
-        while True:
-            async with rows.read() as session:
-                if await session.scalar(select(Inbox.id).where(Inbox.state != InboxState.DONE).limit(1)) is None:
-                    return
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("how", ["session", "order"])
@@ -42,7 +31,7 @@ async def test_a_stop_right_after_an_edit_is_for_the_edited_question_too(
         await tom.edit("general", ts, f"{BOT} Make a short plan.")
         await (tom.stop("general", ts) if how == "session" else tom.say("general", "!stop", ts))
         await playground.wait_until(lambda: "Stopped." in str(answers_in(playground, "general", ts)), what="the word")
-        await until_done(rows)  # although the engine answers nobody
+        await empty_inbox(rows)  # although the engine answers nobody
         server.go.set()
     assert "short plan" not in str(server.asked)
     (message,) = answers_in(playground, "general", ts)

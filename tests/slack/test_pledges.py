@@ -48,6 +48,13 @@ class Order:
         self.at_ack = await stored(self._database)
         return BoltResponse(status=200)
 
+    async def begin(self) -> asyncio.Task[str]:
+        """Let it be acknowledged while it is under way."""
+        running = asyncio.create_task(self.run())
+        while not self.at_ack:  # noqa: ASYNC110 - what it waits for is in the database
+            await asyncio.sleep(0.01)
+        return running
+
     async def run(self) -> str:
         """Take the way of every listener."""
 
@@ -71,9 +78,7 @@ async def test_what_takes_long_is_written_down_until_it_is_done(database: Databa
     duty = Duty(database, place="here")
     await duty.begin()
     order = Order(database, body, hold=duty.hold)
-    running = asyncio.create_task(order.run())
-    while not order.at_ack:  # noqa: ASYNC110 - what it waits for is in the database
-        await asyncio.sleep(0.01)
+    running = await order.begin()
     order.goes_on.set()
     quick = Order(database, body, hold=duty.hold)
     quick.goes_on.set()
@@ -92,9 +97,7 @@ async def test_what_a_process_left_waits_for_the_next(database: Database) -> Non
     duty = Duty(database, place="here")
     await duty.begin()
     order = Order(database, PRESS, hold=duty.hold)
-    running = asyncio.create_task(order.run())
-    while not order.at_ack:  # noqa: ASYNC110 - what it waits for is in the database
-        await asyncio.sleep(0.01)
+    running = await order.begin()
     async with database.read() as session:
         assert await inbox.find_ready(session, limit=10) == []
     running.cancel()
@@ -111,9 +114,7 @@ async def test_whoever_only_slept_goes_on_with_nothing_that_another_has_taken(da
     duty = Duty(database, place="here")
     await duty.begin()
     order = Order(database, COMMAND, hold=duty.hold)
-    running = asyncio.create_task(order.run())
-    while not order.at_ack:  # noqa: ASYNC110 - what it waits for is in the database
-        await asyncio.sleep(0.01)
+    running = await order.begin()
     other = Duty(database, place="there")
     async with database.begin() as session:
         assert await workers.dismiss(session, duty.hold.worker_id, beats=0)

@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 class Listeners(AsyncListenerStartHandler):
     """Knows every listener under way, so that a stop lets it end: an `ask` for one pair of eyes, a summary, a form."""
 
-    def __init__(self, database: Database, hold: Callable[[], Hold]) -> None:
+    def __init__(self, database: Database, find_hold: Callable[[], Hold]) -> None:
         self.under_way: set[asyncio.Task[object]] = set()
         self._database = database
-        self._hold = hold
+        self._find_hold = find_hold
 
     async def handle(self, request: AsyncBoltRequest, response: BoltResponse | None) -> None:  # noqa: ARG002 - Bolt's
         """Note the task of a listener that begins, and what it owes to whom."""
-        pledges.current.set(pledges.read_pledge(self._database, request.body, hold=self._hold()))
+        pledges.current.set(pledges.read_pledge(self._database, request.body, find_hold=self._find_hold))
         task = asyncio.current_task()
         if task is not None:
             self.under_way.add(task)

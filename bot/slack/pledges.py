@@ -4,15 +4,16 @@ None is given twice: whoever comes after a process that died tells the person th
 that only slept goes on with nothing that was told so.
 """
 
+import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
 from bot.storage import pledged
 from bot.storage.db import Database
-from bot.storage.hold import Claim, Hold, Released, lay_open
+from bot.storage.hold import PAUSE_S, Claim, Hold, Released, lay_open
 from bot.storage.inbox import Arrival
 from bot.storage.tables import new_id
 
@@ -24,9 +25,10 @@ log = logging.getLogger(__name__)
 class Pledge:
     """What is owed to whoever gave an order: its outcome, or word that there is none."""
 
-    def __init__(self, database: Database, arrival: Arrival, *, claim: Claim) -> None:
+    def __init__(self, database: Database, arrival: Arrival, *, find_hold: Callable[[], Hold], claim: Claim) -> None:
         self._database = database
         self._arrival = arrival
+        self._find_hold = find_hold
         self._claim = claim
         self._is_kept = False
 
@@ -36,11 +38,16 @@ class Pledge:
         return not self._claim.is_open and self._claim.hold.is_lost
 
     async def keep(self) -> None:
-        """Write it down as begun by this process, which goes on with it only for as long as no other has taken it."""
+        """Write it down as begun by this process, which goes on with it only for as long as no other has taken it.
+
+        A process that is not on the list yet, or not again, waits until it is: nobody's work would be anybody's.
+        """
+        while not (hold := self._find_hold()).is_there:  # noqa: ASYNC110 - a beat brings it
+            await asyncio.sleep(PAUSE_S)
         self._is_kept = True
         async with self._database.begin() as session:
-            await pledged.begin(session, self._arrival, worker_id=self._claim.hold.worker_id)
-        self._claim.is_open = False
+            await pledged.begin(session, self._arrival, worker_id=hold.worker_id)
+        self._claim.hold, self._claim.is_open = hold, False
 
     async def redeem(self) -> None:
         """Forget it: whoever gave the order has heard what came of it."""
@@ -70,7 +77,7 @@ async def redeem() -> None:
         await pledge.redeem()
 
 
-def read_pledge(database: Database, body: Mapping[str, Any], *, hold: Hold) -> Pledge | None:
+def read_pledge(database: Database, body: Mapping[str, Any], *, find_hold: Callable[[], Hold]) -> Pledge | None:
     """Return what is owed for a command, a press of a button or a form; None for what nobody ordered.
 
     It says who gave an order where and when, and nothing of what they wrote.
@@ -92,4 +99,4 @@ def read_pledge(database: Database, body: Mapping[str, Any], *, hold: Hold) -> P
         kind=CUT,
         payload={"user_id": user_id},
     )
-    return Pledge(database, arrival, claim=lay_open(hold))
+    return Pledge(database, arrival, find_hold=find_hold, claim=lay_open())

@@ -21,12 +21,20 @@ class Released(asyncio.CancelledError):
 
 
 class Hold:
-    """One worker's hold; *sure_until* is when, by this machine's clock, somebody else may begin to doubt it."""
+    """One worker's hold; *sure_until* is when, by this machine's clock, somebody else may begin to doubt it.
+
+    Without a *worker_id* it is that of a process which nobody has on the list yet.
+    """
 
     def __init__(self, worker_id: str) -> None:
         self.worker_id = worker_id
         self.sure_until = math.inf
         self.is_lost = False
+
+    @property
+    def is_there(self) -> bool:
+        """Return whether something can be begun by it."""
+        return bool(self.worker_id) and not self.is_lost
 
     def is_sure(self) -> bool:
         """Return whether nobody else can have taken the work."""
@@ -54,9 +62,9 @@ def holding(hold: Hold) -> Iterator[None]:
         _claim.reset(token)
 
 
-def lay_open(hold: Hold) -> Claim:
-    """Let what this task and the tasks that it starts write depend on *hold* once the claim is open no more."""
-    claim = Claim(hold, is_open=True)
+def lay_open() -> Claim:
+    """Let what this task and those that it starts write depend on a hold once the claim has one and is not open."""
+    claim = Claim(Hold(""), is_open=True)
     _claim.set(claim)
     return claim
 

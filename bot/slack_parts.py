@@ -29,6 +29,7 @@ from bot.slack.turns.meanwhile import Meanwhile
 from bot.slack.turns.missed_changes import MissedChanges
 from bot.slack.turns.offers import Offers
 from bot.slack.turns.turns import Turns
+from bot.slack.turns.writing import Writing
 from bot.storage.stopping import is_stopping
 
 
@@ -66,14 +67,20 @@ def build_answering(
         hint_answers=settings.feedback_hint_answers,
         hint_weeks=settings.feedback_hint_weeks,
     )
-    return Answering(
+    writing = Writing(
         assistant,
         Offers(ground.database, assistant, share=settings.side_by_side_share),
         calls=ground.calls,
-        directory=directory,
         files=files,
         afterwards=afterwards,
         are_ours=Readers(ground.calls, access).are_ours,
+    )
+    return Answering(
+        assistant,
+        writing,
+        calls=ground.calls,
+        directory=directory,
+        afterwards=afterwards,
         is_stopping=partial(is_stopping, ground.database),
         bot_user_id=ground.identity.bot_user_id or "",
     )

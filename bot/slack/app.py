@@ -112,7 +112,7 @@ def build_slack_app(
     register_home(app, home=home, desk=desk)
     register_learning(app, learning=learning, calls=calls, access=access, database=database)
     register_why(app, database=database, calls=calls, learning=learning, access=access)
-    answering.explains = True
+    answering.writing.explains = True
     return app
 
 

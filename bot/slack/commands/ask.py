@@ -74,7 +74,7 @@ class AskOrders:
     ) -> None:
         self._database = database
         self._assistant = assistant
-        self._answering = answering
+        self._answering, self._writing = answering, answering.writing
         self._admission = admission
         self._directory = directory
 
@@ -126,12 +126,12 @@ class AskOrders:
             draft.within_id = thread.id if thread is not None else ""
 
     async def _write(self, draft: Draft, call: Call) -> Reply:
-        candidates = self._answering.offers.candidates
+        candidates = self._writing.offers.candidates
         try:
-            draft.is_ours = await self._answering.are_ours(call.user_id, call.channel_id, Audience.DIRECT)
-            await self._answering.files.read_new(draft)
+            draft.is_ours = await self._writing.are_ours(call.user_id, call.channel_id, Audience.DIRECT)
+            await self._writing.files.read_new(draft)
             await self._assistant.prepare(draft)
-            draft.pictures = await self._answering.files.fetch_pictures(draft) if draft.sees else []
+            draft.pictures = await self._writing.files.fetch_pictures(draft) if draft.sees else []
             drafts = await candidates.write(draft, count=draft.question.put.candidates)
         except asyncio.CancelledError:  # this process ends; whoever gave the order is told so
             await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=new_id())
@@ -155,7 +155,7 @@ class AskOrders:
         if len(safe) > 1:
             told = tell_choice(teaches=draft.wish.teaches)
             return Reply(told, [section(told), *build_choice(safe), *edited])
-        below = edited if is_stopped else self._answering.build_ground(draft) + edited
+        below = edited if is_stopped else self._writing.build_ground(draft) + edited
         below += build_note(tell_same()) if draft.question.put.candidates > 1 and not is_stopped else []
         stopped = "_" + _("Stopped.") + "_" if is_stopped or not safe[0][1] else ""
         return self._show(draft, call, "\n\n".join(filter(None, [safe[0][1], stopped])), below)
@@ -168,7 +168,7 @@ class AskOrders:
             text,
             thread_ts=call.thread_ts or "",
             can_share=not call.channel_id.startswith("D"),
-            is_explained=self._answering.explains,
+            is_explained=self._writing.explains,
         )
         return Reply(_("Your answer, for you alone"), [said, *below, *rest])
 

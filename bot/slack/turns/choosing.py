@@ -96,7 +96,7 @@ class ChoiceButtons:
         buttons = build_answer_buttons(
             record.answer.id,
             is_public=record.answer.audience == Audience.PUBLIC,
-            is_explained=self._answering.explains,
+            is_explained=self._answering.writing.explains,
             is_group=not is_direct,
         )
         posts = Posts(
@@ -160,7 +160,7 @@ class ChoiceButtons:
             question=record.message.text,
             user_id=record.message.user_id,
             is_public=audience is Audience.PUBLIC,
-            is_explained=self._answering.explains,
+            is_explained=self._answering.writing.explains,
         )
         thread: dict[str, Any] = {"thread_ts": thread_ts} if thread_ts else {}
         posted = await self._calls.post(
@@ -181,7 +181,7 @@ class ChoiceButtons:
             text,
             thread_ts=str((body.get("container") or {}).get("thread_ts") or ""),
             can_share=not record.place.channel_id.startswith("D"),
-            is_explained=self._answering.explains,
+            is_explained=self._answering.writing.explains,
         )
 
     async def _safe(self, record: AnswerRecord) -> str:

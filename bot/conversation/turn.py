@@ -21,6 +21,7 @@ from bot.engine.client import EngineClient
 from bot.engine.types import AnswerOptions, QueuePlace
 from bot.errors import ContextOverflow, EngineBusy, EngineError, EngineUnavailable, UnknownModel
 from bot.storage.answers import (
+    AnswerRecord,
     answers_another,
     begin_answer,
     has_newer,
@@ -29,6 +30,7 @@ from bot.storage.answers import (
     is_replaced,
     load_answer,
     load_carriers,
+    load_replaced,
     update_answer,
 )
 from bot.storage.askings import find_asking, save_asking, save_round
@@ -165,6 +167,11 @@ class Assistant:
                 shortens=TooLong(answer_id, record.answer.text) if is_shorter and record.answer.text else None,
                 is_resumed=is_resumed,
             )
+
+    async def find_before(self, draft: Draft) -> AnswerRecord | None:
+        """Return the answer with words that a draft is to take the place of, None where there is none."""
+        async with self._database.read() as session:
+            return await load_replaced(session, draft.answer_id)
 
     async def prepare(self, draft: Draft) -> None:
         """Choose model, sampling and what of the thread the model reads; raise *ContextOverflow* if nothing fits."""

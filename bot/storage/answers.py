@@ -153,3 +153,10 @@ async def load_answer(session: AsyncSession, answer_id: str, *, is_locked: bool 
         return None
     answer, message, thread = row
     return AnswerRecord(answer, message, Place(thread.team_id, thread.channel_id, thread.thread_ts))
+
+
+async def load_replaced(session: AsyncSession, answer_id: str) -> AnswerRecord | None:
+    """Return the answer that another one takes the place of, if there are words of it."""
+    replaced_id = await session.scalar(select(Answer.replaces_id).where(Answer.id == answer_id))
+    record = None if replaced_id is None else await load_answer(session, replaced_id)
+    return record if record is not None and record.answer.text.strip() else None

@@ -14,6 +14,7 @@ from tests.scenarios.test_asking_authors import empty_inbox
 from tests.scenarios.test_consumption import Pausing
 from tests.scenarios.test_faults import LONG, answers_in
 from tests.scenarios.test_foreign_engine import serving
+from tests.scenarios.test_waiting import without_ids
 
 BOT = "<@U0APPRENTICE>"
 
@@ -59,6 +60,51 @@ async def test_a_stop_counts_while_messages_are_gathered(
         found = list(await session.scalars(select(Answer).order_by(Answer.id)))
     assert [answer.state for answer in found] == [AnswerState.COMPLETE, AnswerState.STOPPED, AnswerState.COMPLETE]
     assert found[1].text == ""
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+async def test_another_answer_without_a_word_leaves_the_one_before(
+    playground: Playground,
+    start_bot: StartBot,
+    rows: Database,
+    finished: Finished,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_resumed: bool,
+) -> None:
+    """Its message shows the same, and Regenerate can be pressed again; also where another process had begun it."""
+    monkeypatch.setattr("bot.slack.turns.turns.GRACE_S", 0.1)
+    server, tom = Pausing(), playground.tom
+    server.go.set()
+
+    async def stop() -> None:
+        await tom.stop("general", ts)
+        await empty_inbox(rows)
+
+    async with serving(server):
+        here = {"engine_url": server.url, "engine_api_key": ""}
+        async with start_bot(**here):
+            await playground.wait_for_connection()
+            ts = await tom.say("general", f"{BOT} hello")
+            (first,) = await finished(1)
+            (before,) = answers_in(playground, "general", ts)
+            server.go.clear()
+            await tom.click(before, "regenerate")
+            await playground.wait_until(lambda: len(server.asked) > 1, what="the question at the engine")
+            if not is_resumed:
+                await stop()
+        async with start_bot(**here):
+            await playground.wait_for_connection()
+            if is_resumed:
+                await playground.wait_until(lambda: len(server.asked) > 2, what="the question, asked again")
+                await stop()
+            (after,) = answers_in(playground, "general", ts)
+            assert [answer.id for answer in await finished(1)] == [first.id]
+            server.go.set()
+            await tom.click(after, "regenerate")
+            answers = await finished(2)
+    assert (after["text"], without_ids(after)) == (before["text"], without_ids(before))
+    assert answers[1].replaces_id == first.id
 
 
 async def test_another_try_that_waits_is_dropped_by_a_stop(database: Database) -> None:

@@ -123,6 +123,33 @@ async def test_without_a_status_line_the_message_itself_says_it(
             assert shown(message) in {"".join(answer.text.split()) for answer in answers}
 
 
+@pytest.mark.usefixtures("impatient")
+async def test_a_place_in_line_gives_way_to_the_answer_before_when_another_is_stopped(
+    playground: Playground, start_bot: StartBot, finished: Finished
+) -> None:
+    """It stood in the answer's place, for want of a status line."""
+    playground.fault("missing_method", methods=f"{STATUS},agents.sessions.setStatus")
+    tom = playground.tom
+
+    def find() -> tuple[str, list[Any]]:
+        (message,) = answers_in(playground, "general", ts)
+        return message["text"], without_ids(message)
+
+    async with start_bot(engine_url="", model_path=STARTER_MODEL, engine_max_sequences=1) as bot:
+        await playground.wait_for_connection()
+        await bot.wait_for_engine()
+        ts = await tom.say("general", f"{BOT} hello")
+        (first,) = await finished(1)
+        await playground.wait_until(lambda: "regenerate" in str(find()), what="the answer")
+        before = find()
+        async with taken(bot.engine):
+            await tom.click(playground.messages("general", ts)[1], "regenerate")
+            await playground.wait_until(lambda: "in line" in find()[0], timeout=PATIENCE_S, what="a place in line")
+            await tom.say("general", "!stop", ts)
+            await playground.wait_until(lambda: find() == before, what="the answer before")
+    assert [answer.id for answer in await finished(1)] == [first.id]
+
+
 async def test_what_comes_late_is_answered_first_if_the_next_still_waits(
     playground: Playground,
     start_bot: StartBot,
@@ -165,6 +192,11 @@ async def test_what_comes_late_is_answered_first_if_the_next_still_waits(
     async with rows.read() as session:
         said = select(Message.ts).join(Answer).order_by(Answer.id)
         assert list(await session.scalars(said)) == [thread, other, late, early]
+
+
+def without_ids(message: Mapping[str, Any]) -> list[Any]:
+    """Return a message's blocks without the names that Slack gives to them."""
+    return [{name: value for name, value in block.items() if name != "block_id"} for block in message["blocks"]]
 
 
 def find_places(playground: Playground) -> list[str]:

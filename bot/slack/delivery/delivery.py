@@ -20,7 +20,10 @@ from bot.slack.delivery.streams import STREAM_LIMIT, FindStream, NativeStream, S
 
 
 class Delivery:
-    """Shows one answer; *on_reply* hears of each message that carries it, *on_removed* of one that somebody deletes."""
+    """Shows one answer; *on_reply* hears of each message that carries it, *on_removed* of one that somebody deletes.
+
+    *is_resumed* says that an earlier attempt may have shown something of it in *reply_ts* already.
+    """
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class Delivery:
         pace: Pace,
         on_reply: Callable[[list[str]], Awaitable[None]],
         on_removed: Callable[[str], None] = lambda _ts: None,
+        is_resumed: bool = False,
         find_lost: FindStream = find_no_stream,
     ) -> None:
         self._calls = calls
@@ -45,20 +49,14 @@ class Delivery:
         self._changed = asyncio.Event()
         self._sending = asyncio.Lock()
         self._is_closed = False
+        self._is_touched = bool(reply_ts) and is_resumed
         self._done: list[str] = []  # the messages of streams that ended, when another goes on
         self._begin = 0  # where in the text the present message begins, and what opens the code that is open there
         self._opening = ""
         self._find_lost = find_lost
         self.says_working = False  # a stream that broke may have left a status behind
-        self._posts = Posts(
-            calls,
-            target,
-            key=answer_id,
-            reply_ts=reply_ts,
-            on_reply=on_reply,
-            on_removed=on_removed,
-            is_again=bool(reply_ts),
-        )
+        self._reply_ts = reply_ts
+        self._posts = self._new_posts(answer_id)
         is_native = target.is_direct and target.streams and not reply_ts and not calls.lacks("chat.startStream")
         self._stream = self._new_stream() if is_native else None
 
@@ -87,6 +85,7 @@ class Delivery:
         async with self._sending:
             if not self._text.strip() and not self._is_closed:
                 await self._leave_stream()
+                self._is_touched = True
                 await self._posts.show(text, build_stop_button(self._answer_id))
 
     async def close(self, tail: list[Block]) -> None:
@@ -124,6 +123,12 @@ class Delivery:
             self._is_closed = True
             await self._leave_stream()
             self._posts.let_go()
+
+    async def put_back(self, text: str, tail: list[Block], *, key: str) -> None:
+        """Show what stood there before, by its own *key*, where this attempt or an earlier one showed something."""
+        await self.abandon()
+        if self._is_touched:
+            await _uncancelled(self._new_posts(key).close(text, tail))
 
     async def _send_changes(self) -> None:
         while True:
@@ -180,6 +185,17 @@ class Delivery:
             self._begin += cut.position - len(self._opening)
             self._opening = cut.opening
             self._stream = self._new_stream()
+
+    def _new_posts(self, key: str) -> Posts:
+        return Posts(
+            self._calls,
+            self._target,
+            key=key,
+            reply_ts=self._reply_ts,
+            on_reply=self._on_reply,
+            on_removed=self._on_removed,
+            is_again=bool(self._reply_ts),
+        )
 
     def _new_stream(self) -> NativeStream:
         key = f"{self._answer_id}/{len(self._done)}"

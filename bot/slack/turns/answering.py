@@ -195,6 +195,7 @@ class Answering:
             pace=self._pace,
             on_reply=lambda ts: self._assistant.remember_reply(draft, ts),
             on_removed=draft.remove,
+            is_resumed=draft.is_resumed,
             find_lost=carriers.find_stream,
         )
         self._running[place] = draft

@@ -20,6 +20,7 @@ from bot.slack.files.words import shorten
 from bot.slack.turns.answer_choice import build_asked, build_choice, make_safe, tell_choice, tell_same
 from bot.slack.turns.offers import Offers
 from bot.slack.turns.words import ARCHIVED, tell_apology, tell_limits, tell_unsaid, tell_unstored
+from bot.storage.answers import AnswerRecord
 from bot.storage.inbox import MAX_ATTEMPTS
 from bot.storage.tables import AnswerState, Audience, new_id
 from bot.storage.troubles import is_away
@@ -78,7 +79,7 @@ class Writing:
                 raise
             await self._fail(draft, delivery, error)  # whatever it is, the person must see an outcome
         else:
-            state = AnswerState.STOPPED if draft.finish_reason == STOPPED else AnswerState.COMPLETE
+            state = AnswerState.STOPPED if draft.finish_reason in {STOPPED, UNSAID} else AnswerState.COMPLETE
             await self._assistant.finish(draft, state=state)
             ANSWERS.labels(state).inc()
             if not draft.removed_ts:
@@ -97,9 +98,20 @@ class Writing:
         await delivery.drain(self._assistant.write(draft), known_urls=known_urls)
         draft.raise_if_removed()
         if draft.finish_reason == STOPPED:
-            await delivery.say("_" + _("Stopped.") + "_", self._buttons(draft))
+            if not draft.text.strip() and (before := await self._assistant.find_before(draft)) is not None:
+                await self._leave(before, draft, delivery)
+                return
+            await delivery.say(_stopped(), self._buttons(draft))
             return
         await delivery.close(self.build_ground(draft) + self._buttons(draft))
+
+    async def _leave(self, before: AnswerRecord, draft: Draft, delivery: Delivery) -> None:
+        """Let the answer stand that *draft*, of which there is no word, was to take the place of."""
+        was_stopped = before.answer.state == AnswerState.STOPPED
+        safe = make_safe(before.answer.text, asked=draft.asked_text() or draft.question.text)
+        text = "\n\n".join(filter(None, [safe.rstrip(), _stopped() if was_stopped else ""]))
+        await delivery.put_back(text, self._buttons(draft, before.answer.id), key=before.answer.id)
+        draft.finish_reason = UNSAID
 
     def build_ground(self, draft: Draft) -> list[Block]:
         """Build the lines below an answer that say from which files it is, and what it knows nothing of."""
@@ -115,17 +127,17 @@ class Writing:
             await delivery.say(tell_choice(teaches=draft.wish.teaches), build_choice(safe))
             join(drafts)
             return
-        stopped = "_" + _("Stopped.") + "_" if draft.finish_reason == STOPPED else ""
+        stopped = _stopped() if draft.finish_reason == STOPPED else ""
         note = build_note("" if stopped else tell_same())
         await delivery.say("\n\n".join(filter(None, [safe[0][1], stopped])), note + self._buttons(draft))
 
-    def _buttons(self, draft: Draft) -> list[Block]:
+    def _buttons(self, draft: Draft, answer_id: str = "") -> list[Block]:
         if not draft.wish.stores:
             return build_note(tell_unstored(is_again=draft.is_again))
         asked, is_public = draft.question, draft.question.audience is Audience.PUBLIC
         shared = [build_asked(asked.text, user_id=asked.user_id)] if asked.put.is_private else []  # it stands nowhere
         buttons = build_answer_buttons(
-            draft.answer_id, is_public=is_public, is_explained=self.explains, is_group=asked.is_group
+            answer_id or draft.answer_id, is_public=is_public, is_explained=self.explains, is_group=asked.is_group
         )
         return [*shared, *buttons]
 
@@ -152,3 +164,7 @@ class Writing:
                 await self._calls.call_if_possible("chat.postMessage", channel=reader, text=told)
         await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=error_id)
         ANSWERS.labels(AnswerState.FAILED).inc()
+
+
+def _stopped() -> str:
+    return "_" + _("Stopped.") + "_"

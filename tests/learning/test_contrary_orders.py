@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
+from bot.admin.reviews import Decision as Decided
 from bot.admin.reviews import decide
 from bot.engine.client import EngineClient
 from bot.errors import LearningError
@@ -217,17 +218,37 @@ async def test_nobody_gets_what_learned_from_a_rejected_correction(
     """
     run_id = await judged(loop, model, Decision.PROMOTE, state)
     async with loop.database.begin() as session:
+        await session.execute(update(Run).where(Run.id == run_id).values(state="done"))
+    decision = await learn_and_reject(loop, run_id)
+    assert ("apprentice-91 learned it, and will go on" in decision.tell_known()) is (state == AdapterState.CANARY)
+    with pytest.raises(LearningError, match="rejected since, and nobody new gets it"):
+        await loop.learning.promote("apprentice-91", by="U1")
+    assert await loop.state("apprentice-90") == "active"
+
+
+async def learn_and_reject(loop: Loop, run_id: int) -> Decided:
+    """Let a reviewer reject a correction that a run has learned."""
+    async with loop.database.begin() as session:
         correction = await session.scalar(select(Correction).limit(1))
         assert correction is not None
         known = {"source": "correction", "split": "train", "weight": 1.0, "sha256": "0" * 64}
         row = {"row_table": "corrections", "row_id": correction.id, "user_id": correction.user_id}
         await save_examples(session, run_id, [row | known])
-        await session.execute(update(Run).where(Run.id == run_id).values(state="done"))
-    decision = await decide(loop.database, correction.id, ReviewState.REJECTED, by="U2")
-    assert ("apprentice-91 learned it, and will go on" in decision.tell_known()) is (state == AdapterState.CANARY)
-    with pytest.raises(LearningError, match="rejected since, and nobody new gets it"):
-        await loop.learning.promote("apprentice-91", by="U1")
-    assert await loop.state("apprentice-90") == "active"
+    return await decide(loop.database, correction.id, ReviewState.REJECTED, by="U2")
+
+
+async def test_no_rollback_brings_back_what_learned_from_a_rejected_correction(loop: Loop, model: Path) -> None:
+    """It answered before, and the reviewer heard of nothing that knows it: nobody answers with it again."""
+    async with loop.database.read() as session:
+        earlier = await store.find_adapter(session, "apprentice-90")
+    assert earlier is not None
+    await add_adapter(loop, model, 91, AdapterState.RETIRED)
+    await loop.learning.promote("apprentice-91", by="U1")
+    decision = await learn_and_reject(loop, earlier.run_id)
+
+    assert decision.tell_known() == ""
+    assert await loop.learning.rollback(by="U1") == ("apprentice-91", "")
+    assert await loop.state("apprentice-90") == "retired"
 
 
 async def test_nobody_promotes_what_is_not_judged(loop: Loop, model: Path) -> None:

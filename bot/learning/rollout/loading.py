@@ -23,7 +23,7 @@ from bot.storage.db import Database, Session
 from bot.storage.learning_tables import Adapter, AdapterState
 from bot.storage.leases import wait_in_line
 from bot.storage.preferences import chosen_adapters
-from bot.storage.runs import is_unwilling_in
+from bot.storage.runs import has_rejected, is_unwilling_in
 from bot.storage.tables import now
 
 PREFIX = "apprentice-"  # adapters of other names are somebody else's
@@ -217,8 +217,8 @@ async def take_back(
 ) -> None:
     """Take an adapter back, and let people have what it replaced, if that fits the *base* that is known.
 
-    Channels' own adapters that have it mixed in go with it. What learned from somebody who has said no since does not
-    come back.
+    Channels' own adapters that have it mixed in go with it. What learned from somebody who has said no since, or from
+    a correction that a reviewer has rejected since, does not come back.
     """
     was_active = adapter.state == AdapterState.ACTIVE
     replaced = str(adapter.watch.get("replaced", ""))
@@ -231,7 +231,7 @@ async def take_back(
     is_ours = restored is not None and restored.channel_id == adapter.channel_id
     if restored is None or not is_ours or await find_spoilt_part(session, restored):
         return
-    if await is_unwilling_in(session, restored):
+    if await is_unwilling_in(session, restored) or await has_rejected(session, restored.run_id):
         return
     if restored.state == AdapterState.RETIRED and base in {"", restored.base_sha256}:
         again = sentences.BACK_AGAIN.format(adapter=adapter.name)

@@ -60,7 +60,7 @@ class Question:
     def as_one(self) -> Self:
         """Return it with the words of every message that the answer is to, since none of them will be stored."""
         words = "\n\n".join(part.text for part in self.parts)
-        return replace(self, text=words, put=replace(self.put, candidates=1))
+        return replace(self, text=words)
 
     @property
     def is_group(self) -> bool:

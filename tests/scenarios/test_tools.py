@@ -7,11 +7,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import select
 
 from bot.app import RunningBot, running_bot
 from bot.playground.testing import Playground
+from bot.slack.pledges import CUT
 from bot.slack.setup.manifest import DRAFT_REPLY, EXPLAIN, SUMMARISE_THREAD, TEACH, TRANSLATE, build_manifest
+from bot.slack.turns import turns
+from bot.storage.db import Database
+from bot.storage.tables import Inbox, InboxState
 from tests.scenarios.conftest import KEY, EngineProcess, StartBot, settings_for
+from tests.scenarios.test_consumption import Pausing
+from tests.scenarios.test_foreign_engine import serving
 
 BOT = "U0APPRENTICE"
 NOBODY_SERVES = "http://127.0.0.1:9"
@@ -178,3 +185,27 @@ async def test_shortcuts_of_a_message(declared: Playground, engine_process: Engi
 
     assert (form["callback_id"], lesson["callback_id"]) == ("correction", "lesson")
     assert maya.ephemerals("general") == []
+
+
+async def test_whoever_chose_a_shortcut_is_told_where_it_ends_too_soon(
+    declared: Playground, rows: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack has its acknowledgement by then: it is written down before, for the next process to tell of."""
+    monkeypatch.setattr(turns, "GRACE_S", 0.2)
+    server, maya = Pausing(), declared.maya
+
+    async def written_down() -> list[Inbox]:
+        async with rows.read() as session:
+            return list(await session.scalars(select(Inbox).where(Inbox.kind == CUT)))
+
+    async with serving(server):
+        async with running_bot(settings_for(declared, tmp_path, engine_url=server.url, engine_api_key="")):
+            await declared.wait_for_connection()
+            ts = await declared.tom.say("general", "The parcel came yesterday.")
+            await maya.shortcut("general", ts, EXPLAIN)
+            await declared.wait_until(lambda: server.asked)
+            (cut,) = await written_down()
+            assert (cut.state, cut.payload) == (InboxState.RUNNING, {"user_id": maya.id})
+        server.go.set()
+        assert "being restarted" in str(maya.ephemerals("general"))
+        assert await written_down() == []

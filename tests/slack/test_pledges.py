@@ -1,6 +1,8 @@
 """Orders that take longer than Slack waits are in the inbox before they are acknowledged, until they are done."""
 
+import ast
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from slack_bolt import BoltResponse
 from slack_bolt.request.async_request import AsyncBoltRequest
 from sqlalchemy import select
 
+import bot.slack
 from bot.slack import listeners, pledges
 from bot.slack.listeners import Endings, Listeners, acknowledge_done
 from bot.slack.turns.duty import Duty
@@ -163,6 +166,24 @@ async def test_an_order_is_acknowledged_in_time_though_the_process_cannot_come_o
 
     assert await ended == "done"
     assert await stored(database) == []
+
+
+OPEN_A_WINDOW = {"handle_teach", "handle_why", "handle_next"}  # whoever sees none presses again
+
+
+def test_nothing_is_acknowledged_before_it_is_carried_out_or_written_down() -> None:
+    """But for what only shows something."""
+    first: set[str] = set()
+    for path in Path(bot.slack.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.AsyncFunctionDef) and "ack" in {arg.arg for arg in node.args.args}:
+                body = [ast.unparse(one) for one in node.body if not _is_docstring(one)]
+                first |= {node.name} if body[0] == "await ack()" else set()
+    assert first == OPEN_A_WINDOW
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 async def test_events_owe_nothing(database: Database) -> None:

@@ -126,13 +126,13 @@ class AskOrders:
             draft.within_id = thread.id if thread is not None else ""
 
     async def _write(self, draft: Draft, call: Call) -> Reply:
-        candidates = self._writing.offers.candidates
+        candidates, wanted = self._writing.offers.candidates, draft.question.put.candidates
         try:
             draft.is_ours = await self._writing.are_ours(call.user_id, call.channel_id, Audience.DIRECT)
             await self._writing.files.read_new(draft)
             await self._assistant.prepare(draft)
             draft.pictures = await self._writing.files.fetch_pictures(draft) if draft.sees else []
-            drafts = await candidates.write(draft, count=draft.question.put.candidates)
+            drafts = await candidates.write(draft, count=wanted if draft.wish.stores else 1)
         except asyncio.CancelledError:  # this process ends; whoever gave the order is told so
             await self._assistant.finish(draft, state=AnswerState.FAILED, error_id=new_id())
             raise
@@ -156,13 +156,14 @@ class AskOrders:
             told = tell_choice(teaches=draft.wish.teaches)
             return Reply(told, [section(told), *build_choice(safe), *edited])
         below = edited if is_stopped else self._writing.build_ground(draft) + edited
-        below += build_note(tell_same()) if draft.question.put.candidates > 1 and not is_stopped else []
+        below += build_note(tell_same()) if wanted > 1 and draft.wish.stores and not is_stopped else []
         stopped = "_" + _("Stopped.") + "_" if is_stopped or not safe[0][1] else ""
         return self._show(draft, call, "\n\n".join(filter(None, [safe[0][1], stopped])), below)
 
     def _show(self, draft: Draft, call: Call, text: str, below: list[Block]) -> Reply:
         if not draft.wish.stores:
-            return Reply(_("Your answer, for you alone"), [*build_text(text), *below, *build_note(tell_unstored())])
+            note = build_note(tell_unstored(wanted=draft.question.put.candidates))
+            return Reply(_("Your answer, for you alone"), [*build_text(text), *below, *note])
         said, *rest = build_private(
             draft.answer_id,
             text,

@@ -3,7 +3,8 @@
 import asyncio
 import html
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -118,15 +119,23 @@ def register_commands(app: AsyncApp, *, desk: Desk) -> None:
             trigger_id=str(command.get("trigger_id") or ""),
         )
         call = call.whispering(partial(_answer, respond))
-        try:
+        tell = partial(_answer, respond)
+        async with telling_of_end(tell):
             order = desk.take(html.unescape(str(command.get("text") or "")), call)
             reply = await acknowledge_done(ack, order)
-        except asyncio.CancelledError:  # nothing but this task knows of the order, so nobody takes it up again
-            if not pledges.is_taken():
-                await _answer(respond, Reply(tell_ended(), is_done=False))
-                await pledges.redeem()
-            raise
-        await _answer(respond, reply)
+        await tell(reply)
+
+
+@asynccontextmanager
+async def telling_of_end(tell: Callable[[Reply], Awaitable[None]]) -> AsyncIterator[None]:
+    """Say that this process ends, where an order ends with it that nothing but its own task knows of."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not pledges.is_taken():
+            await tell(Reply(tell_ended(), is_done=False))
+            await pledges.redeem()
+        raise
 
 
 def tell_ended() -> str:

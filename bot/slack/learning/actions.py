@@ -54,7 +54,9 @@ class LearningButtons:
 
     async def handle_allow(self, ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
         """Keep that this admin, whom the question was put to, allowed the training."""
-        await ack()  # what is lost here is not allowed, and asked again
+        await acknowledge_done(ack, self._allow(body, respond))
+
+    async def _allow(self, body: dict[str, Any], respond: AsyncRespond) -> None:
         user_id = body["user"]["id"]
         if not await self._orders.is_admin(user_id) or body["actions"][0].get("value") != user_id:
             await self._tell(body, respond, _refuse())

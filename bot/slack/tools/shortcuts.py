@@ -1,6 +1,7 @@
 """What people choose in the menu of a message: summarise, explain, translate, draft a reply, teach. For them alone."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
@@ -9,8 +10,9 @@ from bot.language import _
 from bot.slack import blocks
 from bot.slack.calls import Calls
 from bot.slack.commands.orders import Call, Command, Reply
-from bot.slack.commands.table import carry_out
+from bot.slack.commands.table import carry_out, telling_of_end
 from bot.slack.feedback.lessons import Lessons
+from bot.slack.listeners import acknowledge_done
 from bot.slack.people.directory import Directory
 from bot.slack.setup.manifest import DRAFT_REPLY, EXPLAIN, SUMMARISE_THREAD, TEACH, TRANSLATE
 from bot.slack.text import mentioned_users, parse_message
@@ -24,7 +26,7 @@ from bot.storage.db import Database
 def register_shortcuts(
     app: AsyncApp, *, tools: Tools, database: Database, calls: Calls, directory: Directory, lessons: Lessons
 ) -> None:
-    """Register every shortcut; each acknowledges first and works afterwards."""
+    """Register every shortcut."""
     shortcuts = Shortcuts(tools, directory)
     app.message_shortcut(SUMMARISE_THREAD)(shortcuts.listener(shortcuts.summarise))
     app.message_shortcut(EXPLAIN)(shortcuts.listener(shortcuts.explain))
@@ -64,14 +66,9 @@ class Shortcuts:
         """Return what Bolt calls for a shortcut."""
         command = Command(name=run.__name__, usage="", purpose="", run=run)
 
-        async def handle(ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
-            await ack()
+        async def work(body: dict[str, Any], respond: AsyncRespond) -> Reply:
             message = await self._tools.read(body["message"], channel_id=str(body["channel"]["id"]))
             names = await self._directory.names(mentioned_users(message))
-
-            async def whisper(reply: Reply) -> None:
-                await _say(respond, message, reply)
-
             call = Call(
                 user_id=body["user"]["id"],
                 team_id=str((body.get("team") or {}).get("id") or ""),
@@ -81,9 +78,15 @@ class Shortcuts:
                 ts=str(message["ts"]),
                 source_ts=str(message["ts"]),
                 is_ours=self._tools.is_own(message),
-                whisper=whisper,
+                whisper=partial(_say, respond, body["message"]),
             )
-            await whisper(await carry_out(command, call))
+            return await carry_out(command, call)
+
+        async def handle(ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
+            tell = partial(_say, respond, body["message"])
+            async with telling_of_end(tell):
+                reply = await acknowledge_done(ack, work(body, respond))
+            await tell(reply)
 
         return handle
 

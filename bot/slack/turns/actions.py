@@ -12,6 +12,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncResp
 from bot.language import _
 from bot.slack import blocks
 from bot.slack.calls import Calls
+from bot.slack.listeners import acknowledge_done
 from bot.slack.people.access import Access
 from bot.slack.people.directory import Directory
 from bot.slack.people.rooms import Rooms, tell_left
@@ -275,7 +276,9 @@ class AgainButtons:
 
     async def handle_stop(self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
         """Stop an answer at the wish of the person who asked, or of an admin."""
-        await ack()
+        await acknowledge_done(ack, self._stop(body, action))
+
+    async def _stop(self, body: dict[str, Any], action: dict[str, Any]) -> None:
         answer_id, user_id = str(action.get("value")), body["user"]["id"]
         draft = self._answering.running_answer(answer_id)
         if draft is None:

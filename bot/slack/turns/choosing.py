@@ -1,5 +1,6 @@
 """Buttons of answers to choose from, and of answers that only one person sees: better, and share."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from bot.slack.blocks import Block, build_answer_buttons, build_note
 from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.delivery.posts import Posts, Target
 from bot.slack.delivery.render import render_mrkdwn
+from bot.slack.listeners import acknowledge_done
 from bot.slack.people.access import tell_away
 from bot.slack.people.directory import Directory
 from bot.slack.turns.answer_choice import CHOOSE, SHARE, build_private, build_shared, make_safe
@@ -112,7 +114,9 @@ class ChoiceButtons:
         self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond
     ) -> None:
         """Post an answer that only its asker sees, once, in their name of asking."""
-        await ack()
+        await acknowledge_done(ack, self._share(body, action, respond))
+
+    async def _share(self, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond) -> None:
         answer_id, _colon, thread_ts = str(action.get("value")).partition(":")
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id, is_locked=True)
@@ -132,13 +136,17 @@ class ChoiceButtons:
             await whisper(self._calls, body, edited)
             return
         if record is None or not is_first:
-            await whisper(self._calls, body, _("This answer has been shared already, or is not known any more."))
+            text = _(
+                "This answer has been shared already, or is just being shared, or is not known any more. If it does "
+                "not appear, press again in five minutes."
+            )
+            await whisper(self._calls, body, text)
             return
         text = await self._safe(record)
         audience = await self._directory.audience_now(record.place.channel_id)
         try:
             ts = await self._post(record, text, thread_ts=thread_ts, audience=audience)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # whatever it is, they can press again
             async with self._database.begin() as session:
                 await release_share(session, record.message.id)
             if not isinstance(error, SlackApiError | aiohttp.ClientError | TimeoutError):

@@ -113,7 +113,6 @@ class Edits:
         self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond
     ) -> None:
         """Put the edited question in the thread's queue again, for its author alone; say so where there is nothing."""
-        await ack()
         async with self._database.begin() as session:
             record = await load_answer(session, str(action.get("value")))
             is_authors = (
@@ -123,6 +122,7 @@ class Edits:
             )
             if record is not None and is_authors:
                 await _queue(session, record)
+        await ack()
         if record is None:  # said in the offer's place: Slack shows no whisper in a thread that has no reply any more
             await respond(text=tell_gone(), blocks=build_note(tell_gone()), replace_original=True)
             return

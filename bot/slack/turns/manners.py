@@ -9,6 +9,7 @@ from bot.language import _
 from bot.slack.blocks import ANSWER_MENU, FOLLOW, QUIET
 from bot.slack.calls import Calls
 from bot.slack.commands.orders import Call, Command, Reply, UsageError
+from bot.slack.listeners import acknowledge_done
 from bot.slack.turns.asides import SIGN, tell_hush, thread_of
 from bot.slack.turns.whisper import tell_off
 from bot.storage.channel_settings import load_rules
@@ -72,11 +73,10 @@ def register_manners(app: AsyncApp, *, database: Database, calls: Calls) -> None
     orders = ThreadOrders(database, calls)
 
     async def handle(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, *, is_muted: bool) -> None:
-        await ack()
         channel_id, thread_ts = thread_of(body)
         team_id = context.authorize_result.team_id if context.authorize_result else None
         place = Place(team_id or "", channel_id, thread_ts)
-        text = await orders.set_muted(place, is_muted=is_muted)
+        text = await acknowledge_done(ack, orders.set_muted(place, is_muted=is_muted))
         await calls.call_if_possible(
             "chat.postEphemeral", channel=channel_id, thread_ts=thread_ts, user=body["user"]["id"], text=text
         )

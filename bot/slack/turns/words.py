@@ -31,10 +31,15 @@ def _say_kept(used: int, total: int, *, summarised: int) -> str:
     return kept.format(used=used, total=total, summarised=summarised)
 
 
-def tell_unstored(*, is_again: bool = False) -> str:
-    """Say under an answer that nothing of it stays; of a question that *is_again* answered there does."""
+def tell_unstored(*, is_again: bool = False, wanted: int = 1) -> str:
+    """Say under an answer that nothing of it stays; of a question that *is_again* answered there does.
+
+    Of several that were *wanted* to choose from nothing could be kept until the choice.
+    """
     if is_again:
         return _("As you wish, I have stored nothing of this answer.")
+    if wanted > 1:
+        return _("As you wish, I have stored nothing of your question and of this answer, so there is one alone.")
     return _("As you wish, I have stored nothing of your question and of this answer.")
 
 

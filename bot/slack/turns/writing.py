@@ -133,7 +133,7 @@ class Writing:
 
     def _buttons(self, draft: Draft, answer_id: str = "") -> list[Block]:
         if not draft.wish.stores:
-            return build_note(tell_unstored(is_again=draft.is_again))
+            return build_note(tell_unstored(is_again=draft.is_again, wanted=draft.question.put.candidates))
         asked, is_public = draft.question, draft.question.audience is Audience.PUBLIC
         shared = [build_asked(asked.text, user_id=asked.user_id)] if asked.put.is_private else []  # it stands nowhere
         buttons = build_answer_buttons(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -201,10 +201,12 @@ async def votes_by_person(
     since: datetime | None = None,
     until: datetime | None = None,
     channel_id: str = "",
+    is_helped_too: bool = False,
 ) -> Mapping[str, tuple[int, int]]:
     """Return the same for each person who has voted.
 
-    An answer for which a correction was looked up says little about who wrote it, and is left out.
+    An answer for which a correction was looked up says little about who wrote it, and is left out, unless
+    *is_helped_too*.
     """
     statement = (
         select(Feedback.user_id, Feedback.vote, func.count())
@@ -212,7 +214,7 @@ async def votes_by_person(
         .where(
             Feedback.superseded_at.is_(None),
             Answer.adapter.is_(None) if adapter is None else Answer.adapter == adapter,
-            ~HELPED,
+            true() if is_helped_too else ~HELPED,
         )
         .group_by(Feedback.user_id, Feedback.vote)
     )

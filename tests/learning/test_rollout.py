@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from bot.engine.client import EngineClient
 from bot.engine.files.checksum import hash_model
@@ -24,6 +24,7 @@ from bot.storage.audit import ALLOW, FORBID, record
 from bot.storage.db import Database
 from bot.storage.feedback import save_vote
 from bot.storage.learning_tables import Adapter, AdapterState, DecisionRow
+from bot.storage.memory_tables import AnswerSource, SourceKind
 from bot.storage.runs import find_run, queue_run
 from bot.storage.tables import Answer, AnswerState, Audience, Feedback, Vote, now
 from tests.builders import answered, said
@@ -390,6 +391,27 @@ async def test_a_canary_that_nobody_disliked_becomes_active(
 
     assert await state_of(rows, adapter.name) == "active"
     assert "no proof of a gain" in heard[0].reasons[0]
+
+
+async def test_a_canary_that_somebody_disliked_stays_one(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """Also for an answer with a correction in its prompt, which says little of the adapter."""
+    rollout = Rollout(rows, engine)
+    adapter = await add_adapter(rows, tmp_path, model, 1)
+    await rollout.start_canary(adapter, share=0.5, by="gate", reasons=[])
+    await vote(rows, adapter.name, ups=2, downs=1)
+    async with rows.begin() as session:
+        disliked = await session.scalar(select(Feedback.answer_id).filter_by(vote=Vote.DOWN))
+        session.add(AnswerSource(answer_id=disliked, position=0, kind=SourceKind.CORRECTION, ref_id="c1"))
+    await let_a_day_pass(rows, adapter)
+    await watching(rows, rollout, []).look()
+    assert await state_of(rows, adapter.name) == "canary"
+
+    async with rows.begin() as session:  # they took it back
+        await session.execute(update(Feedback).where(Feedback.vote == Vote.DOWN).values(superseded_at=now()))
+    await watching(rows, rollout, []).look()
+    assert await state_of(rows, adapter.name) == "active"
 
 
 async def test_what_nobody_objected_to_is_served_or_says_why_not(

@@ -701,3 +701,12 @@ async def test_what_came_before_a_disk_was_lost_is_not_said_as_if_new(desk: Desk
     assert [("too late for it now" in text, "vote" in text) for text in told] == [(True, True)]
     await desk.wait(minutes=21)
     assert desk.said("general") == ["⏰ <@U0TOM> wants you to remember: go home"]
+
+
+async def test_orders_that_asked_slack_for_half_of_what_it_takes_are_told_so(desk: Desk) -> None:
+    """It answers, and the other half is for answers: nobody is told that it is away."""
+    budget = desk.rooms.calls.budget
+    while budget.has_spare("conversations.info"):
+        await budget.take("conversations.info")
+    with pytest.raises(DeliveryError, match="I have asked Slack a lot within a minute"):
+        await desk.order("remind here in 5 hours to eat")

@@ -114,10 +114,11 @@ class Watch:
         since, place = adapter.changed_at, adapter.channel_id
         async with self._database.read() as session:
             votes = await store.votes_by_person(session, adapter.name, since=since)
+            all_votes = await store.votes_by_person(session, adapter.name, since=since, is_helped_too=True)
             answers = await store.newest_answers(session, adapter.name, since=since, limit=LOOKED_AT)
             people = await store.count_people(session, since=now() - PEOPLE_TIME, channel_id=place)
         floor = float(adapter.watch.get("floor", 0.05))
-        downs = sum(count for _, count in votes.values())
+        is_disliked = any(count for _, count in all_votes.values())  # by anybody, for whatever reason
         votes = cap_votes(votes, people=people)
         said = Evidence(floor, sum(ups for ups, _ in votes.values()), sum(count for _, count in votes.values()))
         by_others = Evidence(floor, *leave_one_out(votes, people=people, is_liked=False))
@@ -129,7 +130,7 @@ class Watch:
         if adapter.state == AdapterState.CANARY and may_grow:
             evidence = Evidence(floor, *leave_one_out(votes, people=people, is_liked=True))
             reason = evidence.allows_promotion(now() - since)
-            if not reason and not downs and now() - since >= self._canary_time and len(answers) >= 1:
+            if not reason and not is_disliked and now() - since >= self._canary_time and len(answers) >= 1:
                 reason = _say_quiet(len(answers), now() - since)
             if reason:
                 await self._promote(adapter, reason)

@@ -186,10 +186,15 @@ class Rooms:
     async def _ask(self, method: str, **arguments: Any) -> Mapping[str, Any] | None:
         """Return Slack's answer; None for a refusal; raise a passing *DeliveryError* while it is away."""
         if self._leaves_half and not self.calls.budget.has_spare(method):
-            raise DeliveryError(tell_away(), is_passing=True)
+            raise DeliveryError(tell_crowded(), is_passing=True)
         try:
             return await self.calls.call(method, **{name: value for name, value in arguments.items() if value})
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             if is_passing(error):
-                raise DeliveryError(is_passing=True) from error
+                raise DeliveryError(tell_away(), is_passing=True) from error
             return None
+
+
+def tell_crowded() -> str:
+    """Say that orders have asked Slack for half of what it takes: the other half is for what answers wait for."""
+    return _("I have asked Slack a lot within a minute, and keep the rest for answers. Please try again in a minute.")

@@ -86,8 +86,8 @@ class Tools:
         wanted.team_id, wanted.user_id = call.team_id, call.user_id
         try:
             return await self._rooms.find_refusal(wanted)
-        except DeliveryError:
-            return tell_away()
+        except DeliveryError as error:
+            return str(error)
 
     async def tell_channel(self, call: Call, prompt: str, source_id: str, since: datetime | None) -> Reply:
         """Write what *prompt* asks for of a channel; without *since*, of its last day."""

@@ -21,7 +21,7 @@ from bot.conversation.turn import Assistant
 from bot.doctor import examine
 from bot.engine.client import EngineClient
 from bot.engine.supervisor import EngineSupervisor
-from bot.errors import ApprenticeError, ModelFileError
+from bot.errors import ApprenticeError, ConfigError, ModelFileError
 from bot.files.reader import FileReader
 from bot.ground import Ground, grounded
 from bot.jobs import Jobs
@@ -65,6 +65,7 @@ from bot.slack_parts import (
     read_limits,
 )
 from bot.storage.db import Database
+from bot.storage.keyring import OUTDATED
 
 log = logging.getLogger(__name__)
 
@@ -77,24 +78,27 @@ class RunningBot:
     supervisor: EngineSupervisor | None
     http_port: int
     worker: asyncio.Task[None]
+    is_outdated: asyncio.Event  # set where it lacks a key that another bot has
 
     async def run_until(self, stop: asyncio.Event) -> None:
-        """Wait for *stop*; raise what makes waiting pointless: a worker that ended, a model that cannot be used.
+        """Wait for *stop*; raise what makes waiting pointless: a worker that ended, a model or keys of no use.
 
         The process does nothing else from then on.
         """
         gc.collect()
         gc.freeze()  # what is loaded stays: to look through it again and again holds up every event for 150 ms
-        stopping = asyncio.create_task(stop.wait())
+        ends = {asyncio.create_task(event.wait()) for event in (stop, self.is_outdated)}
         loading = asyncio.create_task(self.wait_for_engine())
         try:
-            await asyncio.wait({stopping, loading, self.worker}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*ends, loading, self.worker}, return_when=asyncio.FIRST_COMPLETED)
             if loading.done():
                 loading.result()
-                await asyncio.wait({stopping, self.worker}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({*ends, self.worker}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stopping.cancel()
-            loading.cancel()
+            for task in (*ends, loading):
+                task.cancel()
+        if self.is_outdated.is_set():
+            raise ConfigError(OUTDATED)
         if not stop.is_set():
             raise ApprenticeError("The worker that answers messages ended; the lines above say why.")
 
@@ -164,7 +168,8 @@ async def running_bot(settings: Settings) -> AsyncIterator[RunningBot]:
         heard = _hear(settings, ground, slack, worker, catch_up=catch_up, duty=duty, stores=intake.is_storing)
         port = await stack.enter_async_context(heard)
         log.info("ready: %s transport, http://%s:%d/healthz", settings.slack_transport, settings.http_host, port)
-        yield RunningBot(engine, running.supervisor, port, worker)
+        is_outdated = workspaces.is_outdated if workspaces is not None else asyncio.Event()
+        yield RunningBot(engine, running.supervisor, port, worker, is_outdated)
         log.info("stopping")
 
 

@@ -75,6 +75,7 @@ class Workspaces:
         self._home = home
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[float, Workspace]] = {}
+        self.is_outdated = keyring.is_outdated
         self.on_drop: list[Callable[[Workspace], None]] = []
 
     async def open(self) -> int:

@@ -1,5 +1,6 @@
 """Locks what must not lie open on the disk: the first key locks, and all of them unlock, so that keys can change."""
 
+import asyncio
 from collections.abc import Sequence
 
 from bot.errors import ConfigError
@@ -8,7 +9,10 @@ NEW_KEY = "`bot new-key` makes one"
 
 
 class Keyring:
-    """The keys of TOKEN_ENCRYPTION_KEYS, the newest first."""
+    """The keys of TOKEN_ENCRYPTION_KEYS, the newest first; *is_outdated* is set once something was locked with another.
+
+    That is so after a start too, where another process has a newer key.
+    """
 
     def __init__(self, keys: Sequence[str]) -> None:
         try:
@@ -22,6 +26,7 @@ class Keyring:
         except ValueError as error:
             raise ConfigError(f"TOKEN_ENCRYPTION_KEYS: a key in it is not one; {NEW_KEY}.") from error
         self._invalid = InvalidToken
+        self.is_outdated = asyncio.Event()
 
     def lock(self, text: str) -> str:
         """Return *text* as only these keys can read it."""
@@ -32,6 +37,7 @@ class Keyring:
         try:
             return self._fernet.decrypt(locked).decode()
         except self._invalid as error:
+            self.is_outdated.set()
             raise ConfigError(_LOST) from error
 
     def relock(self, locked: str) -> str:
@@ -42,6 +48,10 @@ class Keyring:
             raise ConfigError(_LOST) from error
 
 
+OUTDATED = (
+    "TOKEN_ENCRYPTION_KEYS: another bot has locked a token with a key that this one lacks, so it stops. Give every bot "
+    "the same keys."
+)
 _LOST = (
     "TOKEN_ENCRYPTION_KEYS: none of them opens a token that is kept. Put the old key behind the new one, "
     "or let the workspaces install the app again."

@@ -1,6 +1,7 @@
 """Several workspaces: the app is installed by OAuth, serves each as itself, and forgets what is taken back."""
 
 import asyncio
+import gc
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from bot.errors import ConfigError
 from bot.playground.person import Person
 from bot.playground.testing import Playground
 from bot.settings import Settings
+from bot.slack import workspaces
 from bot.slack.calls import Calls
 from bot.slack.turns.shares import MOST
 from bot.slack.workspaces import Workspace, Workspaces, own_user_id, serving
@@ -310,6 +312,28 @@ async def test_keys_can_change(database: Database) -> None:
         assert found.token == "xoxb-one"
         with pytest.raises(ConfigError, match="none of them opens"):
             await find_installation(session, Keyring([old]), team_id="T1")
+
+
+async def test_a_bot_that_lacks_another_bots_key_stops(
+    playground: Playground, start_bot: StartBot, rows: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could store nothing of what it hears there, and stand in the way of the one that can."""
+    monkeypatch.setattr(workspaces, "FRESH_S", 0.0)
+    monkeypatch.setattr(gc, "freeze", lambda: None)  # what a process of tests has loaded is not the bot's alone
+    second, zoe = playground.second, Person(playground.second.hub, "U0ZOE")
+    async with start_bot(**OAUTH) as bot:
+        await playground.wait_for_connection()
+        await install(playground, bot)
+        serving_on = asyncio.create_task(bot.run_until(asyncio.Event()))
+        there = await zoe.say(zoe.dm, "hello")
+        await second.wait_for_reply(zoe.dm, there)
+        async with rows.begin() as session:  # as the next one does when it starts
+            await relock_installations(session, Keyring([make_key(), KEY]))
+        assert not serving_on.done()
+        await zoe.say(zoe.dm, "hello again")
+        with pytest.raises(ConfigError, match="Give every bot the same keys"):
+            async with asyncio.timeout(20):
+                await serving_on
 
 
 async def test_an_organisation_installs_for_all_its_workspaces(database: Database) -> None:

@@ -117,9 +117,7 @@ class Watch:
             all_votes = await store.votes_by_person(session, adapter.name, since=since, is_helped_too=True)
             answers = await store.newest_answers(session, adapter.name, since=since, limit=LOOKED_AT)
             people = await store.count_people(session, since=now() - PEOPLE_TIME, channel_id=place)
-        floor = float(adapter.watch.get("floor", 0.05))
-        is_disliked = any(count for _, count in all_votes.values())  # by anybody, for whatever reason
-        votes = cap_votes(votes, people=people)
+        floor, votes = float(adapter.watch.get("floor", 0.05)), cap_votes(votes, people=people)
         said = Evidence(floor, sum(ups for ups, _ in votes.values()), sum(count for _, count in votes.values()))
         by_others = Evidence(floor, *leave_one_out(votes, people=people, is_liked=False))
         broken = [person if is_broken(answer) else "" for answer, person in reversed(answers)]
@@ -128,9 +126,10 @@ class Watch:
             await self._take_back(adapter, [breach] if breach else [said.say()])
             return
         if adapter.state == AdapterState.CANARY and may_grow:
-            evidence = Evidence(floor, *leave_one_out(votes, people=people, is_liked=True))
-            reason = evidence.allows_promotion(now() - since)
-            if not reason and not is_disliked and now() - since >= self._canary_time and len(answers) >= 1:
+            liked = leave_one_out(votes, people=people, is_liked=True)
+            reason = Evidence(floor, *liked).allows_promotion(now() - since)
+            is_quiet = answers and not any(count for _, count in all_votes.values())
+            if not reason and is_quiet and now() - since >= self._canary_time:
                 reason = _say_quiet(len(answers), now() - since)
             if reason:
                 await self._promote(adapter, reason)

@@ -83,9 +83,10 @@ def restore(file: Path, force: bool, yes: bool) -> None:
         else:
             click.echo(
                 f"{restored.erased} rows that were deleted since are gone again. {restored.outlived} things hold that "
-                "people chose, decided or ended since: preferences, what may be learned from, reminders and digests "
-                "that were said or taken back, quiet threads, reviews, and votes, corrections and lessons that count "
-                "no more. What was said or planned since is gone; channels, budgets, limits, promotions and rights "
+                "people chose, decided or ended since: preferences, what may be learned from, adapters and rights "
+                "that were taken back, reminders and digests that were said or taken back, quiet threads, reviews, "
+                "and votes, corrections and lessons that count no more. What was said or planned since is gone; "
+                "channels, budgets, limits, promotions and rights "
                 "that were given are as they were."
             )
         for user_id in sorted(restored.people):

@@ -93,21 +93,26 @@ async def settle_since(session: AsyncSession, since: Since, *, by: str) -> Settl
     forgotten = await session.execute(select(AuditRow.id, AuditRow.target).where(AuditRow.action == FORGET))
     without = {row[1] for row in forgotten if row[0] not in known_there}
     erased = await erase_again(session, [{"row_table": table, "row_id": row_id} for table, row_id in gone])
+    outlived = 0
     for kind, subject_id, who in await _unknown(session, TrainingChoice.id, since.refused):
         await save_choice(session, kind=kind, subject_id=subject_id, is_allowed=False, by=who)
+        outlived += 1
     for person, left in await _unknown(session, AuditRow.id, since.rights):
-        await _take_away(session, person, left, by=by)
+        outlived += await _take_away(session, person, left, by=by)
     for name, sha256, state in await _unknown(session, DecisionRow.id, since.adapters):
         adapter = await find_adapter(session, name)
         if adapter is not None and adapter.sha256 == sha256 and adapter.state not in TAKEN_BACK:
             await move_adapter(session, adapter, AdapterState(state), by=by, reasons=[BECAUSE])
+            outlived += 1
     if since.is_forbidden:
+        allowed = await newest(session, (ALLOW, FORBID))
+        outlived += allowed is None or allowed.action != FORBID
         record(session, FORBID, by=by)
     if since.is_apart:
         record(session, APART, by=by)
     for (channel_id,) in since.closed:
         await close_channel(session, channel_id)
-    outlived = await settle_outliving(session, since.outliving, without=without)
+    outlived += await settle_outliving(session, since.outliving, without=without)
     for number, planned_at in await _unknown(session, AuditRow.id, since.unplanned):
         outlived += await remove_again(session, number, planned_at)
     return Settled(erased, people, outlived)
@@ -119,14 +124,15 @@ async def _unknown(session: AsyncSession, column: InstrumentedAttribute[str], ro
     return [row[1:] for row in rows if row[0] not in known]
 
 
-async def _take_away(session: AsyncSession, person: str, left: str, *, by: str) -> None:
-    """Let somebody have no more rights than they had in the end."""
+async def _take_away(session: AsyncSession, person: str, left: str, *, by: str) -> bool:
+    """Let somebody have no more rights than they had in the end; return whether they had."""
     before = str(await find_right(session, person) or "")
     if RANKS.index(left) >= RANKS.index(before):
-        return
+        return False
     if left:
         await set_right(session, person, Right(left), by=by)
     else:
         await drop_right(session, person)
     action = {"blocked": "users.block", "": "users.reset"}.get(left, "users.role")
     record(session, action, by=by, target=person, right=left, before=before)
+    return True

@@ -242,7 +242,8 @@ async def test_who_said_no_since_is_not_learned_from(database: Database, databas
         record(session, APART, by="settings")
     await database.close()
 
-    await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
+    restored = await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
+    assert restored.outlived == 6, "two of a person, a channel's, an admin's; a no and a yes"
 
     async with open_database(database_url) as opened, opened.read() as session:
         assert await find_privacy(session, "U1") is Privacy.UNSTORED
@@ -269,7 +270,8 @@ async def test_what_admins_took_away_since_stays_away(database: Database, databa
         await take_back(session, adapter, AdapterState.ROLLED_BACK, by="U0", reasons=["It is rude."])
     await database.close()
 
-    await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
+    restored = await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
+    assert restored.outlived == 4, "three rights and an adapter"
 
     async with open_database(database_url) as opened, opened.read() as session:
         rights = {row.user_id: row.right for row in await all_rights(session)}

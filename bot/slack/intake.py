@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from bot.metrics import ACCEPT_SECONDS, EVENTS
-from bot.slack.commands.bang import ORDER, UNHEARD, is_order, mark_order
+from bot.slack.commands.bang import NEAR, ORDER, UNHEARD, as_mistyped, is_order, mark_order
 from bot.slack.commands.orders import Commands
 from bot.slack.people.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
 from bot.slack.throttle import MINUTE, Full, Limits, Throttle
@@ -149,8 +149,9 @@ async def accept(
 ) -> str:
     """Decide what becomes of a message and store it in the same transaction; return the word that is counted."""
     throttle = throttle or Throttle()
-    if heard.arrival.kind == UNHEARD:
+    if heard.arrival.kind == UNHEARD or (heard.arrival.kind == NEAR and not await _takes_part(session, heard, manners)):
         return "ignored"
+    heard = as_mistyped(heard) if heard.arrival.kind == NEAR else heard
     if heard.arrival.kind == ORDER and not heard.is_stale:
         place = heard.place
         if await inbox.is_known(session, place.team_id, place.channel_id, ts=heard.arrival.ts):
@@ -178,6 +179,18 @@ async def accept(
     if verdict in COUNTED:
         return await _count(session, heard, throttle, known, is_new=is_new)
     return "accepted" if is_new else "known"
+
+
+async def _takes_part(session: Session, heard: Heard, manners: Manners) -> bool:
+    """Return whether the assistant takes part in a thread, and is not to be quiet there."""
+    thread = await find_manners(session, heard.place)
+    is_quiet = heard.is_stale or bool(heard.bot_id) or thread is None or thread.is_muted
+    return thread is not None and not is_quiet and _is_engaged(heard, thread, manners)
+
+
+def _is_engaged(heard: Heard, thread: ThreadManners, manners: Manners) -> bool:
+    """Return whether the assistant takes part in a thread that is not idle."""
+    return bool(thread.active_ts) and float(heard.arrival.ts) - float(thread.active_ts or 0) <= manners.idle_s
 
 
 def _may_take_over(heard: Heard, scene: Scene, verdict: Verdict) -> bool:
@@ -245,10 +258,9 @@ async def _look(
         scene = replace(scene, is_looping=said >= LOOP_WORDS)
     if thread is None:
         return scene
-    idle_s = float(heard.arrival.ts) - float(thread.active_ts or 0)
     scene = replace(
         scene,
-        is_engaged=bool(thread.active_ts) and idle_s <= manners.idle_s,
+        is_engaged=_is_engaged(heard, thread, manners),
         is_muted=thread.is_muted,
         is_talk=thread.is_talk,
         is_told=thread.is_told,

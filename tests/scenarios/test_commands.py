@@ -498,6 +498,30 @@ async def test_what_is_stopped_before_the_model_is_asked_ends_in_words(
     assert [answer.state for answer in await finished(2)] == [AnswerState.STOPPED, AnswerState.STOPPED]
 
 
+async def test_a_mistyped_order_in_a_thread_of_ours_gets_a_word(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """For its author alone: they would believe it done. Other bots' orders, and what people say elsewhere, get none."""
+    tom, priya = playground.tom, playground.priya
+    ours = await tom.say("general", f"{BOT} hello")
+    await playground.wait_for_reply("general", ours)
+    others = await priya.say("general", "lunch?")
+    await tom.say("general", "!summarize", others)
+    await tom.say("general", "!frobnicate all", ours)
+    await tom.say("general", "!remid me in 5 minutes to eat", ours)
+    await whispered(playground, tom, "general", "Did you mean `!remind`?")
+    await tom.say("general", "!summarize", ours)
+    await whispered(playground, tom, "general", "Did you mean `!summarise`?")
+    assert len(tom.ephemerals("general")) == 2
+    assert len([one for one in playground.messages("general", ours) if one["bot_id"]]) == 1
+    await tom.say("general", "!mute", ours)
+    await whispered(playground, tom, "general", "quiet")
+    await tom.say("general", "!unmut", ours)
+    await tom.say("general", "!learn-from-me", ours)
+    await whispered(playground, tom, "general", "learn")
+    assert "!unmut`" not in str(tom.ephemerals("general"))
+
+
 async def test_docs_and_hint_name_what_people_can_order(playground: Playground, bot: RunningBot) -> None:
     """The table in docs/using.md and the manifest's hint are the table of commands; this is what the table must be."""
     tom = playground.tom

@@ -3,13 +3,16 @@
 import html
 import re
 from dataclasses import replace
+from typing import Any
 
 from bot.slack.commands.asking import ASK, read_ask
-from bot.slack.commands.orders import Commands, UsageError
+from bot.slack.commands.orders import Commands, Role, UsageError
 from bot.slack.people.gating import Heard
 
 ORDER = "order"  # the inbox's word for an order, which no model ever reads
 UNHEARD = "unheard"  # an order to somebody else
+NEAR = "near"  # one that is probably mistyped, and ours where we take part
+TYPO = 0.8  # how like the name of an order a mistyped one is at least
 LINE = "!"  # before the time of an order, in the place of a thread: it waits for no answer in its thread
 BANGED = re.compile(r"[!！]([A-Za-z][A-Za-z-]{0,31})(?:\s+(.*))?", re.DOTALL)
 MENTION = re.compile(r"\s*<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>[\s,:]*")
@@ -32,7 +35,7 @@ def is_order(text: str, *, bot_user_id: str, among: Commands | None = None) -> b
 
 
 def mark_order(heard: Heard, commands: Commands, *, bot_user_id: str) -> Heard:
-    """Return *heard* as what it is: a message, an order, or an order to another bot, which is not for us.
+    """Return *heard* as what it is: a message, an order, or an order to another bot, or a mistyped one to us.
 
     What is asked with `!ask` is a question like any other, unless nobody else may read the answer.
     """
@@ -43,16 +46,29 @@ def mark_order(heard: Heard, commands: Commands, *, bot_user_id: str) -> Heard:
         return heard
     name, words = read
     if commands.find(name) is None and not is_addressed:
-        return replace(heard, arrival=replace(heard.arrival, kind=UNHEARD))
+        kind = UNHEARD if commands.nearest(name, Role.MEMBER, likeness=TYPO) is None else NEAR
+        return replace(heard, arrival=replace(heard.arrival, kind=kind))
     if name == ASK and commands.find(ASK) is not None and _is_open_question(words):
         return replace(heard, is_mention=True)
+    files = {"files": event["files"]} if name == ASK and event.get("files") else {}
+    return _as_order(heard, f"{name} {words}".strip(), **files)
+
+
+def as_mistyped(heard: Heard) -> Heard:
+    """Return what is nearly an order as one: whoever gave it hears which they probably meant."""
+    name, words = read_bang(str(heard.arrival.payload["event"].get("text") or ""), bot_user_id="") or ("", "")
+    return _as_order(heard, f"{name} {words}".strip())
+
+
+def _as_order(heard: Heard, order: str, **files: Any) -> Heard:
+    event = heard.arrival.payload["event"]
     payload = {
         "user_id": heard.user_id,
-        "order": f"{name} {words}".strip(),
+        "order": order,
         "thread_ts": event.get("thread_ts"),
         "channel_type": event.get("channel_type"),
         "is_shared": heard.arrival.payload["is_shared"],
-        **({"files": event["files"]} if name == ASK and event.get("files") else {}),
+        **files,
     }
     line = f"{LINE}{heard.arrival.ts}"
     return replace(heard, arrival=replace(heard.arrival, kind=ORDER, thread_ts=line, payload=payload))

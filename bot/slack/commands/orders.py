@@ -137,8 +137,8 @@ class Commands:
         """Return what somebody may order."""
         return [command for command in self if command.role <= role]
 
-    def nearest(self, name: str, role: Role) -> Command | None:
+    def nearest(self, name: str, role: Role, *, likeness: float = LIKENESS) -> Command | None:
         """Return the command that somebody probably meant."""
         names = [command.name for command in self.for_role(role)]
-        found = get_close_matches(name.lower(), names, n=1, cutoff=LIKENESS)
+        found = get_close_matches(name.lower(), names, n=1, cutoff=likeness)
         return self._commands[found[0]] if found else None

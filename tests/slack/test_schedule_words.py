@@ -119,12 +119,12 @@ def plan(**changes: object) -> Schedule:
 def test_what_is_planned_is_shown_back_with_its_next_dates() -> None:
     """The rule in words, the zone, two dates as Slack shows them to each reader, and how to take it back."""
     with speaking("en"):
-        said = tell_planned(plan(cron="0 9 * * 1", channel_id="C1"), [NOW, NOW.replace(day=30)])
-        once = tell_planned(plan(), [NOW])
+        said = tell_planned(plan(cron="0 9 * * 1", channel_id="C1"), [NOW, NOW.replace(day=30)], write="`!{}`".format)
+        once = tell_planned(plan(), [NOW], write="`!{}`".format)
 
     assert "every Monday at 09:00 (Europe/Berlin)" in said
     assert said.count("<!date^") == 2
-    assert "schedule remove 3" in said
+    assert "To take it back: `!schedule remove 3`." in said
     assert once.startswith("Reminder for you “call Tom”: <!date^")
 
 

@@ -164,7 +164,7 @@ class ScheduleOrders:
             refusal = await self._keep(schedule)
         if refusal:
             return Reply(refusal, is_done=False)
-        return Reply(tell_planned(schedule, times))
+        return Reply(tell_planned(schedule, times, write=call.written))
 
     async def _is_shared(self, channel_id: str) -> bool:
         """Return whether another organisation reads in a channel; empty: only a person does."""

@@ -1,7 +1,7 @@
 """What is said about reminders and digests: when they come, what they are, why one did not come."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from bot.language import _
@@ -52,8 +52,11 @@ def _tell_days(field: str) -> str:
     return ""
 
 
-def tell_planned(schedule: Schedule, times: Sequence[datetime]) -> str:
-    """Say what is planned and when it comes next, so that a misunderstanding shows at once."""
+def tell_planned(schedule: Schedule, times: Sequence[datetime], *, write: Callable[[str], str]) -> str:
+    """Say what is planned and when it comes next, so that a misunderstanding shows at once.
+
+    *write* tells how its author writes an order.
+    """
     what = tell_what(schedule)
     moments = [tell_moment(moment) for moment in times]
     if not schedule.cron:
@@ -63,7 +66,7 @@ def tell_planned(schedule: Schedule, times: Sequence[datetime]) -> str:
         rule = tell_rule(schedule.cron)
         sentence = _("{what}: {rule} ({zone}).").format(what=what, rule=rule, zone=schedule.tz)
         sentence += " " + _("Next: {moments}.").format(moments=_(", then ").join(moments))
-    return f"{sentence} " + _("To take it back: `schedule remove {number}`.").format(number=schedule.id)
+    return f"{sentence} " + _("To take it back: {order}.").format(order=write(f"schedule remove {schedule.id}"))
 
 
 def tell_what(schedule: Schedule) -> str:

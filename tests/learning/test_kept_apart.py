@@ -141,7 +141,7 @@ async def test_what_goes_with_an_adapter_that_does_not_come_back(
 
     await come_back(rows, away)
 
-    assert await states(rows, 1, 2, 3, 4, 5) == ["active", "rolled_back", "rolled_back", "rolled_back", "active"]
+    assert await states(rows, 1, 2, 3, 4, 5) == ["active", "retired", "rolled_back", "rolled_back", "active"]
 
 
 async def test_a_no_is_heeded_however_bots_start(

@@ -217,13 +217,13 @@ async def take_back(
 ) -> None:
     """Take an adapter back, and let people have what it replaced, if that fits the *base* that is known.
 
-    Channels' own adapters that have it mixed in go with it. What learned from somebody who has said no since, or from
-    a correction that a reviewer has rejected since, does not come back.
+    Channels' own adapters that have it mixed in go with it. What learned from a correction that a reviewer has
+    rejected since does not come back, but what that had replaced; nor does what learned from somebody who has said no.
     """
     was_active = adapter.state == AdapterState.ACTIVE
     replaced = str(adapter.watch.get("replaced", ""))
     await store.move_adapter(session, adapter, state, by=by, reasons=reasons)
-    restored = await store.find_adapter(session, replaced) if was_active and replaced else None
+    restored = await _find_before(session, replaced) if was_active else None
     for mixed in await store.mixed_with(session, adapter.name) if state == AdapterState.ROLLED_BACK else ():
         because = [sentences.MIXED_IN.format(adapter=adapter.name), *reasons]
         await store.move_adapter(session, mixed, AdapterState.ROLLED_BACK, by=by, reasons=because)
@@ -231,11 +231,22 @@ async def take_back(
     is_ours = restored is not None and restored.channel_id == adapter.channel_id
     if restored is None or not is_ours or await find_spoilt_part(session, restored):
         return
-    if await is_unwilling_in(session, restored) or await has_rejected(session, restored.run_id):
+    if await is_unwilling_in(session, restored):
         return
     if restored.state == AdapterState.RETIRED and base in {"", restored.base_sha256}:
         again = sentences.BACK_AGAIN.format(adapter=adapter.name)
         await store.move_adapter(session, restored, AdapterState.ACTIVE, by=by, reasons=[again])
+
+
+async def _find_before(session: Session, name: str) -> Adapter | None:
+    """Return an adapter that was replaced, or the newest before it that learned nothing which was rejected since."""
+    seen: set[str] = set()  # two may have replaced each other
+    found = await store.find_adapter(session, name)
+    while found is not None and found.state == AdapterState.RETIRED and await has_rejected(session, found.run_id):
+        seen.add(found.name)
+        before = str(found.watch.get("replaced", ""))
+        found = await store.find_adapter(session, before) if before not in seen else None
+    return found
 
 
 async def find_spoilt_part(session: Session, adapter: Adapter) -> str:

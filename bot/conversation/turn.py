@@ -41,6 +41,7 @@ from bot.storage.personas import find_persona
 from bot.storage.preferences import load_preferences
 from bot.storage.tables import AnswerState, Audience, now
 from bot.storage.threads import Said, join_thread, narrow, save_message
+from bot.storage.traces import is_there
 
 TEMPLATE_MARGIN = 16
 UNKNOWN_CONTEXT = 4096
@@ -167,6 +168,11 @@ class Assistant:
                 shortens=TooLong(answer_id, record.answer.text) if is_shorter and record.answer.text else None,
                 is_resumed=is_resumed,
             )
+
+    async def is_there(self, draft: Draft) -> bool:
+        """Return whether the question of an answer that was begun was not deleted since."""
+        async with self._database.read() as session:
+            return await is_there(session, draft.answer_id)
 
     async def find_before(self, draft: Draft) -> AnswerRecord | None:
         """Return the answer with words that a draft is to take the place of, None where there is none."""

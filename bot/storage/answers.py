@@ -42,13 +42,6 @@ async def load_carriers(session: AsyncSession, thread_id: str) -> set[str]:
     return {ts for reply_ts in found for ts in reply_ts}
 
 
-async def half_written(session: AsyncSession, place: Place) -> list[str]:
-    """Return which messages in Slack carry what is written so far in a thread, of one answer at a time."""
-    here = select(Answer.reply_ts).join(Message, Answer.message_id == Message.id).join(Thread)
-    here = here.filter_by(**vars(place)).where(Answer.state == AnswerState.WRITING)
-    return [one for reply_ts in await session.scalars(here) for one in reply_ts]
-
-
 async def has_outcome(session: AsyncSession, message_id: str) -> bool:
     """Return whether a message has got its visible outcome already."""
     statement = select(Answer.id).where(Answer.message_id == message_id, Answer.state != AnswerState.WRITING)

@@ -18,8 +18,19 @@ from bot.storage.lessons import drop_lesson
 from bot.storage.limits import keep_spent
 from bot.storage.privacy import is_stored
 from bot.storage.summaries import forget_summary
-from bot.storage.tables import Answer, AnswerState, Audience, Base, Correction, Message, Thread, now
-from bot.storage.threads import narrow
+from bot.storage.tables import (
+    Answer,
+    AnswerState,
+    Audience,
+    Base,
+    Correction,
+    Inbox,
+    InboxState,
+    Message,
+    Thread,
+    now,
+)
+from bot.storage.threads import Place, narrow
 from bot.storage.traces import forget_prompts_of, forget_prompts_with
 
 AT_ONCE, MOST_AT_ONCE = timedelta(seconds=5), 50  # in one transaction: what several messages of one person make
@@ -27,6 +38,14 @@ AT_ONCE, MOST_AT_ONCE = timedelta(seconds=5), 50  # in one transaction: what sev
 
 class StillWritten(Exception):  # noqa: N818 - reads as a state
     """An answer is being written, so nobody can say yet which messages carry it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stump:
+    """The messages in Slack that show the beginning of an answer."""
+
+    place: Place
+    shown: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +84,22 @@ async def change_message(
         return None
     answers = select(Answer.id).where(Answer.message_id == answered.id).order_by(Answer.id.desc())
     return Changed(await session.scalar(answers.limit(1)))
+
+
+async def find_stump(session: AsyncSession, team_id: str, channel_id: str, *, ts: str, worker_id: str) -> Stump | None:
+    """Return what Slack shows of an answer to a message that was begun and that nobody goes on with but *worker_id*."""
+    message = next(iter(await _find(session, team_id, channel_id, ts)), None)
+    if message is None:
+        return None
+    answered = await _find_answered(session, message)
+    begun = select(Answer.reply_ts).where(Answer.message_id == answered.id, Answer.state == AnswerState.WRITING)
+    shown = {one for reply_ts in await session.scalars(begun) for one in reply_ts}
+    thread = await session.get_one(Thread, message.thread_id)
+    here = {"team_id": team_id, "channel_id": channel_id, "thread_ts": thread.thread_ts, "state": InboxState.RUNNING}
+    others = select(Inbox.id).filter_by(**here).where(Inbox.worker_id != worker_id)
+    if not shown or await session.scalar(others.limit(1)) is not None:
+        return None
+    return Stump(Place(team_id, channel_id, thread.thread_ts), tuple(sorted(shown)))
 
 
 async def forget_message(session: AsyncSession, team_id: str, channel_id: str, *, ts: str) -> None:

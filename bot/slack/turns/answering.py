@@ -30,6 +30,7 @@ from bot.slack.turns.words import tell_apology
 from bot.slack.turns.writing import Writing
 from bot.slack.workspaces import own_user_id
 from bot.storage.askings import Put, is_private
+from bot.storage.forgetting import Stump
 from bot.storage.inbox import edit_of
 from bot.storage.tables import AnswerState, Audience, Inbox
 from bot.storage.threads import Place
@@ -202,6 +203,8 @@ class Answering:
         try:
             if await self._is_stopping(row_id):  # since it was begun, when nobody could be told
                 draft.stop.set()
+            if not await self._assistant.is_there(draft):  # its question was deleted since it was begun
+                draft.remove(draft.question.ts)
             title = draft.question.parts[0].text
             async with (
                 working(self._calls, target, title=title, may_be_shown=draft.is_resumed),
@@ -223,6 +226,13 @@ class Answering:
                 await end_status(self._calls, place.channel_id, place.thread_ts)
         finally:
             del self._running[place]
+
+    async def take_away(self, stump: Stump) -> None:
+        """Delete what is shown of an answer that nobody will go on with, and let nothing say that it is written."""
+        place = stump.place
+        for ts in stump.shown:
+            await self._calls.call_if_possible("chat.delete", channel=place.channel_id, ts=ts)
+        await end_status(self._calls, place.channel_id, place.thread_ts)
 
     async def _take_back(self, draft: Draft, delivery: Delivery) -> None:
         """Delete what is shown of an answer that nobody knows any more."""

@@ -17,7 +17,7 @@ from bot.storage import inbox
 from bot.storage.answers import AnswerRecord, load_answer
 from bot.storage.askings import is_asked_openly, is_private
 from bot.storage.db import Database, Session
-from bot.storage.forgetting import forget_message
+from bot.storage.forgetting import Stump, find_stump, forget_message
 from bot.storage.stopping import EDIT
 from bot.storage.tables import AnswerState
 from bot.storage.threads import Place
@@ -43,6 +43,7 @@ class Edits:
         if not self._intake.is_order(str(message.get("text") or ""), bot_user_id=bot_user_id):
             return False
         where = place.team_id, place.channel_id
+        stump = await self._find_stump(*where, ts)
         async with self._database.begin() as session:
             if not (await is_asked_openly(session, *where, ts=ts) or await inbox.is_known(session, *where, ts=ts)):
                 return False
@@ -52,6 +53,8 @@ class Edits:
             await _put(session, place, OFFER, f"{OFFER}:{place.channel_id}:{ts}:{inbox.edit_of(message)}", word)
         if (draft := self._answering.running_question(place.channel_id, ts)) is not None:
             draft.lose(ts)
+        elif stump is not None:
+            await self._answering.take_away(stump)
         self._turns.wake()
         return True
 
@@ -60,11 +63,21 @@ class Edits:
         draft = self._answering.running_question(channel_id, ts)
         if draft is not None and len(draft.question.parts) == 1:
             draft.stop.set()
+        stump = await self._find_stump(team_id, channel_id, ts)
         async with self._database.begin() as session:
             await inbox.drop_waiting(session, team_id, channel_id, ts=ts)
             await forget_message(session, team_id, channel_id, ts=ts)
-        if draft is not None:
+        if draft := draft or self._answering.running_question(channel_id, ts):
             draft.lose(ts)  # once it is gone, for the others are read again
+        elif stump is not None:
+            await self._answering.take_away(stump)
+
+    async def _find_stump(self, team_id: str, channel_id: str, ts: str) -> Stump | None:
+        """Return what a process that ended has shown of an answer to a message that nobody goes on with yet."""
+        if self._answering.running_question(channel_id, ts) is not None:
+            return None
+        async with self._database.read() as session:
+            return await find_stump(session, team_id, channel_id, ts=ts, worker_id=self._turns.worker_id)
 
     async def queue_word(self, event: Mapping[str, Any], team_id: str, *, bot_user_id: str) -> None:
         """Owe whoever edits an order a word, once: it could be carried out twice, so it is not done again.

@@ -19,7 +19,6 @@ from bot.slack.turns.edits import Edits
 from bot.slack.turns.status import end_status
 from bot.slack.workspaces import own_user_id
 from bot.storage import inbox
-from bot.storage.answers import half_written
 from bot.storage.db import Database
 from bot.storage.forgetting import change_message
 from bot.storage.tables import Inbox
@@ -58,8 +57,6 @@ class Meanwhile:
                 raise DeliveryError(is_passing=True) from error
             log.info("turns: nobody can see what became of a question (%s)", error_code(error))
             return
-        async with self._database.read() as session:
-            shown = await half_written(session, place)
         if message is None:
             await self._edits.forget(place.team_id, place.channel_id, row.ts)
             log.info("turns: a question was deleted while nobody was there")
@@ -68,8 +65,6 @@ class Meanwhile:
         elif not await self._edits.turn_to_order(place, row.ts, message, bot_user_id=own_user_id(self._bot_user_id)):
             await self._change(place, row.ts, message)
             return
-        for ts in shown:  # of what is answered no more
-            await self._calls.call_if_possible("chat.delete", channel=place.channel_id, ts=ts)
         await end_status(self._calls, place.channel_id, place.thread_ts)
 
     async def _change(self, place: Place, ts: str, message: Mapping[str, Any]) -> None:

@@ -82,6 +82,11 @@ class Turns:
         """Return whether answers are under way."""
         return bool(self._tasks)
 
+    @property
+    def worker_id(self) -> str:
+        """Return by what name this process answers."""
+        return self._duty.hold.worker_id
+
     @asynccontextmanager
     async def holding(self) -> AsyncIterator[None]:
         """Let no answer begin while the block runs, and those under way end first; what comes in waits."""

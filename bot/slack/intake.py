@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from bot.metrics import ACCEPT_SECONDS, EVENTS
-from bot.slack.commands.bang import NEAR, ORDER, UNHEARD, as_mistyped, is_order, mark_order
+from bot.slack.commands.bang import NEAR, ORDER, STOP, UNHEARD, as_mistyped, is_order, mark_order
 from bot.slack.commands.orders import Commands
 from bot.slack.people.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
 from bot.slack.throttle import MINUTE, Full, Limits, Throttle
@@ -40,6 +40,7 @@ IN_LINE = "is_in_line"  # in Bolt's context: whoever takes the message from the 
 COUNTED = {Verdict.ANSWER, Verdict.OFF, Verdict.HUSH, Verdict.STRANGER}  # whoever wants something of us, so often
 LOOP_WORDS = 3
 LOOP_WINDOW = timedelta(minutes=10)
+MOST_ORDERS = 60  # of a person a minute that are stored; who gives them hears of fewer that they are too many
 PATIENCE_S = 3.0  # Slack takes for lost what is stored later
 REFUSED_S = 30.0  # a try that failed says so long that the next one would
 
@@ -204,16 +205,18 @@ async def _count(session: Session, heard: Heard, throttle: Throttle, known: Know
     if not is_new:
         return "known"
     is_order = heard.arrival.kind == ORDER  # counted apart, so that !stop works while questions are too many
-    asker = f"!{heard.user_id}" if is_order else heard.user_id
-    channel_id = "" if is_order or heard.is_direct else heard.place.channel_id
-    if throttle.counts_queue and known.line is None:
-        known.line = await count_by_person(session, known.speakers)  # once: counting takes long in a long line
-        known.line[heard.user_id] -= 1  # without this one
     # What was missed comes all at once, and was not said at once.
     minute = f"@{float(heard.arrival.ts) // MINUTE:.0f}" if _is_missed(heard) else ""
-    refusal = throttle.take(asker, channel_id, line=known.line, minute=minute)
+    if is_order:
+        refusal = throttle.take(f"!{_kind_of(heard)}{heard.user_id}", minute=minute, most=MOST_ORDERS)
+    else:
+        if throttle.counts_queue and known.line is None:
+            known.line = await count_by_person(session, known.speakers)  # once: it takes long in a long line
+            known.line[heard.user_id] -= 1  # without this one
+        channel_id = "" if heard.is_direct else heard.place.channel_id
+        refusal = throttle.take(heard.user_id, channel_id, line=known.line, minute=minute)
     if refusal is None:
-        if known.line is not None:
+        if known.line is not None and not is_order:
             known.line[heard.user_id] += 1
         return "accepted"
     await inbox.turn_away(session, heard.arrival)
@@ -222,9 +225,21 @@ async def _count(session: Session, heard: Heard, throttle: Throttle, known: Know
         name = f"{heard.arrival.event_id}!"
         if refusal.full is Full.PERSON and not (is_order or minute):  # nothing is stored of what comes now
             name = name_refusal(heard.arrival.ts, heard.user_id, seconds=refusal.seconds)
-        told = replace(heard.arrival, event_id=name, kind=Verdict.CROWDED.value, payload=word)
+        told = replace(
+            heard.arrival,
+            event_id=name,
+            thread_ts=heard.place.thread_ts,
+            kind=Verdict.CROWDED.value,
+            payload=word,
+        )
         await inbox.accept(session, told)
     return "refused"
+
+
+def _kind_of(heard: Heard) -> str:
+    """Return what is counted apart from other orders: who orders too much can still end what is written."""
+    name = str(heard.arrival.payload["order"]).partition(" ")[0]
+    return f"{STOP} " if name == STOP else ""
 
 
 def _is_missed(heard: Heard) -> bool:

@@ -83,16 +83,24 @@ class Throttle:
         return bool(self._limits.queue)
 
     def take(
-        self, user_id: str, channel_id: str = "", *, line: Mapping[str, int] | None = None, minute: str = ""
+        self,
+        user_id: str,
+        channel_id: str = "",
+        *,
+        line: Mapping[str, int] | None = None,
+        minute: str = "",
+        most: int | None = None,
     ) -> Refusal | None:
         """Count a message; return why it is one too many, which counts for nothing.
 
-        *line* says how many of each person wait already; *minute* when it was said, if that was not now.
+        *line* says how many of each person wait already; *minute* when it was said, if that was not now; *most* how
+        many of its kind there may be of a person.
         """
         now = self._clock()
         self._forget(now)
         person, channel = f"{user_id}{minute}", f"{channel_id}{minute}" if channel_id else ""
-        limits = ((person, Full.PERSON, self._limits.person), (channel, Full.CHANNEL, self._limits.channel))
+        most = self._limits.person if most is None else most
+        limits = ((person, Full.PERSON, most), (channel, Full.CHANNEL, self._limits.channel))
         for key, full, limit in limits:
             wait = self._wait(key, limit, now) if key and limit else 0.0
             if wait:

@@ -13,6 +13,7 @@ from sqlalchemy import select, text
 from bot.admin.budgets import Budgets, read_use
 from bot.playground.person import Person
 from bot.playground.testing import Playground
+from bot.slack import intake
 from bot.slack.calls import ASIDES_PER_PERSON
 from bot.slack.home.page import HOMES_PER_PERSON
 from bot.slack.turns import turns
@@ -233,6 +234,33 @@ async def test_commands_count_too(playground: Playground, start_bot: StartBot) -
         await playground.wait_until(
             lambda: any(TOO_MUCH in str(word) for word in playground.maya.ephemerals("general"))
         )
+
+
+@pytest.mark.parametrize("where", ["general", "dm"])
+async def test_orders_without_end_get_a_word_and_a_stop_works(
+    playground: Playground, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """In their thread, where there is one; MESSAGES_PER_PERSON is for questions."""
+    monkeypatch.setattr(intake, "MOST_ORDERS", 3)
+    tom, channel = playground.tom, playground.tom.dm if where == "dm" else where
+    async with start_bot(messages_per_person=1):
+        await playground.wait_for_connection()
+        asked = await tom.say(channel, f"{BOT} hello")
+        await playground.wait_for_reply(channel, asked)
+        thread = None if where == "dm" else asked
+
+        def told() -> str:
+            return str(words_for(tom, channel)) + str(list(tom.ephemerals(channel)))
+
+        for number in range(3):
+            await tom.say(channel, "!budget", thread)
+            await playground.wait_until(lambda number=number: told().count("tokens") > number, what="the budget")  # type: ignore[misc]
+        last = await tom.say(channel, "!remind me in 5 minutes to eat", thread)
+        await playground.wait_until(lambda: TOO_MUCH in told(), what="the refusal")
+        calls = [call["request"] for call in playground.log("api") if TOO_MUCH in str(call["request"])]
+        assert [call["thread_ts"] for call in calls] == [last if where == "dm" else asked]
+        await tom.say(channel, "!stop", thread)
+        await playground.wait_until(lambda: "not writing anything" in told(), what="the word of the stop")
 
 
 async def test_a_stop_waits_for_a_private_answer(playground: Playground, start_bot: StartBot) -> None:

@@ -9,6 +9,7 @@ from bot.slack.commands.asking import ASK, read_ask
 from bot.slack.commands.orders import Commands, Role, UsageError
 from bot.slack.people.gating import Heard
 
+STOP = "stop"  # the name of the order
 ORDER = "order"  # the inbox's word for an order, which no model ever reads
 UNHEARD = "unheard"  # an order to somebody else
 NEAR = "near"  # one that is probably mistyped, and ours where we take part

@@ -9,10 +9,8 @@ from slack_sdk.errors import SlackApiError
 from bot.conversation.draft import Draft
 from bot.errors import DeliveryError
 from bot.slack.calls import Calls, error_code, is_passing
-from bot.slack.commands.bang import read_bang
+from bot.slack.commands.bang import STOP, read_bang
 from bot.slack.sent import Sent, pick_own, read_thread
-
-STOP = "stop"  # the order
 
 
 class Carriers:

@@ -18,6 +18,7 @@ from bot.conversation.draft import Draft
 from bot.conversation.turn import Assistant
 from bot.playground.errors import PageError
 from bot.playground.testing import Person, Playground
+from bot.slack.commands.thread_orders import ThreadOrders
 from bot.slack.setup.manifest import USAGE_HINT
 from bot.slack.turns import turns
 from bot.storage.asking_tables import Asking, Candidate
@@ -520,6 +521,24 @@ async def test_a_mistyped_order_in_a_thread_of_ours_gets_a_word(
     await tom.say("general", "!learn-from-me", ours)
     await whispered(playground, tom, "general", "learn")
     assert "!unmut`" not in str(tom.ephemerals("general"))
+
+
+async def test_an_order_that_cannot_be_taken_ends_with_an_apology_where_it_was_given(
+    playground: Playground, bot: RunningBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After three attempts; it stands in no thread's line."""
+
+    async def fail(_orders: ThreadOrders, _row: Inbox) -> None:
+        raise ValueError
+
+    tom = playground.tom
+    ts = await tom.say("general", f"{BOT} hello")
+    await playground.wait_for_reply("general", ts)
+    monkeypatch.setattr(ThreadOrders, "take", fail)
+    await tom.say("general", "!budget", ts)
+    await playground.wait_until(
+        lambda: "Please send it again. (error" in str(playground.messages("general", ts)), what="the apology"
+    )
 
 
 async def test_docs_and_hint_name_what_people_can_order(playground: Playground, bot: RunningBot) -> None:

@@ -33,7 +33,7 @@ from bot.storage.askings import Put, is_private
 from bot.storage.forgetting import Stump
 from bot.storage.inbox import edit_of
 from bot.storage.tables import AnswerState, Audience, Inbox
-from bot.storage.threads import Place
+from bot.storage.threads import SLACK_TS, Place
 
 log = logging.getLogger(__name__)
 
@@ -131,9 +131,11 @@ class Answering:
         """Say that an event could not even be begun; raise a passing *DeliveryError* while Slack is away."""
         again = _("Please send it again. (error {error_id})").format(error_id=error_id)
         text = f":warning: {tell_apology(ApprenticeError())} {again}"
+        waits_in_line = SLACK_TS.fullmatch(row.thread_ts) is not None  # an order stands in no thread's line
+        thread_ts = row.thread_ts if waits_in_line else str(row.payload.get("thread_ts") or row.ts)
         try:
             await self._calls.post(
-                f"{row.event_id}/sorry", looks_first=True, channel=row.channel_id, thread_ts=row.thread_ts, text=text
+                f"{row.event_id}/sorry", looks_first=True, channel=row.channel_id, thread_ts=thread_ts, text=text
             )
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             raise DeliveryError(is_passing=is_passing(error)) from error

@@ -233,6 +233,22 @@ async def test_a_notice_is_taken_back_while_it_is_posted(playground: Playground,
     assert [("Away at 6." in one, "An older one." in one) for one in said] == [(False, True)] * 3
 
 
+async def test_a_notice_is_posted_once_however_often_the_button_is_pressed(
+    playground: Playground, bot: RunningBot
+) -> None:
+    """While it is posted the button is still there, and a second process may hear of the second press."""
+    maya, tom = playground.maya, playground.tom
+    for channel in ("general", "random", "support"):
+        await playground.wait_for_reply(channel, await tom.say(channel, f"{BOT} hello"))
+    question = await order(playground, maya, "broadcast Away at 6.")
+    await asyncio.gather(*(maya.click(question, "order:yes") for _ in range(3)))
+    await maya.click(question, "order:yes")
+    await playground.wait_until(lambda: "Posted in 3 of 3" in str(maya.ephemerals(maya.dm)), what="the end of it")
+    for channel in ("general", "random", "support"):
+        assert len([one for one in playground.messages(channel) if "Away at 6." in str(one)]) == 1
+    assert str(maya.ephemerals(maya.dm)).count("pressed this already") >= 3
+
+
 async def test_people_take_their_data_along_and_are_forgotten(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:

@@ -12,9 +12,11 @@ from sqlalchemy import select
 
 import bot.slack
 from bot.slack import listeners, pledges
+from bot.slack.commands.order_buttons import read_press
+from bot.slack.commands.orders import Call
 from bot.slack.listeners import Endings, Listeners, acknowledge_done
 from bot.slack.turns.duty import Duty
-from bot.storage import inbox, workers
+from bot.storage import inbox, pledged, workers
 from bot.storage.db import Database
 from bot.storage.hold import Hold, Released, until_sure
 from bot.storage.tables import Inbox, InboxState
@@ -192,3 +194,23 @@ async def test_events_owe_nothing(database: Database) -> None:
         pledges.read_pledge(database, {"event": {"user": "U1"}, "team_id": "T1"}, find_hold=lambda: Hold("one")) is None
     )
     assert pledges.read_pledge(database, {"user": ["U1"], "team": "T1"}, find_hold=lambda: Hold("one")) is None
+
+
+async def test_a_button_is_for_one_press(database: Database) -> None:
+    """Of its message, by its person; where nothing came of it, for another. It says nothing of who pressed."""
+    call = Call(user_id="U1", team_id="T1", channel_id="C1", words="")
+    body, action = {"container": {"message_ts": "100.000"}}, {"value": "broadcast hello --yes"}
+    press, other = read_press(body, action, call), read_press(body, {"value": "forget-me --yes"}, call)
+    assert press is not None
+    assert other is not None
+    assert read_press({}, action, call) is None
+    claimed = []
+    for one in (press, press, other, press):
+        async with database.begin() as session:
+            claimed.append(await pledged.claim_press(session, one))
+            assert await inbox.find_ready(session, limit=10) == []
+    assert claimed == [True, False, True, False]
+    assert not any("U1" in str(vars(row)) or "hello" in str(vars(row)) for row in await stored(database))
+    async with database.begin() as session:
+        await pledged.release_press(session, press.event_id)
+        assert await pledged.claim_press(session, press)

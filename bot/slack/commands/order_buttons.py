@@ -6,6 +6,7 @@ have the role themselves, now. One that undoes also says when that was done: it 
 
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
@@ -18,6 +19,8 @@ from bot.slack.commands.table import Desk
 from bot.slack.listeners import acknowledge_done
 from bot.storage.audit import is_decided_since
 from bot.storage.db import Database
+from bot.storage.inbox import Arrival
+from bot.storage.pledged import claim_press, release_press
 from bot.storage.tables import new_id
 
 VALUE_LENGTH = 2000
@@ -82,10 +85,35 @@ def register_order_buttons(app: AsyncApp, *, desk: Desk, database: Database) -> 
             thread_ts=message.get("thread_ts"),
             trigger_id=str(body.get("trigger_id") or ""),
         )
+        press = read_press(body, action, call)
+        if press is not None and not await _claim(database, press):
+            await ack()
+            text = tell_pressed(str(action.get("value") or ""))
+            await respond(text=text, blocks=[section(text)], replace_original=False, response_type="ephemeral")
+            return
         reply = await acknowledge_done(ack, _press(desk, database, action, call))
+        if press is not None and not reply.is_done:
+            async with database.begin() as session:
+                await release_press(session, press.event_id)
         if reply.text:
             blocks = reply.blocks or [section(reply.text)]
             await respond(text=reply.text, blocks=blocks, replace_original=True, response_type="ephemeral")
+
+
+def read_press(body: Mapping[str, Any], action: Mapping[str, Any], call: Call) -> Arrival | None:
+    """Return what a press of a button in a message is known by, however often it comes; None where nothing tells."""
+    ts = str((body.get("container") or {}).get("message_ts") or "")
+    if not ts:
+        return None
+    pressed = "\n".join((call.channel_id, ts, call.user_id, str(action.get("value") or "")))
+    name = sha256(pressed.encode()).hexdigest()
+    kind = f"press:{name[:8]}"  # of one message several may be
+    return Arrival(f"press:{name[:32]}", call.team_id, call.channel_id, ts, thread_ts="press", kind=kind, payload={})
+
+
+async def _claim(database: Database, press: Arrival) -> bool:
+    async with database.begin() as session:
+        return await claim_press(session, press)
 
 
 async def _press(desk: Desk, database: Database, action: Mapping[str, Any], call: Call) -> Reply:
@@ -93,6 +121,12 @@ async def _press(desk: Desk, database: Database, action: Mapping[str, Any], call
     if await is_overtaken(database, action):
         return Reply(tell_overtaken(order), is_done=False)
     return await desk.take(order, call)
+
+
+def tell_pressed(order: str) -> str:
+    """Say that a button does once what it does."""
+    sentence = _("You have pressed this already. If nothing comes of it, order it again: {order}")
+    return sentence.format(order=f"`{order.removesuffix(YES).strip()}`")
 
 
 def tell_overtaken(order: str) -> str:

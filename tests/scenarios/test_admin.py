@@ -249,6 +249,18 @@ async def test_a_notice_is_posted_once_however_often_the_button_is_pressed(
     assert str(maya.ephemerals(maya.dm)).count("pressed this already") >= 3
 
 
+async def test_a_file_that_slack_takes_without_saying_so_is_there(playground: Playground, bot: RunningBot) -> None:
+    """Nobody is told that it was not taken, and orders it again and again."""
+    tom = playground.tom
+    playground.fault("lost_answer", seconds=0.05, methods="files.completeUploadExternal")
+    told = await order(playground, tom, "my-data")
+    playground.fault("lost_answer", enabled=False)
+    assert "direct messages with me" in told["text"]
+    assert len(playground.hub.workspace.files) == 1
+    playground.fault("server_error", methods="files.completeUploadExternal")
+    assert "did not take the file" in (await order(playground, tom, "my-data"))["text"]
+
+
 async def test_people_take_their_data_along_and_are_forgotten(
     playground: Playground, bot: RunningBot, rows: Database
 ) -> None:

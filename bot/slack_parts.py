@@ -138,6 +138,7 @@ async def build_catch_up(
     )
     await catch_up.begin()
     turns.earlier = catch_up.earlier.look_before
+    turns.when_dismissing(intake.doubt.begin_at_dismissal)
     own = ground.identity.bot_user_id or ""
     directory = Directory(ground.calls, ground.database)
     turns.meanwhile = Meanwhile(ground.database, ground.calls, directory, answering, edits, bot_user_id=own).follow

@@ -128,6 +128,22 @@ async def test_a_process_without_a_sign_of_life_is_relieved(database: Database) 
     assert await claim(database, dead.hold.worker_id) == [1]
 
 
+async def test_whoever_takes_another_for_dead_looks_for_what_that_one_may_have_lost(database: Database) -> None:
+    """Once for each; who is relieved itself hears of nobody else's end."""
+    other = Duty(database, place="other", pulse=Pulse(beat_s=10, stalled_s=100))
+    watcher, heard = Duty(database, place="w", pulse=Pulse(beat_s=10, stalled_s=0.02)), []
+    watcher.on_dismissal = lambda: heard.append("watcher")
+    other.on_dismissal = lambda: heard.append("other")
+    await other.begin()
+    await watcher.begin()
+    for _ in range(3):
+        await watcher.beat()
+        await asyncio.sleep(0.05)
+    await other.beat()
+
+    assert heard == ["watcher"]
+
+
 async def test_whoever_was_away_itself_judges_nobody(database: Database) -> None:
     """After a gap, be it that the database was away for all, others get their time again."""
     other, watcher = Duty(database, place="other"), Duty(database, place="w", pulse=Pulse(beat_s=0.01, stalled_s=0.02))

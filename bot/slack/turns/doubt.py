@@ -1,11 +1,12 @@
 """Whether Slack may still have to deliver what was said before: it tries again at once, and then after a minute."""
 
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.storage.tables import now
 
 LASTS_S = 75.0
+DISMISSED = timedelta(minutes=1)  # before another process is taken for dead it may have been so
 
 
 class Doubt:
@@ -21,6 +22,10 @@ class Doubt:
         self._began_at = time.monotonic()
         self.settled.clear()
         self.since = min(self.since or now(), since or now())
+
+    def begin_at_dismissal(self) -> None:
+        """Say that another process shows no sign of life: what Slack gave to it of late it may not have stored."""
+        self.begin(now() - DISMISSED)
 
     def is_there(self) -> bool:
         """Return whether what was said earlier may come later."""

@@ -43,6 +43,7 @@ class Duty:
         self.under_way: set[asyncio.Task[None]] = set()  # what it began beside the inbox; ends with its hold
         self.on_release: Callable[[], None] = lambda: None
         self.on_recover: Callable[[], None] = lambda: None
+        self.on_dismissal: Callable[[], None] = lambda: None  # of another, which may still hear what it cannot take
 
     def is_sure(self) -> bool:
         """Return whether this process has shown lately, and so could, that it is alive."""
@@ -78,6 +79,7 @@ class Duty:
         if gone:
             log.warning("duty: %d processes show no sign of life; %d unfinished things of theirs", len(gone), recovered)
             self.on_recover()
+            self.on_dismissal()
         if is_there:
             self._vouch(began)
             return

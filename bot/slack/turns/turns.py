@@ -82,6 +82,10 @@ class Turns:
         """Return whether answers are under way."""
         return bool(self._tasks)
 
+    def when_dismissing(self, act: Callable[[], None]) -> None:
+        """Let *act* be done whenever this process takes another for dead."""
+        self._duty.on_dismissal = act
+
     @property
     def worker_id(self) -> str:
         """Return by what name this process answers."""

@@ -13,7 +13,7 @@ from bot.admin.model import find_choice
 from bot.app import RunningBot
 from bot.playground.testing import Person, Playground
 from bot.settings import STARTER_MODEL
-from bot.storage.admin_tables import ReviewRow, Right, UserRight
+from bot.storage.admin_tables import Notice, ReviewRow, Right, UserRight
 from bot.storage.audit import verify_chain
 from bot.storage.db import Database
 from bot.storage.learning_tables import AuditRow
@@ -231,6 +231,24 @@ async def test_a_notice_is_taken_back_while_it_is_posted(playground: Playground,
 
     said = [str(playground.messages(channel)) for channel in ("general", "random", "support")]
     assert [("Away at 6." in one, "An older one." in one) for one in said] == [(False, True)] * 3
+
+
+async def test_a_notice_that_was_cut_is_taken_back_wherever_it_stands(
+    playground: Playground, bot: RunningBot, rows: Database
+) -> None:
+    """A kill came between Slack's taking it and our noting where; one may begin with the word that takes it back."""
+    maya, tom = playground.maya, playground.tom
+    for channel in ("general", "random"):
+        await playground.wait_for_reply(channel, await tom.say(channel, f"{BOT} hello"))
+    text = "Undo your local changes before five."
+    posted = await press(playground, maya, await order(playground, maya, f"broadcast {text}"), "order:yes")
+    assert "Posted in 2 of 2" in posted["text"]
+    async with rows.begin() as session:  # as a kill leaves it
+        notice = (await session.scalars(select(Notice))).one()
+        notice.posts = {channel: ts if channel == "C0GENERAL" else "" for channel, ts in notice.posts.items()}
+    assert "Deleted in 2 of 2 channels." in (await order(playground, maya, "broadcast undo"))["text"]
+    assert text not in str([playground.messages(channel) for channel in ("general", "random")])
+    assert "There is no notice" in (await order(playground, maya, "broadcast undo"))["text"]
 
 
 async def test_a_notice_is_posted_once_however_often_the_button_is_pressed(

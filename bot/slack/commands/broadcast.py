@@ -1,15 +1,20 @@
 """`broadcast`: what the admins tell everybody, in the channels where the assistant is used; it can be taken back."""
 
 import asyncio
+import logging
+import re
 from collections.abc import Sequence
 from datetime import timedelta
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
 
 from bot.errors import AdminError
 from bot.language import _
 from bot.slack.blocks import context, section
-from bot.slack.calls import Calls
+from bot.slack.calls import Calls, error_code
 from bot.slack.commands.order_buttons import ask, done
-from bot.slack.commands.order_words import YES, read_words
+from bot.slack.commands.order_words import YES
 from bot.slack.commands.orders import Call, Command, Reply, Role, UsageError
 from bot.slack.workspaces import serving
 from bot.storage import notices
@@ -18,10 +23,12 @@ from bot.storage.audit import record
 from bot.storage.db import Database
 from bot.storage.tables import now
 
+log = logging.getLogger(__name__)
 BUSY = timedelta(days=30)
 PAUSE_S = 1.0  # Slack takes about one message a second
 MOST_TEXT = 1500
 UNDO = "undo"
+UNDONE = re.compile(rf"{UNDO}(?:\s+([0-9A-Z]{{26}}))?", re.IGNORECASE)  # a notice may begin with the word as well
 
 
 def build_broadcast_commands(database: Database, calls: Calls) -> list[Command]:
@@ -49,8 +56,8 @@ class Broadcast:
 
     async def run(self, call: Call) -> Reply:
         """Ask, then post; or delete the newest notice."""
-        if read_words(call.words).verb == UNDO:
-            return await self._withdraw(read_words(call.words).rest, call)
+        if (undone := UNDONE.fullmatch(call.words.removesuffix(YES).strip())) is not None:
+            return await self._withdraw(undone[1] or "", call)
         is_sure, text = call.words.endswith(YES), call.words.removesuffix(YES).strip()
         if not text:
             raise UsageError(_("I need the words of the notice."))
@@ -93,8 +100,14 @@ class Broadcast:
                 await asyncio.sleep(PAUSE_S)
             if not await self._is_ours(channel):
                 continue
-            said = await self._calls.call_if_possible("chat.postMessage", channel=channel, text=text, blocks=blocks)
-            if said is None:
+            async with self._database.begin() as session:  # so that it is looked for where a kill comes in between
+                stands = await notices.note_posts(session, notice.id, posts | {channel: ""})
+            if not stands:
+                return posts, False
+            try:
+                said = await self._calls.post(_key(notice.id, channel), channel=channel, text=text, blocks=blocks)
+            except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+                log.info("broadcast: a channel was left out (%s)", error_code(error))
                 continue
             ts = str(said["ts"])
             async with self._database.begin() as session:
@@ -103,7 +116,21 @@ class Broadcast:
                 await self._calls.call_if_possible("chat.delete", channel=channel, ts=ts)
                 return posts, False
             posts[channel] = ts
-        return posts, True
+        async with self._database.begin() as session:
+            return posts, await notices.note_posts(session, notice.id, posts)
+
+    async def _find(self, notice: Notice) -> dict[str, str]:
+        """Return where a notice stands, also where it was posted by a process that could not say so any more."""
+        found = {channel: ts or await self._look(notice, channel) for channel, ts in notice.posts.items()}
+        return {channel: ts for channel, ts in found.items() if ts}
+
+    async def _look(self, notice: Notice, channel: str) -> str:
+        try:
+            sent = await self._calls.read_sent(channel)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.info("broadcast: a channel cannot be read (%s)", error_code(error))
+            return ""
+        return next((one.ts for one in sent if one.key == _key(notice.id, channel)), "")
 
     async def _is_ours(self, channel_id: str) -> bool:
         """Return whether nobody of another organisation reads in a channel; it may be shared since somebody asked."""
@@ -118,16 +145,22 @@ class Broadcast:
             notice = await notices.withdraw(session, notice_id.strip().upper())
         if notice is None:
             raise AdminError(_("There is no notice to take back."))
+        stands = await self._find(notice)
         gone = [
             channel
-            for channel, ts in notice.posts.items()
+            for channel, ts in stands.items()
             if await self._calls.call_if_possible("chat.delete", channel=channel, ts=ts) is not None
         ]
-        counts = {"channels": len(gone), "of": len(notice.posts)}
+        counts = {"channels": len(gone), "of": len(stands)}
         async with self._database.begin() as session:
             await notices.forget_posts(session, notice.id, gone)
             record(session, "broadcast.undo", by=call.user_id, target=notice.id, **counts)
-        return Reply(_("Deleted in {count} of {all} channels.").format(count=len(gone), all=len(notice.posts)))
+        return Reply(_("Deleted in {count} of {all} channels.").format(count=len(gone), all=len(stands)))
+
+
+def _key(notice_id: str, channel_id: str) -> str:
+    """Return by what a notice is known in a channel."""
+    return f"{notice_id}/{channel_id}"
 
 
 def _quiet(text: str) -> str:

@@ -4,7 +4,8 @@ import asyncio
 import io
 import json
 import math
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
@@ -322,20 +323,23 @@ async def test_a_client_that_leaves_frees_its_place(slow_model: Path) -> None:
     async with serving(slow_model) as client:
         http = Http(client._socket_path)
         body = {"messages": HELLO, "max_tokens": 400, "ignore_eos": True, "n": 8}
-        for is_stream in (True, False):
+
+        async def until(is_so: Callable[[str], bool]) -> None:
+            async with asyncio.timeout(20):
+                while not is_so((await http.get("/metrics"))[1]):  # noqa: ASYNC110 - another process counts
+                    await asyncio.sleep(0.01)
+
+        for is_stream, count in ((True, 8), (False, 16)):
             task = asyncio.create_task(http.post(CHAT, {**body, "stream": is_stream}))
-            await asyncio.sleep(0.1)
+            await until(
+                lambda metrics: re.search(r"engine_(?:running|waiting)_sequences\{[^}]*\} [1-8]", metrics) is not None
+            )
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        metrics = ""
-        for _ in range(100):
-            _, metrics = await http.get("/metrics")
-            if 'outcome="cancelled"} 16.0' in metrics:
-                break
-            await asyncio.sleep(0.01)
+            await until(
+                lambda metrics, count=count: f'engine_requests_total{{outcome="cancelled"}} {count}.0' in metrics
+            )  # type: ignore[misc]
         await http.session.close()
-
-    assert 'engine_requests_total{outcome="cancelled"} 16.0' in metrics
 
 
 async def test_metrics_count_what_happened(http: Http) -> None:

@@ -181,16 +181,9 @@ def save_evaluations(session: AsyncSession, adapter_id: int, rows: Iterable[Mapp
     session.add_all(Evaluation(adapter_id=adapter_id, **row) for row in rows)
 
 
-async def count_votes(
-    session: AsyncSession,
-    adapter: str | None,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    channel_id: str = "",
-) -> tuple[int, int]:
-    """Return how many thumbs up and down answers of an adapter (None: of the base) have now, everywhere or there."""
-    votes = await votes_by_person(session, adapter, since=since, until=until, channel_id=channel_id)
+async def count_votes(session: AsyncSession, adapter: str) -> tuple[int, int]:
+    """Return how many thumbs up and down all answers of an adapter have now, those with a correction in them too."""
+    votes = await votes_by_person(session, adapter, is_helped_too=True)
     return sum(ups for ups, _ in votes.values()), sum(downs for _, downs in votes.values())
 
 
@@ -199,11 +192,10 @@ async def votes_by_person(
     adapter: str | None,
     *,
     since: datetime | None = None,
-    until: datetime | None = None,
     channel_id: str = "",
     is_helped_too: bool = False,
 ) -> Mapping[str, tuple[int, int]]:
-    """Return the same for each person who has voted.
+    """Return how many thumbs up and down everybody gives to answers of an adapter (None: of the base) by now.
 
     An answer for which a correction was looked up says little about who wrote it, and is left out, unless
     *is_helped_too*.
@@ -220,8 +212,6 @@ async def votes_by_person(
     )
     if since is not None:
         statement = statement.where(Answer.created_at >= since)
-    if until is not None:
-        statement = statement.where(Answer.created_at < until)
     if channel_id:
         statement = statement.join(Message, Answer.message_id == Message.id)
         statement = statement.join(Thread, Message.thread_id == Thread.id).where(Thread.channel_id == channel_id)

@@ -407,6 +407,8 @@ async def test_a_canary_that_somebody_disliked_stays_one(
     await let_a_day_pass(rows, adapter)
     await watching(rows, rollout, []).look()
     assert await state_of(rows, adapter.name) == "canary"
+    async with rows.read() as session:
+        assert await store.count_votes(session, adapter.name) == (2, 1), "whoever lists it sees why"
 
     async with rows.begin() as session:  # they took it back
         await session.execute(update(Feedback).where(Feedback.vote == Vote.DOWN).values(superseded_at=now()))

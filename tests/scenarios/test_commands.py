@@ -513,7 +513,11 @@ async def test_a_mistyped_order_in_a_thread_of_ours_gets_a_word(
     await whispered(playground, tom, "general", "Did you mean `!remind`?")
     await tom.say("general", "!summarize", ours)
     await whispered(playground, tom, "general", "Did you mean `!summarise`?")
-    assert len(tom.ephemerals("general")) == 2
+    await tom.say("general", "!learn from me off", ours)
+    await whispered(playground, tom, "general", "I do not know `!learn`")
+    await tom.say("general", "!budget!", ours)
+    await whispered(playground, tom, "general", "tokens")
+    assert len(tom.ephemerals("general")) == 4
     assert len([one for one in playground.messages("general", ours) if one["bot_id"]]) == 1
     await tom.say("general", "!mute", ours)
     await whispered(playground, tom, "general", "quiet")

@@ -13,9 +13,10 @@ STOP = "stop"  # the name of the order
 ORDER = "order"  # the inbox's word for an order, which no model ever reads
 UNHEARD = "unheard"  # an order to somebody else
 NEAR = "near"  # one that is probably mistyped, and ours where we take part
+SIGNS = tuple("!.！。")
 TYPO = 0.8  # how like the name of an order a mistyped one is at least
 LINE = "!"  # before the time of an order, in the place of a thread: it waits for no answer in its thread
-BANGED = re.compile(r"[!！]([A-Za-z][A-Za-z-]{0,31})(?:\s+(.*))?", re.DOTALL)
+BANGED = re.compile(r"[!！]([A-Za-z][A-Za-z-]{0,31})(?:\s+(.*)|([!.！。]+))?", re.DOTALL)  # !stop! is meant as well
 MENTION = re.compile(r"\s*<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>[\s,:]*")
 
 
@@ -46,13 +47,22 @@ def mark_order(heard: Heard, commands: Commands, *, bot_user_id: str) -> Heard:
     if read is None or heard.bot_id or not (is_addressed or heard.is_reply):
         return heard
     name, words = read
+    if commands.find(name) is None and not words and str(event["text"]).rstrip().endswith(SIGNS):
+        return heard  # !wow!
     if commands.find(name) is None and not is_addressed:
-        kind = UNHEARD if commands.nearest(name, Role.MEMBER, likeness=TYPO) is None else NEAR
+        kind = NEAR if _is_near(name, words, commands) else UNHEARD
         return replace(heard, arrival=replace(heard.arrival, kind=kind))
     if name == ASK and commands.find(ASK) is not None and _is_open_question(words):
         return replace(heard, is_mention=True)
     files = {"files": event["files"]} if name == ASK and event.get("files") else {}
     return _as_order(heard, f"{name} {words}".strip(), **files)
+
+
+def _is_near(name: str, words: str, commands: Commands) -> bool:
+    """Return whether an order is probably a mistyped one of ours, also with blanks for hyphens."""
+    said = [name, *words.split()[:2]]
+    names = ("-".join(said[: count + 1]) for count in range(len(said)))
+    return any(commands.nearest(one, Role.MEMBER, likeness=TYPO) is not None for one in names)
 
 
 def as_mistyped(heard: Heard) -> Heard:

@@ -251,6 +251,28 @@ async def test_a_notice_that_was_cut_is_taken_back_wherever_it_stands(
     assert "There is no notice" in (await order(playground, maya, "broadcast undo"))["text"]
 
 
+async def test_a_notice_is_posted_where_its_admin_was_asked_about(playground: Playground, bot: RunningBot) -> None:
+    """And asked again where others talk to the assistant by now; nothing is said in a channel that is off."""
+    maya, tom = playground.maya, playground.tom
+    await playground.wait_for_reply("general", await tom.say("general", f"{BOT} hello"))
+    await playground.wait_for_reply("support", await tom.say("support", f"{BOT} hello"))
+    off = await order(playground, maya, "channels mode <#C0SUPPORT> off")
+    if "order:yes" in str(off["blocks"]):
+        await press(playground, maya, off, "order:yes")
+    question = await order(playground, maya, "broadcast Away at 6.")
+    assert "in 1 channels: <#C0GENERAL>" in question["text"]
+    await playground.wait_for_reply("random", await tom.say("random", f"{BOT} hello"))
+    again = await press(playground, maya, question, "order:yes")
+    assert "in 2 channels: <#C0GENERAL> <#C0RANDOM>" in again["text"]
+    assert "Away" not in str([playground.messages(channel) for channel in ("general", "random", "support")])
+    assert "Posted in 2 of 2" in (await press(playground, maya, again, "order:yes"))["text"]
+    assert [str(playground.messages(channel)).count("A notice of") for channel in ("general", "random", "support")] == [
+        1,
+        1,
+        0,
+    ]
+
+
 async def test_a_notice_is_posted_once_however_often_the_button_is_pressed(
     playground: Playground, bot: RunningBot
 ) -> None:

@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Sequence
 from datetime import timedelta
+from hashlib import sha256
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -20,7 +21,9 @@ from bot.slack.workspaces import serving
 from bot.storage import notices
 from bot.storage.admin_tables import Notice
 from bot.storage.audit import record
+from bot.storage.channel_settings import load_rules
 from bot.storage.db import Database
+from bot.storage.manners_tables import Mode
 from bot.storage.tables import now
 
 log = logging.getLogger(__name__)
@@ -28,6 +31,7 @@ BUSY = timedelta(days=30)
 PAUSE_S = 1.0  # Slack takes about one message a second
 MOST_TEXT = 1500
 UNDO = "undo"
+ASKED = re.compile(r"--to=([0-9a-f]{8})\s+")  # for which channels somebody was asked
 UNDONE = re.compile(rf"{UNDO}(?:\s+([0-9A-Z]{{26}}))?", re.IGNORECASE)  # a notice may begin with the word as well
 
 
@@ -59,22 +63,31 @@ class Broadcast:
         if (undone := UNDONE.fullmatch(call.words.removesuffix(YES).strip())) is not None:
             return await self._withdraw(undone[1] or "", call)
         is_sure, text = call.words.endswith(YES), call.words.removesuffix(YES).strip()
+        asked = ASKED.match(text)
+        text = text[asked.end() :] if asked else text
         if not text:
             raise UsageError(_("I need the words of the notice."))
         if len(text) > MOST_TEXT:
             raise UsageError(_("A notice has at most {count} characters.").format(count=f"{MOST_TEXT:,}"))
+        channels = await self._find_channels(call)
+        if not channels:
+            return Reply(_("Nobody has asked me anything in a channel within 30 days, so there is nowhere to post."))
+        place = sha256(" ".join(channels).encode()).hexdigest()[:8]
+        if not is_sure or (asked and asked[1] != place):  # others have been asked about since: it is asked again
+            where = " ".join(f"<#{channel}>" for channel in channels[:20])
+            question = _("Post this in {count} channels: {where}?").format(count=len(channels), where=where)
+            reply = ask(question, f"broadcast --to={place} {text}", label=_("Post"), is_danger=False)
+            return Reply(reply.text, [section(_quiet(text)), *reply.blocks], is_done=False)
+        return await self._post(text, channels, call)
+
+    async def _find_channels(self, call: Call) -> Sequence[str]:
+        """Return where people asked something of late, but for channels in which nothing is said."""
         workspace = serving()
         here = workspace.team_id if workspace else call.team_id  # empty for a whole organisation
         async with self._database.read() as session:
-            channels = await notices.busy_channels(session, since=now() - BUSY, team_id=here)
-        if not channels:
-            return Reply(_("Nobody has asked me anything in a channel within 30 days, so there is nowhere to post."))
-        if not is_sure:
-            where = " ".join(f"<#{channel}>" for channel in channels[:20])
-            question = _("Post this in {count} channels: {where}?").format(count=len(channels), where=where)
-            reply = ask(question, f"broadcast {text}", label=_("Post"), is_danger=False)
-            return Reply(reply.text, [section(_quiet(text)), *reply.blocks], is_done=False)
-        return await self._post(text, channels, call)
+            busy = await notices.busy_channels(session, since=now() - BUSY, team_id=here)
+            rules = {channel: await load_rules(session, call.team_id, channel) for channel in busy}
+        return [channel for channel in busy if rules[channel].mode is not Mode.OFF]
 
     async def _post(self, text: str, channels: Sequence[str], call: Call) -> Reply:
         """Post a notice; the log says that it is begun, and in how many channels it then stood."""

@@ -145,5 +145,5 @@ def _show_as(reply: Reply) -> dict[str, Any]:
 
 def tell_interrupted(call: Call) -> str:
     """Say that an order may have been carried out or not."""
-    said = _("I was interrupted while I did this. Please see whether it is done, and order it again if not: {help}")
-    return said.format(help=call.written("help"))
+    said = _("I was interrupted while I did this. Please see whether it is done, and order it again if not.")
+    return said + " " + _("All of them: {help}").format(help=call.written("help"))

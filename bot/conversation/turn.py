@@ -169,10 +169,10 @@ class Assistant:
                 is_resumed=is_resumed,
             )
 
-    async def is_there(self, draft: Draft) -> bool:
-        """Return whether the question of an answer that was begun was not deleted since."""
+    async def is_there(self, answer_id: str) -> bool:
+        """Return whether an answer is still known: it goes with its question."""
         async with self._database.read() as session:
-            return await is_there(session, draft.answer_id)
+            return await is_there(session, answer_id)
 
     async def find_before(self, draft: Draft) -> AnswerRecord | None:
         """Return the answer with words that a draft is to take the place of, None where there is none."""

@@ -238,7 +238,7 @@ async def test_buttons_below_an_answer_that_is_gone_say_so(playground: Playgroun
     reply = await playground.wait_for_reply("general", asked)
     await tom.delete("general", asked)
     gone = "I do not know this answer any more"
-    await priya.click(reply, "regenerate")
+    await priya.click(reply, "regenerate")  # before that is heard, or after
     await whispered(playground, priya, "general", gone)
     await priya.click(reply, "feedback", "negative_button")
     await playground.wait_until(

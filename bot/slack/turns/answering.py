@@ -26,6 +26,7 @@ from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.carriers import Carriers
 from bot.slack.turns.place import place_shown
 from bot.slack.turns.status import end_status, working
+from bot.slack.turns.whisper import tell_gone, whisper
 from bot.slack.turns.words import tell_apology
 from bot.slack.turns.writing import Writing
 from bot.slack.workspaces import own_user_id
@@ -115,17 +116,20 @@ class Answering:
 
         Raises *QuestionChanged*, with nothing begun, when one of them was edited since it was read.
         """
+        asked = rows[-1].payload
+        again_id, by = str(asked.get("answer_id") or ""), str(asked.get("user_id") or "")
         draft = await self._begin(rows)
         if draft is not None:
             if any(row.is_stopping for row in rows):  # before it began, or a crash: whoever stopped it sees that
                 draft.stop.set()
-            asked = rows[-1].payload
-            again_id, by = str(asked.get("answer_id") or ""), str(asked.get("user_id") or "")
             draft.payer_id = by
             await self._afterwards.begin(draft, again_id=again_id, by=by)
             await self._answer(draft, rows[-1].id, attempts=attempts)
         else:  # it has its outcome, but whoever brought it may have gone before the line of the status ended
             await end_status(self._calls, rows[-1].channel_id, rows[-1].thread_ts)
+            if again_id and by and not await self._assistant.is_there(again_id):  # deleted since somebody pressed
+                place = {"channel": {"id": rows[-1].channel_id}, "container": {"thread_ts": rows[-1].thread_ts}}
+                await whisper(self._calls, {**place, "user": {"id": by}}, tell_gone())
 
     async def apologise(self, row: Inbox, *, error_id: str) -> None:
         """Say that an event could not even be begun; raise a passing *DeliveryError* while Slack is away."""
@@ -205,7 +209,7 @@ class Answering:
         try:
             if await self._is_stopping(row_id):  # since it was begun, when nobody could be told
                 draft.stop.set()
-            if not await self._assistant.is_there(draft):  # its question was deleted since it was begun
+            if not await self._assistant.is_there(draft.answer_id):  # its question was deleted since it was begun
                 draft.remove(draft.question.ts)
             title = draft.question.parts[0].text
             async with (

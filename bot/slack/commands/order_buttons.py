@@ -25,6 +25,7 @@ from bot.storage.tables import new_id
 
 VALUE_LENGTH = 2000
 UNDO = "undo:"
+OF_THE_BUTTON = re.compile(r" --to=\w+")  # which nobody writes: for what they were asked
 SUBJECT = re.compile(r"[UWCG][A-Z0-9]{2,}")
 # What the audit log calls the decisions that an order takes back.
 DECISIONS = {
@@ -126,7 +127,7 @@ async def _press(desk: Desk, database: Database, action: Mapping[str, Any], call
 def tell_pressed(order: str) -> str:
     """Say that a button does once what it does."""
     sentence = _("You have pressed this already. If nothing comes of it, order it again: {order}")
-    return sentence.format(order=f"`{order.removesuffix(YES).strip()}`")
+    return sentence.format(order=f"`{OF_THE_BUTTON.sub('', order.removesuffix(YES)).strip()}`")
 
 
 def tell_overtaken(order: str) -> str:

@@ -45,6 +45,8 @@ async def as_it_is(message: Mapping[str, Any], **_where: Any) -> str:
 class Idle:
     """Nothing is being written, and nobody waits for what is put in line."""
 
+    worker_id = "idle"
+
     def running_question(self, *_where: str) -> None:
         """Know of none."""
 

@@ -93,12 +93,12 @@ def register_order_buttons(app: AsyncApp, *, desk: Desk, database: Database) -> 
             await respond(text=text, blocks=[section(text)], replace_original=False, response_type="ephemeral")
             return
         reply = await acknowledge_done(ack, _press(desk, database, action, call))
-        if press is not None and not reply.is_done:
-            async with database.begin() as session:
-                await release_press(session, press.event_id)
         if reply.text:
             blocks = reply.blocks or [section(reply.text)]
             await respond(text=reply.text, blocks=blocks, replace_original=True, response_type="ephemeral")
+        if press is not None and not reply.is_done:  # last, for a full disk must take nobody the word of it
+            async with database.begin() as session:
+                await release_press(session, press.event_id)
 
 
 def read_press(body: Mapping[str, Any], action: Mapping[str, Any], call: Call) -> Arrival | None:

@@ -166,8 +166,9 @@ async def test_the_watch_looks_at_a_channel_with_its_own_votes(
         found = await store.find_adapter(session, own.name)
         assert found is not None
         assert found.watch["floor"] == choose_floor(0, 0), "apprentice-1 has no votes there yet"
-        assert await store.count_votes(session, None, channel_id="G1") == (20, 0)
-        assert await store.count_votes(session, None) == (20, 40)
+        votes = await store.votes_by_person(session, None, channel_id="G1")
+        assert votes == {f"U{number}": (1, 0) for number in range(20)}
+        assert len(await store.votes_by_person(session, None)) == 60
     async with rows.begin() as session:
         await store.set_watch(session, found.id, {**found.watch, "floor": choose_floor(20, 0)})
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from bot.storage.adapters import count_votes
+from bot.storage.adapters import votes_by_person
 from bot.storage.choices import CHANNEL, PERSON, OptedOut, load_opted_out, newest_choice, save_choice
 from bot.storage.db import Database
 from bot.storage.feedback import save_correction, save_vote
@@ -61,7 +61,8 @@ async def test_what_was_helped_or_is_outdated_is_marked(database: Database) -> N
         await save_sources(session, one.id, [Source(SourceKind.CORRECTION, "X"), Source(SourceKind.MESSAGE, "Y")])
         await save_sources(session, plain.id, [Source(SourceKind.MESSAGE, "Y")])
         await change_message(session, "T1", "C1", ts="2", text="Something else")
-        assert await count_votes(session, None) == (2, 0)
+        assert await votes_by_person(session, None) == {"U1": (2, 0)}
+        assert await votes_by_person(session, None, is_helped_too=True) == {"U1": (3, 0)}
         material = await load_material(session, [one.id, plain.id])
 
     votes = {vote.answer_id: vote for vote in await read(database, stream_votes)}

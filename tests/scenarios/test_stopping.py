@@ -11,6 +11,7 @@ from bot.storage.tables import Answer, AnswerState
 from tests.builders import arrival
 from tests.scenarios.conftest import Finished, StartBot
 from tests.scenarios.test_asking_authors import empty_inbox
+from tests.scenarios.test_commands import whispered
 from tests.scenarios.test_consumption import Pausing
 from tests.scenarios.test_faults import LONG, answers_in
 from tests.scenarios.test_foreign_engine import serving
@@ -60,6 +61,28 @@ async def test_a_stop_counts_while_messages_are_gathered(
         found = list(await session.scalars(select(Answer).order_by(Answer.id)))
     assert [answer.state for answer in found] == [AnswerState.COMPLETE, AnswerState.STOPPED, AnswerState.COMPLETE]
     assert found[1].text == ""
+
+
+async def test_an_answer_on_its_way_is_not_retried(
+    playground: Playground, start_bot: StartBot, finished: Finished, rows: Database
+) -> None:
+    """`!retry` means the last question, not the one before it that has an answer by now."""
+    server, tom = Pausing(), playground.tom
+    async with serving(server), start_bot(engine_url=server.url, engine_api_key=""):
+        await playground.wait_for_connection()
+        ts = await tom.say("general", f"{BOT} hello")
+        server.go.set()
+        await finished(1)
+        server.go.clear()
+        await tom.say("general", LONG, ts)
+        await playground.wait_until(lambda: len(server.asked) == 2, what="the question at the engine")
+        await tom.say("general", "!retry", ts)
+        await whispered(playground, tom, "general", "The answer to the last question here is still on its way.")
+        server.go.set()
+        await finished(2)
+        await empty_inbox(rows)
+    assert len(server.asked) == 2
+    assert len(answers_in(playground, "general", ts)) == 2
 
 
 @pytest.mark.parametrize("is_resumed", [False, True])

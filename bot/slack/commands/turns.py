@@ -12,6 +12,7 @@ from bot.slack.turns.whisper import tell_kept
 from bot.storage import inbox
 from bot.storage.answers import newest_answer
 from bot.storage.db import Database
+from bot.storage.stopping import find_wanted
 
 
 def build_turn_commands(database: Database, answering: Answering, wake: Callable[[], None]) -> list[Command]:
@@ -77,6 +78,9 @@ class TurnOrders:
             said = _("Write {retry} in the thread that you mean.")
             return Reply(said.format(retry="`!retry`"), is_done=False)
         async with self._database.begin() as session:
+            wanted = await find_wanted(session, call.channel_id)
+            if any(row.kind == inbox.MESSAGE and row.thread_ts == call.thread_ts for row in wanted):
+                return Reply(_("The answer to the last question here is still on its way."), is_done=False)
             record = await newest_answer(session, call.team_id, call.channel_id, call.thread_ts)
             if record is None:
                 unknown = _("I know of no answer here: there is none, or what was said here is not stored any more.")

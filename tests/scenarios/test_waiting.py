@@ -145,8 +145,13 @@ async def test_a_place_in_line_gives_way_to_the_answer_before_when_another_is_st
         async with taken(bot.engine):
             await tom.click(playground.messages("general", ts)[1], "regenerate")
             await playground.wait_until(lambda: "in line" in find()[0], timeout=PATIENCE_S, what="a place in line")
-            await tom.say("general", "!stop", ts)
-            await playground.wait_until(lambda: find() == before, what="the answer before")
+            assert bot.supervisor is not None
+            os.kill(bot.supervisor.pid, signal.SIGSTOP)  # so that the place does not become free meanwhile
+            try:
+                await tom.say("general", "!stop", ts)
+                await playground.wait_until(lambda: find() == before, what="the answer before")
+            finally:
+                os.kill(bot.supervisor.pid, signal.SIGCONT)
     assert [answer.id for answer in await finished(1)] == [first.id]
 
 

@@ -16,6 +16,7 @@ from bot.learning.mixture import mix_with_everybodys
 from bot.learning.plan import ADAPTER
 from bot.learning.rollout.serving import Rollout
 from bot.learning.rollout.watch import Event, Watch
+from bot.storage import adapters as store
 from bot.storage.audit import ALLOW, FORBID, record
 from bot.storage.choices import PERSON, save_choice
 from bot.storage.db import Database
@@ -89,6 +90,30 @@ async def test_who_says_no_while_it_waits_is_in_nothing_that_is_served(
     assert await states(rows, 1) == ["rejected"]
     assert [(event.adapter, event.was_served) for event in heard] == [("apprentice-1", False)]
     assert "has said no to that since" in heard[0].reasons[0]
+
+
+async def test_a_no_is_heeded_and_told_when_an_adapters_model_is_served_again(
+    rows: Database, engine: EngineClient, model: Path, tmp_path: Path
+) -> None:
+    """It was put away, with its model, when it was said: the list names the no, and not a model that is served."""
+    heard: list[Event] = []
+    rollout = Rollout(rows, engine)
+    await learned_from(rows, await add_adapter(rows, tmp_path, model, 1), "U7")
+    await rollout.promote("apprentice-1", by="U1", reasons=[])
+    async with rows.begin() as session:
+        adapter = await store.find_adapter(session, "apprentice-1")
+        assert adapter is not None
+        await store.move_adapter(session, adapter, AdapterState.RETIRED, by=store.BY_ENGINE, reasons=["Another model."])
+    await say(rows, "U7")
+
+    for _ in range(2):
+        await watching(rows, rollout, heard).look()
+
+    assert await states(rows, 1) == ["rolled_back"]
+    assert [event.adapter for event in heard] == ["apprentice-1"]
+    assert "has said no to that since" in heard[0].reasons[0]
+    async with rows.read() as session:
+        assert await store.last_reasons(session, adapter.id) == heard[0].reasons
 
 
 async def test_a_canary_gets_to_nobody_else_after_a_no(

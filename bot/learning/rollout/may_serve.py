@@ -114,15 +114,6 @@ async def check_may_serve(session: Session, adapter: Adapter, *, was_away: bool 
     await check_wants_own(session, adapter.channel_id)
 
 
-async def may_serve(session: Session, adapter: Adapter) -> bool:
-    """Return whether `check_may_serve` has nothing against an adapter."""
-    try:
-        await check_may_serve(session, adapter)
-    except LearningError:
-        return False
-    return True
-
-
 def check_undecided(fresh: Adapter, *, seen: AdapterState) -> None:
     """Raise *LearningError* if somebody else decided about an adapter after it was *seen*."""
     if fresh.state != seen:

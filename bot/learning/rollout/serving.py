@@ -25,7 +25,6 @@ from bot.learning.rollout.may_serve import (
     check_may_serve,
     check_permitted,
     check_undecided,
-    may_serve,
 )
 from bot.learning.views import ACROSS, tell_off
 from bot.storage import adapters as store
@@ -224,7 +223,10 @@ class Rollout:
         return (await self._client.models())[0].sha256 in {None, "", adapter.base_sha256}
 
     async def bring_back(self) -> None:
-        """Serve again what was put away because another model was served, once its own is again."""
+        """Serve again what was put away because another model was served, once its own is again.
+
+        What may answer nobody any more by then is taken back, and whoever is told of the watch's deeds hears why.
+        """
         async with self._database.read() as session:
             away = await store.put_away_by_engine(session)
         base = (await self._client.models())[0].sha256 if away else ""
@@ -235,7 +237,15 @@ class Rollout:
             await wait_in_line(session, store.QUEUE)
             for adapter, before in await store.put_away_by_engine(session):
                 other = await store.adapter_in(session, before, channel_id=adapter.channel_id)
-                if adapter.name in fitting and other is None and await may_serve(session, adapter):
+                if adapter.name not in fitting or other is not None:
+                    continue
+                try:
+                    await check_may_serve(session, adapter)
+                except LearningError as error:
+                    gone = AdapterState.ROLLED_BACK
+                    await store.move_adapter(session, adapter, gone, by="watch", reasons=[str(error)])
+                    record(session, "adapter.rollback", by="watch", target=adapter.name)
+                else:
                     reasons = [sentences.MODEL_IS_BACK]
                     await store.move_adapter(session, adapter, before, by=store.BY_ENGINE, reasons=reasons)
 

@@ -43,7 +43,7 @@ def render_status(status: Status) -> str:
     if status.model:
         engine = _("Model {model}").format(model=f"`{escape(status.model)}`")
     else:
-        engine = "⚠️ " + _("The language model is not running; it is being started")
+        engine = "⚠️ " + _("The language model cannot be reached right now")
     if not status.waiting:
         waiting = _("no message waits")
     elif status.waiting == 1:

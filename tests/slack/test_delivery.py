@@ -137,14 +137,33 @@ async def test_a_very_long_answer_becomes_a_file(playground: Playground, deliver
     assert (words([short]), files_of(playground, "general", message["thread_ts"])) == (["Short."], [])
 
 
-async def test_where_no_file_is_taken_the_parts_are_sent(playground: Playground, deliver: Callable) -> None:
-    """Without the scope for files no word is lost."""
-    playground.fault("missing_method", methods="files.getUploadURLExternal")
+@pytest.mark.parametrize("fault", [{"name": "missing_method"}, {"name": "server_error"}])
+async def test_where_no_file_is_taken_the_parts_are_sent(
+    playground: Playground, deliver: Callable, fault: dict[str, str]
+) -> None:
+    """Without the scope for files, or while Slack takes none, no word is lost, and nobody writes it anew."""
+    playground.fault(**fault, methods="files.getUploadURLExternal")
     text = "\n\n".join(PARAGRAPHS[:26])
     messages = await deliver([text], channel="general")
 
     assert len(messages) > 3
     assert words(messages) == text.split()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"name": "server_error", "methods": "files.getUploadURLExternal"},
+        {"name": "drop_connection", "methods": "files.completeUploadExternal", "when": "after"},
+    ],
+)
+async def test_a_file_that_is_not_taken_at_first_is_there_once(
+    playground: Playground, deliver: Callable, fault: dict[str, str]
+) -> None:
+    """Slack fails once, or takes it without saying so."""
+    playground.fault(**fault, times=1)
+    (message,) = await deliver(["\n\n".join(PARAGRAPHS)], channel="general")
+    assert [text for _, text in files_of(playground, "general", message["thread_ts"])] == ["\n\n".join(PARAGRAPHS)]
 
 
 @pytest.mark.parametrize("channel", ["", "general"], ids=["direct", "channel"])

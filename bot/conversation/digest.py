@@ -31,6 +31,14 @@ class Payer:
     channel_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the model made of it; if it *is_cut*, there was no room for its end."""
+
+    text: str
+    is_cut: bool = False
+
+
 class DigestWriter:
     """Writes digests with the base model."""
 
@@ -41,27 +49,28 @@ class DigestWriter:
 
     async def write(
         self, lines: Sequence[str], *, scope: str, payer: Payer, prompt: str = PROMPT, **values: str
-    ) -> str:
+    ) -> Written:
         """Return the digest of *lines*, each what one person said; *scope* keeps it apart from every other prompt.
 
         Another *prompt* may ask for something else of them, filled in with *values* too. What it takes counts as
         *payer*'s, piece by piece.
         """
-        text, rest, patience = "", list(lines), Patience()
+        written, rest, patience = Written(""), list(lines), Patience()
         try:
             while rest:
                 try:
                     model = await self._find_model()
-                    fixed = {**values, "prompt": prompt, "earlier": text}
+                    fixed = {**values, "prompt": prompt, "earlier": written.text}
                     taken = await self._fill(fixed, rest, model)
-                    text = await self._ask(fixed, "\n".join(rest[:taken]), model, scope=scope, payer=payer) or text
+                    said = await self._ask(fixed, "\n".join(rest[:taken]), model, scope=scope, payer=payer)
+                    written = said if said.text else written
                     rest = rest[taken:]
                 except (EngineUnavailable, EngineBusy) as error:
                     await patience.wait(error)
         finally:
             with suppress(EngineError):  # nothing of it is stored, in the engine's memory neither
                 await self._engine.forget(scope)
-        return text
+        return written
 
     async def _find_model(self) -> ModelInfo:
         model = next(iter(await self._engine.models()), None)
@@ -90,7 +99,9 @@ class DigestWriter:
         content = self._prompts.get(fixed["prompt"]).render(**{**fixed, "messages": messages})
         return [{"role": "user", "content": content}]
 
-    async def _ask(self, fixed: Mapping[str, str], messages: str, model: ModelInfo, *, scope: str, payer: Payer) -> str:
+    async def _ask(
+        self, fixed: Mapping[str, str], messages: str, model: ModelInfo, *, scope: str, payer: Payer
+    ) -> Written:
         options = AnswerOptions(
             model=model.id, temperature=0.0, max_tokens=_most_tokens(model), scope=scope, priority=BACKGROUND
         )
@@ -101,7 +112,8 @@ class DigestWriter:
             tokens = used.prompt_tokens - used.cached_tokens + used.completion_tokens
             async with self._database.begin() as session:
                 await spend(session, user_id=payer.user_id, channel_id=payer.channel_id, tokens=tokens)
-        return "".join(chunk.text for chunk in said).strip()
+        is_cut = any(chunk.finish_reason == "length" for chunk in said)
+        return Written("".join(chunk.text for chunk in said).strip(), is_cut)
 
 
 def _most_tokens(model: ModelInfo) -> int:

@@ -18,6 +18,7 @@ from bot.storage.memory_tables import ThreadSummary
 from bot.storage.preferences import Preferences
 from bot.storage.tables import Audience, now
 from bot.storage.threads import Place, Said
+from bot.storage.unsaid import UNSAID
 
 T = TypeVar("T")
 STOPPED = "stopped"
@@ -100,6 +101,7 @@ class Draft:
     stopped_by: str = ""  # who pressed Stop
     payer_id: str = ""  # who wanted it anew; empty: whoever asked pays
     removed_ts: str = ""  # of a message that carried it, which somebody deleted
+    gives_way: bool = False  # to the answer to an edited question, which comes behind it
     is_outdated: bool = False  # what it answers is another question meanwhile, and its turn begins anew
     is_forgotten: bool = False  # with one of the messages that it answers
     text: str = ""
@@ -119,12 +121,14 @@ class Draft:
     picture_tokens: int = TOKENS
     pictures: list[Picture] = field(default_factory=list)
     finish_reason: str | None = None
+    has_ended: bool = False  # its outcome is stored
     record: dict[str, Any] = field(default_factory=dict)
     prompt_ids: tuple[int, ...] | None = None
     completion_ids: list[int] = field(default_factory=list)
     first_token_at: datetime | None = None
     place: QueuePlace | None = None
     moved: asyncio.Event = field(default_factory=asyncio.Event)
+    offered: "list[Draft]" = field(default_factory=list)  # what was written to choose from, this one among it
     others: "list[Draft]" = field(default_factory=list)  # shown beside it, to choose from
 
     @property
@@ -136,6 +140,11 @@ class Draft:
     def can_go_on(self) -> bool:
         """Whether an answer that broke off can be continued: no token ids say what a picture shows."""
         return bool(self.eyes) if self.pictures else self.prompt_ids is not None
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the model has said all of it."""
+        return self.finish_reason not in {None, STOPPED, UNSAID}
 
     def asked_text(self) -> str:
         """Return what people said of all that the model reads; a model's own summary of it is not among that."""
@@ -184,6 +193,11 @@ class Draft:
     def remove(self, ts: str) -> None:
         """Stop it because somebody deleted a message that carries it."""
         self.removed_ts = ts
+        self.stop.set()
+
+    def give_way(self) -> None:
+        """Stop it because another answer, to what its question says now, comes behind it."""
+        self.gives_way = True
         self.stop.set()
 
     def begin_anew(self) -> None:

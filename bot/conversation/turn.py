@@ -228,7 +228,9 @@ class Assistant:
         }
 
     async def write(self, draft: Draft) -> AsyncGenerator[str, None]:
-        """Yield the answer piece by piece; an engine that dies in the middle is waited for, and the answer goes on."""
+        """Yield the answer piece by piece, or all that is written; an engine that dies in the middle is waited for."""
+        if draft.is_written:
+            yield draft.text
         patience = Patience()
         while draft.finish_reason is None:
             try:
@@ -262,6 +264,7 @@ class Assistant:
                 await save_end(session, one, state=state, error_id=error_id)
             if draft.others:
                 await save_round(session, [one.answer_id for one in (draft, *draft.others)])
+        draft.has_ended = True
         if not draft.wish.stores:
             with suppress(EngineError):  # one that is away keeps nothing either
                 await self._engine.forget(draft.question.place.scope)

@@ -49,6 +49,7 @@ from bot.slack.turns.changes import Changes, register_changes
 from bot.slack.turns.choosing import register_choosing
 from bot.slack.turns.edits import Edits, register_edits
 from bot.slack.turns.manners import build_manner_commands, register_manners
+from bot.slack.turns.sharing import register_sharing
 from bot.slack.turns.turns import Turns
 from bot.slack.workspaces import Workspaces
 from bot.storage.db import Database
@@ -158,7 +159,8 @@ def _register_turns(
     register_actions(
         app, database=database, turns=turns, answering=answering, calls=calls, access=access, directory=directory
     )
-    register_choosing(app, database=database, calls=calls, directory=directory, answering=answering)
+    register_choosing(app, database=database, calls=calls, answering=answering)
+    register_sharing(app, database=database, calls=calls, directory=directory, answering=answering)
 
 
 def _build_bolt(

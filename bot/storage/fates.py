@@ -49,6 +49,7 @@ class Fate:
     is_liked_anyway: bool = False  # more people like the answer that it corrects
     is_outdated: bool = False  # the question was made another one since
     waits: bool = False  # for a reviewer, behind what one approved before
+    is_alone: bool = False  # said where only its author could read it, and not taught to everyone
 
 
 async def count_opinions(session: AsyncSession, user_id: str) -> Opinions:
@@ -81,6 +82,7 @@ async def list_fates(session: AsyncSession, user_id: str, *, most: int) -> Seque
     for correction, message, audience, review, counts in (await session.execute(statement)).all():
         is_readable = message.user_id == user_id or {message.audience, audience} == {Audience.PUBLIC}
         is_outdated = message.edited_at is not None and correction.created_at <= message.edited_at
+        is_taught = correction.is_for_everyone and message.user_id == user_id
         fates.append(
             Fate(
                 question=message.text if is_readable and not is_outdated else "",
@@ -94,6 +96,7 @@ async def list_fates(session: AsyncSession, user_id: str, *, most: int) -> Seque
                 is_liked_anyway=review not in APPROVED and await is_liked_anyway(session, correction),
                 is_outdated=is_outdated,
                 waits=not counts or await is_behind(session, correction, message.text),
+                is_alone=Audience.DIRECT in {correction.audience, message.audience} and not is_taught,
             )
         )
     return fates

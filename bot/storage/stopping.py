@@ -23,16 +23,25 @@ async def find_wanted(session: AsyncSession, channel_id: str) -> Sequence[Inbox]
 async def ask_to_stop(session: AsyncSession, inbox_ids: Collection[int]) -> bool:
     """Let whoever answers some events know that somebody wants no answer any more; return whether an answer says so.
 
-    Another try that waits is dropped, and the answer before it stands.
+    Another try that waits is dropped, and the answer before it stands; where that has made way for it, it ends as any.
     """
-    await session.execute(delete(Inbox).where(Inbox.id.in_(inbox_ids), WAITS_TO_REPLACE))
+    waiting = select(Inbox).where(Inbox.id.in_(inbox_ids), WAITS_TO_REPLACE)
+    drops = [row.id for row in await session.scalars(waiting) if not await follows_a_stop(session, row)]
+    await session.execute(delete(Inbox).where(Inbox.id.in_(drops), WAITS_TO_REPLACE))
     left = update(Inbox).where(Inbox.id.in_(inbox_ids)).values(is_stopping=True).returning(Inbox.id)
     return (await session.execute(left)).first() is not None
 
 
-async def drop_edit(session: AsyncSession, answer_id: str) -> None:
-    """Let nothing be written anew behind an answer whose question was edited while it was written."""
-    await session.execute(delete(Inbox).where(Inbox.event_id == f"{EDIT}{answer_id}", WAITS_TO_REPLACE))
+async def follows_a_stop(session: AsyncSession, row: Inbox) -> bool:
+    """Return whether the answer before another one ended because its question was edited, and says that it goes on."""
+    answer_id = row.event_id.removeprefix(EDIT) if row.event_id.startswith(EDIT) else ""
+    state = await session.scalar(select(Answer.state).where(Answer.id == answer_id))
+    return state in {AnswerState.STOPPED, AnswerState.WRITING}
+
+
+async def stop_edit(session: AsyncSession, answer_id: str) -> None:
+    """Let nothing be written anew behind an answer whose question was edited while it was written, and say so."""
+    await session.execute(update(Inbox).where(Inbox.event_id == f"{EDIT}{answer_id}", WAITS).values(is_stopping=True))
 
 
 async def is_half_written(session: AsyncSession, row: Inbox) -> bool:

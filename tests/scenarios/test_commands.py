@@ -620,17 +620,22 @@ async def test_a_choice_after_an_edit_is_said_to_teach_nothing(
     await whispered(playground, tom, "general", "I do not learn from this choice")
 
 
-async def test_a_choice_of_whoever_wants_nothing_learned_promises_nothing(
-    playground: Playground, warm_bot: RunningBot
-) -> None:
-    """It asks which is better, and does not say that it learns from that; to others it does."""
+async def test_a_choice_promises_only_what_comes_of_it(playground: Playground, warm_bot: RunningBot) -> None:
+    """It asks which is better, and says that it learns from that only to whom it may, and where it may."""
     maya, tom = playground.maya, playground.tom
     await tom.command(COMMAND, "learn-from-me off", channel="general")
     await whispered(playground, tom, "general", "learn")
-    for person in (maya, tom):
-        await person.command(COMMAND, "ask -n 3 Make an agenda for a 30 minute team meeting.", channel="general")
-        offer = await whispered(playground, person, "general", "This one is better")
-        assert ("I learn from your choice" in str(offer)) is (person is maya)
+    for person, channel in ((maya, "general"), (tom, "general"), (maya, maya.dm), (maya, "northwind")):
+        ts = await person.say(channel, f"{BOT} !ask -n 3 Make an agenda for a 30 minute team meeting.")
+        offer = await playground.wait_until(
+            lambda channel=channel, ts=ts: [one for one in playground.messages(channel, ts) if "better" in str(one)],
+            what="the answers",
+            timeout=30,
+        )
+        assert ("I learn from your choice" in str(offer)) is (person is maya and channel == "general")
+    await maya.command(COMMAND, "ask -n 3 Make an agenda for a 30 minute team meeting.", channel="general")
+    offer = await whispered(playground, maya, "general", "This one is better")
+    assert "I learn from" not in str(offer)
 
 
 async def test_a_choice_is_stored_at_once_or_not_yet(

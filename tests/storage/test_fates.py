@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from bot.slack.home.opinions import render_fate
 from bot.storage.admin_tables import ReviewState
 from bot.storage.choices import save_choice
 from bot.storage.db import Database, Session
@@ -213,3 +214,18 @@ async def test_a_question_that_was_made_another_one_is_not_shown_beside_the_corr
         await corrected(session, answer, "The LEMMING number is 45.")
         (fate,) = await list_fates(session, "U0TOM", most=5)
     assert (fate.question, fate.is_outdated) == ("What is the number of the LEMMING house?", False)
+
+
+async def test_what_was_said_in_private_is_kept_for_its_author_alone(database: Database) -> None:
+    """Unless they taught it to everyone, nobody learns from it, and their Home does not promise it."""
+    async with database.begin() as session:
+        alone = await asked(session, DM, "Who is on call?", number=1)
+        await corrected(session, alone, "Sam.")
+        taught = await asked(session, DM, "Who is on leave?", number=2)
+        await save_correction(session, taught, user_id="U0TOM", text="Jo.", is_for_everyone=True)
+        await corrected(session, await asked(session, GENERAL, "Who is in?", number=3), "Kim.")
+        fates = await list_fates(session, "U0TOM", most=5)
+    assert [(fate.text, fate.is_alone) for fate in fates] == [("Kim.", False), ("Jo.", False), ("Sam.", True)]
+    told = [render_fate(fate, is_learned_from=True) for fate in fates]
+    assert ["for you alone" in one for one in told] == [False, False, True]
+    assert ["not trained on yet" in one for one in told] == [True, True, False]

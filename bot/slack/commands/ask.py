@@ -22,7 +22,7 @@ from bot.slack.files.desk import list_files
 from bot.slack.people.directory import Directory
 from bot.slack.text import mentioned_users, parse_message
 from bot.slack.turns.admission import Admission, Asker
-from bot.slack.turns.answer_choice import build_choice, build_private, make_safe, tell_choice, tell_same
+from bot.slack.turns.answer_choice import build_choice, build_private, make_safe, split_private, tell_choice, tell_same
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.asides import tell_edited_since
 from bot.slack.turns.place import render_place
@@ -145,7 +145,7 @@ class AskOrders:
         join(drafts)
         is_stopped = draft.finish_reason == STOPPED
         await self._assistant.finish(draft, state=AnswerState.STOPPED if is_stopped else AnswerState.COMPLETE)
-        safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
+        safe = [(one, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
         async with self._database.read() as session:
             record = await load_answer(session, draft.answer_id)
         if record is None and call.ts and draft.wish.stores:  # its author deleted it meanwhile
@@ -153,14 +153,17 @@ class AskOrders:
         is_outdated = record is not None and answers_another(record.message, record.answer)
         edited = build_note(tell_edited_since()) if is_outdated else []
         if len(safe) > 1:
-            told = tell_choice(teaches=draft.wish.teaches)
+            told = tell_choice(draft)
             return Reply(told, [section(told), *build_choice(safe), *edited])
         below = edited if is_stopped else self._writing.build_ground(draft) + edited
         below += build_note(tell_same()) if wanted > 1 and draft.wish.stores and not is_stopped else []
         stopped = "_" + _("Stopped.") + "_" if is_stopped or not safe[0][1] else ""
-        return self._show(draft, call, "\n\n".join(filter(None, [safe[0][1], stopped])), below)
+        return await self._show(draft, call, "\n\n".join(filter(None, [safe[0][1], stopped])), below)
 
-    def _show(self, draft: Draft, call: Call, text: str, below: list[Block]) -> Reply:
+    async def _show(self, draft: Draft, call: Call, text: str, below: list[Block]) -> Reply:
+        above, text = split_private(text)
+        for part in above:
+            await call.tell(Reply(_("Your answer, for you alone"), part))
         if not draft.wish.stores:
             note = build_note(tell_unstored(wanted=draft.question.put.candidates))
             return Reply(_("Your answer, for you alone"), [*build_text(text), *below, *note])

@@ -3,10 +3,12 @@
 import asyncio
 import html
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
@@ -21,10 +23,12 @@ from bot.slack.listeners import acknowledge_done
 from bot.slack.people.access import tell_refusal
 from bot.slack.setup.manifest import COMMAND
 from bot.slack.throttle import Limits, Throttle
+from bot.slack.turns.whisper import tell_untaken
 from bot.storage.tables import new_id
 
 HELP = "help"
 ORDERS_PER_PERSON = 30  # a minute
+CODE = re.compile(r"[a-z]+(?:_[a-z]+)+")  # of an error, alone or within JSON
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +148,12 @@ def tell_ended() -> str:
 
 
 async def _answer(respond: AsyncRespond, reply: Reply) -> None:
+    """Say what came of an order; where Slack refuses to show it, that."""
+    if not reply.text and not reply.blocks:
+        return
     seen_by = "in_channel" if reply.is_for_all else "ephemeral"
-    if reply.blocks:
-        await respond(text=reply.text, blocks=reply.blocks, response_type=seen_by)
-    elif reply.text:
-        await respond(text=reply.text, response_type=seen_by)
+    said = await respond(text=reply.text, blocks=reply.blocks or None, response_type=seen_by)
+    if said.status_code != HTTPStatus.OK:
+        code = (CODE.findall(said.body) or [str(said.status_code)])[-1]
+        log.warning("commands: a reply could not be shown (%s)", code)
+        await respond(text=tell_untaken(code), response_type="ephemeral")

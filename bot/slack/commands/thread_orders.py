@@ -17,6 +17,7 @@ from bot.slack.calls import Calls, error_code, is_passing
 from bot.slack.commands.orders import BANG, SILENCE, Call, Reply
 from bot.slack.commands.table import Desk
 from bot.slack.standing import find_standing
+from bot.slack.turns.whisper import tell_untaken
 from bot.storage.db import Database
 from bot.storage.inbox import is_gone
 from bot.storage.tables import Inbox, new_id
@@ -57,6 +58,7 @@ class ThreadOrders:
             if is_passing(error):
                 raise DeliveryError(is_passing=True) from error
             log.warning("orders: a reply could not be shown (%s)", error_code(error))
+            await call.tell(Reply(tell_untaken(error_code(error))))
         self._replies.pop(row.id, None)
         self._done.append(row.id)
 

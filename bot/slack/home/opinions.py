@@ -55,6 +55,10 @@ def _tell_fate(fate: Fate, *, is_learned_from: bool) -> tuple[str, str]:
         return "📘", _("Learned; {adapter} answers with it.").format(adapter=f"`{escape(fate.adapter)}`")
     if not (is_learned_from or fate.is_outdated or fate.waits):
         return "🔒", _("Kept, and not learned from.")
+    if fate.is_alone and fate.run_id is None and not fate.is_outdated:
+        return "🔒", _(
+            "Kept for you alone, as it was said in private; I learn from it only if you teach it to everyone."
+        )
     return _tell_waiting(fate)
 
 

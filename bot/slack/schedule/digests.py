@@ -9,10 +9,10 @@ from typing import Any
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from bot.conversation.digest import DigestWriter, Payer
+from bot.conversation.digest import DigestWriter, Payer, Written
 from bot.errors import DeliveryError, EngineBusy, EngineUnavailable
 from bot.language import _
-from bot.slack.blocks import build_text, context, section
+from bot.slack.blocks import Block, build_note, build_text, context, section
 from bot.slack.calls import Calls, is_passing
 from bot.slack.commands.orders import BANG
 from bot.slack.delivery.chunks import find_urls
@@ -85,15 +85,14 @@ class ChannelDigests:
             return {"text": sentence.format(channel=order.source_id)}
         scope, payer = f"digest/{order.team_id}/{order.source_id}", Payer(order.user_id, order.channel_id)
         try:
-            text = await self.writer.write(heard.lines, scope=scope, payer=payer)
+            written = await self.writer.write(heard.lines, scope=scope, payer=payer)
         except (EngineBusy, EngineUnavailable) as error:
             raise DeliveryError(is_passing=True) from error
         if await self.lacks(order.source_id, heard.stamps):
             raise DeliveryError(is_passing=True)  # it is written anew from what is left
-        body = neutralise(text, known_urls=find_urls("\n".join(heard.lines)))
-        body = split_markdown(body, limit=BODY_LENGTH)[0] if body.strip() else ""
+        body, shown = show_written(written, material="\n".join(heard.lines))
         head = _("*Digest of <#{channel}> since {since}*").format(channel=order.source_id, since=since)
-        blocks = [section(head), *build_text(body), context(await self._tell_sources(order, heard))]
+        blocks = [section(head), *shown, context(await self._tell_sources(order, heard))]
         return {"text": f"{head}\n{render_mrkdwn(body)}"[:BODY_LENGTH], "blocks": blocks}
 
     async def _tell_sources(self, order: DigestOrder, heard: Heard) -> str:
@@ -161,6 +160,17 @@ class ChannelDigests:
                 break
             cursor = {"cursor": following}
         return found
+
+
+def show_written(written: Written, *, material: str) -> tuple[str, list[Block]]:
+    """Return what a model wrote and the blocks that show it, with a word where its end is missing.
+
+    Its links lead where the *material* does, and nowhere else.
+    """
+    safe = neutralise(written.text, known_urls=find_urls(material))
+    body, *rest = split_markdown(safe, limit=BODY_LENGTH) if safe.strip() else [""]
+    cut = _("I reached my length limit: the end is missing.") if body and (rest or written.is_cut) else ""
+    return body, [*build_text(body), *build_note(cut)]
 
 
 def _is_spoken(message: Mapping[str, Any]) -> bool:

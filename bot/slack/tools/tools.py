@@ -11,21 +11,18 @@ from functools import partial
 from textwrap import wrap
 from typing import Any
 
-from bot.conversation.digest import Payer
+from bot.conversation.digest import Payer, Written
 from bot.errors import DeliveryError
 from bot.language import _
-from bot.slack.blocks import build_text, context
+from bot.slack.blocks import context
 from bot.slack.calls import Calls
 from bot.slack.commands.orders import BANG, Call, Reply, UsageError
-from bot.slack.delivery.chunks import find_urls
 from bot.slack.delivery.render import render_mrkdwn
-from bot.slack.delivery.safety import neutralise
-from bot.slack.delivery.split import split_markdown
 from bot.slack.people.access import tell_away
 from bot.slack.people.directory import FRESH_S, Directory
 from bot.slack.people.rooms import Rooms
 from bot.slack.schedule.commands import read_zone
-from bot.slack.schedule.digests import BODY_LENGTH, ChannelDigests, Heard
+from bot.slack.schedule.digests import ChannelDigests, Heard, show_written
 from bot.slack.tools.reading import LANGUAGES
 from bot.slack.turns.admission import Admission, Asker
 from bot.storage.schedule_tables import Kind, Schedule
@@ -151,7 +148,8 @@ class Tools:
         written = [await self._write(call, prompt, piece.splitlines(), **values) for piece in pieces]
         if call.source_ts and await self._reader.lacks(call.channel_id, [call.source_ts]):
             return Reply(tell_deleted(), is_done=False)
-        return _build("\n".join(written), "" if call.is_ours else text, [], call)
+        whole = Written("\n".join(one.text for one in written), any(one.is_cut for one in written))
+        return _build(whole, "" if call.is_ours else text, [], call)
 
     async def _tell(self, call: Call, prompt: str, source_id: str, heard: Heard) -> Reply:
         if not heard.lines:
@@ -160,11 +158,11 @@ class Tools:
         written = await self._write(call, prompt, lines)
         if await self._reader.lacks(source_id, heard.stamps):
             return Reply(tell_deleted(), is_done=False)
-        sources = [] if prompt == REPLY else await self._link(source_id, heard, written)
+        sources = [] if prompt == REPLY else await self._link(source_id, heard, written.text)
         said = _("1 message") if len(lines) == 1 else _("{count} messages").format(count=len(lines))
         return _build(written, "\n".join(heard.by_others), [_("From {messages}").format(messages=said), *sources], call)
 
-    async def _write(self, call: Call, prompt: str, lines: Sequence[str], **values: str) -> str:
+    async def _write(self, call: Call, prompt: str, lines: Sequence[str], **values: str) -> Written:
         scope = f"tool/{call.team_id}/{call.user_id}/{new_id()}"
         payer = Payer(call.user_id, "" if call.channel_id.startswith("D") else call.channel_id)
         return await self._writer.write(lines, scope=scope, payer=payer, prompt=prompt, **values)
@@ -182,13 +180,12 @@ class Tools:
         return links
 
 
-def _build(written: str, material: str, sources: Sequence[str], call: Call) -> Reply:
+def _build(written: Written, material: str, sources: Sequence[str], call: Call) -> Reply:
     """Build what is shown: its links lead where the *material* does that others wrote, and nowhere else."""
-    body = neutralise(written, known_urls=find_urls(material))
+    body, shown = show_written(written, material=material)
     if not body.strip():
         return Reply(_("My model wrote nothing. Please try again."), is_done=False)
-    body = split_markdown(body, limit=BODY_LENGTH)[0]
-    blocks = [*build_text(body), *([context(" · ".join(sources))] if sources else [])]
+    blocks = [*shown, *([context(" · ".join(sources))] if sources else [])]
     return Reply(render_mrkdwn(body), blocks, is_for_all=call.lead == BANG)
 
 

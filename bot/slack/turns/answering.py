@@ -14,6 +14,7 @@ from bot.conversation.draft import Draft, Question
 from bot.conversation.turn import Assistant
 from bot.errors import AnswerRemoved, ApprenticeError, DeliveryError, QuestionChanged
 from bot.language import _
+from bot.signals import rest
 from bot.slack.calls import Calls, is_passing
 from bot.slack.commands.asking import read_question
 from bot.slack.delivery.delivery import Delivery
@@ -35,6 +36,9 @@ from bot.storage.forgetting import Stump
 from bot.storage.inbox import edit_of
 from bot.storage.tables import AnswerState, Audience, Inbox
 from bot.storage.threads import SLACK_TS, Place
+from bot.storage.troubles import is_away
+
+PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 60.0, 60.0, 60.0)  # before each try to show a written answer
 
 log = logging.getLogger(__name__)
 
@@ -177,6 +181,28 @@ class Answering:
         )
 
     async def _answer(self, draft: Draft, row_id: int, *, attempts: int) -> None:
+        """Write and show an answer; one that is written is kept while Slack or the database are away for some minutes.
+
+        The model would say something else, under the eyes of whoever has read some of it.
+        """
+        self._running[draft.question.place] = draft
+        pauses = iter(PAUSES_S)
+        try:
+            while True:
+                try:
+                    return await self._show(draft, row_id, attempts=attempts)
+                except Exception as error:
+                    passes = error.is_passing if isinstance(error, DeliveryError) else is_away(error)
+                    pause = next(pauses, None)
+                    if not passes or not draft.is_written or draft.has_ended or pause is None:
+                        raise
+                log.warning("turns: a written answer could not be shown or stored; trying again in %.0f s", pause)
+                await rest(pause)
+                draft.is_resumed = True
+        finally:
+            del self._running[draft.question.place]
+
+    async def _show(self, draft: Draft, row_id: int, *, attempts: int) -> None:
         place = draft.question.place
         target = Target(
             channel_id=place.channel_id,
@@ -205,33 +231,29 @@ class Answering:
             is_resumed=draft.is_resumed,
             find_lost=carriers.find_stream,
         )
-        self._running[place] = draft
-        try:
-            if await self._is_stopping(row_id):  # since it was begun, when nobody could be told
-                draft.stop.set()
-            if not await self._assistant.is_there(draft.answer_id):  # its question was deleted since it was begun
-                draft.remove(draft.question.ts)
-            title = draft.question.parts[0].text
-            async with (
-                working(self._calls, target, title=title, may_be_shown=draft.is_resumed),
-                place_shown(self._calls, target, draft, delivery, pace=self._pace),
-            ):
-                try:
-                    draft.raise_if_removed()
-                    await self.writing.write(draft, delivery, attempts=attempts)
-                except AnswerRemoved:
-                    await self._assistant.finish(draft, state=AnswerState.STOPPED)  # nothing of it is kept
-                except QuestionChanged:
-                    if draft.is_forgotten:
-                        await self._take_back(draft, delivery)
-                    raise
-                if draft.removed_ts:
-                    log.info("turns: somebody deleted an answer while it was written; it is not said again")
+        if await self._is_stopping(row_id):  # since it was begun, when nobody could be told
+            draft.stop.set()
+        if not await self._assistant.is_there(draft.answer_id):  # its question was deleted since it was begun
+            draft.remove(draft.question.ts)
+        title = draft.question.parts[0].text
+        async with (
+            working(self._calls, target, title=title, may_be_shown=draft.is_resumed),
+            place_shown(self._calls, target, draft, delivery, pace=self._pace),
+        ):
+            try:
+                draft.raise_if_removed()
+                await self.writing.write(draft, delivery, attempts=attempts)
+            except AnswerRemoved:
+                await self._assistant.finish(draft, state=AnswerState.STOPPED)  # nothing of it is kept
+            except QuestionChanged:
+                if draft.is_forgotten:
                     await self._take_back(draft, delivery)
-            if delivery.says_working:
-                await end_status(self._calls, place.channel_id, place.thread_ts)
-        finally:
-            del self._running[place]
+                raise
+            if draft.removed_ts:
+                log.info("turns: somebody deleted an answer while it was written; it is not said again")
+                await self._take_back(draft, delivery)
+        if delivery.says_working:
+            await end_status(self._calls, place.channel_id, place.thread_ts)
 
     async def take_away(self, stump: Stump) -> None:
         """Delete what is shown of an answer that nobody will go on with, and let nothing say that it is written."""

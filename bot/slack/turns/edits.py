@@ -114,7 +114,7 @@ class Edits:
         """Stop the answer that is being written to a question that was edited, and go on with what is in line."""
         draft = self._answering.running_question(channel_id, ts)
         if draft is not None and not is_private(draft.question.place):
-            (draft.stop.set if draft.wish.stores else draft.begin_anew)()
+            (draft.give_way if draft.wish.stores else draft.begin_anew)()
         self._turns.wake()
 
     def is_unstored(self, channel_id: str, ts: str) -> bool:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from bot.conversation.draft import Draft
 from bot.storage.db import Database
 from bot.storage.inbox import MESSAGE, speaker_of
-from bot.storage.stopping import ask_to_stop, drop_edit, find_wanted
+from bot.storage.stopping import ask_to_stop, find_wanted, stop_edit
 from bot.storage.tables import Inbox
 
 HEARD_S = 3.0  # after it happened, even on a busy machine
@@ -64,6 +64,6 @@ async def stop_here(database: Database, draft: Draft, user_id: str) -> None:
     """Stop what this process writes, at the wish of somebody, and what an edit let wait behind it."""
     try:
         async with database.begin() as session:
-            await drop_edit(session, draft.answer_id)
+            await stop_edit(session, draft.answer_id)
     finally:
         draft.stop_by(user_id)

@@ -21,7 +21,7 @@ from bot.slack.workspaces import Workspaces
 from bot.storage import inbox
 from bot.storage.db import Database
 from bot.storage.hold import holding
-from bot.storage.stopping import find_stopping, is_half_written
+from bot.storage.stopping import find_stopping, follows_a_stop, is_half_written
 from bot.storage.tables import Inbox, new_id, now
 from bot.storage.troubles import is_away
 from bot.storage.waiting import find_before
@@ -242,7 +242,9 @@ class Turns:
             async with self._database.read() as session:
                 # What was said before it may have come in since it was claimed.
                 is_early = rows[0].kind not in BESIDE and await inbox.has_earlier(session, rows[0])
-                is_begun = attempts > 1 or await is_half_written(session, rows[-1])  # by a process that was stopped
+                # By a process that was stopped, or by what has made way for it.
+                is_begun = attempts > 1 or await is_half_written(session, rows[-1])
+                is_begun = is_begun or await follows_a_stop(session, rows[-1])
                 rows = [] if is_early else await inbox.still_there(session, rows, is_begun=is_begun)
             if rows:
                 await self._answer(rows, attempts=attempts)

@@ -40,3 +40,8 @@ def tell_as_sent() -> str:
 def tell_gone() -> str:
     """Say why a button below an answer does nothing."""
     return _("I do not know this answer any more: its question was deleted, or what I had stored of it.")
+
+
+def tell_untaken(code: str) -> str:
+    """Say that Slack refused what was to be shown, and with which word."""
+    return _("Slack did not take it ({code}). Please try again.").format(code=code)

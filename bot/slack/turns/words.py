@@ -12,9 +12,18 @@ def tell_limits(draft: Draft) -> str:
     fitted = draft.fitted
     if fitted is not None and fitted.used < fitted.total:
         notes.append(_say_kept(fitted.used, fitted.total, summarised=draft.summarised))
-    if draft.finish_reason == "length":
-        notes.append(_("I reached my length limit: ask me to go on."))
+    if cut := tell_cut(draft.finish_reason, is_private=draft.question.put.is_private):
+        notes.append(cut)
     return " ".join(notes)
+
+
+def tell_cut(finish_reason: str | None, *, is_private: bool = False) -> str:
+    """Say below an answer that it ends where it had to; what one person alone was shown is gone on with nowhere."""
+    if finish_reason != "length":
+        return ""
+    if is_private:
+        return _("I reached my length limit: the end is missing.")
+    return _("I reached my length limit: ask me to go on.")
 
 
 def _say_kept(used: int, total: int, *, summarised: int) -> str:

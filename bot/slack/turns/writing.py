@@ -19,7 +19,7 @@ from bot.slack.files.desk import FileDesk, is_bare, knows_something, tell_unseen
 from bot.slack.files.words import shorten
 from bot.slack.turns.answer_choice import build_asked, build_choice, make_safe, tell_choice, tell_same
 from bot.slack.turns.offers import Offers
-from bot.slack.turns.words import ARCHIVED, tell_apology, tell_limits, tell_unsaid, tell_unstored
+from bot.slack.turns.words import ARCHIVED, tell_apology, tell_cut, tell_limits, tell_unsaid, tell_unstored
 from bot.storage.answers import AnswerRecord
 from bot.storage.inbox import MAX_ATTEMPTS
 from bot.storage.tables import AnswerState, Audience, new_id
@@ -59,10 +59,8 @@ class Writing:
             await self._fail(draft, delivery, ApprenticeError())
             return
         try:
-            asked = draft.question
-            draft.is_ours = await self.are_ours(asked.user_id, asked.place.channel_id, asked.audience)
-            await self.files.read_new(draft)
-            await self._assistant.prepare(draft)
+            if not draft.is_written:
+                await self._prepare(draft)
             if is_bare(draft.question.text) and not knows_something(draft):
                 draft.text = shorten(self.files.explain(draft))  # there is nothing to ask the model
                 await delivery.say(draft.text, [])
@@ -87,10 +85,17 @@ class Writing:
             if draft.first_token_at is not None:
                 FIRST_TEXT.observe((draft.first_token_at - draft.began_at).total_seconds())
 
+    async def _prepare(self, draft: Draft) -> None:
+        asked = draft.question
+        draft.is_ours = await self.are_ours(asked.user_id, asked.place.channel_id, asked.audience)
+        await self.files.read_new(draft)
+        await self._assistant.prepare(draft)
+
     async def _write_with_model(self, draft: Draft, delivery: Delivery) -> None:
-        if draft.sees:
+        if draft.sees and not draft.is_written:
             draft.pictures = await self.files.fetch_pictures(draft)
-        count = await self.offers.count(draft) if draft.wish.stores else 1
+        may_offer = draft.wish.stores and not draft.is_written
+        count = await self.offers.count(draft) if may_offer else len(draft.offered)
         if count > 1:
             await self._offer(draft, delivery, count=count)
             return
@@ -100,8 +105,8 @@ class Writing:
         if draft.finish_reason == STOPPED:
             if not draft.text.strip() and (before := await self._assistant.find_before(draft)) is not None:
                 await self._leave(before, draft, delivery)
-                return
-            await delivery.say(_stopped(), self._buttons(draft))
+            else:
+                await delivery.say(_stopped(draft), [] if _gives_way(draft) else self._buttons(draft))
             return
         await delivery.close(self.build_ground(draft) + self._buttons(draft))
 
@@ -110,7 +115,8 @@ class Writing:
         was_stopped = before.answer.state == AnswerState.STOPPED
         safe = make_safe(before.answer.text, asked=draft.asked_text() or draft.question.text)
         text = "\n\n".join(filter(None, [safe.rstrip(), _stopped() if was_stopped else ""]))
-        await delivery.put_back(text, self._buttons(draft, before.answer.id), key=before.answer.id)
+        below = build_note(tell_cut(before.answer.finish_reason)) + self._buttons(draft, before.answer.id)
+        await delivery.put_back(text, below, key=before.answer.id)
         draft.finish_reason = UNSAID
 
     def build_ground(self, draft: Draft) -> list[Block]:
@@ -120,16 +126,18 @@ class Writing:
 
     async def _offer(self, draft: Draft, delivery: Delivery, *, count: int) -> None:
         """Show several answers to choose from, when all are written; one that stays alone is an ordinary answer."""
-        drafts = await self.offers.candidates.write(draft, count=count)
+        draft.offered = draft.offered or await self.offers.candidates.write(draft, count=count)
+        drafts = draft.offered
         draft.raise_if_removed()
-        safe = [(one.answer_id, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
+        safe = [(one, make_safe(one.text, asked=draft.asked_text())) for one in drafts]
         if len(drafts) > 1:
-            await delivery.say(tell_choice(teaches=draft.wish.teaches), build_choice(safe))
+            await delivery.say(tell_choice(draft), build_choice(safe))
             join(drafts)
             return
-        stopped = _stopped() if draft.finish_reason == STOPPED else ""
-        note = build_note("" if stopped else tell_same())
-        await delivery.say("\n\n".join(filter(None, [safe[0][1], stopped])), note + self._buttons(draft))
+        stopped = _stopped(draft) if draft.finish_reason == STOPPED else ""
+        ground = [] if stopped else self.build_ground(draft) + build_note(tell_same())
+        below = [] if _gives_way(draft) else ground + self._buttons(draft)
+        await delivery.say("\n\n".join(filter(None, [safe[0][1], stopped])), below)
 
     def _buttons(self, draft: Draft, answer_id: str = "") -> list[Block]:
         if not draft.wish.stores:
@@ -166,5 +174,11 @@ class Writing:
         ANSWERS.labels(AnswerState.FAILED).inc()
 
 
-def _stopped() -> str:
-    return "_" + _("Stopped.") + "_"
+def _gives_way(draft: Draft) -> bool:
+    """Return whether a stopped answer ends for another one, so that nobody needs its buttons."""
+    return draft.finish_reason == STOPPED and draft.gives_way and not draft.stopped_by
+
+
+def _stopped(draft: Draft | None = None) -> str:
+    is_edited = draft is not None and _gives_way(draft)
+    return "_" + (_("The question was edited; I answer it anew.") if is_edited else _("Stopped.")) + "_"

@@ -76,7 +76,7 @@ async def decide(
     checksum, about which nobody had decided: what another reviewer wrote or decided meanwhile is not undone.
     """
     async with database.begin() as session:
-        found = await reviews.find_candidate(session, correction_id)
+        found = await reviews.find_candidate(session, correction_id, is_locked=True)
         if found is None:
             raise AdminError(_("This correction is gone, or it was not for everybody."))
         words = text or found.text

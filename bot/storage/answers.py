@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.storage.asking_tables import Candidate
 from bot.storage.tables import Answer, AnswerState, Message, Thread
-from bot.storage.threads import SLACK_TS, Place
+from bot.storage.threads import SLACK_TS, Place, lock_messages
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,8 @@ async def list_carriers(session: AsyncSession, team_id: str, *, since: datetime,
 async def load_answer(session: AsyncSession, answer_id: str, *, is_locked: bool = False) -> AnswerRecord | None:
     """Return an answer with its question and place; None for an unknown or malformed id.
 
-    *is_locked* lets whoever else wants to change what belongs to the answer wait until this session commits.
+    *is_locked* lets whoever else wants to change what belongs to the answer, or to edit its question, wait until this
+    session commits.
     """
     statement = (
         select(Answer, Message, Thread)
@@ -140,6 +141,9 @@ async def load_answer(session: AsyncSession, answer_id: str, *, is_locked: bool 
         .where(Answer.id == answer_id)
     )
     if is_locked:
+        await lock_messages(
+            session, await session.scalar(select(Answer.message_id).where(Answer.id == answer_id)) or ""
+        )
         statement = statement.with_for_update(of=Answer)
     row = (await session.execute(statement)).one_or_none()
     if row is None:

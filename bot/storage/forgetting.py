@@ -30,7 +30,7 @@ from bot.storage.tables import (
     Thread,
     now,
 )
-from bot.storage.threads import Place, narrow
+from bot.storage.threads import Place, lock_messages, narrow
 from bot.storage.traces import forget_prompts_of, forget_prompts_with
 
 AT_ONCE, MOST_AT_ONCE = timedelta(seconds=5), 50  # in one transaction: what several messages of one person make
@@ -72,8 +72,10 @@ async def change_message(
     is_another, stores = not is_same(message.text, text), await is_stored(session, message.user_id)
     if not (is_another or stores):
         return None
-    await _drop_copies(session, message)
     answered = await _find_answered(session, message)
+    if message.id not in await lock_messages(session, message.id, answered.id):
+        return None
+    await _drop_copies(session, message)
     if is_another:
         await record_edit(session, message)
         message.edited_at = answered.edited_at = now()
@@ -119,6 +121,7 @@ async def forget_message(session: AsyncSession, team_id: str, channel_id: str, *
 
 async def forget_messages(session: AsyncSession, message_ids: Collection[str], *, cause: Cause = Cause.MESSAGE) -> None:
     """The same by the ids of messages."""
+    await lock_messages(session, *message_ids)
     await keep_spent(session, Message.id.in_(message_ids))
     await record_messages(session, Message.id.in_(message_ids), cause=cause)
     for message in await session.scalars(select(Message).where(Message.id.in_(message_ids))):

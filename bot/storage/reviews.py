@@ -73,8 +73,13 @@ async def find_candidates(session: AsyncSession, *, most: int, before_id: str = 
     return sorted(await _find(session, Correction.id.in_(wanted)), key=lambda one: places[one.correction_id])
 
 
-async def find_candidate(session: AsyncSession, correction_id: str) -> Candidate | None:
-    """Return one correction with what became of it; None where a reviewer may not read it, or it is gone."""
+async def find_candidate(session: AsyncSession, correction_id: str, *, is_locked: bool = False) -> Candidate | None:
+    """Return one correction with what became of it; None where a reviewer may not read it, or it is gone.
+
+    *is_locked* lets another reviewer wait until this session commits.
+    """
+    if is_locked:
+        await session.execute(select(Correction.id).where(Correction.id == correction_id).with_for_update())
     found = await _find(session, Correction.id == correction_id)
     return found[0] if found else None
 

@@ -1,6 +1,7 @@
 """Threads and the messages in them."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -131,3 +132,12 @@ async def load_history(session: AsyncSession, thread_id: str, *, before_ts: str)
 async def known_teams(session: AsyncSession) -> list[str]:
     """Return the workspaces in which somebody has talked to the assistant."""
     return sorted(await session.scalars(select(Thread.team_id).distinct()))
+
+
+async def lock_messages(session: AsyncSession, *message_ids: str) -> Sequence[str]:
+    """Let whoever else changes some messages, or says something of their answers, wait; return which are there.
+
+    Whoever locks an answer too locks it after its message.
+    """
+    here = select(Message.id).where(Message.id.in_(message_ids)).order_by(Message.id)
+    return (await session.scalars(here.with_for_update())).all()

@@ -1,5 +1,6 @@
 """An answer that only its asker sees, longer than one message of Slack: all of it is shown, and shared."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -172,3 +173,23 @@ async def test_what_the_model_had_no_room_for_is_confessed(
     await tom.command(COMMAND, words, channel="general")
     await playground.wait_until(lambda: "the end is missing" in str(tom.ephemerals("general")), what="the word")
     assert "Answer 1." in str(tom.ephemerals("general"))
+
+
+async def test_who_presses_below_the_other_answer_too_hears_which_stands(
+    playground: Playground, bot: RunningBot, finished: Finished
+) -> None:
+    """Two presses in one moment are one choice."""
+    tom = playground.tom
+    ts = await tom.say("general", "<@U0APPRENTICE> !ask -n 2 what is new?")
+    choice = await playground.wait_until(
+        lambda: next((one for one in playground.messages("general", ts) if "choose_answer" in str(one)), None),
+        what="the choice",
+    )
+    await finished(2)
+    first, second = [block for block in choice["blocks"] if "choose_answer" in str(block)]
+    presses = [tom.click({**choice, "blocks": [block]}, "choose_answer") for block in (first, second)]
+    await asyncio.gather(*presses)
+    await playground.wait_until(lambda: "it stands" in str(tom.ephemerals("general")), what="the word")
+    (shown, below) = [one for one in playground.messages("general", ts) if one["bot_id"]]
+    assert "feedback" in str(shown["blocks"])
+    assert len(below["files"]) == 1

@@ -184,3 +184,25 @@ async def test_two_presses_at_once_are_one_choice(database: Database) -> None:
     assert len({answer_id for _, answer_id in outcomes}) == 1
     assert len(pairs) == 1
     assert [one.stands for one in found] == [one.chosen_at is not None for one in found]
+
+
+async def test_two_choices_at_once_are_one(database: Database, database_url: str) -> None:
+    """Through two bots: the later one waits, and learns which stands."""
+    async with database.begin() as session:
+        message = await said(session, "hello", ts="100.001")
+        ids = [(await answered(session, message, text)).id for text in ("one", "two")]
+        await save_round(session, ids)
+    other = Database(database_url)
+
+    async def press(used: Database, answer_id: str) -> tuple[Chosen, str]:
+        async with used.begin() as session:
+            await load_answer(session, answer_id, is_locked=True)
+            await asyncio.sleep(0.1)
+            return await choose(session, answer_id, user_id="U1", since=now() - SINCE, most=20)
+
+    outcomes = await asyncio.gather(press(database, ids[0]), press(other, ids[1]))
+    await other.close()
+    async with database.read() as session:
+        pairs = (await session.scalars(select(PreferencePair))).all()
+    assert {outcome for outcome, _answer in outcomes} == {Chosen.STORED, Chosen.KNOWN}
+    assert len({answer_id for _outcome, answer_id in outcomes}) == len(pairs) == 1

@@ -15,13 +15,13 @@ from bot.conversation.tracing import prompt_to_keep, save_end, save_making
 from bot.errors import EngineUnavailable
 from bot.jobs import look_for_erased
 from bot.learning.erasing import Erasing
-from bot.storage.answers import begin_answer, update_answer
+from bot.storage.answers import begin_answer, load_answer, update_answer
 from bot.storage.askings import save_round
 from bot.storage.contexts import load_context
 from bot.storage.correction_index import save_vectors
 from bot.storage.db import Database, Session
 from bot.storage.erasure_tables import Cause, Erasure
-from bot.storage.feedback import save_correction, save_vote
+from bot.storage.feedback import current_correction, save_correction, save_vote
 from bot.storage.file_tables import AnswerFile, MessageFile
 from bot.storage.forgetting import (
     StillWritten,
@@ -395,6 +395,44 @@ async def test_what_changed_while_an_answer_was_written_is_not_kept(database: Da
         await forget_message(session, "T1", "C1", ts="200.000")
         await save_making(session, draft)
         assert (await session.scalars(select(AnswerSource))).all() == []
+
+
+@pytest.mark.parametrize("is_edit_first", [True, False])
+async def test_a_correction_and_an_edit_at_once_are_one_after_the_other(
+    database: Database, database_url: str, *, is_edit_first: bool
+) -> None:
+    """Whoever corrects sees the edit, or the edit is younger: nobody corrects words that they never saw."""
+    other = Database(database_url)
+    async with database.begin() as session:
+        answer = await answered(session, await said(session, "Who is on call?"), "I do not know.")
+
+    async def edit() -> None:
+        async with other.begin() as session:
+            await change_message(session, "T1", "C1", ts="100.000", text="Who eats lunch at one?")
+            await asyncio.sleep(0.3)
+
+    async def correct() -> bool:
+        async with database.begin() as session:
+            record = await load_answer(session, answer.id, is_locked=True)
+            assert record is not None
+            await asyncio.sleep(0.3)
+            await save_correction(session, record.answer, user_id="U1", text="Sam.")
+            return record.message.edited_at is not None
+
+    begun = asyncio.create_task(edit() if is_edit_first else correct())
+    await asyncio.sleep(0.1)
+    later = await (correct() if is_edit_first else edit())
+    knew = later if is_edit_first else await begun
+    await begun
+    await other.close()
+    async with database.read() as session:
+        correction = await current_correction(session, answer.id, user_id="U1")
+        message = await session.scalar(select(Message))
+    assert correction is not None
+    assert message is not None
+    assert message.edited_at is not None
+    assert knew is is_edit_first
+    assert (correction.created_at > message.edited_at) is knew
 
 
 async def test_an_edit_and_a_deletion_at_once_leave_nothing(database: Database, database_url: str) -> None:

@@ -32,6 +32,7 @@ from bot.storage.person_data import collect_person, forget_person
 from bot.storage.personas import choose_persona, find_persona
 from bot.storage.preference_tables import PRIVATE
 from bot.storage.preferences import load_preferences, save_preferences
+from bot.storage.reviews import find_candidate
 from bot.storage.signal_counts import count_signals
 from bot.storage.spending_tables import Spending
 from bot.storage.tables import Answer, Audience, Base, Inbox, Message, Vote, now
@@ -329,6 +330,24 @@ async def test_what_is_learned_honours_the_reviewers(database: Database) -> None
                 session, since=None, audiences=policy.audiences, without=OptedOut(), needs_review=needs_review
             )
         assert counted.corrections == len(rows)
+
+
+async def test_two_reviewers_who_decide_at_once_decide_once(database: Database, database_url: str) -> None:
+    """Through two bots: the later one waits, and hears that it was decided."""
+    one = await corrected(database, "right", user="U1", ts="300.0")
+    async with database.read() as session:
+        candidate = await find_candidate(session, one)
+    assert candidate is not None
+    other, seen = Database(database_url), reviews.digest(candidate.text)
+    outcomes = await asyncio.gather(
+        reviews.decide(database, one, ReviewState.APPROVED, by="UR", seen=seen),
+        reviews.decide(other, one, ReviewState.REJECTED, by="US", seen=seen),
+        return_exceptions=True,
+    )
+    await other.close()
+    (refused,) = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    assert isinstance(refused, AdminError)
+    assert "Another reviewer decided about it meanwhile" in str(refused)
 
 
 async def test_a_reviewers_own_words_need_another(database: Database) -> None:

@@ -1,7 +1,9 @@
 """The button below answers to choose from: the one that its asker finds better takes the place of all."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
+from weakref import WeakValueDictionary
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
@@ -36,12 +38,14 @@ class ChoiceButtons:
         self._calls = calls
         self._answering = answering
         self._layout = Layout(database, calls)
+        self._one_by_one: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def handle_choose(
         self, ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond
     ) -> None:
         """Keep the answer that whoever asked finds better, and put it in the place of all of them."""
-        user_id, answer_id = body["user"]["id"], str(action.get("value"))
+        user_id, pressed_id = body["user"]["id"], str(action.get("value"))
+        answer_id = pressed_id
         outcome = Chosen.NOTHING
         async with self._database.begin() as session:
             record = await load_answer(session, answer_id, is_locked=True)
@@ -57,15 +61,18 @@ class ChoiceButtons:
         elif is_here and not is_askers:
             await whisper(self._calls, body, _("Only whoever asked can choose."))
         elif outcome is not Chosen.NOTHING:
-            await self._show(record, body, respond)
+            async with self._one_by_one.setdefault(record.message.id, asyncio.Lock()):
+                await self._show(record, body, respond, is_again=outcome is Chosen.KNOWN)
         if outcome is Chosen.UNSTORED:
             text = _("It stands. You have chosen a lot today, so I do not learn from this one.")
             await whisper(self._calls, body, text)
+        elif outcome is Chosen.KNOWN and answer_id != pressed_id:
+            await whisper(self._calls, body, _("You have chosen another one before; it stands."))
         elif outcome is Chosen.STORED and record is not None and answers_another(record.message, record.answer):
             text = _("It stands. You have edited the question since, so I do not learn from this choice.")
             await whisper(self._calls, body, text)
 
-    async def _show(self, record: AnswerRecord, body: dict[str, Any], respond: AsyncRespond) -> None:
+    async def _show(self, record: AnswerRecord, body: dict[str, Any], respond: AsyncRespond, *, is_again: bool) -> None:
         """Show the chosen answer alone, with the buttons of any answer."""
         text = await self._layout.read(record)
         if is_private(record.place):
@@ -78,7 +85,7 @@ class ChoiceButtons:
                     text=said, blocks=blocks, replace_original=False, response_type="ephemeral", thread_ts=thread_ts
                 )
             return
-        await self._layout.show(record, text, is_explained=self._answering.writing.explains)
+        await self._layout.show(record, text, is_explained=self._answering.writing.explains, is_again=is_again)
 
     def _private(self, record: AnswerRecord, body: dict[str, Any], text: str) -> list[Block]:
         return build_private(

@@ -26,11 +26,17 @@ class Layout:
         return make_safe(record.answer.text, asked=asked)
 
     async def show(
-        self, record: AnswerRecord, text: str, *, is_explained: bool, above: list[Block] | None = None
+        self,
+        record: AnswerRecord,
+        text: str,
+        *,
+        is_explained: bool,
+        above: list[Block] | None = None,
+        is_again: bool = False,
     ) -> None:
         """Show *text* where an answer stands, with *above* above its buttons; raise *DeliveryError* if Slack does not.
 
-        Raises *AnswerRemoved* where somebody deleted it.
+        Raises *AnswerRemoved* where somebody deleted it. *is_again*: another press may have shown it already.
         """
 
         async def remember(reply_ts: list[str]) -> None:
@@ -51,5 +57,6 @@ class Layout:
             key=record.answer.id,
             reply_ts=list(record.answer.reply_ts),
             on_reply=remember,
+            is_again=is_again,
         )
         await posts.close(text, [*build_note(tell_cut(record.answer.finish_reason)), *(above or []), *buttons])

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import and_, exists, false, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
+from bot.storage.admin_tables import ReviewRow, ReviewState
 from bot.storage.answers import answers_another
 from bot.storage.file_tables import AnswerFile, MessageFile
 from bot.storage.memory_tables import AnswerSource, SourceKind, ThreadSummary
@@ -28,7 +30,7 @@ class ReadCorrection:
 
     *question* is empty where it was made another one since, perhaps in a place that nobody else reads. *is_kept* was
     said where only whoever asked could read it, and not taught to everyone. *shown* is how its author wants what they
-    write beside a 👎 to be shown; empty is with their name.
+    write beside a 👎 to be shown; empty is with their name. *is_edited*: the words are those of a reviewer.
     """
 
     question: str
@@ -40,6 +42,7 @@ class ReadCorrection:
     score: float
     shown: str = ""
     is_kept: bool = False
+    is_edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +105,27 @@ async def load_context(session: AsyncSession, answer_id: str) -> Context:
 
 
 async def _load_corrections(session: AsyncSession, answer_id: str) -> tuple[ReadCorrection, ...]:
+    """Return what stood there in the words that did; what a reviewer rejected or put other words for since is lost."""
+    told = aliased(Answer)
+    is_edited = func.coalesce(ReviewRow.state == ReviewState.EDITED, false())
+    is_gone = or_(ReviewRow.state == ReviewState.REJECTED, and_(is_edited, ReviewRow.at > told.created_at))
     rows = await session.execute(
-        select(Correction, Message, Answer, Thread, AnswerSource.score, Preference.shown)
+        select(Correction, Message, Answer, Thread, AnswerSource.score, Preference.shown, is_edited, ReviewRow.text)
         .join(AnswerSource, AnswerSource.ref_id == Correction.id)
+        .join(told, AnswerSource.answer_id == told.id)
         .join(Answer, Correction.answer_id == Answer.id)
         .join(Message, Answer.message_id == Message.id)
         .join(Thread, Message.thread_id == Thread.id)
         .outerjoin(Preference, Preference.user_id == Correction.user_id)
+        .outerjoin(ReviewRow, ReviewRow.correction_id == Correction.id)
         .where(AnswerSource.answer_id == answer_id, AnswerSource.kind == SourceKind.CORRECTION)
-        .where(stands())  # its author took it back, or says something else now
+        .where(stands(), ~func.coalesce(is_gone, false()))  # its author took it back, or says something else now
         .order_by(AnswerSource.position)
     )
     return tuple(
         ReadCorrection(
             question="" if answers_another(message, answer) else message.text,
-            text=correction.text,
+            text=edited if by_reviewer else correction.text,
             user_id=correction.user_id,
             channel_id=thread.channel_id,
             reply_ts=next(iter(answer.reply_ts), thread.thread_ts),
@@ -125,6 +134,7 @@ async def _load_corrections(session: AsyncSession, answer_id: str) -> tuple[Read
             shown=shown or "",
             is_kept=Audience.DIRECT in {thread.audience, message.audience, answer.audience, correction.audience}
             and not (correction.is_for_everyone and correction.user_id == message.user_id),
+            is_edited=by_reviewer,
         )
-        for correction, message, answer, thread, score, shown in rows
+        for correction, message, answer, thread, score, shown, by_reviewer, edited in rows
     )

@@ -15,6 +15,7 @@ from bot.conversation.tracing import prompt_to_keep, save_end, save_making
 from bot.errors import EngineUnavailable
 from bot.jobs import look_for_erased
 from bot.learning.erasing import Erasing
+from bot.storage.admin_tables import ReviewState
 from bot.storage.answers import begin_answer, load_answer, update_answer
 from bot.storage.askings import save_round
 from bot.storage.contexts import load_context
@@ -34,6 +35,7 @@ from bot.storage.forgetting import (
 from bot.storage.limits import count_tokens
 from bot.storage.memory_tables import AnswerSource, AnswerTrace, CorrectionTerm, SourceKind, ThreadSummary
 from bot.storage.privacy import Privacy, choose_privacy
+from bot.storage.reviews import decide_review
 from bot.storage.summaries import load_summary, save_summary
 from bot.storage.tables import (
     Answer,
@@ -306,6 +308,27 @@ async def test_a_correction_that_was_taken_back_is_shown_to_nobody(database: Dat
         await save_sources(session, later.id, [Source(SourceKind.CORRECTION, row_id, score=0.9)])
         assert [one.text for one in (await load_context(session, later.id)).corrections] == [f"In {SECRET}."]
         await save_correction(session, taught, user_id="U1", text="")
+        context = await load_context(session, later.id)
+    assert (context.corrections, context.lost) == ((), 1)
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+async def test_the_words_that_a_reviewer_took_out_are_shown_to_nobody(database: Database, *, is_before: bool) -> None:
+    """Whoever asks why sees those that were read; of what a reviewer changed or rejected since, that it is gone."""
+    async with database.begin() as session:
+        taught = await answered(session, await said(session, "Where is it?", ts="100.000"), "I do not know.")
+        await save_correction(session, taught, user_id="U1", text=f"In {SECRET}.")
+        row_id = str(await session.scalar(select(Correction.id)))
+        if is_before:
+            await decide_review(session, row_id, ReviewState.EDITED, by="U9", text="In the cellar.")
+        later = await answered(session, await said(session, "Where?", ts="101.000"), "There.")
+        await save_sources(session, later.id, [Source(SourceKind.CORRECTION, row_id, score=0.9)])
+        if not is_before:
+            await decide_review(session, row_id, ReviewState.EDITED, by="U9", text="In the cellar.")
+        context = await load_context(session, later.id)
+        shown = [(one.text, one.is_edited) for one in context.corrections]
+        assert (shown, context.lost) == (([("In the cellar.", True)], 0) if is_before else ([], 1))
+        await decide_review(session, row_id, ReviewState.REJECTED, by="U9")
         context = await load_context(session, later.id)
     assert (context.corrections, context.lost) == ((), 1)
 

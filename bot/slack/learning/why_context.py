@@ -92,7 +92,8 @@ async def _tell_taught(corrections: Sequence[ReadCorrection], place: Place, find
             _("• to “{question}” ({score:.0%} alike), {teacher} said: {text}").format(
                 question=f"<{link}|{asked}>" if link else asked,
                 score=one.score,
-                teacher=_name_teacher(one, can_open=can_open),
+                teacher=_name_teacher(one, can_open=can_open)
+                + (_(", in a reviewer's words,") if one.is_edited else ""),
                 text=_excerpt(one.text, LONG_EXCERPT),
             )
         )

@@ -170,6 +170,19 @@ async def test_a_channel_is_switched_off_and_on(playground: Playground, bot: Run
     await playground.wait_for_reply("support", ts)
 
 
+@pytest.mark.parametrize("words", ["channels block <#C0NOSUCH>", "channels mode <#C0NOSUCH|other> off"])
+async def test_no_channel_of_another_workspace_is_said_to_be_switched_off(
+    playground: Playground, bot: RunningBot, words: str
+) -> None:
+    """It would go on being answered there; while Slack does not tell, the order counts."""
+    maya = playground.maya
+    refused = await order(playground, maya, words)
+    assert "I do not see <#C0NOSUCH> in this workspace" in refused["text"]
+    assert "C0NOSUCH" not in (await order(playground, maya, "channels"))["text"]
+    playground.fault("missing_method", methods="conversations.info", error="not_authorized")
+    assert "nothing is answered" in (await order(playground, maya, "channels block <#C0SUPPORT>"))["text"]
+
+
 async def test_a_notice_is_posted_and_taken_back(playground: Playground, bot: RunningBot) -> None:
     """In the channels where the bot is used, after a confirmation; undo deletes every post; it calls nobody."""
     maya = playground.maya

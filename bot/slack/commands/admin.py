@@ -35,7 +35,7 @@ def build_admin_commands(
     return [
         *build_health_commands(database, engine, folder),
         *build_model_commands(switch),
-        *build_channel_commands(database, learning),
+        *build_channel_commands(database, learning, calls),
         *build_people_commands(database, owners=owners, defaults=budgets),
         *build_dataset_commands(database, learning, calls),
         *build_broadcast_commands(database, calls),

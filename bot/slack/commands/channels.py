@@ -1,8 +1,12 @@
 """`channels`: where the assistant answers, what it answers there, and whether it learns from it."""
 
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
 from bot.admin import channels
 from bot.language import _
 from bot.learning.control import Learning
+from bot.slack.calls import Calls, error_code
 from bot.slack.commands.order_buttons import done
 from bot.slack.commands.order_words import Words, is_channel, read_channel, read_words
 from bot.slack.commands.orders import Call, Command, Reply, Role, UsageError
@@ -14,14 +18,14 @@ MOST_SHOWN = 40
 ON, OFF = "on", "off"
 
 
-def build_channel_commands(database: Database, learning: Learning) -> list[Command]:
+def build_channel_commands(database: Database, learning: Learning, calls: Calls) -> list[Command]:
     """Build the command."""
     return [
         Command(
             name="channels",
             usage=_("[list | allow #CHANNEL | block #CHANNEL | mode #CHANNEL MODE | training #CHANNEL on|off]"),
             purpose=_("where I answer, what I answer there, and whether I learn from it"),
-            run=ChannelOrders(database, learning).run,
+            run=ChannelOrders(database, learning, calls).run,
             role=Role.ADMIN,
             group=_("Run me"),
             words=("list", "allow", "block", "mode", "training"),
@@ -33,9 +37,10 @@ def build_channel_commands(database: Database, learning: Learning) -> list[Comma
 class ChannelOrders:
     """Decides about channels; without a channel it is the one in which the order is given."""
 
-    def __init__(self, database: Database, learning: Learning) -> None:
+    def __init__(self, database: Database, learning: Learning, calls: Calls) -> None:
         self._database = database
         self._learning = learning
+        self._calls = calls
 
     async def run(self, call: Call) -> Reply:
         """List the channels for which something was chosen, or choose something."""
@@ -60,9 +65,23 @@ class ChannelOrders:
         return "\n".join([*lines, everywhere])
 
     async def _set_mode(self, channel_id: str, mode: Mode, call: Call) -> Reply:
+        if channel_id != call.channel_id and await self._is_elsewhere(channel_id):
+            sentence = _(
+                "I do not see {channel} in this workspace: it is in another one, or it is private and I am not in it. "
+                "Order this there, or invite me first."
+            )
+            return Reply(sentence.format(channel=f"<#{channel_id}>"), is_done=False)
         before = await channels.set_mode(self._database, call.team_id, channel_id, mode, by=call.user_id)
         said = _("In {channel} from now on: {words}.").format(channel=f"<#{channel_id}>", words=_say_mode(mode))
         return done(said, f"channels mode {channel_id} {before}")
+
+    async def _is_elsewhere(self, channel_id: str) -> bool:
+        """Return whether Slack says that the workspace has no such channel, as far as we may know."""
+        try:
+            await self._calls.call_soon("conversations.info", channel=channel_id)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            return error_code(error) == "channel_not_found"
+        return False
 
     async def _set_training(self, channel_id: str, call: Call, *, is_allowed: bool) -> Reply:
         was = await self._learning.learns_from(channel_id)

@@ -18,7 +18,7 @@ from bot.slack.home.suggestions import Suggestions
 from bot.slack.intake import IN_LINE, Intake
 from bot.slack.people.access import Access
 from bot.slack.people.directory import Directory
-from bot.slack.people.rights import HEARD_AT
+from bot.slack.people.rights import HEARD_AT, STOOD_STILL
 from bot.slack.turns.answering import Answering
 from bot.slack.turns.elsewhere import Elsewhere, Ended, stop_here
 from bot.slack.turns.past import OPENED
@@ -38,7 +38,7 @@ def register_intake(app: AsyncApp, intake: Intake, directory: Directory) -> None
         context: AsyncBoltContext,
         next: Callable[[], Awaitable[None]],  # noqa: A002 - Bolt's name
     ) -> None:
-        context[HEARD_AT] = time.monotonic()
+        context[HEARD_AT], context[STOOD_STILL] = time.monotonic(), intake.standstill.is_just_over()
         event = body.get("event")
         try:
             if isinstance(event, dict) and event.get("type") == "message":

@@ -13,6 +13,7 @@ from bot.metrics import ACCEPT_SECONDS, EVENTS
 from bot.slack.commands.bang import NEAR, ORDER, STOP, UNHEARD, as_mistyped, is_order, mark_order
 from bot.slack.commands.orders import Commands
 from bot.slack.people.gating import Guests, Heard, Scene, Verdict, hear, next_talkers, wants_answer
+from bot.slack.standstill import Standstill
 from bot.slack.throttle import MINUTE, Full, Limits, Throttle
 from bot.slack.turns.doubt import Doubt
 from bot.slack.turns.newest_edits import NewestEdits, is_late_edit
@@ -78,7 +79,7 @@ class Intake:
         self._began_at, self._refused_at = math.inf, -math.inf  # the commit under way, and the last one if it failed
         self.commands: Commands | None = None  # what can be ordered with `!NAME`
         self.edits = NewestEdits()  # some come before their message
-        self.doubt = Doubt()
+        self.doubt, self.standstill = Doubt(), Standstill()
 
     def hear(self, body: Mapping[str, Any], *, bot_user_id: str, bot_id: str) -> Heard | None:
         """Read an event; None when nobody speaks who may be heard."""

@@ -75,6 +75,7 @@ def patient_people(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.playground.http_delivery.ACK_SECONDS", PATIENCE_S)
     monkeypatch.setattr("bot.playground.triggers.TRIGGER_SECONDS", PATIENCE_S)
     monkeypatch.setattr("bot.slack.people.rights.SLACK_WAITS_S", PATIENCE_S)
+    monkeypatch.setattr("bot.slack.standstill.LEAST_S", PATIENCE_S)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from bot.slack.setup.manifest import SHORTCUTS
 from bot.slack.turns import answer_choice
 
 HEARD_AT = "heard_at"  # in Bolt's context: when a request came in, by the clock that nobody sets
+STOOD_STILL = "stood_still"  # whether it may have come while this process stood still
 SLACK_WAITS_S = 3.0  # after that whoever ordered something was told that it failed, and may order it again
 INTERACTIVE = ("block_actions", "view_submission", "view_closed", "message_action", "shortcut", "block_suggestion")
 BUTTONS: dict[str, Role] = {
@@ -108,6 +109,9 @@ def register_rights(app: AsyncApp, *, access: Access, calls: Calls) -> None:
                 return await _refuse(calls, body, user_id, str(error))
             if role < needed:
                 return await _refuse(calls, body, user_id, tell_refusal(role, needed))
+            if context.get(STOOD_STILL):
+                log.warning("orders: one came while this process stood still, and Slack may have said that it failed")
+                return _hold_form(body, tell_stood_still()) or await _refuse(calls, body, user_id, tell_stood_still())
             if time.monotonic() - context.get(HEARD_AT, math.inf) > SLACK_WAITS_S:
                 log.warning("orders: one came through too late, and Slack has said that it did not work")
                 return BoltResponse(status=200)
@@ -115,10 +119,23 @@ def register_rights(app: AsyncApp, *, access: Access, calls: Calls) -> None:
         return None
 
 
+def tell_stood_still() -> str:
+    """Say that nothing was done of what Slack may have called failed, so that nothing is done twice or too late."""
+    return _("I stood still for a moment, and have done nothing of this. If you have not done it again, please do.")
+
+
 def _who(body: Mapping[str, Any]) -> str:
     user = body.get("user") or {}
     user_id = user.get("id") if isinstance(user, Mapping) else user
     return str(user_id or body.get("user_id") or "")
+
+
+def _hold_form(body: Mapping[str, Any], text: str) -> BoltResponse | None:
+    """Answer a form so that it stays open with every word in it; None for what has no field to say *text* at."""
+    fields = ((body.get("view") or {}).get("state") or {}).get("values") or {}
+    if body.get("type") != "view_submission" or not fields:
+        return None
+    return BoltResponse(status=200, body={"response_action": "errors", "errors": {next(iter(fields)): text}})
 
 
 async def _refuse(calls: Calls, body: Mapping[str, Any], user_id: str, text: str) -> BoltResponse:

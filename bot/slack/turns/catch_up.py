@@ -69,7 +69,7 @@ class CatchUp:
         self._behind = Behind(identity.team_id or "")
         self._readers = asyncio.Semaphore(AT_ONCE)
         self._heard: datetime | None = None  # until when all that are not held were heard, where one is
-        self.doubt = intake.doubt
+        self.doubt, self._standstill = intake.doubt, intake.standstill
         self.earlier = Earlier(database, past, intake, calls=calls, identity=identity, workspaces=workspaces)
 
     async def begin(self) -> None:
@@ -82,7 +82,7 @@ class CatchUp:
     @asynccontextmanager
     async def running(self, is_hearing: Callable[[], bool] | None) -> AsyncIterator[None]:
         """Look every few seconds whether Slack is heard, for as long as the block runs; None: nobody can tell."""
-        tasks = [asyncio.create_task(work) for work in (self._work(is_hearing), self._work_behind())]
+        tasks = [*map(asyncio.create_task, (self._work(is_hearing), self._work_behind(), self._standstill.watch()))]
         try:
             yield
         finally:

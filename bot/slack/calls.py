@@ -313,7 +313,7 @@ def is_lacking(error: SlackApiError, method: str) -> bool:
     return code in LACKING and not (code == "missing_scope" and method.startswith(BY_KIND))
 
 
-def is_locked_out(error: BaseException) -> bool:
+def is_locked_out(error: BaseException | None) -> bool:
     """Return whether Slack refuses us whatever we ask, until somebody gives us a token that counts."""
     return isinstance(error, SlackApiError) and error_code(error) in LOCKED_OUT
 

@@ -103,6 +103,10 @@ class Workspaces:
                 await note_team(session, team_id, enterprise_id)
         return workspace
 
+    def doubt(self, team_id: str) -> None:
+        """Look anew what counts in a workspace that does not answer: another process may have taken a newer token."""
+        self._known = {place: known for place, known in self._known.items() if place[1] != team_id}
+
     def is_home(self, workspace: Workspace) -> bool:
         """Return whether a workspace is that of SLACK_BOT_TOKEN."""
         return workspace is self._home

@@ -15,7 +15,7 @@ from bot.conversation.turn import Assistant
 from bot.errors import AnswerRemoved, ApprenticeError, DeliveryError, QuestionChanged
 from bot.language import _
 from bot.signals import rest
-from bot.slack.calls import Calls, is_passing
+from bot.slack.calls import Calls, is_locked_out, is_passing
 from bot.slack.commands.asking import read_question
 from bot.slack.delivery.delivery import Delivery
 from bot.slack.delivery.pace import Pace
@@ -193,8 +193,9 @@ class Answering:
                     return await self._show(draft, row_id, attempts=attempts)
                 except Exception as error:
                     passes = error.is_passing if isinstance(error, DeliveryError) else is_away(error)
+                    is_ours = is_locked_out(error.__cause__)  # another token may count by now, which is looked up anew
                     pause = next(pauses, None)
-                    if not passes or not draft.is_written or draft.has_ended or pause is None:
+                    if is_ours or not passes or not draft.is_written or draft.has_ended or pause is None:
                         raise
                 log.warning("turns: a written answer could not be shown or stored; trying again in %.0f s", pause)
                 await rest(pause)

@@ -225,6 +225,8 @@ class Turns:
                 if not error.is_passing:
                     raise
                 log.warning("turns: Slack cannot be reached; trying again in %.0f s", pause)
+                if self._workspaces is not None:
+                    self._workspaces.doubt(rows[-1].team_id)
             except Exception as error:
                 attempts += not is_away(error)
                 log.exception("turns: an event could not be brought to its end; trying again in %.0f s", pause)

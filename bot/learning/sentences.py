@@ -110,6 +110,10 @@ NOT_ENOUGH = N_(
     "not enough signal yet: {points} of {needed}. {corrections:d} more corrections or {votes:d} more votes would "
     "do, {place}."
 )
+NOT_ENOUGH_REVIEWED = N_(
+    "not enough signal yet: {points} of {needed}. {votes:d} more votes would do, {place}, or {corrections:d} more "
+    "corrections that a reviewer has approved; what is said in a private channel no reviewer may read."
+)
 NOT_ENOUGH_PEOPLE = N_(
     "not enough signal yet: {people:d} of {needed:d} people. What all get must not come from fewer: somebody else has "
     "to vote or correct too."

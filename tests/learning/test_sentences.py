@@ -108,3 +108,13 @@ def test_folds_ratings_and_lacks_are_said_again() -> None:
     assert chinese[1].startswith("7 次评价中有 3 次好评，与 80% 相比较；")
     assert chinese[2].startswith("反馈还不够：17.5 分，需要 ")
     assert "在所有人都能看到的地方" in chinese[2] or "频道" in chinese[2]
+
+
+def test_what_no_reviewer_may_read_is_not_promised_to_do() -> None:
+    """Where corrections are reviewed, more of them count only once one approved them, and of a private channel none."""
+    policy = DataPolicy(needs_review=True, only_channel="C0LEADS")
+    with pytest.raises(NotEnoughSignal) as lack:
+        check_enough(2.5, 3, people_used=3, policy=policy, likes=1, dislikes=0, others=1)
+    assert "that a reviewer has approved; what is said in a private channel no reviewer may read." in str(lack.value)
+    with speaking("zh"):
+        assert say_again(str(lack.value)).startswith("反馈还不够：2.5 分")

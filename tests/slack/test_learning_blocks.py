@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,7 @@ from bot.slack.home.steering import render_run
 from bot.slack.learning.figures import render_cost, render_figures, render_proofs, tell_difference
 from bot.slack.learning.report import build_report
 from bot.slack.learning.why import build_why, render_why
-from bot.slack.learning.words import build_permission, name_of, render_adapters, render_line, render_status
+from bot.slack.learning.words import build_permission, name_of, render_adapters, render_line, render_status, tell_time
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 TEXTS = st.text(max_size=400) | st.sampled_from(["", "x" * 5000, "<!channel> & <@U1>", "`*_~>"])
@@ -332,3 +333,9 @@ def test_why_stands_only_where_it_is_answered() -> None:
     blocks = build_answer_buttons("A1", is_public=True, is_explained=True)
     assert buttons_of(blocks) == ["Regenerate", "Why?"]
     assert check_message_blocks(blocks) == []
+
+
+def test_a_moment_is_named_in_utc_to_whom_slack_names_it_in_no_zone_of_theirs() -> None:
+    """A schedule's next time is in the machine's own zone."""
+    moment = datetime(2027, 11, 1, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert tell_time(moment) == f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{time}}|2027-11-01 01:30 UTC>"

@@ -88,8 +88,9 @@ def check_enough(
     if points < needed:
         lack = needed - points
         corrections, votes = ceil(lack / worth.correction), ceil(lack / worth.vote)
+        sentence = sentences.NOT_ENOUGH_REVIEWED if policy.needs_review else sentences.NOT_ENOUGH
         raise NotEnoughSignal(
-            sentences.NOT_ENOUGH.format(
+            sentence.format(
                 points=show(points), needed=show(needed), corrections=corrections, votes=votes, place=_where(policy)
             ),
             points=points,

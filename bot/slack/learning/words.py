@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from bot.language import _
 from bot.learning.sentences import say_again
@@ -185,7 +185,8 @@ def name_of(actor: str) -> str:
 
 def tell_time(moment: datetime) -> str:
     """Return a moment that Slack shows in each reader's own time zone."""
-    return f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{time}}|{moment:%Y-%m-%d %H:%M} UTC>"
+    shown = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")  # to whom no client says it in their own zone
+    return f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{time}}|{shown}>"
 
 
 def _under_way(status: LearningStatus) -> str:

@@ -7,12 +7,14 @@ So it makes no difference who did it, in which process, or whether the bot was r
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot.errors import EngineError, LearningError
 from bot.language import N_
 from bot.learning.absence import read_manifests
+from bot.learning.figures import RunReport
 from bot.learning.forgetting import BECAUSE, KEPT_FILES, scrub_report, taint
 from bot.learning.tidying import WITHOUT_WORDS, drop_drafts, empty_folder
 from bot.storage.adapters import QUEUE, set_aside
@@ -22,7 +24,7 @@ from bot.storage.erasure_tables import Cause
 from bot.storage.erasures import erased_ids, erased_scopes, has_erased, runs_with_erased
 from bot.storage.learning_tables import ENDED, Run, RunState
 from bot.storage.leases import read_shared_clock, wait_in_line
-from bot.storage.runs import end_run, has_taken_back, has_unwilling
+from bot.storage.runs import end_run, has_taken_back, has_unwilling, update_run
 from bot.storage.threads import SUMMARY
 
 BY = "the clock"
@@ -133,3 +135,10 @@ async def check_none_erased(session: Session, run_id: int) -> None:
         raise LearningError(UNWILLING)
     if await has_taken_back(session, run_id):
         raise LearningError(TAKEN_BACK)
+
+
+async def save_report(session: Session, run_id: int, report: RunReport) -> None:
+    """Store what there is to say of a run, without quotations of what grew too old while it was under way."""
+    await update_run(session, run_id, report=asdict(report))
+    if run_id in await runs_with_erased(session, since=None, aged=True):
+        await scrub_report(session, run_id)

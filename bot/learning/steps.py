@@ -29,7 +29,7 @@ from bot.learning.cross_validation import cross_validate
 from bot.learning.data.build import build_dataset
 from bot.learning.data.manifest import read_lineage
 from bot.learning.data.report import DataReport, read_report
-from bot.learning.erasing import check_goes_on, check_none_erased
+from bot.learning.erasing import check_goes_on, check_none_erased, save_report
 from bot.learning.examples import Example, read_examples
 from bot.learning.figures import Decision, RunReport, Verdict
 from bot.learning.judging.evaluate import Evaluation, evaluate
@@ -306,7 +306,7 @@ class Steps:
             adapter = await adapter_store.adapter_of_run(session, run_id)
             if adapter is not None:
                 adapter_store.save_evaluations(session, adapter.id, rows)
-            await store.update_run(session, run_id, report=asdict(report))
+            await save_report(session, run_id, report)
         return report
 
     async def _settle(self, run_id: int) -> None:

@@ -13,7 +13,8 @@ from bot.admin.data import forget_expired
 from bot.errors import EngineUnavailable, LearningError
 from bot.learning import erasing
 from bot.learning.absence import prove_absence
-from bot.learning.erasing import Erasing, check_none_erased, take_back_erased
+from bot.learning.erasing import Erasing, check_none_erased, save_report, take_back_erased
+from bot.learning.figures import BeforeAfter, RunReport
 from bot.learning.forgetting import forget_everywhere
 from bot.storage import adapters as store
 from bot.storage import moments
@@ -26,7 +27,7 @@ from bot.storage.forgetting import change_message, forget_answer, forget_message
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
 from bot.storage.person_data import forget_person
 from bot.storage.runs import has_unwilling, owes_training, queue_run, save_examples
-from bot.storage.tables import Answer, Message, now
+from bot.storage.tables import Answer, Message, Thread, now
 from bot.storage.threads import Place
 from tests.builders import answered, said
 
@@ -206,6 +207,26 @@ async def test_what_grew_too_old_while_a_run_read_it_goes_when_it_has_ended(
     await looking.look()
 
     assert left(tmp_path, runs["C1"]) == {"adapter.gguf", "data.json"}
+
+
+async def test_a_report_quotes_nothing_that_grew_too_old_while_its_run_went_on(
+    database: Database, tmp_path: Path
+) -> None:
+    """Neither in the database nor in Slack, where it is posted from there; another run's quotations stay."""
+    runs = await teach(database, tmp_path, state=RunState.TRAINING)
+    old = select(Thread.id).where(Thread.channel_id == "C1")
+    async with database.begin() as session:
+        aged = update(Message).where(Message.thread_id.in_(old)).values(created_at=now() - timedelta(days=20))
+        await session.execute(aged)
+    assert await forget_expired(database, 15) == 1
+    await take_back_erased(database, tmp_path, since=None)
+    quoted = BeforeAfter(question="the code?", taught="47", before="?", after="47", is_right=True, row="corrections:x")
+    async with database.begin() as session:
+        for run_id in runs.values():
+            await save_report(session, run_id, RunReport(run_id=run_id, before_after=(quoted,)))
+    async with database.read() as session:
+        reports = [(await session.get_one(Run, run_id)).report for run_id in runs.values()]
+    assert [bool(report["before_after"]) for report in reports] == [False, True, True]
 
 
 async def test_a_person_who_is_forgotten_is_written_down_by_checksums_alone(database: Database, tmp_path: Path) -> None:

@@ -162,26 +162,27 @@ async def forget_answers(session: AsyncSession, answer_ids: Collection[str]) -> 
 
 
 async def erase_again(session: AsyncSession, erasures: Sequence[Mapping[str, Any]]) -> int:
-    """Delete what a restored backup has brought back, and return how many rows.
+    """Delete what a restored backup has brought back, for the reason it went before, and return how many rows.
 
     A message that was edited since goes as well: only the words that its author took back are known.
     """
-    wanted: dict[str, set[str]] = {}
+    wanted: dict[tuple[str, Cause], set[str]] = {}
     for row in erasures:
-        wanted.setdefault(row["row_table"], set()).add(row["row_id"])
+        cause = Cause.AGE if row.get("cause") == Cause.AGE else Cause.MESSAGE  # what only grew too old taints nothing
+        wanted.setdefault((row["row_table"], cause), set()).add(row["row_id"])
     count = 0
-    for name, ids in sorted(wanted.items(), key=lambda item: item[0] != Message.__tablename__):
+    for (name, cause), ids in sorted(wanted.items(), key=lambda item: item[0][0] != Message.__tablename__):
         table = Base.metadata.tables.get(name)
         if table is None:
             continue
         for lot in batched(sorted(ids)):
             there = list(await session.scalars(select(table.c.id).where(table.c.id.in_(lot))))
             if name == Message.__tablename__:
-                await forget_messages(session, there)
+                await forget_messages(session, there, cause=cause)
             elif name == Answer.__tablename__:
                 await forget_answers(session, there)
             else:
-                await record_rows(session, table, there, cause=Cause.MESSAGE)
+                await record_rows(session, table, there, cause=cause)
                 await session.execute(delete(table).where(table.c.id.in_(there)))
             count += len(there)
     return count

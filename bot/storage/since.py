@@ -26,7 +26,8 @@ from bot.storage.rights import drop_right, find_right, set_right
 TAKEN_BACK = (AdapterState.ROLLED_BACK, AdapterState.REJECTED, AdapterState.TAINTED)
 RANKS = ("blocked", "", "member", "reviewer", "admin")
 BECAUSE = "It was taken back after the backup was made that was restored."
-ERASED = select(Erasure.row_table, Erasure.row_id, Erasure.sha256)
+ERASED = select(Erasure.row_table, Erasure.row_id, Erasure.sha256, Erasure.cause)
+NAMES = ("row_table", "row_id", "sha256", "cause")
 Rows = Sequence[Sequence[str]]  # the id of what tells of something, and what it tells
 
 
@@ -34,7 +35,7 @@ Rows = Sequence[Sequence[str]]  # the id of what tells of something, and what it
 class Since:
     """What a backup that is put back may not know: what went, who was forgotten, what was taken away or chosen."""
 
-    erasures: Rows = ()  # table, id, checksum
+    erasures: Rows = ()  # table, id, checksum, why
     people: Rows = ()  # who was forgotten
     refused: Rows = ()  # kind, subject, who said so
     rights: Rows = ()  # whom it was decided about, and what is left of it
@@ -86,13 +87,13 @@ async def read_since(session: AsyncSession) -> Since:
 
 async def settle_since(session: AsyncSession, since: Since, *, by: str) -> Settled:
     """Let what went be gone here too, and what was chosen hold."""
-    known = {tuple(row) for row in await session.execute(ERASED)}
-    gone = [row[:2] for row in since.erasures if tuple(row) not in known]
+    known = {tuple(row[:3]) for row in await session.execute(ERASED)}
+    gone = [row for row in since.erasures if tuple(row[:3]) not in known]
     people = {row[0] for row in await _unknown(session, AuditRow.id, since.people)}
     known_there = {row[0] for row in since.people}
     forgotten = await session.execute(select(AuditRow.id, AuditRow.target).where(AuditRow.action == FORGET))
     without = {row[1] for row in forgotten if row[0] not in known_there}
-    erased = await erase_again(session, [{"row_table": table, "row_id": row_id} for table, row_id in gone])
+    erased = await erase_again(session, [dict(zip(NAMES, row, strict=False)) for row in gone])
     outlived = 0
     for kind, subject_id, who in await _unknown(session, TrainingChoice.id, since.refused):
         await save_choice(session, kind=kind, subject_id=subject_id, is_allowed=False, by=who)

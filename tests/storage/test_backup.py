@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 import bot.admin.restore
 from bot.admin.backup import DATABASE, back_up, back_up_by_the_clock, list_backups, rotate, sweep_killed
+from bot.admin.data import forget_expired
 from bot.admin.people import decide
 from bot.admin.restore import _read_since, _write_note, restore, unpacked
 from bot.errors import StorageError
@@ -35,6 +36,7 @@ from bot.storage.audit import ALLOW, APART, FORBID, is_apart, record, verify_cha
 from bot.storage.choices import load_opted_out, save_choice
 from bot.storage.copies import copy_database, examine_sqlite, put_back
 from bot.storage.db import Database, open_database
+from bot.storage.erasure_tables import Cause, Erasure
 from bot.storage.erasures import find_returned
 from bot.storage.forgetting import forget_message
 from bot.storage.learning_tables import Adapter, AdapterState, Run, RunState
@@ -222,6 +224,24 @@ async def test_a_damaged_backup_replaces_nothing(fault: str, tmp_path: Path) -> 
         assert len(await texts(database)) == 2
     assert (tmp_path / "learning/runs/1/adapter.gguf").read_text() == "adapter.gguf of run 1"
     assert not any(name.startswith(".restore-") for name in names(tmp_path))
+
+
+async def test_what_only_grew_too_old_since_goes_again_as_that(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """Nobody has deleted it, so that no adapter is taken back that learned it when it might."""
+    await fill(database, tmp_path)
+    backup = await back_up(database_url, tmp_path)
+    async with database.begin() as session:
+        await session.execute(update(Message).values(created_at=now() - timedelta(days=20)))
+    assert await forget_expired(database, 15) > 0
+    await database.close()
+
+    restored = await restore(database_url, tmp_path, backup, is_forced=True, by="cli:me")
+    assert restored.erased
+    async with open_database(database_url) as opened, opened.read() as session:
+        assert (await session.scalars(select(Message))).all() == []
+        assert set(await session.scalars(select(Erasure.cause))) == {Cause.AGE}
 
 
 async def test_who_said_no_since_is_not_learned_from(database: Database, database_url: str, tmp_path: Path) -> None:

@@ -34,8 +34,9 @@ async def ask_to_stop(session: AsyncSession, inbox_ids: Collection[int]) -> bool
 
 async def follows_a_stop(session: AsyncSession, row: Inbox) -> bool:
     """Return whether the answer before another one ended because its question was edited, and says that it goes on."""
-    answer_id = row.event_id.removeprefix(EDIT) if row.event_id.startswith(EDIT) else ""
-    state = await session.scalar(select(Answer.state).where(Answer.id == answer_id))
+    if not row.event_id.startswith(EDIT):
+        return False
+    state = await session.scalar(select(Answer.state).where(Answer.id == row.event_id.removeprefix(EDIT)))
     return state in {AnswerState.STOPPED, AnswerState.WRITING}
 
 
